@@ -1,0 +1,3 @@
+"""gan_zoo: a research framework for GAN variants."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,59 @@
+"""What several processes agree on: averages of scores, gradients and running statistics.
+
+Every function is the identity in a single process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+
+def world_size() -> int:
+    """Number of processes that train together."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def mean_over_ranks(value: Tensor) -> Tensor:
+    """The mean of ``value`` over processes, differentiable.
+
+    A loss that is not linear in a batch mean (Fisher, relativistic average) calls it on that mean, so that the
+    averaged gradients are those of the global batch.
+    """
+    size = world_size()
+    if size == 1:
+        return value
+    if value.requires_grad:
+        from torch.distributed.nn.functional import all_reduce
+
+        total: Tensor = all_reduce(value)
+        return total / size
+    total = value.detach().clone()
+    dist.all_reduce(total)
+    return total / size
+
+
+def _average_in_place(tensors: list[Tensor]) -> None:
+    flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
+    dist.all_reduce(flat)
+    flat /= world_size()
+    pieces = flat.split([tensor.numel() for tensor in tensors])
+    torch._foreach_copy_(tensors, [p.view_as(t) for p, t in zip(pieces, tensors, strict=True)])
+
+
+def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """One flat all-reduce of the gradients of the player that is about to step.
+
+    Which parameters have a gradient depends on the game and the step alone, hence is the same on every rank.
+    """
+    if world_size() > 1:
+        _average_in_place([p.grad for p in parameters if p.grad is not None])
+
+
+def average_buffers(buffers: list[Tensor]) -> None:
+    """Average running statistics, so that evaluated and saved networks are the same on every rank."""
+    if buffers and world_size() > 1:
+        _average_in_place(buffers)

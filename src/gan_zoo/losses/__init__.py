@@ -1,0 +1,1 @@
+"""Adversarial losses: one small file a family, every one a `Loss`."""

@@ -1,0 +1,48 @@
+"""The contract of an adversarial loss."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from gan_zoo.types import Critique, Terms
+
+
+class Loss(nn.Module):
+    """What both players minimise, as two functions of critiques.
+
+    Scores are raw and may have any shape ``[B, ...]``; both functions return a scalar, the mean over samples (and
+    patches). A subclass with state registers it as buffers and changes it in `update` only. Each duel has its own
+    copy.
+    """
+
+    generator_sees_real: ClassVar[bool] = False
+    """Whether `generator` uses the critic's view of the reals (costs a forward pass in the generator's turn)."""
+
+    def discriminator(self, real: Critique, fake: Critique) -> Tensor:
+        """What the critic minimises."""
+        raise NotImplementedError
+
+    def generator(self, fake: Critique, real: Critique | None = None) -> Tensor:
+        """What the generator minimises. ``real`` is given when `generator_sees_real`."""
+        raise NotImplementedError
+
+    def check(self, critic: nn.Module) -> None:
+        """Raise `ValueError`, saying what to change, if this loss cannot train ``critic``."""
+
+    def update(self, real: Critique, fake: Critique) -> None:
+        """Change the loss's state after the critic's step. Reduce moments over ranks first."""
+
+    def readings(self, real: Critique, fake: Critique) -> Terms:
+        """What a researcher reads while this loss trains, as named scalars. Called on reporting steps only."""
+        return {}
+
+    threshold: float = 0.0
+    """The score at which the critic is undecided."""
+
+    @torch.no_grad()
+    def accuracy(self, real: Critique, fake: Critique) -> tuple[Tensor, Tensor]:
+        """The 0-1 view of the critic: shares of reals scored above, and of fakes scored below, `threshold`."""
+        return (real.score > self.threshold).float().mean(), (fake.score < self.threshold).float().mean()

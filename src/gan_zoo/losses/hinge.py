@@ -1,0 +1,22 @@
+"""The hinge loss."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn.functional import relu
+
+from gan_zoo.losses.base import Loss
+from gan_zoo.types import Critique
+
+
+class Hinge(Loss):
+    """The critic keeps a margin of 1; the generator raises its scores.
+
+    Lim & Ye 2017, Geometric GAN: L_D = E(1 - D(x))+ + E(1 + D(G(z)))+, L_G = -E D(G(z)). The hinge is per sample.
+    """
+
+    def discriminator(self, real: Critique, fake: Critique) -> Tensor:
+        return relu(1.0 - real.score).mean() + relu(1.0 + fake.score).mean()
+
+    def generator(self, fake: Critique, real: Critique | None = None) -> Tensor:
+        return -fake.score.mean()

@@ -1,0 +1,25 @@
+"""The Wasserstein critic."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from gan_zoo.losses.base import Loss
+from gan_zoo.types import Critique, Terms
+
+
+class Wasserstein(Loss):
+    """WGAN: the critic's gap estimates the earth mover's distance while something keeps it 1-Lipschitz.
+
+    Arjovsky et al. 2017: L_D = E D(G(z)) - E D(x), L_G = -E D(G(z)). The constraint is a regularizer: weight
+    clipping in the original, the gradient penalty in Gulrajani et al. 2017.
+    """
+
+    def discriminator(self, real: Critique, fake: Critique) -> Tensor:
+        return fake.score.mean() - real.score.mean()
+
+    def generator(self, fake: Critique, real: Critique | None = None) -> Tensor:
+        return -fake.score.mean()
+
+    def readings(self, real: Critique, fake: Critique) -> Terms:
+        return {"wasserstein": real.score.mean() - fake.score.mean()}

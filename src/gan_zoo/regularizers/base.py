@@ -1,0 +1,72 @@
+"""The contract of a regularizer, and what several of them share."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from gan_zoo.noise import Noise
+from gan_zoo.types import Critique, Duel
+
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+
+
+class Regularizer(nn.Module):
+    """A penalty added to the critic's loss, a projection after its step, or both.
+
+    Args:
+        every: apply the penalty on every ``every``-th critic step, multiplied by ``every`` (lazy regularisation,
+            Karras et al. 2020), so that its mean over steps is the same.
+    """
+
+    real_gradient: ClassVar[bool] = False
+    """Whether `penalty` differentiates with respect to the reals. They are then leaves of the one forward pass."""
+    fake_gradient: ClassVar[bool] = False
+    """Whether `penalty` differentiates with respect to the fakes."""
+    per_sample: ClassVar[bool] = False
+    """Whether the penalty is a property of single samples, which a critic with batch statistics does not have."""
+
+    def __init__(self, every: int = 1) -> None:
+        super().__init__()
+        if every < 1:
+            raise ValueError(f"every must be >= 1, got {every}")
+        self.every = every
+
+    def check(self, critic: nn.Module) -> None:
+        """Raise `ValueError`, saying what to change, if ``critic`` cannot be regularised like this."""
+        if self.per_sample and any(isinstance(m, BATCH_NORMS) for m in critic.modules()):
+            raise ValueError(
+                f"{type(self).__name__} looks at the critic one sample at a time, but {type(critic).__name__} uses "
+                "batch normalisation, which mixes samples: add discriminator.norm=layer (or none)"
+            )
+
+    def penalty(self, duel: Duel, real: Critique, fake: Critique, noise: Noise) -> Tensor | None:
+        """The weighted penalty, a scalar; None for regularizers that only project."""
+        return None
+
+    def project(self, critic: nn.Module) -> None:
+        """Change the critic's weights after its step."""
+
+    def update(self, duel: Duel, real: Critique, fake: Critique) -> None:
+        """Change the regularizer's state after the critic's step. Reduce moments over ranks first."""
+
+
+def input_gradient(critique: Critique, create_graph: bool = True) -> Tensor:
+    """The gradient of every sample's score with respect to that sample, ``[B, ...]``.
+
+    Patch scores are summed per sample. Exact only for critics that judge samples independently.
+    """
+    (gradient,) = torch.autograd.grad(critique.score.sum(), critique.x, create_graph=create_graph)
+    return gradient
+
+
+def squared_norm(gradient: Tensor) -> Tensor:
+    """The squared Euclidean norm of each sample over all its dimensions, ``[B]``."""
+    return gradient.flatten(1).square().sum(1)
+
+
+def norm(gradient: Tensor) -> Tensor:
+    """The Euclidean norm of each sample over all its dimensions, ``[B]``; its derivative at zero is zero."""
+    return torch.linalg.vector_norm(gradient.flatten(1), dim=1)

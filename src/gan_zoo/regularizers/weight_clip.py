@@ -1,0 +1,27 @@
+"""Weight clipping."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from gan_zoo.regularizers.base import Regularizer
+
+
+class WeightClip(Regularizer):
+    """Every weight of the critic is clamped to [-limit, limit] after its step (Arjovsky et al. 2017, algorithm 1).
+
+    Args:
+        limit: c of the paper, > 0.
+    """
+
+    def __init__(self, limit: float = 0.01) -> None:
+        super().__init__()
+        if limit <= 0:
+            raise ValueError(f"limit must be > 0, got {limit}")
+        self.limit = limit
+
+    @torch.no_grad()
+    def project(self, critic: nn.Module) -> None:
+        torch._foreach_clamp_min_(list(critic.parameters()), -self.limit)
+        torch._foreach_clamp_max_(list(critic.parameters()), self.limit)

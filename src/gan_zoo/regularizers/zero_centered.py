@@ -1,0 +1,42 @@
+"""Zero-centred gradient penalties."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from gan_zoo.noise import Noise
+from gan_zoo.regularizers.base import Regularizer, input_gradient, squared_norm
+from gan_zoo.types import Critique, Duel
+
+
+class R1(Regularizer):
+    """The critic's gradient is pulled to zero on real samples.
+
+    Mescheder et al. 2018, eq. 9: gamma/2 E ||grad_x D(x)||^2 over reals, the norm per sample.
+
+    Args:
+        gamma: weight.
+        every: see `Regularizer`.
+    """
+
+    real_gradient: ClassVar[bool] = True
+    per_sample: ClassVar[bool] = True
+
+    def __init__(self, gamma: float = 10.0, every: int = 1) -> None:
+        super().__init__(every)
+        self.gamma = gamma
+
+    def penalty(self, duel: Duel, real: Critique, fake: Critique, noise: Noise) -> Tensor:
+        return self.gamma / 2 * squared_norm(input_gradient(real)).mean()
+
+
+class R2(R1):
+    """R1's twin on fakes: gamma/2 E ||grad_x D(G(z))||^2 (Mescheder et al. 2018, eq. 10)."""
+
+    real_gradient: ClassVar[bool] = False
+    fake_gradient: ClassVar[bool] = True
+
+    def penalty(self, duel: Duel, real: Critique, fake: Critique, noise: Noise) -> Tensor:
+        return self.gamma / 2 * squared_norm(input_gradient(fake)).mean()

@@ -1,0 +1,129 @@
+"""The words the five nouns exchange: batches, critiques, duels and named terms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gan_zoo.noise import Noise
+
+Terms = dict[str, Tensor]
+"""Named scalars: summed for the backward pass and logged as they are."""
+
+Fakes = dict[str, Tensor]
+"""What the generators made of one batch, by name (``"fake"``, or one entry for each direction of a translation)."""
+
+
+@dataclass(slots=True)
+class Batch:
+    """One rank's share of a global batch.
+
+    Attributes:
+        size: number of samples here, B.
+        noise: where the step draws its random numbers; the only source that is the same on any number of processes.
+        real: real samples, ``[B, C, H, W]`` in [-1, 1], or ``[B, D]`` for vector data; None when only sampling.
+        label: class numbers ``[B]`` (int64), if the data has them.
+        latents: ``[B, latent_dim]``, when the caller wants these and not fresh ones.
+    """
+
+    size: int
+    noise: Noise
+    real: Tensor | None = None
+    label: Tensor | None = None
+    latents: Tensor | None = None
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch with every tensor on ``device``."""
+
+        def move(tensor: Tensor | None) -> Tensor | None:
+            return None if tensor is None else tensor.to(device, non_blocking=True)
+
+        real, label, latents = move(self.real), move(self.label), move(self.latents)
+        return replace(self, noise=self.noise.to(device), real=real, label=label, latents=latents)
+
+
+@dataclass(slots=True)
+class Critique:
+    """What a critic says of samples.
+
+    Attributes:
+        score: raw scores, ``[B]`` or one for each patch ``[B, ...]``; never squashed.
+        x: the samples judged. It requires grad when a regularizer asked for input gradients.
+        aux: what further heads say (class logits, a reconstruction, codes), if there are any.
+        features: intermediate activations, for terms that compare them.
+    """
+
+    score: Tensor
+    x: Tensor
+    aux: Any = None
+    features: tuple[Tensor, ...] = ()
+
+
+def judge(critic: nn.Module, x: Tensor, condition: Any = None) -> Critique:
+    """Let ``critic`` look at ``x``; a critic may return bare scores or a `Critique`."""
+    verdict = critic(x) if condition is None else critic(x, condition)
+    return verdict if isinstance(verdict, Critique) else Critique(score=verdict, x=x)
+
+
+@dataclass(slots=True)
+class Duel:
+    """One adversarial pairing: this critic, these reals against these fakes.
+
+    Attributes:
+        name: the key of its loss, its regularizers and its log entries (``d/<name>``, ``g/<name>``).
+        critic: the network that judges.
+        real, fake: samples of equal shape ``[B, ...]``.
+        real_condition, fake_condition: what the critic is told beside the sample, or None.
+        weight: factor on the adversarial terms of both players.
+        trains_generator: False for pairings that only teach the critic, such as wrong pairs.
+    """
+
+    name: str
+    critic: nn.Module
+    real: Tensor
+    fake: Tensor
+    real_condition: Any = None
+    fake_condition: Any = None
+    weight: float = 1.0
+    trains_generator: bool = True
+
+    def judge_real(self) -> Critique:
+        """The critic's view of the real samples."""
+        return judge(self.critic, self.real, self.real_condition)
+
+    def judge_fake(self) -> Critique:
+        """The critic's view of the fake samples."""
+        return judge(self.critic, self.fake, self.fake_condition)
+
+    def as_leaves(self, *, real: bool, fake: bool) -> Duel:
+        """The same duel whose samples require grad where asked, so that penalties need no second forward pass."""
+        return replace(
+            self,
+            real=self.real.detach().requires_grad_() if real else self.real,
+            fake=self.fake.detach().requires_grad_() if fake else self.fake,
+        )
+
+
+@dataclass(slots=True)
+class Verdict:
+    """A duel after both sides were judged in the critic's turn."""
+
+    duel: Duel
+    real: Critique
+    fake: Critique
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One metric's value with everything needed to read it.
+
+    ``protocol`` holds the extractor and its weights' hash, the resize rule, the split, the numbers of real and
+    generated samples, whether EMA weights were used, the seed and the world size.
+    """
+
+    name: str
+    value: float
+    protocol: dict[str, Any] = field(default_factory=dict)
