@@ -109,10 +109,13 @@ class Duel:
 
 @dataclass(slots=True)
 class Verdict:
-    """A duel after both sides were judged in the critic's turn."""
+    """A duel after its samples were judged.
+
+    ``real`` is None in the generator's turn unless the loss or the game wants to see it there.
+    """
 
     duel: Duel
-    real: Critique
+    real: Critique | None
     fake: Critique
 
 

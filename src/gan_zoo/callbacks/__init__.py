@@ -1,0 +1,1 @@
+"""What happens around training: pictures, scores, checkpoints, the terminal."""

@@ -1,0 +1,92 @@
+"""What one sees while a run trains."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import ProgressBar
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from gan_zoo.module import GANModule
+from gan_zoo.types import Batch
+
+
+class Progressing(ProgressBar):
+    """A bar with steps, time left, images/s and the losses; on a dumb terminal a line every tenth of the way.
+
+    Args:
+        refresh_seconds: least time between two redraws.
+    """
+
+    def __init__(self, refresh_seconds: float = 0.25) -> None:
+        super().__init__()
+        self.refresh_seconds = refresh_seconds
+        self._enabled = True
+        self._next = 0.0
+
+    def disable(self) -> None:
+        """Show nothing on this process."""
+        self._enabled = False
+
+    def enable(self) -> None:
+        """Show progress on this process."""
+        self._enabled = True
+
+    def on_train_start(self, trainer: Trainer, pl_module: GANModule) -> None:
+        self._console = Console()
+        total = trainer.max_steps if trainer.max_steps > 0 else None
+        columns = (
+            TextColumn("[bold]{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[status]}"),
+        )
+        live = self._enabled and self._console.is_terminal
+        self._bar = Progress(*columns, console=self._console, disable=not live, auto_refresh=False)
+        self._task = self._bar.add_task("training", total=total, completed=trainer.global_step, status="")
+        self._lines_every = max(1, (total or 1000) // 10)
+        self._bar.start()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: GANModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        now = time.monotonic()
+        if not self._enabled or now < self._next:
+            return
+        self._next = now + self.refresh_seconds
+        self._bar.update(self._task, completed=trainer.global_step, status=status(trainer))
+        self._bar.refresh()
+        tenth = trainer.global_step // self._lines_every
+        if self._bar.disable and tenth > getattr(self, "_tenth", -1):
+            self._tenth = tenth
+            self._console.print(f"step {trainer.global_step}/{trainer.max_steps}  {status(trainer)}", highlight=False)
+
+    def on_train_end(self, trainer: Trainer, pl_module: GANModule) -> None:
+        self._bar.update(self._task, completed=trainer.global_step, status=status(trainer))
+        self._bar.refresh()
+        self._bar.stop()
+
+    def on_exception(self, trainer: Trainer, pl_module: GANModule, exception: BaseException) -> None:
+        """Leave the terminal as it was."""
+        if hasattr(self, "_bar"):
+            self._bar.stop()
+
+
+def status(trainer: Trainer) -> str:
+    """The latest losses, scores and speed in a few words."""
+    metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+    speed = metrics.get("train/images_per_second")
+    shown = [f"{speed:,.0f} img/s"] if speed else []
+    shown += [f"{name} {value:.3g}" for name, value in metrics.items() if _is_loss(name)]
+    shown += [f"{name.removeprefix('val/')} {value:.4g}" for name, value in metrics.items() if name.startswith("val/")]
+    return "  ".join(shown)
+
+
+def _is_loss(name: str) -> bool:
+    return name.count("/") == 1 and name[:2] in ("d/", "g/") and not name.endswith("grad_norm")

@@ -1,0 +1,75 @@
+"""What Lightning asks for batches."""
+
+from __future__ import annotations
+
+import torch
+from lightning.pytorch import LightningDataModule
+
+from gan_zoo.data.source import DataError, Source
+from gan_zoo.data.stream import Order, Stream
+from gan_zoo.noise import Noise
+from gan_zoo.types import Batch
+
+
+class DataModule(LightningDataModule):
+    """Streams one `Source` to every rank.
+
+    Args:
+        source: the data set.
+        batch_size: size of the global batch, over all processes.
+        seed: of the order, the augmentation and the noise.
+        flip: mirror images at random.
+        num_workers: worker processes for sets that do not fit on the device.
+        memory_limit: sets of at most this many bytes live on the device.
+
+    Raises:
+        DataError: if the batch is larger than the data, or not divisible among the processes.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        batch_size: int,
+        seed: int = 0,
+        flip: bool = False,
+        num_workers: int = 0,
+        memory_limit: float = 2e9,
+    ) -> None:
+        super().__init__()
+        if not isinstance(batch_size, int) or batch_size < 1:
+            raise DataError(f"data.batch_size must be a whole number >= 1, got {batch_size!r}")
+        if batch_size > len(source):
+            raise DataError(f"data.batch_size={batch_size} is more than the {len(source)} samples of {source.name}")
+        if num_workers < 0:
+            raise DataError(f"data.num_workers must be >= 0, got {num_workers}")
+        if flip and source.samples.ndim != 4:
+            raise DataError(f"data.flip mirrors images; {source.name} has samples of shape {source.sample_shape}")
+        self.source, self.batch_size, self.seed = source, batch_size, seed
+        self.flip, self.num_workers, self.memory_limit = flip, num_workers, memory_limit
+
+    def check(self, world_size: int) -> None:
+        """Raise `DataError` if the global batch cannot be shared evenly by ``world_size`` processes."""
+        if self.batch_size % world_size:
+            raise DataError(
+                f"data.batch_size={self.batch_size} is the global batch and must be divisible by the {world_size} "
+                "processes"
+            )
+
+    def train_dataloader(self) -> Stream:
+        """This rank's share of the endless stream, from the step the run has reached."""
+        trainer = self.trainer
+        assert trainer is not None
+        rank, world_size = trainer.global_rank, trainer.world_size
+        return Stream(
+            source=self.source,
+            order=Order(len(self.source), self.batch_size, self.seed, rank, world_size),
+            noise=Noise(self.seed, 0, rank, world_size, trainer.strategy.root_device),
+            start=lambda: trainer.global_step,
+            flip=self.flip,
+            num_workers=self.num_workers,
+            on_device=self.source.samples.nbytes <= self.memory_limit,
+        )
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """Batches know how to move themselves, and most are there already."""
+        return batch.to(device)

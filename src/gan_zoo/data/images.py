@@ -1,0 +1,84 @@
+"""Picture files to uint8 arrays of one size."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from PIL import Image
+from rich.progress import Progress
+
+from gan_zoo.data.source import DataError
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+MAX_PIXELS = 64_000_000
+MODES = {1: "L", 3: "RGB"}
+
+Item = TypeVar("Item")
+
+
+def decode(file: Path | bytes, channels: int, image_size: int) -> np.ndarray[Any, Any]:
+    """One picture as ``[C, S, S]`` uint8: transparency on white, short side resized to S, centre cropped.
+
+    Raises:
+        ValueError, OSError: if it is not a whole picture of an allowed format, or has more than `MAX_PIXELS` pixels.
+    """
+    if channels not in MODES:
+        raise DataError(f"data.channels must be 1 or 3, got {channels}")
+    with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file, formats=FORMATS) as opened:
+        if opened.width * opened.height > MAX_PIXELS:
+            raise ValueError(f"{opened.width}x{opened.height} pixels are more than {MAX_PIXELS:,}")
+        picture = _eight_bit(opened)
+    if picture.has_transparency_data:
+        rgba = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+    picture = _square(picture.convert(MODES[channels]), image_size)
+    array = np.asarray(picture)
+    return array[None] if channels == 1 else array.transpose(2, 0, 1)
+
+
+def _eight_bit(picture: Image.Image) -> Image.Image:
+    """The decoded picture with at most 8 bits a channel (Pillow would clip 16-bit grey instead of scaling it)."""
+    picture.load()
+    if picture.mode in ("I", "I;16", "I;16B", "I;16L"):
+        return Image.fromarray((np.asarray(picture).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8))
+    return picture.copy()
+
+
+def _square(picture: Image.Image, size: int) -> Image.Image:
+    width, height = picture.size
+    if (width, height) == (size, size):
+        return picture
+    scale = size / min(width, height)
+    new = (max(size, round(width * scale)), max(size, round(height * scale)))
+    picture = picture.resize(new, Image.Resampling.BICUBIC)
+    left, top = (new[0] - size) // 2, (new[1] - size) // 2
+    return picture.crop((left, top, left + size, top + size))
+
+
+def with_progress(items: Iterable[Item], total: int, title: str) -> Iterator[Item]:
+    """``items`` with a progress bar that vanishes when done."""
+    with Progress(transient=True) as progress:
+        yield from progress.track(items, total=total, description=title)
+
+
+def fill_array(
+    array: np.ndarray[Any, Any], make: Callable[[int], np.ndarray[Any, Any]], title: str
+) -> dict[int, Exception]:
+    """Fill every row with what ``make(row)`` returns, several at a time; the rows that failed, and why."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    def attempt(row: int) -> tuple[int, Exception | None]:
+        try:
+            array[row] = make(row)
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            return row, error
+        return row, None
+
+    with ThreadPoolExecutor() as pool:
+        results = with_progress(pool.map(attempt, range(len(array))), len(array), title)
+        return {row: error for row, error in results if error is not None}

@@ -1,0 +1,1 @@
+"""Games: who plays on what data, one small file each."""

@@ -1,0 +1,1 @@
+"""Scores of generated samples, each carrying its protocol."""

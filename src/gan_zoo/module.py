@@ -1,0 +1,324 @@
+"""The one LightningModule: two players, two optimizers, any game, any loss."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from gan_zoo.clock import Clock
+from gan_zoo.distributed import average_buffers, average_gradients, mean_over_ranks
+from gan_zoo.ema import EMA
+from gan_zoo.games.base import Game
+from gan_zoo.losses.base import Loss
+from gan_zoo.regularizers.base import Regularizer
+from gan_zoo.schedules import Schedule
+from gan_zoo.types import Batch, Duel, Fakes, Terms, Verdict
+
+OptimizerFactory = Callable[[Sequence[nn.Parameter]], Optimizer]
+
+
+class TrainingDiverged(RuntimeError):
+    """A loss term is no longer a finite number."""
+
+
+@dataclass(slots=True)
+class Player:
+    """A player's parameters, its optimizer, and the call that steps it."""
+
+    parameters: list[nn.Parameter]
+    optimizer: Optimizer
+    step: Callable[[], Any]
+
+
+class GANModule(LightningModule):
+    """Drives every `Game` with every `Loss`: the critic's turn on each batch, the generator's on each n_critic-th.
+
+    A step is a batch, that is one critic step: only the critic's optimizer is stepped through Lightning, so
+    ``global_step``, ``max_steps``, checkpoints and schedules count batches.
+
+    Args:
+        game: the networks and their duels.
+        loss: what both players minimise; every duel gets its own copy.
+        regularizers: penalties and projections of the critic by name; every duel gets its own copies.
+        generator_optimizer, discriminator_optimizer: make an optimizer from a list of parameters.
+        schedule: factor on both learning rates as a function of progress, or None.
+        n_critic: critic steps for each generator step.
+        clip_grad_norm: largest gradient norm of a player, or None.
+        ema: arguments of `EMA`, or None for no averaged generator.
+        channels_last: keep the weights of convolutions in the layout that is fastest on most devices.
+        metadata: plain data (config, versions) that checkpoints carry along.
+    """
+
+    def __init__(
+        self,
+        game: Game,
+        loss: Loss,
+        regularizers: Mapping[str, Regularizer] | None = None,
+        *,
+        generator_optimizer: OptimizerFactory,
+        discriminator_optimizer: OptimizerFactory,
+        schedule: Schedule | None = None,
+        n_critic: int = 1,
+        clip_grad_norm: float | None = None,
+        ema: Mapping[str, float] | None = None,
+        channels_last: bool = True,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        if not isinstance(n_critic, int) or n_critic < 1:
+            raise ValueError(f"n_critic must be a whole number >= 1, got {n_critic!r}")
+        if clip_grad_norm is not None and clip_grad_norm <= 0:
+            raise ValueError(f"clip_grad_norm must be > 0 or null, got {clip_grad_norm}")
+        self.automatic_optimization = False
+        regularizers = regularizers or {}
+        for critic in game.discriminators.values():
+            for part in (loss, *regularizers.values()):
+                part.check(critic)
+        self.game = game.to(memory_format=torch.channels_last) if channels_last else game  # type: ignore[call-overload]
+        self.losses = nn.ModuleDict({name: copy.deepcopy(loss) for name in game.duel_names})
+        self.regularizers = nn.ModuleDict(
+            {name: nn.ModuleDict({k: copy.deepcopy(r) for k, r in regularizers.items()}) for name in game.duel_names}
+        )
+        self.ema = None if ema is None else EMA(game.generators, **ema)
+        self.optimizer_factories = discriminator_optimizer, generator_optimizer
+        self.schedule, self.n_critic, self.clip_grad_norm = schedule, n_critic, clip_grad_norm
+        self.metadata = metadata or {}
+        self.clock = Clock()
+
+    # ---------------------------------------------------------------- the step
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        """One batch: the critics' turn and, on every n_critic-th step, the generators'."""
+        step = self.global_step + 1
+        report = step % self.trainer.log_every_n_steps == 0
+        train_generator = step % self.n_critic == 0
+        batch.noise.seed_default()
+        self.set_learning_rates()
+
+        with torch.set_grad_enabled(train_generator):
+            fakes = self.game.generate(batch)
+        terms, verdicts = self.critics_turn(batch, fakes, step)
+        if train_generator:
+            terms |= self.generators_turn(batch, fakes)
+        average_buffers(self.running_statistics)
+        images = batch.size * self.trainer.world_size
+        self.clock.tick(images, train_generator)
+        if train_generator and self.ema is not None:
+            self.ema.update(self.game.generators, images * self.n_critic, self.clock.images_seen)
+        if report:
+            self.report(terms, verdicts)
+
+    def critics_turn(self, batch: Batch, fakes: Fakes, step: int) -> tuple[Terms, list[Verdict]]:
+        """One step of the critics on reals and detached fakes."""
+        shown = self.game.replay({name: fake.detach() for name, fake in fakes.items()})
+        terms: Terms = {}
+        verdicts: list[Verdict] = []
+        for duel in self.game.duels(batch, shown):
+            verdict, of_duel = self.judge_and_penalise(duel, batch, step)
+            verdicts.append(verdict)
+            terms |= of_duel
+        terms |= prefixed("d", self.game.discriminator_terms(batch, shown, verdicts))
+        self.descend(self.critic, terms)
+        self.after_critics_step(verdicts)
+        return terms, verdicts
+
+    def judge_and_penalise(self, duel: Duel, batch: Batch, step: int) -> tuple[Verdict, Terms]:
+        """The critic's side of one duel; penalties share its one forward pass."""
+        penalties = {name: r for name, r in self.regularizers_of(duel).items() if step % r.every == 0}
+        duel = duel.as_leaves(
+            real=any(r.real_gradient for r in penalties.values()),
+            fake=any(r.fake_gradient for r in penalties.values()),
+        )
+        verdict = Verdict(duel, duel.judge_real(), duel.judge_fake())
+        loss = self.loss_of(duel).discriminator(verdict.real, verdict.fake)
+        terms = {f"d/{duel.name}": duel.weight * loss}
+        for name, regularizer in penalties.items():
+            penalty = regularizer.penalty(duel, verdict.real, verdict.fake, batch.noise)
+            if penalty is not None:
+                terms[f"d/{duel.name}/{name}"] = regularizer.every * penalty
+        return verdict, terms
+
+    @torch.no_grad()
+    def after_critics_step(self, verdicts: Sequence[Verdict]) -> None:
+        """States of losses and regularizers move; projections are applied."""
+        for verdict in verdicts:
+            assert verdict.real is not None
+            self.loss_of(verdict.duel).update(verdict.real, verdict.fake)
+            for regularizer in self.regularizers_of(verdict.duel).values():
+                regularizer.update(verdict.duel, verdict.real, verdict.fake)
+                regularizer.project(verdict.duel.critic)
+
+    def generators_turn(self, batch: Batch, fakes: Fakes) -> Terms:
+        """One step of the generators against critics whose weights cost nothing: they are frozen."""
+        terms: Terms = {}
+        verdicts: list[Verdict] = []
+        with frozen(self.game.discriminators):
+            for duel in self.game.duels(batch, fakes):
+                if not duel.trains_generator:
+                    continue
+                loss = self.loss_of(duel)
+                fake = duel.judge_fake()
+                real = duel.judge_real() if loss.generator_sees_real or self.game.generator_sees_real else None
+                verdicts.append(Verdict(duel, real, fake))
+                terms[f"g/{duel.name}"] = duel.weight * loss.generator(fake, real)
+            terms |= prefixed("g", self.game.generator_terms(batch, fakes, verdicts))
+            self.descend(self.generator, terms)
+        return terms
+
+    def descend(self, player: Player, terms: Terms) -> None:
+        """Minimise the sum of ``terms`` by one step of ``player``."""
+        for parameter in player.parameters:
+            parameter.grad = None
+        self.manual_backward(sum_of(terms))
+        average_gradients(player.parameters)
+        if self.clip_grad_norm is not None:
+            nn.utils.clip_grad_norm_(player.parameters, self.clip_grad_norm)
+        player.step()
+
+    def loss_of(self, duel: Duel) -> Loss:
+        """The duel's own copy of the loss."""
+        return self.losses[duel.name]  # type: ignore[return-value]
+
+    def regularizers_of(self, duel: Duel) -> Mapping[str, Regularizer]:
+        """The duel's own copies of the regularizers, by name."""
+        return self.regularizers[duel.name]._modules  # type: ignore[return-value]
+
+    # ------------------------------------------------------------- what is read
+
+    @torch.no_grad()
+    def report(self, terms: Terms, verdicts: Sequence[Verdict]) -> None:
+        """Log the terms and what a researcher reads beside them; stop if anything is not finite.
+
+        Called on every ``log_every_n_steps``-th step only: it is the one place where the host waits for the device.
+        """
+        values = dict(terms)
+        for verdict in verdicts:
+            values |= prefixed(f"d/{verdict.duel.name}", self.readings(verdict))
+        values["d/grad_norm"] = gradient_norm(self.critic)
+        values["g/grad_norm"] = gradient_norm(self.generator)
+        stacked = mean_over_ranks(torch.stack([value.detach().float() for value in values.values()]))
+        numbers = dict(zip(values, stacked.tolist(), strict=True))
+        stop_if_not_finite(numbers, self.global_step)
+        if totals := [number for name, number in numbers.items() if name.endswith("/total")]:
+            numbers["train/total"] = sum(totals)
+        numbers |= self.clock.report() | {"step": float(self.global_step)}
+        self.log_dict(numbers)
+
+    def readings(self, verdict: Verdict) -> Terms:
+        """The critic's accuracy on both sides, and what its loss has to say."""
+        assert verdict.real is not None
+        loss = self.loss_of(verdict.duel)
+        on_real, on_fake = loss.accuracy(verdict.real, verdict.fake)
+        return {"accuracy_real": on_real, "accuracy_fake": on_fake} | loss.readings(verdict.real, verdict.fake)
+
+    # ------------------------------------------------------------ around the step
+
+    def configure_optimizers(self) -> list[Optimizer]:
+        """The critics' optimizer and the generators', in this order."""
+        players = self.game.discriminators, self.game.generators
+        optimizers = [make(list(p.parameters())) for make, p in zip(self.optimizer_factories, players, strict=True)]
+        for optimizer in optimizers:
+            for group in optimizer.param_groups:
+                group.setdefault("initial_lr", group["lr"])
+        return optimizers
+
+    def check(self, trainer: Trainer) -> None:
+        """Raise `ValueError` if ``trainer`` cannot train two players."""
+        if str(trainer.precision).startswith("16"):
+            raise ValueError(f"trainer.precision must be 32-true or bf16-mixed, got {trainer.precision!r}")
+        if self.schedule is not None and trainer.max_steps < 1:
+            raise ValueError("optim.schedule needs to know when training ends: set trainer.max_steps")
+
+    def on_fit_start(self) -> None:
+        """Look up once what every step needs."""
+        counting: Any = self.optimizers()
+        critic, generator = self.optimizers(use_pl_optimizer=False)  # type: ignore[misc]
+        # Lightning counts the steps of optimizers that are stepped through it: the critic's, one for each batch.
+        self.critic = Player(list(self.game.discriminators.parameters()), critic, counting[0].step)
+        self.generator = Player(list(self.game.generators.parameters()), generator, generator.step)
+        self.running_statistics = [b for b in self.game.buffers() if b.is_floating_point()]
+        self.clock.start()
+
+    def set_learning_rates(self) -> None:
+        """Both players' learning rates at this step: a pure function of progress, so there is nothing to restore."""
+        if self.schedule is None:
+            return
+        factor = self.schedule(self.global_step / self.trainer.max_steps)
+        for player in (self.critic, self.generator):
+            for group in player.optimizer.param_groups:
+                group["lr"] = group["initial_lr"] * factor
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what is counted, and where the run came from, as plain data."""
+        checkpoint["gan_zoo"] = {"clock": self.clock.state_dict(), **self.metadata}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Restore what is counted."""
+        self.clock.load_state_dict(checkpoint["gan_zoo"]["clock"])
+
+    # ----------------------------------------------------------------- sampling
+
+    @property
+    def sampling_generators(self) -> nn.ModuleDict:
+        """The generators that draw pictures and earn scores: the averaged ones if there are any."""
+        return self.game.generators if self.ema is None else self.ema.generators
+
+    @torch.no_grad()
+    def sample(self, batch: Batch) -> Tensor:
+        """Samples for ``batch`` in evaluation mode, float32; training state is as before."""
+        generators = self.sampling_generators
+        was_training = generators.training
+        generators.eval()
+        try:
+            with torch.autocast(self.device.type, enabled=False):
+                return self.game.sample(batch.to(self.device), generators).float()
+        finally:
+            generators.train(was_training)
+
+
+@contextmanager
+def frozen(networks: nn.Module) -> Iterator[None]:
+    """Within the block no gradient is computed for these weights; gradients still flow through them to the inputs."""
+    trained = [p for p in networks.parameters() if p.requires_grad]
+    for parameter in trained:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in trained:
+            parameter.requires_grad_(True)
+
+
+def prefixed(prefix: str, terms: Terms) -> Terms:
+    """``terms`` under log keys ``prefix/name``."""
+    return {f"{prefix}/{name}": term for name, term in terms.items()}
+
+
+def sum_of(terms: Terms) -> Tensor:
+    """The sum of at least one term."""
+    first, *rest = terms.values()
+    return sum(rest, start=first)
+
+
+def gradient_norm(player: Player) -> Tensor:
+    """The Euclidean norm of all gradients of the player's last step; zero before its first."""
+    gradients = [p.grad for p in player.parameters if p.grad is not None]
+    if not gradients:
+        return torch.zeros((), device=player.parameters[0].device)
+    return torch.stack(torch._foreach_norm(gradients)).norm()
+
+
+def stop_if_not_finite(numbers: Mapping[str, float], step: int) -> None:
+    """Raise `TrainingDiverged` naming the terms that are NaN or infinite."""
+    bad = [f"{name} = {number}" for name, number in numbers.items() if not math.isfinite(number)]
+    if bad:
+        raise TrainingDiverged(f"training diverged by step {step}: {', '.join(bad)}")

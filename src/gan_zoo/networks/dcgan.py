@@ -1,0 +1,89 @@
+"""The convolutional players of DCGAN.
+
+Radford et al. 2016, section 3: strided and transposed convolutions instead of pooling, batch normalisation in both
+players except at G's output and D's input, no hidden fully connected layers, ReLU in G with tanh at the end,
+LeakyReLU in D. All weights start from N(0, 0.02).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from gan_zoo.networks.norm import maybe_spectral, norm_layer
+from gan_zoo.networks.shapes import square_image
+
+
+def dcgan_init(module: nn.Module) -> None:
+    """Weights from N(0, 0.02), scales of normalisation layers from N(1, 0.02), biases zero."""
+    weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
+    if isinstance(weight, Tensor) and isinstance(bias, Tensor | None):
+        is_scale = weight.ndim == 1
+        nn.init.normal_(weight, 1.0 if is_scale else 0.0, 0.02)
+        if bias is not None:
+            nn.init.zeros_(bias)
+
+
+def _widths(image_size: int, width: int) -> list[int]:
+    """Channels from the 4x4 end to the last hidden layer: each step towards the picture halves them."""
+    stages = image_size.bit_length() - 3
+    return [width * 2**k for k in reversed(range(stages))]
+
+
+class DCGANGenerator(nn.Module):
+    """Latents ``[B, latent_dim]`` to images ``[B, C, S, S]`` in (-1, 1).
+
+    Args:
+        latent_dim: size of the latents.
+        sample_shape: ``[C, S, S]`` with S a power of two from 8 to 256.
+        width: channels before the last layer; they double towards the 4x4 end (the paper's 64 pixels: 128).
+    """
+
+    def __init__(self, latent_dim: int, sample_shape: Sequence[int], width: int = 64) -> None:
+        super().__init__()
+        channels, size = square_image(sample_shape, "generator=dcgan")
+        widths = _widths(size, width)
+        layers: list[nn.Module] = [nn.Unflatten(1, (latent_dim, 1, 1))]
+        layers += self._up(nn.ConvTranspose2d(latent_dim, widths[0], 4, 1, 0, bias=False))
+        for c_in, c_out in pairwise(widths):
+            layers += self._up(nn.ConvTranspose2d(c_in, c_out, 4, 2, 1, bias=False))
+        self.layers = nn.Sequential(*layers, nn.ConvTranspose2d(widths[-1], channels, 4, 2, 1), nn.Tanh())
+        self.apply(dcgan_init)
+
+    @staticmethod
+    def _up(convolution: nn.ConvTranspose2d) -> list[nn.Module]:
+        return [convolution, nn.BatchNorm2d(convolution.out_channels), nn.ReLU(inplace=True)]
+
+    def forward(self, latents: Tensor) -> Tensor:
+        return self.layers(latents)  # type: ignore[no-any-return]
+
+
+class DCGANDiscriminator(nn.Module):
+    """Images ``[B, C, S, S]`` to raw scores ``[B]``.
+
+    Args:
+        sample_shape: ``[C, S, S]`` with S a power of two from 8 to 256.
+        width: channels after the first layer; they double towards the 4x4 end.
+        norm: ``batch`` as in the paper, or ``layer``, ``instance``, ``spectral``, ``none``.
+    """
+
+    def __init__(self, sample_shape: Sequence[int], width: int = 64, norm: str = "batch") -> None:
+        super().__init__()
+        channels, size = square_image(sample_shape, "discriminator=dcgan")
+        widths = list(reversed(_widths(size, width)))
+        normalise = norm_layer(norm)
+        layers: list[nn.Module] = [maybe_spectral(nn.Conv2d(channels, widths[0], 4, 2, 1), norm)]
+        layers += [nn.LeakyReLU(0.2, inplace=True)]
+        for c_in, c_out in pairwise(widths):
+            down = nn.Conv2d(c_in, c_out, 4, 2, 1, bias=norm in ("none", "spectral"))
+            layers += [maybe_spectral(down, norm), normalise(c_out), nn.LeakyReLU(0.2, inplace=True)]
+        self.layers = nn.Sequential(*layers)
+        self.score = maybe_spectral(nn.Conv2d(widths[-1], 1, 4, 1, 0), norm)
+        self.apply(dcgan_init)
+
+    def forward(self, x: Tensor) -> Tensor:
+        score: Tensor = self.score(self.layers(x))
+        return torch.flatten(score)

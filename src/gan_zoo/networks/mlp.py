@@ -1,0 +1,62 @@
+"""Fully connected players for samples of any shape."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from gan_zoo.networks.norm import maybe_spectral
+
+
+def _hidden(inputs: int, width: int, depth: int, activation: nn.Module, norm: str = "none") -> list[nn.Module]:
+    if depth < 1:
+        raise ValueError(f"depth must be >= 1, got {depth}")
+    sizes = [inputs] + [width] * depth
+    layers: list[nn.Module] = []
+    for fan_in, fan_out in zip(sizes, sizes[1:], strict=False):
+        layers += [maybe_spectral(nn.Linear(fan_in, fan_out), norm), activation]
+    return layers
+
+
+class MLPGenerator(nn.Module):
+    """Latents to samples through ReLU layers; the generator of Goodfellow et al. 2014.
+
+    Maps ``[B, latent_dim]`` to ``[B, *sample_shape]``: in (-1, 1) by a tanh for images, unbounded for vectors.
+
+    Args:
+        latent_dim: size of the latents.
+        sample_shape: shape of one sample, such as ``[2]`` or ``[1, 28, 28]``.
+        width, depth: units of a hidden layer, number of hidden layers.
+    """
+
+    def __init__(self, latent_dim: int, sample_shape: Sequence[int], width: int = 256, depth: int = 3) -> None:
+        super().__init__()
+        last = nn.Linear(width, math.prod(sample_shape))
+        squash = nn.Tanh() if len(sample_shape) > 1 else nn.Identity()
+        layers = _hidden(latent_dim, width, depth, nn.ReLU(inplace=True))
+        self.layers = nn.Sequential(*layers, last, nn.Unflatten(1, tuple(sample_shape)), squash)
+
+    def forward(self, latents: Tensor) -> Tensor:
+        return self.layers(latents)  # type: ignore[no-any-return]
+
+
+class MLPDiscriminator(nn.Module):
+    """Samples ``[B, *sample_shape]`` to raw scores ``[B]`` through LeakyReLU layers.
+
+    Args:
+        sample_shape: shape of one sample.
+        width, depth: units of a hidden layer, number of hidden layers.
+        norm: ``none`` or ``spectral``.
+    """
+
+    def __init__(self, sample_shape: Sequence[int], width: int = 256, depth: int = 3, norm: str = "none") -> None:
+        super().__init__()
+        if norm not in ("none", "spectral"):
+            raise ValueError(f"norm must be one of none, spectral, got {norm!r}")
+        layers = _hidden(math.prod(sample_shape), width, depth, nn.LeakyReLU(0.2, inplace=True), norm)
+        self.layers = nn.Sequential(nn.Flatten(), *layers, maybe_spectral(nn.Linear(width, 1), norm), nn.Flatten(0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x)  # type: ignore[no-any-return]

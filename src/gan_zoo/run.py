@@ -1,0 +1,193 @@
+"""From a composed config to a trained run: compose, build, train.
+
+The only module that knows Hydra. Everything heavy is imported when it is needed, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from gan_zoo.errors import CompositionError, explain, is_usage_error
+
+if TYPE_CHECKING:
+    from lightning.pytorch import Trainer
+
+    from gan_zoo.data.datamodule import DataModule
+    from gan_zoo.module import GANModule
+
+HERE = Path(__file__).resolve().parent
+CONF = next(folder for folder in (HERE / "conf", HERE.parents[1] / "conf") if folder.is_dir())
+
+failures: list[str] = []
+"""One line for each job of this process that failed."""
+
+
+def main() -> None:
+    """The command line: compose a config from ``sys.argv`` and train with it, or with each one of a multirun."""
+    wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing its own report
+    sys.path.insert(0, str(Path.cwd()))  # so that _target_ finds a module beside the user
+    try:
+        _compose_and_train()
+    except Exception as error:
+        if wants_traceback or not is_usage_error(error):
+            raise
+        failures.append(explain(error, CONF))
+        print(f"error: {failures[-1]}", file=sys.stderr)
+    if failures:
+        sys.exit(1)
+
+
+@hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
+def _compose_and_train(config: DictConfig) -> None:
+    if HydraConfig.get().mode != RunMode.MULTIRUN:
+        train(config)
+        return
+    try:  # a job that fails does not take the others along
+        refuse_processes_in_multirun(config)
+        train(config)
+    except Exception as error:
+        failures.append(f"{config.run_dir}: {explain(error, CONF)}")
+        print(f"error: {failures[-1]}", file=sys.stderr)
+
+
+def train(config: DictConfig) -> dict[str, float]:
+    """Build everything ``config`` describes, train, and return the final scores by name.
+
+    Raises:
+        CompositionError: if the parts do not fit together; the run folder is then removed again.
+        TrainingDiverged: if a loss stops being a number; what was saved before stays.
+    """
+    from gan_zoo.summary import print_summary
+
+    run_dir = Path(config.run_dir)
+    try:
+        trainer, module, data = build(config)
+    except Exception as error:
+        remove_empty_run(run_dir)
+        if is_usage_error(error, building=True):
+            raise CompositionError(explain(error, CONF)) from error
+        raise
+    try:
+        trainer.fit(module, datamodule=data, ckpt_path=config.ckpt_path)
+    except BaseException as error:
+        if run_dir.is_dir():
+            (run_dir / "FAILED.txt").write_text(f"{type(error).__name__}: {error}\n")
+        raise
+    print_summary(run_dir, trainer, module)
+    return {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
+
+
+def build(config: DictConfig) -> tuple[Trainer, GANModule, DataModule]:
+    """The trainer, the module and the data that ``config`` describes, checked against each other."""
+    import torch
+
+    from gan_zoo.callbacks.checkpoints import AtomicCheckpointIO
+    from gan_zoo.quiet import quiet
+
+    quiet()
+    missing_checkpoint(config.ckpt_path)
+    torch.manual_seed(config.seed)
+    data = build_data(config)
+    module = build_module(config)
+    trainer: Trainer = instantiate(
+        config.trainer,
+        logger=instantiate_each(config.logger),
+        callbacks=instantiate_each(config.callbacks),
+        plugins=[AtomicCheckpointIO()],
+    )
+    module.check(trainer)
+    data.check(trainer.world_size)
+    return trainer, module, data
+
+
+def build_data(config: DictConfig) -> DataModule:
+    """The data set of ``config.data`` and its stream of batches."""
+    from gan_zoo.data.datamodule import DataModule
+    from gan_zoo.data.source import check_interface
+
+    options = config.data
+    source = instantiate(options.source)
+    check_interface(source, list(options.sample_shape))
+    return DataModule(
+        source,
+        batch_size=options.batch_size,
+        seed=config.seed,
+        flip=options.flip,
+        num_workers=options.num_workers,
+        memory_limit=options.memory_limit,
+    )
+
+
+def build_module(config: DictConfig) -> GANModule:
+    """The game of ``config.model`` with its networks, the loss, the regularizers and the optimizers."""
+    from gan_zoo.module import GANModule
+    from gan_zoo.version import provenance
+
+    game = instantiate(
+        config.model, generator=instantiate(config.generator), discriminator=instantiate(config.discriminator)
+    )
+    return GANModule(
+        game,
+        loss=instantiate(config.loss.adversarial),
+        regularizers={name: instantiate(node) for name, node in config.regularizer.items() if node is not None},
+        generator_optimizer=instantiate(config.optim.generator),
+        discriminator_optimizer=instantiate(config.optim.discriminator),
+        schedule=instantiate(config.optim.schedule),
+        n_critic=config.loss.n_critic,
+        clip_grad_norm=config.optim.clip_grad_norm,
+        ema=OmegaConf.to_container(config.ema) if config.ema is not None else None,  # type: ignore[arg-type]
+        channels_last=config.channels_last,
+        metadata={"config": OmegaConf.to_container(config, resolve=True), "provenance": provenance()},
+    )
+
+
+def instantiate(node: Any, **kwargs: Any) -> Any:
+    """The one way from a config node to an object: plain Python containers, never a ``DictConfig``."""
+    return None if node is None else hydra.utils.instantiate(node, **kwargs, _convert_="all")
+
+
+def instantiate_each(group: DictConfig | None) -> list[Any]:
+    """The objects of a group of named nodes, in order; null nodes are left out."""
+    return [instantiate(node) for node in (group or {}).values() if node is not None]
+
+
+def missing_checkpoint(path: str | None) -> None:
+    """Raise `CompositionError` if ``path`` names no file."""
+    if path is not None and not Path(path).is_file():
+        raise CompositionError(f"ckpt_path must be a checkpoint file, got {path!r}, which does not exist")
+
+
+def refuse_processes_in_multirun(config: DictConfig) -> None:
+    """Raise `CompositionError` where Lightning's process launcher would run the whole sweep again in each process."""
+    started_outside = "LOCAL_RANK" in os.environ or "SLURM_PROCID" in os.environ
+    devices = config.trainer.get("devices", 1)
+    if devices not in (1, "1", "auto") and not started_outside:
+        raise CompositionError(
+            f"a multirun starts single-process jobs, got trainer.devices={devices}: run each job by torchrun instead, "
+            "torchrun --nproc-per-node=N train.py ..."
+        )
+
+
+def remove_empty_run(run_dir: Path) -> None:
+    """Remove a run folder in which nothing but Hydra's own record of the config was written."""
+    import shutil
+
+    if run_dir.is_dir() and {entry.name for entry in run_dir.iterdir()} <= {".hydra"}:
+        shutil.rmtree(run_dir)
+        for parent in run_dir.parents[:2]:
+            if parent.name in ("", Path.cwd().name) or any(parent.iterdir()):
+                break
+            parent.rmdir()
+
+
+if __name__ == "__main__":
+    main()
