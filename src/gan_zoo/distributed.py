@@ -6,6 +6,7 @@ Every function is the identity in a single process.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -17,23 +18,41 @@ def world_size() -> int:
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
+class _MeanOverRanks(torch.autograd.Function):
+    """The mean over processes; its adjoint is the mean over processes, too."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor) -> Tensor:
+        total = value.clone()
+        dist.all_reduce(total)
+        return total / world_size()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+        return _MeanOverRanks.forward(ctx, gradient.contiguous())
+
+
 def mean_over_ranks(value: Tensor) -> Tensor:
     """The mean of ``value`` over processes, differentiable.
 
     A loss that is not linear in a batch mean (Fisher, relativistic average) calls it on that mean, so that the
     averaged gradients are those of the global batch.
     """
-    size = world_size()
-    if size == 1:
+    if world_size() == 1:
         return value
-    if value.requires_grad:
-        from torch.distributed.nn.functional import all_reduce
+    mean: Tensor = _MeanOverRanks.apply(value)  # type: ignore[no-untyped-call]
+    return mean
 
-        total: Tensor = all_reduce(value)
-        return total / size
-    total = value.detach().clone()
-    dist.all_reduce(total)
-    return total / size
+
+def gather_over_ranks(rows: Tensor) -> Tensor:
+    """The rows ``[B, F]`` of every process one below the other, differentiable; every process has equally many."""
+    ranks = world_size()
+    if ranks == 1:
+        return rows
+    padded = rows.new_zeros(ranks, *rows.shape).index_add(
+        0, torch.tensor([dist.get_rank()], device=rows.device), rows[None]
+    )
+    return mean_over_ranks(padded).flatten(0, 1) * ranks
 
 
 def _average_in_place(tensors: list[Tensor]) -> None:

@@ -35,17 +35,20 @@ def is_usage_error(error: BaseException, building: bool = False) -> bool:
 
 def explain(error: BaseException, conf: Path) -> str:
     """One line: what was wrong, what is allowed, what came."""
-    cause = error
-    while isinstance(cause, (HydraException, OmegaConfBaseException)) and cause.__cause__ is not None:
-        cause = cause.__cause__
+    cause = innermost(error)
     message = str(cause) or type(cause).__name__
     if option := re.search(r"Could not (?:find|load) '?([\w/.]+)'?", message):
         return unknown_option(option.group(1), conf)
     if key := re.search(r"Could not override '([^']+)'", str(error)):
         return unknown_key(key.group(1), conf)
-    if missing := re.search(r"Missing mandatory value: ([\w.]+)", message):
-        return f"{missing.group(1)} must be given: add {missing.group(1)}=..."
     return " ".join(message.split())
+
+
+def innermost(error: BaseException) -> BaseException:
+    """What Hydra wrapped, if it wrapped anything."""
+    while isinstance(error, (HydraException, OmegaConfBaseException)) and error.__cause__ is not None:
+        error = error.__cause__
+    return error
 
 
 def choices(group: str, conf: Path) -> list[str]:
@@ -82,7 +85,11 @@ def keys_below(parent: str, groups: list[str], conf: Path) -> list[str]:
     found: set[str] = set()
     for file in [conf / "config.yaml", *(conf / group).glob("*.yaml")]:
         content = OmegaConf.load(file)
-        node = OmegaConf.select(content, parent if file.stem == "config" else rest) if rest or file.stem == "config" else content
+        node = (
+            OmegaConf.select(content, parent if file.stem == "config" else rest)
+            if rest or file.stem == "config"
+            else content
+        )
         if OmegaConf.is_dict(node):
             found |= {str(k) for k in node if k != "defaults"}
     return sorted(found)

@@ -232,9 +232,7 @@ class GANModule(LightningModule):
         return optimizers
 
     def check(self, trainer: Trainer) -> None:
-        """Raise `ValueError` if ``trainer`` cannot train two players."""
-        if str(trainer.precision).startswith("16"):
-            raise ValueError(f"trainer.precision must be 32-true or bf16-mixed, got {trainer.precision!r}")
+        """Raise `ValueError` if ``trainer`` lacks what the schedule needs."""
         if self.schedule is not None and trainer.max_steps < 1:
             raise ValueError("optim.schedule needs to know when training ends: set trainer.max_steps")
 

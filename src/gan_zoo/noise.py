@@ -60,9 +60,7 @@ class Noise:
 
     def normal(self, purpose: str, size: int, *shape: int) -> Tensor:
         """Standard normal numbers ``[size, *shape]`` for the ``size`` samples on this rank."""
-        draw = torch.randn(
-            size * self.world_size, *shape, generator=self._generator(purpose), device=self.device
-        )
+        draw = torch.randn(size * self.world_size, *shape, generator=self._generator(purpose), device=self.device)
         return self._mine(draw)
 
     def uniform(self, purpose: str, size: int, *shape: int) -> Tensor:
@@ -73,9 +71,7 @@ class Noise:
     def integers(self, purpose: str, size: int, low: int, high: int) -> Tensor:
         """Whole numbers in [low, high), ``[size]`` (int64), for the ``size`` samples on this rank."""
         shape = (size * self.world_size,)
-        return self._mine(
-            torch.randint(low, high, shape, generator=self._generator(purpose), device=self.device)
-        )
+        return self._mine(torch.randint(low, high, shape, generator=self._generator(purpose), device=self.device))
 
     def seed_default(self) -> None:
         """Seed torch's global generators for this step and rank.

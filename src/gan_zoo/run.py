@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import InstantiationException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from gan_zoo.errors import CompositionError, explain, is_usage_error
+from gan_zoo.errors import CompositionError, explain, innermost, is_usage_error
 
 if TYPE_CHECKING:
     from lightning.pytorch import Trainer
@@ -26,37 +27,44 @@ if TYPE_CHECKING:
 HERE = Path(__file__).resolve().parent
 CONF = next(folder for folder in (HERE / "conf", HERE.parents[1] / "conf") if folder.is_dir())
 
-failures: list[str] = []
-"""One line for each job of this process that failed."""
-
 
 def main() -> None:
-    """The command line: compose a config from ``sys.argv`` and train with it, or with each one of a multirun."""
-    wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing its own report
+    """The command line: compose a config from ``sys.argv`` and train with it, or with each one of a multirun.
+
+    What a user can put right is one line on stderr and exit code 1; with HYDRA_FULL_ERROR=1 it is a traceback.
+    """
+    wished = os.environ.get("HYDRA_FULL_ERROR", "0")
+    wants_traceback = wished == "1"
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # while composing, Hydra then raises instead of printing its own report
     sys.path.insert(0, str(Path.cwd()))  # so that _target_ finds a module beside the user
+    failures: list[str] = []
+
+    def fail(error: Exception, where: str = "") -> None:
+        failures.append(f"error: {where}{explain(error, CONF)}")
+        print(failures[-1], file=sys.stderr)
+
+    def job(config: DictConfig) -> None:
+        os.environ["HYDRA_FULL_ERROR"] = wished  # processes that the job starts inherit it
+        in_multirun = HydraConfig.get().mode == RunMode.MULTIRUN
+        try:
+            if in_multirun:
+                refuse_processes_in_multirun(config)
+            train(config)
+        except Exception as error:  # in a multirun a job that fails does not take the others along
+            if wants_traceback or not (in_multirun or is_usage_error(error)):
+                raise
+            fail(error, f"job {HydraConfig.get().job.num}: " if in_multirun else "")
+
     try:
-        _compose_and_train()
+        hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()
     except Exception as error:
         if wants_traceback or not is_usage_error(error):
             raise
-        failures.append(explain(error, CONF))
-        print(f"error: {failures[-1]}", file=sys.stderr)
+        fail(error)
+    finally:
+        os.environ["HYDRA_FULL_ERROR"] = wished
     if failures:
         sys.exit(1)
-
-
-@hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
-def _compose_and_train(config: DictConfig) -> None:
-    if HydraConfig.get().mode != RunMode.MULTIRUN:
-        train(config)
-        return
-    try:  # a job that fails does not take the others along
-        refuse_processes_in_multirun(config)
-        train(config)
-    except Exception as error:
-        failures.append(f"{config.run_dir}: {explain(error, CONF)}")
-        print(f"error: {failures[-1]}", file=sys.stderr)
 
 
 def train(config: DictConfig) -> dict[str, float]:
@@ -94,6 +102,8 @@ def build(config: DictConfig) -> tuple[Trainer, GANModule, DataModule]:
     from gan_zoo.quiet import quiet
 
     quiet()
+    check_complete(config)
+    check_precision(config.trainer.precision)
     missing_checkpoint(config.ckpt_path)
     torch.manual_seed(config.seed)
     data = build_data(config)
@@ -151,13 +161,42 @@ def build_module(config: DictConfig) -> GANModule:
 
 
 def instantiate(node: Any, **kwargs: Any) -> Any:
-    """The one way from a config node to an object: plain Python containers, never a ``DictConfig``."""
-    return None if node is None else hydra.utils.instantiate(node, **kwargs, _convert_="all")
+    """The one way from a config node to an object: plain Python containers, never a ``DictConfig``.
+
+    What a constructor raises comes through as it is.
+    """
+    if node is None:
+        return None
+    try:
+        return hydra.utils.instantiate(node, **kwargs, _convert_="all")
+    except InstantiationException as error:
+        raise innermost(error) from error
 
 
 def instantiate_each(group: DictConfig | None) -> list[Any]:
     """The objects of a group of named nodes, in order; null nodes are left out."""
     return [instantiate(node) for node in (group or {}).values() if node is not None]
+
+
+def check_complete(config: DictConfig) -> None:
+    """Raise `CompositionError` naming a value that only the user can give."""
+    missing = sorted(_missing(OmegaConf.to_container(config, resolve=False)), key=len)
+    if missing:
+        raise CompositionError(f"{missing[0]} must be given: add {missing[0]}=...")
+
+
+def _missing(node: Any, name: str = "") -> list[str]:
+    if isinstance(node, dict):
+        return [
+            found for key, value in node.items() for found in _missing(value, f"{name}.{key}" if name else str(key))
+        ]
+    return [name] if node == "???" else []
+
+
+def check_precision(precision: Any) -> None:
+    """Raise `CompositionError` for float16, whose loss scaling does not fit two players that step in turns."""
+    if str(precision).startswith("16"):
+        raise CompositionError(f"trainer.precision must be 32-true or bf16-mixed, got {precision!r}")
 
 
 def missing_checkpoint(path: str | None) -> None:

@@ -69,9 +69,7 @@ class Evaluation(Callback):
         def draw(block: int) -> Any:
             return module.sample(Batch(self.block_size, Noise(self.seed, block, device=module.device)))
 
-        samples = Samples(
-            draw, self.evaluator.num_samples, self.block_size, trainer.global_rank, trainer.world_size
-        )
+        samples = Samples(draw, self.evaluator.num_samples, self.block_size, trainer.global_rank, trainer.world_size)
         scores = self.evaluator(samples, trainer.datamodule.source, module.device)  # type: ignore[attr-defined]
         shared = {"ema": module.ema is not None, "seed": self.seed, "world_size": trainer.world_size}
         return [Score(score.name, score.value, score.protocol | shared) for score in scores]

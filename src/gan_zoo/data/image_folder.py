@@ -88,7 +88,9 @@ def _decode_all(
 
 def unreadable(files: Sequence[Path], errors: Sequence[Exception], total: int) -> str:
     """One line that names unreadable files."""
-    named = ", ".join(f"{file} ({str(error) or type(error).__name__})" for file, error in zip(files[:3], errors, strict=False))
+    named = ", ".join(
+        f"{file} ({str(error) or type(error).__name__})" for file, error in zip(files[:3], errors, strict=False)
+    )
     more = f" and {len(files) - 3} more" if len(files) > 3 else ""
     return f"{len(files)} of {total} pictures cannot be read: {named}{more}; remove them or set data.on_error=skip"
 

@@ -30,7 +30,9 @@ def grid(side: int = 5, spacing: float = 2.0, std: float = 0.05, num_samples: in
     return _mixture("grid", torch.cartesian_prod(ticks, ticks), std, num_samples, seed)
 
 
-def spiral(modes: int = 20, turns: float = 2.0, std: float = 0.02, num_samples: int = 100_000, seed: int = 0) -> Mixture:
+def spiral(
+    modes: int = 20, turns: float = 2.0, std: float = 0.02, num_samples: int = 100_000, seed: int = 0
+) -> Mixture:
     """``modes`` Gaussians along an Archimedean spiral of radius 2."""
     share = (torch.arange(modes) + 1) / modes
     angles = 2 * math.pi * turns * share.sqrt()

@@ -11,9 +11,7 @@ from gan_zoo.data.source import DataError, Source, fit_images
 SPLITS = ("train", "test")
 
 
-def mnist(
-    root: str, split: str = "train", channels: int = 1, image_size: int = 32, download: bool = True
-) -> Source:
+def mnist(root: str, split: str = "train", channels: int = 1, image_size: int = 32, download: bool = True) -> Source:
     """MNIST (LeCun et al. 1998): see `mnist_like`."""
     return mnist_like("mnist", "MNIST", root, split, channels, image_size, download)
 

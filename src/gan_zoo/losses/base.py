@@ -46,3 +46,22 @@ class Loss(nn.Module):
     def accuracy(self, real: Critique, fake: Critique) -> tuple[Tensor, Tensor]:
         """The 0-1 view of the critic: shares of reals scored above, and of fakes scored below, `threshold`."""
         return (real.score > self.threshold).float().mean(), (fake.score < self.threshold).float().mean()
+
+
+def limited(score: Tensor, limit: float = 10.0) -> Tensor:
+    """``score`` within [-limit, limit], growing logarithmically outside, so that its exponential stays finite.
+
+    exp(limited(v)) continues along its tangent beyond ``limit``: a clamp would leave the samples that a critic judges
+    worst without a gradient. As the map is increasing, bounds that hold for every critic hold for the limited one.
+    """
+    excess = torch.relu(score.abs() - limit)
+    return score.clamp(-limit, limit) + score.sign() * excess.log1p()
+
+
+def require_autoencoder(loss: Loss, critic: nn.Module) -> None:
+    """Raise `ValueError` unless ``critic`` scores samples by how badly it reconstructs them (``energy`` is True)."""
+    if getattr(critic, "energy", False) is not True:
+        raise ValueError(
+            f"{type(loss).__name__} needs an auto-encoder critic: add discriminator=autoencoder, "
+            f"got {type(critic).__name__}"
+        )

@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from gan_zoo.losses.base import Loss
-from gan_zoo.types import Critique
+from gan_zoo.types import Critique, Terms
 
 
 class Minimax(Loss):
@@ -31,3 +31,7 @@ class NonSaturating(Minimax):
 
     def generator(self, fake: Critique, real: Critique | None = None) -> Tensor:
         return softplus(-fake.score).mean()
+
+    def readings(self, real: Critique, fake: Critique) -> Terms:
+        """``total``: L_D + L_G, both at least 0; 3 log 2 where the critic cannot tell."""
+        return {"total": self.discriminator(real, fake) + self.generator(fake)}

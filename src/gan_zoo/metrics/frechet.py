@@ -32,7 +32,7 @@ class Moments(NamedTuple):
         Raises:
             ValueError, OSError: if the file is damaged.
         """
-        with np.load(path, allow_pickle=False) as data:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
             mean, covariance = torch.from_numpy(data["mean"]), torch.from_numpy(data["covariance"])
             return cls(int(data["count"]), mean, covariance)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+
 import torch
 
 from gan_zoo.data.cache import cache_key, cache_root
@@ -67,7 +69,7 @@ class ImageScores(Evaluator):
         if path.exists():
             try:
                 return Moments.load(path)
-            except (ValueError, OSError, KeyError):
+            except (ValueError, OSError, KeyError, zipfile.BadZipFile):
                 path.unlink(missing_ok=True)
         moments = self._count_real(source, device)
         moments.save(path)

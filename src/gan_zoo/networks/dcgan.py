@@ -19,7 +19,8 @@ from gan_zoo.networks.shapes import square_image
 
 def dcgan_init(module: nn.Module) -> None:
     """Weights from N(0, 0.02), scales of normalisation layers from N(1, 0.02), biases zero."""
-    weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
+    # Under spectral normalisation the trained weight is the parametrisation's `original`.
+    weight, bias = getattr(module, "original", getattr(module, "weight", None)), getattr(module, "bias", None)
     if isinstance(weight, Tensor) and isinstance(bias, Tensor | None):
         is_scale = weight.ndim == 1
         nn.init.normal_(weight, 1.0 if is_scale else 0.0, 0.02)
@@ -69,6 +70,8 @@ class DCGANDiscriminator(nn.Module):
         width: channels after the first layer; they double towards the 4x4 end.
         norm: ``batch`` as in the paper, or ``layer``, ``instance``, ``spectral``, ``none``.
     """
+
+    score: nn.Conv2d
 
     def __init__(self, sample_shape: Sequence[int], width: int = 64, norm: str = "batch") -> None:
         super().__init__()

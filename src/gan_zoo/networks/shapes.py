@@ -20,5 +20,7 @@ def square_image(sample_shape: Sequence[int], network: str, smallest: int = 8, l
     channels, height, width = sample_shape
     if height != width or height not in allowed:
         sizes = ", ".join(map(str, allowed))
-        raise ValueError(f"{network} works on square images of {sizes} pixels, got {height}x{width}: set data.image_size")
+        raise ValueError(
+            f"{network} works on square images of {sizes} pixels, got {height}x{width}: set data.image_size"
+        )
     return channels, height

@@ -69,4 +69,5 @@ def squared_norm(gradient: Tensor) -> Tensor:
 
 def norm(gradient: Tensor) -> Tensor:
     """The Euclidean norm of each sample over all its dimensions, ``[B]``; its derivative at zero is zero."""
-    return torch.linalg.vector_norm(gradient.flatten(1), dim=1)
+    length: Tensor = torch.linalg.vector_norm(gradient.flatten(1), dim=1)
+    return length

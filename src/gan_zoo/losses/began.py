@@ -1,0 +1,59 @@
+"""The boundary-equilibrium GAN."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from gan_zoo.distributed import mean_over_ranks
+from gan_zoo.losses.base import Loss, require_autoencoder
+from gan_zoo.types import Critique, Terms
+
+
+class BEGAN(Loss):
+    """The critic is an auto-encoder; a controller keeps its errors on fakes and reals in proportion.
+
+    Berthelot et al. 2017, section 3.4, with l the per-sample reconstruction error: L_D = E l(x) - k E l(G(z)),
+    L_G = E l(G(z)), and after every critic step k <- clip(k + rate (gamma E l(x) - E l(G(z))), 0, 1), from the means
+    over the global batch.
+
+    Args:
+        gamma: E l(G(z)) / E l(x) at equilibrium, in [0, 1]; more is more diverse, less is sharper.
+        rate: lambda_k, the gain of the controller, > 0.
+    """
+
+    k: Tensor
+
+    def __init__(self, gamma: float = 0.5, rate: float = 0.001) -> None:
+        super().__init__()
+        if not 0 <= gamma <= 1:
+            raise ValueError(f"gamma must be in [0, 1], got {gamma}")
+        if rate <= 0:
+            raise ValueError(f"rate must be > 0, got {rate}")
+        self.gamma, self.rate = gamma, rate
+        self.register_buffer("k", torch.zeros(()))
+
+    def check(self, critic: nn.Module) -> None:
+        require_autoencoder(self, critic)
+
+    def discriminator(self, real: Critique, fake: Critique) -> Tensor:
+        return real.score.mean() - self.k * fake.score.mean()
+
+    def generator(self, fake: Critique, real: Critique | None = None) -> Tensor:
+        return fake.score.mean()
+
+    @torch.no_grad()
+    def update(self, real: Critique, fake: Critique) -> None:
+        balance = mean_over_ranks(self.gamma * real.score.float().mean() - fake.score.float().mean())
+        self.k.add_(self.rate * balance).clamp_(0.0, 1.0)
+
+    def readings(self, real: Critique, fake: Critique) -> Terms:
+        """``began_m``: the convergence measure M = l(x) + |gamma l(x) - l(G(z))|, lower is better; ``began_k``: k."""
+        on_real, on_fake = real.score.mean(), fake.score.mean()
+        return {"began_m": on_real + (self.gamma * on_real - on_fake).abs(), "began_k": self.k}
+
+    @torch.no_grad()
+    def accuracy(self, real: Critique, fake: Critique) -> tuple[Tensor, Tensor]:
+        """Reals reconstructed better than the average fake, and fakes worse than the average real."""
+        below, above = real.score < fake.score.mean(), fake.score > real.score.mean()
+        return below.float().mean(), above.float().mean()

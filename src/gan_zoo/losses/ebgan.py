@@ -1,0 +1,64 @@
+"""The energy-based GAN."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from gan_zoo.distributed import gather_over_ranks
+from gan_zoo.losses.base import Loss, require_autoencoder
+from gan_zoo.types import Critique, Terms
+
+
+class EBGAN(Loss):
+    """The critic is an auto-encoder; its reconstruction error is an energy, low on reals.
+
+    Zhao et al. 2016, eq. 1, 2 and 4: L_D = E D(x) + E(m - D(G(z)))+, the hinge per sample, and
+    L_G = E D(G(z)) + w PT, where the pulling-away term spreads the codes of the fakes.
+
+    Args:
+        margin: m, the energy fakes are pushed up to; in the units of the critic's reconstruction error, > 0.
+        pulling_away: w, the weight of `pulling_away` on ``critique.features[0]``; 0 switches it off.
+    """
+
+    def __init__(self, margin: float = 1.0, pulling_away: float = 0.1) -> None:
+        super().__init__()
+        if margin <= 0:
+            raise ValueError(f"margin must be > 0, got {margin}")
+        if pulling_away < 0:
+            raise ValueError(f"pulling_away must be >= 0, got {pulling_away}")
+        self.margin, self.pulling_away = margin, pulling_away
+        self.threshold = margin / 2
+
+    def check(self, critic: nn.Module) -> None:
+        require_autoencoder(self, critic)
+
+    def discriminator(self, real: Critique, fake: Critique) -> Tensor:
+        return real.score.mean() + torch.relu(self.margin - fake.score).mean()
+
+    def generator(self, fake: Critique, real: Critique | None = None) -> Tensor:
+        energy = fake.score.mean()
+        return energy + self.pulling_away * pulling_away(fake.features[0]) if self.pulling_away else energy
+
+    def readings(self, real: Critique, fake: Critique) -> Terms:
+        return {"energy_gap": fake.score.mean() - real.score.mean()}
+
+    @torch.no_grad()
+    def accuracy(self, real: Critique, fake: Critique) -> tuple[Tensor, Tensor]:
+        """Energies of reals below half the margin, and of fakes above it."""
+        return (real.score < self.threshold).float().mean(), (fake.score > self.threshold).float().mean()
+
+
+def pulling_away(codes: Tensor) -> Tensor:
+    """The mean squared cosine between the codes of different samples, in [0, 1].
+
+    Zhao et al. 2016, eq. 4: 1/(N(N-1)) sum_{i != j} (S_i . S_j / |S_i| |S_j|)^2 over the N samples of the global
+    batch. ``codes`` is ``[B, ...]`` and is flattened for each sample. Raises `ValueError` for a single sample.
+    """
+    directions = gather_over_ranks(normalize(codes.flatten(1), dim=1))
+    count = len(directions)
+    if count < 2:
+        raise ValueError(f"the pulling-away term needs a batch of >= 2 samples, got {count}")
+    squared_cosines = (directions @ directions.T).square()
+    return (squared_cosines.sum() - squared_cosines.diagonal().sum()) / (count * (count - 1))

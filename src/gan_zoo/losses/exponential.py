@@ -1,0 +1,35 @@
+"""The exponential loss."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from gan_zoo.losses.base import Loss, limited
+from gan_zoo.types import Critique
+
+
+class Exponential(Loss):
+    """Boosting's margin loss, a sibling of the logistic, hinge and squared ones.
+
+    L_D = E exp(-D(x)) + E exp(D(G(z))), L_G = E exp(-D(G(z))). At the best critic, D = 1/2 log(p/q), L_D is
+    2 * integral sqrt(pq): the squared Hellinger distance. Beyond ``limit`` the exponentials go on along their tangents.
+
+    Args:
+        limit: the score up to which the exponential is exact, > 0.
+    """
+
+    def __init__(self, limit: float = 10.0) -> None:
+        super().__init__()
+        if limit <= 0:
+            raise ValueError(f"limit must be > 0, got {limit}")
+        self.limit = limit
+
+    def cost(self, margin: Tensor) -> Tensor:
+        """The mean of exp(-margin), finite for every margin."""
+        return limited(-margin, self.limit).exp().mean()
+
+    def discriminator(self, real: Critique, fake: Critique) -> Tensor:
+        return self.cost(real.score) + self.cost(-fake.score)
+
+    def generator(self, fake: Critique, real: Critique | None = None) -> Tensor:
+        return self.cost(fake.score)

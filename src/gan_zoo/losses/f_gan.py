@@ -1,0 +1,111 @@
+"""Variational divergence minimisation for eight divergences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import logsigmoid, softplus
+
+from gan_zoo.losses.base import Loss, limited
+from gan_zoo.types import Critique, Terms
+
+
+@dataclass(frozen=True, slots=True)
+class Divergence:
+    """An f-divergence as functions of the raw score v, finite for every v.
+
+    Attributes:
+        g: the output activation, whose range is the domain of f*.
+        conjugate: f*(g(v)).
+        threshold: the raw score at which g(v) = f'(1), where the critic takes both sides to be equally likely.
+    """
+
+    g: Callable[[Tensor], Tensor]
+    conjugate: Callable[[Tensor], Tensor]
+    threshold: float = 0.0
+
+
+KL = Divergence(
+    g=limited,
+    conjugate=lambda v: (limited(v) - 1.0).exp(),
+    threshold=1.0,
+)
+REVERSE_KL = Divergence(
+    g=lambda v: -limited(-v).exp(),
+    conjugate=lambda v: limited(v) - 1.0,
+)
+PEARSON = Divergence(
+    g=lambda v: v,
+    conjugate=lambda v: v.square() / 4.0 + v,
+)
+NEYMAN = Divergence(
+    g=lambda v: -torch.expm1(limited(-v)),
+    conjugate=lambda v: -2.0 * torch.expm1(limited(-v) / 2.0),
+)
+HELLINGER = Divergence(
+    g=lambda v: -torch.expm1(limited(-v)),
+    conjugate=lambda v: torch.expm1(limited(v)),
+)
+JENSEN_SHANNON = Divergence(
+    g=lambda v: math.log(2.0) + logsigmoid(v),
+    conjugate=lambda v: softplus(v) - math.log(2.0),
+)
+GAN = Divergence(
+    g=logsigmoid,
+    conjugate=softplus,
+)
+TOTAL_VARIATION = Divergence(
+    g=lambda v: torch.tanh(v) / 2.0,
+    conjugate=lambda v: torch.tanh(v) / 2.0,
+)
+
+DIVERGENCES = {
+    "kl": KL,
+    "reverse_kl": REVERSE_KL,
+    "pearson": PEARSON,
+    "neyman": NEYMAN,
+    "hellinger": HELLINGER,
+    "jensen_shannon": JENSEN_SHANNON,
+    "gan": GAN,
+    "total_variation": TOTAL_VARIATION,
+}
+
+
+class FGAN(Loss):
+    """The critic's objective is a lower bound of D_f(P || Q); it is tight at g(D(x)) = f'(p(x) / q(x)).
+
+    Nowozin et al. 2016, eq. 6 and table 2: L_D = -(E g(D(x)) - E f*(g(D(G(z))))). The generator minimises the
+    bound, L_G = -E f*(g(D(G(z)))), or, ``practical`` (section 3.2 there), L_G = -E g(D(G(z))), whose gradient does not
+    vanish while it is losing. Scores are raw: the critic has no activation at its end.
+
+    Args:
+        divergence: kl, reverse_kl, pearson, neyman, hellinger (squared), jensen_shannon, gan or total_variation.
+        practical: whether the generator uses the non-saturating form.
+    """
+
+    def __init__(self, divergence: str = "jensen_shannon", practical: bool = True) -> None:
+        super().__init__()
+        if divergence not in DIVERGENCES:
+            raise ValueError(f"divergence must be one of {', '.join(DIVERGENCES)}, got {divergence!r}")
+        self.divergence, self.practical = divergence, practical
+        self.threshold = DIVERGENCES[divergence].threshold
+
+    def bound(self, real: Critique, fake: Critique) -> Tensor:
+        """The lower bound of the divergence, E g(D(x)) - E f*(g(D(G(z))))."""
+        f = DIVERGENCES[self.divergence]
+        return f.g(real.score).mean() - f.conjugate(fake.score).mean()
+
+    def discriminator(self, real: Critique, fake: Critique) -> Tensor:
+        return -self.bound(real, fake)
+
+    def generator(self, fake: Critique, real: Critique | None = None) -> Tensor:
+        f = DIVERGENCES[self.divergence]
+        return -f.g(fake.score).mean() if self.practical else -f.conjugate(fake.score).mean()
+
+    def readings(self, real: Critique, fake: Critique) -> Terms:
+        """``divergence``: the bound. For ``gan`` it is 2 JS - 2 log 2."""
+        return {"divergence": self.bound(real, fake)}

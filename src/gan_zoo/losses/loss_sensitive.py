@@ -1,0 +1,55 @@
+"""The loss-sensitive GAN."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from gan_zoo.losses.base import Loss
+from gan_zoo.types import Critique, Terms
+
+
+class LossSensitive(Loss):
+    """The critic is a loss, low on reals; a fake has to cost more than a real by as much as the two differ.
+
+    Qi 2017, section 3 and, for the slope, appendix D (GLS-GAN): with a = lambda Delta(x, G(z)) + D(x) - D(G(z)),
+    L_D = gamma E D(x) + E max(a, nu a) and L_G = E D(G(z)). Delta is the L1 distance of each pair, per dimension
+    (so that lambda means the same at every resolution) and detached. nu = 0 is LS-GAN, nu = 1 has the gradients of WGAN with the critic -D.
+
+    Args:
+        margin_weight: lambda, >= 0; the author's 2e-4 per unit of summed distance at 64x64x3 is 2.5 here.
+        real_weight: gamma, how much the loss of reals counts by itself, >= 0.
+        slope: nu, at most 1.
+    """
+
+    def __init__(self, margin_weight: float = 2.5, real_weight: float = 0.0, slope: float = 0.0) -> None:
+        super().__init__()
+        if margin_weight < 0 or real_weight < 0:
+            raise ValueError(f"margin_weight and real_weight must be >= 0, got {margin_weight} and {real_weight}")
+        if slope > 1:
+            raise ValueError(f"slope must be <= 1, got {slope}")
+        self.margin_weight, self.real_weight, self.slope = margin_weight, real_weight, slope
+
+    def discriminator(self, real: Critique, fake: Critique) -> Tensor:
+        margin = self.margin_weight * l1_distance(real.x, fake.x)
+        violation = margin.view(-1, *[1] * (real.score.ndim - 1)) + real.score - fake.score
+        return self.real_weight * real.score.mean() + torch.maximum(violation, self.slope * violation).mean()
+
+    def generator(self, fake: Critique, real: Critique | None = None) -> Tensor:
+        return fake.score.mean()
+
+    def readings(self, real: Critique, fake: Critique) -> Terms:
+        margin = self.margin_weight * l1_distance(real.x, fake.x).mean()
+        return {"energy_gap": fake.score.mean() - real.score.mean(), "margin": margin}
+
+    @torch.no_grad()
+    def accuracy(self, real: Critique, fake: Critique) -> tuple[Tensor, Tensor]:
+        """The share of pairs whose real costs less than its fake, twice: only differences mean something."""
+        share = (real.score < fake.score).float().mean()
+        return share, share
+
+
+@torch.no_grad()
+def l1_distance(real: Tensor, fake: Tensor) -> Tensor:
+    """The mean absolute difference of each real to the fake of the same index, ``[B]``."""
+    return (real - fake).abs().flatten(1).mean(1)

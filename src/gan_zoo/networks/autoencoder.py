@@ -1,0 +1,74 @@
+"""A critic whose score is how badly it rebuilds a sample."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from gan_zoo.networks.dcgan import DCGANDiscriminator, DCGANGenerator
+from gan_zoo.networks.norm import maybe_spectral
+from gan_zoo.types import Critique
+
+DISTANCES = ("l1", "l2")
+
+
+class AutoEncoder(nn.Module):
+    """An energy for EBGAN (Zhao et al. 2016) and BEGAN (Berthelot et al. 2017): low on what it has learned to rebuild.
+
+    Judges ``[B, *sample_shape]``: the score ``[B]`` is the mean absolute or squared error of each sample's
+    reconstruction (``aux``); the code ``[B, code_dim]`` is the only feature.
+
+    Args:
+        sample_shape: ``[D]`` for vectors (fully connected) or ``[C, S, S]`` for images (convolutions as in DCGAN).
+        width: channels at the image's side, or units of a hidden layer for vectors times 1/4.
+        code_dim: size of the code.
+        distance: ``l1`` or ``l2``.
+        norm: normalisation inside the encoder: ``none``, ``batch``, ``layer``, ``instance``, ``spectral``.
+    """
+
+    energy: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        sample_shape: Sequence[int],
+        width: int = 32,
+        code_dim: int = 64,
+        distance: str = "l2",
+        norm: str = "none",
+    ) -> None:
+        super().__init__()
+        if distance not in DISTANCES:
+            raise ValueError(f"distance must be one of {', '.join(DISTANCES)}, got {distance!r}")
+        self.distance = distance
+        make = _vector_halves if len(sample_shape) == 1 else _image_halves
+        self.encoder, self.decoder = make(sample_shape, width, code_dim, norm)
+
+    def forward(self, x: Tensor) -> Critique:
+        code = self.encoder(x)
+        rebuilt = self.decoder(code)
+        error = (rebuilt - x).flatten(1)
+        score = error.abs().mean(1) if self.distance == "l1" else error.square().mean(1)
+        return Critique(score=score, x=x, aux=rebuilt, features=(code,))
+
+
+def _vector_halves(sample_shape: Sequence[int], width: int, code_dim: int, norm: str) -> tuple[nn.Module, nn.Module]:
+    size, hidden = math.prod(sample_shape), 4 * width
+
+    def half(inputs: int, outputs: int) -> nn.Module:
+        first, second = (maybe_spectral(nn.Linear(a, hidden), norm) for a in (inputs, hidden))
+        return nn.Sequential(first, nn.LeakyReLU(0.2), second, nn.LeakyReLU(0.2), nn.Linear(hidden, outputs))
+
+    # A code as large as the data would let the identity through; a vector's code is one number short of it.
+    code = min(code_dim, max(1, size - 1))
+    return half(size, code), half(code, size)
+
+
+def _image_halves(sample_shape: Sequence[int], width: int, code_dim: int, norm: str) -> tuple[nn.Module, nn.Module]:
+    critic = DCGANDiscriminator(sample_shape, width, norm)
+    to_code = nn.Conv2d(critic.score.in_channels, code_dim, 4)
+    encoder = nn.Sequential(critic.layers, to_code, nn.Flatten())
+    decoder = DCGANGenerator(code_dim, sample_shape, width)
+    return encoder, decoder

@@ -1,0 +1,79 @@
+"""Consistency regularisation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gan_zoo.noise import Noise
+from gan_zoo.regularizers.base import Regularizer
+from gan_zoo.types import Critique, Duel, judge
+
+
+class Consistency(Regularizer):
+    """The critic has to say the same of a picture and of its flipped and shifted copy.
+
+    Zhang et al. 2020 (CR-GAN): weight * E(D(x) - D(T(x)))^2; Zhao et al. 2021 (bCR) adds
+    fake_weight * E(D(G(z)) - D(T(G(z))))^2. T flips half of the pictures left to right and shifts each by up to
+    ``shift`` pixels in both directions, reflecting at the borders. Conditions that are pictures move along; patch
+    scores are averaged for each sample, as patches move.
+
+    Args:
+        weight: of the term on reals.
+        fake_weight: of the term on fakes; 0 is CR, without a pass over them.
+        shift: largest shift in pixels, >= 0 and smaller than the pictures.
+        every: see `Regularizer`.
+    """
+
+    def __init__(self, weight: float = 10.0, fake_weight: float = 10.0, shift: int = 4, every: int = 1) -> None:
+        super().__init__(every)
+        if shift < 0:
+            raise ValueError(f"shift must be >= 0, got {shift}")
+        self.weight, self.fake_weight, self.shift = weight, fake_weight, shift
+
+    def penalty(self, duel: Duel, real: Critique, fake: Critique, noise: Noise) -> Tensor:
+        term = self.weight * self.change(duel, real, duel.real_condition, noise, "real")
+        if self.fake_weight:
+            term = term + self.fake_weight * self.change(duel, fake, duel.fake_condition, noise, "fake")
+        return term
+
+    def change(self, duel: Duel, critique: Critique, condition: Any, noise: Noise, side: str) -> Tensor:
+        """The mean squared change of the score when the picture is flipped and shifted."""
+        x = critique.x.detach()
+        if x.ndim != 4:
+            raise ValueError(f"consistency needs pictures [B, C, H, W], got samples of shape {list(x.shape)}")
+        if self.shift >= min(x.shape[2:]):
+            raise ValueError(f"shift must be smaller than the pictures, {list(x.shape[2:])}, got {self.shift}")
+        rows, columns = draw_places(x, self.shift, noise, f"consistency/{duel.name}/{side}")
+        if isinstance(condition, Tensor) and condition.shape[2:] == x.shape[2:]:
+            condition = moved(condition, rows, columns)
+        copy = judge(duel.critic, moved(x, rows, columns), condition)
+        return (of_samples(critique.score) - of_samples(copy.score)).square().mean()
+
+
+def draw_places(x: Tensor, shift: int, noise: Noise, purpose: str) -> tuple[Tensor, Tensor]:
+    """For each sample, the row ``[B, H]`` and the column ``[B, W]`` that its pixels are taken from."""
+    size, _, height, width = x.shape
+    down, right = (noise.integers(f"{purpose}/{axis}", size, -shift, shift + 1) for axis in ("down", "right"))
+    flipped = noise.integers(f"{purpose}/flip", size, 0, 2).bool()
+    columns = reflected(right, width)
+    return reflected(down, height), torch.where(flipped[:, None], columns.flip(1), columns)
+
+
+def reflected(offset: Tensor, length: int) -> Tensor:
+    """Indices 0..length-1 shifted by ``offset`` ``[B]`` and mirrored at both ends, ``[B, length]``."""
+    index = (torch.arange(length, device=offset.device) - offset[:, None]).abs()
+    return torch.minimum(index, 2 * (length - 1) - index)
+
+
+def moved(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """``x`` ``[B, C, H, W]`` with the pixels of each sample taken from ``rows`` and ``columns``."""
+    sample = torch.arange(len(x), device=x.device)[:, None, None]
+    return x.movedim(1, -1)[sample, rows[:, :, None], columns[:, None, :]].movedim(-1, 1)
+
+
+def of_samples(score: Tensor) -> Tensor:
+    """One score for each sample, ``[B]``."""
+    return score.flatten(1).mean(1) if score.ndim > 1 else score

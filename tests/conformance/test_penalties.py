@@ -1,0 +1,205 @@
+"""Regularizers on critics whose gradients are known, for samples of shape [B, C, H, W]."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from gan_zoo.noise import Noise
+from gan_zoo.regularizers.base import Regularizer
+from gan_zoo.regularizers.consistency import Consistency, draw_places, moved
+from gan_zoo.regularizers.dragan import DRAGAN
+from gan_zoo.regularizers.gradient_penalty import GradientPenalty
+from gan_zoo.regularizers.lecam import LeCam
+from gan_zoo.regularizers.orthogonal import Orthogonal
+from gan_zoo.regularizers.weight_clip import WeightClip
+from gan_zoo.regularizers.zero_centered import R1, R2
+from gan_zoo.types import Duel
+
+from .zoo import REGULARIZERS, LinearCritic, QuadraticCritic, critique, duel_of, gradients
+
+NOISE = Noise(seed=3, step=5)
+SHAPE = (3, 4, 5)
+
+
+def pictures(seed: int, count: int = 6) -> Tensor:
+    return torch.randn(count, *SHAPE, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+REAL, FAKE, WEIGHT = pictures(0), pictures(1), pictures(2, 1)[0]
+SMALL = WEIGHT / WEIGHT.norm() / 2
+
+
+def penalise(regularizer: Regularizer, critic: nn.Module, real: Tensor = REAL, fake: Tensor = FAKE) -> Tensor:
+    duel = duel_of(critic, real, fake)
+    penalty = regularizer.penalty(duel, duel.judge_real(), duel.judge_fake(), NOISE)
+    assert penalty is not None
+    assert penalty.shape == ()
+    return penalty
+
+
+# the penalty of D(x) = w . x and its derivative by |w|, at |w| = n
+ON_LINEAR = {
+    "gradient penalty": (GradientPenalty(7.0), lambda n: 7 * (n - 1) ** 2, lambda n: 14 * (n - 1)),
+    "one-sided": (GradientPenalty(7.0, one_sided=True), lambda n: 7 * max(n - 1, 0) ** 2, lambda n: 14 * max(n - 1, 0)),
+    "dragan": (DRAGAN(7.0), lambda n: 7 * (n - 1) ** 2, lambda n: 14 * (n - 1)),
+    "r1": (R1(7.0), lambda n: 3.5 * n**2, lambda n: 7 * n),
+    "r2": (R2(7.0), lambda n: 3.5 * n**2, lambda n: 7 * n),
+}
+
+
+@pytest.mark.parametrize("name", ON_LINEAR)
+@pytest.mark.parametrize("weight", [WEIGHT, SMALL], ids=["steep", "flat"])
+@pytest.mark.parametrize("count", [1, 6])
+def test_exact_on_linear_critics(name: str, weight: Tensor, count: int) -> None:
+    regularizer, value, slope = ON_LINEAR[name]
+    critic, length = LinearCritic(weight.clone()), weight.norm().item()
+    penalty = penalise(regularizer, critic, REAL[:count], FAKE[:count])
+    assert penalty.item() == pytest.approx(value(length), rel=1e-12)
+    torch.testing.assert_close(gradients(penalty, critic.weight)[0], slope(length) * weight / length)
+
+
+def squared_norms(x: Tensor) -> Tensor:
+    return x.square().sum((1, 2, 3))
+
+
+@pytest.mark.parametrize(("regularizer", "side"), [(R1(3.0), REAL), (R2(3.0), FAKE)], ids=["r1", "r2"])
+def test_zero_centred_on_a_quadratic_critic(regularizer: Regularizer, side: Tensor) -> None:
+    """The gradient of D at x is a x: gamma/2 E |a x|^2, whose derivative by a is gamma E a x^2."""
+    critic = QuadraticCritic(WEIGHT.clone())
+    penalty = penalise(regularizer, critic)
+    assert penalty.item() == pytest.approx(1.5 * squared_norms(WEIGHT * side).mean().item())
+    torch.testing.assert_close(gradients(penalty, critic.weight)[0], 3.0 * (WEIGHT * side**2).mean(0))
+
+
+def two_sided(lengths: Tensor, weight: float) -> float:
+    return weight * (lengths - 1).square().mean().item()
+
+
+def test_gradient_penalty_on_a_quadratic_critic() -> None:
+    """One share for each sample, drawn from the step's noise."""
+    share = NOISE.uniform("gradient_penalty/adversarial", 6).view(6, 1, 1, 1)
+    lengths = squared_norms(WEIGHT * (share * REAL + (1 - share) * FAKE)).sqrt()
+    ours = penalise(GradientPenalty(7.0), QuadraticCritic(WEIGHT.clone()))
+    assert ours.item() == pytest.approx(two_sided(lengths, 7.0))
+
+
+def test_dragan_on_a_quadratic_critic() -> None:
+    """The noise is half a standard deviation of the batch times U[0, 1], for each dimension."""
+    near = REAL + 0.5 * np.std(REAL.numpy()) * NOISE.uniform("dragan/adversarial", 6, *SHAPE)
+    lengths = squared_norms(WEIGHT * near).sqrt()
+    ours = penalise(DRAGAN(7.0), QuadraticCritic(WEIGHT.clone()))
+    assert ours.item() == pytest.approx(two_sided(lengths, 7.0))
+    at_reals = two_sided(squared_norms(WEIGHT * REAL).sqrt(), 7.0)
+    assert penalise(DRAGAN(7.0, scale=0.0), QuadraticCritic(WEIGHT.clone())).item() == pytest.approx(at_reals)
+
+
+@pytest.mark.parametrize("name", ON_LINEAR)
+def test_vectors_are_samples_too(name: str) -> None:
+    regularizer, value, _ = ON_LINEAR[name]
+    penalty = penalise(regularizer, LinearCritic(WEIGHT.flatten()), REAL.flatten(1), FAKE.flatten(1))
+    assert penalty.item() == pytest.approx(value(WEIGHT.norm().item()))
+
+
+def test_lecam_by_hand() -> None:
+    """Two steps with decay 1/2: averages (1/4 * 1 + 1/2 * 3) / (3/4) of reals and (1/4 * 0 - 1/2) / (3/4) of fakes."""
+    lecam = LeCam(weight=0.3, decay=0.5)
+    duel = Duel("adversarial", nn.Identity(), REAL, FAKE)
+    real = torch.tensor([-1.0, 1.0], dtype=torch.float64, requires_grad=True)
+    fake = torch.tensor([1.0, 3.0], dtype=torch.float64, requires_grad=True)
+    assert lecam.penalty(duel, critique(real), critique(fake), NOISE).item() == 0.0  # nothing to be tied to yet
+    lecam.update(duel, critique(torch.tensor([0.0, 2.0])), critique(torch.tensor([-1.0, 1.0])))
+    lecam.update(duel, critique(torch.tensor([2.0, 4.0])), critique(torch.tensor([-1.0, -1.0])))
+    of_real, of_fake = 7 / 3, -2 / 3
+    penalty = lecam.penalty(duel, critique(real), critique(fake), NOISE)
+    assert penalty.item() == pytest.approx(0.3 * ((1 - of_fake) ** 2 / 2 + (of_real - 1) ** 2 / 2))
+    by_real, by_fake = gradients(penalty, real, fake)
+    np.testing.assert_allclose(by_real.numpy(), [0, 0.3 * (1 - of_fake)], rtol=1e-6)
+    np.testing.assert_allclose(by_fake.numpy(), [-0.3 * (of_real - 1), 0], rtol=1e-6)
+
+
+def test_orthogonal_by_hand() -> None:
+    """Rows (1, 2), (3, 4) have the dot product 11; vectors such as biases do not count."""
+    critic = nn.Sequential(nn.Conv2d(2, 2, 1), nn.Linear(3, 1))
+    with torch.no_grad():
+        critic[0].weight.copy_(torch.tensor([[1.0, 2.0], [3.0, 4.0]]).view(2, 2, 1, 1))
+    duel = Duel("adversarial", critic, REAL, FAKE)
+    penalty = Orthogonal(0.1).penalty(duel, critique(torch.zeros(1)), critique(torch.zeros(1)), NOISE)
+    assert penalty.item() == pytest.approx(0.1 * 2 * 121)
+    by_weight = gradients(penalty, critic[0].weight)[0].view(2, 2)
+    torch.testing.assert_close(by_weight, 0.4 * 11 * torch.tensor([[3.0, 4.0], [1.0, 2.0]]))
+
+
+def test_consistency_by_hand() -> None:
+    """A critic that reads one corner sees another pixel after a shift or a flip, which we look up ourselves."""
+    corner = torch.zeros(SHAPE, dtype=torch.float64)
+    corner[0, 0, 0] = 1.0
+    critic, regularizer = LinearCritic(corner), Consistency(2.0, 3.0, shift=2)
+
+    def change(side: str, x: Tensor) -> float:
+        rows, columns = draw_places(x, 2, NOISE, f"consistency/adversarial/{side}")
+        seen = [x[i, 0, rows[i, 0], columns[i, 0]] for i in range(len(x))]
+        return (x[:, 0, 0, 0] - torch.stack(seen)).square().mean().item()
+
+    expected = 2 * change("real", REAL) + 3 * change("fake", FAKE)
+    penalty = penalise(regularizer, critic)
+    assert penalty.item() == pytest.approx(expected)
+    assert penalise(Consistency(2.0, 0.0, shift=2), critic).item() == pytest.approx(2 * change("real", REAL))
+    assert gradients(penalty, critic.weight)[0].any()
+
+
+def test_consistency_does_not_see_what_does_not_change() -> None:
+    flat = torch.ones(SHAPE, dtype=torch.float64).cumsum(0)
+    constant = REAL.mean((2, 3), keepdim=True).expand_as(REAL)
+    assert penalise(Consistency(shift=3), LinearCritic(flat), constant, constant).item() == pytest.approx(0, abs=1e-20)
+    assert penalise(Consistency(shift=0, fake_weight=0), LinearCritic(WEIGHT)).item() > 0  # flips are left
+
+
+def test_pictures_move_as_they_should() -> None:
+    """Down by one and left by one, mirrored at the borders; then the same, flipped."""
+    x = torch.arange(9.0).view(1, 1, 3, 3)
+    rows, columns = torch.tensor([[1, 0, 1]]), torch.tensor([[1, 2, 1]])
+    assert moved(x, rows, columns).tolist() == [[[[4, 5, 4], [1, 2, 1], [4, 5, 4]]]]
+    places = draw_places(torch.zeros(64, 1, 8, 8), 3, NOISE, "test")
+    straight = [c for c in places[1].tolist() if c in [list(range(8))]]
+    assert len({tuple(row) for row in places[0].tolist()}) == 7  # every shift from -3 to 3
+    assert len({tuple(column) for column in places[1].tolist()}) == 14  # every shift, flipped or not
+    assert len(straight) < 32
+    assert all(0 <= i < 8 for side in places for row in side.tolist() for i in row)
+
+
+@pytest.mark.parametrize(
+    ("regularizer", "shape", "words"),
+    [(Consistency(), (2, 7), "pictures"), (Consistency(shift=4), (2, 1, 4, 9), "shift must be smaller")],
+)
+def test_consistency_refuses_what_it_cannot_move(regularizer: Regularizer, shape: tuple[int, ...], words: str) -> None:
+    x = torch.zeros(shape)
+    with pytest.raises(ValueError, match=words):
+        penalise(regularizer, LinearCritic(x[0]), x, x)
+
+
+def test_weights_are_clipped_in_place() -> None:
+    critic = LinearCritic(torch.tensor([[-1.0, 0.005, 1.0]]))
+    WeightClip(0.01).project(critic)
+    torch.testing.assert_close(critic.weight.detach(), torch.tensor([[-0.01, 0.005, 0.01]]))
+
+
+@pytest.mark.parametrize("name", REGULARIZERS)
+def test_a_dead_critic_is_penalised_without_nan(name: str) -> None:
+    critic = LinearCritic(torch.zeros(1, 8, 8))
+    duel = duel_of(critic, torch.ones(2, 1, 8, 8), torch.zeros(2, 1, 8, 8))
+    penalty = REGULARIZERS[name]().penalty(duel, duel.judge_real(), duel.judge_fake(), NOISE)
+    if penalty is not None:
+        assert math.isfinite(penalty.item())
+        assert gradients(penalty, critic.weight)[0].isfinite().all()
+
+
+@pytest.mark.parametrize("name", ["gradient_penalty", "dragan", "r1", "r2"])
+def test_batch_statistics_are_refused(name: str) -> None:
+    critic = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+    with pytest.raises(ValueError, match=r"discriminator\.norm=layer"):
+        REGULARIZERS[name]().check(critic)

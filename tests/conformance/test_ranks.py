@@ -1,0 +1,124 @@
+"""Two processes equal one: values, averaged gradients and state of every loss and regularizer."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from torch import Tensor, nn
+
+from gan_zoo.distributed import average_gradients, mean_over_ranks
+from gan_zoo.noise import Noise
+from gan_zoo.types import Duel, judge
+
+from .zoo import LOSSES, REGULARIZERS, CodedCritic, duel_of
+
+SHAPE = (2, 6, 6)
+GLOBAL_BATCH = 8
+Result = dict[str, list[Tensor]]
+
+
+def players() -> tuple[nn.Module, CodedCritic]:
+    """A generator and a critic, the same in every process."""
+    torch.manual_seed(0)
+    return nn.Linear(3, 72, dtype=torch.float64), CodedCritic(72).double()
+
+
+def share(rank: int, ranks: int) -> tuple[Tensor, Tensor]:
+    """This process's part of the reals and latents of one global batch."""
+    draw = torch.Generator().manual_seed(1)
+    real = torch.randn(GLOBAL_BATCH, *SHAPE, generator=draw, dtype=torch.float64)
+    latents = torch.randn(GLOBAL_BATCH, 3, generator=draw, dtype=torch.float64)
+    return real.chunk(ranks)[rank], latents.chunk(ranks)[rank]
+
+
+def turn(term: Tensor, player: nn.Module) -> list[Tensor]:
+    """The term's mean over processes and the player's averaged gradients, the way a training step makes them."""
+    parameters = list(player.parameters())
+    player.zero_grad()
+    if term.requires_grad:
+        term.backward()
+    average_gradients(parameters)
+    grads = [torch.zeros_like(p) if p.grad is None else p.grad.clone() for p in parameters]
+    return [mean_over_ranks(term.detach()), *grads]
+
+
+def run_loss(name: str, rank: int, ranks: int) -> list[Tensor]:
+    """Two rounds of both players' turns and the loss's update."""
+    loss, (generator, critic), (real_x, latents) = LOSSES[name](), players(), share(rank, ranks)
+    found: list[Tensor] = []
+    for _ in range(2):
+        fake_x = generator(latents).view(-1, *SHAPE)
+        real, fake = judge(critic, real_x), judge(critic, fake_x.detach())
+        found += turn(loss.discriminator(real, fake), critic)
+        loss.update(real, fake)
+        found += turn(loss.generator(judge(critic, fake_x), judge(critic, real_x)), generator)
+        found += [buffer.clone() for buffer in loss.buffers()]
+    return found
+
+
+def run_regularizer(name: str, rank: int, ranks: int) -> list[Tensor]:
+    """Two rounds of the critic's penalty and the regularizer's update."""
+    regularizer, (generator, critic), (real, latents) = REGULARIZERS[name](), players(), share(rank, ranks)
+    duel: Duel = duel_of(critic, real, generator(latents).view(-1, *SHAPE))
+    found: list[Tensor] = []
+    for step in range(2):
+        sides = duel.judge_real(), duel.judge_fake()
+        penalty = regularizer.penalty(duel, *sides, Noise(7, step, rank, ranks))
+        if penalty is not None:
+            found += turn(penalty, critic)
+        regularizer.update(duel, *sides)
+        regularizer.project(critic)
+        found += [t.detach().clone() for t in (*regularizer.buffers(), *critic.parameters())]
+    return found
+
+
+def run_all(rank: int, ranks: int) -> Result:
+    """Everything under test, in an order that is the same in every process."""
+    runs: list[tuple[str, Callable[[str, int, int], list[Tensor]], Any]] = [
+        ("loss", run_loss, LOSSES),
+        ("regularizer", run_regularizer, REGULARIZERS),
+    ]
+    return {f"{kind} {name}": run(name, rank, ranks) for kind, run, names in runs for name in names}
+
+
+def work(rank: int, ranks: int, folder: str) -> None:
+    """One process: results go into a file."""
+    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=ranks)
+    try:
+        torch.save(run_all(rank, ranks), Path(folder) / f"{rank}.pt")
+    finally:
+        dist.destroy_process_group()
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> list[Result]:
+    """Those of one process, and of each of two."""
+    folder = tmp_path_factory.mktemp("ranks")
+    mp.spawn(work, args=(2, str(folder)), nprocs=2)
+    return [run_all(0, 1), *(torch.load(folder / f"{rank}.pt") for rank in range(2))]
+
+
+@pytest.mark.parametrize(
+    "name", [*(f"loss {name}" for name in LOSSES), *(f"regularizer {name}" for name in REGULARIZERS)]
+)
+def test_two_processes_equal_one(results: list[Result], name: str) -> None:
+    alone, first, second = (result[name] for result in results)
+    assert len(alone) == len(first) == len(second) > 0
+    for one, a, b in zip(alone, first, second, strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=0)
+        torch.testing.assert_close(a, one, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["began", "began-fast", "fisher", "fisher-firm"])
+def test_state_has_moved(results: list[Result], name: str) -> None:
+    """Otherwise equal states would prove nothing."""
+    assert results[0][f"loss {name}"][-1].item() != LOSSES[name]().state_dict().popitem()[1].item()

@@ -1,0 +1,103 @@
+"""What the conformance tests share: losses and regularizers found in ``conf``, critics, critiques made by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor, nn
+
+from gan_zoo.losses.base import Loss
+from gan_zoo.losses.began import BEGAN
+from gan_zoo.losses.f_gan import DIVERGENCES, FGAN
+from gan_zoo.losses.fisher import Fisher
+from gan_zoo.losses.least_squares import LeastSquares
+from gan_zoo.losses.loss_sensitive import LossSensitive
+from gan_zoo.regularizers.base import Regularizer
+from gan_zoo.types import Critique, Duel
+
+CONF = Path(__file__).parents[2] / "conf"
+
+
+def _presets(group: str) -> dict[str, DictConfig]:
+    return {path.stem: OmegaConf.load(path) for path in sorted((CONF / group).glob("*.yaml"))}  # type: ignore[misc]
+
+
+def _loss(preset: DictConfig) -> Callable[[], Loss]:
+    node = preset.get("adversarial") or preset.loss.adversarial
+    return lambda: instantiate(node, _convert_="all")
+
+
+LOSSES: dict[str, Callable[[], Loss]] = {name: _loss(preset) for name, preset in _presets("loss").items()}
+LOSSES |= {f"fgan-{name}": lambda name=name: FGAN(name, practical=False) for name in DIVERGENCES}
+LOSSES |= {f"fgan-{name}-practical": lambda name=name: FGAN(name) for name in DIVERGENCES}
+LOSSES |= {
+    "lsgan-pearson": lambda: LeastSquares(-1.0, 1.0, 0.0),
+    "glsgan": lambda: LossSensitive(0.1, 0.2, -0.5),
+    "fisher-firm": lambda: Fisher(rho=0.5),  # with the usual rho the moments hardly count
+    "began-fast": lambda: BEGAN(rate=0.5),
+}
+
+REGULARIZERS: dict[str, Callable[[], Regularizer]] = {
+    name: lambda preset=preset: instantiate(preset, _convert_="all") for name, preset in _presets("regularizer").items()
+}
+
+
+def critique(score: Tensor, x: Tensor | None = None, code: Tensor | None = None) -> Critique:
+    """A verdict made by hand. Samples and codes, if not given, are fixed pictures and vectors of the right number."""
+    size = len(score)
+    ramp = torch.arange(size * 8.0, dtype=score.dtype).reshape(size, 2, 2, 2)
+    x = ramp.cos() if x is None else x
+    code = (ramp + 1.0).sin().flatten(1) if code is None else code
+    return Critique(score=score, x=x, features=(code,))
+
+
+def gradients(loss: Tensor, *inputs: Tensor) -> list[Tensor]:
+    """Gradients of ``loss``, zero where it does not depend on an input."""
+    found = torch.autograd.grad(loss, inputs, allow_unused=True)
+    return [torch.zeros_like(i) if g is None else g for i, g in zip(inputs, found, strict=True)]
+
+
+class LinearCritic(nn.Module):
+    """D(x) = w . x, one score for each sample of any shape."""
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(weight)
+
+    def forward(self, x: Tensor, condition: Any = None) -> Tensor:
+        return (x * self.weight).flatten(1).sum(1)
+
+
+class QuadraticCritic(nn.Module):
+    """D(x) = 1/2 sum a x^2, whose gradient is a x."""
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(weight)
+
+    def forward(self, x: Tensor, condition: Any = None) -> Tensor:
+        return 0.5 * (self.weight * x.square()).flatten(1).sum(1)
+
+
+class CodedCritic(nn.Module):
+    """A small smooth critic that also says which code it gives each sample."""
+
+    energy = True
+
+    def __init__(self, dimensions: int) -> None:
+        super().__init__()
+        self.encode, self.decide = nn.Linear(dimensions, 5), nn.Linear(5, 1)
+
+    def forward(self, x: Tensor, condition: Any = None) -> Critique:
+        code = self.encode(x.flatten(1)).tanh()
+        return Critique(score=self.decide(code).flatten(), x=x, features=(code,))
+
+
+def duel_of(critic: nn.Module, real: Tensor, fake: Tensor) -> Duel:
+    """A duel whose samples are leaves, so that every kind of penalty can be asked for."""
+    return Duel("adversarial", critic, real, fake).as_leaves(real=True, fake=True)

@@ -1,0 +1,54 @@
+"""Shared fixtures. No test needs the network, a GPU or data from outside the repository."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+
+from gan_zoo.run import CONF
+
+ROOT = Path(__file__).parents[1]
+SHARED_DATA = ROOT.parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Caches of the tests are theirs alone."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("GAN_ZOO_CACHE", str(tmp_path_factory.mktemp("cache")))
+    patch.setenv("WANDB_MODE", "offline")
+    torch.set_num_threads(2)
+
+
+@pytest.fixture
+def composed(tmp_path: Path) -> Callable[..., DictConfig]:
+    """Composes the config as the command line would, with a run folder of the test's own."""
+
+    def make(*overrides: str) -> DictConfig:
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            return compose("config", [f"run_dir={tmp_path / 'run'}", "trainer=cpu", *overrides])
+
+    return make
+
+
+@pytest.fixture
+def tiny(composed: Callable[..., DictConfig]) -> Callable[..., DictConfig]:
+    """A config that trains in a moment: no pictures, scores, checkpoints or logs."""
+
+    def make(*overrides: str) -> DictConfig:
+        return composed("callbacks=none", "logger=none", "metric=none", "data.batch_size=8", *overrides)
+
+    return make
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """The folder of real images beside the checkout."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip(f"no real images at {SHARED_DATA}")
+    return SHARED_DATA

@@ -1,0 +1,205 @@
+"""Scores against closed forms, against torchmetrics, and over any number of processes."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from gan_zoo.data.digits import digits
+from gan_zoo.data.mixtures import grid, ring
+from gan_zoo.data.source import DataError, to_unit
+from gan_zoo.metrics.base import Samples
+from gan_zoo.metrics.extractors import EfficientNetLite0
+from gan_zoo.metrics.frechet import FeatureMoments, Moments, frechet_distance
+from gan_zoo.metrics.images import ImageScores
+from gan_zoo.metrics.inception_score import InceptionScore
+from gan_zoo.metrics.modes import ModeCoverage
+
+CPU = torch.device("cpu")
+
+
+def moments_of(features: torch.Tensor) -> Moments:
+    metric = FeatureMoments(features.shape[1])
+    for piece in features.split(17):
+        metric.update(piece)
+    return metric.compute()
+
+
+def random_spd(size: int, seed: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    a = torch.randn(size, size, generator=generator, dtype=torch.float64)
+    return a @ a.T / size
+
+
+def test_moments_are_those_of_the_features() -> None:
+    features = torch.randn(100, 5) * 3 + 7
+    moments = moments_of(features)
+    torch.testing.assert_close(moments.mean, features.double().mean(0))
+    torch.testing.assert_close(moments.covariance, features.double().T.cov(), rtol=1e-6, atol=1e-6)
+
+
+def test_frechet_distance_in_closed_form() -> None:
+    zero, a, b = torch.zeros(6, dtype=torch.float64), random_spd(6, 0), random_spd(6, 1)
+    assert frechet_distance(Moments(9, zero, a), Moments(9, zero, a)) == pytest.approx(0, abs=1e-9)
+    assert frechet_distance(Moments(9, zero, a), Moments(9, zero + 2, a)) == pytest.approx(24, rel=1e-9)
+    d, e = torch.rand(6, dtype=torch.float64), torch.rand(6, dtype=torch.float64)
+    expected = float((d.sqrt() - e.sqrt()).square().sum())
+    assert frechet_distance(Moments(9, zero, d.diag()), Moments(9, zero, e.diag())) == pytest.approx(expected, rel=1e-9)
+    forth, back = Moments(9, zero, a), Moments(9, zero + 1, b)
+    assert frechet_distance(forth, back) == pytest.approx(frechet_distance(back, forth), rel=1e-9)
+
+
+def test_frechet_distance_of_singular_covariances() -> None:
+    few, many = moments_of(torch.randn(5, 40)), moments_of(torch.randn(500, 40))
+    assert math.isfinite(frechet_distance(few, many))
+    assert frechet_distance(few, few) == pytest.approx(0, abs=1e-4)
+
+
+def test_frechet_distance_agrees_with_torchmetrics() -> None:
+    from torchmetrics.image.fid import FrechetInceptionDistance
+
+    class Flat(torch.nn.Module):
+        num_features = 12
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return images.flatten(1).float() / 255
+
+    images = torch.randint(0, 256, (2, 300, 3, 2, 2), dtype=torch.uint8)
+    reference = FrechetInceptionDistance(feature=Flat(), input_img_size=(3, 2, 2)).set_dtype(torch.float64)
+    reference.update(images[0], real=True)
+    reference.update(images[1] // 2, real=False)
+    ours = frechet_distance(moments_of(Flat()(images[0])), moments_of(Flat()(images[1] // 2)))
+    assert ours == pytest.approx(float(reference.compute()), rel=1e-4)
+
+
+def test_one_sample_has_no_covariance() -> None:
+    metric = FeatureMoments(3)
+    metric.update(torch.randn(1, 3))
+    with pytest.raises(ValueError, match="at least 2 samples, got 1"):
+        metric.compute()
+
+
+def test_moments_survive_the_disk(tmp_path: Path) -> None:
+    moments = moments_of(torch.randn(9, 4))
+    moments.save(tmp_path / "m.npz")
+    loaded = Moments.load(tmp_path / "m.npz")
+    assert loaded.count == 9
+    assert torch.equal(loaded.mean, moments.mean)
+    assert torch.equal(loaded.covariance, moments.covariance)
+
+
+def test_inception_score_in_closed_form() -> None:
+    sure = InceptionScore(5)
+    sure.update(1000 * torch.eye(5))
+    assert float(sure.compute()) == pytest.approx(5)
+    unsure = InceptionScore(5)
+    unsure.update(torch.zeros(7, 5))
+    assert float(unsure.compute()) == pytest.approx(1)
+
+
+def test_inception_score_agrees_with_torchmetrics() -> None:
+    from torchmetrics.image.inception import InceptionScore as Reference
+
+    logits = torch.randn(64, 10) * 3
+    reference = Reference(feature=torch.nn.Identity(), splits=1)
+    reference.update(logits)
+    ours = InceptionScore(10)
+    for piece in logits.split(13):
+        ours.update(piece)
+    assert float(ours.compute()) == pytest.approx(float(reference.compute()[0]), rel=1e-5)
+
+
+def test_the_packaged_extractor_knows_what_it_sees() -> None:
+    from sklearn.datasets import load_sample_image
+
+    extractor = EfficientNetLite0(224)
+    tops = {}
+    for name in ("flower.jpg", "china.jpg"):
+        image = torch.from_numpy(load_sample_image(name)[:, 100:527].copy()).permute(2, 0, 1)[None]
+        features, logits = extractor(image)
+        tops[name] = logits.topk(3).indices[0].tolist()
+    assert features.shape == (1, 1280)
+    assert 985 in tops["flower.jpg"], "ImageNet class 985 is daisy"
+    assert 698 in tops["china.jpg"], "ImageNet class 698 is palace"
+
+
+def test_grey_and_tiny_pictures_pass_the_extractor() -> None:
+    extractor = EfficientNetLite0(32)
+    grey = torch.randint(0, 256, (2, 1, 8, 8), dtype=torch.uint8)
+    assert torch.equal(extractor(grey)[0], extractor(grey.expand(-1, 3, -1, -1))[0])
+    with pytest.raises(ValueError, match=r"extractor.image_size must be >= 32, got 8"):
+        EfficientNetLite0(8)
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 3])
+def test_samples_are_the_same_however_they_are_dealt(world_size: int) -> None:
+    def draw(block: int) -> torch.Tensor:
+        return torch.arange(block * 4, block * 4 + 4)
+
+    dealt = [torch.cat(list(Samples(draw, 10, 4, rank, world_size))) for rank in range(world_size)]
+    assert sorted(torch.cat(dealt).tolist()) == list(range(10))
+
+
+def test_real_pictures_score_better_than_noise() -> None:
+    data = digits()
+    evaluator = ImageScores(EfficientNetLite0(32), num_samples=600)
+    real = to_unit(data.samples[:600])
+    noise = torch.rand(600, 1, 8, 8) * 2 - 1
+
+    def scores(images: torch.Tensor) -> dict[str, float]:
+        result = evaluator(Samples(lambda k: images[64 * k : 64 * k + 64], 600), data, CPU)
+        return {score.name: score.value for score in result}
+
+    assert scores(real)["fd_efficientnet_lite0"] < 0.2 * scores(noise)["fd_efficientnet_lite0"]
+
+
+def test_a_score_carries_its_protocol_and_a_warning() -> None:
+    data = digits()
+    evaluator = ImageScores(EfficientNetLite0(32), num_samples=64)
+    (score, _) = evaluator(Samples(lambda k: to_unit(data.samples[:64]), 64), data, CPU)
+    expected = {"extractor": "efficientnet_lite0", "resize": "antialiased bilinear", "data": "digits", "input_size": 32}
+    expected |= {"num_real": 1797, "num_generated": 64, "split": "all"}
+    assert expected.items() <= score.protocol.items()
+    assert len(score.protocol["weights_sha256"]) == 64
+    assert "biased" in score.protocol["warning"]
+
+
+def test_a_corrupt_cache_is_made_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("GAN_ZOO_CACHE", str(tmp_path))
+    evaluator, data = ImageScores(EfficientNetLite0(32), num_samples=2), digits()
+    good = evaluator.real_moments(data, CPU)
+    (cached,) = (tmp_path / "statistics").iterdir()
+    cached.write_bytes(cached.read_bytes()[:1000])
+    assert torch.equal(evaluator.real_moments(data, CPU).mean, good.mean)
+
+
+def test_mode_coverage_by_hand() -> None:
+    data = ring()
+    centers, std = data.centers, data.std
+    away = centers[0] + torch.tensor([0.0, 4 * std])
+    generated = torch.cat([centers[:1].repeat(3, 1), centers[1:2] + 2.9 * std / math.sqrt(2), away[None]])
+    scores = {s.name: s.value for s in ModeCoverage(5)(Samples(lambda k: generated, 5, 5), data, CPU)}
+    assert scores["modes"] == 2
+    assert scores["high_quality"] == pytest.approx(4 / 5)
+    shares = (4 / 5, 1 / 5)
+    assert scores["reverse_kl"] == pytest.approx(sum(p * math.log(8 * p) for p in shares))
+
+
+def test_real_samples_cover_every_mode() -> None:
+    data = grid()
+    samples = Samples(lambda k: data.samples[500 * k : 500 * (k + 1)], 2500, 500)
+    scores = {s.name: s.value for s in ModeCoverage()(samples, data, CPU)}
+    assert scores["modes"] == 25
+    assert scores["high_quality"] == pytest.approx(1 - math.exp(-4.5), abs=0.01)
+    assert scores["reverse_kl"] < 1e-6
+
+
+def test_metrics_and_data_that_do_not_match() -> None:
+    samples = Samples(lambda k: torch.zeros(2, 2), 2)
+    with pytest.raises(DataError, match="use metric=modes"):
+        ImageScores(EfficientNetLite0(32), 2)(samples, ring(), CPU)
+    with pytest.raises(DataError, match="use metric=images"):
+        ModeCoverage(2)(samples, digits(), CPU)

@@ -1,0 +1,100 @@
+"""Shapes, ranges, and the rules of the DCGAN paper."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from gan_zoo.networks.autoencoder import AutoEncoder
+from gan_zoo.networks.dcgan import DCGANDiscriminator, DCGANGenerator
+from gan_zoo.networks.mlp import MLPDiscriminator, MLPGenerator
+from gan_zoo.networks.norm import norm_layer
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("size", [8, 16, 32, 64, 128])
+def test_dcgan_makes_and_judges_images(size: int, channels: int) -> None:
+    shape = [channels, size, size]
+    images = DCGANGenerator(10, shape, width=4)(torch.randn(2, 10))
+    assert images.shape == (2, *shape)
+    assert images.abs().max() <= 1
+    assert DCGANDiscriminator(shape, width=4)(images).shape == (2,)
+
+
+def test_the_papers_rules() -> None:
+    generator, critic = DCGANGenerator(100, [3, 64, 64], width=128), DCGANDiscriminator([3, 64, 64], width=128)
+    layers = [m for m in generator.modules() if isinstance(m, nn.ConvTranspose2d)]
+    assert [m.out_channels for m in layers] == [1024, 512, 256, 128, 3]
+    assert not any(
+        isinstance(m, (nn.Linear, nn.MaxPool2d, nn.AvgPool2d)) for p in (generator, critic) for m in p.modules()
+    )
+    assert all(m.negative_slope == 0.2 for m in critic.modules() if isinstance(m, nn.LeakyReLU))
+    assert isinstance(generator.layers[-1], nn.Tanh)
+    assert not isinstance(generator.layers[-2], nn.BatchNorm2d)
+    assert sum(isinstance(m, nn.BatchNorm2d) for m in generator.modules()) == 4
+    assert sum(isinstance(m, nn.BatchNorm2d) for m in critic.modules()) == 3
+    assert isinstance(critic.layers[1], nn.LeakyReLU), "no normalisation at the critic's input"
+    for player in (generator, critic):
+        weights = [m.weight.detach() for m in player.modules() if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d))]
+        assert all(abs(float(w.std()) - 0.02) < 0.002 for w in weights)
+
+
+@pytest.mark.parametrize("shape", [[2], [1, 8, 8]])
+def test_mlp(shape: list[int]) -> None:
+    samples = MLPGenerator(5, shape, width=8)(100 * torch.randn(4, 5))
+    assert samples.shape == (4, *shape)
+    assert (samples.abs().max() <= 1) == (len(shape) > 1), "images end in a tanh, vectors do not"
+    assert MLPDiscriminator(shape, width=8)(samples).shape == (4,)
+
+
+@pytest.mark.parametrize("distance", ["l1", "l2"])
+@pytest.mark.parametrize("shape", [[2], [3, 16, 16]])
+def test_an_autoencoders_score_is_its_error(shape: list[int], distance: str) -> None:
+    critic, x = AutoEncoder(shape, width=4, code_dim=6, distance=distance).eval(), torch.randn(3, *shape)
+    verdict = critic(x)
+    error = verdict.aux - x
+    by_hand = [float(e.abs().mean() if distance == "l1" else e.square().mean()) for e in error]
+    assert verdict.score.tolist() == pytest.approx(by_hand, rel=1e-5)
+    assert verdict.features[0].shape[0] == 3
+    assert verdict.features[0].flatten(1).shape[1] == (6 if len(shape) > 1 else 1)
+
+
+@pytest.mark.parametrize("norm", ["batch", "layer", "instance", "spectral", "none"])
+def test_norms(norm: str) -> None:
+    critic = DCGANDiscriminator([1, 16, 16], width=4, norm=norm)
+    critic(torch.randn(2, 1, 16, 16)).sum().backward()
+    assert any(isinstance(m, nn.BatchNorm2d) for m in critic.modules()) == (norm == "batch")
+
+
+@pytest.mark.parametrize("norm", ["layer", "instance", "spectral", "none"])
+def test_only_batch_norm_mixes_samples(norm: str) -> None:
+    critic = DCGANDiscriminator([1, 16, 16], width=4, norm=norm).eval()
+    x = torch.randn(4, 1, 16, 16)
+    torch.testing.assert_close(critic(x)[:2], critic(x[:2]))
+
+
+def test_spectral_norm_bounds_every_layer() -> None:
+    critic = DCGANDiscriminator([1, 16, 16], width=8, norm="spectral")
+    for _ in range(30):
+        critic(torch.randn(2, 1, 16, 16))
+    for m in critic.modules():
+        if isinstance(m, nn.Conv2d):
+            assert torch.linalg.matrix_norm(m.weight.detach().flatten(1), 2).item() == pytest.approx(1, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: DCGANGenerator(10, [3, 48, 48]), "square images of 8, 16, 32, 64, 128, 256 pixels, got 48x48"),
+        (lambda: DCGANGenerator(10, [3, 32, 64]), "got 32x64"),
+        (lambda: DCGANDiscriminator([2]), "use model=gan for vectors"),
+        (lambda: norm_layer("bach"), "norm must be one of batch, instance, layer, spectral, none, got 'bach'"),
+        (lambda: MLPDiscriminator([2], norm="batch"), "norm must be one of none, spectral"),
+        (lambda: MLPGenerator(3, [2], depth=0), "depth must be >= 1, got 0"),
+        (lambda: AutoEncoder([2], distance="l3"), "distance must be one of l1, l2, got 'l3'"),
+    ],
+)
+def test_impossible_networks_say_what_is_possible(make, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make()

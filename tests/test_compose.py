@@ -1,0 +1,97 @@
+"""Every file below conf/ composes, and the combinations a user types do what they say."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from gan_zoo.run import CONF, build_module
+
+LAUNCHERS = {"joblib": "hydra_plugins.hydra_joblib_launcher", "ray": "hydra_plugins.hydra_ray_launcher"}
+LAUNCHERS["slurm"] = "hydra_plugins.hydra_submitit_launcher"
+OPTIONS = sorted(
+    f"{file.parent.relative_to(CONF)}={file.stem}"
+    for file in CONF.rglob("*.yaml")
+    if file.parent != CONF and not file.stem.startswith("_")
+)
+
+
+def _installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_every_option_composes_and_resolves(option: str, composed) -> None:
+    group, _, name = option.partition("=")
+    if group == "launcher" and name in LAUNCHERS and not _installed(LAUNCHERS[name]):
+        pytest.skip(f"{LAUNCHERS[name]} is not installed")
+    extra = (
+        ["data.root=somewhere"] if "data.root" in Path(CONF / f"{option.replace('=', '/')}.yaml").read_text() else []
+    )
+    config = composed(option, *extra, "+dummy=1")
+    OmegaConf.to_container(config, resolve=True)
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_every_option_says_what_it_is(option: str) -> None:
+    lines = (CONF / f"{option.replace('=', '/')}.yaml").read_text().splitlines()
+    comments = [line for line in lines[:2] if line.startswith("# ") and not line.startswith("# @package")]
+    assert comments, f"{option}: the first comment is what --help would say of it"
+
+
+def test_wgan_gp_alone_is_sound(composed) -> None:
+    config = composed("loss=wgan_gp")
+    assert config.loss.n_critic == 5
+    assert config.optim.generator.betas == [0.0, 0.9] == config.optim.discriminator.betas
+    assert config.discriminator.norm == "layer"
+    assert list(config.regularizer) == ["gradient_penalty"]
+
+
+def test_wgan_brings_rmsprop_and_clipping(composed) -> None:
+    config = composed("loss=wgan")
+    assert config.optim.discriminator._target_ == "torch.optim.RMSprop"
+    assert config.optim.discriminator.lr == 5e-5
+    assert list(config.regularizer) == ["weight_clip"]
+
+
+def test_the_command_line_wins_over_presets(composed) -> None:
+    config = composed("loss=wgan_gp", "optim=adam", "loss.n_critic=2", "discriminator.norm=none", "regularizer=r1")
+    assert config.optim.discriminator.lr == 2e-4
+    assert config.loss.n_critic == 2
+    assert config.discriminator.norm == "none"
+    assert set(config.regularizer) == {"gradient_penalty", "r1"}
+
+
+def test_networks_swap_under_any_model_in_one_override(composed) -> None:
+    config = composed("model=gan", "data=digits", "generator=dcgan")
+    assert config.generator._target_.endswith("DCGANGenerator")
+    assert config.discriminator._target_.endswith("MLPDiscriminator")
+    build_module(config)
+
+
+def test_vectors_bring_mode_coverage(composed) -> None:
+    assert composed("model=gan", "data=grid").metric._target_.endswith("ModeCoverage")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["data=ring"], "use model=gan"),
+        (["data.image_size=48"], "8, 16, 32, 64, 128, 256 pixels, got 48x48"),
+        (["regularizer=r1"], "discriminator.norm=layer"),
+        (["loss.n_critic=0"], "n_critic must be a whole number >= 1, got 0"),
+        (["discriminator.norm=bach"], "norm must be one of batch, instance, layer, spectral, none, got 'bach'"),
+        (["model.latent_dim=0"], "latent_dim must be >= 1, got 0"),
+        (["model.prior=cauchy"], "prior must be one of normal, uniform"),
+        (["ema.half_life=0"], "ema.half_life"),
+    ],
+)
+def test_what_cannot_work_fails_while_composing(overrides: list[str], message: str, composed) -> None:
+    with pytest.raises(Exception, match="(?s)" + message.replace("(", r"\(")):
+        build_module(composed(*overrides))

@@ -1,0 +1,243 @@
+"""The command line as a user meets it: in processes of its own."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from gan_zoo.errors import choices, explain
+from gan_zoo.run import CONF, build, main, train
+
+ROOT = Path(__file__).parents[1]
+SMALL = ("metric.num_samples=64", "extractor.image_size=32")
+QUICK = ("trainer.max_steps=6", "trainer.log_every_n_steps=2", "data.batch_size=8", "trainer=cpu")
+
+
+def command(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "2"}
+    line = [sys.executable, str(ROOT / "train.py"), *arguments]
+    return subprocess.run(line, cwd=cwd, env=environment, capture_output=True, text=True, timeout=240)
+
+
+def run_folders(cwd: Path) -> list[Path]:
+    return sorted((cwd / "outputs").glob("*/*")) if (cwd / "outputs").exists() else []
+
+
+def test_a_run_leaves_what_the_contract_says(tmp_path: Path) -> None:
+    overrides = ("data=digits", *SMALL, "callbacks.evaluation.every_images=16", *QUICK)
+    done = command(*overrides, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (run,) = run_folders(tmp_path)
+    assert run.parent.name == "dcgan-nonsaturating-digits"
+    for name in (".hydra/config.yaml", "checkpoints/last.ckpt", "checkpoints/best.ckpt", "metrics.csv", "metrics.json"):
+        assert (run / name).is_file(), name
+    assert list((run / "samples").glob("*.png"))
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics["images_seen"] == 48
+    assert metrics["seconds"] > 0
+    assert metrics["images_per_second"] == pytest.approx(48 / metrics["seconds"], rel=0.01)
+    names = {entry["name"] for entry in metrics["metrics"]}
+    assert names == {"fd_efficientnet_lite0", "is_efficientnet_lite0"}
+    protocol = metrics["metrics"][0]["protocol"]
+    assert {
+        "extractor",
+        "weights_sha256",
+        "resize",
+        "split",
+        "num_real",
+        "num_generated",
+        "ema",
+        "seed",
+        "world_size",
+    } <= set(protocol)
+    rows = list(csv.DictReader((run / "metrics.csv").open()))
+    keys = {
+        "d/realism",
+        "g/realism",
+        "train/images_seen",
+        "train/generator_steps",
+        "train/images_per_second",
+        "train/total",
+    }
+    assert keys | {"val/fd_efficientnet_lite0", "d/realism/accuracy_real", "d/grad_norm", "g/grad_norm"} <= set(rows[0])
+    assert [row["step"] for row in rows if row["d/realism"]] == ["2", "4", "6"]
+    assert "digits" in done.stdout
+    assert "fd_efficientnet_lite0" in done.stdout
+
+
+BAD_INPUT = {
+    "model": (["model=gna"], "model must be one of dcgan, gan, got 'gna' (did you mean 'gan'?)"),
+    "loss": (["loss=hinges"], "(did you mean 'hinge'?)"),
+    "key": (["trainer.max_step=3"], "there is no key 'trainer.max_step' (did you mean 'max_steps'?)"),
+    "top key": (["sed=3"], "there is no key 'sed' (did you mean 'seed'?)"),
+    "no root": (["data=image_folder"], "data.root must be given"),
+    "no folder": (["data=image_folder", "data.root=nowhere"], "data.root must be a folder of pictures"),
+    "image size": (["data.image_size=48"], "got 48x48: set data.image_size"),
+    "large batch": (["data=digits", "data.batch_size=2000"], "data.batch_size=2000 is more than the 1797 samples"),
+    "n_critic": (["loss.n_critic=0", "data=digits"], "n_critic must be a whole number >= 1, got 0"),
+    "checkpoint": (["ckpt_path=nowhere.ckpt"], "ckpt_path must be a checkpoint file, got 'nowhere.ckpt'"),
+    "no data": (["data=mnist", "data.download=false", "data.root=nowhere"], "set data.root to a folder that has it"),
+    "argument": (["+model.temperature=1", "data=digits"], "unexpected keyword argument 'temperature'"),
+    "precision": (["trainer.precision=16-mixed", "data=digits", "trainer=cpu"], "trainer.precision must be"),
+    "syntax": (["data=digits", "trainer.max_steps=[1"], ""),
+}
+
+
+@pytest.mark.parametrize("case", BAD_INPUT)
+def test_bad_input_is_one_line(case: str, tmp_path: Path, monkeypatch, capsys) -> None:
+    overrides, message = BAD_INPUT[case]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [str(ROOT / "train.py"), *overrides])
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+    with pytest.raises(SystemExit) as exit_:
+        main()
+    assert exit_.value.code in (1, 2)
+    assert_one_line(capsys.readouterr().err, message)
+    assert run_folders(tmp_path) == [], "no half-made run is left"
+
+
+def test_bad_input_is_one_line_in_a_process_too(tmp_path: Path) -> None:
+    done = command("loss.n_critic=0", "data=digits", cwd=tmp_path)
+    assert done.returncode == 1
+    assert_one_line(done.stderr, "n_critic must be a whole number >= 1, got 0")
+    assert done.stdout == ""
+
+
+def assert_one_line(stderr: str, message: str) -> None:
+    (line,) = [line for line in stderr.splitlines() if line.strip()]
+    assert line.startswith("error: ")
+    assert message in line
+
+
+def test_the_traceback_is_there_for_who_asks(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    assert "Traceback" in command("loss.n_critic=0", "data=digits", cwd=tmp_path).stderr
+
+
+def test_help_lists_the_choices_and_the_config_prints(tmp_path: Path) -> None:
+    shown = command("--help", cwd=tmp_path).stdout
+    assert "wgan_gp" in shown
+    assert "== Config ==" not in command("--cfg", "job", cwd=tmp_path).stdout
+    assert "n_critic: 1" in command("--cfg", "job", cwd=tmp_path).stdout
+
+
+def test_a_multirun_goes_on_when_a_job_fails(tmp_path: Path) -> None:
+    done = command("-m", "loss=hinge,wgan", "loss.n_critic=0,1", "data=ring", "model=gan", *QUICK, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.count("n_critic must be") == 2
+    finished = [path.parent.parent.name for path in tmp_path.glob("multirun/*/*/checkpoints/last.ckpt")]
+    assert sorted(finished) == ["1-gan-hinge-ring", "3-gan-wgan-ring"]
+
+
+def test_several_processes_in_a_multirun_are_refused(tmp_path: Path) -> None:
+    done = command("-m", "seed=0,1", "data=ring", "model=gan", "trainer=ddp_cpu", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.count("a multirun starts single-process jobs, got trainer.devices=2") == 2
+
+
+@pytest.mark.parametrize("loss", ["nonsaturating", "wgan_gp"])
+def test_two_processes_equal_one(loss: str, tmp_path: Path) -> None:
+    dump = f"+callbacks.dump={{_target_: tests.helpers.DumpRank, folder: {tmp_path}}}"
+    common = (
+        "model=gan",
+        "data=digits",
+        f"loss={loss}",
+        "optim=sgd",
+        "metric=none",
+        "callbacks.samples=null",
+        dump,
+        *QUICK[:3],
+    )
+    for trainer in ("cpu", "ddp_cpu"):
+        done = command(*common, f"trainer={trainer}", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    one, first, second = (torch.load(tmp_path / f"{name}.pt") for name in ("1-0", "2-0", "2-1"))
+    assert not torch.equal(first["latents"], second["latents"])
+    assert torch.equal(torch.cat([first["latents"], second["latents"]], dim=1), one["latents"])
+    for name, tensor in first["weights"].items():
+        assert torch.equal(tensor, second["weights"][name]), name
+        torch.testing.assert_close(tensor, one["weights"][name], atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("overrides", [("data=digits", "loss=wgan_gp"), ("model=gan", "data=ring"), ("data=digits",)])
+def test_a_resumed_run_equals_the_uninterrupted_one(overrides, composed, tmp_path: Path) -> None:
+    def final(steps: int, name: str, *more: str) -> dict[str, torch.Tensor]:
+        quiet = ("callbacks.progress=null", "callbacks.samples=null", "metric=none", "logger=none")
+        config = composed(*overrides, *QUICK, *quiet, f"run_dir={tmp_path / name}", f"trainer.max_steps={steps}", *more)
+        train(config)
+        return torch.load(tmp_path / name / "checkpoints" / "last.ckpt", weights_only=True)
+
+    whole = final(14, "whole")
+    final(7, "half")
+    resumed = final(14, "rest", f"ckpt_path={tmp_path / 'half' / 'checkpoints' / 'last.ckpt'}")
+    assert resumed["global_step"] == whole["global_step"] == 14
+    for name, tensor in whole["state_dict"].items():
+        assert torch.equal(tensor, resumed["state_dict"][name]), name
+    clocks = [checkpoint["gan_zoo"]["clock"] for checkpoint in (whole, resumed)]
+    assert clocks[0]["images_seen"] == clocks[1]["images_seen"] == 14 * 8
+    for a, b in zip(whole["optimizer_states"], resumed["optimizer_states"], strict=True):
+        for key in a["state"]:
+            assert torch.equal(a["state"][key]["exp_avg"], b["state"][key]["exp_avg"])
+
+
+def test_the_checkpoint_is_plain_data(composed, tmp_path: Path) -> None:
+    train(composed("model=gan", "data=ring", *QUICK, "metric.num_samples=100"))
+    checkpoint = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
+    assert checkpoint["gan_zoo"]["config"]["data"]["batch_size"] == 8
+    assert checkpoint["gan_zoo"]["provenance"]["torch"] == torch.__version__.split("+")[0] or "+" in torch.__version__
+    assert {key.split(".")[0] for key in checkpoint["state_dict"]} <= {"game", "losses", "regularizers", "ema"}
+
+
+def test_large_sets_stream_through_workers(composed, tmp_path: Path) -> None:
+    from PIL import Image
+
+    for number in range(12):
+        Image.new("RGB", (20, 20), (number * 20, 0, 0)).save(tmp_path / f"{number}.png")
+    overrides = ("data=image_folder", f"data.root={tmp_path}", "data.image_size=8", "callbacks=none", "metric=none")
+    here = composed(*overrides, *QUICK, "logger=none")
+    workers = composed(*overrides, *QUICK, "logger=none", "data.memory_limit=0", "data.num_workers=2")
+    states = []
+    for config in (here, workers):
+        trainer, module, data = build(config)
+        trainer.fit(module, datamodule=data)
+        states.append(module.state_dict())
+    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+
+
+@pytest.mark.parametrize("logger", ["wandb", "tensorboard"])
+def test_loggers(logger: str, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    if logger == "tensorboard":
+        pytest.importorskip("tensorboard")
+    done = command(f"logger={logger}", "data=digits", *SMALL, *QUICK, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (run,) = run_folders(tmp_path)
+    assert (run / "metrics.csv").is_file()
+    pattern = {"wandb": "wandb/offline-run-*/*.wandb", "tensorboard": "tensorboard/events.out.tfevents.*"}[logger]
+    assert list(run.glob(pattern))
+    assert ("logging offline" in done.stdout) == (logger == "wandb")
+
+
+def test_the_installed_command_works_from_any_folder(tmp_path: Path) -> None:
+    executable = Path(sys.executable).with_name("gan-zoo")
+    if not executable.exists():
+        pytest.skip("gan-zoo is not installed beside this Python")
+    line = [str(executable), "train", "model=gan", "data=ring", "metric.num_samples=100", *QUICK]
+    done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    assert len(run_folders(tmp_path)) == 1
+
+
+def test_options_and_keys_are_explained_from_the_files() -> None:
+    assert {"dcgan", "gan"} <= set(choices("model", CONF))
+    assert "_common" not in choices("data", CONF)
+    assert explain(ValueError("a\n  b"), CONF) == "a b"

@@ -1,0 +1,181 @@
+"""Every model with every loss on vectors and images: two steps, gradients where they belong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from omegaconf import DictConfig
+
+from gan_zoo import module as module_file
+from gan_zoo.errors import choices
+from gan_zoo.module import GANModule
+from gan_zoo.run import CONF, build
+
+MODELS, LOSSES, REGULARIZERS = (choices(group, CONF) for group in ("model", "loss", "regularizer"))
+CONVOLUTIONAL = {"dcgan"}
+
+
+def train(config: DictConfig) -> GANModule:
+    trainer, module, data = build(config)
+    trainer.fit(module, datamodule=data)
+    return module
+
+
+@pytest.fixture
+def watched(monkeypatch: pytest.MonkeyPatch) -> Callable[[DictConfig], dict[str, int]]:
+    """Trains, and at each player's step asserts that every parameter of it, and none of the other's, got a gradient."""
+
+    def run(config: DictConfig) -> dict[str, int]:
+        trainer, module, data = build(config)
+        players = {
+            "critic": list(module.game.discriminators.parameters()),
+            "generator": list(module.game.generators.parameters()),
+        }
+        turns = dict.fromkeys(players, 0)
+        last: dict[str, list[torch.Tensor | None]] = {name: [None] * len(p) for name, p in players.items()}
+
+        def spy(parameters) -> None:
+            mine = "critic" if parameters[0] is players["critic"][0] else "generator"
+            other = "generator" if mine == "critic" else "critic"
+            turns[mine] += 1
+            assert all(p.grad is not None for p in players[mine]), f"{mine}: a parameter without gradient"
+            assert any(p.grad.abs().sum() > 0 for p in players[mine]), f"{mine}: all gradients are zero"
+            for before, p in zip(last[other], players[other], strict=True):
+                assert (p.grad is None) if before is None else torch.equal(before, p.grad), f"{other} was touched"
+            last[mine] = [p.grad.clone() for p in players[mine]]
+
+        monkeypatch.setattr(module_file, "average_gradients", spy)
+        trainer.fit(module, datamodule=data)
+        assert all(p.requires_grad for p in module.game.parameters())
+        assert all(p.isfinite().all() for p in module.parameters())
+        return turns
+
+    return run
+
+
+@pytest.mark.parametrize("data", ["ring", "digits"])
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("model", MODELS)
+def test_two_steps(model: str, loss: str, data: str, tiny, watched) -> None:
+    overrides = [f"model={model}", f"loss={loss}", f"data={data}", "data.batch_size=8"]
+    if model in CONVOLUTIONAL and data == "ring":
+        with pytest.raises(ValueError, match="use model=gan for vectors"):
+            build(tiny(*overrides))
+        return
+    n_critic = tiny(*overrides).loss.n_critic
+    turns = watched(tiny(*overrides, f"trainer.max_steps={2 * n_critic}", "trainer.log_every_n_steps=1"))
+    assert turns == {"critic": 2 * n_critic, "generator": 2}
+
+
+@pytest.mark.parametrize("regularizer", REGULARIZERS)
+@pytest.mark.parametrize("loss", ["nonsaturating", "rpgan", "wgan_gp"])
+def test_regularizers_step_with_any_loss(regularizer: str, loss: str, tiny, watched) -> None:
+    overrides = [f"loss={loss}", f"regularizer=[{regularizer}]", "data=digits", "discriminator.norm=none"]
+    assert watched(tiny(*overrides, "trainer.max_steps=5"))["critic"] == 5
+
+
+def test_a_step_is_a_critic_step(tiny) -> None:
+    module = train(tiny("model=gan", "data=ring", "loss.n_critic=3", "trainer.max_steps=7"))
+    assert module.global_step == 7
+    assert module.clock.generator_steps == 2
+    assert module.clock.images_seen == 7 * 8
+
+
+def test_several_penalties_at_once_and_lazily(tiny, monkeypatch) -> None:
+    seen: list[set[str]] = []
+    descend = GANModule.descend
+
+    def spy(self, player, terms) -> None:
+        seen.append(set(terms))
+        descend(self, player, terms)
+
+    monkeypatch.setattr(GANModule, "descend", spy)
+    lazy = ["regularizer=[r1,r2]", "regularizer.r1.every=2", "regularizer.r2.every=3"]
+    train(tiny("model=gan", "data=digits", *lazy, "trainer.max_steps=6"))
+    critic = [terms for terms in seen if "d/realism" in terms]
+    assert [("d/realism/r1" in t, "d/realism/r2" in t) for t in critic] == [
+        (False, False), (True, False), (False, True), (True, False), (False, False), (True, True),
+    ]  # fmt: skip
+
+
+def test_an_exception_in_the_generators_turn_leaves_nothing_frozen(tiny, monkeypatch) -> None:
+    from gan_zoo.losses.logistic import NonSaturating
+
+    def broken(self, fake, real=None):
+        raise RuntimeError("on purpose")
+
+    monkeypatch.setattr(NonSaturating, "generator", broken)
+    trainer, module, data = build(tiny("model=gan", "data=ring", "trainer.max_steps=1"))
+    with pytest.raises(RuntimeError, match="on purpose"):
+        trainer.fit(module, datamodule=data)
+    assert all(p.requires_grad for p in module.game.parameters())
+
+
+def test_the_same_seed_gives_the_same_bits(tiny) -> None:
+    config = tiny("data=digits", "loss=wgan_gp", "trainer.max_steps=6")
+    a, b = train(config).state_dict(), train(config).state_dict()
+    assert all(torch.equal(a[key], b[key]) for key in a)
+    c = train(tiny("data=digits", "loss=wgan_gp", "trainer.max_steps=6", "seed=1")).state_dict()
+    assert not torch.equal(a["game.generators.main.layers.1.weight"], c["game.generators.main.layers.1.weight"])
+
+
+def test_the_default_step_is_the_textbook_step(tiny) -> None:
+    """One step of ours against the same step in plain PyTorch, written out by hand."""
+    import copy
+
+    from torch.nn.functional import softplus
+
+    config = tiny("data=digits", "trainer.max_steps=1", "channels_last=false")
+    trainer, module, data = build(config)
+    generator = copy.deepcopy(module.game.generators["main"])
+    critic = copy.deepcopy(module.game.discriminators["main"])
+    trainer.fit(module, datamodule=data)
+
+    batch = next(iter(data.train_dataloader()))
+    trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress.total.completed = 0
+    batch = next(iter(data.train_dataloader()))
+    opt_d = torch.optim.Adam(critic.parameters(), 2e-4, (0.5, 0.999))
+    opt_g = torch.optim.Adam(generator.parameters(), 2e-4, (0.5, 0.999))
+    fake = generator(batch.noise.normal("latents", 8, 100))
+    (softplus(-critic(batch.real)).mean() + softplus(critic(fake.detach())).mean()).backward()
+    opt_d.step()
+    softplus(-critic(fake)).mean().backward()
+    opt_g.step()
+    for ours, theirs in ((module.game.generators["main"], generator), (module.game.discriminators["main"], critic)):
+        for p, q in zip(ours.parameters(), theirs.parameters(), strict=True):
+            torch.testing.assert_close(p, q, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("schedule", ["linear", "cosine"])
+def test_schedules_really_step(schedule: str, tiny) -> None:
+    module = train(tiny("model=gan", "data=ring", f"optim/schedule={schedule}", "trainer.max_steps=10"))
+    factor = module.schedule(9 / 10)
+    assert 0 < factor < 1
+    for player in (module.critic, module.generator):
+        assert [g["lr"] for g in player.optimizer.param_groups] == pytest.approx([2e-4 * factor])
+
+
+def test_players_have_their_own_learning_rates(tiny) -> None:
+    overrides = ["model=gan", "data=ring", "optim.generator.lr=0", "optim.discriminator.lr=0.1", "trainer.max_steps=1"]
+    _, before, _ = build(tiny(*overrides))
+    after = train(tiny(*overrides))
+    same = [torch.equal(p, q) for p, q in zip(before.game.parameters(), after.game.parameters(), strict=True)]
+    count = len(list(after.game.generators.parameters()))
+    assert all(same[:count])
+    assert not any(same[count:])
+
+
+def test_gradients_are_clipped_by_player(tiny) -> None:
+    module = train(tiny("model=gan", "data=ring", "optim.clip_grad_norm=0.001", "trainer.max_steps=2"))
+    assert float(module_file.gradient_norm(module.critic)) == pytest.approx(0.001, rel=1e-3)
+    assert float(module_file.gradient_norm(module.generator)) <= 0.001 * 1.001
+
+
+def test_divergence_is_named_and_stops_the_run(tiny) -> None:
+    config = tiny("model=gan", "data=ring", "optim.discriminator.lr=1e30", "trainer.max_steps=9", "loss=lsgan")
+    config.trainer.log_every_n_steps = 3
+    trainer, module, data = build(config)
+    with pytest.raises(module_file.TrainingDiverged, match=r"by step \d: .*d/realism = (nan|inf)"):
+        trainer.fit(module, datamodule=data)
