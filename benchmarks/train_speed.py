@@ -188,9 +188,10 @@ def table(results: dict[str, dict[str, list[float]]]) -> str:
 
 
 def machine() -> str:
-    cpu = next(
-        (line.split(":")[1].strip() for line in open("/proc/cpuinfo") if "model name" in line), platform.processor()
-    )
+    names = [
+        line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line
+    ]
+    cpu = names[0] if names else platform.processor()
     return f"{cpu}, {os.cpu_count()} cores, torch {torch.__version__}, {datetime.date.today()}"
 
 

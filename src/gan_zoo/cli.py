@@ -29,3 +29,7 @@ def train(context: typer.Context) -> None:
 def main() -> None:
     """The entry point."""
     app()
+
+
+if __name__ == "__main__":
+    main()

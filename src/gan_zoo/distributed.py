@@ -28,7 +28,7 @@ class _MeanOverRanks(torch.autograd.Function):
         return total / world_size()
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
         return _MeanOverRanks.forward(ctx, gradient.contiguous())
 
 
@@ -40,7 +40,7 @@ def mean_over_ranks(value: Tensor) -> Tensor:
     """
     if world_size() == 1:
         return value
-    mean: Tensor = _MeanOverRanks.apply(value)  # type: ignore[no-untyped-call]
+    mean: Tensor = _MeanOverRanks.apply(value)
     return mean
 
 
@@ -59,7 +59,7 @@ def _average_in_place(tensors: list[Tensor]) -> None:
     flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
     dist.all_reduce(flat)
     flat /= world_size()
-    pieces = flat.split([tensor.numel() for tensor in tensors])
+    pieces = torch.split(flat, [tensor.numel() for tensor in tensors])
     torch._foreach_copy_(tensors, [p.view_as(t) for p, t in zip(pieces, tensors, strict=True)])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 class EMA(nn.Module):
@@ -32,7 +32,8 @@ class EMA(nn.Module):
         """Move the average towards ``generators`` after a step of ``images`` images, ``images_seen`` in all."""
         half_life = min(self.half_life, self.ramp_up * images_seen)
         share = 1.0 - 0.5 ** (images / max(half_life, 1e-8))
-        shadow, current = list(self.generators.parameters()), [p.float() for p in generators.parameters()]
+        shadow: list[Tensor] = list(self.generators.parameters())
+        current = [p.float() for p in generators.parameters()]
         torch._foreach_lerp_(shadow, current, share)
         buffers = list(self.generators.buffers())
         if buffers:

@@ -80,7 +80,7 @@ def keys_below(parent: str, groups: list[str], conf: Path) -> list[str]:
     """The keys that files of the config define below the dotted name ``parent``."""
     root = OmegaConf.load(conf / "config.yaml")
     if not parent:
-        return sorted({str(k) for k in root if k not in ("defaults", "hydra")} | set(groups))  # type: ignore[union-attr]
+        return sorted({str(k) for k in root if k not in ("defaults", "hydra")} | set(groups))
     group, _, rest = parent.partition(".")
     found: set[str] = set()
     for file in [conf / "config.yaml", *(conf / group).glob("*.yaml")]:

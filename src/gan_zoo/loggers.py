@@ -24,9 +24,7 @@ def wandb_logger(save_dir: str, project: str, offline: bool | None = None, **opt
     if offline is None:
         offline = os.environ.get("WANDB_MODE", "") != "online" and not _has_key()
         if offline:
-            say(
-                f"wandb: no API key, logging offline below {save_dir}; later: [bold]wandb sync {save_dir}/wandb/*[/bold]"
-            )
+            say(f"wandb: no API key, logging offline; later: [bold]wandb sync {save_dir}/wandb/*[/bold]")
     return WandbLogger(save_dir=save_dir, project=project, offline=offline, **options)
 
 

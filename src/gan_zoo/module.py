@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import copy
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -19,24 +16,12 @@ from gan_zoo.distributed import average_buffers, average_gradients, mean_over_ra
 from gan_zoo.ema import EMA
 from gan_zoo.games.base import Game
 from gan_zoo.losses.base import Loss
+from gan_zoo.players import Player, frozen, gradient_norm, stop_if_not_finite
 from gan_zoo.regularizers.base import Regularizer
 from gan_zoo.schedules import Schedule
-from gan_zoo.types import Batch, Duel, Fakes, Terms, Verdict
+from gan_zoo.types import Batch, Duel, Fakes, Terms, Verdict, prefixed, sum_of
 
 OptimizerFactory = Callable[[Sequence[nn.Parameter]], Optimizer]
-
-
-class TrainingDiverged(RuntimeError):
-    """A loss term is no longer a finite number."""
-
-
-@dataclass(slots=True)
-class Player:
-    """A player's parameters, its optimizer, and the call that steps it."""
-
-    parameters: list[nn.Parameter]
-    optimizer: Optimizer
-    step: Callable[[], Any]
 
 
 class GANModule(LightningModule):
@@ -76,14 +61,20 @@ class GANModule(LightningModule):
         super().__init__()
         if not isinstance(n_critic, int) or n_critic < 1:
             raise ValueError(f"n_critic must be a whole number >= 1, got {n_critic!r}")
+        if not len(game.discriminators) and (n_critic > 1 or regularizers):
+            settings = f"n_critic={n_critic} and regularizers {list(regularizers or {})}"
+            raise ValueError(f"{type(game).__name__} has no critic to train or regularise, got {settings}")
         if clip_grad_norm is not None and clip_grad_norm <= 0:
             raise ValueError(f"clip_grad_norm must be > 0 or null, got {clip_grad_norm}")
         self.automatic_optimization = False
         regularizers = regularizers or {}
+        checked: list[Loss | Regularizer] = [loss, *regularizers.values()]
         for critic in game.discriminators.values():
-            for part in (loss, *regularizers.values()):
+            for part in checked:
                 part.check(critic)
-        self.game = game.to(memory_format=torch.channels_last) if channels_last else game  # type: ignore[call-overload]
+        if channels_last:
+            game.to(memory_format=torch.channels_last)
+        self.game = game
         self.losses = nn.ModuleDict({name: copy.deepcopy(loss) for name in game.duel_names})
         self.regularizers = nn.ModuleDict(
             {name: nn.ModuleDict({k: copy.deepcopy(r) for k, r in regularizers.items()}) for name in game.duel_names}
@@ -99,7 +90,7 @@ class GANModule(LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One batch: the critics' turn and, on every n_critic-th step, the generators'."""
         step = self.global_step + 1
-        report = step % self.trainer.log_every_n_steps == 0
+        report = step % self.trainer.log_every_n_steps == 0  # type: ignore[attr-defined]
         train_generator = step % self.n_critic == 0
         batch.noise.seed_default()
         self.set_learning_rates()
@@ -118,7 +109,9 @@ class GANModule(LightningModule):
             self.report(terms, verdicts)
 
     def critics_turn(self, batch: Batch, fakes: Fakes, step: int) -> tuple[Terms, list[Verdict]]:
-        """One step of the critics on reals and detached fakes."""
+        """One step of the critics on reals and detached fakes; nothing in a game without critics."""
+        if self.critic is None:
+            return {}, []
         shown = self.game.replay({name: fake.detach() for name, fake in fakes.items()})
         terms: Terms = {}
         verdicts: list[Verdict] = []
@@ -138,14 +131,13 @@ class GANModule(LightningModule):
             real=any(r.real_gradient for r in penalties.values()),
             fake=any(r.fake_gradient for r in penalties.values()),
         )
-        verdict = Verdict(duel, duel.judge_real(), duel.judge_fake())
-        loss = self.loss_of(duel).discriminator(verdict.real, verdict.fake)
-        terms = {f"d/{duel.name}": duel.weight * loss}
+        real, fake = duel.judge_real(), duel.judge_fake()
+        terms = {f"d/{duel.name}": duel.weight * self.loss_of(duel).discriminator(real, fake)}
         for name, regularizer in penalties.items():
-            penalty = regularizer.penalty(duel, verdict.real, verdict.fake, batch.noise)
+            penalty = regularizer.penalty(duel, real, fake, batch.noise)
             if penalty is not None:
                 terms[f"d/{duel.name}/{name}"] = regularizer.every * penalty
-        return verdict, terms
+        return Verdict(duel, real, fake), terms
 
     @torch.no_grad()
     def after_critics_step(self, verdicts: Sequence[Verdict]) -> None:
@@ -203,7 +195,8 @@ class GANModule(LightningModule):
         values = dict(terms)
         for verdict in verdicts:
             values |= prefixed(f"d/{verdict.duel.name}", self.readings(verdict))
-        values["d/grad_norm"] = gradient_norm(self.critic)
+        if self.critic is not None:
+            values["d/grad_norm"] = gradient_norm(self.critic)
         values["g/grad_norm"] = gradient_norm(self.generator)
         stacked = mean_over_ranks(torch.stack([value.detach().float() for value in values.values()]))
         numbers = dict(zip(values, stacked.tolist(), strict=True))
@@ -223,13 +216,16 @@ class GANModule(LightningModule):
     # ------------------------------------------------------------ around the step
 
     def configure_optimizers(self) -> list[Optimizer]:
-        """The critics' optimizer and the generators', in this order."""
-        players = self.game.discriminators, self.game.generators
-        optimizers = [make(list(p.parameters())) for make, p in zip(self.optimizer_factories, players, strict=True)]
+        """The critics' optimizer, if there are critics, and the generators', in this order."""
+        optimizers = [make(p) for make, p in zip(self.optimizer_factories, self.players(), strict=True) if p]
         for optimizer in optimizers:
             for group in optimizer.param_groups:
                 group.setdefault("initial_lr", group["lr"])
         return optimizers
+
+    def players(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+        """The parameters of the critics and of the generators."""
+        return list(self.game.discriminators.parameters()), list(self.game.generators.parameters())
 
     def check(self, trainer: Trainer) -> None:
         """Raise `ValueError` if ``trainer`` lacks what the schedule needs."""
@@ -238,11 +234,13 @@ class GANModule(LightningModule):
 
     def on_fit_start(self) -> None:
         """Look up once what every step needs."""
-        counting: Any = self.optimizers()
-        critic, generator = self.optimizers(use_pl_optimizer=False)  # type: ignore[misc]
-        # Lightning counts the steps of optimizers that are stepped through it: the critic's, one for each batch.
-        self.critic = Player(list(self.game.discriminators.parameters()), critic, counting[0].step)
-        self.generator = Player(list(self.game.generators.parameters()), generator, generator.step)
+        *critics, generator = self.trainer.optimizers
+        critic_parameters, generator_parameters = self.players()
+        # Lightning counts the steps of optimizers that are stepped through it, which must be one for each batch.
+        counted: Any = self.optimizers()
+        step_counted = (counted[0] if critics else counted).step
+        self.critic = Player(critic_parameters, critics[0], step_counted) if critics else None
+        self.generator = Player(generator_parameters, generator, generator.step if critics else step_counted)
         self.running_statistics = [b for b in self.game.buffers() if b.is_floating_point()]
         self.clock.start()
 
@@ -251,8 +249,8 @@ class GANModule(LightningModule):
         if self.schedule is None:
             return
         factor = self.schedule(self.global_step / self.trainer.max_steps)
-        for player in (self.critic, self.generator):
-            for group in player.optimizer.param_groups:
+        for optimizer in self.trainer.optimizers:
+            for group in optimizer.param_groups:
                 group["lr"] = group["initial_lr"] * factor
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -278,45 +276,7 @@ class GANModule(LightningModule):
         generators.eval()
         try:
             with torch.autocast(self.device.type, enabled=False):
-                return self.game.sample(batch.to(self.device), generators).float()
+                samples: Tensor = self.game.sample(batch.to(self.device), generators)
+                return samples.float()
         finally:
             generators.train(was_training)
-
-
-@contextmanager
-def frozen(networks: nn.Module) -> Iterator[None]:
-    """Within the block no gradient is computed for these weights; gradients still flow through them to the inputs."""
-    trained = [p for p in networks.parameters() if p.requires_grad]
-    for parameter in trained:
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter in trained:
-            parameter.requires_grad_(True)
-
-
-def prefixed(prefix: str, terms: Terms) -> Terms:
-    """``terms`` under log keys ``prefix/name``."""
-    return {f"{prefix}/{name}": term for name, term in terms.items()}
-
-
-def sum_of(terms: Terms) -> Tensor:
-    """The sum of at least one term."""
-    first, *rest = terms.values()
-    return sum(rest, start=first)
-
-
-def gradient_norm(player: Player) -> Tensor:
-    """The Euclidean norm of all gradients of the player's last step; zero before its first."""
-    gradients = [p.grad for p in player.parameters if p.grad is not None]
-    if not gradients:
-        return torch.zeros((), device=player.parameters[0].device)
-    return torch.stack(torch._foreach_norm(gradients)).norm()
-
-
-def stop_if_not_finite(numbers: Mapping[str, float], step: int) -> None:
-    """Raise `TrainingDiverged` naming the terms that are NaN or infinite."""
-    bad = [f"{name} = {number}" for name, number in numbers.items() if not math.isfinite(number)]
-    if bad:
-        raise TrainingDiverged(f"training diverged by step {step}: {', '.join(bad)}")

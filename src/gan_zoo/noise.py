@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+CPU = torch.device("cpu")
 _generators: dict[torch.device, torch.Generator] = {}
 
 
@@ -45,7 +46,7 @@ class Noise:
     step: int
     rank: int = 0
     world_size: int = 1
-    device: torch.device = torch.device("cpu")
+    device: torch.device = CPU
 
     def to(self, device: torch.device) -> Noise:
         """The same noise, drawn on ``device``."""

@@ -97,6 +97,7 @@ def train(config: DictConfig) -> dict[str, float]:
 def build(config: DictConfig) -> tuple[Trainer, GANModule, DataModule]:
     """The trainer, the module and the data that ``config`` describes, checked against each other."""
     import torch
+    from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 
     from gan_zoo.callbacks.checkpoints import AtomicCheckpointIO
     from gan_zoo.quiet import quiet
@@ -108,11 +109,15 @@ def build(config: DictConfig) -> tuple[Trainer, GANModule, DataModule]:
     torch.manual_seed(config.seed)
     data = build_data(config)
     module = build_module(config)
+    callbacks = instantiate_each(config.callbacks)
     trainer: Trainer = instantiate(
         config.trainer,
         logger=instantiate_each(config.logger),
-        callbacks=instantiate_each(config.callbacks),
+        callbacks=callbacks,
         plugins=[AtomicCheckpointIO()],
+        # Lightning would add its own of each where the config has none.
+        enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
+        enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
     )
     module.check(trainer)
     data.check(trainer.world_size)
@@ -126,7 +131,7 @@ def build_data(config: DictConfig) -> DataModule:
 
     options = config.data
     source = instantiate(options.source)
-    check_interface(source, list(options.sample_shape))
+    check_interface(source, list(options.sample_shape), options.num_classes)
     return DataModule(
         source,
         batch_size=options.batch_size,
@@ -142,11 +147,11 @@ def build_module(config: DictConfig) -> GANModule:
     from gan_zoo.module import GANModule
     from gan_zoo.version import provenance
 
-    game = instantiate(
-        config.model, generator=instantiate(config.generator), discriminator=instantiate(config.discriminator)
-    )
+    networks = {"generator": instantiate(config.generator)}
+    if config.discriminator:
+        networks["discriminator"] = critic_factory(config)
     return GANModule(
-        game,
+        instantiate(config.model, **networks),
         loss=instantiate(config.loss.adversarial),
         regularizers={name: instantiate(node) for name, node in config.regularizer.items() if node is not None},
         generator_optimizer=instantiate(config.optim.generator),
@@ -158,6 +163,23 @@ def build_module(config: DictConfig) -> GANModule:
         channels_last=config.channels_last,
         metadata={"config": OmegaConf.to_container(config, resolve=True), "provenance": provenance()},
     )
+
+
+def critic_factory(config: DictConfig) -> Any:
+    """What makes a game's critics: the network of ``config.discriminator``, each behind an augmentation of its own.
+
+    Raises:
+        CompositionError: if the data are not pictures that ``config.augment`` could change.
+    """
+    discriminator = instantiate(config.discriminator)
+    if not config.augment:
+        return discriminator
+    from gan_zoo.networks.augment import AugmentedCritic
+
+    shape = list(config.data.sample_shape)
+    if len(shape) != 3:
+        raise CompositionError(f"augment works on pictures, the data's sample_shape is {shape}: use augment=none")
+    return lambda *args, **kwargs: AugmentedCritic(discriminator(*args, **kwargs), instantiate(config.augment))
 
 
 def instantiate(node: Any, **kwargs: Any) -> Any:

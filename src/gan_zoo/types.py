@@ -17,6 +17,17 @@ Fakes = dict[str, Tensor]
 """What the generators made of one batch, by name (``"fake"``, or one entry for each direction of a translation)."""
 
 
+def prefixed(prefix: str, terms: Terms) -> Terms:
+    """``terms`` under log keys ``prefix/name``."""
+    return {f"{prefix}/{name}": term for name, term in terms.items()}
+
+
+def sum_of(terms: Terms) -> Tensor:
+    """The sum of at least one term."""
+    first, *rest = terms.values()
+    return sum(rest, start=first)
+
+
 @dataclass(slots=True)
 class Batch:
     """One rank's share of a global batch.

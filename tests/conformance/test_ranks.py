@@ -14,6 +14,7 @@ import torch.multiprocessing as mp
 from torch import Tensor, nn
 
 from gan_zoo.distributed import average_gradients, mean_over_ranks
+from gan_zoo.networks.augment import ADAugment
 from gan_zoo.noise import Noise
 from gan_zoo.types import Duel, judge
 
@@ -27,7 +28,9 @@ Result = dict[str, list[Tensor]]
 def players() -> tuple[nn.Module, CodedCritic]:
     """A generator and a critic, the same in every process."""
     torch.manual_seed(0)
-    return nn.Linear(3, 72, dtype=torch.float64), CodedCritic(72).double()
+    critic = CodedCritic(72)
+    critic.augmentation = ADAugment(p=0.5)  # its probability is what `ada` moves
+    return nn.Linear(3, 72, dtype=torch.float64), critic.double()
 
 
 def share(rank: int, ranks: int) -> tuple[Tensor, Tensor]:
@@ -75,7 +78,7 @@ def run_regularizer(name: str, rank: int, ranks: int) -> list[Tensor]:
             found += turn(penalty, critic)
         regularizer.update(duel, *sides)
         regularizer.project(critic)
-        found += [t.detach().clone() for t in (*regularizer.buffers(), *critic.parameters())]
+        found += [t.detach().clone() for t in (*regularizer.buffers(), *critic.buffers(), *critic.parameters())]
     return found
 
 
@@ -122,3 +125,10 @@ def test_two_processes_equal_one(results: list[Result], name: str) -> None:
 def test_state_has_moved(results: list[Result], name: str) -> None:
     """Otherwise equal states would prove nothing."""
     assert results[0][f"loss {name}"][-1].item() != LOSSES[name]().state_dict().popitem()[1].item()
+
+
+def test_the_probability_of_augmentation_has_moved(results: list[Result]) -> None:
+    """Two moves of 8 images each, on each process."""
+    for result in results:
+        p = next(t for t in result["regularizer ada-fast"] if t.ndim == 0 and 0.3 < t.item() < 0.7)
+        assert abs(p.item() - 0.5) == pytest.approx(8 / 100)

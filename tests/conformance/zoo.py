@@ -17,6 +17,7 @@ from gan_zoo.losses.f_gan import DIVERGENCES, FGAN
 from gan_zoo.losses.fisher import Fisher
 from gan_zoo.losses.least_squares import LeastSquares
 from gan_zoo.losses.loss_sensitive import LossSensitive
+from gan_zoo.regularizers.ada import AdaptiveAugmentation
 from gan_zoo.regularizers.base import Regularizer
 from gan_zoo.types import Critique, Duel
 
@@ -45,6 +46,7 @@ LOSSES |= {
 REGULARIZERS: dict[str, Callable[[], Regularizer]] = {
     name: lambda preset=preset: instantiate(preset, _convert_="all") for name, preset in _presets("regularizer").items()
 }
+REGULARIZERS["ada-fast"] = lambda: AdaptiveAugmentation(images_to_full=100, interval=1)
 
 
 def critique(score: Tensor, x: Tensor | None = None, code: Tensor | None = None) -> Critique:

@@ -86,7 +86,7 @@ def test_real_folder(shared_data: Path) -> None:
 def test_missing_mnist_says_where_it_looked(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=rf"data=mnist was not found in data.root={tmp_path}.*set data.root"):
         mnist(str(tmp_path), download=False)
-    with pytest.raises(DataError, match="data.split must be one of train, test, got 'val'"):
+    with pytest.raises(DataError, match=r"data.split must be one of train, test, got 'val'"):
         mnist(str(tmp_path), split="val")
 
 
@@ -188,8 +188,13 @@ def test_a_batch_that_cannot_be_shared() -> None:
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     target = tmp_path / "file"
     target.write_text("old")
-    with pytest.raises(RuntimeError), atomic_path(target) as temporary:
-        temporary.write_text("half")
-        raise RuntimeError
+
+    def interrupted() -> None:
+        with atomic_path(target) as temporary:
+            temporary.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        interrupted()
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
     assert target.read_text() == "old"

@@ -86,7 +86,7 @@ def test_moments_survive_the_disk(tmp_path: Path) -> None:
     moments = moments_of(torch.randn(9, 4))
     moments.save(tmp_path / "m.npz")
     loaded = Moments.load(tmp_path / "m.npz")
-    assert loaded.count == 9
+    assert loaded.num == 9
     assert torch.equal(loaded.mean, moments.mean)
     assert torch.equal(loaded.covariance, moments.covariance)
 

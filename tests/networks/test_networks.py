@@ -54,7 +54,7 @@ def test_an_autoencoders_score_is_its_error(shape: list[int], distance: str) -> 
     critic, x = AutoEncoder(shape, width=4, code_dim=6, distance=distance).eval(), torch.randn(3, *shape)
     verdict = critic(x)
     error = verdict.aux - x
-    by_hand = [float(e.abs().mean() if distance == "l1" else e.square().mean()) for e in error]
+    by_hand = [float(e.detach().abs().mean() if distance == "l1" else e.detach().square().mean()) for e in error]
     assert verdict.score.tolist() == pytest.approx(by_hand, rel=1e-5)
     assert verdict.features[0].shape[0] == 3
     assert verdict.features[0].flatten(1).shape[1] == (6 if len(shape) > 1 else 1)

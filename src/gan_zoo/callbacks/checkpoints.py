@@ -13,7 +13,8 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from gan_zoo.callbacks.evaluation import Evaluation
 from gan_zoo.callbacks.schedule import due
 from gan_zoo.data.cache import atomic_path
-from gan_zoo.module import GANModule, stop_if_not_finite
+from gan_zoo.module import GANModule
+from gan_zoo.players import stop_if_not_finite
 from gan_zoo.types import Batch
 
 
@@ -31,17 +32,17 @@ class Checkpoints(Checkpoint):
         self._saved_at = self._compared_at = -1
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: GANModule, outputs: Any, batch: Batch, batch_idx: int
+        self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
         self.keep_best(trainer, pl_module)
         if due(pl_module, self.every_images, batch.size * trainer.world_size):
             self.save_last(trainer, pl_module)
 
-    def on_train_end(self, trainer: Trainer, pl_module: GANModule) -> None:
+    def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
         self.keep_best(trainer, pl_module)
         self.save_last(trainer, pl_module)
 
-    def on_exception(self, trainer: Trainer, pl_module: GANModule, exception: BaseException) -> None:
+    def on_exception(self, trainer: Trainer, pl_module: Any, exception: BaseException) -> None:
         """Keep what was reached when the user interrupts; a diverged state must not replace a good one."""
         if isinstance(exception, KeyboardInterrupt) and trainer.world_size == 1:
             self.save_last(trainer, pl_module)
@@ -81,7 +82,8 @@ class Checkpoints(Checkpoint):
 @torch.no_grad()
 def _stop_if_weights_not_finite(module: GANModule) -> None:
     for player, network in (("generators", module.game.generators), ("discriminators", module.game.discriminators)):
-        norm = torch.stack(torch._foreach_norm(list(network.parameters()))).sum()
+        norms = torch._foreach_norm(list(network.parameters()))
+        norm = torch.stack(norms).sum() if norms else 0.0
         stop_if_not_finite({f"weights of the {player}": float(norm)}, module.global_step)
 
 

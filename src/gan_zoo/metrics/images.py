@@ -56,8 +56,8 @@ class ImageScores(Evaluator):
     def protocol(self, source: Source, real: Moments, fake: Moments) -> dict[str, object]:
         """What a reader needs beside the numbers."""
         protocol: dict[str, object] = dict(self.extractor.protocol)
-        protocol |= {"data": source.name, "split": source.split, "num_real": real.count, "num_generated": fake.count}
-        if fake.count < 2 * self.extractor.num_features:
+        protocol |= {"data": source.name, "split": source.split, "num_real": real.num, "num_generated": fake.num}
+        if fake.num < 2 * self.extractor.num_features:
             needed = 2 * self.extractor.num_features
             protocol["warning"] = f"fewer than {needed} generated samples: the Frechet distance is biased upwards"
         return protocol
@@ -78,7 +78,7 @@ class ImageScores(Evaluator):
     def _count_real(self, source: Source, device: torch.device) -> Moments:
         # On every process alone, so that a process that finds the cache need not wait for one that does not.
         moments = FeatureMoments(self.extractor.num_features, distributed_available_fn=lambda: False).to(device)
-        blocks = source.samples.split(self.block_size)
+        blocks = torch.split(source.samples, self.block_size)
         for images in with_progress(blocks, len(blocks), f"Features of {len(source):,} real images (once)"):
             moments.update(self.extractor(images.to(device))[0])
         return moments.compute()

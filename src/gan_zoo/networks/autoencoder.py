@@ -27,6 +27,7 @@ class AutoEncoder(nn.Module):
         code_dim: size of the code.
         distance: ``l1`` or ``l2``.
         norm: normalisation inside the encoder: ``none``, ``batch``, ``layer``, ``instance``, ``spectral``.
+        num_classes: must be None.
     """
 
     energy: ClassVar[bool] = True
@@ -38,8 +39,14 @@ class AutoEncoder(nn.Module):
         code_dim: int = 64,
         distance: str = "l2",
         norm: str = "none",
+        num_classes: int | None = None,
     ) -> None:
         super().__init__()
+        if num_classes is not None:
+            raise ValueError(
+                "discriminator=autoencoder has no class head, which this model asks for: choose another discriminator, "
+                "and a loss that works with it"
+            )
         if distance not in DISTANCES:
             raise ValueError(f"distance must be one of {', '.join(DISTANCES)}, got {distance!r}")
         self.distance = distance

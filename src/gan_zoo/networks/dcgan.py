@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from gan_zoo.networks.norm import maybe_spectral, norm_layer
 from gan_zoo.networks.shapes import square_image
+from gan_zoo.types import Critique
 
 
 def dcgan_init(module: nn.Module) -> None:
@@ -69,11 +70,12 @@ class DCGANDiscriminator(nn.Module):
         sample_shape: ``[C, S, S]`` with S a power of two from 8 to 256.
         width: channels after the first layer; they double towards the 4x4 end.
         norm: ``batch`` as in the paper, or ``layer``, ``instance``, ``spectral``, ``none``.
+        num_classes: give the critic a second head whose class logits ``[B, num_classes]`` are the critique's ``aux``.
     """
 
-    score: nn.Conv2d
-
-    def __init__(self, sample_shape: Sequence[int], width: int = 64, norm: str = "batch") -> None:
+    def __init__(
+        self, sample_shape: Sequence[int], width: int = 64, norm: str = "batch", num_classes: int | None = None
+    ) -> None:
         super().__init__()
         channels, size = square_image(sample_shape, "discriminator=dcgan")
         widths = list(reversed(_widths(size, width)))
@@ -84,9 +86,12 @@ class DCGANDiscriminator(nn.Module):
             down = nn.Conv2d(c_in, c_out, 4, 2, 1, bias=norm in ("none", "spectral"))
             layers += [maybe_spectral(down, norm), normalise(c_out), nn.LeakyReLU(0.2, inplace=True)]
         self.layers = nn.Sequential(*layers)
-        self.score = maybe_spectral(nn.Conv2d(widths[-1], 1, 4, 1, 0), norm)
+        self.score = nn.Conv2d(widths[-1], 1, 4, 1, 0)
+        maybe_spectral(self.score, norm)
+        self.classes = None if num_classes is None else nn.Conv2d(widths[-1], num_classes, 4, 1, 0)
         self.apply(dcgan_init)
 
-    def forward(self, x: Tensor) -> Tensor:
-        score: Tensor = self.score(self.layers(x))
-        return torch.flatten(score)
+    def forward(self, x: Tensor) -> Tensor | Critique:
+        features = self.layers(x)
+        score = torch.flatten(self.score(features))
+        return score if self.classes is None else Critique(score, x, aux=self.classes(features).flatten(1))

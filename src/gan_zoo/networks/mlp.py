@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 
 from gan_zoo.networks.norm import maybe_spectral
+from gan_zoo.types import Critique
 
 
 def _hidden(inputs: int, width: int, depth: int, activation: nn.Module, norm: str = "none") -> list[nn.Module]:
@@ -15,7 +18,7 @@ def _hidden(inputs: int, width: int, depth: int, activation: nn.Module, norm: st
         raise ValueError(f"depth must be >= 1, got {depth}")
     sizes = [inputs] + [width] * depth
     layers: list[nn.Module] = []
-    for fan_in, fan_out in zip(sizes, sizes[1:], strict=False):
+    for fan_in, fan_out in pairwise(sizes):
         layers += [maybe_spectral(nn.Linear(fan_in, fan_out), norm), activation]
     return layers
 
@@ -49,14 +52,26 @@ class MLPDiscriminator(nn.Module):
         sample_shape: shape of one sample.
         width, depth: units of a hidden layer, number of hidden layers.
         norm: ``none`` or ``spectral``.
+        num_classes: give the critic a second head whose class logits ``[B, num_classes]`` are the critique's ``aux``.
     """
 
-    def __init__(self, sample_shape: Sequence[int], width: int = 256, depth: int = 3, norm: str = "none") -> None:
+    def __init__(
+        self,
+        sample_shape: Sequence[int],
+        width: int = 256,
+        depth: int = 3,
+        norm: str = "none",
+        num_classes: int | None = None,
+    ) -> None:
         super().__init__()
         if norm not in ("none", "spectral"):
             raise ValueError(f"norm must be one of none, spectral, got {norm!r}")
         layers = _hidden(math.prod(sample_shape), width, depth, nn.LeakyReLU(0.2, inplace=True), norm)
-        self.layers = nn.Sequential(nn.Flatten(), *layers, maybe_spectral(nn.Linear(width, 1), norm), nn.Flatten(0))
+        self.layers = nn.Sequential(nn.Flatten(), *layers)
+        self.score = maybe_spectral(nn.Linear(width, 1), norm)
+        self.classes = None if num_classes is None else nn.Linear(width, num_classes)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.layers(x)  # type: ignore[no-any-return]
+    def forward(self, x: Tensor) -> Tensor | Critique:
+        features = self.layers(x)
+        score = torch.flatten(self.score(features))
+        return score if self.classes is None else Critique(score, x, aux=self.classes(features))

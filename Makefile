@@ -1,0 +1,51 @@
+# Targets explain themselves: make help
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help install train test test-all conformance lint format bench docs clean
+
+help:  ## say what each target does
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+
+install: $(READY)  ## make the environment in .venv, with the versions that are tested
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $(READY)
+
+train: $(READY)  ## train the default GAN on the embedded drawings (at most 5 minutes on two CPU cores)
+	$(BIN)/python train.py $(ARGS)
+
+test: $(READY)  ## the tests, without those that train until something converges
+	$(BIN)/python -m pytest $(ARGS)
+
+test-all: $(READY)  ## all tests, the slow ones too
+	$(BIN)/python -m pytest -m '' $(ARGS)
+
+conformance: $(READY)  ## every loss and penalty against mathematics
+	$(BIN)/python -m pytest tests/conformance $(ARGS)
+
+lint: $(READY)  ## ruff and mypy, as CI runs them
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY)  ## let ruff put right what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY)  ## our images/s beside a plain and a hand-tuned PyTorch loop
+	$(BIN)/python benchmarks/train_speed.py $(ARGS)
+
+docs: $(READY)  ## the documentation site in site/
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+	$(BIN)/mkdocs build --strict
+
+clean:  ## remove caches and builds; runs and the environment stay
+	rm -rf .mypy_cache .pytest_cache .ruff_cache dist site
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

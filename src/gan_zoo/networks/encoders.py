@@ -1,0 +1,48 @@
+"""Networks that map samples to vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from gan_zoo.networks.dcgan import DCGANDiscriminator, dcgan_init
+from gan_zoo.networks.mlp import MLPDiscriminator
+
+
+class DCGANEncoder(nn.Module):
+    """Images ``[B, C, S, S]`` to vectors ``[B, outputs]`` through the layers of DCGAN's critic.
+
+    Args:
+        outputs: size of the vectors.
+        sample_shape, width, norm: as in `gan_zoo.networks.dcgan.DCGANDiscriminator`.
+    """
+
+    def __init__(self, outputs: int, sample_shape: Sequence[int], width: int = 64, norm: str = "batch") -> None:
+        super().__init__()
+        critic = DCGANDiscriminator(sample_shape, width, norm)
+        head = nn.Conv2d(critic.score.in_channels, outputs, 4)
+        head.apply(dcgan_init)
+        self.layers = nn.Sequential(critic.layers, head, nn.Flatten())
+
+    def forward(self, x: Tensor) -> Tensor:
+        vectors: Tensor = self.layers(x)
+        return vectors
+
+
+class MLPEncoder(nn.Module):
+    """Samples ``[B, *sample_shape]`` to vectors ``[B, outputs]`` through the layers of the fully connected critic.
+
+    Args:
+        outputs: size of the vectors.
+        sample_shape, width, depth: as in `gan_zoo.networks.mlp.MLPDiscriminator`.
+    """
+
+    def __init__(self, outputs: int, sample_shape: Sequence[int], width: int = 256, depth: int = 3) -> None:
+        super().__init__()
+        hidden = MLPDiscriminator(sample_shape, width, depth).layers
+        self.layers = nn.Sequential(*hidden, nn.Linear(width, outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        vectors: Tensor = self.layers(x)
+        return vectors

@@ -1,0 +1,128 @@
+"""Pictures, scores and checkpoints leave training as it was; the best and the last state are kept."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from PIL import Image
+
+from gan_zoo.callbacks.checkpoints import AtomicCheckpointIO
+from gan_zoo.callbacks.evaluation import Evaluation
+from gan_zoo.callbacks.samples import grid_of
+from gan_zoo.clock import Clock
+from gan_zoo.players import TrainingDiverged
+from gan_zoo.run import build, train
+
+QUICK = ("trainer.max_steps=8", "trainer.log_every_n_steps=2", "data.batch_size=8")
+OFTEN = ("callbacks.samples.every_images=16", "callbacks.evaluation.every_images=24")
+OFTEN += ("callbacks.checkpoints.every_images=16", "metric.num_samples=64", "extractor.image_size=32")
+
+
+def last(folder: Path) -> dict:
+    return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+
+
+@pytest.mark.parametrize("loss", ["nonsaturating", "wgan_gp"])
+def test_looking_does_not_change_what_is_looked_at(loss: str, composed, tmp_path: Path) -> None:
+    watched = composed("data=digits", f"loss={loss}", *QUICK, *OFTEN)
+    blind = composed("data=digits", f"loss={loss}", *QUICK, "callbacks=none", "metric=none", "logger=none")
+    states = []
+    for config in (watched, blind):
+        trainer, module, data = build(config)
+        trainer.fit(module, datamodule=data)
+        states.append(module.state_dict())
+        assert module.game.training
+    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+
+
+def test_the_best_score_is_the_best_checkpoint(composed, tmp_path: Path) -> None:
+    trainer, module, data = build(composed("model=gan", "data=ring", *QUICK, *OFTEN[:3], "metric.num_samples=200"))
+    trainer.fit(module, datamodule=data)
+    (evaluation,) = [callback for callback in trainer.callbacks if isinstance(callback, Evaluation)]
+    assert [entry["step"] for entry in evaluation.history] == [3, 6, 8]
+    best = min(evaluation.history, key=lambda entry: entry["val/reverse_kl"])
+    saved = torch.load(tmp_path / "run" / "checkpoints" / "best.ckpt", weights_only=True)
+    assert saved["global_step"] == best["step"]
+    written = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert written["history"] == evaluation.history
+    values = {f"val/{entry['name']}": entry["value"] for entry in written["metrics"]}
+    assert values.items() <= evaluation.history[-1].items()
+
+
+def test_scores_of_a_checkpoint_are_the_scores_of_the_run(composed, tmp_path: Path) -> None:
+    config = composed("model=gan", "data=ring", *QUICK, "metric.num_samples=200", "callbacks.samples=null")
+    scores = train(config)
+    trainer, module, data = build(config)
+    module.load_state_dict(last(tmp_path / "run")["state_dict"])
+    (evaluation,) = [callback for callback in trainer.callbacks if isinstance(callback, Evaluation)]
+    alone = SimpleNamespace(global_rank=0, world_size=1, datamodule=data)
+    again = {f"val/{score.name}": score.value for score in evaluation.score(alone, module)}
+    assert again == pytest.approx(scores, rel=1e-6)
+
+
+@pytest.mark.parametrize(("data", "size"), [("digits", (8 * 10 + 2, 8 * 10 + 2)), ("ring", (512, 512))])
+def test_pictures_show_the_fixed_latents(data: str, size: tuple[int, int], composed, tmp_path: Path) -> None:
+    train(composed("model=gan", f"data={data}", *QUICK, *OFTEN[:1], "metric=none"))
+    pictures = sorted((tmp_path / "run" / "samples").glob("*.png"))
+    assert [int(picture.stem) for picture in pictures] == [16, 32, 48, 64]
+    assert all(Image.open(picture).size == size for picture in pictures)
+
+
+def test_a_grid_is_about_square_and_in_range() -> None:
+    grid = grid_of(torch.full((9, 1, 4, 4), -7.0))
+    assert grid.shape == (3, 20, 20)
+    assert grid.aminmax() == (0, 1)
+
+
+def test_a_diverged_run_keeps_its_last_good_checkpoint_and_says_so(composed, tmp_path: Path, monkeypatch) -> None:
+    from gan_zoo.losses.hinge import Hinge
+
+    honest, calls = Hinge.discriminator, []
+
+    def breaks_at_the_sixth(self, real, fake):
+        calls.append(1)
+        return honest(self, real, fake) * (float("nan") if len(calls) >= 6 else 1.0)
+
+    monkeypatch.setattr(Hinge, "discriminator", breaks_at_the_sixth)
+    with pytest.raises(TrainingDiverged, match="by step 6: d/realism = nan"):
+        train(composed("model=gan", "data=ring", "loss=hinge", *QUICK, *OFTEN[2:3], "metric=none"))
+    saved = last(tmp_path / "run")
+    assert saved["global_step"] == 4
+    assert all(tensor.isfinite().all() for tensor in saved["state_dict"].values())
+    assert "TrainingDiverged" in (tmp_path / "run" / "FAILED.txt").read_text()
+    assert not (tmp_path / "run" / "metrics.json").exists()
+
+
+def test_a_checkpoint_cannot_run_code(tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self):
+            return (print, ("code ran",))
+
+    torch.save({"state_dict": Evil()}, tmp_path / "evil.ckpt")
+    with pytest.raises(Exception, match=r"(?i)weights.only|unsupported"):
+        AtomicCheckpointIO().load_checkpoint(tmp_path / "evil.ckpt")
+
+
+def test_pauses_are_not_training(monkeypatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("gan_zoo.clock.time.perf_counter", lambda: now[0])
+    clock = Clock()
+    clock.start()
+    now[0] += 2
+    clock.tick(50, True)
+    with clock.paused():
+        now[0] += 1000
+    now[0] += 3
+    clock.tick(50, False)
+    assert clock.seconds == pytest.approx(5)
+    assert clock.images_per_second == pytest.approx(20)
+    report = clock.report()
+    assert report["train/images_seen"] == 100
+    assert report["train/generator_steps"] == 1
+    restored = Clock()
+    restored.load_state_dict(clock.state_dict())
+    assert restored.seconds == pytest.approx(5)

@@ -1,0 +1,503 @@
+"""What the critic is shown: each change by hand, identity, independence of samples, derivatives, and a run."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from gan_zoo.networks import changes
+from gan_zoo.networks.augment import ADAugment, AugmentedCritic, DiffAugment
+from gan_zoo.networks.autoencoder import AutoEncoder
+from gan_zoo.noise import Noise
+from gan_zoo.regularizers.ada import AdaptiveAugmentation
+from gan_zoo.regularizers.zero_centered import R1
+from gan_zoo.run import build, build_module, train
+from gan_zoo.types import Critique, Duel, judge
+
+SHAPES = [(5, 1, 8, 8), (4, 3, 7, 7), (3, 3, 5, 9), (2, 2, 6, 3), (2, 3, 1, 1)]
+EVERYTHING = [DiffAugment(), *(DiffAugment([name]) for name in ("colour", "translation", "cutout"))]
+EVERYTHING += [ADAugment(p=1.0), *(ADAugment([name], p=1.0) for name in ("blit", "geometry", "colour"))]
+NAMES = [f"{type(a).__name__}-{'-'.join(getattr(a, 'policies', getattr(a, 'transforms', ())))}" for a in EVERYTHING]
+
+
+def pictures(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(0), dtype=dtype) * 2 - 1
+
+
+def seeded(augmentation: nn.Module, x: Tensor, *rest: int, seed: int = 1) -> Tensor:
+    torch.manual_seed(seed)
+    return augmentation(x, *rest)
+
+
+# ------------------------------------------------------------------------------ identity
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_nothing_changes_without_policies_or_probability(shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    x = pictures(*shape, dtype=dtype)
+    assert torch.equal(DiffAugment([])(x), x)
+    assert torch.equal(ADAugment(p=0.0)(x), x)
+    assert ADAugment(p=0.0)(x).dtype == dtype
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("augmentation", EVERYTHING, ids=NAMES)
+def test_any_size_and_number_of_channels(augmentation: nn.Module, shape: tuple[int, ...]) -> None:
+    for seed in range(5):
+        y = seeded(augmentation, pictures(*shape), seed=seed)
+        assert y.shape == shape
+        assert y.isfinite().all()
+    assert torch.equal(seeded(augmentation, pictures(*shape)), seeded(augmentation, pictures(*shape)))
+
+
+@pytest.mark.parametrize("augmentation", EVERYTHING, ids=NAMES)
+def test_bfloat16_pictures_are_changed_too(augmentation: nn.Module) -> None:
+    x = pictures(4, 3, 8, 8)
+    torch.testing.assert_close(
+        seeded(augmentation, x.bfloat16()).float(), seeded(augmentation, x.bfloat16().float()), atol=2e-2, rtol=2e-2
+    )
+
+
+# -------------------------------------------------------------------------- each sample alone
+
+
+@pytest.mark.parametrize("augmentation", EVERYTHING, ids=NAMES)
+def test_samples_are_changed_alone(augmentation: nn.Module) -> None:
+    """Equal samples come out different; another sample in the batch changes nothing for the first ones."""
+    same = pictures(1, 3, 8, 8).expand(64, -1, -1, -1)
+    assert len(seeded(augmentation, same).flatten(1).unique(dim=0)) > 6
+    x, other = pictures(6, 3, 8, 8), pictures(6, 3, 8, 8)
+    other[5] = 0.25
+    assert torch.equal(seeded(augmentation, x)[:5], seeded(augmentation, other)[:5])
+
+
+@pytest.mark.parametrize("p", [0.2, 0.7])
+def test_rotations_happen_with_probability_p(p: float) -> None:
+    """The coins of the two rotations together fall with probability p, as that of every other change does."""
+    augmentation, count = ADAugment(p=p), 20_000
+    torch.manual_seed(0)
+    angles = [augmentation.maybe(torch.ones(count), 0, 1 - (1 - augmentation.p).sqrt()) for _ in range(2)]
+    assert ((angles[0] + angles[1]) > 0).float().mean().item() == pytest.approx(p, abs=0.015)
+    coins = augmentation.maybe(torch.ones(2, count), 0)
+    assert coins.mean().item() == pytest.approx(p, abs=0.015)
+    assert torch.equal(coins[0], coins[1]), "one coin decides about both axes"
+
+
+def test_some_samples_stay_exactly_as_they_are() -> None:
+    x = pictures(1, 3, 8, 8).expand(2000, -1, -1, -1)
+    torch.manual_seed(0)
+    untouched = (ADAugment(["colour"], p=0.5)(x) == x).flatten(1).all(1).float().mean().item()
+    assert untouched == pytest.approx(0.5**5 * 1.5, abs=0.02)  # a luma flip that was picked happens half of the time
+
+
+# ------------------------------------------------------------------------------- colours
+
+
+X = pictures(3, 3, 4, 5, dtype=torch.float64)
+FACTORS = torch.tensor([0.0, 1.0, 2.0], dtype=torch.float64)
+
+
+def test_saturation() -> None:
+    grey, same, double = changes.saturated(X, FACTORS)
+    torch.testing.assert_close(grey, X[0].mean(0).expand(3, -1, -1))
+    assert torch.equal(same, X[1])
+    torch.testing.assert_close(double - double.mean(0), 2 * (X[2] - X[2].mean(0)))
+    torch.testing.assert_close(double.mean(0), X[2].mean(0))
+
+
+def test_contrast() -> None:
+    flat, same, double = changes.contrasted(X, FACTORS)
+    torch.testing.assert_close(flat, X[0].mean().expand(3, 4, 5))
+    assert torch.equal(same, X[1])
+    assert double.mean().item() == pytest.approx(X[2].mean().item())
+    assert double.std().item() == pytest.approx(2 * X[2].std().item())
+
+
+def test_hue_turns_around_grey() -> None:
+    third = torch.full((3,), 2 * math.pi / 3, dtype=torch.float64)
+    torch.testing.assert_close(changes.hue_rotated(X, third), X.roll(1, 1))  # red becomes green
+    assert torch.equal(changes.hue_rotated(X, 0 * third), X)
+    turned = changes.hue_rotated(X, third / 5)
+    torch.testing.assert_close(turned.mean(1), X.mean(1))
+    torch.testing.assert_close(turned.square().sum(1), X.square().sum(1))
+    assert not torch.allclose(turned, X)
+
+
+def test_luma_flip_is_an_involution_that_keeps_colour() -> None:
+    flip = torch.tensor([1.0, 0.0, 1.0], dtype=torch.float64)
+    flipped = changes.luma_flipped(X, flip)
+    assert torch.equal(flipped[1], X[1])
+    torch.testing.assert_close(flipped.mean(1)[0], -X.mean(1)[0])
+    torch.testing.assert_close(flipped - flipped.mean(1, keepdim=True), X - X.mean(1, keepdim=True))
+    torch.testing.assert_close(changes.luma_flipped(flipped, flip), X)
+    torch.testing.assert_close(changes.luma_flipped(X[:, :1], flip)[0], -X[0, :1])
+
+
+def test_brightness_shifts_the_mean_of_each_sample() -> None:
+    """On a flat grey picture, saturation and contrast around the mean leave only brightness."""
+    x = torch.full((500, 3, 2, 2), 0.1)
+    amounts = seeded(DiffAugment(["colour"]), x) - 0.1
+    assert amounts.std((1, 2, 3)).max() < 1e-6
+    assert amounts.min() < -0.45
+    assert amounts.max() > 0.45
+    assert amounts.abs().max() <= 0.5 + 1e-6
+
+
+def test_strengths_are_the_papers() -> None:
+    torch.manual_seed(0)
+    grey = torch.cat([torch.full((20_000, 1, 1, 1), -0.5), torch.full((20_000, 1, 1, 1), 0.5)], 3)
+    dark, light = ADAugment(["colour"], p=1.0)(grey).flatten(1).T
+    assert (light - dark).abs().log2().std().item() == pytest.approx(0.5, abs=0.02)
+    flips = light < dark
+    assert flips.float().mean().item() == pytest.approx(0.5, abs=0.02)
+    brightness = (light + dark) / 2 / (light - dark).abs()
+    assert brightness.std().item() == pytest.approx(0.2, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("augmentation", "moves"),
+    [(DiffAugment(["colour"]), False), (ADAugment(["colour"], p=1.0), False), (DiffAugment(), True)],
+)
+def test_colours_stay_in_their_channels(augmentation: nn.Module, moves: bool) -> None:
+    x = torch.cat([pictures(8, 3, 6, 6), torch.ones(8, 2, 6, 6)], 1)
+    y = seeded(augmentation, x, 3)
+    assert not torch.equal(y[:, :3], x[:, :3])
+    assert set(y[:, 3:].unique().tolist()) == ({0.0, 1.0} if moves else {1.0})
+
+
+# -------------------------------------------------------------------------------- places
+
+
+def dot(height: int, width: int, row: int, column: int, count: int = 1) -> Tensor:
+    x = torch.zeros(count, 1, height, width, dtype=torch.float64)
+    x[:, :, row, column] = 1
+    return x
+
+
+def places(x: Tensor) -> list[tuple[int, ...]]:
+    return [tuple(place) for place in (x > 0.999).nonzero()[:, [0, 2, 3]].tolist()]
+
+
+def test_flips_are_involutions() -> None:
+    flip = torch.tensor([True, False, True])
+    flipped = changes.flipped(X, flip)
+    assert torch.equal(flipped[0], X[0].flip(2))
+    assert torch.equal(flipped[1], X[1])
+    assert torch.equal(changes.flipped(flipped, flip), X)
+
+
+def test_turns_add_up() -> None:
+    x = pictures(4, 2, 5, 5)
+    quarters = torch.arange(4)
+    turned = changes.turned(x, quarters)
+    for k in range(4):
+        assert torch.equal(turned[k], x[k].rot90(k, (1, 2)))
+    assert torch.equal(changes.turned(turned, (4 - quarters) % 4), x)
+
+
+def test_oblong_pictures_are_turned_by_halves_only() -> None:
+    x = pictures(1, 1, 2, 3).expand(200, -1, -1, -1)
+    torch.manual_seed(0)
+    seen = ADAugment(["blit"], p=1.0)(x)
+    assert len(seen.flatten(1).unique(dim=0)) == 4  # flips and half turns; an eighth of 3 pixels rounds to no shift
+
+
+def test_a_known_pixel_moves() -> None:
+    down, right = torch.tensor([1, -2, 3]), torch.tensor([2, 0, -1])
+    x = dot(8, 8, 2, 3, count=3)
+    assert places(changes.shifted(x, down, right)) == [(0, 3, 5), (1, 0, 3), (2, 5, 2)]
+    assert places(changes.shifted(dot(8, 8, 1, 3), torch.tensor([-2]), torch.tensor([0]))) == []
+    assert places(changes.shifted(dot(8, 8, 1, 3), torch.tensor([1]), torch.tensor([0]), mirror=True)) == [
+        (0, 0, 3),
+        (0, 2, 3),
+    ]
+    ramp = torch.arange(4.0).expand(1, 1, 4, 4)
+    assert changes.shifted(ramp, torch.zeros(1), torch.ones(1), mirror=True)[0, 0, 0].tolist() == [1, 0, 1, 2]
+
+
+def test_translation_reaches_an_eighth_of_each_side() -> None:
+    torch.manual_seed(0)
+    x = dot(16, 8, 8, 4, count=2000)
+    moved = torch.tensor(places(DiffAugment(["translation"])(x)))
+    assert sorted(set((moved[:, 1] - 8).tolist())) == [-2, -1, 0, 1, 2]
+    assert sorted(set((moved[:, 2] - 4).tolist())) == [-1, 0, 1]
+
+
+def test_a_rectangle_of_half_of_each_side_is_cut_out() -> None:
+    torch.manual_seed(0)
+    missing = DiffAugment(["cutout"])(torch.ones(3000, 2, 8, 6))[:, 0] == 0
+    rows, columns = missing.any(2).sum(1), missing.any(1).sum(1)
+    assert torch.equal(missing.sum((1, 2)), rows * columns), "a rectangle"
+    assert set(rows.tolist()) == {2, 3, 4}  # where it hangs over the border, part of it is left
+    assert (rows == 4).float().mean().item() == pytest.approx(5 / 9, abs=0.04)
+    assert set(columns.tolist()) <= {1, 2, 3}
+
+
+def test_sampling_agrees_with_grid_sample() -> None:
+    """Bilinear with reflection at the centres of the outermost pixels, far outside of the picture too."""
+    x = pictures(3, 2, 5, 7, dtype=torch.float64)
+    torch.manual_seed(0)
+    rows, columns = (torch.randn(3, 5, 7, dtype=torch.float64) * 9 for _ in range(2))
+    grid = torch.stack([columns / 3 - 1, rows / 2 - 1], -1)
+    theirs = F.grid_sample(x, grid, padding_mode="reflection", align_corners=True)
+    torch.testing.assert_close(changes.sampled(x, rows, columns), theirs)
+
+
+def place(x: Tensor, **arguments: float) -> Tensor:
+    neutral = {"scale": 1.0, "before": 0.0, "stretch": 1.0, "after": 0.0, "down": 0.0, "right": 0.0}
+    values = {k: torch.full((len(x),), float(v), dtype=x.dtype) for k, v in (neutral | arguments).items()}
+    return changes.placed(x, **values)
+
+
+def test_placing_by_hand() -> None:
+    x = pictures(2, 3, 9, 9, dtype=torch.float64)
+    assert torch.equal(place(x), x)
+    for name in ("before", "after"):
+        torch.testing.assert_close(place(x, **{name: math.pi / 2}), x.rot90(-1, (2, 3)))
+    shift = changes.shifted(x, torch.full((2,), 2.0), torch.full((2,), -1.0), mirror=True)
+    torch.testing.assert_close(place(x, down=2 / 9, right=-1 / 9), shift)
+    torch.testing.assert_close(place(x, scale=0.5)[:, :, 3:6, 3:6], x[:, :, 2:7:2, 2:7:2])
+    spot = dot(9, 9, 2, 3)
+    assert places(place(spot, scale=2)) == [(0, 0, 2)]  # two up and one left of the centre become four and two
+    assert places(place(spot, stretch=2)) == [(0, 1, 2), (0, 3, 2)]  # half as high, twice as wide; and its mirror image
+
+
+def test_placing_puts_the_steps_in_order() -> None:
+    """Scale, then turn by 90 degrees, then stretch in width, then shift: one up becomes four right, one down."""
+    moved = place(dot(17, 17, 7, 8), scale=2, before=math.pi / 2, stretch=2, down=1 / 17)
+    assert places(moved) == [(0, 9, 12)]
+
+
+# ---------------------------------------------------------------------------- derivatives
+
+
+@pytest.mark.parametrize("augmentation", EVERYTHING, ids=NAMES)
+def test_first_and_second_derivatives(augmentation: nn.Module) -> None:
+    x = pictures(2, 3, 4, 4, dtype=torch.float64).requires_grad_()
+
+    def judged(x: Tensor) -> Tensor:
+        return seeded(augmentation, x).pow(3).sum()
+
+    assert torch.autograd.gradcheck(judged, x)
+    assert torch.autograd.gradgradcheck(judged, x)
+    assert torch.autograd.grad(judged(x), x)[0].flatten(1).any(1).all(), "every sample gets a gradient"
+
+
+class Linear(nn.Module):
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x * self.weight).flatten(1).sum(1)
+
+
+def test_penalties_differentiate_through_the_augmentation() -> None:
+    """Flips and turns keep lengths: R1 is 1/2 |w|^2, whose derivative is w, however samples were turned."""
+    weight = pictures(3, 6, 6)
+    critic = AugmentedCritic(Linear(weight), ADAugment(["blit"], p=1.0))
+    critic.augmentation.blit = lambda x, coloured: changes.turned(x, torch.arange(len(x)) % 4)
+    duel = Duel("realism", critic, pictures(8, 3, 6, 6), pictures(8, 3, 6, 6)).as_leaves(real=True, fake=False)
+    real = duel.judge_real()
+    assert real.x is duel.real
+    penalty = R1(gamma=1.0).penalty(duel, real, duel.judge_fake(), Noise(0, 0))
+    assert penalty.item() == pytest.approx(weight.square().sum().item() / 2, rel=1e-5)
+    torch.testing.assert_close(torch.autograd.grad(penalty, critic.critic.weight)[0], weight)
+
+
+# ------------------------------------------------------------------------ the wrapped critic
+
+
+class Telling(nn.Module):
+    def forward(self, x: Tensor, *condition: object) -> Critique:
+        return Critique(score=x.mean((1, 2, 3)), x=x, aux=condition, features=(x,))
+
+
+def test_the_critique_carries_the_original_and_everything_else() -> None:
+    critic, x, label = AugmentedCritic(Telling(), DiffAugment()), pictures(4, 3, 6, 6), torch.arange(4)
+    verdict = judge(critic, x, label)
+    assert verdict.x is x
+    assert verdict.aux[0] is label
+    assert not torch.equal(verdict.features[0], x)
+    torch.testing.assert_close(verdict.score, verdict.features[0].mean((1, 2, 3)))
+    assert critic(x).aux == ()
+
+
+def test_conditions_that_are_pictures_move_along_uncoloured() -> None:
+    x = pictures(16, 3, 8, 8)
+    edges = x[:, :1].clone()
+    verdict = judge(AugmentedCritic(Telling(), ADAugment(["blit", "geometry"], p=1.0)), x, edges)
+    torch.testing.assert_close(verdict.aux[0], verdict.features[0][:, :1])
+    verdict = judge(AugmentedCritic(Telling(), DiffAugment(["colour"])), x, edges)
+    assert torch.equal(verdict.aux[0], edges)
+    other_size = torch.zeros(16, 1, 4, 4)
+    assert judge(AugmentedCritic(Telling(), DiffAugment()), x, other_size).aux[0] is other_size
+
+
+def test_in_evaluation_mode_the_critic_sees_samples_as_they_are() -> None:
+    critic, x = AugmentedCritic(Telling(), ADAugment(p=1.0)), pictures(4, 3, 6, 6)
+    assert not torch.equal(critic(x).features[0], x)
+    assert torch.equal(critic.eval()(x).features[0], x)
+
+
+def test_energy_passes_through() -> None:
+    assert AugmentedCritic(AutoEncoder([1, 8, 8]), DiffAugment()).energy is True
+    assert not hasattr(AugmentedCritic(Telling(), DiffAugment()), "energy")
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: DiffAugment(["blur"]), "policies must be a list of colour, translation, cutout, got 'blur'"),
+        (lambda: DiffAugment("colour"), "policies must be a list of colour, translation, cutout, got 'colour'"),
+        (lambda: ADAugment(["cutout"]), "transforms must be a list of blit, geometry, colour, got 'cutout'"),
+        (lambda: ADAugment(p=1.5), r"p must be in \[0, 1\], got 1.5"),
+        (lambda: DiffAugment()(torch.zeros(4, 2)), r"works on pictures \[B, C, H, W\], got samples of shape \[4, 2\]"),
+        (lambda: ADAugment()(torch.zeros(4, 2)), "add augment=none"),
+        (lambda: AugmentedCritic(Telling(), ADAugment()).eval()(torch.zeros(4, 2)), "add augment=none"),
+        (lambda: AdaptiveAugmentation(target=1.0), r"target must be in \(-1, 1\), got 1.0"),
+        (lambda: AdaptiveAugmentation(images_to_full=0), "images_to_full must be > 0, got 0"),
+        (lambda: AdaptiveAugmentation(interval=0), "interval must be >= 1, got 0"),
+    ],
+)
+def test_bad_arguments_are_named(make, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        make()
+
+
+# -------------------------------------------------------------------------- the controller
+
+
+def controlled(p: float = 0.0, **options: float) -> tuple[AugmentedCritic, AdaptiveAugmentation]:
+    return AugmentedCritic(Telling(), ADAugment(p=p)), AdaptiveAugmentation(**options)
+
+
+def show(critic: nn.Module, ada: AdaptiveAugmentation, scores: list[float], **duel: bool) -> float:
+    x = torch.zeros(len(scores), 1, 2, 2)
+    ada.update(Duel("realism", critic, x, x, **duel), Critique(torch.tensor(scores), x), Critique(torch.zeros(1), x))
+    return critic.augmentation.p.item()
+
+
+def test_p_moves_after_each_interval_by_images_over_images_to_full() -> None:
+    critic, ada = controlled(images_to_full=80, interval=2, target=0.6)
+    assert show(critic, ada, [1.0, 2.0, 3.0, 4.0]) == 0.0
+    assert show(critic, ada, [1.0, 2.0, 3.0, 4.0]) == pytest.approx(8 / 80)
+    assert show(critic, ada, [1.0, 2.0, 3.0, 4.0]) == pytest.approx(8 / 80)
+    assert show(critic, ada, [1.0, 2.0, 3.0, -4.0]) == pytest.approx(16 / 80), "r_t = (4 + 2)/8 = 0.75"
+    assert show(critic, ada, [1.0, 2.0, 3.0, -4.0]) == pytest.approx(16 / 80)
+    assert show(critic, ada, [1.0, 2.0, 3.0, -4.0]) == pytest.approx(8 / 80), "r_t = 0.5"
+
+
+@pytest.mark.parametrize(("scores", "start", "end"), [([9.0], 0.95, 1.0), ([-9.0], 0.05, 0.0), ([9.0, -9.0], 0.5, 0.0)])
+def test_p_goes_to_its_bounds_and_stays(scores: list[float], start: float, end: float) -> None:
+    critic, ada = controlled(p=start, images_to_full=100, interval=1)
+    for _ in range(120):
+        assert 0 <= show(critic, ada, scores) <= 1
+    assert critic.augmentation.p.item() == end
+
+
+def test_the_threshold_is_where_the_critic_is_undecided() -> None:
+    critic, ada = controlled(p=0.5, images_to_full=100, interval=1, threshold=0.5)
+    assert show(critic, ada, [0.4, 0.4]) < 0.5
+    critic, ada = controlled(p=0.5, images_to_full=100, interval=1)
+    assert show(critic, ada, [0.4, 0.4]) > 0.5
+
+
+def test_pairings_that_only_teach_the_critic_do_not_count() -> None:
+    critic, ada = controlled(p=0.5, images_to_full=10, interval=1)
+    assert show(critic, ada, [1.0, 1.0], trains_generator=False) == 0.5
+
+
+class NoSync(TorchDispatchMode):
+    """Fails where a number would travel between the host and the device."""
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        assert "_local_scalar_dense" not in str(function), "the host waits"
+        assert "_to_copy" not in str(function) or "device" not in (kwargs or {}), "a copy between devices"
+        assert "nonzero" not in str(function), "a size that the host has to know"
+        return function(*args, **(kwargs or {}))
+
+
+def test_the_host_never_waits() -> None:
+    critic, ada = controlled(p=0.5, interval=1)
+    x = pictures(4, 3, 8, 8)
+    with NoSync():
+        critic(x)
+        AugmentedCritic(Telling(), DiffAugment())(x)
+        ada.update(Duel("realism", critic, x, x), Critique(x.mean((1, 2, 3)), x), Critique(x.mean((1, 2, 3)), x))
+
+
+def test_p_is_saved_with_the_critic() -> None:
+    critic, ada = controlled(p=0.25)
+    assert critic.state_dict()["augmentation.p"].item() == 0.25
+    assert not list(critic.augmentation.parameters())
+    show(critic, ada, [1.0, 1.0])
+    assert [value.item() for value in ada.state_dict().values()] == [2.0, 2.0, 1.0]
+
+
+# -------------------------------------------------------------------------------- in a run
+
+FAST = ("regularizer.ada.interval=2", "regularizer.ada.images_to_full=64")
+
+
+@pytest.mark.parametrize("loss", ["nonsaturating", "r3gan", "wgan_gp", "lsgan"])
+@pytest.mark.parametrize("augment", ["ada", "diffaugment"])
+def test_augmented_critics_train(augment: str, loss: str, tiny) -> None:
+    overrides = ["data=digits", f"augment={augment}", f"loss={loss}", "trainer.max_steps=6"]
+    trainer, module, data = build(tiny(*overrides, *(FAST if augment == "ada" else ())))
+    trainer.fit(module, datamodule=data)
+    assert all(p.isfinite().all() for p in module.parameters())
+    assert isinstance(module.game.discriminators["main"], AugmentedCritic)
+
+
+def test_energies_train_with_diffaugment(tiny) -> None:
+    trainer, module, data = build(tiny("data=digits", "augment=diffaugment", "loss=ebgan", "trainer.max_steps=2"))
+    trainer.fit(module, datamodule=data)
+    assert module.game.discriminators["main"].energy is True
+
+
+@pytest.mark.parametrize("more", [[], ["loss=wgan_gp"], ["loss=r3gan"], ["regularizer=[orthogonal]"]])
+def test_ada_comes_with_its_controller(more: list[str], composed) -> None:
+    config = composed("augment=ada", *more)
+    assert {"ada"} | {name.split("[")[-1].strip("]") for name in more if name.startswith("reg")} <= set(
+        config.regularizer
+    )
+    assert "ada" not in build_module(composed("augment=ada", "regularizer.ada=null")).regularizers["realism"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["regularizer=ada"], "DCGANDiscriminator does not have: add augment=ada"),
+        (["regularizer=ada", "augment=diffaugment"], "add augment=ada"),
+        (["augment=ada", "loss=ebgan"], "use augment=diffaugment"),
+        (["augment=ada", "data=ring", "model=gan"], r"the data's sample_shape is \[2\]: use augment=none"),
+        (["augment=diffaugment", "augment.policies=[color]"], "colour, translation, cutout, got 'color'"),
+    ],
+)
+def test_what_cannot_work_fails_while_composing(overrides: list[str], words: str, composed) -> None:
+    with pytest.raises(ValueError, match=words):
+        build_module(composed("data=digits", *overrides))
+
+
+def test_a_resumed_run_has_the_same_p(composed, tmp_path: Path) -> None:
+    quiet = ("callbacks.progress=null", "callbacks.samples=null", "metric=none", "logger=none", "data.batch_size=8")
+    common = ("data=digits", "augment=ada", "augment.p=0.5", *FAST, "regularizer.ada.images_to_full=160", *quiet)
+
+    def final(steps: int, name: str, *more: str) -> dict[str, Tensor]:
+        train(composed(*common, f"run_dir={tmp_path / name}", f"trainer.max_steps={steps}", *more))
+        return torch.load(tmp_path / name / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+
+    whole, half = final(7, "whole"), final(5, "half")
+    resumed = final(7, "rest", f"ckpt_path={tmp_path / 'half' / 'checkpoints' / 'last.ckpt'}")
+    p = "game.discriminators.main.augmentation.p"
+    assert half["regularizers.realism.ada.steps"] == 1, "saved in the middle of an interval"
+    assert len({0.5, half[p].item(), whole[p].item()}) == 3, "p has moved, before and after"
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
