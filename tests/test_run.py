@@ -150,8 +150,8 @@ def test_two_processes_equal_one(loss: str, tmp_path: Path) -> None:
         "data=digits",
         f"loss={loss}",
         "optim=sgd",
-        "metric=none",
-        "callbacks.samples=null",
+        "metric.num_samples=100",
+        *SMALL[1:],
         dump,
         *QUICK[:3],
     )
@@ -164,6 +164,10 @@ def test_two_processes_equal_one(loss: str, tmp_path: Path) -> None:
     for name, tensor in first["weights"].items():
         assert torch.equal(tensor, second["weights"][name]), name
         torch.testing.assert_close(tensor, one["weights"][name], atol=1e-6, rtol=1e-6)
+    scores = [json.loads((run / "metrics.json").read_text())["metrics"] for run in run_folders(tmp_path)]
+    assert sorted(score["protocol"]["world_size"] for (score, _) in scores) == [1, 2]
+    assert {score["protocol"]["num_generated"] for (score, _) in scores} == {100}
+    assert scores[0][0]["value"] == pytest.approx(scores[1][0]["value"], rel=1e-4)
 
 
 @pytest.mark.parametrize("overrides", [("data=digits", "loss=wgan_gp"), ("model=gan", "data=ring"), ("data=digits",)])
@@ -185,6 +189,26 @@ def test_a_resumed_run_equals_the_uninterrupted_one(overrides, composed, tmp_pat
     for a, b in zip(whole["optimizer_states"], resumed["optimizer_states"], strict=True):
         for key in a["state"]:
             assert torch.equal(a["state"][key]["exp_avg"], b["state"][key]["exp_avg"])
+
+
+def test_resuming_with_another_config_is_refused(composed, tmp_path: Path) -> None:
+    quiet = ("callbacks.progress=null", "callbacks.samples=null", "metric=none", "logger=none")
+    train(composed("model=gan", "data=ring", *QUICK, *quiet))
+    checkpoint = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    resume = ("model=gan", "data=ring", *QUICK, *quiet, f"ckpt_path={checkpoint}")
+    build(composed(*resume, "trainer.max_steps=12"))
+    for change, message in {
+        "generator.width=32": "generator.width was 256, is 32",
+        "loss=hinge": "loss.adversarial._target_ was gan_zoo.losses.logistic.NonSaturating, is",
+        "regularizer=r1": "regularizer.r1 was None",
+        "data.batch_size=16": "data.batch_size was 8, is 16",
+        "optim.generator.lr=1": "optim.generator.lr was 0.0002, is 1",
+    }.items():
+        with pytest.raises(ValueError, match=message):
+            build(composed(*resume, change))
+    checkpoint.write_bytes(checkpoint.read_bytes()[:2000])
+    with pytest.raises(ValueError, match="is damaged or no checkpoint of gan_zoo"):
+        build(composed(*resume))
 
 
 def test_the_checkpoint_is_plain_data(composed, tmp_path: Path) -> None:

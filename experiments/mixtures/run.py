@@ -21,18 +21,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results.jsonl"
 
-# The published protocol has latents of 2 dimensions and networks of a few hundred units.
-RECIPE = [
-    "model=gan",
-    "model.latent_dim=2",
-    "generator.width=128",
-    "discriminator.width=128",
-    "optim.generator.lr=1e-3",
-    "optim.discriminator.lr=1e-3",
-    "optim/schedule=linear",
-    "ema.half_life=200_000",
-    "trainer=cpu",
-]
+RECIPE = ["experiment=mixtures", "trainer=cpu"]
 STEPS = {"ring": 4000, "grid": 9000}
 LOSSES: dict[str, list[str]] = {
     "minimax": [],
@@ -45,10 +34,11 @@ LOSSES: dict[str, list[str]] = {
     "dragan": ["regularizer.dragan.weight=1"],
     "fisher": [],
     "loss_sensitive": [],
-    "ebgan": [],
+    "ebgan": ["discriminator.width=32"],  # times 4: hidden layers of 128 units, as everywhere
     "ragan": [],
     "rpgan": [],
     "r3gan": ["regularizer.r1.gamma=0.02", "regularizer.r2.gamma=0.02"],
+    "r3gan, twice as long": ["regularizer.r1.gamma=0.02", "regularizer.r2.gamma=0.02"],
 }
 QUIET = ["callbacks.progress=null", "callbacks.samples=null", "callbacks.checkpoints=null", "logger=none"]
 QUIET += ["callbacks.evaluation.every_images=0"]
@@ -75,8 +65,9 @@ def train_one(job: tuple[str, str, int]) -> dict[str, Any]:
     started = time.perf_counter()
     result: dict[str, Any] = {"data": data, "loss": loss, "seed": seed}
     with tempfile.TemporaryDirectory() as folder:
-        steps = f"trainer.max_steps={STEPS[data]}"
-        overrides = [*RECIPE, *QUIET, f"data={data}", f"loss={loss}", f"seed={seed}", steps, f"run_dir={folder}"]
+        steps = STEPS[data] * (2 if "twice" in loss else 1)
+        overrides = [*RECIPE, *QUIET, f"data={data}", f"loss={loss.split(',')[0]}", f"seed={seed}"]
+        overrides += [f"trainer.max_steps={steps}", f"run_dir={folder}"]
         with initialize_config_dir(str(CONF), version_base="1.3"):
             config = compose("config", overrides + LOSSES[loss])
         trainer, module, datamodule = build(config)
@@ -134,7 +125,7 @@ def draw(runs: list[dict[str, Any]]) -> None:
     from PIL import Image, ImageDraw
 
     drawn = [run for loss in LOSSES for run in runs if run["loss"] == loss and "points" in run]
-    side, columns = 150, 7
+    side, columns = 150, 8
     rows = -(-len(drawn) // columns)
     picture = Image.new("RGB", (columns * side, rows * (side + 14)), "white")
     pen = ImageDraw.Draw(picture)
@@ -165,7 +156,7 @@ def main() -> None:
     arguments = parser.parse_args()
     done = {(run["data"], run["loss"], run["seed"]) for run in finished()}
     jobs = [(data, loss, seed) for seed in range(arguments.seeds) for data in STEPS for loss in LOSSES]
-    jobs = [job for job in jobs if job not in done]
+    jobs = sorted((job for job in jobs if job not in done), key=lambda job: "r3gan" not in job[1])
     started = time.perf_counter()
     with multiprocessing.get_context("spawn").Pool(arguments.workers) as pool:
         for number, run in enumerate(pool.imap_unordered(train_one, jobs), start=1):

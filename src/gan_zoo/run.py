@@ -105,7 +105,7 @@ def build(config: DictConfig) -> tuple[Trainer, GANModule, DataModule]:
     quiet()
     check_complete(config)
     check_precision(config.trainer.precision)
-    missing_checkpoint(config.ckpt_path)
+    check_checkpoint(config)
     torch.manual_seed(config.seed)
     data = build_data(config)
     module = build_module(config)
@@ -221,10 +221,43 @@ def check_precision(precision: Any) -> None:
         raise CompositionError(f"trainer.precision must be 32-true or bf16-mixed, got {precision!r}")
 
 
-def missing_checkpoint(path: str | None) -> None:
-    """Raise `CompositionError` if ``path`` names no file."""
-    if path is not None and not Path(path).is_file():
+FIXED_WHEN_RESUMING = ("model", "generator", "discriminator", "loss", "regularizer", "augment", "optim", "ema", "seed")
+FIXED_WHEN_RESUMING += ("data.sample_shape", "data.batch_size")
+
+
+def check_checkpoint(config: DictConfig) -> None:
+    """Raise `CompositionError` if ``config.ckpt_path`` is no checkpoint of a run with this config."""
+    import pickle
+
+    import torch
+
+    path = config.ckpt_path
+    if path is None:
+        return
+    if not Path(path).is_file():
         raise CompositionError(f"ckpt_path must be a checkpoint file, got {path!r}, which does not exist")
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["gan_zoo"]["config"]
+    except (OSError, RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
+        raise CompositionError(f"ckpt_path={path} is damaged or no checkpoint of gan_zoo") from error
+    for name in FIXED_WHEN_RESUMING:
+        then, now = (OmegaConf.select(node, name) for node in (OmegaConf.create(saved), config))
+        if difference := first_difference(_plain(then), _plain(now), name):
+            raise CompositionError(f"ckpt_path={path} cannot be continued with another config: {difference}")
+
+
+def _plain(node: Any) -> Any:
+    return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+
+
+def first_difference(then: Any, now: Any, name: str) -> str | None:
+    """The first value that differs between two plain containers, in words."""
+    if isinstance(then, dict) and isinstance(now, dict):
+        inner = (
+            first_difference(then.get(key), now.get(key), f"{name}.{key}") for key in sorted({*then, *now}, key=str)
+        )
+        return next((difference for difference in inner if difference), None)
+    return None if then == now else f"{name} was {then}, is {now}"
 
 
 def refuse_processes_in_multirun(config: DictConfig) -> None:

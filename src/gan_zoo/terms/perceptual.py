@@ -80,8 +80,8 @@ _LITE0 |= {"head": 17}
 class Lite0Features(nn.Module):
     """Activations of the packaged ImageNet EfficientNet-Lite0, differentiable by the pictures.
 
-    Pictures ``[B, 1 or 3, H, W]`` in [-1, 1] to one tensor ``[B, F, h, w]`` for each layer, in float32, in the order
-    of the network. Only what the deepest layer needs is kept.
+    Pictures ``[B, 1 or 3, H, W]`` in [-1, 1] to one tensor ``[B, F, h, w]`` for each layer, in the order of the
+    network. Only what the deepest layer needs is kept.
 
     Args:
         layers: of ``stem, stage1, ..., stage7, head``; a stage's channels are 32 (stem), 16, 24, 40, 80, 112, 192,
@@ -116,7 +116,7 @@ class Lite0Features(nn.Module):
 
     def prepared(self, images: Tensor) -> Tensor:
         """The network's input: three channels, resized, on the scale it was trained with."""
-        x = images.float().expand(-1, 3, -1, -1)
+        x = images.to(next(self.parameters()).dtype).expand(-1, 3, -1, -1)
         if self.image_size is not None and x.shape[2:] != (self.image_size, self.image_size):
             x = F.interpolate(x, (self.image_size, self.image_size), mode="bilinear", antialias=True)
         # a pixel of 0..255 is 127.5 x + 127.5; the network wants (pixel - 127) / 128

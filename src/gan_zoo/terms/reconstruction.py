@@ -166,7 +166,8 @@ class SSIM(Reconstruction):
         """The window's standard deviation, smaller where the window would not fit into the picture."""
         if x.ndim != 4 or min(x.shape[2:]) < 3:
             raise ValueError(f"SSIM needs pictures [B, C, H, W] of 3 pixels or more, got shape {list(x.shape)}")
-        return min(self.sigma, (min(x.shape[2:]) - 1) // 2 / 3.5)
+        reach = (min(x.shape[2:]) - 1) // 2
+        return self.sigma if int(3.5 * self.sigma + 0.5) <= reach else reach / 3.5
 
 
 def at_least_float32(x: Tensor) -> Tensor:
