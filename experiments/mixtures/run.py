@@ -24,11 +24,9 @@ RESULTS = HERE / "results.jsonl"
 RECIPE = ["experiment=mixtures", "trainer=cpu"]
 STEPS = {"ring": 4000, "grid": 9000}
 LOSSES: dict[str, list[str]] = {
-    "minimax": [],
     "nonsaturating": [],
     "lsgan": [],
     "hinge": [],
-    "exponential": [],
     "wgan": [],
     "wgan_gp": ["regularizer.gradient_penalty.weight=0.1"],  # as the WGAN-GP paper's own 2-D experiments
     "dragan": ["regularizer.dragan.weight=1"],

@@ -9,8 +9,10 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+import gan_zoo
 from gan_zoo.errors import choices
 from gan_zoo.run import CONF, instantiate
+from tests.test_layering import imports
 
 RECONSTRUCTIONS, CLASSIFICATIONS = choices("reconstruction", CONF), choices("classification", CONF)
 
@@ -38,6 +40,14 @@ def test_presets_begin_with_a_sentence(option: str) -> None:
     first = (CONF / f"{option}.yaml").read_text().splitlines()[0]
     assert first.startswith("# ")
     assert first.endswith(".")
+
+
+def test_terms_stand_on_the_ground() -> None:
+    """They know neither games nor losses; the perceptual one alone borrows a network from the metrics."""
+    for file in (Path(gan_zoo.__file__).parent / "terms").glob("*.py"):
+        ours = {name for name in imports(file) if name.startswith("gan_zoo") and not name.startswith("gan_zoo.terms")}
+        allowed = {"gan_zoo.distributed"} | ({"gan_zoo.metrics.extractors"} if file.stem == "perceptual" else set())
+        assert ours <= allowed, file
 
 
 PRESET = """
