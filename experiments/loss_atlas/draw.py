@@ -27,6 +27,7 @@ from gan_zoo.run import CONF, instantiate
 from gan_zoo.types import Critique
 
 HERE = Path(__file__).parent
+PICTURES = (HERE / "atlas.png", HERE.parents[1] / "docs" / "images" / "loss_atlas.png")  # the site has a copy
 SCORES = torch.linspace(-6, 6, 241)
 COLUMNS = 6
 BLUE, RED, GREEN = "#56B4E9", "#D55E00", "#004D38"  # told apart by colour-blind readers, too
@@ -118,7 +119,7 @@ def draw(panel: Panel, above: Axes, below: Axes) -> None:
 
 
 def main() -> None:
-    """Draw atlas.png beside this file."""
+    """Draw atlas.png beside this file, and the site's copy."""
     mpl.use("Agg")
     shown = panels()
     rows = -(-len(shown) // COLUMNS)
@@ -137,10 +138,11 @@ def main() -> None:
             below.set_xlabel("score", fontsize=9)
     lines = {line.get_label(): line for axes in figure.axes for line in axes.get_lines() if line.get_label()[0] == "$"}
     figure.legend(lines.values(), lines.keys(), loc="upper center", ncols=4, fontsize=11, frameon=False)
-    path, picture = HERE / "atlas.png", BytesIO()
+    picture = BytesIO()
     figure.savefig(picture)
-    Image.open(picture).convert("RGB").quantize(48).save(path, optimize=True)
-    print(f"{path}: {len(shown)} formulas, {path.stat().st_size / 1000:.0f} kB")
+    for path in PICTURES:
+        Image.open(picture).convert("RGB").quantize(48).save(path, optimize=True)
+        print(f"{path}: {len(shown)} formulas, {path.stat().st_size / 1000:.0f} kB")
 
 
 if __name__ == "__main__":

@@ -221,8 +221,10 @@ def check_precision(precision: Any) -> None:
         raise CompositionError(f"trainer.precision must be 32-true or bf16-mixed, got {precision!r}")
 
 
-FIXED_WHEN_RESUMING = ("model", "generator", "discriminator", "loss", "regularizer", "augment", "optim", "ema", "seed")
-FIXED_WHEN_RESUMING += ("data.sample_shape", "data.batch_size")
+FIXED_WHEN_RESUMING = (
+    *("model", "generator", "discriminator", "loss", "regularizer", "augment", "optim", "ema", "seed"),
+    *("data.sample_shape", "data.batch_size"),
+)
 
 
 def check_checkpoint(config: DictConfig) -> None:

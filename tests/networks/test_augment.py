@@ -35,6 +35,13 @@ def seeded(augmentation: nn.Module, x: Tensor, *rest: int, seed: int = 1) -> Ten
     return augmentation(x, *rest)
 
 
+@pytest.fixture(autouse=True)
+def own_random_numbers():
+    """What is drawn and seeded here changes nothing for other tests."""
+    with torch.random.fork_rng():
+        yield
+
+
 # ------------------------------------------------------------------------------ identity
 
 

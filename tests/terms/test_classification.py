@@ -187,8 +187,9 @@ def gradients(rank: int, ranks: int) -> list[Tensor]:
     found = []
     share = slice(rank * 4 // ranks, (rank + 1) * 4 // ranks)
     for name, term in {"weighted": CrossEntropy(0.1, W), "focal": Focal(2.0, W), "contrastive": Contrastive()}.items():
-        torch.manual_seed(0)
         layer = nn.Linear(5, 3, dtype=torch.float64)
+        nn.init.orthogonal_(layer.weight, generator=torch.Generator().manual_seed(0))
+        nn.init.zeros_(layer.bias)
         seen = layer(features(4)[share])
         (term(seen, layer(features(5)[share])) if name == "contrastive" else term(seen, LABELS[share])).backward()
         average_gradients(layer.parameters())

@@ -31,9 +31,7 @@ class Checkpoints(Checkpoint):
         self.best_value: float | None = None
         self._saved_at = self._compared_at = -1
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Batch, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Batch, batch_idx: int) -> None:
         self.keep_best(trainer, pl_module)
         if due(pl_module, self.every_images, batch.size * trainer.world_size):
             self.save_last(trainer, pl_module)

@@ -40,9 +40,7 @@ class Evaluation(Callback):
         self.history: list[dict[str, float]] = []
         self._scored_at = -1
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Batch, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Batch, batch_idx: int) -> None:
         if due(pl_module, self.every_images, batch.size * trainer.world_size):
             self.evaluate(trainer, pl_module)
 

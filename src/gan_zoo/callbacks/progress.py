@@ -52,9 +52,7 @@ class Progressing(ProgressBar):
         self._lines_every = max(1, (total or 1000) // 10)
         self._bar.start()
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Batch, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Batch, batch_idx: int) -> None:
         now = time.monotonic()
         if not self._enabled or now < self._next:
             return

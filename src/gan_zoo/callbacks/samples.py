@@ -32,9 +32,7 @@ class SampleGrid(Callback):
             raise ValueError(f"callbacks.samples.count must be >= 1, got {count}")
         self.folder, self.every_images, self.count, self.seed = Path(folder), every_images, count, seed
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Batch, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Batch, batch_idx: int) -> None:
         if due(pl_module, self.every_images, batch.size * trainer.world_size):
             self.draw(trainer, pl_module)
 
