@@ -61,6 +61,14 @@ def test_wgan_brings_rmsprop_and_clipping(composed) -> None:
     assert list(config.regularizer) == ["weight_clip"]
 
 
+@pytest.mark.parametrize("more", [[], ["regularizer=[lecam]"]])
+def test_r3gan_keeps_its_penalties_beside_others(more: list[str], composed) -> None:
+    config = composed("loss=r3gan", *more, "regularizer.r2.gamma=3")
+    assert {"r1", "r2"} <= set(config.regularizer)
+    assert (config.regularizer.r1.gamma, config.regularizer.r2.gamma) == (0.5, 3)
+    assert all("_target_" in node for node in config.regularizer.values())
+
+
 def test_the_command_line_wins_over_presets(composed) -> None:
     config = composed("loss=wgan_gp", "optim=adam", "loss.n_critic=2", "discriminator.norm=none", "regularizer=r1")
     assert config.optim.discriminator.lr == 2e-4
