@@ -75,6 +75,12 @@ def test_only_batch_norm_mixes_samples(norm: str) -> None:
     torch.testing.assert_close(critic(x)[:2], critic(x[:2]))
 
 
+@pytest.mark.parametrize("norm", ["layer", "none"])
+def test_an_autoencoder_without_batch_norm_judges_samples_alone(norm: str) -> None:
+    critic, x = AutoEncoder([1, 16, 16], width=4, code_dim=6, norm=norm), torch.randn(4, 1, 16, 16)
+    torch.testing.assert_close(critic(x).score[:2], critic(x[:2]).score)
+
+
 def test_spectral_norm_bounds_every_layer() -> None:
     critic = DCGANDiscriminator([1, 16, 16], width=8, norm="spectral")
     for _ in range(30):

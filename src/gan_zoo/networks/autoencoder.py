@@ -26,7 +26,7 @@ class AutoEncoder(nn.Module):
         width: channels at the image's side, or units of a hidden layer for vectors times 1/4.
         code_dim: size of the code.
         distance: ``l1`` or ``l2``.
-        norm: normalisation inside the encoder: ``none``, ``batch``, ``layer``, ``instance``, ``spectral``.
+        norm: normalisation in both halves: ``none``, ``batch``, ``layer``, ``instance``, ``spectral``.
         num_classes: must be None.
     """
 
@@ -77,5 +77,5 @@ def _image_halves(sample_shape: Sequence[int], width: int, code_dim: int, norm: 
     critic = DCGANDiscriminator(sample_shape, width, norm)
     to_code = nn.Conv2d(critic.score.in_channels, code_dim, 4)
     encoder = nn.Sequential(critic.layers, to_code, nn.Flatten())
-    decoder = DCGANGenerator(code_dim, sample_shape, width)
+    decoder = DCGANGenerator(code_dim, sample_shape, width, norm)
     return encoder, decoder

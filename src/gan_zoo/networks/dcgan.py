@@ -42,22 +42,24 @@ class DCGANGenerator(nn.Module):
         latent_dim: size of the latents.
         sample_shape: ``[C, S, S]`` with S a power of two from 8 to 256.
         width: channels before the last layer; they double towards the 4x4 end (the paper's 64 pixels: 128).
+        norm: ``batch`` as in the paper, or ``layer``, ``instance``, ``spectral``, ``none``.
     """
 
-    def __init__(self, latent_dim: int, sample_shape: Sequence[int], width: int = 64) -> None:
+    def __init__(self, latent_dim: int, sample_shape: Sequence[int], width: int = 64, norm: str = "batch") -> None:
         super().__init__()
         channels, size = square_image(sample_shape, "generator=dcgan")
         widths = _widths(size, width)
         layers: list[nn.Module] = [nn.Unflatten(1, (latent_dim, 1, 1))]
-        layers += self._up(nn.ConvTranspose2d(latent_dim, widths[0], 4, 1, 0, bias=False))
+        layers += self._up(latent_dim, widths[0], 1, 0, norm)
         for c_in, c_out in pairwise(widths):
-            layers += self._up(nn.ConvTranspose2d(c_in, c_out, 4, 2, 1, bias=False))
+            layers += self._up(c_in, c_out, 2, 1, norm)
         self.layers = nn.Sequential(*layers, nn.ConvTranspose2d(widths[-1], channels, 4, 2, 1), nn.Tanh())
         self.apply(dcgan_init)
 
     @staticmethod
-    def _up(convolution: nn.ConvTranspose2d) -> list[nn.Module]:
-        return [convolution, nn.BatchNorm2d(convolution.out_channels), nn.ReLU(inplace=True)]
+    def _up(c_in: int, c_out: int, stride: int, padding: int, norm: str) -> list[nn.Module]:
+        up = nn.ConvTranspose2d(c_in, c_out, 4, stride, padding, bias=norm in ("none", "spectral"))
+        return [maybe_spectral(up, norm), norm_layer(norm)(c_out), nn.ReLU(inplace=True)]
 
     def forward(self, latents: Tensor) -> Tensor:
         return self.layers(latents)  # type: ignore[no-any-return]
