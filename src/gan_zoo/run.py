@@ -104,6 +104,7 @@ def build(config: DictConfig) -> tuple[Trainer, GANModule, DataModule]:
 
     quiet()
     check_complete(config)
+    check_whole_numbers(config)
     check_precision(config.trainer.precision)
     check_checkpoint(config)
     torch.manual_seed(config.seed)
@@ -213,6 +214,14 @@ def _missing(node: Any, name: str = "") -> list[str]:
             found for key, value in node.items() for found in _missing(value, f"{name}.{key}" if name else str(key))
         ]
     return [name] if node == "???" else []
+
+
+def check_whole_numbers(config: DictConfig) -> None:
+    """Raise `CompositionError` naming a number that Lightning or torch would only trip over."""
+    for name, least in {"seed": 0, "trainer.max_steps": -1, "trainer.log_every_n_steps": 1}.items():
+        value = OmegaConf.select(config, name)
+        if not isinstance(value, int) or value < least:
+            raise CompositionError(f"{name} must be a whole number >= {least}, got {value!r}")
 
 
 def check_precision(precision: Any) -> None:
