@@ -27,7 +27,12 @@ def test_a_loss_is_one_file_and_one_yaml(tmp_path: Path) -> None:
         (tmp_path / name).write_text(content)
     program, train, *arguments = shlex.split(command)
     assert (program, train) == ("gan-zoo", "train")
-    quick = ["trainer.max_steps=20", "trainer.log_every_n_steps=10", "metric.num_samples=100", "trainer=cpu"]
+    quick = [
+        "trainer.max_steps=20",
+        "trainer.log_every_n_steps=10",
+        "callbacks.evaluation.num_samples=100",
+        "trainer=cpu",
+    ]
     line = [sys.executable, "-m", "gan_zoo.cli", "train", *arguments, *quick]
     done = subprocess.run(line, cwd=tmp_path, env=os.environ.copy(), capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr

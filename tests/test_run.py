@@ -16,7 +16,7 @@ from gan_zoo.errors import choices, explain
 from gan_zoo.run import CONF, build, main, train
 
 ROOT = Path(__file__).parents[1]
-SMALL = ("metric.num_samples=64", "extractor.image_size=32")
+SMALL = ("callbacks.evaluation.num_samples=64", "extractor.image_size=32")
 QUICK = ("trainer.max_steps=6", "trainer.log_every_n_steps=2", "data.batch_size=8", "trainer=cpu")
 
 
@@ -152,7 +152,7 @@ def test_two_processes_equal_one(loss: str, tmp_path: Path) -> None:
         "data=digits",
         f"loss={loss}",
         "optim=sgd",
-        "metric.num_samples=100",
+        "callbacks.evaluation.num_samples=100",
         *SMALL[1:],
         dump,
         *QUICK[:3],
@@ -214,7 +214,7 @@ def test_resuming_with_another_config_is_refused(composed, tmp_path: Path) -> No
 
 
 def test_the_checkpoint_is_plain_data(composed, tmp_path: Path) -> None:
-    train(composed("model=gan", "data=ring", *QUICK, "metric.num_samples=100"))
+    train(composed("model=gan", "data=ring", *QUICK, "callbacks.evaluation.num_samples=100"))
     checkpoint = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
     assert checkpoint["gan_zoo"]["config"]["data"]["batch_size"] == 8
     assert checkpoint["gan_zoo"]["provenance"]["torch"] == torch.__version__.split("+")[0] or "+" in torch.__version__
@@ -257,7 +257,7 @@ def test_the_installed_command_works_from_any_folder(tmp_path: Path) -> None:
     executable = Path(sys.executable).with_name("gan-zoo")
     if not executable.exists():
         pytest.skip("gan-zoo is not installed beside this Python")
-    line = [str(executable), "train", "model=gan", "data=ring", "metric.num_samples=100", *QUICK]
+    line = [str(executable), "train", "model=gan", "data=ring", "callbacks.evaluation.num_samples=100", *QUICK]
     done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
     assert len(run_folders(tmp_path)) == 1

@@ -18,6 +18,11 @@ def world_size() -> int:
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
+def rank() -> int:
+    """This process's number among them."""
+    return dist.get_rank() if world_size() > 1 else 0
+
+
 class _MeanOverRanks(torch.autograd.Function):
     """The mean over processes; its adjoint is the mean over processes, too."""
 
@@ -49,9 +54,7 @@ def gather_over_ranks(rows: Tensor) -> Tensor:
     ranks = world_size()
     if ranks == 1:
         return rows
-    padded = rows.new_zeros(ranks, *rows.shape).index_add(
-        0, torch.tensor([dist.get_rank()], device=rows.device), rows[None]
-    )
+    padded = rows.new_zeros(ranks, *rows.shape).index_add(0, torch.tensor([rank()], device=rows.device), rows[None])
     return mean_over_ranks(padded).flatten(0, 1) * ranks
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -112,7 +113,7 @@ class GANModule(LightningModule):
         """One step of the critics on reals and detached fakes; nothing in a game without critics."""
         if self.critic is None:
             return {}, []
-        shown = self.game.replay({name: fake.detach() for name, fake in fakes.items()})
+        shown = self.game.replay(batch, {name: fake.detach() for name, fake in fakes.items()})
         terms: Terms = {}
         verdicts: list[Verdict] = []
         for duel in self.game.duels(batch, shown):
@@ -132,11 +133,12 @@ class GANModule(LightningModule):
             fake=any(r.fake_gradient for r in penalties.values()),
         )
         real, fake = duel.judge_real(), duel.judge_fake()
-        terms = {f"d/{duel.name}": duel.weight * self.loss_of(duel).discriminator(real, fake)}
+        weight = duel.critic_weight
+        terms = {f"d/{duel.name}": weight * self.loss_of(duel).discriminator(real, fake)}
         for name, regularizer in penalties.items():
             penalty = regularizer.penalty(duel, real, fake, batch.noise)
             if penalty is not None:
-                terms[f"d/{duel.name}/{name}"] = regularizer.every * penalty
+                terms[f"d/{duel.name}/{name}"] = weight * regularizer.every * penalty
         return Verdict(duel, real, fake), terms
 
     @torch.no_grad()
@@ -155,13 +157,14 @@ class GANModule(LightningModule):
         verdicts: list[Verdict] = []
         with frozen(self.game.discriminators):
             for duel in self.game.duels(batch, fakes):
-                if not duel.trains_generator:
+                if not (duel.trains_generator or self.game.generator_sees_real):
                     continue
                 loss = self.loss_of(duel)
                 fake = duel.judge_fake()
                 real = duel.judge_real() if loss.generator_sees_real or self.game.generator_sees_real else None
                 verdicts.append(Verdict(duel, real, fake))
-                terms[f"g/{duel.name}"] = duel.weight * loss.generator(fake, real)
+                if duel.trains_generator:
+                    terms[f"g/{duel.name}"] = duel.generator_weight * loss.generator(fake, real)
             terms |= prefixed("g", self.game.generator_terms(batch, fakes, verdicts))
             self.descend(self.generator, terms)
         return terms
@@ -241,7 +244,8 @@ class GANModule(LightningModule):
         step_counted = (counted[0] if critics else counted).step
         self.critic = Player(critic_parameters, critics[0], step_counted) if critics else None
         self.generator = Player(generator_parameters, generator, generator.step if critics else step_counted)
-        self.running_statistics = [b for b in self.game.buffers() if b.is_floating_point()]
+        statistics = ("running_mean", "running_var")
+        self.running_statistics = [b for name, b in self.game.named_buffers() if name.endswith(statistics)]
         self.clock.start()
 
     def set_learning_rates(self) -> None:
@@ -268,15 +272,24 @@ class GANModule(LightningModule):
         """The generators that draw pictures and earn scores: the averaged ones if there are any."""
         return self.game.generators if self.ema is None else self.ema.generators
 
-    @torch.no_grad()
     def sample(self, batch: Batch) -> Tensor:
         """Samples for ``batch`` in evaluation mode, float32; training state is as before."""
+        with self.shown() as generators:
+            return self.game.sample(batch.to(self.device), generators).float()
+
+    def views(self, batch: Batch) -> dict[str, Tensor]:
+        """What a viewer sees side by side for ``batch``: the sample alone, or input, output and more."""
+        with self.shown() as generators:
+            return {k: v.float() for k, v in self.game.views(batch.to(self.device), generators).items()}
+
+    @contextmanager
+    def shown(self) -> Iterator[nn.ModuleDict]:
+        """The generators to sample from, in evaluation mode, without gradients and in full precision."""
         generators = self.sampling_generators
         was_training = generators.training
         generators.eval()
         try:
-            with torch.autocast(self.device.type, enabled=False):
-                samples: Tensor = self.game.sample(batch.to(self.device), generators)
-                return samples.float()
+            with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
+                yield generators
         finally:
             generators.train(was_training)

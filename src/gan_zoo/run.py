@@ -6,7 +6,9 @@ The only module that knows Hydra. Everything heavy is imported when it is needed
 from __future__ import annotations
 
 import os
+import re
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,6 +112,7 @@ def build(config: DictConfig) -> tuple[Trainer, GANModule, DataModule]:
     torch.manual_seed(config.seed)
     data = build_data(config)
     module = build_module(config)
+    data.serve(module.game.needs)
     callbacks = instantiate_each(config.callbacks)
     trainer: Trainer = instantiate(
         config.trainer,
@@ -132,7 +135,7 @@ def build_data(config: DictConfig) -> DataModule:
 
     options = config.data
     source = instantiate(options.source)
-    check_interface(source, list(options.sample_shape), options.num_classes)
+    check_interface(source, options.sample_shape, options.num_classes, options.condition_shape)
     return DataModule(
         source,
         batch_size=options.batch_size,
@@ -148,7 +151,7 @@ def build_module(config: DictConfig) -> GANModule:
     from gan_zoo.module import GANModule
     from gan_zoo.version import provenance
 
-    networks = {"generator": instantiate(config.generator)}
+    networks = {"generator": network_factory(config.generator, "generator")}
     if config.discriminator:
         networks["discriminator"] = critic_factory(config)
     return GANModule(
@@ -172,7 +175,12 @@ def critic_factory(config: DictConfig) -> Any:
     Raises:
         CompositionError: if the data are not pictures that ``config.augment`` could change.
     """
-    discriminator = instantiate(config.discriminator)
+    discriminator = network_factory(config.discriminator, "discriminator")
+    if config.pack != 1:
+        from gan_zoo.networks.minibatch import PackedCritic
+
+        options = {"sample_shape": list(config.data.sample_shape), "pack": config.pack}
+        discriminator = partial(PackedCritic, discriminator, **options)
     if not config.augment:
         return discriminator
     from gan_zoo.networks.augment import AugmentedCritic
@@ -181,6 +189,25 @@ def critic_factory(config: DictConfig) -> Any:
     if len(shape) != 3:
         raise CompositionError(f"augment works on pictures, the data's sample_shape is {shape}: use augment=none")
     return lambda *args, **kwargs: AugmentedCritic(discriminator(*args, **kwargs), instantiate(config.augment))
+
+
+def network_factory(node: Any, group: str) -> Any:
+    """What makes networks of ``node``; a request that the network does not know is an error that says so."""
+    make = instantiate(node)
+
+    def network(**wishes: Any) -> Any:
+        try:
+            return make(**wishes)
+        except TypeError as error:
+            unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+            if unknown is None or unknown.group(1) not in wishes:
+                raise
+            raise CompositionError(
+                f"this model asks {group}=... for {unknown.group(1)}, which {make.func.__name__} does not have: choose "
+                f"another {group}="
+            ) from error
+
+    return network
 
 
 def instantiate(node: Any, **kwargs: Any) -> Any:

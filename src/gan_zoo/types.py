@@ -38,6 +38,9 @@ class Batch:
         real: real samples, ``[B, C, H, W]`` in [-1, 1], or ``[B, D]`` for vector data; None when only sampling.
         label: class numbers ``[B]`` (int64), if the data has them.
         latents: ``[B, latent_dim]``, when the caller wants these and not fresh ones.
+        condition: what each sample comes with beside its class: a picture ``[B, C, H, W]`` in [-1, 1], a vector
+            ``[B, D]`` or token numbers ``[B, L]`` (int64). For unpaired domains, samples of the other one.
+        wrong_condition: conditions of other samples, each guaranteed to differ from the right one.
     """
 
     size: int
@@ -45,6 +48,8 @@ class Batch:
     real: Tensor | None = None
     label: Tensor | None = None
     latents: Tensor | None = None
+    condition: Tensor | None = None
+    wrong_condition: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
         """The same batch with every tensor on ``device``."""
@@ -52,8 +57,15 @@ class Batch:
         def move(tensor: Tensor | None) -> Tensor | None:
             return None if tensor is None else tensor.to(device, non_blocking=True)
 
-        real, label, latents = move(self.real), move(self.label), move(self.latents)
-        return replace(self, noise=self.noise.to(device), real=real, label=label, latents=latents)
+        return Batch(
+            size=self.size,
+            noise=self.noise.to(device),
+            real=move(self.real),
+            label=move(self.label),
+            latents=move(self.latents),
+            condition=move(self.condition),
+            wrong_condition=move(self.wrong_condition),
+        )
 
 
 @dataclass(slots=True)
@@ -88,8 +100,9 @@ class Duel:
         critic: the network that judges.
         real, fake: samples of equal shape ``[B, ...]``.
         real_condition, fake_condition: what the critic is told beside the sample, or None.
-        weight: factor on the adversarial terms of both players.
-        trains_generator: False for pairings that only teach the critic, such as wrong pairs.
+        critic_weight: factor on what the critic minimises here, penalties included.
+        generator_weight: factor on what the generator minimises; 0 for pairings that only teach the critic, such as
+            wrong pairs.
     """
 
     name: str
@@ -98,8 +111,13 @@ class Duel:
     fake: Tensor
     real_condition: Any = None
     fake_condition: Any = None
-    weight: float = 1.0
-    trains_generator: bool = True
+    critic_weight: float = 1.0
+    generator_weight: float = 1.0
+
+    @property
+    def trains_generator(self) -> bool:
+        """Whether the generator has a part in this."""
+        return self.generator_weight != 0
 
     def judge_real(self) -> Critique:
         """The critic's view of the real samples."""

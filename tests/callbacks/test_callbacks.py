@@ -12,14 +12,14 @@ from PIL import Image
 
 from gan_zoo.callbacks.checkpoints import AtomicCheckpointIO
 from gan_zoo.callbacks.evaluation import Evaluation
-from gan_zoo.callbacks.samples import grid_of
 from gan_zoo.clock import Clock
+from gan_zoo.pictures import grid_of
 from gan_zoo.players import TrainingDiverged
 from gan_zoo.run import build, train
 
 QUICK = ("trainer.max_steps=8", "trainer.log_every_n_steps=2", "data.batch_size=8")
 OFTEN = ("callbacks.samples.every_images=16", "callbacks.evaluation.every_images=24")
-OFTEN += ("callbacks.checkpoints.every_images=16", "metric.num_samples=64", "extractor.image_size=32")
+OFTEN += ("callbacks.checkpoints.every_images=16", "callbacks.evaluation.num_samples=64", "extractor.image_size=32")
 
 
 def last(folder: Path) -> dict:
@@ -40,7 +40,9 @@ def test_looking_does_not_change_what_is_looked_at(loss: str, composed, tmp_path
 
 
 def test_the_best_score_is_the_best_checkpoint(composed, tmp_path: Path) -> None:
-    trainer, module, data = build(composed("model=gan", "data=ring", *QUICK, *OFTEN[:3], "metric.num_samples=200"))
+    trainer, module, data = build(
+        composed("model=gan", "data=ring", *QUICK, *OFTEN[:3], "callbacks.evaluation.num_samples=200")
+    )
     trainer.fit(module, datamodule=data)
     (evaluation,) = [callback for callback in trainer.callbacks if isinstance(callback, Evaluation)]
     assert [entry["step"] for entry in evaluation.history] == [3, 6, 8]
@@ -54,7 +56,9 @@ def test_the_best_score_is_the_best_checkpoint(composed, tmp_path: Path) -> None
 
 
 def test_scores_of_a_checkpoint_are_the_scores_of_the_run(composed, tmp_path: Path) -> None:
-    config = composed("model=gan", "data=ring", *QUICK, "metric.num_samples=200", "callbacks.samples=null")
+    config = composed(
+        "model=gan", "data=ring", *QUICK, "callbacks.evaluation.num_samples=200", "callbacks.samples=null"
+    )
     scores = train(config)
     trainer, module, data = build(config)
     module.load_state_dict(last(tmp_path / "run")["state_dict"])
@@ -75,7 +79,7 @@ def test_pictures_show_the_fixed_latents(data: str, size: tuple[int, int], compo
 def test_a_grid_is_about_square_and_in_range() -> None:
     grid = grid_of(torch.full((9, 1, 4, 4), -7.0))
     assert grid.shape == (3, 20, 20)
-    assert grid.aminmax() == (0, 1)
+    assert grid.aminmax() == (0, 255)
 
 
 def test_a_diverged_run_keeps_its_last_good_checkpoint_and_says_so(composed, tmp_path: Path, monkeypatch) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from gan_zoo.data.source import Source
-from gan_zoo.data.stream import Order, Stream
+from gan_zoo.data.stream import Order, Plan, Stream
 from gan_zoo.noise import Noise
 
 
@@ -19,7 +19,7 @@ def source(count: int = 10, size: int = 4) -> Source:
 
 def stream(first: int = 0, **options) -> Stream:
     data = source()
-    return Stream(data, Order(len(data), 4, seed=3), Noise(3, 0), lambda: first, **options)
+    return Stream(data, Plan(data, 4, Noise(3, 0)), Noise(3, 0), lambda: first, **options)
 
 
 @pytest.mark.parametrize(("count", "batch"), [(10, 4), (7, 7), (5, 4), (100, 32)])

@@ -51,8 +51,8 @@ def test_priors(prior: str, low: float, high: float) -> None:
 
 def test_the_same_classes_are_asked_for_in_both_turns() -> None:
     game = acgan()
-    assert torch.equal(game.wanted(batch()), game.wanted(batch()))
-    counts = game.wanted(Batch(9000, Noise(0, 0))).bincount()
+    assert torch.equal(game.intent(batch()), game.intent(batch()))
+    counts = game.intent(Batch(9000, Noise(0, 0))).bincount()
     assert counts.tolist() == pytest.approx([3000] * 3, rel=0.05)
 
 
@@ -66,7 +66,7 @@ def test_acgans_class_terms_by_hand() -> None:
     def cross_entropy(critique: Critique, labels: torch.Tensor) -> float:
         return -float(critique.aux.log_softmax(1)[range(6), labels].mean())
 
-    on_real, on_fake = cross_entropy(real, data.label), cross_entropy(fake, game.wanted(data))
+    on_real, on_fake = cross_entropy(real, data.label), cross_entropy(fake, game.intent(data))
     assert game.discriminator_terms(data, {}, verdicts)["class"].item() == pytest.approx(2 * (on_real + on_fake))
     assert game.generator_terms(data, {}, verdicts)["class"].item() == pytest.approx(2 * on_fake)
     game.aux_on_fake = False
@@ -77,7 +77,7 @@ def test_the_class_reaches_the_generator_and_comes_back_as_gradient() -> None:
     game, data = acgan(), batch()
     latents = torch.zeros(6, 4)
     samples = game.sample(Batch(6, data.noise, latents=latents), game.generators)
-    classes = game.wanted(data)
+    classes = game.intent(data)
     assert len(set(classes.tolist())) > 1
     for i in range(6):
         for j in range(6):
@@ -94,7 +94,7 @@ def test_acgan_needs_labels(num_classes: int | None) -> None:
 
 
 def test_a_class_head_sits_beside_the_score() -> None:
-    for critic in (CRITIC(num_classes=3), DCGANDiscriminator(SHAPE, 4, num_classes=3)):
+    for critic in (CRITIC(aux_outputs=3), DCGANDiscriminator(SHAPE, 4, aux_outputs=3)):
         verdict = critic(torch.randn(2, *SHAPE))
         assert verdict.score.shape == (2,)
         assert verdict.aux.shape == (2, 3)

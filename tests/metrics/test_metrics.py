@@ -11,14 +11,26 @@ import torch
 from gan_zoo.data.digits import digits
 from gan_zoo.data.mixtures import grid, ring
 from gan_zoo.data.source import DataError, to_unit
-from gan_zoo.metrics.base import Samples
+from gan_zoo.metrics.base import Generated, Samples, score_all
 from gan_zoo.metrics.extractors import EfficientNetLite0
 from gan_zoo.metrics.frechet import FeatureMoments, Moments, frechet_distance
 from gan_zoo.metrics.images import ImageScores
 from gan_zoo.metrics.inception_score import InceptionScore
 from gan_zoo.metrics.modes import ModeCoverage
+from gan_zoo.noise import Noise
+from gan_zoo.types import Batch
 
 CPU = torch.device("cpu")
+
+
+def draw(samples: torch.Tensor, size: int = 64):
+    """Draws block k of ``samples``."""
+
+    def block(k: int) -> Generated:
+        piece = samples[size * k : size * (k + 1)]
+        return Generated({"sample": piece}, Batch(len(piece), Noise(0, k)))
+
+    return block
 
 
 def moments_of(features: torch.Tensor) -> Moments:
@@ -136,11 +148,11 @@ def test_grey_and_tiny_pictures_pass_the_extractor() -> None:
 
 @pytest.mark.parametrize("world_size", [1, 2, 3])
 def test_samples_are_the_same_however_they_are_dealt(world_size: int) -> None:
-    def draw(block: int) -> torch.Tensor:
-        return torch.arange(block * 4, block * 4 + 4)
-
-    dealt = [torch.cat(list(Samples(draw, 10, 4, rank, world_size))) for rank in range(world_size)]
-    assert sorted(torch.cat(dealt).tolist()) == list(range(10))
+    blocks = [
+        block for rank in range(world_size) for block in Samples(draw(torch.arange(12), 4), 10, 4, rank, world_size)
+    ]
+    assert all(torch.equal(block.samples, torch.arange(start, start + len(block.samples))) for start, block in blocks)
+    assert sorted(torch.cat([block.samples for _, block in blocks]).tolist()) == list(range(10))
 
 
 def test_real_pictures_score_better_than_noise() -> None:
@@ -150,7 +162,7 @@ def test_real_pictures_score_better_than_noise() -> None:
     noise = torch.rand(600, 1, 8, 8) * 2 - 1
 
     def scores(images: torch.Tensor) -> dict[str, float]:
-        result = evaluator(Samples(lambda k: images[64 * k : 64 * k + 64], 600), data, CPU)
+        result = score_all({"images": evaluator}, Samples(draw(images), 600), data, CPU)
         return {score.name: score.value for score in result}
 
     assert scores(real)["fd_efficientnet_lite0"] < 0.2 * scores(noise)["fd_efficientnet_lite0"]
@@ -159,7 +171,7 @@ def test_real_pictures_score_better_than_noise() -> None:
 def test_a_score_carries_its_protocol_and_a_warning() -> None:
     data = digits()
     evaluator = ImageScores(EfficientNetLite0(32), num_samples=64)
-    (score, _) = evaluator(Samples(lambda k: to_unit(data.samples[:64]), 64), data, CPU)
+    (score, _) = score_all({"images": evaluator}, Samples(draw(to_unit(data.samples[:64])), 64), data, CPU)
     expected = {"extractor": "efficientnet_lite0", "resize": "antialiased bilinear", "data": "digits", "input_size": 32}
     expected |= {"num_real": 1797, "num_generated": 64, "split": "all"}
     assert expected.items() <= score.protocol.items()
@@ -181,7 +193,7 @@ def test_mode_coverage_by_hand() -> None:
     centers, std = data.centers, data.std
     away = centers[0] + torch.tensor([0.0, 4 * std])
     generated = torch.cat([centers[:1].repeat(3, 1), centers[1:2] + 2.9 * std / math.sqrt(2), away[None]])
-    scores = {s.name: s.value for s in ModeCoverage(5)(Samples(lambda k: generated, 5, 5), data, CPU)}
+    scores = {s.name: s.value for s in score_all({"modes": ModeCoverage(5)}, Samples(draw(generated), 5, 5), data, CPU)}
     assert scores["modes"] == 2
     assert scores["high_quality"] == pytest.approx(4 / 5)
     shares = (4 / 5, 1 / 5)
@@ -190,16 +202,15 @@ def test_mode_coverage_by_hand() -> None:
 
 def test_real_samples_cover_every_mode() -> None:
     data = grid()
-    samples = Samples(lambda k: data.samples[500 * k : 500 * (k + 1)], 2500, 500)
-    scores = {s.name: s.value for s in ModeCoverage()(samples, data, CPU)}
+    samples = Samples(draw(data.samples, 500), 2500, 500)
+    scores = {s.name: s.value for s in score_all({"modes": ModeCoverage()}, samples, data, CPU)}
     assert scores["modes"] == 25
     assert scores["high_quality"] == pytest.approx(1 - math.exp(-4.5), abs=0.01)
     assert scores["reverse_kl"] < 1e-6
 
 
 def test_metrics_and_data_that_do_not_match() -> None:
-    samples = Samples(lambda k: torch.zeros(2, 2), 2)
     with pytest.raises(DataError, match="use metric=modes"):
-        ImageScores(EfficientNetLite0(32), 2)(samples, ring(), CPU)
+        ImageScores(EfficientNetLite0(32), 2).prepare(ring(), CPU)
     with pytest.raises(DataError, match="use metric=images"):
-        ModeCoverage(2)(samples, digits(), CPU)
+        ModeCoverage(2).prepare(digits(), CPU)

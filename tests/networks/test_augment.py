@@ -419,7 +419,7 @@ def test_the_threshold_is_where_the_critic_is_undecided() -> None:
 
 def test_pairings_that_only_teach_the_critic_do_not_count() -> None:
     critic, ada = controlled(p=0.5, images_to_full=10, interval=1)
-    assert show(critic, ada, [1.0, 1.0], trains_generator=False) == 0.5
+    assert show(critic, ada, [1.0, 1.0], generator_weight=0.0) == 0.5
 
 
 class NoSync(TorchDispatchMode):

@@ -19,7 +19,7 @@ def test_dcgan_makes_and_judges_images(size: int, channels: int) -> None:
     images = DCGANGenerator(10, shape, width=4)(torch.randn(2, 10))
     assert images.shape == (2, *shape)
     assert images.abs().max() <= 1
-    assert DCGANDiscriminator(shape, width=4)(images).shape == (2,)
+    assert DCGANDiscriminator(shape, width=4)(images).score.shape == (2,)
 
 
 def test_the_papers_rules() -> None:
@@ -27,8 +27,8 @@ def test_the_papers_rules() -> None:
     layers = [m for m in generator.modules() if isinstance(m, nn.ConvTranspose2d)]
     assert [m.out_channels for m in layers] == [1024, 512, 256, 128, 3]
     assert not any(
-        isinstance(m, (nn.Linear, nn.MaxPool2d, nn.AvgPool2d)) for p in (generator, critic) for m in p.modules()
-    )
+        isinstance(m, (nn.Linear, nn.MaxPool2d, nn.AvgPool2d)) for p in (generator, critic.layers) for m in p.modules()
+    ), "no pooling, no hidden fully connected layer"
     assert all(m.negative_slope == 0.2 for m in critic.modules() if isinstance(m, nn.LeakyReLU))
     assert isinstance(generator.layers[-1], nn.Tanh)
     assert not isinstance(generator.layers[-2], nn.BatchNorm2d)
@@ -46,7 +46,7 @@ def test_mlp(shape: list[int]) -> None:
     samples = MLPGenerator(5, shape, width=8)(1000 * torch.randn(4, 5))
     assert samples.shape == (4, *shape)
     assert (samples.abs().max() <= 1) == (len(shape) > 1), "images end in a tanh, vectors do not"
-    assert MLPDiscriminator(shape, width=8)(samples).shape == (4,)
+    assert MLPDiscriminator(shape, width=8)(samples).score.shape == (4,)
 
 
 @pytest.mark.parametrize("distance", ["l1", "l2"])
@@ -64,7 +64,7 @@ def test_an_autoencoders_score_is_its_error(shape: list[int], distance: str) -> 
 @pytest.mark.parametrize("norm", ["batch", "layer", "instance", "spectral", "none"])
 def test_norms(norm: str) -> None:
     critic = DCGANDiscriminator([1, 16, 16], width=4, norm=norm)
-    critic(torch.randn(2, 1, 16, 16)).sum().backward()
+    critic(torch.randn(2, 1, 16, 16)).score.sum().backward()
     assert any(isinstance(m, nn.BatchNorm2d) for m in critic.modules()) == (norm == "batch")
 
 
@@ -72,7 +72,7 @@ def test_norms(norm: str) -> None:
 def test_only_batch_norm_mixes_samples(norm: str) -> None:
     critic = DCGANDiscriminator([1, 16, 16], width=4, norm=norm).eval()
     x = torch.randn(4, 1, 16, 16)
-    torch.testing.assert_close(critic(x)[:2], critic(x[:2]))
+    torch.testing.assert_close(critic(x).score[:2], critic(x[:2]).score)
 
 
 @pytest.mark.parametrize("norm", ["layer", "none"])
@@ -86,7 +86,7 @@ def test_spectral_norm_bounds_every_layer() -> None:
     for _ in range(30):
         critic(torch.randn(2, 1, 16, 16))
     for m in critic.modules():
-        if isinstance(m, nn.Conv2d):
+        if isinstance(m, (nn.Conv2d, nn.Linear)):
             assert torch.linalg.matrix_norm(m.weight.detach().flatten(1), 2).item() == pytest.approx(1, abs=0.02)
 
 

@@ -56,11 +56,17 @@ class Checkpoints(Checkpoint):
     def keep_best(self, trainer: Trainer, module: GANModule) -> None:
         """Write ``best.ckpt`` if there is a new score and it is better than all before."""
         evaluation = next((c for c in trainer.callbacks if isinstance(c, Evaluation)), None)  # type: ignore[attr-defined]
-        if evaluation is None or not evaluation.history or evaluation.history[-1]["step"] == self._compared_at:
+        if (
+            evaluation is None
+            or evaluation.best is None
+            or not evaluation.history
+            or evaluation.history[-1]["step"] == self._compared_at
+        ):
             return
         latest = evaluation.history[-1]
         self._compared_at = int(latest["step"])
-        name, direction = evaluation.evaluator.best
+        assert evaluation.best is not None
+        name, direction = evaluation.best
         value = latest[f"val/{name}"]
         sign = 1 if direction == "min" else -1
         if self.best_value is None or sign * value < sign * self.best_value:
@@ -80,9 +86,9 @@ class Checkpoints(Checkpoint):
 @torch.no_grad()
 def _stop_if_weights_not_finite(module: GANModule) -> None:
     for player, network in (("generators", module.game.generators), ("discriminators", module.game.discriminators)):
-        norms = torch._foreach_norm(list(network.parameters()))
-        norm = torch.stack(norms).sum() if norms else 0.0
-        stop_if_not_finite({f"weights of the {player}": float(norm)}, module.global_step)
+        if parameters := [p.detach() for p in network.parameters()]:
+            norm = torch.stack(torch._foreach_norm(parameters)).sum()
+            stop_if_not_finite({f"weights of the {player}": float(norm)}, module.global_step)
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):

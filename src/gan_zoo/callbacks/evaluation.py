@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ from lightning.pytorch import Callback, Trainer
 
 from gan_zoo.callbacks.schedule import due
 from gan_zoo.data.cache import atomic_path
-from gan_zoo.metrics.base import Evaluator, Samples
+from gan_zoo.data.source import Source
+from gan_zoo.data.stream import asked
+from gan_zoo.metrics.base import Evaluator, Generated, Samples, score_all
 from gan_zoo.module import GANModule
 from gan_zoo.noise import Noise, stable_seed
 from gan_zoo.types import Batch, Score
@@ -24,17 +27,29 @@ class Evaluation(Callback):
     of the training state is touched.
 
     Args:
-        evaluator: computes the scores.
+        evaluators: compute the scores, by name; null ones are left out.
         path: ``metrics.json`` of the run.
         every_images: images between two evaluations; 0 for only one at the end.
         seed: of the latents, which are the same at every evaluation.
+        num_samples: samples generated for every evaluator; None for what each of them asks for.
         block_size: samples generated at a time.
     """
 
     def __init__(
-        self, evaluator: Evaluator, path: str, every_images: int = 0, seed: int = 0, block_size: int = 64
+        self,
+        evaluators: Mapping[str, Evaluator | None],
+        path: str,
+        every_images: int = 0,
+        seed: int = 0,
+        num_samples: int | None = None,
+        block_size: int = 64,
     ) -> None:
-        self.evaluator, self.path, self.every_images = evaluator, Path(path), every_images
+        if num_samples is not None and num_samples < 2:
+            raise ValueError(f"callbacks.evaluation.num_samples must be >= 2 or null, got {num_samples}")
+        self.evaluators = {name: evaluator for name, evaluator in evaluators.items() if evaluator is not None}
+        for evaluator in self.evaluators.values():
+            evaluator.num_samples = num_samples or evaluator.num_samples
+        self.path, self.every_images = Path(path), every_images
         self.seed, self.block_size = stable_seed(seed, "evaluation"), block_size
         self.scores: list[Score] = []
         self.history: list[dict[str, float]] = []
@@ -48,8 +63,15 @@ class Evaluation(Callback):
         if self._scored_at != pl_module.global_step:
             self.evaluate(trainer, pl_module)
 
+    @property
+    def best(self) -> tuple[str, str] | None:
+        """Name and direction of the score that decides which checkpoint is the best: the first evaluator's."""
+        return next((evaluator.best for evaluator in self.evaluators.values()), None)
+
     def evaluate(self, trainer: Trainer, module: GANModule) -> None:
         """Score, log, and write ``metrics.json``. All processes take part."""
+        if not self.evaluators:
+            return
         with module.clock.paused():
             self.scores = self.score(trainer, module)
         self._scored_at = module.global_step
@@ -63,12 +85,11 @@ class Evaluation(Callback):
 
     def score(self, trainer: Trainer, module: GANModule) -> list[Score]:
         """The scores of the module as it is, each with its protocol completed."""
-
-        def draw(block: int) -> Any:
-            return module.sample(Batch(self.block_size, Noise(self.seed, block, device=module.device)))
-
-        samples = Samples(draw, self.evaluator.num_samples, self.block_size, trainer.global_rank, trainer.world_size)
-        scores = self.evaluator(samples, trainer.datamodule.source, module.device)  # type: ignore[attr-defined]
+        place = trainer.global_rank, trainer.world_size
+        source: Source = trainer.datamodule.source  # type: ignore[attr-defined]
+        count = max((evaluator.num_samples for evaluator in self.evaluators.values()), default=0)
+        samples = Samples(drawer(module, source, self.seed, self.block_size), count, self.block_size, *place)
+        scores = score_all(self.evaluators, samples, source, module.device, module.game.needs)
         shared = {"ema": module.ema is not None, "seed": self.seed, "world_size": trainer.world_size}
         return [Score(score.name, score.value, score.protocol | shared) for score in scores]
 
@@ -92,3 +113,19 @@ class Evaluation(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a checkpoint."""
         self.history = state_dict["history"]
+
+
+def drawer(module: GANModule, source: Source, seed: int, block_size: int) -> Callable[[int], Generated]:
+    """What makes block number k of generated samples.
+
+    Games that are told something are asked for what held-out data bring, if there are any, else the data themselves.
+    """
+    told = source.told() if module.game.needs else None
+
+    def draw(block: int) -> Generated:
+        noise = Noise(seed, block, device=module.device)
+        batch = Batch(block_size, noise) if told is None else asked(told, block_size, noise)
+        batch, game = batch.to(module.device), module.game
+        return Generated(module.views(batch), batch, game.intent(batch), game.num_intents)
+
+    return draw

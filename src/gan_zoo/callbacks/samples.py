@@ -1,24 +1,29 @@
-"""Grids of samples from fixed latents."""
+"""Pictures of samples from fixed latents and conditions."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
-from torch import Tensor
-from torchvision.utils import make_grid, save_image
 
 from gan_zoo.callbacks.schedule import due
+from gan_zoo.data.source import Source
+from gan_zoo.data.stream import asked, asked_rows
 from gan_zoo.module import GANModule
 from gan_zoo.noise import Noise, stable_seed
+from gan_zoo.pictures import picture_of, save
 from gan_zoo.plots import scatter
 from gan_zoo.types import Batch
 
 
 class SampleGrid(Callback):
     """Writes ``samples/<images seen>.png`` every so many images and at the end: always the same latents.
+
+    Games that are told a class show one column for each class; games that are told a caption write it below; games
+    that translate show input and output side by side, of data they do not train on where there are any.
 
     Args:
         folder: where the pictures go.
@@ -47,26 +52,40 @@ class SampleGrid(Callback):
         if path.exists():
             return
         with module.clock.paused():
-            source = trainer.datamodule.source  # type: ignore[attr-defined]
-            is_vector = source.samples.ndim == 2
-            samples = self.samples(module, self.count * (10 if is_vector else 1))
-            self.folder.mkdir(parents=True, exist_ok=True)
-            if is_vector:
-                scatter(samples, source, path)
+            source: Source = trainer.datamodule.source  # type: ignore[attr-defined]
+            if source.samples.ndim == 2:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                noise = Noise(stable_seed(self.seed, "grid"), 0, device=module.device)
+                scatter(module.sample(request(module, source, 10 * self.count, noise)[0]).cpu(), source, path)
             else:
-                save_image(grid_of(samples), path)
+                save(sample_picture(module, source, self.count, self.seed), path)
             _log_picture(trainer, path, module.global_step)
 
-    def samples(self, module: GANModule, count: int) -> Tensor:
-        """``count`` samples of the fixed latents, on the CPU."""
-        noise = Noise(stable_seed(self.seed, "grid"), 0, device=module.device)
-        return module.sample(Batch(size=count, noise=noise)).cpu()
+
+def sample_picture(module: GANModule, source: Source, count: int, seed: int) -> Any:
+    """A picture of ``count`` samples, or of a quarter of that where each is shown beside its input."""
+    noise = Noise(stable_seed(seed, "grid"), 0, device=module.device)
+    count = max(1, count // 4) if "image" in module.game.needs else count
+    batch, captions, columns = request(module, source, count, noise)
+    return picture_of(module.views(batch), captions, columns)
 
 
-def grid_of(samples: Tensor) -> Tensor:
-    """Images ``[B, C, H, W]`` in [-1, 1] as one picture in [0, 1], about square."""
-    columns = max(1, round(len(samples) ** 0.5))
-    return make_grid((samples.clamp(-1, 1) + 1) / 2, nrow=columns, padding=2, pad_value=1.0)
+def request(module: GANModule, source: Source, count: int, noise: Noise) -> tuple[Batch, list[str] | None, int | None]:
+    """What to ask for in a picture, the captions to write, and the number of columns."""
+    classes = module.game.num_intents or 0
+    columns = classes if 1 < classes <= min(count, 20) else None
+    count = count if columns is None else count // columns * columns
+    labels = None if columns is None else torch.arange(count) % columns
+    if not module.game.needs:
+        return Batch(count, noise, label=labels), None, columns
+    told = source.told()
+    batch = asked(told, count, noise)
+    if labels is not None:
+        batch.label = labels
+    captions = None
+    if not {"label", "image"} & set(module.game.needs) and told.captions is not None:
+        captions = [told.captions[row] for row in asked_rows(told, batch.size, noise).tolist()]
+    return batch, captions, columns
 
 
 def _log_picture(trainer: Trainer, path: Path, step: int) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from lightning.pytorch import LightningDataModule
 
 from gan_zoo.data.source import DataError, Source
-from gan_zoo.data.stream import Order, Stream
+from gan_zoo.data.stream import Plan, Stream
 from gan_zoo.noise import Noise
 from gan_zoo.types import Batch
+
+WORDS = {"label": "a class", "text": "a caption", "image": "a picture as condition", "vector": "a condition vector"}
 
 
 class DataModule(LightningDataModule):
@@ -46,6 +50,22 @@ class DataModule(LightningDataModule):
             raise DataError(f"data.flip mirrors images; {source.name} has samples of shape {source.sample_shape}")
         self.source, self.batch_size, self.seed = source, batch_size, seed
         self.flip, self.num_workers, self.memory_limit = flip, num_workers, memory_limit
+        self.wrong_conditions = False
+
+    def serve(self, needs: Sequence[str]) -> None:
+        """Promise batches that bring what a game needs beside samples.
+
+        Raises:
+            DataError: if the data do not have it.
+        """
+        self.wrong_conditions = "wrong" in needs
+        for need in needs:
+            if need != "wrong" and need not in self.source.offers:
+                has = " and ".join(sorted(self.source.offers)) or "nothing"
+                raise DataError(
+                    f"this model needs data that bring {WORDS[need]} with each sample; data={self.source.name} brings "
+                    f"{has} beside samples: choose another data=, or condition="
+                )
 
     def check(self, world_size: int) -> None:
         """Raise `DataError` if the global batch cannot be shared evenly by ``world_size`` processes."""
@@ -59,15 +79,15 @@ class DataModule(LightningDataModule):
         """This rank's share of the endless stream, from the step the run has reached."""
         trainer = self.trainer
         assert trainer is not None
-        rank, world_size = trainer.global_rank, trainer.world_size
+        noise = Noise(self.seed, 0, trainer.global_rank, trainer.world_size, trainer.strategy.root_device)
         return Stream(
             source=self.source,
-            order=Order(len(self.source), self.batch_size, self.seed, rank, world_size),
-            noise=Noise(self.seed, 0, rank, world_size, trainer.strategy.root_device),
+            plan=Plan(self.source, self.batch_size, noise, self.wrong_conditions),
+            noise=noise,
             start=lambda: trainer.global_step,
             flip=self.flip,
             num_workers=self.num_workers,
-            on_device=self.source.samples.nbytes <= self.memory_limit,
+            on_device=self.source.nbytes <= self.memory_limit,
         )
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:

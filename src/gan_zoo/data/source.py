@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -23,6 +23,14 @@ class Source:
         name, split: what this is, for protocols and reports.
         samples: ``[N, C, H, W]`` uint8 images, possibly memory-mapped, or ``[N, D]`` float32 vectors.
         labels: class numbers ``[N]`` (int64), if there are any.
+        conditions: what samples come with beside their class: pictures ``[M, C, H, W]`` (uint8), vectors ``[M, D]``
+            (float32) or token numbers ``[M, L]`` (int64).
+        aligned: whether row i of the conditions belongs to sample i, M = N; if not, they are another domain.
+        unpaired: whether training sees samples and conditions in independent orders although they may be aligned.
+        captions: for token conditions, their text; for any others, what to write beside a sample.
+        vocabulary: for token conditions, the words; a word's number is its index + 2, 1 is an unknown word, 0 padding.
+        classes: names of the classes.
+        held_out: makes the part of the data that training does not see, if there is one.
         licence: what a model card has to say of the data.
         fingerprint: changes whenever the samples do; made from the samples' bytes unless given.
     """
@@ -31,10 +39,19 @@ class Source:
     split: str
     samples: Tensor
     labels: Tensor | None = None
+    conditions: Tensor | None = None
+    aligned: bool = True
+    unpaired: bool = False
+    captions: Sequence[str] | None = None
+    vocabulary: Sequence[str] | None = None
+    classes: Sequence[str] | None = None
+    held_out: Callable[[], Source] | None = None
     licence: str = ""
     fingerprint: str = ""
+    _told: Source | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
+        self.unpaired = self.unpaired or not self.aligned
         if not self.fingerprint:
             self.fingerprint = hashlib.sha256(self.samples.contiguous().numpy().tobytes()).hexdigest()
 
@@ -45,6 +62,39 @@ class Source:
     def sample_shape(self) -> list[int]:
         """Shape of one sample."""
         return list(self.samples.shape[1:])
+
+    @property
+    def num_classes(self) -> int | None:
+        """Number of classes that occur, or have names."""
+        if self.labels is None:
+            return None
+        return int(self.labels.max()) + 1 if self.classes is None else len(self.classes)
+
+    def told(self) -> Source:
+        """Where the conditions of generated samples come from: held-out data if there are any, else these."""
+        if self._told is None:
+            self._told = self if self.held_out is None else self.held_out()
+        return self._told
+
+    @property
+    def condition_kind(self) -> str | None:
+        """``image``, ``vector`` or ``text``; None without conditions."""
+        if self.conditions is None:
+            return None
+        if self.conditions.ndim == 4:
+            return "image"
+        return "vector" if self.conditions.is_floating_point() else "text"
+
+    @property
+    def offers(self) -> set[str]:
+        """What its batches bring beside samples, in the words of `gan_zoo.games.base.Game.needs`."""
+        kinds = {self.condition_kind, None if self.labels is None else "label"}
+        return {kind for kind in kinds if kind is not None}
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of samples and conditions."""
+        return self.samples.nbytes + (0 if self.conditions is None else self.conditions.nbytes)
 
 
 @dataclass(slots=True)
@@ -100,8 +150,20 @@ def convert_channels(images: Tensor, channels: int) -> Tensor:
     raise DataError(f"data.channels must be 1 or 3, got {channels}")
 
 
-def check_interface(source: Source, sample_shape: Sequence[int], num_classes: int | None = None) -> None:
-    """Raise `DataError` if samples or labels are not what the config promises the networks."""
+def check_interface(
+    source: Source,
+    sample_shape: Sequence[int],
+    num_classes: int | None = None,
+    condition_shape: Sequence[int] | None = None,
+) -> None:
+    """Raise `DataError` if samples, labels or conditions are not what the config promises the networks."""
+    if condition_shape is not None:
+        conditions = None if source.conditions is None else list(source.conditions.shape[1:])
+        if conditions != list(condition_shape):
+            raise DataError(
+                f"data={source.name} has conditions of shape {conditions}, but data.condition_shape says "
+                f"{list(condition_shape)}"
+            )
     found = None if source.labels is None else int(source.labels.max()) + 1
     if num_classes is not None and (found is None or found > num_classes):
         has = "no labels" if found is None else f"{found} classes"

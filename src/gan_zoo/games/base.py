@@ -23,6 +23,12 @@ class Game(nn.Module):
     generator_sees_real: ClassVar[bool] = False
     """Whether `generator_terms` uses the critics' view of the reals."""
 
+    needs: tuple[str, ...] = ()
+    """What batches must bring beside samples: ``label``, ``text``, ``image``, ``vector``; ``wrong`` conditions, too."""
+
+    num_intents: int | None = None
+    """Classes or codes that the generator can be asked for, if it can."""
+
     generators: nn.ModuleDict
     """All networks the generator's optimizer trains; their averaged copy is what `sample` is given."""
 
@@ -37,7 +43,7 @@ class Game(nn.Module):
         """The adversarial pairings of this batch."""
         raise NotImplementedError
 
-    def replay(self, fakes: Fakes) -> Fakes:
+    def replay(self, batch: Batch, fakes: Fakes) -> Fakes:
         """The fakes the critics get to see, given detached new ones: a pool of past fakes would mix here."""
         return fakes
 
@@ -55,3 +61,11 @@ class Game(nn.Module):
     def sample(self, batch: Batch, generators: nn.ModuleDict) -> Tensor:
         """Samples ``[B, ...]`` in [-1, 1] for pictures and scores, from these (usually averaged) generators."""
         raise NotImplementedError
+
+    def intent(self, batch: Batch) -> Tensor | None:
+        """The class or code that `sample` asks for, ``[B]``; a batch without samples gets its labels."""
+        return None
+
+    def views(self, batch: Batch, generators: nn.ModuleDict) -> dict[str, Tensor]:
+        """What a viewer sees side by side, by name: the sample, and what it was made from where that is a picture."""
+        return {"sample": self.sample(batch, generators)}

@@ -2,14 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from gan_zoo.data.source import Source
-from gan_zoo.types import Score
+from gan_zoo.types import Batch, Score
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """Generated samples and what was asked for.
+
+    Attributes:
+        views: the samples, ``views["sample"]`` ``[B, ...]`` in [-1, 1], and what the game shows beside them.
+        asked: the batch they were made for: labels, conditions, known targets.
+        intent: the class or code that was asked for, ``[B]``, out of ``num_intents``; None where there is none.
+    """
+
+    views: Mapping[str, Tensor]
+    asked: Batch
+    intent: Tensor | None = None
+    num_intents: int | None = None
+
+    @property
+    def samples(self) -> Tensor:
+        """The generated samples ``[B, ...]``."""
+        return self.views["sample"]
+
+    def first(self, count: int) -> Generated:
+        """The first ``count`` of them."""
+        if count >= len(self.samples):
+            return self
+
+        def cut(tensor: Tensor | None) -> Tensor | None:
+            return None if tensor is None else tensor[:count]
+
+        whole = self.asked
+        asked = Batch(count, whole.noise, cut(whole.real), cut(whole.label), condition=cut(whole.condition))
+        views = {name: view[:count] for name, view in self.views.items()}
+        return Generated(views, asked, cut(self.intent), self.num_intents)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,34 +53,60 @@ class Samples:
     A sample depends on its number alone, so the set is the same on any number of processes and at any time.
 
     Args:
-        draw: makes block number k, ``[block_size, ...]`` in [-1, 1].
+        draw: makes block number k.
         count: N, over all processes.
         block_size: samples in a block; what exceeds N in the last one is dropped.
         rank, world_size: this process's place.
     """
 
-    draw: Callable[[int], Tensor]
+    draw: Callable[[int], Generated]
     count: int
     block_size: int = 64
     rank: int = 0
     world_size: int = 1
 
-    def __iter__(self) -> Iterator[Tensor]:
+    def __iter__(self) -> Iterator[tuple[int, Generated]]:
         for block in range(self.rank, -(-self.count // self.block_size), self.world_size):
-            yield self.draw(block)[: self.count - block * self.block_size]
+            start = block * self.block_size
+            yield start, self.draw(block).first(self.count - start)
 
 
 class Evaluator:
-    """Turns generated samples and a data set into scores.
+    """Turns generated samples and a data set into scores: `prepare`, `update` with each block, `compute`.
 
     Attributes:
-        num_samples: how many samples it wants generated.
+        num_samples: how many samples it wants.
         best: name and direction (``min`` or ``max``) of the score that decides which checkpoint is the best.
     """
 
     num_samples: int
     best: tuple[str, str]
 
-    def __call__(self, samples: Samples, source: Source, device: torch.device) -> list[Score]:
-        """Score ``samples`` against ``source``. Every process gets the same scores."""
+    def prepare(self, source: Source, device: torch.device, needs: Sequence[str] = ()) -> None:
+        """Begin an evaluation against ``source`` of a game with these ``needs``; `DataError` if it cannot be one."""
         raise NotImplementedError
+
+    def update(self, generated: Generated) -> None:
+        """Count a block of samples, on the device that `prepare` was given."""
+        raise NotImplementedError
+
+    def compute(self) -> list[Score]:
+        """The scores of all blocks of all processes; the same on every process."""
+        raise NotImplementedError
+
+
+def score_all(
+    evaluators: Mapping[str, Evaluator],
+    samples: Samples,
+    source: Source,
+    device: torch.device,
+    needs: Sequence[str] = (),
+) -> list[Score]:
+    """One pass over the samples for all evaluators, each of which gets as many as it wants."""
+    for evaluator in evaluators.values():
+        evaluator.prepare(source, device, needs)
+    for start, generated in samples:
+        for evaluator in evaluators.values():
+            if start < evaluator.num_samples:
+                evaluator.update(generated.first(evaluator.num_samples - start))
+    return [score for evaluator in evaluators.values() for score in evaluator.compute()]

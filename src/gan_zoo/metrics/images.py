@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Sequence
 
 import torch
 
 from gan_zoo.data.cache import cache_key, cache_root
 from gan_zoo.data.images import with_progress
 from gan_zoo.data.source import DataError, Source, to_uint8
-from gan_zoo.metrics.base import Evaluator, Samples
+from gan_zoo.metrics.base import Evaluator, Generated
 from gan_zoo.metrics.extractors import Extractor
 from gan_zoo.metrics.frechet import FeatureMoments, Moments, frechet_distance
 from gan_zoo.metrics.inception_score import InceptionScore
@@ -35,22 +36,25 @@ class ImageScores(Evaluator):
         self.extractor, self.num_samples, self.block_size = extractor, num_samples, block_size
         self.best = f"fd_{extractor.name}", "min"
 
-    def __call__(self, samples: Samples, source: Source, device: torch.device) -> list[Score]:
+    def prepare(self, source: Source, device: torch.device, needs: Sequence[str] = ()) -> None:
         if source.samples.ndim != 4:
             raise DataError(f"metric=images scores pictures, data={source.name} has none: use metric=modes")
         self.extractor.to(device)
-        real = self.real_moments(source, device)
-        moments = FeatureMoments(self.extractor.num_features).to(device)
-        inception = InceptionScore(self.extractor.num_classes).to(device)
-        for images in samples:
-            features, logits = self.extractor(to_uint8(images))
-            moments.update(features)
-            inception.update(logits)
-        fake, name = moments.compute(), self.extractor.name
-        protocol = self.protocol(source, real, fake)
+        self.source, self.real = source, self.real_moments(source, device)
+        self.moments = FeatureMoments(self.extractor.num_features).to(device)
+        self.inception = InceptionScore(self.extractor.num_classes).to(device)
+
+    def update(self, generated: Generated) -> None:
+        features, logits = self.extractor(to_uint8(generated.samples))
+        self.moments.update(features)
+        self.inception.update(logits)
+
+    def compute(self) -> list[Score]:
+        fake, name = self.moments.compute(), self.extractor.name
+        protocol = self.protocol(self.source, self.real, fake)
         return [
-            Score(f"fd_{name}", frechet_distance(real, fake), protocol),
-            Score(f"is_{name}", float(inception.compute()), protocol),
+            Score(f"fd_{name}", frechet_distance(self.real, fake), protocol),
+            Score(f"is_{name}", float(self.inception.compute()), protocol),
         ]
 
     def protocol(self, source: Source, real: Moments, fake: Moments) -> dict[str, object]:

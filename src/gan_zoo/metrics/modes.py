@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from gan_zoo.data.source import DataError, Mixture, Source
-from gan_zoo.metrics.base import Evaluator, Samples
+from gan_zoo.metrics.base import Evaluator, Generated
 from gan_zoo.types import Score
 
 
@@ -50,28 +51,31 @@ class ModeCoverage(Evaluator):
 
     Args:
         num_samples: generated samples.
-        block_size: samples drawn at a time.
     """
 
-    def __init__(self, num_samples: int = 2500, block_size: int = 500) -> None:
+    def __init__(self, num_samples: int = 2500) -> None:
         if num_samples < 1:
             raise ValueError(f"metric.num_samples must be >= 1, got {num_samples}")
-        self.num_samples, self.block_size = num_samples, block_size
+        self.num_samples = num_samples
         self.best = "reverse_kl", "min"
 
-    def __call__(self, samples: Samples, source: Source, device: torch.device) -> list[Score]:
+    def prepare(self, source: Source, device: torch.device, needs: Sequence[str] = ()) -> None:
         if not isinstance(source, Mixture):
             raise DataError(f"metric=modes needs known modes, data={source.name} has none: use metric=images")
-        counts = ModeCounts(source.centers, 3 * source.std).to(device)
-        for block in samples:
-            counts.update(block)
-        modes, high_quality, reverse_kl = counts.compute()
-        protocol = {
+        self.counts = ModeCounts(source.centers, 3 * source.std).to(device)
+        self.protocol = {
             "data": source.name,
             "num_modes": len(source.centers),
             "radius": 3 * source.std,
             "num_generated": self.num_samples,
         }
+
+    def update(self, generated: Generated) -> None:
+        self.counts.update(generated.samples)
+
+    def compute(self) -> list[Score]:
+        modes, high_quality, reverse_kl = self.counts.compute()
+        protocol: dict[str, object] = dict(self.protocol)
         return [
             Score("modes", modes, protocol),
             Score("high_quality", high_quality, protocol),

@@ -27,7 +27,7 @@ class AutoEncoder(nn.Module):
         code_dim: size of the code.
         distance: ``l1`` or ``l2``.
         norm: normalisation in both halves: ``none``, ``batch``, ``layer``, ``instance``, ``spectral``.
-        num_classes: must be None.
+        aux_outputs, condition_dim: must be None.
     """
 
     energy: ClassVar[bool] = True
@@ -39,13 +39,14 @@ class AutoEncoder(nn.Module):
         code_dim: int = 64,
         distance: str = "l2",
         norm: str = "none",
-        num_classes: int | None = None,
+        aux_outputs: int | None = None,
+        condition_dim: int | None = None,
     ) -> None:
         super().__init__()
-        if num_classes is not None:
+        if aux_outputs is not None or condition_dim is not None:
             raise ValueError(
-                "discriminator=autoencoder has no class head, which this model asks for: choose another discriminator, "
-                "and a loss that works with it"
+                "discriminator=autoencoder names no class and is told no condition, which this model asks for: choose "
+                "another discriminator, and a loss that works with it"
             )
         if distance not in DISTANCES:
             raise ValueError(f"distance must be one of {', '.join(DISTANCES)}, got {distance!r}")
@@ -75,7 +76,7 @@ def _vector_halves(sample_shape: Sequence[int], width: int, code_dim: int, norm:
 
 def _image_halves(sample_shape: Sequence[int], width: int, code_dim: int, norm: str) -> tuple[nn.Module, nn.Module]:
     critic = DCGANDiscriminator(sample_shape, width, norm)
-    to_code = nn.Conv2d(critic.score.in_channels, code_dim, 4)
+    to_code = nn.Conv2d(critic.out_channels, code_dim, 4)
     encoder = nn.Sequential(critic.layers, to_code, nn.Flatten())
     decoder = DCGANGenerator(code_dim, sample_shape, width, norm)
     return encoder, decoder

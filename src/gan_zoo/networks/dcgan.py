@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-import torch
 from torch import Tensor, nn
 
+from gan_zoo.networks.heads import Heads
+from gan_zoo.networks.minibatch import MinibatchStatistic
 from gan_zoo.networks.norm import maybe_spectral, norm_layer
 from gan_zoo.networks.shapes import square_image
 from gan_zoo.types import Critique
@@ -66,17 +67,25 @@ class DCGANGenerator(nn.Module):
 
 
 class DCGANDiscriminator(nn.Module):
-    """Images ``[B, C, S, S]`` to raw scores ``[B]``.
+    """Images ``[B, C, S, S]`` to a `Critique` with scores ``[B]``; the 4x4 activations are its feature.
 
     Args:
         sample_shape: ``[C, S, S]`` with S a power of two from 8 to 256.
         width: channels after the first layer; they double towards the 4x4 end.
         norm: ``batch`` as in the paper, or ``layer``, ``instance``, ``spectral``, ``none``.
-        num_classes: give the critic a second head whose class logits ``[B, num_classes]`` are the critique's ``aux``.
+        minibatch: ``none``, or a `MinibatchStatistic` of the last activations: ``stddev`` or ``difference``.
+        aux_outputs, condition_dim, fusion: as in `Heads`.
     """
 
     def __init__(
-        self, sample_shape: Sequence[int], width: int = 64, norm: str = "batch", num_classes: int | None = None
+        self,
+        sample_shape: Sequence[int],
+        width: int = 64,
+        norm: str = "batch",
+        minibatch: str = "none",
+        aux_outputs: int | None = None,
+        condition_dim: int | None = None,
+        fusion: str = "projection",
     ) -> None:
         super().__init__()
         channels, size = square_image(sample_shape, "discriminator=dcgan")
@@ -87,13 +96,12 @@ class DCGANDiscriminator(nn.Module):
         for c_in, c_out in pairwise(widths):
             down = nn.Conv2d(c_in, c_out, 4, 2, 1, bias=norm in ("none", "spectral"))
             layers += [maybe_spectral(down, norm), normalise(c_out), nn.LeakyReLU(0.2, inplace=True)]
-        self.layers = nn.Sequential(*layers)
-        self.score = nn.Conv2d(widths[-1], 1, 4, 1, 0)
-        maybe_spectral(self.score, norm)
-        self.classes = None if num_classes is None else nn.Conv2d(widths[-1], num_classes, 4, 1, 0)
+        self.layers, self.out_channels = nn.Sequential(*layers), widths[-1]
+        self.minibatch = nn.Identity() if minibatch == "none" else MinibatchStatistic(minibatch)
+        last = widths[-1] + (minibatch != "none")
+        self.heads = Heads([last, 4, 4], aux_outputs, condition_dim, fusion, norm)
         self.apply(dcgan_init)
 
-    def forward(self, x: Tensor) -> Tensor | Critique:
-        features = self.layers(x)
-        score = torch.flatten(self.score(features))
-        return score if self.classes is None else Critique(score, x, aux=self.classes(features).flatten(1))
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Critique:
+        critique: Critique = self.heads(self.minibatch(self.layers(x)), x, condition)
+        return critique

@@ -21,7 +21,7 @@ class DCGANEncoder(nn.Module):
     def __init__(self, outputs: int, sample_shape: Sequence[int], width: int = 64, norm: str = "batch") -> None:
         super().__init__()
         critic = DCGANDiscriminator(sample_shape, width, norm)
-        head = nn.Conv2d(critic.score.in_channels, outputs, 4)
+        head = nn.Conv2d(critic.out_channels, outputs, 4)
         head.apply(dcgan_init)
         self.layers = nn.Sequential(critic.layers, head, nn.Flatten())
 

@@ -6,9 +6,10 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 
-import torch
 from torch import Tensor, nn
 
+from gan_zoo.networks.heads import Heads
+from gan_zoo.networks.minibatch import MinibatchStatistic
 from gan_zoo.networks.norm import maybe_spectral
 from gan_zoo.types import Critique
 
@@ -46,13 +47,14 @@ class MLPGenerator(nn.Module):
 
 
 class MLPDiscriminator(nn.Module):
-    """Samples ``[B, *sample_shape]`` to raw scores ``[B]`` through LeakyReLU layers.
+    """Samples ``[B, *sample_shape]`` to a `Critique` with scores ``[B]`` through LeakyReLU layers.
 
     Args:
         sample_shape: shape of one sample.
         width, depth: units of a hidden layer, number of hidden layers.
         norm: ``none`` or ``spectral``.
-        num_classes: give the critic a second head whose class logits ``[B, num_classes]`` are the critique's ``aux``.
+        minibatch: ``none``, or a `MinibatchStatistic` of the last activations: ``stddev`` or ``difference``.
+        aux_outputs, condition_dim, fusion: as in `Heads`.
     """
 
     def __init__(
@@ -61,17 +63,19 @@ class MLPDiscriminator(nn.Module):
         width: int = 256,
         depth: int = 3,
         norm: str = "none",
-        num_classes: int | None = None,
+        minibatch: str = "none",
+        aux_outputs: int | None = None,
+        condition_dim: int | None = None,
+        fusion: str = "projection",
     ) -> None:
         super().__init__()
         if norm not in ("none", "spectral"):
             raise ValueError(f"norm must be one of none, spectral, got {norm!r}")
         layers = _hidden(math.prod(sample_shape), width, depth, nn.LeakyReLU(0.2, inplace=True), norm)
         self.layers = nn.Sequential(nn.Flatten(), *layers)
-        self.score = maybe_spectral(nn.Linear(width, 1), norm)
-        self.classes = None if num_classes is None else nn.Linear(width, num_classes)
+        self.minibatch = nn.Identity() if minibatch == "none" else MinibatchStatistic(minibatch)
+        self.heads = Heads([width + (minibatch != "none")], aux_outputs, condition_dim, fusion, norm)
 
-    def forward(self, x: Tensor) -> Tensor | Critique:
-        features = self.layers(x)
-        score = torch.flatten(self.score(features))
-        return score if self.classes is None else Critique(score, x, aux=self.classes(features))
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Critique:
+        critique: Critique = self.heads(self.minibatch(self.layers(x)), x, condition)
+        return critique

@@ -11,7 +11,7 @@ NormFactory = Callable[[int], nn.Module]
 
 _NORMS: dict[str, NormFactory] = {
     "batch": nn.BatchNorm2d,
-    "instance": lambda channels: nn.InstanceNorm2d(channels, affine=True),
+    "instance": lambda channels: nn.GroupNorm(channels, channels),  # InstanceNorm, but fast in channels-last
     "layer": lambda channels: nn.GroupNorm(1, channels),
     "spectral": lambda _: nn.Identity(),
     "none": lambda _: nn.Identity(),

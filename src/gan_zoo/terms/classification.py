@@ -135,6 +135,20 @@ class GaussianKL(nn.Module):
         return 0.5 * (mu.square() + excess - log_variance).flatten(1).sum(1).mean()
 
 
+class GaussianLikelihood(nn.Module):
+    """Negative log-likelihood of codes under Gaussians, ``(mu, log_variance, codes), each [B, D] -> scalar``.
+
+    E sum_d 1/2 (log 2 pi + v_d + (c_d - mu_d)^2 / e^(v_d)), v the log variance, kept above -6: the codes are as good as
+    known there, and the likelihood of a point has no bound.
+    """
+
+    def forward(self, mu: Tensor, log_variance: Tensor, codes: Tensor) -> Tensor:
+        """The mean over samples, summed over dimensions."""
+        variance = log_variance.clamp(-6, 20).exp()
+        terms = F.gaussian_nll_loss(mu, codes, variance, full=True, reduction="none")
+        return terms.sum(1).mean()
+
+
 def weights_of_classes(weights: Sequence[float] | None) -> Tensor | None:
     """``weights`` as a tensor ``[K]``, or None."""
     if weights is None:

@@ -1,0 +1,127 @@
+"""Pictures decoded once into a memory-mapped file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gan_zoo.data.cache import cache_key, cache_root, cached_images
+from gan_zoo.data.images import decode, fill_array
+from gan_zoo.data.source import DataError
+
+ON_ERROR = ("stop", "skip")
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """Those of many pictures that can be read.
+
+    Attributes:
+        rows: their places among all that were asked for, in order.
+        images: ``[len(rows), C, S, S]`` uint8.
+        key: changes with the pictures.
+    """
+
+    rows: list[int]
+    images: Tensor
+    key: str
+
+    def take(self, rows: list[int]) -> Tensor:
+        """The images of ``rows``, which are some of `Decoded.rows`; of all of them without a copy."""
+        if rows == self.rows:
+            return self.images
+        place = {row: number for number, row in enumerate(self.rows)}
+        return self.images[torch.tensor([place[row] for row in rows], dtype=torch.int64)]
+
+
+def check_on_error(on_error: str) -> None:
+    """Raise `DataError` unless ``on_error`` is one of `ON_ERROR`."""
+    if on_error not in ON_ERROR:
+        raise DataError(f"data.on_error must be one of {', '.join(ON_ERROR)}, got {on_error!r}")
+
+
+def check_folder(folder: Path, argument: str) -> Path:
+    """``folder``, or a `DataError` that names the ``argument`` if it is none."""
+    if not folder.is_dir():
+        raise DataError(f"{argument} must be a folder of pictures, got {str(folder)!r}, which is not a folder")
+    return folder
+
+
+def decode_files(folder: Path, files: Sequence[Path], channels: int, image_size: int, on_error: str) -> Decoded:
+    """The pictures ``files`` below ``folder``; the key changes with every file's name, size and date.
+
+    Args:
+        folder: what the names are relative to.
+        files: the pictures.
+        channels: 1 or 3.
+        image_size: S; short sides are resized to this, centres cropped.
+        on_error: ``stop`` at unreadable files, naming them, or ``skip`` them.
+
+    Raises:
+        DataError: if a picture cannot be read, or none with ``skip``.
+    """
+    stats = [(str(file.relative_to(folder)), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    key = cache_key("image_folder", stats, channels, image_size)
+
+    def make(row: int) -> np.ndarray[Any, Any]:
+        return decode(files[row], channels, image_size)
+
+    return decode_once("folder", key, [str(file) for file in files], (channels, image_size), make, on_error)
+
+
+def decode_once(
+    kind: str,
+    key: str,
+    names: Sequence[str],
+    form: tuple[int, int],
+    make: Callable[[int], np.ndarray[Any, Any]],
+    on_error: str = "stop",
+) -> Decoded:
+    """Pictures that ``make(row)`` decodes, from the cache if they have been before.
+
+    Args:
+        kind, key: name the cache's file.
+        names: what errors call the pictures.
+        form: channels C and image size S.
+        make: row to ``[C, S, S]`` uint8; raises ValueError or OSError if that cannot be done.
+        on_error: one of `ON_ERROR`.
+
+    Raises:
+        DataError: if a picture cannot be decoded, or none with ``skip``.
+    """
+    check_on_error(on_error)
+    path = cache_root() / "images" / f"{kind}-{form[1]}px-{key}.npy"
+    skipped = path.with_suffix(".skipped.npy")
+
+    def fill(array: np.ndarray[Any, Any]) -> None:
+        failed = fill_array(array, make, f"Reading {len(names):,} pictures (once)")
+        if failed and on_error == "stop":
+            raise DataError(unreadable([names[row] for row in failed], list(failed.values()), len(names)))
+        skipped.parent.mkdir(parents=True, exist_ok=True)
+        np.save(skipped, np.array(sorted(failed), dtype=np.int64))
+
+    images = cached_images(path, (len(names), form[0], form[1], form[1]), fill)
+    lost = set(np.load(skipped).tolist())
+    if lost and on_error == "stop":
+        causes = [ValueError("not a readable picture")] * len(lost)
+        raise DataError(unreadable([names[row] for row in sorted(lost)], causes, len(names)))
+    if len(lost) == len(names):
+        raise DataError(f"none of the {len(names)} pictures can be read, the first is {names[0]}")
+    everything = Decoded(list(range(len(names))), images, key)
+    rows = [row for row in everything.rows if row not in lost]
+    return Decoded(rows, everything.take(rows), f"{key}-{len(lost)}")
+
+
+def unreadable(names: Sequence[str], errors: Sequence[Exception], total: int) -> str:
+    """One line that names unreadable pictures."""
+    named = ", ".join(
+        f"{name} ({str(error) or type(error).__name__})" for name, error in zip(names[:3], errors, strict=False)
+    )
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"{len(names)} of {total} pictures cannot be read: {named}{more}; remove them or set data.on_error=skip"

@@ -1,0 +1,120 @@
+"""How well generated pictures show what their captions, vectors or pictures asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchmetrics import MeanMetric
+
+from gan_zoo.data.source import DataError, Source, to_uint8, to_unit
+from gan_zoo.metrics.base import Evaluator, Generated
+from gan_zoo.metrics.classifier import SmallNet, fitted, shifted, split
+from gan_zoo.networks.conditions import BagOfWords, ImageCondition, VectorCondition
+from gan_zoo.types import Score
+
+OUTPUTS = 64
+
+
+class TwoTowers(nn.Module):
+    """Pictures and conditions as unit vectors, close where they belong together (Radford et al. 2021, CLIP).
+
+    Args:
+        channels: of the pictures.
+        condition: encoder of conditions, ``[B, ...] -> [B, 64]``.
+    """
+
+    def __init__(self, channels: int, condition: nn.Module) -> None:
+        super().__init__()
+        self.picture, self.condition = SmallNet(channels, OUTPUTS), condition
+
+    def forward(self, images: Tensor, conditions: Tensor) -> Tensor:
+        """Cosines of every picture with every condition, ``[B, B']``."""
+        return F.normalize(self.picture(images), dim=1) @ F.normalize(self.condition(conditions), dim=1).T
+
+
+def condition_tower(source: Source) -> nn.Module:
+    """The encoder that suits the conditions of ``source``."""
+    assert source.conditions is not None
+    shape = list(source.conditions.shape[1:])
+    if source.condition_kind == "text":
+        return BagOfWords(int(source.conditions.max()) + 1, OUTPUTS)
+    return VectorCondition(shape, OUTPUTS) if source.condition_kind == "vector" else ImageCondition(shape, OUTPUTS)
+
+
+class Retrieval(Evaluator):
+    """``retrieval``: how often a picture's own condition is the best fit among ``candidates`` different ones.
+
+    Fit is judged by two networks trained once on real pairs by the symmetric contrastive loss, and cached; how often
+    they are right about real held-out pairs is part of the protocol, and chance is 1 / candidates.
+
+    Args:
+        num_samples: generated samples.
+        candidates: conditions to choose from, the right one included.
+    """
+
+    def __init__(self, num_samples: int = 1024, candidates: int = 16) -> None:
+        if num_samples < 1 or candidates < 2:
+            raise ValueError(f"num_samples must be >= 1 and candidates >= 2, got {num_samples} and {candidates}")
+        self.num_samples, self.candidates = num_samples, candidates
+        self.best = "retrieval", "max"
+
+    def prepare(self, source: Source, device: torch.device, needs: Sequence[str] = ()) -> None:
+        if source.conditions is None or not source.aligned or source.samples.ndim != 4:
+            raise DataError(f"metric=retrieval needs pictures with their own conditions, data={source.name} has none")
+        self.source, self.device = source, device
+        self.towers = fitted(
+            "retrieval", source, lambda: TwoTowers(source.samples.shape[1], condition_tower(source)), self.loss, device
+        )
+        _, _, test, rows = split(source)
+        assert test.conditions is not None
+        images, conditions = test.samples[rows[:1024]].to(device), to_unit(test.conditions[rows[:1024]]).to(device)
+        self.on_real = float(self.hits(images, conditions).float().mean())
+        self.mean = MeanMetric().to(device)
+
+    def loss(self, towers: nn.Module, data: Source, rows: Tensor, generator: torch.Generator) -> Tensor:
+        """Both directions' cross-entropy over the batch; equal conditions are all right."""
+        assert data.conditions is not None
+        conditions = to_unit(data.conditions[rows]).to(self.device)
+        logits = towers(shifted(data.samples[rows], generator).to(self.device), conditions) / 0.1
+        same = equal_rows(conditions).float()
+        target = same / same.sum(1, keepdim=True)
+        return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
+
+    def hits(self, images: Tensor, conditions: Tensor) -> Tensor:
+        """For each picture whether no wrong candidate fits better: the next ones in the batch that differ, ``[B]``."""
+        fits = self.towers(images, conditions)
+        size = len(fits)
+        following = (torch.arange(size)[:, None] + torch.arange(1, size)[None]) % size
+        others = ~equal_rows(conditions)
+        following = following.to(fits.device)
+        different = others.gather(1, following)
+        within = different & (different.cumsum(1) <= self.candidates - 1)
+        wrong = fits.gather(1, following).masked_fill(~within, -2.0)
+        right: Tensor = fits.diagonal() > wrong.max(1).values
+        return right
+
+    def update(self, generated: Generated) -> None:
+        if generated.asked.condition is None:
+            raise DataError("metric=retrieval is for models that are told a condition, this one is not")
+        self.mean.update(self.hits(to_uint8(generated.samples), generated.asked.condition).float())
+
+    def compute(self) -> list[Score]:
+        protocol: dict[str, Any] = {
+            "data": self.source.name,
+            "judge": "two encoders trained on the real training pairs",
+            "judge_on_real_held_out": self.on_real,
+            "candidates": self.candidates,
+            "chance": 1 / self.candidates,
+            "num_generated": self.num_samples,
+        }
+        return [Score("retrieval", float(self.mean.compute()), protocol)]
+
+
+def equal_rows(conditions: Tensor) -> Tensor:
+    """Which conditions of a batch are equal, ``[B, B]``."""
+    flat = conditions.flatten(1)
+    return (flat[:, None] == flat[None]).all(2)

@@ -1,0 +1,155 @@
+"""Residual players.
+
+The networks of WGAN-GP (Gulrajani et al. 2017, appendix) and SNGAN (Miyato et al. 2018, tables 3 and 4), for any power
+of two; with an attention block they are SAGAN's (Zhang et al. 2019).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, interpolate, relu
+
+from gan_zoo.networks.attention import SelfAttention
+from gan_zoo.networks.heads import Heads
+from gan_zoo.networks.minibatch import MinibatchStatistic
+from gan_zoo.networks.norm import maybe_spectral, norm_layer
+from gan_zoo.networks.shapes import square_image
+from gan_zoo.types import Critique
+
+
+def _conv(c_in: int, c_out: int, kernel: int, norm: str, gain: float = 2**0.5) -> nn.Module:
+    conv = nn.Conv2d(c_in, c_out, kernel, padding=kernel // 2)
+    nn.init.xavier_uniform_(conv.weight, gain)
+    nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+    return maybe_spectral(conv, norm)
+
+
+class UpBlock(nn.Module):
+    """Norm, ReLU, double the size, 3x3, norm, ReLU, 3x3; plus the doubled input through a 1x1."""
+
+    def __init__(self, c_in: int, c_out: int, norm: str) -> None:
+        super().__init__()
+        self.before, self.between = norm_layer(norm)(c_in), norm_layer(norm)(c_out)
+        self.first, self.second = _conv(c_in, c_out, 3, norm), _conv(c_out, c_out, 3, norm)
+        self.skip = _conv(c_in, c_out, 1, norm, gain=1.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.first(interpolate(relu(self.before(x)), scale_factor=2.0))
+        y = self.second(relu(self.between(y)))
+        # A 1x1 and nearest-neighbour doubling commute: the cheap order.
+        out: Tensor = y + interpolate(self.skip(x), scale_factor=2.0)
+        return out
+
+
+class DownBlock(nn.Module):
+    """Norm, ReLU, 3x3, norm, ReLU, 3x3, half the size; plus the halved input through a 1x1.
+
+    Args:
+        c_in, c_out: channels.
+        norm: normalisation by name.
+        down: whether to halve the size.
+        first: the block that sees pictures begins without norm and ReLU.
+    """
+
+    def __init__(self, c_in: int, c_out: int, norm: str, down: bool = True, first: bool = False) -> None:
+        super().__init__()
+        norm_of = norm_layer("none" if first else norm)
+        self.starts, self.down = first, down
+        self.before, self.between = norm_of(c_in), norm_of(c_out)
+        self.first, self.second = _conv(c_in, c_out, 3, norm), _conv(c_out, c_out, 3, norm)
+        self.skip = _conv(c_in, c_out, 1, norm, gain=1.0) if down or c_in != c_out else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.first(x if self.starts else relu(self.before(x)))
+        y = self.second(relu(self.between(y)))
+        if self.down:
+            y, x = avg_pool2d(y, 2), avg_pool2d(x, 2)
+        out: Tensor = y + self.skip(x)
+        return out
+
+
+class ResNetGenerator(nn.Module):
+    """Latents ``[B, latent_dim]`` to images ``[B, C, S, S]`` in (-1, 1).
+
+    Args:
+        latent_dim: size of the latents.
+        sample_shape: ``[C, S, S]`` with S a power of two from 8 to 256.
+        width: channels of every block (256 in SNGAN's 32-pixel network).
+        norm: ``batch`` as in the papers, or ``layer``, ``instance``, ``spectral``, ``none``.
+        attention: the size in pixels at which positions see each other; None for no attention.
+    """
+
+    def __init__(
+        self,
+        latent_dim: int,
+        sample_shape: Sequence[int],
+        width: int = 128,
+        norm: str = "batch",
+        attention: int | None = None,
+    ) -> None:
+        super().__init__()
+        channels, size = square_image(sample_shape, "generator=resnet")
+        sizes = check_attention([4 * 2**k for k in range(size.bit_length() - 2)], attention)
+        self.start = maybe_spectral(nn.Linear(latent_dim, 16 * width), norm)
+        blocks: list[nn.Module] = []
+        for _, after in pairwise(sizes):
+            blocks += [UpBlock(width, width, norm)]
+            blocks += [SelfAttention(width, norm)] if after == attention else []
+        last = [norm_layer(norm)(width), nn.ReLU(inplace=True), _conv(width, channels, 3, norm, gain=1.0), nn.Tanh()]
+        self.layers = nn.Sequential(nn.Unflatten(1, (width, 4, 4)), *blocks, *last)
+
+    def forward(self, latents: Tensor) -> Tensor:
+        images: Tensor = self.layers(self.start(latents))
+        return images
+
+
+class ResNetDiscriminator(nn.Module):
+    """Images ``[B, C, S, S]`` to a `Critique` with scores ``[B]``: blocks, ReLU, sum over positions.
+
+    Args:
+        sample_shape: ``[C, S, S]`` with S a power of two from 8 to 256.
+        width: channels of every block (128 in SNGAN's 32-pixel network).
+        norm: ``spectral`` as in SNGAN, or ``none``, ``layer``, ``instance``, ``batch``.
+        attention: the size in pixels at which positions see each other; None for no attention.
+        minibatch: ``none``, or a `MinibatchStatistic` of the last activations: ``stddev`` or ``difference``.
+        aux_outputs, condition_dim, fusion: as in `Heads`.
+    """
+
+    def __init__(
+        self,
+        sample_shape: Sequence[int],
+        width: int = 128,
+        norm: str = "spectral",
+        attention: int | None = None,
+        minibatch: str = "none",
+        aux_outputs: int | None = None,
+        condition_dim: int | None = None,
+        fusion: str = "projection",
+    ) -> None:
+        super().__init__()
+        channels, size = square_image(sample_shape, "discriminator=resnet")
+        sizes = [size // 2**k for k in range(1, size.bit_length() - 3)]  # after each halving, the last is 8
+        sizes = check_attention(sizes or [size], attention)
+        blocks: list[nn.Module] = [DownBlock(channels, width, norm, down=size > 8, first=True)]
+        for k, now in enumerate(sizes):
+            blocks += [DownBlock(width, width, norm)] if k > 0 else []
+            blocks += [SelfAttention(width, norm)] if now == attention else []
+        blocks += [DownBlock(width, width, norm, down=False) for _ in range(2)]
+        self.layers = nn.Sequential(*blocks, nn.ReLU())
+        self.minibatch = nn.Identity() if minibatch == "none" else MinibatchStatistic(minibatch)
+        self.heads = Heads([width + (minibatch != "none")], aux_outputs, condition_dim, fusion, norm)
+
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Critique:
+        summed = self.minibatch(self.layers(x)).sum((2, 3))
+        critique: Critique = self.heads(summed, x, condition)
+        return critique
+
+
+def check_attention(sizes: list[int], attention: int | None) -> list[int]:
+    """``sizes``, if attention is at one of them or nowhere."""
+    if attention is not None and attention not in sizes:
+        raise ValueError(f"attention must be null or one of the sizes {', '.join(map(str, sizes))}, got {attention}")
+    return sizes

@@ -1,0 +1,81 @@
+"""Samples as one picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image, ImageDraw
+from torch import Tensor
+from torchvision.utils import make_grid
+
+from gan_zoo.data.source import to_uint8
+
+
+def grid_of(samples: Tensor, columns: int | None = None) -> Tensor:
+    """Images ``[B, C, H, W]`` in [-1, 1] as one uint8 picture ``[3, H', W']``, about square unless told."""
+    columns = columns or max(1, round(len(samples) ** 0.5))
+    return make_grid(to_uint8(samples.cpu()), nrow=columns, padding=2, pad_value=255)
+
+
+def side_by_side(views: Mapping[str, Tensor], rows: int = 8) -> Tensor:
+    """One row for each sample with all of its views next to each other, in blocks of ``rows`` rows.
+
+    Views ``[B, C, H, W]`` in [-1, 1] may differ in channels: grey becomes RGB.
+    """
+    tensors = [view.cpu().expand(-1, 3, -1, -1) for view in views.values()]
+    table = torch.stack(tensors, 1)  # [B, V, 3, H, W]
+    rows = min(rows, len(table))
+    blocks = [grid_of(block.flatten(0, 1), len(tensors)) for block in torch.split(table, rows)]
+    whole = [block for block in blocks if block.shape == blocks[0].shape]
+    return torch.cat(whole, 2)
+
+
+def with_captions(samples: Tensor, captions: Sequence[str], columns: int = 8, side: int = 96) -> Image.Image:
+    """Images ``[B, C, H, W]`` in [-1, 1], enlarged to ``side`` pixels, each above what was asked for."""
+    line, lines = 11, 3
+    rows = -(-len(samples) // columns)
+    cell = side + 8, side + lines * line + 8
+    page = Image.new("RGB", (columns * cell[0], rows * cell[1]), "white")
+    pen = ImageDraw.Draw(page)
+    for number, (sample, caption) in enumerate(zip(to_uint8(samples.cpu()), captions, strict=True)):
+        left, top = number % columns * cell[0] + 4, number // columns * cell[1] + 4
+        picture = pillow(sample).convert("RGB").resize((side, side), Image.Resampling.NEAREST)
+        page.paste(picture, (left, top))
+        for k, text in enumerate(wrapped(caption, pen, side)[:lines]):
+            pen.text((left, top + side + k * line), text, fill="black")
+    return page
+
+
+def pillow(picture: Tensor) -> Image.Image:
+    """A uint8 picture ``[1 or 3, H, W]`` as a Pillow image."""
+    return Image.fromarray(picture.permute(1, 2, 0).squeeze(2).numpy())
+
+
+def wrapped(text: str, pen: ImageDraw.ImageDraw, width: int) -> list[str]:
+    """``text`` in lines of at most ``width`` pixels; longer words are cut."""
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and pen.textlength(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
+
+
+def save(picture: Tensor | Image.Image, path: Path) -> None:
+    """Write a uint8 picture ``[3, H, W]`` or a Pillow image as PNG."""
+    image = pillow(picture) if isinstance(picture, Tensor) else picture
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save(path)
+
+
+def picture_of(views: Mapping[str, Tensor], captions: Sequence[str] | None = None, columns: int | None = None) -> Any:
+    """The picture that suits ``views``: inputs beside outputs, captions below, or a plain grid."""
+    if len(views) > 1:
+        return side_by_side(views)
+    samples = views["sample"]
+    return grid_of(samples, columns) if captions is None else with_captions(samples, captions)
