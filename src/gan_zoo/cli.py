@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="A research framework for GAN variants.")
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or a checkpoint file.")]
+Checkpoint = Annotated[str, typer.Option(help="best or last.")]
+Trust = Annotated[bool, typer.Option("--trust", help="Build classes from outside gan_zoo that the run names.")]
+Seed = Annotated[int, typer.Option(help="The same seed gives the same pictures.", min=0)]
 
 
 @app.callback()
@@ -24,6 +31,132 @@ def train(context: typer.Context) -> None:
     # Hydra, and processes that are started for further ranks, read the command from sys.argv.
     sys.argv = [str(Path(run.__file__)), *context.args]
     run.main()
+
+
+@app.command()
+def sample(
+    run: RunPath,
+    out: Annotated[Path | None, typer.Option(help="A PNG or GIF; with --count a folder.")] = None,
+    what: Annotated[str, typer.Option(help="grid, walk (--linear), traverse, arithmetic (--plus, --minus).")] = "grid",
+    count: Annotated[int | None, typer.Option(help="Write so many single pictures.", min=1)] = None,
+    size: Annotated[int, typer.Option(help="Samples in a grid.", min=1)] = 64,
+    seed: Seed = 0,
+    label: Annotated[int | None, typer.Option("--class", help="Ask for this class or code.")] = None,
+    caption: Annotated[str | None, typer.Option(help="Ask for this caption.")] = None,
+    truncation: Annotated[float | None, typer.Option(help="Latents within +- so many deviations.")] = None,
+    linear: Annotated[bool, typer.Option("--linear", help="Walk along straight lines.")] = False,
+    plus: Annotated[str, typer.Option(help="Numbers of samples in the grid: 3,7.")] = "0,1",
+    minus: Annotated[str, typer.Option(help="Numbers of samples in the grid.")] = "2",
+    checkpoint: Checkpoint = "best",
+    trust: Trust = False,
+) -> None:
+    """Draw from a trained generator: grids, walks between samples, code traversals, latent arithmetic, folders."""
+
+    def work() -> None:
+        from gan_zoo import sampling
+        from gan_zoo.pictures import grid_of, save
+        from gan_zoo.runs import load_run
+
+        loaded = load_run(run, checkpoint, trust=trust)
+        target = out or loaded.folder / "drawn" / (f"{count}-of-seed-{seed}" if count else f"{what}-{seed}.png")
+        if count is not None:
+            sampling.export_folder(loaded, target, count, seed)
+        elif what == "grid":
+            save(sampling.grid(loaded, size, seed, truncation, label=label, caption=caption), target)
+        elif what == "arithmetic":
+            save(grid_of(sampling.arithmetic(loaded, numbers(plus), numbers(minus), seed), 8), target)
+        elif what in ("walk", "traverse"):
+            walk = sampling.walk(loaded, seed, spherical=not linear, label=label, caption=caption)
+            frames = walk if what == "walk" else sampling.traverse(loaded, seed)
+            if target.suffix == ".gif":
+                sampling.animation(frames, target)
+            else:
+                save(grid_of(frames.flatten(0, 1), frames.shape[1]), target)
+        else:
+            raise typer.BadParameter(f"--what must be one of grid, walk, traverse, arithmetic, got {what!r}")
+        typer.echo(target)
+
+    guarded(work)
+
+
+@app.command()
+def translate(
+    run: RunPath,
+    source: Annotated[Path, typer.Argument(metavar="IN", help="A folder of pictures.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="Where the translations go, under the same names.")],
+    direction: Annotated[str, typer.Option(help="forward or backward (CycleGAN).")] = "forward",
+    full_size: Annotated[bool, typer.Option("--full-size", help="Do not resize to the training size.")] = False,
+    checkpoint: Checkpoint = "best",
+    trust: Trust = False,
+) -> None:
+    """Send a folder of pictures through a trained CycleGAN or pix2pix."""
+
+    def work() -> None:
+        from gan_zoo.runs import load_run
+        from gan_zoo.translating import listed, translate_folder
+
+        loaded = load_run(run, checkpoint, trust=trust)
+        written, failed = translate_folder(loaded, source, target, direction, full_size)
+        typer.echo(f"{written} pictures in {target}")
+        if failed:
+            for line in listed(failed, written + len(failed)):
+                typer.echo(line, err=True)
+            raise typer.Exit(1)
+
+    guarded(work)
+
+
+@app.command()
+def evaluate(
+    run: Annotated[Path | None, typer.Argument(metavar="RUN", help="A run folder, or a checkpoint file.")] = None,
+    overrides: Annotated[list[str] | None, typer.Argument(metavar="[metric=...] [extractor=...]")] = None,
+    folder: Annotated[Path | None, typer.Option(help="Score this folder of pictures instead of a run.")] = None,
+    against: Annotated[Path | None, typer.Option(help="The folder of real pictures.")] = None,
+    num_samples: Annotated[int | None, typer.Option(help="Generated for every score.", min=2)] = None,
+    image_size: Annotated[int, typer.Option(help="Of --folder and --against.", min=8)] = 64,
+    checkpoint: Checkpoint = "best",
+    trust: Trust = False,
+) -> None:
+    """Score a finished run (EMA weights, into its metrics.json), or one folder of pictures against another."""
+
+    def work() -> None:
+        from gan_zoo import evaluating
+
+        if folder is not None or against is not None:
+            wishes = [*([str(run)] if run is not None else []), *(overrides or [])]
+            scores = evaluating.compare_folders(folder, against, wishes, num_samples, image_size)
+        elif run is None:
+            raise typer.BadParameter("RUN, or --folder and --against, must be given")
+        else:
+            scores = evaluating.evaluate_run(run, overrides or [], num_samples, checkpoint, trust)
+        for line in evaluating.table(scores):
+            typer.echo(line)
+
+    guarded(work)
+
+
+def numbers(text: str) -> list[int]:
+    """``3,7`` as [3, 7]."""
+    try:
+        return [int(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        raise typer.BadParameter(f"must be numbers like 3,7, got {text!r}") from None
+
+
+def guarded(work: Callable[[], Any]) -> None:
+    """Run ``work``; what a user can put right is one line on stderr and exit code 1."""
+    from gan_zoo.errors import explain, is_usage_error
+    from gan_zoo.quiet import quiet
+    from gan_zoo.run import CONF
+
+    quiet()
+    try:
+        work()
+    except Exception as error:
+        if isinstance(error, typer.Exit | typer.BadParameter) or not is_usage_error(error):
+            raise
+        typer.echo(f"error: {explain(error, CONF)}", err=True)
+        raise typer.Exit(1) from error
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -117,7 +118,7 @@ class GANModule(LightningModule):
         terms: Terms = {}
         verdicts: list[Verdict] = []
         for duel in self.game.duels(batch, shown):
-            verdict, of_duel = self.judge_and_penalise(duel, batch, step)
+            verdict, of_duel = self.judge_and_penalise(duel, batch, step, verdicts)
             verdicts.append(verdict)
             terms |= of_duel
         terms |= prefixed("d", self.game.discriminator_terms(batch, shown, verdicts))
@@ -125,21 +126,29 @@ class GANModule(LightningModule):
         self.after_critics_step(verdicts)
         return terms, verdicts
 
-    def judge_and_penalise(self, duel: Duel, batch: Batch, step: int) -> tuple[Verdict, Terms]:
-        """The critic's side of one duel; penalties share its one forward pass."""
+    def judge_and_penalise(
+        self, duel: Duel, batch: Batch, step: int, earlier: Sequence[Verdict]
+    ) -> tuple[Verdict, Terms]:
+        """The critic's side of one duel; penalties, and other duels over the same reals, share its forward pass."""
         penalties = {name: r for name, r in self.regularizers_of(duel).items() if step % r.every == 0}
+        asked = duel
         duel = duel.as_leaves(
             real=any(r.real_gradient for r in penalties.values()),
             fake=any(r.fake_gradient for r in penalties.values()),
         )
-        real, fake = duel.judge_real(), duel.judge_fake()
+        same = next((verdict for verdict in earlier if verdict.judged_reals_of(asked)), None)
+        if same is None or same.real is None:
+            real = duel.judge_real()
+        else:
+            duel, real = replace(duel, real=same.duel.real), same.real
+        fake = duel.judge_fake()
         weight = duel.critic_weight
         terms = {f"d/{duel.name}": weight * self.loss_of(duel).discriminator(real, fake)}
         for name, regularizer in penalties.items():
             penalty = regularizer.penalty(duel, real, fake, batch.noise)
             if penalty is not None:
                 terms[f"d/{duel.name}/{name}"] = weight * regularizer.every * penalty
-        return Verdict(duel, real, fake), terms
+        return Verdict(duel, real, fake, asked), terms
 
     @torch.no_grad()
     def after_critics_step(self, verdicts: Sequence[Verdict]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -208,6 +209,35 @@ def network_factory(node: Any, group: str) -> Any:
             ) from error
 
     return network
+
+
+def as_config(plain: Mapping[str, Any]) -> DictConfig:
+    """A config again from what a checkpoint carries."""
+    return OmegaConf.create(dict(plain))
+
+
+def compose_overrides(overrides: Sequence[str]) -> DictConfig:
+    """The config that these overrides compose.
+
+    Raises:
+        CompositionError: if they do not.
+    """
+    try:
+        with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+            return hydra.compose("config", list(overrides))
+    except Exception as error:
+        if not is_usage_error(error):
+            raise
+        raise CompositionError(explain(error, CONF)) from error
+
+
+def evaluators_of(config: DictConfig, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """The evaluators of a run's config, or of the groups ``metric=`` and ``extractor=`` that ``overrides`` choose."""
+    if overrides:
+        chosen = compose_overrides(overrides)
+        config = OmegaConf.merge(config, {"metric": None, "extractor": None})  # type: ignore[assignment]
+        config.metric, config.extractor = chosen.metric, chosen.extractor
+    return {name: instantiate(node) for name, node in config.metric.items() if node is not None}
 
 
 def instantiate(node: Any, **kwargs: Any) -> Any:

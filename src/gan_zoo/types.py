@@ -140,12 +140,20 @@ class Duel:
 class Verdict:
     """A duel after its samples were judged.
 
-    ``real`` is None in the generator's turn unless the loss or the game wants to see it there.
+    ``real`` is None in the generator's turn unless the loss or the game wants to see it there. ``asked`` is the duel as
+    the game named it, before its samples were made leaves.
     """
 
     duel: Duel
     real: Critique | None
     fake: Critique
+    asked: Duel | None = None
+
+    def judged_reals_of(self, duel: Duel) -> bool:
+        """Whether the same critic judged the very same reals and conditions here as ``duel`` wants judged."""
+        asked = self.asked or self.duel
+        pairs = (asked.critic, duel.critic), (asked.real, duel.real), (asked.real_condition, duel.real_condition)
+        return all(a is b for a, b in pairs)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from gan_zoo.clock import Clock
 from gan_zoo.pictures import grid_of
 from gan_zoo.players import TrainingDiverged
 from gan_zoo.run import build, train
+from gan_zoo.scoring import score_module
 
 QUICK = ("trainer.max_steps=8", "trainer.log_every_n_steps=2", "data.batch_size=8")
 OFTEN = ("callbacks.samples.every_images=16", "callbacks.evaluation.every_images=24")
@@ -63,8 +64,7 @@ def test_scores_of_a_checkpoint_are_the_scores_of_the_run(composed, tmp_path: Pa
     trainer, module, data = build(config)
     module.load_state_dict(last(tmp_path / "run")["state_dict"])
     (evaluation,) = [callback for callback in trainer.callbacks if isinstance(callback, Evaluation)]
-    alone = SimpleNamespace(global_rank=0, world_size=1, datamodule=data)
-    again = {f"val/{score.name}": score.value for score in evaluation.score(alone, module)}
+    again = {f"val/{s.name}": s.value for s in score_module(module, data.source, evaluation.evaluators, config.seed)}
     assert again == pytest.approx(scores, rel=1e-6)
 
 

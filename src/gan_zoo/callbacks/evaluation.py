@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,9 @@ from lightning.pytorch import Callback, Trainer
 from gan_zoo.callbacks.schedule import due
 from gan_zoo.data.cache import atomic_path
 from gan_zoo.data.source import Source
-from gan_zoo.data.stream import asked
-from gan_zoo.metrics.base import Evaluator, Generated, Samples, score_all
+from gan_zoo.metrics.base import Evaluator
 from gan_zoo.module import GANModule
-from gan_zoo.noise import Noise, stable_seed
+from gan_zoo.scoring import score_module
 from gan_zoo.types import Batch, Score
 
 
@@ -32,7 +32,6 @@ class Evaluation(Callback):
         every_images: images between two evaluations; 0 for only one at the end.
         seed: of the latents, which are the same at every evaluation.
         num_samples: samples generated for every evaluator; None for what each of them asks for.
-        block_size: samples generated at a time.
     """
 
     def __init__(
@@ -42,7 +41,6 @@ class Evaluation(Callback):
         every_images: int = 0,
         seed: int = 0,
         num_samples: int | None = None,
-        block_size: int = 64,
     ) -> None:
         if num_samples is not None and num_samples < 2:
             raise ValueError(f"callbacks.evaluation.num_samples must be >= 2 or null, got {num_samples}")
@@ -50,7 +48,7 @@ class Evaluation(Callback):
         for evaluator in self.evaluators.values():
             evaluator.num_samples = num_samples or evaluator.num_samples
         self.path, self.every_images = Path(path), every_images
-        self.seed, self.block_size = stable_seed(seed, "evaluation"), block_size
+        self.seed = seed
         self.scores: list[Score] = []
         self.history: list[dict[str, float]] = []
         self._scored_at = -1
@@ -73,7 +71,9 @@ class Evaluation(Callback):
         if not self.evaluators:
             return
         with module.clock.paused():
-            self.scores = self.score(trainer, module)
+            source: Source = trainer.datamodule.source  # type: ignore[attr-defined]
+            place = trainer.global_rank, trainer.world_size
+            self.scores = score_module(module, source, self.evaluators, self.seed, *place)
         self._scored_at = module.global_step
         values = {f"val/{score.name}": score.value for score in self.scores}
         self.history.append({"step": module.global_step, "images_seen": module.clock.images_seen} | values)
@@ -83,16 +83,6 @@ class Evaluation(Callback):
         if trainer.is_global_zero:
             self.write(module)
 
-    def score(self, trainer: Trainer, module: GANModule) -> list[Score]:
-        """The scores of the module as it is, each with its protocol completed."""
-        place = trainer.global_rank, trainer.world_size
-        source: Source = trainer.datamodule.source  # type: ignore[attr-defined]
-        count = max((evaluator.num_samples for evaluator in self.evaluators.values()), default=0)
-        samples = Samples(drawer(module, source, self.seed, self.block_size), count, self.block_size, *place)
-        scores = score_all(self.evaluators, samples, source, module.device, module.game.needs)
-        shared = {"ema": module.ema is not None, "seed": self.seed, "world_size": trainer.world_size}
-        return [Score(score.name, score.value, score.protocol | shared) for score in scores]
-
     def write(self, module: GANModule) -> None:
         """Write ``metrics.json`` whole or not at all."""
         clock = module.clock
@@ -100,7 +90,7 @@ class Evaluation(Callback):
             "images_seen": clock.images_seen,
             "seconds": round(clock.seconds, 3),
             "images_per_second": round(clock.images_per_second, 3),
-            "metrics": [{"name": s.name, "value": s.value, "protocol": s.protocol} for s in self.scores],
+            "metrics": [asdict(score) for score in self.scores],
             "history": self.history,
         }
         with atomic_path(self.path) as temporary:
@@ -113,19 +103,3 @@ class Evaluation(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a checkpoint."""
         self.history = state_dict["history"]
-
-
-def drawer(module: GANModule, source: Source, seed: int, block_size: int) -> Callable[[int], Generated]:
-    """What makes block number k of generated samples.
-
-    Games that are told something are asked for what held-out data bring, if there are any, else the data themselves.
-    """
-    told = source.told() if module.game.needs else None
-
-    def draw(block: int) -> Generated:
-        noise = Noise(seed, block, device=module.device)
-        batch = Batch(block_size, noise) if told is None else asked(told, block_size, noise)
-        batch, game = batch.to(module.device), module.game
-        return Generated(module.views(batch), batch, game.intent(batch), game.num_intents)
-
-    return draw

@@ -27,18 +27,22 @@ def decode(file: Path | bytes, channels: int, image_size: int) -> np.ndarray[Any
     Raises:
         ValueError, OSError: if it is not a whole picture of an allowed format, or has more than `MAX_PIXELS` pixels.
     """
+    array = np.asarray(_square(opened(file, channels), image_size))
+    return array[None] if channels == 1 else array.transpose(2, 0, 1)
+
+
+def opened(file: Path | bytes, channels: int) -> Image.Image:
+    """One picture at its own size, grey or RGB, transparency on white; raises as `decode`."""
     if channels not in MODES:
         raise DataError(f"data.channels must be 1 or 3, got {channels}")
-    with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file, formats=FORMATS) as opened:
-        if opened.width * opened.height > MAX_PIXELS:
-            raise ValueError(f"{opened.width}x{opened.height} pixels are more than {MAX_PIXELS:,}")
-        picture = _eight_bit(opened)
+    with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file, formats=FORMATS) as image:
+        if image.width * image.height > MAX_PIXELS:
+            raise ValueError(f"{image.width}x{image.height} pixels are more than {MAX_PIXELS:,}")
+        picture = _eight_bit(image)
     if picture.has_transparency_data:
         rgba = picture.convert("RGBA")
         picture = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
-    picture = _square(picture.convert(MODES[channels]), image_size)
-    array = np.asarray(picture)
-    return array[None] if channels == 1 else array.transpose(2, 0, 1)
+    return picture.convert(MODES[channels])
 
 
 def _eight_bit(picture: Image.Image) -> Image.Image:

@@ -62,21 +62,27 @@ class InfoGAN(GAN):
         self.num_intents = categories or None
         self.code_weight, self.continuous_weight = code_weight, continuous_weight
 
-    def intent(self, batch: Batch) -> Tensor:
+    def intent(self, batch: Batch) -> Tensor | None:
+        """The categorical codes, if there are any."""
+        return self.codes(batch) if self.categories else None
+
+    def codes(self, batch: Batch) -> Tensor:
         """The categorical codes ``[B]``: drawn uniformly, or the batch's labels where it brings no samples."""
         if batch.real is None and batch.label is not None:
             return batch.label % self.categories
         return batch.noise.integers("code", batch.size, 0, self.categories)
 
     def values(self, batch: Batch) -> Tensor:
-        """The continuous codes ``[B, continuous]`` in (-1, 1)."""
+        """The continuous codes ``[B, continuous]`` in (-1, 1), or the condition of a batch without samples."""
+        if batch.real is None and batch.condition is not None:
+            return batch.condition
         return 2 * batch.noise.uniform("continuous code", batch.size, self.continuous) - 1
 
     def inputs(self, batch: Batch) -> Tensor:
         """Latents, one-hot category and continuous codes side by side."""
         parts = [self.latents(batch)]
         if self.categories:
-            parts += [one_hot(self.intent(batch), self.categories).float()]
+            parts += [one_hot(self.codes(batch), self.categories).float()]
         return torch.cat([*parts, self.values(batch)], 1)
 
     def generate(self, batch: Batch) -> Fakes:
@@ -92,7 +98,7 @@ class InfoGAN(GAN):
         logits, mu, log_variance = torch.split(said, [self.categories, self.continuous, self.continuous], 1)
         terms: Terms = {}
         if self.categories:
-            terms["code"] = self.code_weight * self.classification(logits, self.intent(batch))
+            terms["code"] = self.code_weight * self.classification(logits, self.codes(batch))
         if self.continuous:
             terms["continuous"] = self.continuous_weight * self.likelihood(mu, log_variance, self.values(batch))
         return terms

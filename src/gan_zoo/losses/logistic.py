@@ -14,10 +14,22 @@ class Minimax(Loss):
 
     Goodfellow et al. 2014, eq. 1: L_D = E sp(-D(x)) + E sp(D(G(z))), L_G = -E sp(D(G(z))); sp is softplus and D a
     logit, so that log sigmoid(D) = -sp(-D) never overflows.
+
+    Args:
+        label_smoothing: s in [0, 1): the critic's target on reals, and only there, is 1 - s (Salimans et al. 2016,
+            section 3.4): E sp(-D(x)) becomes E (1 - s) sp(-D(x)) + s sp(D(x)).
     """
 
+    def __init__(self, label_smoothing: float = 0.0) -> None:
+        super().__init__()
+        if not 0 <= label_smoothing < 1:
+            raise ValueError(f"label_smoothing must be in [0, 1), got {label_smoothing}")
+        self.label_smoothing = label_smoothing
+
     def discriminator(self, real: Critique, fake: Critique) -> Tensor:
-        return softplus(-real.score).mean() + softplus(fake.score).mean()
+        # (1 - s) sp(-v) + s sp(v) = sp(-v) + s v
+        on_real = softplus(-real.score) + self.label_smoothing * real.score
+        return on_real.mean() + softplus(fake.score).mean()
 
     def generator(self, fake: Critique, real: Critique | None = None) -> Tensor:
         return -softplus(fake.score).mean()

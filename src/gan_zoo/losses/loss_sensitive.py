@@ -32,7 +32,8 @@ class LossSensitive(Loss):
         self.margin_weight, self.real_weight, self.slope = margin_weight, real_weight, slope
 
     def discriminator(self, real: Critique, fake: Critique) -> Tensor:
-        margin = self.margin_weight * l1_distance(real.x, fake.x)
+        distance = l1_distance(real.x, fake.x).view(len(real.score), -1).mean(1)  # of packs, where they are judged
+        margin = self.margin_weight * distance
         violation = margin.view(-1, *[1] * (real.score.ndim - 1)) + real.score - fake.score
         return self.real_weight * real.score.mean() + torch.maximum(violation, self.slope * violation).mean()
 

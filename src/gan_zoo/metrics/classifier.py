@@ -91,7 +91,8 @@ def fitted(
         torch.manual_seed(stable_seed(kind, "weights"))
         network = make().to(device)
         conditions = None if source.conditions is None else cache_key(source.conditions[:1000].tolist())
-        key = cache_key(kind, RECIPE, source.fingerprint, str(network), steps, batch_size, conditions)
+        labels = None if source.labels is None else cache_key(source.labels.tolist())
+        key = cache_key(kind, RECIPE, source.fingerprint, str(network), steps, batch_size, conditions, labels)
         path = cache_root() / "networks" / f"{source.name}-{kind}-{key}.pt"
         if not _load(network, path, device):
             generator = torch.Generator().manual_seed(stable_seed(kind, "order"))

@@ -72,6 +72,7 @@ class Retrieval(Evaluator):
         _, _, test, rows = split(source)
         assert test.conditions is not None
         images, conditions = test.samples[rows[:1024]].to(device), to_unit(test.conditions[rows[:1024]]).to(device)
+        self.spare = conditions[: 4 * self.candidates]
         self.on_real = float(self.hits(images, conditions).float().mean())
         self.mean = MeanMetric().to(device)
 
@@ -85,12 +86,15 @@ class Retrieval(Evaluator):
         return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
 
     def hits(self, images: Tensor, conditions: Tensor) -> Tensor:
-        """For each picture whether no wrong candidate fits better: the next ones in the batch that differ, ``[B]``."""
-        fits = self.towers(images, conditions)
-        size = len(fits)
+        """For each picture whether no wrong candidate fits better, ``[B]``.
+
+        Candidates are the next ones in the batch that differ; where those are too few, held-out ones follow.
+        """
+        size, conditions = len(images), torch.cat([conditions, self.spare])
+        fits, others = self.towers(images, conditions), ~equal_rows(conditions)[:size]
         following = (torch.arange(size)[:, None] + torch.arange(1, size)[None]) % size
-        others = ~equal_rows(conditions)
-        following = following.to(fits.device)
+        spare = torch.arange(size, len(conditions)).expand(size, -1)
+        following = torch.cat([following, spare], 1).to(fits.device)
         different = others.gather(1, following)
         within = different & (different.cumsum(1) <= self.candidates - 1)
         wrong = fits.gather(1, following).masked_fill(~within, -2.0)
@@ -116,5 +120,5 @@ class Retrieval(Evaluator):
 
 def equal_rows(conditions: Tensor) -> Tensor:
     """Which conditions of a batch are equal, ``[B, B]``."""
-    flat = conditions.flatten(1)
-    return (flat[:, None] == flat[None]).all(2)
+    number: Tensor = torch.unique(conditions.flatten(1), dim=0, return_inverse=True)[1]
+    return number[:, None] == number[None]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
-from torchmetrics import MeanMetric
+from torchmetrics import Metric
 
 from gan_zoo.data.source import DataError, Source
 from gan_zoo.metrics.base import Evaluator, Generated
@@ -18,6 +19,28 @@ PAIRS = {
     "reverse_l1": ("reverse", "input"),
     "cycle_l1": ("cycled", "input"),
 }
+
+
+class Distances(Metric):
+    """Sums and numbers of the distances of `PAIRS`, ``[2, 4]``."""
+
+    full_state_update = False
+    tally: Tensor
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.add_state("tally", torch.zeros(2, len(PAIRS)), dist_reduce_fx="sum")
+
+    def update(self, views: dict[str, Tensor]) -> None:
+        """Count the pairs that are among ``views``."""
+        for column, (first, second) in enumerate(PAIRS.values()):
+            if first in views and second in views and views[first].shape == views[second].shape:
+                away = distance(views[first], views[second])
+                self.tally[:, column] += torch.stack([away.sum(), away.new_tensor(len(away))])
+
+    def compute(self) -> Tensor:
+        """The tally of all pairs so far."""
+        return self.tally
 
 
 class Translation(Evaluator):
@@ -40,19 +63,17 @@ class Translation(Evaluator):
     def prepare(self, source: Source, device: torch.device, needs: Sequence[str] = ()) -> None:
         if source.condition_kind != "image":
             raise DataError(f"metric=translation compares pictures with pictures, data={source.name} has one domain")
-        self.split, self.name, self.device = source.told().split, source.name, device
-        self.means: dict[str, MeanMetric] = {}
+        self.split, self.name = source.told().split, source.name
+        self.distances = Distances().to(device)
+        self.distances.update({})  # processes that get no block take part in the sum, too
 
     def update(self, generated: Generated) -> None:
-        views = generated.views
-        for name, (first, second) in PAIRS.items():
-            if first in views and second in views and views[first].shape == views[second].shape:
-                mean = self.means.setdefault(name, MeanMetric().to(self.device))
-                mean.update(distance(views[first], views[second]))
+        self.distances.update(dict(generated.views))
 
     def compute(self) -> list[Score]:
-        protocol = {"data": self.name, "split": self.split, "num_generated": self.num_samples, "range": "[-1, 1]"}
-        return [Score(name, float(mean.compute()), protocol) for name, mean in self.means.items()]
+        shared = {"data": self.name, "split": self.split, "range": "[-1, 1]"}
+        tally = zip(PAIRS, *self.distances.compute().tolist(), strict=True)
+        return [Score(name, total / num, shared | {"num_generated": int(num)}) for name, total, num in tally if num]
 
 
 def distance(first: Tensor, second: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from gan_zoo.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from gan_zoo.networks.norm import maybe_spectral
+from gan_zoo.networks.shapes import square_image
 from gan_zoo.types import Critique
 
 DISTANCES = ("l1", "l2")
@@ -27,7 +28,7 @@ class AutoEncoder(nn.Module):
         code_dim: size of the code.
         distance: ``l1`` or ``l2``.
         norm: normalisation in both halves: ``none``, ``batch``, ``layer``, ``instance``, ``spectral``.
-        aux_outputs, condition_dim: must be None.
+        aux_outputs, condition_dim, condition_channels: must be None; ``fusion`` means nothing then.
     """
 
     energy: ClassVar[bool] = True
@@ -41,9 +42,11 @@ class AutoEncoder(nn.Module):
         norm: str = "none",
         aux_outputs: int | None = None,
         condition_dim: int | None = None,
+        condition_channels: int | None = None,
+        fusion: str | None = None,
     ) -> None:
         super().__init__()
-        if aux_outputs is not None or condition_dim is not None:
+        if aux_outputs is not None or condition_dim is not None or condition_channels is not None:
             raise ValueError(
                 "discriminator=autoencoder names no class and is told no condition, which this model asks for: choose "
                 "another discriminator, and a loss that works with it"
@@ -75,6 +78,7 @@ def _vector_halves(sample_shape: Sequence[int], width: int, code_dim: int, norm:
 
 
 def _image_halves(sample_shape: Sequence[int], width: int, code_dim: int, norm: str) -> tuple[nn.Module, nn.Module]:
+    square_image(sample_shape, "discriminator=autoencoder")
     critic = DCGANDiscriminator(sample_shape, width, norm)
     to_code = nn.Conv2d(critic.out_channels, code_dim, 4)
     encoder = nn.Sequential(critic.layers, to_code, nn.Flatten())

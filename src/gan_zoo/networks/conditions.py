@@ -6,12 +6,13 @@ Each player has an encoder of its own, trained with it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from gan_zoo.networks.encoders import DCGANEncoder
+from gan_zoo.networks.shapes import square_image
 from gan_zoo.types import Batch, Critique
 
 
@@ -65,6 +66,7 @@ class ClassCondition(Condition):
             )
         self.num_classes, self.outputs = num_classes, outputs
         self.embedding = nn.Embedding(num_classes, outputs)
+        nn.init.normal_(self.embedding.weight, 0, outputs**-0.5)  # of length 1: latents are many times longer
 
     def of(self, batch: Batch) -> Tensor:
         """The labels, or uniformly random ones for batches without."""
@@ -166,6 +168,7 @@ class ImageCondition(Condition):
         super().__init__()
         if condition_shape is None or len(condition_shape) != 3:
             raise ValueError(f"condition=image needs data.condition_shape=[C, S, S], got {condition_shape}")
+        square_image(condition_shape, "condition=image")
         self.outputs = outputs
         self.encoder = DCGANEncoder(outputs, condition_shape, width, norm="layer")
 
@@ -185,6 +188,11 @@ class ConditionedCritic(nn.Module):
     def __init__(self, critic: nn.Module, condition: Condition) -> None:
         super().__init__()
         self.critic, self.condition = critic, condition
+
+    @property
+    def augmentation(self) -> Any:
+        """The critic's augmentation, if it has one: ``regularizer=ada`` moves it."""
+        return getattr(self.critic, "augmentation", None)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor | Critique:
         verdict: Tensor | Critique = self.critic(x, self.condition(condition))

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from gan_zoo.networks.dcgan import DCGANDiscriminator, dcgan_init
 from gan_zoo.networks.mlp import MLPDiscriminator
+from gan_zoo.networks.shapes import square_image
 
 
 class DCGANEncoder(nn.Module):
@@ -20,6 +21,7 @@ class DCGANEncoder(nn.Module):
 
     def __init__(self, outputs: int, sample_shape: Sequence[int], width: int = 64, norm: str = "batch") -> None:
         super().__init__()
+        square_image(sample_shape, "encoder=dcgan")
         critic = DCGANDiscriminator(sample_shape, width, norm)
         head = nn.Conv2d(critic.out_channels, outputs, 4)
         head.apply(dcgan_init)

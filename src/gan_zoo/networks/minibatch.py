@@ -66,10 +66,12 @@ class PackedCritic(nn.Module):
         super().__init__()
         if pack < 2:
             raise ValueError(f"pack must be >= 2, got {pack}")
-        if options.get("condition_dim") is not None or options.get("aux_outputs") is not None:
+        if any(options.get(wish) for wish in ("condition_dim", "condition_channels", "aux_outputs")):
             raise ValueError("pack > 1 works for critics that are told no condition and name no class, use pack=1")
         channels, *rest = sample_shape
         self.pack, self.critic = pack, make_critic(sample_shape=[pack * channels, *rest], **options)
+        if hasattr(self.critic, "energy"):
+            self.energy = self.critic.energy
 
     def forward(self, x: Tensor) -> Critique:
         if len(x) % self.pack:

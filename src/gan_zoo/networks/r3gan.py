@@ -79,9 +79,9 @@ class Resample(nn.Module):
 
 
 def stage_widths(image_size: int, width: int) -> list[int]:
-    """Channels from 4x4 to the full size: ``width`` up to 32 pixels, then halved with each doubling."""
+    """Channels from 4x4 to the full size: ``width`` up to 32 pixels, then halved with each doubling; multiples of 8."""
     sizes = [4 * 2**k for k in range(image_size.bit_length() - 2)]
-    return [max(16, width * 32 // max(32, size)) for size in sizes]
+    return [max(16, width * 32 // max(32, size) // 8 * 8) for size in sizes]
 
 
 def _check(width: int) -> None:

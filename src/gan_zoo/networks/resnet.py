@@ -7,7 +7,6 @@ of two; with an attention block they are SAGAN's (Zhang et al. 2019).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, relu
@@ -92,10 +91,10 @@ class ResNetGenerator(nn.Module):
     ) -> None:
         super().__init__()
         channels, size = square_image(sample_shape, "generator=resnet")
-        sizes = check_attention([4 * 2**k for k in range(size.bit_length() - 2)], attention)
+        sizes = check_attention([8 * 2**k for k in range(size.bit_length() - 3)], attention)
         self.start = maybe_spectral(nn.Linear(latent_dim, 16 * width), norm)
         blocks: list[nn.Module] = []
-        for _, after in pairwise(sizes):
+        for after in sizes:
             blocks += [UpBlock(width, width, norm)]
             blocks += [SelfAttention(width, norm)] if after == attention else []
         last = [norm_layer(norm)(width), nn.ReLU(inplace=True), _conv(width, channels, 3, norm, gain=1.0), nn.Tanh()]

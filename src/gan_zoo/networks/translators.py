@@ -13,14 +13,25 @@ from gan_zoo.networks.norm import norm_layer
 UPSAMPLING = ("transposed", "resize")
 
 
-def check_translation(in_shape: Sequence[int], out_shape: Sequence[int], network: str, factor: int) -> tuple[int, int]:
-    """Channels in and out, if both are pictures of one size that ``factor`` divides."""
+def check_translation(
+    in_shape: Sequence[int], out_shape: Sequence[int], network: str, factor: int, norm: str, smallest: int = 1
+) -> tuple[int, int]:
+    """Channels in and out, if both are pictures of one size that ``factor`` divides and that stays >= ``smallest``.
+
+    There is no spectral normalisation here: weights are left as they are.
+    """
     if len(in_shape) != 3 or len(out_shape) != 3 or list(in_shape[1:]) != list(out_shape[1:]):
         raise ValueError(
             f"{network} maps pictures to pictures of the same size, got {list(in_shape)} to {list(out_shape)}"
         )
     if any(side % factor for side in in_shape[1:]):
         raise ValueError(f"{network} needs sides divisible by {factor}, got {list(in_shape[1:])}: set data.image_size")
+    if min(in_shape[1:]) < smallest * factor:
+        raise ValueError(
+            f"{network} needs at least {smallest * factor} pixels, got {list(in_shape[1:])}: set data.image_size"
+        )
+    if norm == "spectral":
+        raise ValueError("norm must be one of batch, instance, layer, none for a translator, got 'spectral'")
     return in_shape[0], out_shape[0]
 
 
@@ -62,12 +73,12 @@ class ResNetTranslator(nn.Module):
     Maps ``[B, C_in, H, W]`` to ``[B, C_out, H, W]`` in (-1, 1).
 
     Args:
-        in_shape, out_shape: ``[C, H, W]``; H and W are divisible by 4.
+        in_shape, out_shape: ``[C, H, W]``; H and W are divisible by 4, and at least 8.
         width: channels after the first layer (64 in the paper).
         blocks: residual blocks in the middle (6 at 128 pixels, 9 from 256 on, in the paper).
         norm: ``instance`` as in the paper, or ``layer``, ``batch``, ``none``.
         upsample: ``transposed`` as in the paper, or ``resize``, which leaves no checkerboard.
-        kernel: of the first and the last convolution (7 in the paper).
+        kernel: of the first and the last convolution, odd (7 in the paper).
     """
 
     def __init__(
@@ -81,9 +92,11 @@ class ResNetTranslator(nn.Module):
         kernel: int = 7,
     ) -> None:
         super().__init__()
-        c_in, c_out = check_translation(in_shape, out_shape, "generator=resnet_translator", 4)
+        c_in, c_out = check_translation(in_shape, out_shape, "generator=resnet_translator", 4, norm, smallest=2)
         if blocks < 1:
             raise ValueError(f"blocks must be >= 1, got {blocks}")
+        if kernel < 1 or kernel % 2 == 0:
+            raise ValueError(f"kernel must be odd, so that the size stays as it is, got {kernel}")
 
         def ends(a: int, b: int) -> nn.Module:
             return nn.Conv2d(a, b, kernel, padding=kernel // 2, padding_mode="reflect")
@@ -142,8 +155,10 @@ class UNetTranslator(nn.Module):
         upsample: str = "transposed",
     ) -> None:
         super().__init__()
-        depth = depth or max(2, in_shape[-1].bit_length() - 2)
-        c_in, c_out = check_translation(in_shape, out_shape, "generator=unet", 2**depth)
+        depth = max(2, in_shape[-1].bit_length() - 2) if depth is None else depth
+        if depth < 1:
+            raise ValueError(f"depth must be >= 1 or null, got {depth}")
+        c_in, c_out = check_translation(in_shape, out_shape, "generator=unet", 2**depth, norm)
         widths = [width * min(2**k, 8) for k in range(depth)]
         normalise = norm_layer(norm)
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_zoo.distributed import mean_over_ranks, world_size
-from gan_zoo.regularizers.base import Regularizer
+from gan_zoo.regularizers.base import Regularizer, augmentations
 from gan_zoo.types import Critique, Duel
 
 
@@ -46,7 +46,7 @@ class AdaptiveAugmentation(Regularizer):
             self.register_buffer(name, torch.zeros(()))
 
     def check(self, critic: nn.Module) -> None:
-        if not isinstance(getattr(getattr(critic, "augmentation", None), "p", None), Tensor):
+        if not any(isinstance(getattr(part, "p", None), Tensor) for part in augmentations(critic)):
             raise ValueError(
                 f"regularizer=ada moves the probability of an adaptive augmentation, which {type(critic).__name__} "
                 "does not have: add augment=ada"
@@ -68,7 +68,8 @@ class AdaptiveAugmentation(Regularizer):
         self.steps += 1
         due = (self.steps >= self.interval).float()
         direction = (self.signs / self.images - self.target).sign()
-        p: Tensor = duel.critic.augmentation.p  # type: ignore[union-attr, assignment]
-        p.add_(due * direction * self.images / self.images_to_full).clamp_(0, 1)
+        for augmentation in augmentations(duel.critic):
+            p: Tensor = augmentation.p  # type: ignore[assignment]
+            p.add_(due * direction * self.images / self.images_to_full).clamp_(0, 1)
         for tally in (self.signs, self.images, self.steps):
             tally.mul_(1 - due)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar
 
 import torch
@@ -51,6 +52,13 @@ class Regularizer(nn.Module):
 
     def update(self, duel: Duel, real: Critique, fake: Critique) -> None:
         """Change the regularizer's state after the critic's step. Reduce moments over ranks first."""
+
+
+def augmentations(critic: nn.Module) -> Iterator[nn.Module]:
+    """What changes the samples that ``critic``, or a critic inside it, sees."""
+    for part in critic.modules():
+        if isinstance(augmentation := getattr(part, "augmentation", None), nn.Module):
+            yield augmentation
 
 
 def input_gradient(critique: Critique, create_graph: bool = True) -> Tensor:

@@ -1,0 +1,104 @@
+"""Scores of finished runs, and of folders of pictures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gan_zoo.data.cache import atomic_path
+from gan_zoo.data.image_folder import image_folder
+from gan_zoo.data.source import DataError, to_unit
+from gan_zoo.metrics.base import Evaluator, Generated, Samples, score_all
+from gan_zoo.noise import CPU, Noise
+from gan_zoo.run import as_config, compose_overrides, evaluators_of
+from gan_zoo.runs import load_run
+from gan_zoo.scoring import BLOCK_SIZE, score_module
+from gan_zoo.types import Batch, Score
+
+
+def device() -> torch.device:
+    """The first GPU, or the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def evaluate_run(
+    run: Path,
+    overrides: Sequence[str] = (),
+    num_samples: int | None = None,
+    checkpoint: str = "best",
+    trust: bool = False,
+) -> list[Score]:
+    """Score a finished run and add the scores to its ``metrics.json``.
+
+    Args:
+        run: a run folder, or a checkpoint file.
+        overrides: ``metric=...`` and ``extractor=...`` instead of the run's own.
+        num_samples: samples generated for every score; None for what each asks for.
+        checkpoint: ``best`` or ``last``.
+        trust: as in `load_run`.
+    """
+    loaded = load_run(run, checkpoint, device(), trust)
+    evaluators = with_samples(evaluators_of(as_config(loaded.config), overrides), num_samples)
+    scores = score_module(loaded.module, loaded.source, evaluators, loaded.config["seed"])
+    of = {"checkpoint": loaded.checkpoint.name, "images_seen": loaded.module.clock.images_seen}
+    scores = [Score(score.name, score.value, score.protocol | of) for score in scores]
+    append(loaded.folder / "metrics.json", scores)
+    return scores
+
+
+def with_samples(evaluators: dict[str, Evaluator], num_samples: int | None) -> dict[str, Evaluator]:
+    """The evaluators, wanting ``num_samples`` each if that is given."""
+    if not evaluators:
+        raise DataError("there is nothing to score: add metric=images")
+    for evaluator in evaluators.values():
+        evaluator.num_samples = num_samples or evaluator.num_samples
+    return evaluators
+
+
+def append(path: Path, scores: Sequence[Score]) -> None:
+    """Add scores to a run's ``metrics.json``, whole or not at all; a repeated one takes the old one's place."""
+    content: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    new = [asdict(score) for score in scores]
+    keys = {json.dumps([entry["name"], entry["protocol"]], sort_keys=True) for entry in new}
+    old = content.get("metrics", [])
+    kept = [entry for entry in old if json.dumps([entry["name"], entry["protocol"]], sort_keys=True) not in keys]
+    content["metrics"] = kept + new
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + "\n")
+
+
+def compare_folders(
+    folder: Path | None, against: Path | None, overrides: Sequence[str], num_samples: int | None, image_size: int
+) -> list[Score]:
+    """Score the pictures of one folder against those of another, without any network of ours but the extractor."""
+    if folder is None or against is None:
+        raise DataError("--folder and --against must be given together")
+    fake, real = (image_folder(str(path), 3, image_size) for path in (folder, against))
+    count = min(len(fake), num_samples or len(fake))
+    evaluators = with_samples(evaluators_of(compose_overrides(overrides)), count)
+
+    def draw(block: int) -> Generated:
+        samples = to_unit(fake.samples[block * BLOCK_SIZE : (block + 1) * BLOCK_SIZE])
+        return Generated({"sample": samples.to(device())}, Batch(len(samples), Noise(0, block, device=CPU)))
+
+    scores = score_all(evaluators, Samples(draw, count, BLOCK_SIZE), real, device())
+    compared = {"folder": str(folder), "against": str(against), "image_size": image_size}
+    return [Score(score.name, score.value, score.protocol | compared) for score in scores]
+
+
+def table(scores: Sequence[Score]) -> list[str]:
+    """One line for each score, with the numbers of samples."""
+    width = max(len(score.name) for score in scores)
+    lines = []
+    for score in scores:
+        counts = {"generated": score.protocol.get("num_generated"), "real": score.protocol.get("num_real")}
+        told = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
+        lines.append(f"{score.name:<{width}}  {score.value:<10.5g}  {told}")
+        if warning := score.protocol.get("warning"):
+            lines.append(f"{'':<{width}}  {warning}")
+    return lines

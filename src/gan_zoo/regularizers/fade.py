@@ -1,0 +1,39 @@
+"""The end of instance noise."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from gan_zoo.noise import Noise
+from gan_zoo.regularizers.base import Regularizer, augmentations
+from gan_zoo.types import Critique, Duel
+
+
+class Fade(Regularizer):
+    """Lets the critic's instance noise fade linearly from ``std`` to 0 in ``steps`` steps; there is no penalty.
+
+    The standard deviation is a function of the step alone, so there is nothing to restore.
+
+    Args:
+        std: where it starts, >= 0.
+        steps: critic steps until there is no noise, >= 1.
+    """
+
+    def __init__(self, std: float = 0.1, steps: int = 3000) -> None:
+        super().__init__()
+        if std < 0 or steps < 1:
+            raise ValueError(f"std must be >= 0 and steps >= 1, got {std} and {steps}")
+        self.std, self.steps = std, steps
+
+    def check(self, critic: nn.Module) -> None:
+        if not any(isinstance(getattr(part, "std", None), Tensor) for part in augmentations(critic)):
+            raise ValueError(
+                f"regularizer=fade fades instance noise, which {type(critic).__name__} does not have: add "
+                "augment=instance_noise"
+            )
+
+    def penalty(self, duel: Duel, real: Critique, fake: Critique, noise: Noise) -> None:
+        """No penalty: sets the noise of the next step."""
+        for part in augmentations(duel.critic):
+            if isinstance(std := getattr(part, "std", None), Tensor):
+                std.fill_(self.std * max(0.0, 1 - (noise.step + 1) / self.steps))

@@ -1,0 +1,183 @@
+"""What a trained generator can be asked for: grids, walks, traversals, sums of latents."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from gan_zoo.callbacks.samples import request
+from gan_zoo.data.captions import Vocabulary
+from gan_zoo.data.images import with_progress
+from gan_zoo.data.source import DataError, Source, to_uint8
+from gan_zoo.data.stream import asked
+from gan_zoo.module import GANModule
+from gan_zoo.noise import CPU, Noise, stable_seed
+from gan_zoo.pictures import grid_of, picture_of, pillow
+from gan_zoo.runs import Run
+from gan_zoo.types import Batch
+
+
+def latent_dim(module: GANModule) -> int:
+    """The size of the latents; `DataError` for games that have none."""
+    size = getattr(module.game, "latent_dim", None)
+    if not isinstance(size, int):
+        raise DataError(f"{type(module.game).__name__} has no latents to walk in: use gan-zoo translate")
+    return size
+
+
+def draw_latents(module: GANModule, count: int, seed: int, truncation: float | None = None) -> Tensor:
+    """``count`` latents ``[count, latent_dim]`` of a seed, the same on every device.
+
+    Args:
+        truncation: normal latents are drawn from the part of the prior within +- this many standard deviations;
+            smaller is safer and more alike. None for the whole prior.
+    """
+    noise, size = Noise(stable_seed(seed, "sample"), 0), latent_dim(module)
+    if getattr(module.game, "prior", "normal") == "uniform":
+        latents = 2 * noise.uniform("latents", count, size) - 1
+        return latents if truncation is None else latents * min(1.0, truncation)
+    if truncation is None:
+        return noise.normal("latents", count, size)
+    if truncation <= 0:
+        raise DataError(f"truncation must be > 0, got {truncation}")
+    edge = float(torch.special.ndtr(torch.tensor(truncation)))
+    share = noise.uniform("latents", count, size).double()
+    return torch.special.ndtri((1 - edge) + share * (2 * edge - 1)).to(torch.float32)  # type: ignore[no-any-return]
+
+
+def wish(
+    run: Run, count: int, seed: int, label: int | None = None, caption: str | None = None
+) -> tuple[Batch, Any, Any]:
+    """What to ask for, the captions to write and the number of columns.
+
+    Args:
+        label: the class or code of all samples; None for one column each, or the data's own.
+        caption: what all samples are asked to show; None for the data's own.
+    """
+    game, noise = run.module.game, Noise(stable_seed(seed, "sample"), 0)
+    if label is not None and not (game.num_intents and 0 <= label < game.num_intents):
+        allowed = f"0 to {game.num_intents - 1}" if game.num_intents else "nothing: this model is asked for no class"
+        raise DataError(f"class must be {allowed}, got {label}")
+    if caption is not None and "text" not in game.needs:
+        raise DataError("this model is told no caption")
+    if label is not None and not set(game.needs) - {"label"}:
+        return Batch(count, noise, label=torch.full((count,), label)), None, None
+    if caption is not None:
+        tokens = tokens_of(run.source, caption)
+        return Batch(count, noise, condition=tokens.expand(count, -1)), [caption] * count, None
+    source: Any = run.source if game.needs else None
+    return request(run.module, source, count, noise)
+
+
+def tokens_of(source: Source, caption: str) -> Tensor:
+    """The token numbers of a caption, ``[1, length]``; `DataError` if no word of it is known."""
+    if source.vocabulary is None or source.conditions is None:
+        raise DataError("the data of this run have no captions")
+    tokens = Vocabulary(tuple(source.vocabulary)).encode([caption], source.conditions.shape[1])
+    if int(tokens.max()) < 2:
+        raise DataError(f"no word of the caption {caption!r} occurs in the data's captions")
+    return tokens
+
+
+def grid(run: Run, count: int, seed: int, truncation: float | None = None, **wishes: Any) -> Any:
+    """A picture of ``count`` samples; translation games show input and output side by side."""
+    batch, captions, columns = wish(run, count, seed, **wishes)
+    if hasattr(run.module.game, "latent_dim"):
+        batch.latents = draw_latents(run.module, batch.size, seed, truncation)
+    return picture_of(run.module.views(batch), captions, columns)
+
+
+def between(start: Tensor, end: Tensor, steps: int, spherical: bool = True) -> Tensor:
+    """``steps`` points from ``start`` to ``end``, both included, ``[steps, ...]``.
+
+    Spherical: along the great circle, the length interpolated too, so that normal latents keep their length
+    (White 2016); linear: along the straight line.
+    """
+    t = torch.linspace(0, 1, steps).view(-1, *[1] * start.ndim)
+    if not spherical:
+        return torch.lerp(start[None], end[None], t)
+    a, b = (p / p.norm(dim=-1, keepdim=True).clamp(min=1e-8) for p in (start, end))
+    angle = (a * b).sum(-1, keepdim=True).clamp(-1 + 1e-6, 1 - 1e-6).acos()[None]
+    ray = (((1 - t) * angle).sin() * a[None] + (t * angle).sin() * b[None]) / angle.sin()
+    length = torch.lerp(start.norm(dim=-1, keepdim=True)[None], end.norm(dim=-1, keepdim=True)[None], t)
+    path: Tensor = ray * length
+    return path
+
+
+def show(run: Run, latents: Tensor, batch: Batch | None = None) -> Tensor:
+    """Samples for ``latents`` ``[B, latent_dim]``, all asked for what ``batch`` asks for."""
+    wanted = batch or wish(run, len(latents), 0)[0]
+    wanted.size, wanted.latents = len(latents), latents
+    return run.module.sample(wanted).cpu()
+
+
+def walk(run: Run, seed: int, rows: int = 6, steps: int = 9, spherical: bool = True, **wishes: Any) -> Tensor:
+    """Walks between pairs of samples, one in each row: ``[rows, steps, C, H, W]``."""
+    ends = draw_latents(run.module, 2 * rows, seed)
+    path = between(ends[:rows], ends[rows:], steps, spherical).transpose(0, 1)
+    samples = []
+    for row, latents in enumerate(path):
+        batch = wish(run, steps, seed, **wishes)[0]
+        if batch.label is not None and wishes.get("label") is None:
+            batch.label = torch.full((steps,), row % (run.module.game.num_intents or 1))
+        if batch.condition is not None:
+            batch.condition = batch.condition[row : row + 1].expand(steps, *batch.condition.shape[1:])
+        samples.append(show(run, latents, batch))
+    return torch.stack(samples)
+
+
+def arithmetic(run: Run, plus: Sequence[int], minus: Sequence[int], seed: int) -> Tensor:
+    """The samples of the latents numbered ``plus`` and ``minus`` in the seed's list, and of their sum's direction.
+
+    Latents are numbered as `grid` shows them. The sum is scaled to the length of a latent.
+    """
+    latents = draw_latents(run.module, max([*plus, *minus]) + 1, seed)
+    parts = latents[[*plus, *minus]]
+    total = latents[list(plus)].sum(0) - (latents[list(minus)].sum(0) if minus else 0)
+    total = total / total.norm().clamp(min=1e-8) * parts.norm(dim=1).mean()
+    return show(run, torch.cat([parts, total[None]]))
+
+
+def traverse(run: Run, seed: int, steps: int = 9, reach: float = 2.0) -> Tensor:
+    """InfoGAN's continuous codes, one in each row from -reach to reach: ``[codes, steps, C, H, W]``."""
+    game: Any = run.module.game
+    codes = getattr(game, "continuous", 0)
+    if not codes:
+        raise DataError(f"{type(game).__name__} has no continuous codes to traverse")
+    latents, values = draw_latents(run.module, 1, seed), torch.linspace(-reach, reach, steps)
+    rows = []
+    for code in range(codes):
+        wanted = torch.zeros(steps, codes)
+        wanted[:, code] = values
+        batch = Batch(steps, Noise(stable_seed(seed, "sample"), 0), label=torch.zeros(steps, dtype=torch.int64))
+        batch.latents, batch.condition = latents.expand(steps, -1), wanted
+        rows.append(run.module.sample(batch).cpu())
+    return torch.stack(rows)
+
+
+def animation(frames: Tensor, path: Path, side: int = 256, milliseconds: int = 80) -> None:
+    """Rows of samples ``[rows, steps, C, H, W]`` as a GIF that walks there and back."""
+    pictures = [pillow(grid_of(frames[:, k])) for k in range(frames.shape[1])]
+    factor = max(1, side // max(pictures[0].size))
+    pictures = [p.resize((p.width * factor, p.height * factor), Image.Resampling.NEAREST) for p in pictures]
+    there_and_back = pictures + pictures[-2:0:-1]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    there_and_back[0].save(path, save_all=True, append_images=there_and_back[1:], duration=milliseconds, loop=0)
+
+
+def export_folder(run: Run, folder: Path, count: int, seed: int, block: int = 64) -> int:
+    """Write samples 0 to count - 1 as ``000000.png`` ... into ``folder``; sample i depends on seed and i alone."""
+    folder.mkdir(parents=True, exist_ok=True)
+    device, told = run.module.device, run.source.told() if run.module.game.needs else None
+    blocks = range(0, count, block)
+    for start in with_progress(blocks, len(blocks), f"Writing {count:,} pictures"):
+        noise = Noise(stable_seed(seed, "sample"), start // block, device=CPU)
+        batch = Batch(block, noise) if told is None else asked(told, block, noise)
+        for number, sample in enumerate(to_uint8(run.module.sample(batch.to(device)).cpu())[: count - start], start):
+            pillow(sample).save(folder / f"{number:06d}.png")
+    return count

@@ -1,0 +1,59 @@
+"""What the tests of games share: both players' turns without a step, and small players."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gan_zoo.games.base import Game
+from gan_zoo.losses.base import Loss
+from gan_zoo.module import GANModule
+from gan_zoo.networks.encoders import MLPEncoder
+from gan_zoo.networks.mlp import MLPDiscriminator, MLPGenerator
+from gan_zoo.noise import Noise
+from gan_zoo.types import Batch, Terms
+
+SHAPE = [1, 4, 4]
+GENERATOR = partial(MLPGenerator, sample_shape=SHAPE, width=16)
+CRITIC = partial(MLPDiscriminator, sample_shape=SHAPE, width=16)
+ENCODER = partial(MLPEncoder, sample_shape=SHAPE, width=16)
+
+
+def batch(size: int = 6, step: int = 0, **parts: Any) -> Batch:
+    """Fixed pictures in [-1, 1] with whatever else they come with."""
+    return Batch(size, Noise(0, step), real=pictures(size, step), **parts)
+
+
+def pictures(size: int, seed: int = 0) -> Tensor:
+    return torch.randn(size, *SHAPE, generator=torch.Generator().manual_seed(seed)).tanh()
+
+
+class Still(GANModule):
+    """Plays both turns and descends nowhere: the terms are what is wanted."""
+
+    def descend(self, player: Any, terms: Terms) -> None:
+        pass
+
+
+def turns(game: Game, data: Batch, loss: Loss) -> tuple[Terms, Terms]:
+    """What the critics and what the generators would minimise on ``data``, by name."""
+    module = Still(game, loss, generator_optimizer=torch.optim.SGD, discriminator_optimizer=torch.optim.SGD)
+    module.critic = module.generator = object()
+    fakes = game.generate(data)
+    terms, _ = module.critics_turn(data, fakes, step=1)
+    return terms, module.generators_turn(data, fakes)
+
+
+def gradients(loss: Tensor, network: nn.Module) -> dict[str, Tensor]:
+    """The gradient of each of the network's parameters; zero where ``loss`` does not depend on it."""
+    named = dict(network.named_parameters())
+    found = torch.autograd.grad(loss, list(named.values()), allow_unused=True, retain_graph=True)
+    return {name: torch.zeros_like(p) if g is None else g for (name, p), g in zip(named.items(), found, strict=True)}
+
+
+def reaches(loss: Tensor, network: nn.Module) -> bool:
+    """Whether every parameter of ``network`` has a gradient of ``loss`` that is not zero."""
+    return all(bool(gradient.abs().sum() > 0) for gradient in gradients(loss, network).values())
