@@ -135,6 +135,32 @@ def evaluate(
     guarded(work)
 
 
+@app.command()
+def compare(
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders with runs in them.")],
+    out: Annotated[Path | None, typer.Option(help="Also write a .html, .md or .csv file, by its ending.")] = None,
+) -> None:
+    """Put many runs into one table: means and spreads over seeds, failures, speed, with --out as a file."""
+
+    def work() -> None:
+        from rich.console import Console
+        from rich.table import Table
+
+        from gan_zoo import comparing
+
+        groups = comparing.grouped(comparing.find_runs(folders))
+        header, rows = comparing.rows_of(groups)
+        table = Table(*header)
+        for row in rows:
+            table.add_row(*row)
+        Console().print(table)
+        if out is not None:
+            out.write_text(comparing.rendered(groups, out.suffix))
+            typer.echo(out)
+
+    guarded(work)
+
+
 def numbers(text: str) -> list[int]:
     """``3,7`` as [3, 7]."""
     try:

@@ -1,7 +1,7 @@
 """Mistakes of widely copied code: a check that ours passes and the mistaken formula, written out here, fails.
 
 Those about games and metrics (InfoGAN's term rebuilt from numbers, wrong pairs that are right, FID of the wrong
-pictures) are tested with the games and the metrics.
+pictures) are in test_mistakes_of_games.py.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
 from gan_zoo.data.source import DataError, Source
@@ -15,10 +15,12 @@ from gan_zoo.games.cgan import CGAN
 from gan_zoo.games.cgan_single import ConditionalGAN
 from gan_zoo.losses.hinge import Hinge
 from gan_zoo.losses.logistic import NonSaturating
+from gan_zoo.networks.augment import ADAugment, AugmentedCritic
 from gan_zoo.networks.conditions import BagOfWords, ClassCondition, ImageCondition, VectorCondition
 from gan_zoo.networks.heads import Heads
 from gan_zoo.noise import Noise
-from gan_zoo.types import Batch, sum_of
+from gan_zoo.regularizers.ada import AdaptiveAugmentation
+from gan_zoo.types import Batch, Critique, sum_of
 
 from .playing import CRITIC, GENERATOR, SHAPE, batch, gradients, reaches, turns
 
@@ -83,6 +85,15 @@ def test_the_generators_loss_by_hand_and_nothing_of_wrong_pairs() -> None:
     assert set(terms) == {"g/realism", "g/match"}
     torch.testing.assert_close(terms["g/realism"], -2 * game.discriminators["realism"](fake).score.mean())
     torch.testing.assert_close(terms["g/match"], -3 * game.discriminators["match"](fake, LABELS).score.mean())
+
+
+def test_the_match_critic_judges_reals_once_for_both_its_duels() -> None:
+    game, data, seen = cgan(), batch(label=LABELS), []
+    fake, wrong = game.generate(data)["fake"].detach(), game.wrong_conditions(data)
+    game.discriminators["match"].register_forward_pre_hook(lambda _, inputs: seen.append(inputs))
+    turns(game, data, Hinge())
+    expected = [(data.real, LABELS), (fake, LABELS), (data.real, wrong), (fake, LABELS)]
+    assert all(torch.equal(x, y) and torch.equal(c, d) for (x, c), (y, d) in zip(seen, expected, strict=True))
 
 
 def test_with_no_wrong_share_wrong_pairs_cost_nothing() -> None:
@@ -300,14 +311,18 @@ def test_impossible_games_name_the_argument(make, message: str) -> None:
         make()
 
 
-def test_adaptive_augmentation_is_found_behind_a_condition() -> None:
-    from gan_zoo.networks.augment import ADAugment, AugmentedCritic
-    from gan_zoo.regularizers.ada import AdaptiveAugmentation
+def test_adaptive_augmentation_behind_a_condition_is_found_and_moved_once() -> None:
+    def critic(**wishes) -> nn.Module:
+        return AugmentedCritic(CRITIC(**wishes), ADAugment(p=0.5))
 
-    game = CGAN(GENERATOR, lambda **wishes: AugmentedCritic(CRITIC(**wishes), ADAugment(p=0.5)), CLASSES)
-    for critic in game.discriminators.values():
-        AdaptiveAugmentation().check(critic)
-    names = [name for name, _ in game.discriminators["match"].named_buffers()]
-    assert names == ["critic.augmentation.p"], "once in the state"
+    game, data = CGAN(GENERATOR, critic, CLASSES, latent_dim=4), batch(label=LABELS)
+    ada = AdaptiveAugmentation(images_to_full=100, interval=1)
+    _, match, wrong = game.duels(data, game.generate(data))
+    ada.check(match.critic)
+    (p,) = (buffer for name, buffer in match.critic.named_buffers() if name.endswith(".p"))
+    sure = Critique(torch.ones(6), data.real)
+    for duel, expected in ((match, 0.56), (wrong, 0.56), (match, 0.62)):
+        ada.update(duel, sure, sure)
+        assert p.item() == pytest.approx(expected), "6 images of 100; pairings that only teach do not count"
     with pytest.raises(ValueError, match="add augment=ada"):
-        AdaptiveAugmentation().check(cgan().discriminators["match"])
+        ada.check(cgan().discriminators["match"])

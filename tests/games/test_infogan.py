@@ -114,10 +114,14 @@ def test_codes_are_uniform_and_change_with_the_step() -> None:
     assert not torch.equal(game.values(many), game.values(later))
 
 
-def test_labels_never_leak_into_training_but_can_be_asked_for() -> None:
-    game, labels = infogan(), torch.tensor([0, 1, 2, 3, 4, 5])
-    assert torch.equal(game.codes(batch(label=labels)), game.codes(batch()))
-    assert game.intent(Batch(6, Noise(0, 0), label=labels)).tolist() == [0, 1, 2, 0, 1, 2]
+def test_labels_and_conditions_never_leak_into_training_but_codes_can_be_asked_for() -> None:
+    game, labels, values = infogan(), torch.tensor([0, 1, 2, 3, 4, 5]), torch.rand(6, 2)
+    data = batch(label=labels, condition=values)
+    assert torch.equal(game.codes(data), game.codes(batch()))
+    assert torch.equal(game.values(data), game.values(batch()))
+    asked = Batch(6, Noise(0, 0), label=labels, condition=values)
+    assert game.intent(asked).tolist() == [0, 1, 2, 0, 1, 2]
+    assert torch.equal(game.inputs(asked)[:, 7:], values)
 
 
 @pytest.mark.parametrize(("options", "terms"), [({"categories": 0}, {"continuous"}), ({"continuous": 0}, {"code"})])

@@ -151,8 +151,9 @@ def test_samples_are_the_same_however_they_are_dealt(world_size: int) -> None:
     blocks = [
         block for rank in range(world_size) for block in Samples(draw(torch.arange(12), 4), 10, 4, rank, world_size)
     ]
-    assert all(torch.equal(block.samples, torch.arange(start, start + len(block.samples))) for start, block in blocks)
-    assert sorted(torch.cat([block.samples for _, block in blocks]).tolist()) == list(range(10))
+    for block in blocks:
+        assert torch.equal(block.samples, torch.arange(block.start, block.start + len(block.samples)))
+    assert sorted(torch.cat([block.samples for block in blocks]).tolist()) == list(range(10))
 
 
 def test_real_pictures_score_better_than_noise() -> None:

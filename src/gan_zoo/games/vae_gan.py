@@ -8,7 +8,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from gan_zoo.games.base import Game
-from gan_zoo.types import Batch, Duel, Fakes, Terms, Verdict
+from gan_zoo.types import Batch, Duel, Fakes, Terms, Verdict, judge
 
 
 class VAEGAN(Game):
@@ -82,7 +82,7 @@ class VAEGAN(Game):
     def generator_terms(self, batch: Batch, fakes: Fakes, verdicts: Sequence[Verdict]) -> Terms:
         real = verdicts[0].real
         assert real is not None
-        rebuilt = self.discriminators["main"](fakes["through"])
+        rebuilt = judge(self.discriminators["main"], fakes["through"])
         pairs = zip(real.features, rebuilt.features, strict=True)
         gaps = [(theirs - target.detach()).square().mean() for target, theirs in pairs]
         if not gaps:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ class Generated:
     Attributes:
         views: the samples, ``views["sample"]`` ``[B, ...]`` in [-1, 1], and what the game shows beside them.
         asked: the batch they were made for: labels, conditions, known targets.
+        start: the number of the first of them.
         intent: the class or code that was asked for, ``[B]``, out of ``num_intents``; None where there is none.
     """
 
@@ -26,6 +27,7 @@ class Generated:
     asked: Batch
     intent: Tensor | None = None
     num_intents: int | None = None
+    start: int = 0
 
     @property
     def samples(self) -> Tensor:
@@ -43,7 +45,7 @@ class Generated:
         whole = self.asked
         asked = Batch(count, whole.noise, cut(whole.real), cut(whole.label), condition=cut(whole.condition))
         views = {name: view[:count] for name, view in self.views.items()}
-        return Generated(views, asked, cut(self.intent), self.num_intents)
+        return Generated(views, asked, cut(self.intent), self.num_intents, self.start)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +67,10 @@ class Samples:
     rank: int = 0
     world_size: int = 1
 
-    def __iter__(self) -> Iterator[tuple[int, Generated]]:
+    def __iter__(self) -> Iterator[Generated]:
         for block in range(self.rank, -(-self.count // self.block_size), self.world_size):
             start = block * self.block_size
-            yield start, self.draw(block).first(self.count - start)
+            yield replace(self.draw(block).first(self.count - start), start=start)
 
 
 class Evaluator:
@@ -105,8 +107,8 @@ def score_all(
     """One pass over the samples for all evaluators, each of which gets as many as it wants."""
     for evaluator in evaluators.values():
         evaluator.prepare(source, device, needs)
-    for start, generated in samples:
+    for generated in samples:
         for evaluator in evaluators.values():
-            if start < evaluator.num_samples:
-                evaluator.update(generated.first(evaluator.num_samples - start))
+            if generated.start < evaluator.num_samples:
+                evaluator.update(generated.first(evaluator.num_samples - generated.start))
     return [score for evaluator in evaluators.values() for score in evaluator.compute()]

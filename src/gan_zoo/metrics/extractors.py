@@ -24,7 +24,11 @@ class Extractor(nn.Module):
     name: ClassVar[str]
     num_features: int
     num_classes: int
-    protocol: dict[str, str | int]
+    protocol: dict[str, str | int | float]
+
+    def score_name(self, kind: str) -> str:
+        """What a score of this ``kind`` (``fd``, ``is``, ``kid``, ...) over these features is called."""
+        return f"{kind}_{self.name}"
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """``[B, 1 or 3, H, W]`` uint8 to features ``[B, F]`` and logits ``[B, K]``, float32."""

@@ -1,70 +1,115 @@
-"""Scores of pictures: Frechet distance and Inception score over one extractor's features."""
+"""Scores of pictures over one extractor's features."""
 
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from gan_zoo.data.cache import cache_key, cache_root
 from gan_zoo.data.images import with_progress
 from gan_zoo.data.source import DataError, Source, to_uint8
 from gan_zoo.metrics.base import Evaluator, Generated
 from gan_zoo.metrics.extractors import Extractor
+from gan_zoo.metrics.features import FeatureBank, FeatureScore, memorised
 from gan_zoo.metrics.frechet import FeatureMoments, Moments, frechet_distance
 from gan_zoo.metrics.inception_score import InceptionScore
+from gan_zoo.noise import CPU
 from gan_zoo.types import Score
 
 
 class ImageScores(Evaluator):
-    """``fd_<extractor>`` and ``is_<extractor>`` of generated pictures against the whole of a data set.
+    """Frechet distance and Inception score of generated pictures against the whole of a data set, and more if wanted.
 
-    Generated and real pictures are made uint8 by the same rule before the extractor sees them. The real moments are
-    computed once and cached.
+    ``fd_<extractor>`` and ``is_<extractor>``; over InceptionV3 ``fid`` and ``is``. Generated and real pictures are made
+    uint8 by the same rule before the extractor sees them. The real moments are computed once and cached.
 
     Args:
         extractor: makes the features.
         num_samples: generated pictures; below twice the number of features the distance's bias is large, which the
             protocol then says.
-        block_size: pictures that pass the extractor at a time.
+        block_size: real pictures that pass the extractor at a time.
+        parts: further scores, by name; they keep the features of all generated and of ``num_real`` real pictures.
+        memorisation: whether to compare the distances to training and to held-out pictures, if there are any.
+        num_real: real pictures, chosen at random once, that ``parts`` see.
     """
 
-    def __init__(self, extractor: Extractor, num_samples: int = 2560, block_size: int = 64) -> None:
+    def __init__(
+        self,
+        extractor: Extractor,
+        num_samples: int = 2560,
+        block_size: int = 64,
+        parts: Mapping[str, FeatureScore | None] | None = None,
+        memorisation: bool = False,
+        num_real: int = 10_000,
+    ) -> None:
         if num_samples < 2:
             raise ValueError(f"metric.num_samples must be >= 2, got {num_samples}")
+        if num_real < 2:
+            raise ValueError(f"metric.num_real must be >= 2, got {num_real}")
         self.extractor, self.num_samples, self.block_size = extractor, num_samples, block_size
-        self.best = f"fd_{extractor.name}", "min"
+        self.parts = {name: part for name, part in (parts or {}).items() if part is not None}
+        self.memorisation, self.num_real = memorisation, num_real
+        self.best = extractor.score_name("fd"), "min"
 
     def prepare(self, source: Source, device: torch.device, needs: Sequence[str] = ()) -> None:
         if source.samples.ndim != 4:
             raise DataError(f"metric=images scores pictures, data={source.name} has none: use metric=modes")
         self.extractor.to(device)
-        self.source, self.real = source, self.real_moments(source, device)
+        self.source, self.device, self.real = source, device, self.real_moments(source, device)
         self.moments = FeatureMoments(self.extractor.num_features).to(device)
         self.inception = InceptionScore(self.extractor.num_classes).to(device)
+        self.bank = FeatureBank().to(device)
 
     def update(self, generated: Generated) -> None:
         features, logits = self.extractor(to_uint8(generated.samples))
         self.moments.update(features)
         self.inception.update(logits)
+        if self.parts or self.memorisation:
+            self.bank.update(features, generated.start)
 
     def compute(self) -> list[Score]:
-        fake, name = self.moments.compute(), self.extractor.name
+        fake, name = self.moments.compute(), self.extractor.score_name
         protocol = self.protocol(self.source, self.real, fake)
-        return [
-            Score(f"fd_{name}", frechet_distance(self.real, fake), protocol),
-            Score(f"is_{name}", float(self.inception.compute()), protocol),
+        biased = self.bias(fake)
+        scores = [
+            Score(name("fd"), frechet_distance(self.real, fake), protocol | biased),
+            Score(name("is"), float(self.inception.compute()), protocol),
         ]
+        return scores + (self.compute_parts(protocol) if self.parts or self.memorisation else [])
 
-    def protocol(self, source: Source, real: Moments, fake: Moments) -> dict[str, object]:
+    def compute_parts(self, protocol: dict[str, Any]) -> list[Score]:
+        """The scores that need all features."""
+        name, fake, scores = self.extractor.score_name, self.bank.compute(), []
+        real = self.real_features(self.source, self.num_real)
+        for part in self.parts.values():
+            told = protocol | part.protocol() | {"num_real": len(real)}
+            scores += [Score(name(kind), value, told) for kind, value in part(real, fake).items()]
+        if self.memorisation and self.source.told() is not self.source:
+            held_out = self.real_features(self.source.told(), self.num_real)
+            told = protocol | {"num_real": min(len(real), len(held_out)), "unmemorised": 0.5}
+            scores.append(Score(name("memorisation"), memorised(fake, real, held_out), told))
+        return scores
+
+    def protocol(self, source: Source, real: Moments, fake: Moments) -> dict[str, Any]:
         """What a reader needs beside the numbers."""
-        protocol: dict[str, object] = dict(self.extractor.protocol)
-        protocol |= {"data": source.name, "split": source.split, "num_real": real.num, "num_generated": fake.num}
-        if fake.num < 2 * self.extractor.num_features:
-            needed = 2 * self.extractor.num_features
-            protocol["warning"] = f"fewer than {needed} generated samples: the Frechet distance is biased upwards"
-        return protocol
+        protocol: dict[str, Any] = dict(self.extractor.protocol)
+        return protocol | {
+            "data": source.name,
+            "split": source.split,
+            "num_real": real.num,
+            "num_generated": fake.num,
+        }
+
+    def bias(self, fake: Moments) -> dict[str, Any]:
+        """A warning where there are too few samples for the number of features."""
+        needed = 2 * self.extractor.num_features
+        if fake.num >= needed:
+            return {}
+        return {"warning": f"fewer than {needed} generated samples: the Frechet distance is biased upwards"}
 
     def real_moments(self, source: Source, device: torch.device) -> Moments:
         """The moments of all of ``source``, from the cache if it has them."""
@@ -75,14 +120,28 @@ class ImageScores(Evaluator):
                 return Moments.load(path)
             except (ValueError, OSError, KeyError, zipfile.BadZipFile):
                 path.unlink(missing_ok=True)
-        moments = self._count_real(source, device)
-        moments.save(path)
-        return moments
-
-    def _count_real(self, source: Source, device: torch.device) -> Moments:
         # On every process alone, so that a process that finds the cache need not wait for one that does not.
         moments = FeatureMoments(self.extractor.num_features, distributed_available_fn=lambda: False).to(device)
-        blocks = torch.split(source.samples, self.block_size)
-        for images in with_progress(blocks, len(blocks), f"Features of {len(source):,} real images (once)"):
-            moments.update(self.extractor(images.to(device))[0])
-        return moments.compute()
+        for features in self.features_of(source.samples, f"Features of {len(source):,} real images (once)"):
+            moments.update(features)
+        result = moments.compute()
+        result.save(path)
+        return result
+
+    def real_features(self, source: Source, count: int) -> Tensor:
+        """The features ``[count, F]`` of a fixed random choice of real pictures."""
+        rows = torch.randperm(len(source), generator=torch.Generator().manual_seed(0))[:count].sort().values
+        title = f"Features of {len(rows):,} real images"
+        return torch.cat([features.to(CPU) for features in self.features_of(source.samples[rows], title)])
+
+    def features_of(self, images: Tensor, title: str) -> Any:
+        """The features of uint8 pictures, a block at a time."""
+        blocks = torch.split(images, self.block_size)
+        for block in with_progress(blocks, len(blocks), title):
+            yield self.extractor(block.to(self.extractor_device))[0]
+
+    @property
+    def extractor_device(self) -> torch.device:
+        """Where the extractor is."""
+        first: Tensor | None = next(self.extractor.parameters(), None)
+        return CPU if first is None else first.device

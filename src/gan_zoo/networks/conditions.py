@@ -6,7 +6,7 @@ Each player has an encoder of its own, trained with it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -188,11 +188,6 @@ class ConditionedCritic(nn.Module):
     def __init__(self, critic: nn.Module, condition: Condition) -> None:
         super().__init__()
         self.critic, self.condition = critic, condition
-
-    @property
-    def augmentation(self) -> Any:
-        """The critic's augmentation, if it has one: ``regularizer=ada`` moves it."""
-        return getattr(self.critic, "augmentation", None)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor | Critique:
         verdict: Tensor | Critique = self.critic(x, self.condition(condition))

@@ -1,0 +1,157 @@
+"""FID and its kin agree with torch-fidelity on the same weights and pictures, and say so when they cannot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from gan_zoo.data.source import DataError, Source
+from gan_zoo.metrics.base import Generated, Samples, score_all
+from gan_zoo.metrics.features import KID, DensityCoverage, PrecisionRecall, memorised, squared_mmd
+from gan_zoo.metrics.images import ImageScores
+from gan_zoo.noise import CPU, Noise
+from gan_zoo.types import Batch
+
+theirs = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3", reason="torch-fidelity is not installed")
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory):
+    """torch-fidelity's network with random weights, and the file that holds them in the published format."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr(theirs, "load_state_dict_from_url", lambda *_, **__: {})
+    patch.setattr(theirs.FeatureExtractorInceptionV3, "load_state_dict", lambda *_, **__: None)
+    torch.manual_seed(0)
+    network = theirs.FeatureExtractorInceptionV3("inception", ["2048", "logits_unbiased"])
+    patch.undo()
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.1)
+            module.running_var.uniform_(0.5, 1.5)
+    path = tmp_path_factory.mktemp("weights") / "inception.pth"
+    torch.save(network.state_dict(), path)
+    return network, path
+
+
+@pytest.fixture(scope="module")
+def pictures() -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randint(0, 256, (24, 3, 40, 40), dtype=torch.uint8, generator=generator)
+    return noise[:12], (noise[12:].float() * 0.6).to(torch.uint8)
+
+
+def ours(path: Path, **options):
+    from gan_zoo.metrics.inception import InceptionV3
+
+    return InceptionV3(str(path), check_hash=False, **options)
+
+
+def test_features_logits_and_scores_agree_with_torch_fidelity(reference, pictures) -> None:
+    from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
+    from torch_fidelity.metric_isc import isc_features_to_metric
+
+    network, path = reference
+    extractor = ours(path)
+    (real_f, _), (fake_f, fake_logits) = (network(images) for images in pictures)
+    features, logits = extractor(pictures[1])
+    torch.testing.assert_close(features, fake_f, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(logits, fake_logits, rtol=1e-4, atol=1e-4)
+
+    evaluator = ImageScores(extractor, num_samples=12)
+    real, fake = pictures
+
+    def draw(block: int) -> Generated:
+        return Generated({"sample": fake.float() / 127.5 - 1}, Batch(12, Noise(0, block)))
+
+    scores = {s.name: s for s in score_all({"images": evaluator}, Samples(draw, 12, 12), Source("x", "all", real), CPU)}
+    statistics = [fid_features_to_statistics(f) for f in (fake_f, real_f)]
+    expected = fid_statistics_to_metric(*statistics, verbose=False)["frechet_inception_distance"]
+    assert scores["fid"].value == pytest.approx(expected, rel=1e-3)
+    one_split = isc_features_to_metric(fake_logits, splits=1)["inception_score_mean"]
+    assert scores["is"].value == pytest.approx(one_split, rel=1e-3)
+    assert scores["fid"].protocol["protocol"] == "fid-tf"
+    assert "not the published weights" in scores["is"].protocol["warning"]
+
+
+def test_set_scores_agree_with_torch_fidelity() -> None:
+    from torch_fidelity.metric_kid import kid_features_to_metric
+    from torch_fidelity.metric_prc import prc_features_to_metric
+
+    torch.manual_seed(0)
+    fake, real = torch.randn(300, 8) * 0.8 + 0.3, torch.randn(400, 8)
+    kid = kid_features_to_metric(fake, real, kid_subsets=10, kid_subset_size=100, rng_seed=2020, verbose=False)
+    found = KID(10, 100)(real, fake)
+    assert found["kid"] == pytest.approx(kid["kernel_inception_distance_mean"], rel=1e-5)
+    assert found["kid_std"] == pytest.approx(kid["kernel_inception_distance_std"], rel=1e-4)
+    prc = prc_features_to_metric(fake, real, prc_neighborhood=3, verbose=False)
+    found = PrecisionRecall(3)(real, fake)
+    assert found["precision"] == pytest.approx(prc["precision"], abs=1e-6)
+    assert found["recall"] == pytest.approx(prc["recall"], abs=1e-6)
+
+
+def test_mmd_by_hand_and_zero_for_equal_distributions() -> None:
+    x, y = torch.tensor([[1.0], [2.0]]).double(), torch.tensor([[0.0], [1.0]]).double()
+    k = lambda a, b: (a * b + 1) ** 3  # noqa: E731
+    by_hand = k(1, 2) + k(0, 1) - 2 * (k(1, 0) + k(1, 1) + k(2, 0) + k(2, 1)) / 4
+    assert squared_mmd(x, y) == pytest.approx(by_hand)
+    torch.manual_seed(0)
+    same = KID(20, 200)(torch.randn(600, 4), torch.randn(600, 4))
+    assert abs(same["kid"]) < 3 * same["kid_std"]
+
+
+def test_manifolds_by_hand() -> None:
+    real = torch.tensor([[0.0], [1.0], [3.0], [10.0]])
+    fake = torch.tensor([[0.5], [2.0], [50.0], [51.0]])
+    # Nearest neighbours of reals: 1, 1, 2, 7. Of fakes: 1.5, 1.5, 1, 1.
+    assert PrecisionRecall(1)(real, fake) == pytest.approx({"precision": 0.5, "recall": 0.75})
+    # Strictly inside: 0.5 in the balls of 0 and 1; 2.0 in that of 3 alone (of 1 it is at the edge).
+    found = DensityCoverage(1)(real, fake)
+    assert found["density"] == pytest.approx((2 + 1 + 0 + 0) / 4)
+    assert found["coverage"] == pytest.approx(3 / 4)
+
+
+def test_copies_of_training_pictures_are_seen_as_memorised() -> None:
+    torch.manual_seed(0)
+    train, held_out, fresh = torch.randn(200, 5), torch.randn(300, 5), torch.randn(400, 5)
+    assert memorised(train + 1e-3, train, held_out) == 1
+    assert memorised(fresh, train, held_out) == pytest.approx(0.5, abs=0.1)
+
+
+def test_the_clean_resize_is_pillows() -> None:
+    import numpy as np
+    from PIL import Image
+
+    from gan_zoo.metrics.inception import resized
+
+    picture = np.random.default_rng(0).random((64, 64), dtype=np.float32) * 255
+    pillow = np.asarray(Image.fromarray(picture).resize((299, 299), Image.Resampling.BICUBIC)).clip(0, 255)
+    found = resized(torch.from_numpy(picture).expand(1, 3, 64, 64), "clean")[0, 0].numpy()
+    assert abs(found - pillow).max() < 0.01
+
+
+def test_weights_that_cannot_be_used_say_why(reference, tmp_path: Path, monkeypatch) -> None:
+    from gan_zoo.metrics.inception import InceptionV3
+
+    _, path = reference
+    with pytest.raises(DataError, match=r"is not the published file: its SHA-256 begins with \w{8}, not with 6726825d"):
+        InceptionV3(str(path))
+    with pytest.raises(DataError, match=r"must be a file, got 'nowhere\.pth', which does not exist"):
+        InceptionV3("nowhere.pth")
+    (tmp_path / "junk.pth").write_bytes(b"junk")
+    with pytest.raises(DataError, match="is damaged or no weights file"):
+        ours(tmp_path / "junk.pth")
+    torch.save({"a": torch.zeros(1)}, tmp_path / "other.pth")
+    with pytest.raises(DataError, match="does not hold InceptionV3"):
+        ours(tmp_path / "other.pth")
+    with pytest.raises(ValueError, match="resize must be one of tf, clean, got 'cubic'"):
+        ours(path, resize="cubic")
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", _no_network)
+    with pytest.raises(DataError, match=r"cannot be downloaded .*give extractor.weights=FILE"):
+        InceptionV3()
+
+
+def _no_network(*_, **__) -> None:
+    raise OSError("no network")

@@ -1,0 +1,189 @@
+"""Networks from pictures to pictures, and the critic of their patches."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from gan_zoo.networks.patchgan import PatchGAN
+from gan_zoo.networks.translators import ResNetTranslator, TranslatorBlock, UNetTranslator, doubling
+from gan_zoo.types import Critique
+
+
+@pytest.fixture(autouse=True)
+def same_weights() -> None:
+    torch.manual_seed(0)
+
+
+def layers_of(network: nn.Module, *kinds: type[nn.Module]) -> list:
+    return [layer for layer in network.modules() if isinstance(layer, kinds)]
+
+
+# ------------------------------------------------------------------ translators
+
+
+@pytest.mark.parametrize("upsample", ["transposed", "resize"])
+@pytest.mark.parametrize(
+    ("make", "sides"), [(ResNetTranslator, (16, 24)), (ResNetTranslator, (8, 8)), (UNetTranslator, (16, 16))]
+)
+def test_translators_keep_the_size(make, sides: tuple[int, int], upsample: str) -> None:
+    options = {"blocks": 2} if make is ResNetTranslator else {}
+    network = make([3, *sides], [1, *sides], width=4, upsample=upsample, **options)
+    y = network(torch.randn(2, 3, *sides))
+    assert y.shape == (2, 1, *sides)
+    assert y.abs().max() <= 1
+    assert len(layers_of(network, TranslatorBlock)) == options.get("blocks", 0)
+    doublings = 2 if make is ResNetTranslator else 3
+    assert len(layers_of(network, nn.ConvTranspose2d)) == (doublings if upsample == "transposed" else 0)
+    assert len(layers_of(network, nn.Upsample)) == (0 if upsample == "transposed" else doublings)
+
+
+@pytest.mark.parametrize("kernel", [3, 4])
+def test_resizing_leaves_no_checkerboard_and_transposed_convolutions_do(kernel: int) -> None:
+    flat = torch.ones(1, 3, 8, 8)
+    resized, transposed = (nn.Sequential(*doubling(3, 2, name, kernel)) for name in ("resize", "transposed"))
+    for layer in (resized, transposed):
+        assert layer(flat).shape == (1, 2, 16, 16)
+    inside = (slice(None), slice(None), slice(3, -3), slice(3, -3))
+    assert resized(flat).std((2, 3)).max() < 1e-6
+    assert transposed(flat)[inside].std((2, 3)).min() > 1e-3
+
+
+def test_the_papers_translator() -> None:
+    network = ResNetTranslator([3, 128, 128], [3, 128, 128], kernel=7)
+    convolutions = layers_of(network, nn.Conv2d, nn.ConvTranspose2d)
+    assert [c.out_channels for c in convolutions] == [64, 128, 256, *[256] * 12, 128, 64, 3]
+    assert [c.kernel_size[0] for c in convolutions] == [7, *[3] * 16, 7]
+    norms = layers_of(network, nn.GroupNorm)
+    assert len(norms) == 17
+    assert all(norm.num_groups == norm.num_channels for norm in norms), "instance normalisation"
+    assert all(c.padding_mode == "reflect" for c in convolutions if c.stride == (1, 1))
+    weights = torch.cat([c.weight.flatten() for c in convolutions])
+    assert weights.std().item() == pytest.approx(0.02, rel=0.01)
+
+
+def test_a_translators_block_adds_to_its_input() -> None:
+    block, x = TranslatorBlock(4, "none"), torch.randn(2, 4, 5, 5)
+    nn.init.zeros_(block.layers[3].weight)
+    nn.init.zeros_(block.layers[3].bias)
+    assert torch.equal(block(x), x)
+
+
+@pytest.mark.parametrize(
+    ("size", "depth", "sizes"), [(16, None, [8, 4, 2]), (32, None, [16, 8, 4, 2]), (16, 2, [8, 4])]
+)
+def test_the_u_goes_down_to_2x2_or_as_deep_as_told(size: int, depth: int | None, sizes: list[int]) -> None:
+    network, seen = UNetTranslator([3, size, size], [1, size, size], width=4, depth=depth), []
+    for layer in layers_of(network, nn.Conv2d):
+        layer.register_forward_hook(lambda _, inputs, y: seen.append((y.shape[1], y.shape[-1])))
+    assert network(torch.randn(2, 3, size, size)).shape == (2, 1, size, size)
+    assert seen == [(min(4 * 2**k, 32), side) for k, side in enumerate(sizes)]
+    # Every level but the innermost hands its input on beside its output: twice the channels come up.
+    ups = [layer.in_channels for layer in layers_of(network, nn.ConvTranspose2d)]
+    assert sorted(ups) == sorted([min(4 * 2 ** (len(sizes) - 1), 32), *(2 * channels for channels, _ in seen[:-1])])
+
+
+def test_the_skip_connections_of_the_u() -> None:
+    """With everything below the first level silenced, the output still knows the input: through the first skip."""
+    network = UNetTranslator([1, 16, 16], [1, 16, 16], width=4, norm="none").eval()
+    below = network.layers[1]
+    nn.init.zeros_(below.up[1].weight)
+    x, y = torch.randn(2, 1, 1, 16, 16)
+    assert not torch.allclose(network(x), network(y))
+    torch.testing.assert_close(below(network.layers[0](x))[:, :4], network.layers[0](x))
+
+
+def test_the_us_dropout_is_its_only_noise() -> None:
+    deep, shallow = (UNetTranslator([1, s, s], [1, s, s], width=2) for s in (64, 16))
+    assert [layer.p for layer in layers_of(deep, nn.Dropout)] == [0.5] * 3
+    assert len(layers_of(shallow, nn.Dropout)) == 1
+    network, x = UNetTranslator([1, 32, 32], [1, 32, 32], width=2), torch.randn(2, 1, 32, 32)
+    assert not torch.equal(network(x), network(x))
+    network.eval()
+    assert torch.equal(network(x), network(x))
+
+
+def test_the_u_has_no_normalisation_at_its_ends_and_its_bottom() -> None:
+    network = UNetTranslator([1, 32, 32], [1, 32, 32], width=4)
+    norms = [norm.num_features for norm in layers_of(network, nn.BatchNorm2d)]
+    assert sorted(norms) == sorted([8, 16, 4, 8, 16]), "down: neither the first nor the last; up: all but the last"
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: ResNetTranslator([2], [2]), r"generator=resnet_translator maps pictures .* got \[2\] to \[2\]"),
+        (lambda: ResNetTranslator([3, 16, 16], [3, 32, 32]), r"of the same size, got \[3, 16, 16\] to \[3, 32, 32\]"),
+        (lambda: ResNetTranslator([3, 18, 16], [3, 18, 16]), r"sides divisible by 4, got \[18, 16\]: set data.image"),
+        (lambda: ResNetTranslator([3, 4, 8], [3, 4, 8]), r"needs at least 8 pixels, got \[4, 8\]: set data.image_size"),
+        (lambda: ResNetTranslator([3, 16, 16], [3, 16, 16], blocks=0), "blocks must be >= 1, got 0"),
+        (lambda: ResNetTranslator([3, 16, 16], [3, 16, 16], kernel=4), "kernel must be odd, .*, got 4"),
+        (lambda: ResNetTranslator([3, 16, 16], [3, 16, 16], norm="spectral"), "norm must be one of .*, got 'spectral'"),
+        (lambda: ResNetTranslator([3, 16, 16], [3, 16, 16], upsample="bicubic"), "transposed, resize, got 'bicubic'"),
+        (
+            lambda: UNetTranslator([3, 20, 20], [3, 20, 20]),
+            r"generator=unet needs sides divisible by 8, got",
+        ),
+        (lambda: UNetTranslator([3, 16, 16], [3, 16, 16], depth=5), "generator=unet needs sides divisible by 32"),
+        (lambda: UNetTranslator([3, 16, 16], [3, 16, 16], depth=0), "depth must be >= 1 or null, got 0"),
+        (lambda: UNetTranslator([3, 16, 16], [3, 16, 16], depth=-1), "depth must be >= 1 or null, got -1"),
+        (lambda: UNetTranslator([3, 16, 16], [3, 16, 16], norm="spectral"), "norm must be one of .*, got 'spectral'"),
+        (lambda: UNetTranslator([3, 16, 16], [3, 16, 16], upsample="no"), "upsample must be one of .*, got 'no'"),
+    ],
+)
+def test_impossible_translators_say_what_is_possible(make, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+# ------------------------------------------------------------------ patches
+
+
+@pytest.mark.parametrize(("layers", "field", "size"), [(3, 70, 128), (2, 34, 64), (1, 16, 32)])
+def test_a_score_sees_a_patch_of_the_papers_size(layers: int, field: int, size: int) -> None:
+    """Measured: where the gradient of a score in the middle is not zero."""
+    critic, x = PatchGAN([1, size, size], layers=layers, width=2, norm="none"), torch.randn(1, 1, size, size)
+    score = critic(x.requires_grad_()).score
+    assert score.shape == (1, 1, size // 2**layers - 2, size // 2**layers - 2)
+    middle = score.shape[-1] // 2
+    (gradient,) = torch.autograd.grad(score[0, 0, middle, middle], x)
+    rows, columns = (gradient[0, 0].abs().amax(axis).nonzero().flatten() for axis in (1, 0))
+    assert len(rows) == len(columns) == rows[-1] - rows[0] + 1 == field
+
+
+def test_the_papers_patch_critic() -> None:
+    critic = PatchGAN([3, 256, 256])
+    assert [c.out_channels for c in layers_of(critic, nn.Conv2d)] == [64, 128, 256, 512, 1]
+    assert [c.stride[0] for c in layers_of(critic, nn.Conv2d)] == [2, 2, 2, 1, 1]
+    assert isinstance(critic.layers[1], nn.LeakyReLU), "no normalisation at the input"
+    assert len(layers_of(critic, nn.GroupNorm)) == 3
+    assert all(layer.negative_slope == 0.2 for layer in layers_of(critic, nn.LeakyReLU))
+    with torch.no_grad():
+        assert critic(torch.zeros(1, 3, 256, 256)).score.shape == (1, 1, 30, 30)
+
+
+@pytest.mark.parametrize("norm", ["instance", "batch", "layer", "spectral", "none"])
+def test_a_condition_is_a_picture_beside_the_sample(norm: str) -> None:
+    critic = PatchGAN([1, 16, 16], condition_channels=3, layers=1, width=4, norm=norm).eval()
+    x, a = torch.randn(2, 1, 16, 16), torch.randn(2, 3, 16, 16)
+    verdict = critic(x, a)
+    assert isinstance(verdict, Critique)
+    torch.testing.assert_close(verdict.score, critic.score(critic.layers(torch.cat([x, a], 1))))
+    assert critic.layers[0].in_channels == 4
+    assert verdict.x is x
+    assert not torch.allclose(critic(x, a.flip(0)).score, verdict.score)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: PatchGAN([2]), r"discriminator=patchgan works on images; the data's sample_shape is \[2\]"),
+        (lambda: PatchGAN([1, 16, 16]), "pictures of 16 pixels allow 2, got 3"),
+        (lambda: PatchGAN([1, 64, 8], layers=2), "pictures of 8 pixels allow 1, got 2"),
+        (lambda: PatchGAN([1, 16, 16], layers=0), "discriminator.layers must be >= 1 .*, got 0"),
+    ],
+)
+def test_impossible_patch_critics_say_what_is_possible(make, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make()
