@@ -153,10 +153,10 @@ def build_module(config: DictConfig) -> GANModule:
     from gan_zoo.version import provenance
 
     networks = {"generator": network_factory(config.generator, "generator")}
-    if config.discriminator:
+    if "_target_" in config.discriminator:
         networks["discriminator"] = critic_factory(config)
     return GANModule(
-        instantiate(config.model, **networks),
+        build_game(config, networks),
         loss=instantiate(config.loss.adversarial),
         regularizers={name: instantiate(node) for name, node in config.regularizer.items() if node is not None},
         generator_optimizer=instantiate(config.optim.generator),
@@ -168,6 +168,16 @@ def build_module(config: DictConfig) -> GANModule:
         channels_last=config.channels_last,
         metadata={"config": OmegaConf.to_container(config, resolve=True), "provenance": provenance()},
     )
+
+
+def build_game(config: DictConfig, networks: Mapping[str, Any]) -> Any:
+    """The game of ``config.model`` with networks from these factories."""
+    try:
+        return instantiate(config.model, **networks)
+    except TypeError as error:
+        if "discriminator" in networks or "'discriminator'" not in str(error):
+            raise
+        raise CompositionError("this model needs a critic: discriminator=none goes with model=vae alone") from error
 
 
 def critic_factory(config: DictConfig) -> Any:
@@ -201,7 +211,7 @@ def network_factory(node: Any, group: str) -> Any:
             return make(**wishes)
         except TypeError as error:
             unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
-            if unknown is None or unknown.group(1) not in wishes:
+            if unknown is None:
                 raise
             raise CompositionError(
                 f"this model asks {group}=... for {unknown.group(1)}, which {make.func.__name__} does not have: choose "

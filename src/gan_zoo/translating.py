@@ -29,7 +29,7 @@ def translator(run: Run, direction: str) -> tuple[torch.nn.Module, int]:
     networks = run.module.sampling_generators
     if direction not in DIRECTIONS:
         raise DataError(f"direction must be one of {', '.join(DIRECTIONS)}, got {direction!r}")
-    if "image" not in run.module.game.needs or ("a_to_b" not in networks and "main" not in networks):
+    if not {"image", "domain"} & set(run.module.game.needs) or hasattr(run.module.game, "latent_dim"):
         raise DataError(f"{type(run.module.game).__name__} does not translate pictures: use gan-zoo sample")
     data = run.config["data"]
     if direction == "forward":

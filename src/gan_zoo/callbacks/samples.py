@@ -18,6 +18,8 @@ from gan_zoo.pictures import picture_of, save
 from gan_zoo.plots import scatter
 from gan_zoo.types import Batch
 
+SHOWN_BESIDE = {"image", "domain"}  # needs of games whose pictures show what a sample was made from
+
 
 class SampleGrid(Callback):
     """Writes ``samples/<images seen>.png`` every so many images and at the end: always the same latents.
@@ -65,7 +67,7 @@ class SampleGrid(Callback):
 def sample_picture(module: GANModule, source: Source, count: int, seed: int) -> Any:
     """A picture of ``count`` samples, or of a quarter of that where each is shown beside its input."""
     noise = Noise(stable_seed(seed, "grid"), 0, device=module.device)
-    count = max(1, count // 4) if "image" in module.game.needs else count
+    count = max(1, count // 4) if SHOWN_BESIDE & set(module.game.needs) else count
     batch, captions, columns = request(module, source, count, noise)
     return picture_of(module.views(batch), captions, columns)
 
@@ -83,7 +85,7 @@ def request(module: GANModule, source: Source, count: int, noise: Noise) -> tupl
     if labels is not None:
         batch.label = labels
     captions = None
-    if not {"label", "image"} & set(module.game.needs) and told.captions is not None:
+    if not {"label", *SHOWN_BESIDE} & set(module.game.needs) and told.captions is not None:
         captions = [told.captions[row] for row in asked_rows(told, batch.size, noise).tolist()]
     return batch, captions, columns
 

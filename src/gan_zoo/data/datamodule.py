@@ -12,7 +12,8 @@ from gan_zoo.data.stream import Plan, Stream
 from gan_zoo.noise import Noise
 from gan_zoo.types import Batch
 
-WORDS = {"label": "a class", "text": "a caption", "image": "a picture as condition", "vector": "a condition vector"}
+WORDS = {"label": "a class", "text": "a caption", "vector": "a condition vector"}
+WORDS |= {"image": "a picture of its own", "domain": "pictures of another domain"}
 
 
 class DataModule(LightningDataModule):
@@ -61,10 +62,15 @@ class DataModule(LightningDataModule):
         self.wrong_conditions = "wrong" in needs
         for need in needs:
             if need != "wrong" and need not in self.source.offers:
-                has = " and ".join(sorted(self.source.offers)) or "nothing"
+                has = " and ".join(WORDS[offer] for offer in sorted(self.source.offers)) or "nothing"
+                advice = (
+                    "set data.unpaired=false"
+                    if self.source.aligned and self.source.unpaired
+                    else ("choose another data=, or condition=")
+                )
                 raise DataError(
                     f"this model needs data that bring {WORDS[need]} with each sample; data={self.source.name} brings "
-                    f"{has} beside samples: choose another data=, or condition="
+                    f"{has}: {advice}"
                 )
 
     def check(self, world_size: int) -> None:

@@ -88,7 +88,8 @@ class Source:
     @property
     def offers(self) -> set[str]:
         """What its batches bring beside samples, in the words of `gan_zoo.games.base.Game.needs`."""
-        kinds = {self.condition_kind, None if self.labels is None else "label"}
+        kinds = {None if self.labels is None else "label", "domain" if self.condition_kind == "image" else None}
+        kinds |= {None if self.unpaired else self.condition_kind}
         return {kind for kind in kinds if kind is not None}
 
     @property

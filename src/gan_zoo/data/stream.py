@@ -73,6 +73,7 @@ class Others:
 
     def __init__(self, conditions: Tensor) -> None:
         rows = np.ascontiguousarray(conditions.numpy())
+        rows = rows + 0.0 if np.issubdtype(rows.dtype, np.floating) else rows  # -0.0 equals 0.0, its bytes do not
         hashes = [hashlib.blake2b(row.tobytes(), digest_size=8).digest() for row in rows]
         group = np.unique(np.frombuffer(b"".join(hashes), dtype=np.uint64), return_inverse=True)[1]
         self.by_group = torch.from_numpy(np.argsort(group, kind="stable"))

@@ -24,7 +24,10 @@ class Game(nn.Module):
     """Whether `generator_terms` uses the critics' view of the reals."""
 
     needs: tuple[str, ...] = ()
-    """What batches must bring beside samples: ``label``, ``text``, ``image``, ``vector``; ``wrong`` conditions, too."""
+    """What batches must bring beside samples: ``label``, ``text``, ``image``, ``vector``; ``wrong`` conditions, too.
+
+    ``image`` is a picture that belongs to the sample, ``domain`` a picture of another domain, whichever.
+    """
 
     num_intents: int | None = None
     """Classes or codes that the generator can be asked for, if it can."""

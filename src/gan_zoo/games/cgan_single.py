@@ -16,7 +16,7 @@ class ConditionalGAN(GAN):
     """Generator and critic are told the same condition (Mirza & Osindero 2014, eq. 2).
 
     The critic judges pairs: min E l(D(x, c)) + l(D(G(z, c), c)). How it is told is the network's ``fusion``:
-    ``projection`` (Miyato & Koyama 2018) or ``concat``.
+    ``concat`` (Reed et al. 2016) or ``projection`` (Miyato & Koyama 2018).
 
     Args:
         generator: called with ``latent_dim``, the latents' size plus that of the condition's vectors.
@@ -33,7 +33,7 @@ class ConditionalGAN(GAN):
         generator: Callable[..., nn.Module],
         discriminator: Callable[..., nn.Module],
         condition: Callable[[], Any],
-        fusion: str = "projection",
+        fusion: str = "concat",
         latent_dim: int = 100,
         prior: str = "normal",
     ) -> None:

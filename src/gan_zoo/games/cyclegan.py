@@ -33,7 +33,7 @@ class CycleGAN(Game):
     """
 
     duel_names: ClassVar[tuple[str, ...]] = ("b", "a")
-    needs = ("image",)
+    needs = ("domain",)
 
     def __init__(
         self,

@@ -96,21 +96,19 @@ def fitted(
         path = cache_root() / "networks" / f"{source.name}-{kind}-{key}.pt"
         if not _load(network, path, device):
             generator = torch.Generator().manual_seed(stable_seed(kind, "order"))
-            optimizer = torch.optim.Adam(network.parameters(), 2e-3)
+            parameters = list(network.parameters())
+            optimizer = torch.optim.Adam(parameters, 2e-3)
             schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps)
             title = f"Training the {kind} of {source.name} (once)"
             for batch in with_progress(batches(rows, steps, batch_size, generator), steps, title):
-                optimizer.zero_grad()
-                _descend(loss(network, train, batch, generator))
+                gradients = torch.autograd.grad(loss(network, train, batch, generator), parameters)
+                for parameter, gradient in zip(parameters, gradients, strict=True):
+                    parameter.grad = gradient
                 optimizer.step()
                 schedule.step()
             with atomic_path(path) as temporary:
                 torch.save(network.state_dict(), temporary)
     return network.eval().requires_grad_(False)
-
-
-def _descend(loss: Tensor) -> None:
-    torch.autograd.backward(loss)
 
 
 def _load(network: nn.Module, path: Path, device: torch.device) -> bool:

@@ -15,6 +15,8 @@ from gan_zoo.metrics.classifier import classifier
 from gan_zoo.metrics.retrieval import Retrieval
 from gan_zoo.types import Score
 
+MAX_CODES = 256
+
 
 class Contingency(Metric):
     """How often each intent met each class, ``[intents, classes]`` whole numbers."""
@@ -56,20 +58,16 @@ class ClassMatch(Evaluator):
 
     def prepare(self, source: Source, device: torch.device, needs: Sequence[str] = ()) -> None:
         self.classifier, self.accuracy = classifier(source, device)
-        self.source, self.device = source, device
-        self.counts: Contingency | None = None
+        assert source.num_classes is not None
+        self.source = source
+        self.counts = Contingency(max(MAX_CODES, source.num_classes), source.num_classes).to(device)
 
     def update(self, generated: Generated) -> None:
         if generated.intent is None:
             raise DataError(f"metric={self.name} is for models that are asked for a class or a code, this one is not")
-        if self.counts is None:
-            assert self.source.num_classes is not None
-            intents = max(generated.num_intents or 0, self.source.num_classes)
-            self.counts = Contingency(intents, self.source.num_classes).to(self.device)
         self.counts.update(generated.intent, self.classifier(to_uint8(generated.samples)).argmax(1))
 
     def compute(self) -> list[Score]:
-        assert self.counts is not None
         table = self.counts.compute()
         protocol = {
             "data": self.source.name,

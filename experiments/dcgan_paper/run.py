@@ -1,0 +1,251 @@
+"""The DCGAN paper's analyses (Radford et al. 2016, sections 5 and 6) on any trained DCGAN.
+
+    python experiments/dcgan_paper/run.py probe RUN       # critic features as a classifier, beside two baselines
+    python experiments/dcgan_paper/run.py filters RUN     # first-layer filters, and what excites later ones
+    python experiments/dcgan_paper/run.py walk RUN        # walks between samples
+    python experiments/dcgan_paper/run.py arithmetic RUN  # thick A - thin A + thin B, on averaged latents
+    python experiments/dcgan_paper/run.py drop RUN        # switch off the generator units that draw a colour
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import typer
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from gan_zoo import sampling
+from gan_zoo.data.source import Source, to_uint8, to_unit
+from gan_zoo.metrics.classifier import classifier
+from gan_zoo.networks.dcgan import DCGANDiscriminator
+from gan_zoo.pictures import grid_of, save
+from gan_zoo.runs import Run, load_run
+from gan_zoo.types import Batch
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+HERE = Path(__file__).parent
+RunPath = Annotated[Path, typer.Argument(metavar="RUN")]
+
+
+@contextmanager
+def watching(layers: list[nn.Module]) -> Iterator[list[Tensor]]:
+    """The outputs of ``layers`` in the last forward pass, in their order."""
+    seen: list[Tensor] = []
+    hooks = [layer.register_forward_hook(lambda _, __, output: seen.append(output)) for layer in layers]
+    try:
+        yield seen
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def activations_of(critic: DCGANDiscriminator) -> list[nn.Module]:
+    """The critic's nonlinearities, from the picture's end."""
+    return [layer for layer in critic.layers if isinstance(layer, nn.LeakyReLU)]
+
+
+# ------------------------------------------------------------------------------------- probe
+
+
+@torch.no_grad()
+def critic_features(critic: DCGANDiscriminator, images: Tensor) -> np.ndarray:
+    """All layers' activations, each max-pooled to 4x4, side by side (section 5.1)."""
+    rows = []
+    for block in torch.split(images, 500):
+        with watching(activations_of(critic.eval())) as seen:
+            critic(to_unit(block))
+            rows.append(torch.cat([F.adaptive_max_pool2d(h, 4).flatten(1) for h in seen], 1))
+    return torch.cat(rows).numpy()
+
+
+def accuracy(train: tuple[np.ndarray, Tensor], test: tuple[np.ndarray, Tensor]) -> float:
+    """The test accuracy of an L2-regularised linear classifier on standardised features."""
+    from sklearn.linear_model import RidgeClassifierCV
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    model = make_pipeline(StandardScaler(), RidgeClassifierCV(np.logspace(-1, 5, 13)))
+    return float(model.fit(train[0], train[1]).score(*test))
+
+
+@app.command()
+def probe(run: RunPath, num_train: int = 10_000, seeds: int = 3) -> None:
+    """Classify real test images by the critic's features, by raw pixels and by an untrained critic's features."""
+    loaded = load_run(run, "last")
+    train, test = loaded.source, loaded.source.told()
+    critic = loaded.module.game.discriminators["main"]
+    rows = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))[:num_train]
+
+    def score(features) -> float:
+        return accuracy((features(train.samples[rows]), train.labels[rows]), (features(test.samples), test.labels))
+
+    print(f"| features | accuracy on {len(test):,} test images, {num_train:,} for training |")
+    print("| --- | --- |")
+    print(f"| raw pixels | {score(lambda images: images.flatten(1).float().numpy()):.4f} |")
+    untrained = []
+    for seed in range(seeds):
+        torch.manual_seed(seed)
+        fresh = DCGANDiscriminator(train.sample_shape, loaded.config["discriminator"]["width"])
+        fresh.train()(to_unit(train.samples[rows[:2000]]))  # running statistics of real images
+        untrained.append(score(lambda images, fresh=fresh: critic_features(fresh, images)))
+    print(f"| untrained critic, {seeds} seeds | {np.mean(untrained):.4f} ± {np.std(untrained):.4f} |")
+    print(f"| trained critic | {score(lambda images: critic_features(critic, images)):.4f} |")
+
+
+# ----------------------------------------------------------------------------------- filters
+
+
+@contextmanager
+def guided(critic: DCGANDiscriminator) -> Iterator[None]:
+    """Backward passes let only positive gradients through active units (Springenberg et al. 2015)."""
+    layers = activations_of(critic)
+    for layer in layers:
+        layer.inplace = False
+    hooks = [layer.register_full_backward_hook(lambda _, gradient, __: (gradient[0].clamp(min=0),)) for layer in layers]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def excitation(critic: DCGANDiscriminator, images: Tensor, units: int = 8, layer: int = 2) -> Tensor:
+    """For the units of a layer with the strongest peaks: the 8 images that excite each most, guided to the pixels."""
+    critic.eval().requires_grad_(False)
+    last = activations_of(critic)[layer]
+    with torch.no_grad(), watching([last]) as seen:
+        critic(to_unit(images))
+        peaks = seen[0].amax((2, 3))
+    rows = []
+    for unit in peaks.std(0).topk(units).indices.tolist():
+        x = to_unit(images[peaks[:, unit].topk(8).indices]).requires_grad_()
+        with guided(critic), watching([last]) as seen:
+            critic(x)
+            seen[0][:, unit].amax((1, 2)).sum().backward()
+        rows.append(x.grad / x.grad.abs().amax((1, 2, 3), keepdim=True).clamp(min=1e-12))
+    return torch.cat(rows)
+
+
+@app.command()
+def filters(run: RunPath, images: int = 2000) -> None:
+    """Draw first-layer filters and guided backpropagation, of the trained critic beside an untrained one."""
+    loaded = load_run(run, "last")
+    critic = loaded.module.game.discriminators["main"]
+    torch.manual_seed(0)
+    fresh = DCGANDiscriminator(loaded.source.sample_shape, loaded.config["discriminator"]["width"])
+    real = loaded.source.told().samples[:images]
+    fresh.train()(to_unit(real))
+    halves = [excitation(network, real) for network in (critic, fresh)]
+    pages = [grid_of(half, 8) for half in halves]
+    gap = torch.full((3, pages[0].shape[1], 12), 255, dtype=torch.uint8)
+    save(torch.cat([pages[0], gap, pages[1]], 2), HERE / "guided.png")
+    weights = critic.layers[0].weight.detach()
+    scaled = F.interpolate(weights / weights.abs().amax(), scale_factor=6)
+    save(grid_of(scaled, 8), HERE / "filters.png")
+    print(HERE / "guided.png", HERE / "filters.png")
+
+
+# ------------------------------------------------------------------------- latents: walks, sums
+
+
+@app.command()
+def walk(run: RunPath, seed: int = 0) -> None:
+    """Walks between six pairs of samples along great circles."""
+    frames = sampling.walk(load_run(run, "last"), seed)
+    save(grid_of(frames.flatten(0, 1), frames.shape[1]), HERE / "walk.png")
+    print(HERE / "walk.png")
+
+
+def found(samples: Tensor, source: Source, digit: int, thick: bool, count: int = 3) -> Tensor:
+    """The numbers of the ``count`` thickest or thinnest samples of a digit, by a classifier and the mean of pixels."""
+    network, _ = classifier(source)
+    is_digit = network(to_uint8(samples)).argmax(1) == digit
+    ink = samples.flatten(1).mean(1)
+    ranked = ink.masked_fill(~is_digit, -9.0 if thick else 9.0).sort(descending=thick).indices
+    return ranked[:count]
+
+
+@app.command()
+def arithmetic(run: RunPath, first: int = 0, second: int = 7, pool: int = 2000, seed: int = 0) -> None:
+    """thick FIRST - thin FIRST + thin SECOND, each the mean of three latents, is a thick SECOND (section 6.3.2)."""
+    loaded = load_run(run, "last")
+    latents = sampling.draw_latents(loaded.module, pool, seed)
+    samples = torch.cat([sampling.show(loaded, block) for block in torch.split(latents, 250)])
+    groups = [found(samples, loaded.source, d, thick) for d, thick in ((first, True), (first, False), (second, False))]
+    means = [latents[group].mean(0) for group in groups]
+    total = means[0] - means[1] + means[2]
+    torch.manual_seed(seed)
+    around = total + 0.25 * torch.randn(9, len(total)).clamp(-1, 1)
+    around[4] = total
+    averaged = sampling.show(loaded, torch.stack(means))
+    rows = [torch.cat([samples[group], averaged[i : i + 1]]) for i, group in enumerate(groups)]
+    left = grid_of(torch.cat(rows), 4)
+    right = grid_of(sampling.show(loaded, around), 3)
+    gap = torch.full((3, left.shape[1], 16), 255, dtype=torch.uint8)
+    save(torch.cat([left, gap, right], 2), HERE / "arithmetic.png")
+    print(HERE / "arithmetic.png")
+
+
+# ------------------------------------------------------------------------------ dropping units
+
+
+def is_yellow(samples: Tensor) -> Tensor:
+    """Where pictures ``[B, 3, H, W]`` in [-1, 1] are yellow: much red and green, little blue."""
+    red, green, blue = samples.unbind(1)
+    return (red > 0.4) & (green > 0.1) & (blue < 0.0)
+
+
+@app.command()
+def drop(run: RunPath, seed: int = 0, show: int = 32) -> None:
+    """Find by regression the feature maps that say "yellow here", drop them, show samples before and after (6.3.1)."""
+    from sklearn.linear_model import LogisticRegression
+
+    loaded = load_run(run, "last")
+    generator = loaded.module.sampling_generators["main"]
+    maps = [m for m in generator.layers if isinstance(m, nn.ReLU)][-1]
+    latents = sampling.draw_latents(loaded.module, 400, seed)
+    before, h = pictures_and_maps(loaded, latents, maps)
+    yellow = F.adaptive_avg_pool2d(is_yellow(before).float()[:, None], h.shape[2:]).flatten() > 0.5
+    rows = h.permute(0, 2, 3, 1).flatten(0, 2)
+    chosen = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))[:20_000]
+    model = LogisticRegression(max_iter=500, class_weight="balanced").fit(rows[chosen], yellow[chosen])
+    weights = torch.from_numpy(model.coef_[0]) * rows.std(0)
+    dropped = weights > weights.max() / 4
+    with zeroed(maps, dropped):
+        after, _ = pictures_and_maps(loaded, latents, maps)
+    shares = [float(is_yellow(pictures).float().mean()) for pictures in (before, after)]
+    print(f"accuracy of the regression {model.score(rows[chosen], yellow[chosen]):.3f}")
+    print(f"dropped {int(dropped.sum())} of {len(dropped)} maps; yellow pixels {shares[0]:.2%} -> {shares[1]:.2%}")
+    most = is_yellow(before).float().flatten(1).mean(1).topk(show).indices
+    pages = [grid_of(pictures[most], 8) for pictures in (before, after)]
+    gap = torch.full((3, pages[0].shape[1], 12), 255, dtype=torch.uint8)
+    save(torch.cat([pages[0], gap, pages[1]], 2), HERE / "dropped.png")
+    print(HERE / "dropped.png")
+
+
+@torch.no_grad()
+def pictures_and_maps(run: Run, latents: Tensor, layer: nn.Module) -> tuple[Tensor, Tensor]:
+    """Samples and the outputs of ``layer`` that lead to them."""
+    with watching([layer]) as seen:
+        samples = run.module.sample(Batch(len(latents), sampling.Noise(0, 0), latents=latents))
+    return samples, seen[0]
+
+
+@contextmanager
+def zeroed(layer: nn.Module, maps: Tensor) -> Iterator[None]:
+    """Within the block the chosen feature maps of ``layer`` are zero."""
+    hook = layer.register_forward_hook(lambda _, __, output: output * (~maps)[None, :, None, None])
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+if __name__ == "__main__":
+    app()

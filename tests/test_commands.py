@@ -1,0 +1,248 @@
+"""What one does with finished runs: draw, translate, score, compare."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from PIL import Image
+from typer.testing import CliRunner
+
+from gan_zoo import sampling
+from gan_zoo.cli import app
+from gan_zoo.comparing import find_runs, grouped, rendered, rows_of
+from gan_zoo.data.source import DataError
+from gan_zoo.errors import CompositionError
+from gan_zoo.run import train
+from gan_zoo.runs import is_trusted, load_run
+
+QUICK = ["trainer.max_steps=2", "data.batch_size=8", "logger=none", "metric=none"]
+DIGITS = ["data=digits", "generator.width=4", "discriminator.width=4"]
+
+
+def invoke(*arguments: object) -> str:
+    """The output of ``gan-zoo ARGUMENTS``, which must succeed."""
+    done = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def refused(*arguments: object) -> str:
+    """The one line that ``gan-zoo ARGUMENTS`` answers with, exit code 1."""
+    done = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert done.exit_code == 1, done.output
+    lines = [line for line in done.output.splitlines() if line.strip()]
+    assert len(lines) == 1, done.output
+    return lines[0]
+
+
+@pytest.fixture
+def trained(composed, tmp_path: Path) -> Callable[..., Path]:
+    """Trains for two steps and returns the run folder."""
+
+    def make(*overrides: str) -> Path:
+        train(composed(*QUICK, *overrides))
+        return tmp_path / "run"
+
+    return make
+
+
+def test_a_run_comes_back_as_it_was_saved(trained) -> None:
+    folder = trained(*DIGITS)
+    saved = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    run = load_run(folder)
+    state = run.module.state_dict()
+    assert all(torch.equal(saved[key], state[key]) for key in saved)
+    assert not run.module.training
+    assert run.checkpoint.name == "last.ckpt", "nothing was scored, so there is no best.ckpt"
+    assert len(run.source) == 1797
+
+
+def test_the_same_seed_draws_the_same_pictures(trained, tmp_path: Path) -> None:
+    folder = trained(*DIGITS)
+    invoke("sample", folder, "--out", tmp_path / "a.png", "--size", 9)
+    invoke("sample", folder, "--out", tmp_path / "b.png", "--size", 9)
+    invoke("sample", folder, "--out", tmp_path / "c.png", "--size", 9, "--seed", 1)
+    a, b, c = ((tmp_path / f"{name}.png").read_bytes() for name in "abc")
+    assert a == b != c
+    assert Image.open(tmp_path / "a.png").size == (3 * 10 + 2, 3 * 10 + 2)
+
+
+def test_a_folder_of_samples_begins_alike_whatever_its_length(trained, tmp_path: Path) -> None:
+    folder = trained(*DIGITS)
+    for count in (5, 70):
+        invoke("sample", folder, "--out", tmp_path / str(count), "--count", count)
+        assert len(list((tmp_path / str(count)).glob("*.png"))) == count
+    for number in range(5):
+        short, long = (tmp_path / folder / f"{number:06d}.png" for folder in ("5", "70"))
+        assert short.read_bytes() == long.read_bytes()
+
+
+def test_walks_end_where_they_should() -> None:
+    a, b = torch.randn(2, 3, 50)
+    for spherical in (True, False):
+        path = sampling.between(a, b, 7, spherical)
+        torch.testing.assert_close(path[0], a)
+        torch.testing.assert_close(path[-1], b)
+    middle = sampling.between(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]]), 3)[1]
+    torch.testing.assert_close(middle, torch.tensor([[0.5**0.5, 0.5**0.5]]))
+    middle = sampling.between(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]]), 3, spherical=False)[1]
+    torch.testing.assert_close(middle, torch.tensor([[0.5, 0.5]]))
+
+
+def test_truncated_latents_stay_inside(trained) -> None:
+    module = load_run(trained(*DIGITS)).module
+    latents = sampling.draw_latents(module, 200, 0, truncation=0.7)
+    assert 0.69 < latents.abs().max() <= 0.7001
+    whole = sampling.draw_latents(module, 200, 0)
+    assert whole.std().item() == pytest.approx(1, abs=0.02)
+    with pytest.raises(DataError, match="truncation must be > 0, got -1"):
+        sampling.draw_latents(module, 2, 0, truncation=-1)
+
+
+def test_walks_sums_and_classes_become_pictures(trained, tmp_path: Path) -> None:
+    folder = trained("model=cgan", *DIGITS)
+    invoke("sample", folder, "--what", "walk", "--out", tmp_path / "walk.gif")
+    with Image.open(tmp_path / "walk.gif") as walk:
+        assert walk.n_frames == 16, "nine steps there and seven back"
+    invoke("sample", folder, "--what", "arithmetic", "--plus", "3,4", "--minus", "5", "--out", tmp_path / "sum.png")
+    assert Image.open(tmp_path / "sum.png").size[0] == 4 * 10 + 2
+    invoke("sample", folder, "--out", tmp_path / "all.png", "--size", 25)
+    assert Image.open(tmp_path / "all.png").size == (10 * 10 + 2, 2 * 10 + 2), "one column for each class"
+    invoke("sample", folder, "--class", 3, "--size", 4, "--out", tmp_path / "threes.png")
+    assert "class must be 0 to 9, got 10" in refused("sample", folder, "--class", 10)
+    assert "is told no caption" in refused("sample", folder, "--caption", "seven")
+    assert "no continuous codes" in refused("sample", folder, "--what", "traverse")
+
+
+def test_codes_are_traversed_one_at_a_time(trained) -> None:
+    run = load_run(trained("model=infogan", *DIGITS))
+    rows = sampling.traverse(run, seed=0, steps=5, reach=1.5)
+    assert rows.shape == (2, 5, 1, 8, 8)
+    torch.testing.assert_close(rows[0, 2], rows[1, 2], msg="both codes are 0 in the middle")
+    assert not torch.allclose(rows[0, 0], rows[0, 4])
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """A folder of pictures of several sizes and kinds, and one file that is none."""
+    folder = tmp_path / "pictures"
+    (folder / "more").mkdir(parents=True)
+    Image.effect_noise((40, 24), 50).save(folder / "grey.png")
+    Image.effect_noise((16, 16), 50).convert("RGBA").save(folder / "more" / "transparent.webp")
+    (folder / "broken.jpg").write_bytes(b"no picture")
+    return folder
+
+
+def test_a_folder_is_translated_names_kept_and_unreadable_files_listed(trained, pictures: Path, tmp_path: Path) -> None:
+    for domain in ("a", "b"):
+        (tmp_path / domain).mkdir()
+        for number in range(12):
+            Image.effect_noise((16, 16), 10 * number + 5).convert("RGB").save(tmp_path / domain / f"{number}.png")
+    data = [f"data.root={tmp_path}", "data.source_folder=a", "data.target_folder=b", "data.image_size=16"]
+    small = ["generator.width=8", "generator.blocks=1", "discriminator.width=4", "discriminator.layers=1"]
+    folder = trained("model=cgan", *DIGITS)
+    assert "CGAN does not translate pictures" in refused("translate", folder, pictures, tmp_path / "out")
+    (folder / "checkpoints" / "last.ckpt").unlink()
+    folder = trained("model=cyclegan", "data=paired_folder", *data, "data.batch_size=4", *small)
+    for direction, options, sizes in (
+        ("forward", ["--full-size"], ((40, 24), (16, 16))),
+        ("backward", [], ((27, 16), (16, 16))),
+    ):
+        out = tmp_path / direction
+        done = CliRunner().invoke(
+            app, ["translate", str(folder), str(pictures), str(out), "--direction", direction, *options]
+        )
+        assert done.exit_code == 1, "a picture could not be read"
+        assert "1 of 3 pictures could not be read" in done.output
+        assert "broken.jpg" in done.output
+        assert sorted(str(p.relative_to(out)) for p in out.rglob("*.png")) == ["grey.png", "more/transparent.png"]
+        assert (Image.open(out / "grey.png").size, Image.open(out / "more" / "transparent.png").size) == sizes
+    assert "OUT must be another folder than IN" in refused("translate", folder, pictures, pictures)
+    assert "which is not a folder" in refused("translate", folder, tmp_path / "nowhere", tmp_path / "out")
+
+
+def test_a_finished_run_scores_as_it_did_in_training(composed, tmp_path: Path) -> None:
+    scoring = ["extractor.image_size=32", "callbacks.evaluation.num_samples=70"]
+    train(composed("trainer.max_steps=2", "data.batch_size=8", "logger=none", *DIGITS, *scoring))
+    folder = tmp_path / "run"
+    before = json.loads((folder / "metrics.json").read_text())
+    invoke("evaluate", folder, "--checkpoint", "last", "--num-samples", 70)
+    after = json.loads((folder / "metrics.json").read_text())
+    assert after["images_seen"] == before["images_seen"] == 16
+    assert len(after["metrics"]) == 4
+    assert [entry["value"] for entry in after["metrics"][2:]] == [entry["value"] for entry in before["metrics"]]
+    invoke("evaluate", folder, "--checkpoint", "last", "--num-samples", 70)
+    assert len(json.loads((folder / "metrics.json").read_text())["metrics"]) == 4, "the same scores are kept once"
+    assert "must be one of" in refused("evaluate", folder, "metric=imges")
+
+
+def test_two_folders_are_compared(pictures: Path, tmp_path: Path) -> None:
+    (pictures / "broken.jpg").unlink()
+    line = ["evaluate", "--folder", pictures, "--against", pictures, "--image-size", 32, "extractor.image_size=32"]
+    output = invoke(*line)
+    value = float(next(line for line in output.splitlines() if line.startswith("fd_")).split()[1])
+    assert value == pytest.approx(0, abs=1e-6), "a folder is at no distance from itself"
+    assert "must be given together" in refused("evaluate", "--folder", pictures)
+
+
+def test_what_is_no_run_is_named(trained, tmp_path: Path) -> None:
+    assert "which does not exist" in refused("sample", tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    assert "has no checkpoints/best.ckpt" in refused("sample", tmp_path / "empty")
+    (tmp_path / "junk.ckpt").write_bytes(b"junk")
+    assert "is damaged or no checkpoint of gan_zoo" in refused("sample", tmp_path / "junk.ckpt")
+
+
+@pytest.mark.parametrize(
+    "target", ["os.system", "gan_zoo.run.os.system", "gan_zoo.data.cache.os.remove", "torch.load", 3]
+)
+def test_code_from_outside_is_not_built(target: object, trained, tmp_path: Path) -> None:
+    assert not is_trusted(target)
+    folder = trained(*DIGITS)
+    path = folder / "checkpoints" / "last.ckpt"
+    saved = torch.load(path, weights_only=True)
+    saved["gan_zoo"]["config"]["model"]["_target_"] = target
+    torch.save(saved, path)
+    with pytest.raises(CompositionError, match=r"which is not part of gan_zoo: add --trust"):
+        load_run(folder)
+
+
+def fake_run(folder: Path, overrides: list[str], seed: int, value: float | None) -> None:
+    (folder / ".hydra").mkdir(parents=True)
+    choices = {
+        "model": "dcgan",
+        "loss": next((o[5:] for o in overrides if o.startswith("loss=")), "hinge"),
+        "data": "x",
+    }
+    content = {"config": {"seed": seed}, "overrides": [*overrides, f"seed={seed}"]}
+    content["hydra"] = {"hydra": {"runtime": {"choices": choices}}}
+    for name, plain in content.items():
+        (folder / ".hydra" / f"{name}.yaml").write_text(yaml.safe_dump(plain))
+    if value is None:
+        (folder / "FAILED.txt").write_text("TrainingDiverged: d/realism = nan\n")
+        return
+    metrics = {"images_seen": 8, "images_per_second": 10 * seed, "metrics": [{"name": "fd", "value": value}]}
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+
+
+def test_runs_become_a_table_over_seeds(tmp_path: Path) -> None:
+    for seed, value in ((1, 10.0), (2, 14.0), (3, None)):
+        fake_run(tmp_path / f"a{seed}", ["loss=hinge"], seed, value)
+    fake_run(tmp_path / "b", ["loss=lsgan"], 1, 5.0)
+    groups = grouped(find_runs([tmp_path]))
+    header, rows = rows_of(groups)
+    assert header == ["run", "seeds", "fd", "images/s"]
+    assert rows == [["loss=hinge", "2 (+1 failed)", "12 ± 2.8", "15"], ["loss=lsgan", "1", "5", "10"]]
+    assert "| loss=hinge | 2 (+1 failed) | 12 ± 2.8 | 15 |" in rendered(groups, ".md")
+    assert rendered(groups, ".csv").splitlines()[0].startswith("model,loss,data,seed,fd,")
+    page = rendered(groups, ".html")
+    assert "TrainingDiverged: d/realism = nan" in page
+    assert "http" not in page, "nothing outside the page"
+    with pytest.raises(CompositionError, match=r"must end in .html, .md or .csv, got '.pdf'"):
+        rendered(groups, ".pdf")
+    assert "there is no run in" in refused("compare", tmp_path / "a1" / ".hydra")
