@@ -75,7 +75,7 @@ def test_a_run_leaves_what_the_contract_says(tmp_path: Path) -> None:
 BAD_INPUT = {
     "steps": (["data=digits", "trainer.max_steps=abc"], "trainer.max_steps must be a whole number >= -1, got 'abc'"),
     "seed": (["data=digits", "seed=-1"], "seed must be a whole number >= 0, got -1"),
-    "model": (["model=gna"], "model must be one of acgan, dcgan, gan, vae, got 'gna' (did you mean 'gan'?)"),
+    "model": (["model=gna"], "vae, vae_gan, got 'gna' (did you mean 'gan'?)"),
     "loss": (["loss=hinges"], "(did you mean 'hinge'?)"),
     "key": (["trainer.max_step=3"], "there is no key 'trainer.max_step' (did you mean 'max_steps'?)"),
     "top key": (["sed=3"], "there is no key 'sed' (did you mean 'seed'?)"),

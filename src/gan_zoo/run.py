@@ -19,6 +19,13 @@ from hydra.errors import InstantiationException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from gan_zoo.checks import (
+    check_checkpoint,
+    check_complete,
+    check_precision,
+    check_whole_numbers,
+    refuse_processes_in_multirun,
+)
 from gan_zoo.errors import CompositionError, explain, innermost, is_usage_error
 
 if TYPE_CHECKING:
@@ -51,7 +58,7 @@ def main() -> None:
         in_multirun = HydraConfig.get().mode == RunMode.MULTIRUN
         try:
             if in_multirun:
-                refuse_processes_in_multirun(config)
+                refuse_processes_in_multirun(as_plain(config))
             train(config)
         except Exception as error:  # in a multirun a job that fails does not take the others along
             if wants_traceback or not (in_multirun or is_usage_error(error)):
@@ -106,10 +113,11 @@ def build(config: DictConfig) -> tuple[Trainer, GANModule, DataModule]:
     from gan_zoo.quiet import quiet
 
     quiet()
-    check_complete(config)
-    check_whole_numbers(config)
-    check_precision(config.trainer.precision)
-    check_checkpoint(config)
+    check_complete(OmegaConf.to_container(config, resolve=False))
+    plain = as_plain(config)
+    check_whole_numbers(plain)
+    check_precision(plain["trainer"]["precision"])
+    check_checkpoint(plain)
     torch.manual_seed(config.seed)
     data = build_data(config)
     module = build_module(config)
@@ -166,7 +174,7 @@ def build_module(config: DictConfig) -> GANModule:
         clip_grad_norm=config.optim.clip_grad_norm,
         ema=OmegaConf.to_container(config.ema) if config.ema is not None else None,  # type: ignore[arg-type]
         channels_last=config.channels_last,
-        metadata={"config": OmegaConf.to_container(config, resolve=True), "provenance": provenance()},
+        metadata={"config": as_plain(config), "provenance": provenance()},
     )
 
 
@@ -221,6 +229,12 @@ def network_factory(node: Any, group: str) -> Any:
     return network
 
 
+def as_plain(config: DictConfig) -> dict[str, Any]:
+    """A config as plain containers, all interpolations resolved."""
+    plain: Any = OmegaConf.to_container(config, resolve=True)
+    return plain  # type: ignore[no-any-return]
+
+
 def as_config(plain: Mapping[str, Any]) -> DictConfig:
     """A config again from what a checkpoint carries."""
     return OmegaConf.create(dict(plain))
@@ -266,87 +280,6 @@ def instantiate(node: Any, **kwargs: Any) -> Any:
 def instantiate_each(group: DictConfig | None) -> list[Any]:
     """The objects of a group of named nodes, in order; null nodes are left out."""
     return [instantiate(node) for node in (group or {}).values() if node is not None]
-
-
-def check_complete(config: DictConfig) -> None:
-    """Raise `CompositionError` naming a value that only the user can give."""
-    missing = sorted(_missing(OmegaConf.to_container(config, resolve=False)), key=len)
-    if missing:
-        raise CompositionError(f"{missing[0]} must be given: add {missing[0]}=...")
-
-
-def _missing(node: Any, name: str = "") -> list[str]:
-    if isinstance(node, dict):
-        return [
-            found for key, value in node.items() for found in _missing(value, f"{name}.{key}" if name else str(key))
-        ]
-    return [name] if node == "???" else []
-
-
-def check_whole_numbers(config: DictConfig) -> None:
-    """Raise `CompositionError` naming a number that Lightning or torch would only trip over."""
-    for name, least in {"seed": 0, "trainer.max_steps": -1, "trainer.log_every_n_steps": 1}.items():
-        value = OmegaConf.select(config, name)
-        if not isinstance(value, int) or value < least:
-            raise CompositionError(f"{name} must be a whole number >= {least}, got {value!r}")
-
-
-def check_precision(precision: Any) -> None:
-    """Raise `CompositionError` for float16, whose loss scaling does not fit two players that step in turns."""
-    if str(precision).startswith("16"):
-        raise CompositionError(f"trainer.precision must be 32-true or bf16-mixed, got {precision!r}")
-
-
-FIXED_WHEN_RESUMING = (
-    *("model", "generator", "discriminator", "loss", "regularizer", "augment", "optim", "ema", "seed"),
-    *("data.sample_shape", "data.batch_size"),
-)
-
-
-def check_checkpoint(config: DictConfig) -> None:
-    """Raise `CompositionError` if ``config.ckpt_path`` is no checkpoint of a run with this config."""
-    import pickle
-
-    import torch
-
-    path = config.ckpt_path
-    if path is None:
-        return
-    if not Path(path).is_file():
-        raise CompositionError(f"ckpt_path must be a checkpoint file, got {path!r}, which does not exist")
-    try:
-        saved = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["gan_zoo"]["config"]
-    except (OSError, RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
-        raise CompositionError(f"ckpt_path={path} is damaged or no checkpoint of gan_zoo") from error
-    for name in FIXED_WHEN_RESUMING:
-        then, now = (OmegaConf.select(node, name) for node in (OmegaConf.create(saved), config))
-        if difference := first_difference(_plain(then), _plain(now), name):
-            raise CompositionError(f"ckpt_path={path} cannot be continued with another config: {difference}")
-
-
-def _plain(node: Any) -> Any:
-    return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
-
-
-def first_difference(then: Any, now: Any, name: str) -> str | None:
-    """The first value that differs between two plain containers, in words."""
-    if isinstance(then, dict) and isinstance(now, dict):
-        inner = (
-            first_difference(then.get(key), now.get(key), f"{name}.{key}") for key in sorted({*then, *now}, key=str)
-        )
-        return next((difference for difference in inner if difference), None)
-    return None if then == now else f"{name} was {then}, is {now}"
-
-
-def refuse_processes_in_multirun(config: DictConfig) -> None:
-    """Raise `CompositionError` where Lightning's process launcher would run the whole sweep again in each process."""
-    started_outside = "LOCAL_RANK" in os.environ or "SLURM_PROCID" in os.environ
-    devices = config.trainer.get("devices", 1)
-    if devices not in (1, "1", "auto") and not started_outside:
-        raise CompositionError(
-            f"a multirun starts single-process jobs, got trainer.devices={devices}: run each job by torchrun instead, "
-            "torchrun --nproc-per-node=N train.py ..."
-        )
 
 
 def remove_empty_run(run_dir: Path) -> None:

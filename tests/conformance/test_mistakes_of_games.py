@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gan_zoo.data.digits import digits
+from gan_zoo.data.order import Others
 from gan_zoo.data.source import Source, to_uint8
-from gan_zoo.data.stream import Others
 from gan_zoo.games.gan import GAN
 from gan_zoo.games.infogan import InfoGAN
 from gan_zoo.losses.logistic import NonSaturating

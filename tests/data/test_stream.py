@@ -7,8 +7,9 @@ from itertools import islice
 import pytest
 import torch
 
+from gan_zoo.data.order import Order, Plan
 from gan_zoo.data.source import Source
-from gan_zoo.data.stream import Order, Plan, Stream
+from gan_zoo.data.stream import Stream
 from gan_zoo.noise import Noise
 
 

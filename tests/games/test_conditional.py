@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
+from gan_zoo.data.order import Others, Plan
 from gan_zoo.data.source import DataError, Source
-from gan_zoo.data.stream import Others, Plan, Stream
+from gan_zoo.data.stream import Stream
 from gan_zoo.games.cgan import CGAN
 from gan_zoo.games.cgan_single import ConditionalGAN
 from gan_zoo.losses.hinge import Hinge

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import torch
 from lightning.pytorch import LightningDataModule
 
+from gan_zoo.data.order import Plan
 from gan_zoo.data.source import DataError, Source
-from gan_zoo.data.stream import Plan, Stream
+from gan_zoo.data.stream import Stream
 from gan_zoo.noise import Noise
 from gan_zoo.types import Batch
 
