@@ -36,7 +36,8 @@ def test_a_run_leaves_what_the_contract_says(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     (run,) = run_folders(tmp_path)
     assert run.parent.name == "dcgan-nonsaturating-digits"
-    for name in (".hydra/config.yaml", "checkpoints/last.ckpt", "checkpoints/best.ckpt", "metrics.csv", "metrics.json"):
+    named = (".hydra/config.yaml", "checkpoints/last.ckpt", "checkpoints/best.ckpt", "metrics.csv", "metrics.json")
+    for name in (*named, "report.html"):
         assert (run / name).is_file(), name
     assert list((run / "samples").glob("*.png"))
     metrics = json.loads((run / "metrics.json").read_text())

@@ -84,6 +84,7 @@ def train(config: DictConfig) -> dict[str, float]:
         CompositionError: if the parts do not fit together; the run folder is then removed again.
         TrainingDiverged: if a loss stops being a number; what was saved before stays.
     """
+    from gan_zoo.reporting import write_report
     from gan_zoo.summary import print_summary
 
     run_dir = Path(config.run_dir)
@@ -99,7 +100,10 @@ def train(config: DictConfig) -> dict[str, float]:
     except BaseException as error:
         if run_dir.is_dir():
             (run_dir / "FAILED.txt").write_text(f"{type(error).__name__}: {error}\n")
+            write_report(run_dir)
         raise
+    if trainer.is_global_zero and run_dir.is_dir():
+        write_report(run_dir)
     print_summary(run_dir, trainer, module)
     return {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
 

@@ -23,6 +23,8 @@ def print_summary(run_dir: Path, trainer: Trainer, module: GANModule) -> None:
     pictures = sorted((run_dir / "samples").glob("*.png"))
     if pictures:
         lines["picture"] = str(_short(pictures[-1]))
+    if (run_dir / "report.html").is_file():
+        lines["report"] = str(_short(run_dir / "report.html"))
     width = max(map(len, lines))
     for name, text in lines.items():
         print(f"{name:<{width}}  {text}")

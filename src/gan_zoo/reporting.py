@@ -1,0 +1,159 @@
+"""One page about one run: ``report.html``, without anything outside it."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import html
+import json
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gan_zoo.comparing import STYLE
+from gan_zoo.data.cache import atomic_path
+
+Curve = list[tuple[float, float]]
+COLOURS = ("#3b6fd4", "#d4533b", "#2f9e62", "#9a4fc4", "#c48a1f", "#3aa0a8")
+GROUPS: tuple[tuple[str, Callable[[str], bool]], ...] = (
+    ("Critics", lambda name: name.startswith("d/") and "accuracy" not in name and name != "d/grad_norm"),
+    ("Generators", lambda name: name.startswith("g/") and name != "g/grad_norm"),
+    ("Accuracy of the critics", lambda name: "accuracy" in name),
+    ("Gradient norms", lambda name: name.endswith("grad_norm")),
+)
+
+
+def write_report(run: Path) -> Path:
+    """Write ``report.html`` of a run folder, whole or not at all: scores, curves, samples over time, config.
+
+    What the folder does not have is left out.
+    """
+    path = run / "report.html"
+    with atomic_path(path) as temporary:
+        temporary.write_text(page(run))
+    return path
+
+
+def page(run: Path) -> str:
+    """The page's HTML."""
+    metrics: dict[str, Any] = json.loads(_text(run / "metrics.json") or "{}")
+    title = html.escape("/".join(run.resolve().parts[-2:]))
+    parts = [
+        f"<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title><style>{STYLE}</style>",
+        f"<h1>{title}</h1>",
+        failure(run),
+        summary(metrics),
+        scores(metrics),
+        curves_of(run / "metrics.csv", metrics),
+        samples(run / "samples"),
+        config(run),
+    ]
+    return "".join(parts) + "</html>\n"
+
+
+def _text(file: Path) -> str:
+    return file.read_text() if file.is_file() else ""
+
+
+def failure(run: Path) -> str:
+    """Why the run failed, if it did."""
+    text = _text(run / "FAILED.txt").strip()
+    return f"<p><strong>Failed:</strong> {html.escape(text)}</p>" if text else ""
+
+
+def summary(metrics: dict[str, Any]) -> str:
+    """How long it trained."""
+    if "images_seen" not in metrics:
+        return ""
+    speed = f"{metrics['images_seen']:,} images in {metrics['seconds']:,.0f} s"
+    return f"<p>{speed}, {metrics['images_per_second']:,.0f} images/s</p>"
+
+
+def scores(metrics: dict[str, Any]) -> str:
+    """The scores, each with its protocol and its warning."""
+    rows = []
+    for entry in metrics.get("metrics", []):
+        protocol = dict(entry["protocol"])
+        warning = protocol.pop("warning", "")
+        told = ", ".join(f"{key} {value}" for key, value in protocol.items())
+        cells = (entry["name"], f"{entry['value']:.5g}", warning, told)
+        rows.append("<tr>" + "".join(f"<td>{html.escape(str(cell))}</td>" for cell in cells) + "</tr>")
+    head = "<h2>Scores</h2><table><tr><th>score<th>value<th>warning<th>protocol</tr>"
+    return f"{head}{''.join(rows)}</table>" if rows else ""
+
+
+def curves_of(log: Path, metrics: dict[str, Any]) -> str:
+    """What was logged over images seen, and the scores' history."""
+    logged: dict[str, Curve] = {}
+    for row in csv.DictReader(_text(log).splitlines()):
+        seen = row.get("train/images_seen") or ""
+        for name, value in row.items():
+            if seen and value and name.startswith(("d/", "g/")):
+                logged.setdefault(name, []).append((float(seen), float(value)))
+    charts = [chart(title, {n: c for n, c in logged.items() if belongs(n)}) for title, belongs in GROUPS]
+    history: dict[str, Curve] = {}
+    for entry in metrics.get("history", []):
+        for name in (name for name in entry if name.startswith("val/")):
+            history.setdefault(name.removeprefix("val/"), []).append((entry["images_seen"], entry[name]))
+    charts += [chart(name, {name: curve}) for name, curve in history.items() if len(curve) > 1]
+    drawn = "".join(charts)
+    return f"<h2>Curves over images seen</h2>{drawn}" if drawn else ""
+
+
+def chart(title: str, curves: dict[str, Curve], width: int = 460, height: int = 220) -> str:
+    """A line chart as SVG; values that are no numbers leave gaps out."""
+    curves = {name: [p for p in curve if math.isfinite(p[1])] for name, curve in curves.items()}
+    points = [point for curve in curves.values() for point in curve]
+    if len(points) < 2:
+        return ""
+    (left, right), (low, high) = ((min(side), max(side)) for side in zip(*points, strict=True))
+    across, up = (right - left) or 1, (high - low) or 1
+
+    def line(curve: Curve, colour: str) -> str:
+        drawn = " ".join(
+            f"{60 + (x - left) / across * (width - 70):.1f},{height - 25 - (y - low) / up * (height - 40):.1f}"
+            for x, y in curve
+        )
+        return f'<polyline fill="none" stroke="{colour}" stroke-width="1.5" points="{drawn}"/>'
+
+    coloured = list(zip(curves.items(), COLOURS * (1 + len(curves) // len(COLOURS)), strict=False))
+    lines = "".join(line(curve, colour) for (_, curve), colour in coloured)
+    names = ", ".join(f'<span style="color:{colour}">{html.escape(name)}</span>' for (name, _), colour in coloured)
+    marks = ((high, 18), (low, height - 22))
+    axis = "".join(f'<text x="55" y="{y}" text-anchor="end">{value:.4g}</text>' for value, y in marks)
+    axis += f'<text x="60" y="{height - 5}">{left:,.0f}</text>'
+    axis += f'<text x="{width - 10}" y="{height - 5}" text-anchor="end">{right:,.0f} images</text>'
+    svg = f'<svg viewBox="0 0 {width} {height}" font-size="11" fill="currentColor">{axis}{lines}</svg>'
+    caption = html.escape(title) if list(curves) == [title] else f"{html.escape(title)}: {names}"
+    return f'<figure style="width:{width}px;max-width:100%">{svg}<figcaption>{caption}</figcaption></figure>'
+
+
+def samples(folder: Path, most: int = 8) -> str:
+    """Up to ``most`` pictures, the first and the last among them."""
+    pictures = sorted(folder.glob("[0-9]*.png"))
+    chosen = spread(pictures, most)
+    figures = "".join(
+        f'<figure><img alt="samples after {int(p.stem):,} images" src="data:image/png;base64,'
+        f'{base64.b64encode(p.read_bytes()).decode()}"><figcaption>{int(p.stem):,} images</figcaption></figure>'
+        for p in chosen
+    )
+    return f"<h2>Samples</h2>{figures}" if figures else ""
+
+
+def spread(items: Sequence[Path], most: int) -> list[Path]:
+    """At most ``most`` of ``items``, evenly spread, both ends included."""
+    if len(items) <= most:
+        return list(items)
+    return [items[round(k * (len(items) - 1) / (most - 1))] for k in range(most)]
+
+
+def config(run: Path) -> str:
+    """The overrides and the whole config."""
+    overrides = yaml.safe_load(_text(run / ".hydra" / "overrides.yaml")) or []  # type: ignore[no-untyped-call]
+    typed = html.escape(" ".join(["python train.py", *map(str, overrides)]))
+    whole = html.escape(_text(run / ".hydra" / "config.yaml"))
+    details = f"<details><summary>Config</summary><pre>{whole}</pre></details>" if whole else ""
+    return f"<h2>Command</h2><pre>{typed}</pre>{details}"

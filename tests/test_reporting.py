@@ -1,0 +1,64 @@
+"""The page about a run shows what the run folder has, and needs nothing outside itself."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from PIL import Image
+
+from gan_zoo.reporting import chart, page, spread, write_report
+
+
+def run_folder(folder: Path) -> Path:
+    (folder / ".hydra").mkdir(parents=True)
+    (folder / ".hydra" / "overrides.yaml").write_text("- loss=hinge\n- seed=3\n")
+    (folder / ".hydra" / "config.yaml").write_text("loss: <hinge>\n")
+    rows = ["d/realism,g/realism,train/images_seen,val/fd", "1.5,0.5,64,", "1.25,nan,128,", ",,,17"]
+    (folder / "metrics.csv").write_text("\n".join(rows))
+    score = {"name": "fd_x", "value": 17.25, "protocol": {"split": "train", "warning": "few samples"}}
+    history = [{"step": s, "images_seen": 64 * s, "val/fd_x": 20.0 - s} for s in (1, 2)]
+    content = {"images_seen": 128, "seconds": 2.0, "images_per_second": 64.0, "metrics": [score], "history": history}
+    (folder / "metrics.json").write_text(json.dumps(content))
+    (folder / "samples").mkdir()
+    Image.new("RGB", (4, 4)).save(folder / "samples" / "000000128.png")
+    return folder
+
+
+def test_a_report_holds_scores_curves_samples_and_the_command(tmp_path: Path) -> None:
+    text = write_report(run_folder(tmp_path / "run")).read_text()
+    for expected in (
+        "fd_x",
+        "17.25",
+        "few samples",
+        "split train",
+        "128 images in 2 s",
+        "loss=hinge seed=3",
+        "&lt;hinge",
+    ):
+        assert expected in text, expected
+    assert text.count("<polyline") == 2, "the critic's and the score's; of the generator's there is one number"
+    assert text.count("data:image/png;base64,") == 1
+    assert "http" not in text
+    assert "<script" not in text
+
+
+def test_a_failed_run_says_why_and_what_is_missing_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "FAILED.txt").write_text("TrainingDiverged: d/realism = nan\n")
+    text = page(tmp_path)
+    assert "TrainingDiverged: d/realism = nan" in text
+    assert "Scores" not in text
+    assert "Samples" not in text
+
+
+def test_a_charts_line_spans_its_frame() -> None:
+    drawn = chart("x", {"x": [(0.0, 1.0), (50.0, 3.0), (100.0, float("nan")), (100.0, 2.0)]})
+    points = drawn.split('points="')[1].split('"')[0].split()
+    assert points == ["60.0,195.0", "255.0,15.0", "450.0,105.0"]
+    assert chart("empty", {"x": [(0.0, 1.0)]}) == ""
+
+
+def test_few_pictures_stand_for_many() -> None:
+    items = [Path(str(k)) for k in range(20)]
+    assert [int(p.name) for p in spread(items, 5)] == [0, 5, 10, 14, 19]
+    assert spread(items[:3], 5) == items[:3]
