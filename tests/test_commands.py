@@ -246,3 +246,87 @@ def test_runs_become_a_table_over_seeds(tmp_path: Path) -> None:
     with pytest.raises(CompositionError, match=r"must end in .html, .md or .csv, got '.pdf'"):
         rendered(groups, ".pdf")
     assert "there is no run in" in refused("compare", tmp_path / "a1" / ".hydra")
+
+
+def test_a_class_stays_the_same_along_a_walk_and_a_wish_is_granted(trained, monkeypatch) -> None:
+    run = load_run(trained("model=cgan", *DIGITS))
+    asked: list[list[int]] = []
+    sample = run.module.game.sample
+
+    def spy(batch, generators):
+        asked.append(batch.label.tolist())
+        return sample(batch, generators)
+
+    monkeypatch.setattr(run.module.game, "sample", spy)
+    sampling.walk(run, seed=0, rows=3, steps=4)
+    sampling.grid(run, 5, 0, label=7)
+    sampling.arithmetic(run, [3, 14], [5], 0)
+    assert asked == [[0] * 4 + [1] * 4 + [2] * 4, [7] * 5, [3, 4, 5, 3]]
+
+
+def test_codes_stay_the_same_along_a_walk(trained, monkeypatch) -> None:
+    run = load_run(trained("model=infogan", *DIGITS))
+    seen: list[torch.Tensor] = []
+    run.module.sampling_generators["main"].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    sampling.walk(run, seed=0, rows=2, steps=3)
+    codes = seen[0][:, -12:].reshape(2, 3, 12)
+    assert torch.equal(codes[:, 0], codes[:, 1])
+    assert torch.equal(codes[:, 0], codes[:, 2])
+    assert not torch.equal(codes[0], codes[1])
+
+
+def test_pictures_of_the_training_size_are_translated_as_in_training(trained, tmp_path: Path) -> None:
+    from gan_zoo.data.source import to_uint8, to_unit
+    from gan_zoo.translating import translate_picture, translator
+
+    for domain in ("a", "b"):
+        (tmp_path / domain).mkdir()
+        for number in range(10):
+            Image.effect_noise((32, 32), 10 * number + 5).convert("RGB").save(tmp_path / domain / f"{number}.png")
+    data = ["data=paired_folder", f"data.root={tmp_path}", "data.source_folder=a", "data.target_folder=b"]
+    small = ["generator.width=8", "discriminator.width=4", "data.batch_size=4"]
+    for model in ("cyclegan", "pix2pix"):
+        run = load_run(trained(f"model={model}", *data, *small))
+        network, _ = translator(run, "forward")
+        picture = run.source.conditions[0]
+        with torch.no_grad():
+            direct = to_uint8(network.eval()(to_unit(picture)[None])[0])
+        assert torch.equal(translate_picture(network, picture), direct)
+        for name in ("last.ckpt",):
+            (tmp_path / "run" / "checkpoints" / name).unlink()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--what", "walks"], "--what must be one of grid, walk, traverse, arithmetic, got 'walks'"),
+        (["--what", "walk", "--truncation", "0.5"], "--truncation goes with grids"),
+        (["--what", "arithmetic", "--class", "1"], "--class and --caption go with grids"),
+        (["--what", "arithmetic", "--plus", "", "--minus", ""], "must be numbers of samples >= 0, got [] and []"),
+        (["--what", "arithmetic", "--plus", "1", "--minus", "-1"], "must be numbers of samples >= 0"),
+        (["--count", "3", "--class", "99"], "class must be 0 to 9, got 99"),
+    ],
+)
+def test_wishes_that_cannot_be_granted_are_refused(arguments: list[str], message: str, trained) -> None:
+    assert message in refused("sample", trained("model=cgan", *DIGITS), *arguments)
+
+
+def test_packs_must_divide_the_batch(tiny) -> None:
+    from gan_zoo.run import build
+
+    with pytest.raises(CompositionError, match="pack=3 must divide the batch of each process, 8"):
+        build(tiny("data=digits", "pack=3"))
+
+
+def test_a_score_that_the_data_cannot_give_decides_nothing(composed, tmp_path: Path) -> None:
+    for domain, count in (("a", 10), ("b", 12)):
+        (tmp_path / domain).mkdir()
+        for number in range(count):
+            Image.effect_noise((16, 16), 10 * number + 5).convert("RGB").save(
+                tmp_path / domain / f"{number}{domain}.png"
+            )
+    data = ["data=unpaired_folder", f"data.root={tmp_path}", "data.source_folder=a", "data.target_folder=b"]
+    small = ["generator.width=8", "generator.blocks=1", "discriminator.width=4", "discriminator.layers=1"]
+    quick = ["trainer.max_steps=1", "data.batch_size=4", "data.image_size=16", "logger=none", "metric=translation"]
+    scores = train(composed("model=cyclegan", *data, *small, *quick, "callbacks.evaluation.num_samples=4"))
+    assert set(scores) == {"val/cycle_l1"}

@@ -41,7 +41,19 @@ def check_precision(precision: Any) -> None:
 
 
 FIXED_WHEN_RESUMING = (
-    *("model", "generator", "discriminator", "loss", "regularizer", "augment", "optim", "ema", "seed"),
+    *(
+        "model",
+        "generator",
+        "discriminator",
+        "loss",
+        "regularizer",
+        "augment",
+        "optim",
+        "ema",
+        "seed",
+        "pack",
+        "condition",
+    ),
     *("data.sample_shape", "data.batch_size"),
 )
 

@@ -54,26 +54,31 @@ def sample(
 
     def work() -> None:
         from gan_zoo import sampling
+        from gan_zoo.data.source import DataError
         from gan_zoo.pictures import grid_of, save
         from gan_zoo.runs import load_run
 
+        if what not in ("grid", "walk", "traverse", "arithmetic"):
+            raise DataError(f"--what must be one of grid, walk, traverse, arithmetic, got {what!r}")
+        if what != "grid" and truncation is not None:
+            raise DataError(f"--truncation goes with grids and --count, got --what {what}")
+        if what in ("traverse", "arithmetic") and (label is not None or caption is not None):
+            raise DataError(f"--class and --caption go with grids, walks and --count, got --what {what}")
         loaded = load_run(run, checkpoint, trust=trust)
         target = out or loaded.folder / "drawn" / (f"{count}-of-seed-{seed}" if count else f"{what}-{seed}.png")
         if count is not None:
-            sampling.export_folder(loaded, target, count, seed)
+            sampling.export_folder(loaded, target, count, seed, truncation, label=label, caption=caption)
         elif what == "grid":
             save(sampling.grid(loaded, size, seed, truncation, label=label, caption=caption), target)
         elif what == "arithmetic":
             save(grid_of(sampling.arithmetic(loaded, numbers(plus), numbers(minus), seed), 8), target)
-        elif what in ("walk", "traverse"):
+        else:
             walk = sampling.walk(loaded, seed, spherical=not linear, label=label, caption=caption)
             frames = walk if what == "walk" else sampling.traverse(loaded, seed)
             if target.suffix == ".gif":
                 sampling.animation(frames, target)
             else:
                 save(grid_of(frames.flatten(0, 1), frames.shape[1]), target)
-        else:
-            raise typer.BadParameter(f"--what must be one of grid, walk, traverse, arithmetic, got {what!r}")
         typer.echo(target)
 
     guarded(work)
@@ -149,13 +154,15 @@ def compare(
         from gan_zoo import comparing
 
         groups = comparing.grouped(comparing.find_runs(folders))
+        text = None if out is None else comparing.rendered(groups, out.suffix)
         header, rows = comparing.rows_of(groups)
         table = Table(*header)
         for row in rows:
             table.add_row(*row)
         Console().print(table)
-        if out is not None:
-            out.write_text(comparing.rendered(groups, out.suffix))
+        if out is not None and text is not None:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            out.write_text(text)
             typer.echo(out)
 
     guarded(work)

@@ -88,13 +88,14 @@ def read_run(run: Path) -> Outcome:
     config, overrides, hydra = (_yaml(run / ".hydra" / f"{name}.yaml") for name in ("config", "overrides", "hydra"))
     choices = hydra["hydra"]["runtime"]["choices"]
     settings = {name: str(choices.get(name)) for name in ALWAYS}
-    settings |= dict(override.lstrip("+~").split("=", 1) for override in overrides or [] if "=" in override)
+    settings |= dict((override.lstrip("+") + "=").split("=", 1) for override in overrides or [])
+    settings = {name: value.rstrip("=") for name, value in settings.items()}
     outcome = Outcome(run, {k: v for k, v in settings.items() if k not in ("seed", "run_dir")}, str(config.get("seed")))
     if (failed := run / "FAILED.txt").is_file():
         outcome.failure = (failed.read_text().splitlines() or ["failed"])[0]
-    elif not (metrics := run / "metrics.json").is_file():
-        outcome.failure = "no metrics.json: not finished, or not scored"
-    else:
+    elif not (run / "report.html").is_file() and not (run / "metrics.json").is_file():
+        outcome.failure = "not finished"
+    elif (metrics := run / "metrics.json").is_file():
         content: dict[str, Any] = json.loads(metrics.read_text())
         outcome.scores = {entry["name"]: float(entry["value"]) for entry in content.get("metrics", [])}
         outcome.images_seen = content.get("images_seen", math.nan)
@@ -128,7 +129,7 @@ def rows_of(groups: Sequence[Group]) -> tuple[list[str], list[list[str]]]:
     scores = list(dict.fromkeys(name for group in groups for run in group.finished for name in run.scores))
     rows = []
     for group in groups:
-        speeds = [run.images_per_second for run in group.finished]
+        speeds = [run.images_per_second for run in group.finished if not math.isnan(run.images_per_second)]
         speed = f"{statistics.median(speeds):,.0f}" if speeds else ""
         failed = len(group.outcomes) - len(group.finished)
         counts = f"{len(group.finished)}" + (f" (+{failed} failed)" if failed else "")

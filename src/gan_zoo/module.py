@@ -170,7 +170,10 @@ class GANModule(LightningModule):
                     continue
                 loss = self.loss_of(duel)
                 fake = duel.judge_fake()
-                real = duel.judge_real() if loss.generator_sees_real or self.game.generator_sees_real else None
+                real = None
+                if loss.generator_sees_real or self.game.generator_sees_real:
+                    same = next((verdict for verdict in verdicts if verdict.judged_reals_of(duel)), None)
+                    real = duel.judge_real() if same is None else same.real
                 verdicts.append(Verdict(duel, real, fake))
                 if duel.trains_generator:
                     terms[f"g/{duel.name}"] = duel.generator_weight * loss.generator(fake, real)

@@ -28,9 +28,9 @@ def side_by_side(views: Mapping[str, Tensor], rows: int = 8) -> Tensor:
     tensors = [view.cpu().expand(-1, 3, -1, -1) for view in views.values()]
     table = torch.stack(tensors, 1)  # [B, V, 3, H, W]
     rows = min(rows, len(table))
-    blocks = [grid_of(block.flatten(0, 1), len(tensors)) for block in torch.split(table, rows)]
-    whole = [block for block in blocks if block.shape == blocks[0].shape]
-    return torch.cat(whole, 2)
+    missing = -len(table) % rows
+    table = torch.cat([table, table.new_ones(missing, *table.shape[1:])])
+    return torch.cat([grid_of(block.flatten(0, 1), len(tensors)) for block in torch.split(table, rows)], 2)
 
 
 def with_captions(samples: Tensor, captions: Sequence[str], columns: int = 8, side: int = 96) -> Image.Image:

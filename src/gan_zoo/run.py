@@ -138,6 +138,10 @@ def build(config: DictConfig) -> tuple[Trainer, GANModule, DataModule]:
     )
     module.check(trainer)
     data.check(trainer.world_size)
+    if config.data.batch_size // trainer.world_size % config.pack:
+        raise CompositionError(
+            f"pack={config.pack} must divide the batch of each process, {config.data.batch_size // trainer.world_size}"
+        )
     return trainer, module, data
 
 
@@ -260,11 +264,19 @@ def compose_overrides(overrides: Sequence[str]) -> DictConfig:
 
 
 def evaluators_of(config: DictConfig, overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """The evaluators of a run's config, or of the groups ``metric=`` and ``extractor=`` that ``overrides`` choose."""
+    """The evaluators of a run's config, or with ``metric`` and ``extractor`` as ``overrides`` say.
+
+    Raises:
+        CompositionError: for overrides of anything else.
+    """
     if overrides:
-        chosen = compose_overrides(overrides)
-        config = OmegaConf.merge(config, {"metric": None, "extractor": None})  # type: ignore[assignment]
-        config.metric, config.extractor = chosen.metric, chosen.extractor
+        if foreign := [o for o in overrides if not o.lstrip("+~").startswith(("metric", "extractor"))]:
+            raise CompositionError(f"only metric and extractor can be overridden here, got {foreign[0]!r}")
+        named = [] if any(o.startswith("metric=") for o in overrides) else [f"metric=[{','.join(config.metric)}]"]
+        chosen = compose_overrides([*named, *overrides])
+        if not any(o.startswith("extractor") for o in overrides):
+            chosen.extractor = config.extractor
+        config = chosen
     return {name: instantiate(node) for name, node in config.metric.items() if node is not None}
 
 

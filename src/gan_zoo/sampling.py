@@ -65,7 +65,7 @@ def wish(
         raise DataError(f"class must be {allowed}, got {label}")
     if caption is not None and "text" not in game.needs:
         raise DataError("this model is told no caption")
-    if label is not None and not set(game.needs) - {"label"}:
+    if label is not None and not set(game.needs) - {"label", "wrong"}:
         return Batch(count, noise, label=torch.full((count,), label)), None, None
     if caption is not None:
         tokens = tokens_of(run.source, caption)
@@ -86,6 +86,10 @@ def tokens_of(source: Source, caption: str) -> Tensor:
 
 def grid(run: Run, count: int, seed: int, truncation: float | None = None, **wishes: Any) -> Any:
     """A picture of ``count`` samples; translation games show input and output side by side."""
+    if len(run.config["data"]["sample_shape"]) == 1:
+        raise DataError(
+            "this run makes vectors, not pictures: its samples folder has scatter plots"
+        )
     batch, captions, columns = wish(run, count, seed, **wishes)
     if hasattr(run.module.game, "latent_dim"):
         batch.latents = draw_latents(run.module, batch.size, seed, truncation)
@@ -110,37 +114,52 @@ def between(start: Tensor, end: Tensor, steps: int, spherical: bool = True) -> T
 
 
 def show(run: Run, latents: Tensor, batch: Batch | None = None) -> Tensor:
-    """Samples for ``latents`` ``[B, latent_dim]``, all asked for what ``batch`` asks for."""
+    """Samples for ``latents`` ``[B, latent_dim]``, asked for what ``batch`` asks for."""
     wanted = batch or wish(run, len(latents), 0)[0]
     wanted.size, wanted.latents = len(latents), latents
     return run.module.sample(wanted).cpu()
 
 
+def of_rows(batch: Batch, rows: Tensor) -> Batch:
+    """What ``batch`` asks for in these rows, repeated ones included."""
+    label, condition = (None if part is None else part[rows] for part in (batch.label, batch.condition))
+    return Batch(len(rows), batch.noise, label=label, condition=condition)
+
+
+def asked_as_in_the_grid(run: Run, count: int, seed: int, **wishes: Any) -> Batch:
+    """What at least ``count`` samples of a grid are asked for, codes that a game would draw itself included."""
+    game: Any = run.module.game
+    batch = wish(run, max(count, game.num_intents or 0, 64), seed, **wishes)[0]
+    if batch.label is None and game.num_intents and not game.needs:
+        batch.label = torch.arange(batch.size) % game.num_intents
+    if codes := getattr(game, "continuous", 0):
+        batch.condition = 2 * batch.noise.uniform("continuous code", batch.size, codes) - 1
+    return batch
+
+
 def walk(run: Run, seed: int, rows: int = 6, steps: int = 9, spherical: bool = True, **wishes: Any) -> Tensor:
-    """Walks between pairs of samples, one in each row: ``[rows, steps, C, H, W]``."""
+    """Walks between pairs of samples, one in each row: ``[rows, steps, C, H, W]``; what is asked for stays the same."""
     ends = draw_latents(run.module, 2 * rows, seed)
     path = between(ends[:rows], ends[rows:], steps, spherical).transpose(0, 1)
-    samples = []
-    for row, latents in enumerate(path):
-        batch = wish(run, steps, seed, **wishes)[0]
-        if batch.label is not None and wishes.get("label") is None:
-            batch.label = torch.full((steps,), row % (run.module.game.num_intents or 1))
-        if batch.condition is not None:
-            batch.condition = batch.condition[row : row + 1].expand(steps, *batch.condition.shape[1:])
-        samples.append(show(run, latents, batch))
-    return torch.stack(samples)
+    wanted = asked_as_in_the_grid(run, rows, seed, **wishes)
+    same = torch.arange(rows).repeat_interleave(steps)
+    samples = show(run, path.flatten(0, 1), of_rows(wanted, same))
+    return samples.reshape(rows, steps, *samples.shape[1:])
 
 
 def arithmetic(run: Run, plus: Sequence[int], minus: Sequence[int], seed: int) -> Tensor:
-    """The samples of the latents numbered ``plus`` and ``minus`` in the seed's list, and of their sum's direction.
+    """The samples numbered ``plus`` and ``minus``, as `grid` shows them, and that of the sum of their latents.
 
-    Latents are numbered as `grid` shows them. The sum is scaled to the length of a latent.
+    The sum is scaled to the length of a latent, and asked for what the first of ``plus`` was asked for.
     """
-    latents = draw_latents(run.module, max([*plus, *minus]) + 1, seed)
-    parts = latents[[*plus, *minus]]
-    total = latents[list(plus)].sum(0) - (latents[list(minus)].sum(0) if minus else 0)
+    if not plus or min([*plus, *minus]) < 0:
+        raise DataError(f"--plus and --minus must be numbers of samples >= 0, got {list(plus)} and {list(minus)}")
+    wanted = asked_as_in_the_grid(run, max([*plus, *minus]) + 1, seed)
+    numbered = draw_latents(run.module, wanted.size, seed)
+    parts = numbered[[*plus, *minus]]
+    total = numbered[list(plus)].sum(0) - (numbered[list(minus)].sum(0) if minus else 0)
     total = total / total.norm().clamp(min=1e-8) * parts.norm(dim=1).mean()
-    return show(run, torch.cat([parts, total[None]]))
+    return show(run, torch.cat([parts, total[None]]), of_rows(wanted, torch.tensor([*plus, *minus, plus[0]])))
 
 
 def traverse(run: Run, seed: int, steps: int = 9, reach: float = 2.0) -> Tensor:
@@ -170,14 +189,23 @@ def animation(frames: Tensor, path: Path, side: int = 256, milliseconds: int = 8
     there_and_back[0].save(path, save_all=True, append_images=there_and_back[1:], duration=milliseconds, loop=0)
 
 
-def export_folder(run: Run, folder: Path, count: int, seed: int, block: int = 64) -> int:
+def export_folder(
+    run: Run, folder: Path, count: int, seed: int, truncation: float | None = None, block: int = 64, **wishes: Any
+) -> int:
     """Write samples 0 to count - 1 as ``000000.png`` ... into ``folder``; sample i depends on seed and i alone."""
-    folder.mkdir(parents=True, exist_ok=True)
-    device, told = run.module.device, run.source.told() if run.module.game.needs else None
+    given = {name: value for name, value in wishes.items() if value is not None}
+    batch = wish(run, block, seed, **given)[0] if given else None
+    told = run.source.told() if run.module.game.needs and batch is None else None
     blocks = range(0, count, block)
+    folder.mkdir(parents=True, exist_ok=True)
     for start in with_progress(blocks, len(blocks), f"Writing {count:,} pictures"):
         noise = Noise(stable_seed(seed, "sample"), start // block, device=CPU)
-        batch = Batch(block, noise) if told is None else asked(told, block, noise)
-        for number, sample in enumerate(to_uint8(run.module.sample(batch.to(device)).cpu())[: count - start], start):
+        if batch is not None:
+            batch.noise = noise
+        wanted = batch or (Batch(block, noise) if told is None else asked(told, block, noise))
+        if truncation is not None:
+            wanted.latents = draw_latents(run.module, block, stable_seed(seed, start), truncation)
+        samples = to_uint8(run.module.sample(wanted.to(run.module.device)).cpu())
+        for number, sample in enumerate(samples[: count - start], start):
             pillow(sample).save(folder / f"{number:06d}.png")
     return count

@@ -31,10 +31,10 @@ def score_module(
         source: the real data.
         evaluators: compute the scores, by name.
         seed: the run's seed.
+        rank, world_size: this process's place.
     """
-    seed = stable_seed(seed, "evaluation")
     count = max((evaluator.num_samples for evaluator in evaluators.values()), default=0)
-    samples = Samples(drawer(module, source, seed), count, BLOCK_SIZE, rank, world_size)
+    samples = Samples(drawer(module, source, stable_seed(seed, "evaluation")), count, BLOCK_SIZE, rank, world_size)
     scores = score_all(evaluators, samples, source, module.device, module.game.needs)
     shared = {"ema": module.ema is not None, "seed": seed, "world_size": world_size}
     return [Score(score.name, score.value, score.protocol | shared) for score in scores]

@@ -40,12 +40,13 @@ def translator(run: Run, direction: str) -> tuple[torch.nn.Module, int]:
 
 
 @torch.no_grad()
-def translate_picture(network: torch.nn.Module, picture: Tensor, multiple: int = 64) -> Tensor:
+def translate_picture(network: torch.nn.Module, picture: Tensor) -> Tensor:
     """uint8 ``[C, H, W]`` of any size through ``network``, uint8 ``[C', H, W]``.
 
-    The border is repeated up to the next multiple of ``multiple`` and cut off again.
+    Sides that the network's halvings do not divide (its ``multiple``) get a repeated border, which is cut off again.
     """
     height, width = picture.shape[1:]
+    multiple = int(getattr(network, "multiple", 4))
     right, below = -width % multiple, -height % multiple
     x = F.pad(to_unit(picture)[None], (0, right, 0, below), mode="replicate")
     device = next(network.parameters()).device
@@ -88,6 +89,7 @@ def translate_folder(
     network.eval()
     side = None if full_size else int(run.config["data"]["image_size"])
     failed: dict[Path, Exception] = {}
+    written: set[Path] = set()
     for file in with_progress(files, len(files), f"Translating {len(files):,} pictures"):
         try:
             picture = read(file, channels, side)
@@ -95,9 +97,11 @@ def translate_folder(
             failed[file] = error
             continue
         path = (target / file.relative_to(source)).with_suffix(".png")
+        path = path if path not in written else path.with_name(f"{file.name}.png")  # beside a.jpg also a.webp
+        written.add(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         pillow(translate_picture(network, picture)).save(path)
-    return len(files) - len(failed), failed
+    return len(written), failed
 
 
 def listed(failed: dict[Path, Exception], total: int) -> Sequence[str]:

@@ -67,7 +67,9 @@ class Checkpoints(Checkpoint):
         self._compared_at = int(latest["step"])
         assert evaluation.best is not None
         name, direction = evaluation.best
-        value = latest[f"val/{name}"]
+        value = latest.get(f"val/{name}")
+        if value is None:  # a score that these data cannot give
+            return
         sign = 1 if direction == "min" else -1
         if self.best_value is None or sign * value < sign * self.best_value:
             self.best_value = value

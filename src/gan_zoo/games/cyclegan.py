@@ -109,7 +109,7 @@ def require_pictures(shape: Sequence[int] | None, model: str) -> Sequence[int]:
     """The shape of condition pictures, if the data have any."""
     if shape is None or len(shape) != 3:
         raise ValueError(
-            f"{model} needs data of two domains of pictures (data=openmoji_lines, paired_folder, unpaired_folder): "
-            f"data.condition_shape must be [C, H, W], got {shape}"
+            f"{model} needs data of two domains of pictures (data=openmoji_lines or paired_folder, for cyclegan also "
+            f"unpaired_folder): data.condition_shape must be [C, H, W], got {shape}"
         )
     return shape

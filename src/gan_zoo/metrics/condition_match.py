@@ -112,7 +112,10 @@ class ConditionMatch(Evaluator):
 
     def prepare(self, source: Source, device: torch.device, needs: Sequence[str] = ()) -> None:
         by_class, by_retrieval = self.judges
+        for judge in self.judges:
+            judge.num_samples = self.num_samples
         self.judge: Evaluator = by_retrieval if {"text", "vector", "image"} & set(needs) else by_class
+        self.best = self.judge.best
         self.judge.prepare(source, device, needs)
 
     def update(self, generated: Generated) -> None:

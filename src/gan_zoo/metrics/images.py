@@ -53,13 +53,14 @@ class ImageScores(Evaluator):
         self.extractor, self.num_samples, self.block_size = extractor, num_samples, block_size
         self.parts = {name: part for name, part in (parts or {}).items() if part is not None}
         self.memorisation, self.num_real = memorisation, num_real
+        self._features: dict[str, Tensor] = {}
         self.best = extractor.score_name("fd"), "min"
 
     def prepare(self, source: Source, device: torch.device, needs: Sequence[str] = ()) -> None:
         if source.samples.ndim != 4:
             raise DataError(f"metric=images scores pictures, data={source.name} has none: use metric=modes")
         self.extractor.to(device)
-        self.source, self.device, self.real = source, device, self.real_moments(source, device)
+        self.source, self.real = source, self.real_moments(source, device)
         self.moments = FeatureMoments(self.extractor.num_features).to(device)
         self.inception = InceptionScore(self.extractor.num_classes).to(device)
         self.bank = FeatureBank().to(device)
@@ -130,9 +131,13 @@ class ImageScores(Evaluator):
 
     def real_features(self, source: Source, count: int) -> Tensor:
         """The features ``[count, F]`` of a fixed random choice of real pictures."""
+        if source.fingerprint in self._features:
+            return self._features[source.fingerprint]
         rows = torch.randperm(len(source), generator=torch.Generator().manual_seed(0))[:count].sort().values
         title = f"Features of {len(rows):,} real images"
-        return torch.cat([features.to(CPU) for features in self.features_of(source.samples[rows], title)])
+        features = torch.cat([some.to(CPU) for some in self.features_of(source.samples[rows], title)])
+        self._features[source.fingerprint] = features
+        return features
 
     def features_of(self, images: Tensor, title: str) -> Any:
         """The features of uint8 pictures, a block at a time."""

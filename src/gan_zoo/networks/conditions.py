@@ -62,7 +62,8 @@ class ClassCondition(Condition):
         super().__init__()
         if num_classes is None or num_classes < 2:
             raise ValueError(
-                f"condition=class needs data with labels: data.num_classes must be >= 2, got {num_classes}"
+                f"condition=class needs data with labels (data=digits, mnist, ...): data.num_classes must be >= 2, got "
+                f"{num_classes}"
             )
         self.num_classes, self.outputs = num_classes, outputs
         self.embedding = nn.Embedding(num_classes, outputs)

@@ -159,6 +159,7 @@ class UNetTranslator(nn.Module):
         if depth < 1:
             raise ValueError(f"depth must be >= 1 or null, got {depth}")
         c_in, c_out = check_translation(in_shape, out_shape, "generator=unet", 2**depth, norm)
+        self.multiple = 2**depth
         widths = [width * min(2**k, 8) for k in range(depth)]
         normalise = norm_layer(norm)
 
