@@ -104,11 +104,16 @@ def test_spectral_normalisation_is_of_the_score_alone(fusion: str) -> None:
 # ------------------------------------------------------------------ conditions
 
 
+def unit(vectors: Tensor) -> Tensor:
+    """The vectors at length 1."""
+    return vectors / vectors.norm(dim=-1, keepdim=True)
+
+
 def test_a_bag_of_words_is_the_mean_of_its_words_and_ignores_padding_and_order() -> None:
     bag = BagOfWords(9, outputs=4)
     table, captions = bag.words.weight, torch.tensor([[3, 5, 5, 0, 0], [5, 3, 5, 0, 0], [0, 5, 0, 5, 3]])
     vectors = bag(captions)
-    torch.testing.assert_close(vectors[0], bag.mix((table[3] + 2 * table[5]) / 3))
+    torch.testing.assert_close(vectors[0], unit(bag.mix((table[3] + 2 * table[5]) / 3)))
     torch.testing.assert_close(vectors, vectors[:1].expand(3, -1))
     torch.testing.assert_close(bag(captions[:1, :3]), vectors[:1])
     vectors.sum().backward()
@@ -118,9 +123,9 @@ def test_a_bag_of_words_is_the_mean_of_its_words_and_ignores_padding_and_order()
 def test_unknown_words_have_a_vector_of_their_own_and_empty_captions_do_not_crash() -> None:
     bag = BagOfWords(9, outputs=4)
     known, with_unknown, empty = bag(torch.tensor([[3, 0], [3, 1], [0, 0]]))
-    torch.testing.assert_close(with_unknown, bag.mix((bag.words.weight[3] + bag.words.weight[1]) / 2))
+    torch.testing.assert_close(with_unknown, unit(bag.mix((bag.words.weight[3] + bag.words.weight[1]) / 2)))
     assert not torch.allclose(known, with_unknown)
-    torch.testing.assert_close(empty, bag.mix(torch.zeros(4)))
+    torch.testing.assert_close(empty, unit(bag.mix(torch.zeros(4))))
 
 
 def test_a_recurrent_caption_ends_with_its_last_word_not_with_the_padding() -> None:
@@ -129,8 +134,8 @@ def test_a_recurrent_caption_ends_with_its_last_word_not_with_the_padding() -> N
     vectors = text(captions)
     for row, length in enumerate([3, 1, 5, 1]):
         alone, last = text.recurrent(text.words(captions[row : row + 1, :length]))
-        torch.testing.assert_close(vectors[row], last[0, 0])
-        torch.testing.assert_close(vectors[row], alone[0, -1])
+        torch.testing.assert_close(vectors[row], unit(last[0, 0]))
+        torch.testing.assert_close(vectors[row], unit(alone[0, -1]))
     assert not torch.allclose(text(captions[:, [1, 0, 2, 3, 4]])[0], vectors[0]), "the order of words counts"
 
 
@@ -144,7 +149,7 @@ def test_vectors_pass_two_layers() -> None:
     condition, raw = VectorCondition([5], outputs=3), torch.randn(2, 5)
     first, _, second = condition.layers
     by_hand = leaky_relu(raw @ first.weight.T + first.bias, 0.2) @ second.weight.T + second.bias
-    torch.testing.assert_close(condition(raw), by_hand)
+    torch.testing.assert_close(condition(raw), unit(by_hand))
     assert (first.out_features, condition.outputs, condition.need) == (6, 3, "vector")
 
 

@@ -1,6 +1,7 @@
 """What turns conditions into vectors: classes, captions, pictures, and vectors of any origin.
 
-Each player has an encoder of its own, trained with it.
+Each player has an encoder of its own, trained with it. Vectors have length 1, many times shorter than latents: a
+generator that is told too loudly stops listening to its latents.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 from gan_zoo.networks.encoders import DCGANEncoder
 from gan_zoo.networks.shapes import square_image
@@ -103,8 +105,7 @@ class BagOfWords(Condition):
         self.mix = nn.Sequential(nn.Linear(outputs, outputs), nn.LeakyReLU(0.2), nn.Linear(outputs, outputs))
 
     def forward(self, condition: Tensor) -> Tensor:
-        vectors: Tensor = self.mix(self.words(condition))
-        return vectors
+        return normalize(self.mix(self.words(condition)), dim=1)
 
 
 class RecurrentText(Condition):
@@ -126,8 +127,7 @@ class RecurrentText(Condition):
     def forward(self, condition: Tensor) -> Tensor:
         states, _ = self.recurrent(self.words(condition))
         last = (condition != 0).sum(1).clamp(min=1) - 1
-        vectors: Tensor = states[torch.arange(len(states), device=states.device), last]
-        return vectors
+        return normalize(states[torch.arange(len(states), device=states.device), last], dim=1)
 
 
 class VectorCondition(Condition):
@@ -150,8 +150,7 @@ class VectorCondition(Condition):
         )
 
     def forward(self, condition: Tensor) -> Tensor:
-        vectors: Tensor = self.layers(condition)
-        return vectors
+        return normalize(self.layers(condition), dim=1)
 
 
 class ImageCondition(Condition):
@@ -174,8 +173,7 @@ class ImageCondition(Condition):
         self.encoder = DCGANEncoder(outputs, condition_shape, width, norm="layer")
 
     def forward(self, condition: Tensor) -> Tensor:
-        vectors: Tensor = self.encoder(condition)
-        return vectors
+        return normalize(self.encoder(condition), dim=1)
 
 
 class ConditionedCritic(nn.Module):
