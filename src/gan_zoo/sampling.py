@@ -87,9 +87,7 @@ def tokens_of(source: Source, caption: str) -> Tensor:
 def grid(run: Run, count: int, seed: int, truncation: float | None = None, **wishes: Any) -> Any:
     """A picture of ``count`` samples; translation games show input and output side by side."""
     if len(run.config["data"]["sample_shape"]) == 1:
-        raise DataError(
-            "this run makes vectors, not pictures: its samples folder has scatter plots"
-        )
+        raise DataError("this run makes vectors, not pictures: its samples folder has scatter plots")
     batch, captions, columns = wish(run, count, seed, **wishes)
     if hasattr(run.module.game, "latent_dim"):
         batch.latents = draw_latents(run.module, batch.size, seed, truncation)
