@@ -76,8 +76,21 @@ def frechet_distance(a: Moments, b: Moments) -> float:
     ||m_a - m_b||^2 + tr(A + B - 2 (A^(1/2) B A^(1/2))^(1/2)), by eigenvalues of symmetric matrices in float64; those
     that rounding made negative count as zero.
     """
-    values, vectors = torch.linalg.eigh(a.covariance)
+    values, vectors = symmetric_eigen(a.covariance)
     root = (vectors * values.clamp(min=0).sqrt()) @ vectors.T
-    cross = torch.linalg.eigvalsh(root @ b.covariance @ root).clamp(min=0).sqrt().sum()
+    cross = symmetric_eigen(root @ b.covariance @ root)[0].clamp(min=0).sqrt().sum()
     shift = (a.mean - b.mean).square().sum()
     return max(0.0, float(shift + a.covariance.trace() + b.covariance.trace() - 2 * cross))
+
+
+def symmetric_eigen(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """Eigenvalues and eigenvectors of a symmetric matrix, also where the faster routine does not converge.
+
+    Covariances of fewer samples than features have one eigenvalue, zero, many times.
+    """
+    try:
+        values, vectors = torch.linalg.eigh(matrix)
+    except torch.linalg.LinAlgError:
+        left, values, _ = torch.linalg.svd((matrix + matrix.T) / 2)
+        vectors, values = left, (left.T @ matrix @ left).diagonal()
+    return values, vectors
