@@ -215,3 +215,16 @@ def test_metrics_and_data_that_do_not_match() -> None:
         ImageScores(EfficientNetLite0(32), 2).prepare(ring(), CPU)
     with pytest.raises(DataError, match="use metric=images"):
         ModeCoverage(2).prepare(digits(), CPU)
+
+
+def test_the_distance_does_not_depend_on_eigh(monkeypatch) -> None:
+    torch.manual_seed(0)
+    few, many = moments_of(torch.randn(3, 12)), moments_of(torch.randn(50, 12) + 1)
+    expected = frechet_distance(few, many)
+
+    def fails(_: torch.Tensor):
+        raise torch.linalg.LinAlgError("too many repeated eigenvalues")
+
+    monkeypatch.setattr(torch.linalg, "eigh", fails)
+    assert frechet_distance(few, many) == pytest.approx(expected, rel=1e-6)
+    assert frechet_distance(few, few) == pytest.approx(0, abs=1e-6)

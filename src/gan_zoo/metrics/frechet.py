@@ -90,7 +90,7 @@ def symmetric_eigen(matrix: Tensor) -> tuple[Tensor, Tensor]:
     """
     try:
         values, vectors = torch.linalg.eigh(matrix)
-    except torch.linalg.LinAlgError:
+    except RuntimeError:  # of which LinAlgError is one
         left, values, _ = torch.linalg.svd((matrix + matrix.T) / 2)
         vectors, values = left, (left.T @ matrix @ left).diagonal()
     return values, vectors
