@@ -56,17 +56,14 @@ class Checkpoints(Checkpoint):
     def keep_best(self, trainer: Trainer, module: GANModule) -> None:
         """Write ``best.ckpt`` if there is a new score and it is better than all before."""
         evaluation = next((c for c in trainer.callbacks if isinstance(c, Evaluation)), None)  # type: ignore[attr-defined]
-        if (
-            evaluation is None
-            or evaluation.best is None
-            or not evaluation.history
-            or evaluation.history[-1]["step"] == self._compared_at
-        ):
+        best = None if evaluation is None else evaluation.best
+        if evaluation is None or best is None or not evaluation.history:
             return
         latest = evaluation.history[-1]
+        if latest["step"] == self._compared_at:
+            return
         self._compared_at = int(latest["step"])
-        assert evaluation.best is not None
-        name, direction = evaluation.best
+        name, direction = best
         value = latest.get(f"val/{name}")
         if value is None:  # a score that these data cannot give
             return
