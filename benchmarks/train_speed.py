@@ -32,9 +32,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
+from gan_zoo.build import build_module
+from gan_zoo.compose import CONF, instantiate
 from gan_zoo.data.datamodule import DataModule
 from gan_zoo.data.source import Source, to_unit
-from gan_zoo.run import CONF, build_module, instantiate
 
 CASES = {
     "DCGAN 32": ["model=dcgan", "data=openmoji", "data.image_size=32"],

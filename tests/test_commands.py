@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,10 +16,12 @@ from typer.testing import CliRunner
 from gan_zoo import sampling
 from gan_zoo.cli import app
 from gan_zoo.comparing import find_runs, grouped, rendered, rows_of
+from gan_zoo.compose import CONF
 from gan_zoo.data.source import DataError
 from gan_zoo.errors import CompositionError
 from gan_zoo.run import train
-from gan_zoo.runs import is_trusted, load_run
+from gan_zoo.runs import load_run
+from gan_zoo.trust import is_trusted
 
 QUICK = ["trainer.max_steps=2", "data.batch_size=8", "logger=none", "metric=none"]
 DIGITS = ["data=digits", "generator.width=4", "discriminator.width=4"]
@@ -42,9 +45,10 @@ def refused(*arguments: object) -> str:
 
 @pytest.fixture
 def trained(composed, tmp_path: Path) -> Callable[..., Path]:
-    """Trains for two steps and returns the run folder."""
+    """Trains afresh for two steps and returns the run folder."""
 
     def make(*overrides: str) -> Path:
+        shutil.rmtree(tmp_path / "run", ignore_errors=True)
         train(composed(*QUICK, *overrides))
         return tmp_path / "run"
 
@@ -202,14 +206,12 @@ def test_what_is_no_run_is_named(trained, tmp_path: Path) -> None:
     "target", ["os.system", "gan_zoo.run.os.system", "gan_zoo.data.cache.os.remove", "torch.load", 3]
 )
 def test_code_from_outside_is_not_built(target: object, trained, tmp_path: Path) -> None:
-    assert not is_trusted(target)
-    folder = trained(*DIGITS)
-    path = folder / "checkpoints" / "last.ckpt"
-    saved = torch.load(path, weights_only=True)
+    assert not is_trusted(target, CONF)
+    saved = torch.load(trained(*DIGITS) / "checkpoints" / "last.ckpt", weights_only=True)
     saved["gan_zoo"]["config"]["model"]["_target_"] = target
-    torch.save(saved, path)
+    torch.save(saved, tmp_path / "foreign.ckpt")
     with pytest.raises(CompositionError, match=r"which is not part of gan_zoo: add --trust"):
-        load_run(folder)
+        load_run(tmp_path / "foreign.ckpt")
 
 
 def fake_run(folder: Path, overrides: list[str], seed: int, value: float | None) -> None:
@@ -312,7 +314,7 @@ def test_wishes_that_cannot_be_granted_are_refused(arguments: list[str], message
 
 
 def test_packs_must_divide_the_batch(tiny) -> None:
-    from gan_zoo.run import build
+    from gan_zoo.build import build
 
     with pytest.raises(CompositionError, match="pack=3 must divide the batch of each process, 8"):
         build(tiny("data=digits", "pack=3"))

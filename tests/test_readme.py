@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from gan_zoo.compose import CONF
 from gan_zoo.errors import choices
-from gan_zoo.run import CONF
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

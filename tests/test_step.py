@@ -11,10 +11,11 @@ from omegaconf import DictConfig
 from PIL import Image
 
 from gan_zoo import module as module_file
+from gan_zoo.build import build
+from gan_zoo.compose import CONF
 from gan_zoo.errors import choices
 from gan_zoo.module import GANModule
 from gan_zoo.players import TrainingDiverged, gradient_norm
-from gan_zoo.run import CONF, build
 
 MODELS, LOSSES, REGULARIZERS = (choices(group, CONF) for group in ("model", "loss", "regularizer"))
 TRANSLATIONS = {"cyclegan", "pix2pix"}

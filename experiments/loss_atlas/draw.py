@@ -21,9 +21,9 @@ from omegaconf import OmegaConf
 from PIL import Image
 from torch import Tensor
 
+from gan_zoo.compose import CONF, instantiate
 from gan_zoo.losses.base import Loss
 from gan_zoo.losses.f_gan import DIVERGENCES, FGAN
-from gan_zoo.run import CONF, instantiate
 from gan_zoo.types import Critique
 
 HERE = Path(__file__).parent

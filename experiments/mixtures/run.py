@@ -54,9 +54,10 @@ def train_one(job: tuple[str, str, int]) -> dict[str, Any]:
     import torch
     from hydra import compose, initialize_config_dir
 
+    from gan_zoo.build import build
     from gan_zoo.callbacks.evaluation import Evaluation
+    from gan_zoo.compose import CONF
     from gan_zoo.players import TrainingDiverged
-    from gan_zoo.run import CONF, build
 
     torch.set_num_threads(1)
     data, loss, seed = job

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import pickle
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from gan_zoo.errors import CompositionError
@@ -40,40 +38,15 @@ def check_precision(precision: Any) -> None:
         raise CompositionError(f"trainer.precision must be 32-true or bf16-mixed, got {precision!r}")
 
 
-FIXED_WHEN_RESUMING = (
-    *(
-        "model",
-        "generator",
-        "discriminator",
-        "loss",
-        "regularizer",
-        "augment",
-        "optim",
-        "ema",
-        "seed",
-        "pack",
-        "condition",
-    ),
-    *("data.sample_shape", "data.batch_size"),
-)
-
-
-def check_checkpoint(config: Mapping[str, Any]) -> None:
-    """Raise `CompositionError` if ``ckpt_path`` is no checkpoint of a run with this config."""
-    import torch
-
-    path = config["ckpt_path"]
-    if path is None:
-        return
-    if not Path(path).is_file():
-        raise CompositionError(f"ckpt_path must be a checkpoint file, got {path!r}, which does not exist")
-    try:
-        saved = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["gan_zoo"]["config"]
-    except (OSError, RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
-        raise CompositionError(f"ckpt_path={path} is damaged or no checkpoint of gan_zoo") from error
-    for name in FIXED_WHEN_RESUMING:
-        if difference := first_difference(at(saved, name), at(config, name), name):
-            raise CompositionError(f"ckpt_path={path} cannot be continued with another config: {difference}")
+def check_retries(divergence: Mapping[str, Any], world_size: int) -> None:
+    """Raise `CompositionError` if a diverged run cannot go back as ``divergence`` says."""
+    retries, factor = divergence["retries"], divergence["factor"]
+    if not isinstance(retries, int) or retries < 0:
+        raise CompositionError(f"divergence.retries must be a whole number >= 0, got {retries!r}")
+    if not isinstance(factor, (int, float)) or not 0 < factor < 1:
+        raise CompositionError(f"divergence.factor must be between 0 and 1, got {factor!r}")
+    if retries and world_size > 1:
+        raise CompositionError(f"divergence.retries needs a single process, got {world_size}: use resume=auto instead")
 
 
 def at(config: Any, name: str) -> Any:

@@ -178,9 +178,9 @@ def numbers(text: str) -> list[int]:
 
 def guarded(work: Callable[[], Any]) -> None:
     """Run ``work``; what a user can put right is one line on stderr and exit code 1."""
+    from gan_zoo.compose import CONF
     from gan_zoo.errors import explain, is_usage_error
     from gan_zoo.quiet import quiet
-    from gan_zoo.run import CONF
 
     quiet()
     try:

@@ -79,3 +79,28 @@ def average_buffers(buffers: list[Tensor]) -> None:
     """Average running statistics, so that evaluated and saved networks are the same on every rank."""
     if buffers and world_size() > 1:
         _average_in_place(buffers)
+
+
+class HostGroup:
+    """Small numbers that processes tell each other without waiting for their devices; made by all of them at once."""
+
+    def __init__(self) -> None:
+        alone = world_size() == 1
+        self._group: Any = None if alone or dist.get_backend() == "gloo" else dist.new_group(backend="gloo")
+
+    def largest(self, number: int) -> int:
+        """The largest ``number`` of all processes."""
+        if world_size() == 1:
+            return number
+        numbers = torch.tensor([number])
+        dist.all_reduce(numbers, dist.ReduceOp.MAX, group=self._group)
+        return int(numbers)
+
+    def check_equal(self, state: str) -> None:
+        """Raise `RuntimeError` unless all processes say the same, instead of training apart from each other."""
+        if world_size() == 1:
+            return
+        states: list[str | None] = [None] * world_size()
+        dist.all_gather_object(states, state, group=self._group)
+        if len(set(states)) > 1:
+            raise RuntimeError(f"the processes do not start from the same state: {', '.join(map(str, states))}")

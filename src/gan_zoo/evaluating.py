@@ -10,12 +10,13 @@ from typing import Any
 
 import torch
 
-from gan_zoo.data.cache import atomic_path
+from gan_zoo.build import evaluators_of
+from gan_zoo.compose import as_config, compose_overrides
 from gan_zoo.data.image_folder import image_folder
 from gan_zoo.data.source import DataError, to_unit
+from gan_zoo.files import atomic_path
 from gan_zoo.metrics.base import Evaluator, Generated, Samples, score_all
 from gan_zoo.noise import CPU, Noise
-from gan_zoo.run import as_config, compose_overrides, evaluators_of
 from gan_zoo.runs import load_run
 from gan_zoo.scoring import BLOCK_SIZE, score_module
 from gan_zoo.types import Batch, Score

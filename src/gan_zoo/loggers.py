@@ -1,14 +1,76 @@
-"""Loggers that need a decision before they start."""
+"""Loggers that go on where a resumed run goes on."""
 
 from __future__ import annotations
 
+import csv
 import netrc
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch.loggers import WandbLogger
+import torch
+from lightning.fabric.utilities.rank_zero import rank_zero_only
+from lightning.pytorch import Trainer
+from lightning.pytorch.loggers import CSVLogger, WandbLogger
+from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 from rich import print as say
+
+from gan_zoo.files import atomic_path
+
+
+def log(trainer: Trainer, numbers: Mapping[str, float], step: int) -> None:
+    """Pass numbers on to the loggers, and to what shows the latest ones."""
+    trainer.callback_metrics.update({name: torch.tensor(number) for name, number in numbers.items()})
+    for logger in trainer.loggers:
+        logger.log_metrics(dict(numbers), step=step)
+
+
+class CSVLog(CSVLogger):
+    """``metrics.csv`` in the run folder; a resumed run appends to it.
+
+    Args:
+        save_dir: the run folder.
+    """
+
+    def __init__(self, save_dir: str) -> None:
+        super().__init__(save_dir, name="", version="")
+
+    @property
+    def experiment(self) -> Any:
+        """What writes the file, on rank 0."""
+        if self._experiment is None and getattr(rank_zero_only, "rank", 0) == 0:
+            self._experiment = _Appending(self.log_dir)
+        return super().experiment
+
+
+class _Appending(ExperimentWriter):
+    """Keeps the rows that are there."""
+
+    def _check_log_dir_exists(self) -> None:
+        if Path(self.metrics_file_path).is_file():
+            with Path(self.metrics_file_path).open(newline="") as file:
+                self.metrics_keys = list(csv.DictReader(file).fieldnames or [])
+
+    def _rewrite_with_new_header(self, fieldnames: list[str]) -> None:
+        with Path(self.metrics_file_path).open(newline="") as file:
+            _write(Path(self.metrics_file_path), fieldnames, list(csv.DictReader(file)))
+
+
+def rewind_csv(path: Path, step: int) -> None:
+    """Drop the rows of ``metrics.csv`` that were logged after ``step``, from where the run goes on."""
+    if path.is_file():
+        whole = path.read_text().splitlines(keepends=True)
+        reader = csv.DictReader(line for line in whole if line.endswith("\n"))  # a dying process may leave half a row
+        rows = [row for row in reader if (row.get("step") or "").isdigit() and int(row["step"]) <= step]
+        _write(path, list(reader.fieldnames or []), rows)
+
+
+def _write(path: Path, fieldnames: list[str], rows: list[dict[str, Any]]) -> None:
+    with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def wandb_logger(save_dir: str, project: str, offline: bool | None = None, **options: Any) -> WandbLogger:

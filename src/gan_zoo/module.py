@@ -17,8 +17,9 @@ from gan_zoo.clock import Clock
 from gan_zoo.distributed import average_buffers, average_gradients, mean_over_ranks
 from gan_zoo.ema import EMA
 from gan_zoo.games.base import Game
+from gan_zoo.loggers import log
 from gan_zoo.losses.base import Loss
-from gan_zoo.players import Player, frozen, gradient_norm, stop_if_not_finite
+from gan_zoo.players import Player, Watch, frozen, gradient_norm, stop_if_not_finite
 from gan_zoo.regularizers.base import Regularizer
 from gan_zoo.schedules import Schedule
 from gan_zoo.types import Batch, Duel, Fakes, Terms, Verdict, prefixed, sum_of
@@ -86,6 +87,8 @@ class GANModule(LightningModule):
         self.schedule, self.n_critic, self.clip_grad_norm = schedule, n_critic, clip_grad_norm
         self.metadata = metadata or {}
         self.clock = Clock()
+        self.watch = Watch()
+        self.pace = 1.0  # factor on both learning rates, less than 1 after divergence
 
     # ---------------------------------------------------------------- the step
 
@@ -101,7 +104,7 @@ class GANModule(LightningModule):
             fakes = self.game.generate(batch)
         terms, verdicts = self.critics_turn(batch, fakes, step)
         if train_generator:
-            terms |= self.generators_turn(batch, fakes)
+            terms |= self.generators_turn(batch, fakes, step)
         average_buffers(self.running_statistics)
         images = batch.size * self.trainer.world_size
         self.clock.tick(images, train_generator)
@@ -122,7 +125,7 @@ class GANModule(LightningModule):
             verdicts.append(verdict)
             terms |= of_duel
         terms |= prefixed("d", self.game.discriminator_terms(batch, shown, verdicts))
-        self.descend(self.critic, terms)
+        self.descend(self.critic, terms, step)
         self.after_critics_step(verdicts)
         return terms, verdicts
 
@@ -160,7 +163,7 @@ class GANModule(LightningModule):
                 regularizer.update(verdict.duel, verdict.real, verdict.fake)
                 regularizer.project(verdict.duel.critic)
 
-    def generators_turn(self, batch: Batch, fakes: Fakes) -> Terms:
+    def generators_turn(self, batch: Batch, fakes: Fakes, step: int) -> Terms:
         """One step of the generators against critics whose weights cost nothing: they are frozen."""
         terms: Terms = {}
         verdicts: list[Verdict] = []
@@ -178,17 +181,20 @@ class GANModule(LightningModule):
                 if duel.trains_generator:
                     terms[f"g/{duel.name}"] = duel.generator_weight * loss.generator(fake, real)
             terms |= prefixed("g", self.game.generator_terms(batch, fakes, verdicts))
-            self.descend(self.generator, terms)
+            self.descend(self.generator, terms, step)
         return terms
 
-    def descend(self, player: Player, terms: Terms) -> None:
-        """Minimise the sum of ``terms`` by one step of ``player``."""
+    def descend(self, player: Player, terms: Terms, step: int) -> None:
+        """Minimise the sum of ``terms`` by one step of ``player``, unless that would leave the finite numbers."""
         for parameter in player.parameters:
             parameter.grad = None
-        self.manual_backward(sum_of(terms))
+        total = sum_of(terms)
+        self.manual_backward(total)
         average_gradients(player.parameters)
+        player.gradient_norm = gradient_norm(player)
+        self.watch.observe(player, terms, total, step)
         if self.clip_grad_norm is not None:
-            nn.utils.clip_grad_norm_(player.parameters, self.clip_grad_norm)
+            nn.utils.clip_grads_with_norm_(player.parameters, self.clip_grad_norm, player.gradient_norm)
         player.step()
 
     def loss_of(self, duel: Duel) -> Loss:
@@ -207,19 +213,19 @@ class GANModule(LightningModule):
 
         Called on every ``log_every_n_steps``-th step only: it is the one place where the host waits for the device.
         """
+        self.watch.look()
         values = dict(terms)
         for verdict in verdicts:
             values |= prefixed(f"d/{verdict.duel.name}", self.readings(verdict))
         if self.critic is not None:
-            values["d/grad_norm"] = gradient_norm(self.critic)
-        values["g/grad_norm"] = gradient_norm(self.generator)
+            values["d/grad_norm"] = self.critic.gradient_norm
+        values["g/grad_norm"] = self.generator.gradient_norm
         stacked = mean_over_ranks(torch.stack([value.detach().float() for value in values.values()]))
         numbers = dict(zip(values, stacked.tolist(), strict=True))
         stop_if_not_finite(numbers, self.global_step)
         if totals := [number for name, number in numbers.items() if name.endswith("/total")]:
             numbers["train/total"] = sum(totals)
-        numbers |= self.clock.report() | {"step": float(self.global_step)}
-        self.log_dict(numbers)
+        log(self.trainer, numbers | self.clock.report(), self.global_step)
 
     def readings(self, verdict: Verdict) -> Terms:
         """The critic's accuracy on both sides, and what its loss has to say."""
@@ -254,28 +260,30 @@ class GANModule(LightningModule):
         # Lightning counts the steps of optimizers that are stepped through it, which must be one for each batch.
         counted: Any = self.optimizers()
         step_counted = (counted[0] if critics else counted).step
-        self.critic = Player(critic_parameters, critics[0], step_counted) if critics else None
-        self.generator = Player(generator_parameters, generator, generator.step if critics else step_counted)
+        self.critic = Player("critics", critic_parameters, critics[0], step_counted) if critics else None
+        step_generator = generator.step if critics else step_counted
+        self.generator = Player("generators", generator_parameters, generator, step_generator)
         statistics = ("running_mean", "running_var")
         self.running_statistics = [b for name, b in self.game.named_buffers() if name.endswith(statistics)]
         self.clock.start()
 
     def set_learning_rates(self) -> None:
-        """Both players' learning rates at this step: a pure function of progress, so there is nothing to restore."""
-        if self.schedule is None:
+        """Both players' learning rates at this step: a pure function of progress and of what divergence took off."""
+        if self.schedule is None and self.pace == 1:
             return
-        factor = self.schedule(self.global_step / self.trainer.max_steps)
+        factor = self.pace * (1 if self.schedule is None else self.schedule(self.global_step / self.trainer.max_steps))
         for optimizer in self.trainer.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = group["initial_lr"] * factor
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what is counted, and where the run came from, as plain data."""
-        checkpoint["gan_zoo"] = {"clock": self.clock.state_dict(), **self.metadata}
+        checkpoint["gan_zoo"] = {"clock": self.clock.state_dict(), "pace": self.pace, **self.metadata}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore what is counted."""
         self.clock.load_state_dict(checkpoint["gan_zoo"]["clock"])
+        self.pace = min(self.pace, checkpoint["gan_zoo"]["pace"])
 
     # ----------------------------------------------------------------- sampling
 

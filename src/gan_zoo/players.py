@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
+
+from gan_zoo.distributed import mean_over_ranks, world_size
+from gan_zoo.types import Terms
 
 
 class TrainingDiverged(RuntimeError):
@@ -19,11 +22,16 @@ class TrainingDiverged(RuntimeError):
 
 @dataclass(slots=True)
 class Player:
-    """A player's parameters, its optimizer, and the call that steps it."""
+    """A player's name, parameters, optimizer, the call that steps it, and the norm of its last gradient."""
 
+    name: str
     parameters: list[nn.Parameter]
     optimizer: Optimizer
     step: Callable[[], Any]
+    gradient_norm: Tensor = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.gradient_norm = torch.zeros((), device=self.parameters[0].device)
 
 
 @contextmanager
@@ -40,16 +48,56 @@ def frozen(networks: nn.Module) -> Iterator[None]:
 
 
 def gradient_norm(player: Player) -> Tensor:
-    """The Euclidean norm of all gradients of the player's last step; zero before its first."""
+    """The Euclidean norm of all gradients the player has."""
     gradients = [p.grad for p in player.parameters if p.grad is not None]
-    if not gradients:
-        return torch.zeros((), device=player.parameters[0].device)
     norm: Tensor = torch.stack(torch._foreach_norm(gradients)).norm()
     return norm
+
+
+class Watch:
+    """Finds the step at which a term or a gradient stops being a finite number.
+
+    On the CPU that is before the player steps, so its weights stay good. Waiting for a GPU at every step would cost
+    more than it saves: there the numbers are kept, and looked through when something is reported or saved.
+    """
+
+    def __init__(self) -> None:
+        self._kept: list[tuple[int, list[str], Tensor]] = []
+
+    def observe(self, player: Player, terms: Terms, total: Tensor, step: int) -> None:
+        """Look at the terms of a turn, their sum, and the player's gradient.
+
+        Raises:
+            TrainingDiverged: naming player and term.
+        """
+        gradient = player.gradient_norm
+        if gradient.device.type == "cpu":
+            # Gradients are averaged over processes, so all of them find this at the same step.
+            own = 0.0 if world_size() > 1 else float(total.detach())
+            if math.isfinite(own + float(gradient)):
+                return
+        names = [*terms, f"gradient of the {player.name}"]
+        self._kept.append((step, names, torch.stack([*(t.detach().float() for t in terms.values()), gradient])))
+        if gradient.device.type == "cpu":
+            self.look()
+
+    def look(self) -> None:
+        """Look through what was kept; all processes at once.
+
+        Raises:
+            TrainingDiverged: naming the first step, player and terms.
+        """
+        kept, self._kept = self._kept, []
+        if not kept:
+            return
+        numbers = mean_over_ranks(torch.cat([values for _, _, values in kept])).tolist()
+        for step, names, values in kept:
+            stop_if_not_finite(dict(zip(names, numbers, strict=False)), step)
+            numbers = numbers[len(values) :]
 
 
 def stop_if_not_finite(numbers: Mapping[str, float], step: int) -> None:
     """Raise `TrainingDiverged` naming the terms that are NaN or infinite."""
     bad = [f"{name} = {number}" for name, number in numbers.items() if not math.isfinite(number)]
     if bad:
-        raise TrainingDiverged(f"training diverged by step {step}: {', '.join(bad)}")
+        raise TrainingDiverged(f"training diverged at step {step}: {', '.join(bad)}")

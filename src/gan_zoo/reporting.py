@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from gan_zoo.comparing import STYLE
-from gan_zoo.data.cache import atomic_path
+from gan_zoo.files import atomic_path
 
 Curve = list[tuple[float, float]]
 COLOURS = ("#3b6fd4", "#d4533b", "#2f9e62", "#9a4fc4", "#c48a1f", "#3aa0a8")

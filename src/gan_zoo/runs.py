@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import pickle
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +13,9 @@ from gan_zoo.data.source import Source
 from gan_zoo.errors import CompositionError
 from gan_zoo.module import GANModule
 from gan_zoo.noise import CPU
+from gan_zoo.resuming import read_checkpoint
+from gan_zoo.store import store_of
+from gan_zoo.trust import refuse_foreign
 
 CHECKPOINTS = ("best", "last")
 BUILT = (
@@ -29,10 +30,6 @@ BUILT = (
     "metric",
     "extractor",
 )
-TRUSTED = tuple(
-    f"gan_zoo.{part}." for part in ("games", "networks", "losses", "regularizers", "terms", "data", "metrics")
-)
-TRUSTED += ("gan_zoo.schedules", "torch.optim.")
 
 
 @dataclass
@@ -54,14 +51,10 @@ class Run:
     @cached_property
     def source(self) -> Source:
         """The run's data set, loaded when it is first asked for."""
-        from gan_zoo.run import as_config, build_data
+        from gan_zoo.build import build_data
+        from gan_zoo.compose import as_config
 
         return build_data(as_config(self.config)).source
-
-    @property
-    def name(self) -> str:
-        """What a title says: the run folder's last two parts."""
-        return "/".join(self.folder.resolve().parts[-2:])
 
 
 def load_run(run: str | Path, checkpoint: str = "best", device: torch.device = CPU, trust: bool = False) -> Run:
@@ -76,16 +69,16 @@ def load_run(run: str | Path, checkpoint: str = "best", device: torch.device = C
     Raises:
         CompositionError: if there is no checkpoint, it is damaged, or its config names what is not trusted.
     """
-    from gan_zoo.run import as_config, build_module
+    from gan_zoo.build import build_module
+    from gan_zoo.compose import CONF, as_config
 
     path = find_checkpoint(Path(run), checkpoint)
-    try:
-        saved = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        config, weights = saved["gan_zoo"]["config"], saved["state_dict"]
-    except (OSError, RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
-        raise CompositionError(f"{path} is damaged or no checkpoint of gan_zoo") from error
+    folder = path.parent.parent if path.parent.name == "checkpoints" else path.parent
+    store_of(folder).verify(path)
+    saved = read_checkpoint(path)
+    config, weights = saved["gan_zoo"]["config"], saved["state_dict"]
     if not trust:
-        refuse_foreign([config.get(group) for group in BUILT])
+        refuse_foreign([config.get(group) for group in BUILT], CONF, "--trust")
     module = build_module(as_config(config))
     try:
         module.load_state_dict(weights)
@@ -93,7 +86,6 @@ def load_run(run: str | Path, checkpoint: str = "best", device: torch.device = C
         raise CompositionError(
             f"{path} does not fit the networks of its config: another version of gan_zoo?"
         ) from error
-    folder = path.parent.parent if path.parent.name == "checkpoints" else path.parent
     return Run(folder, path, config, module.to(device).eval())
 
 
@@ -109,29 +101,3 @@ def find_checkpoint(run: Path, checkpoint: str = "best") -> Path:
         if (path := run / "checkpoints" / f"{name}.ckpt").is_file():
             return path
     raise CompositionError(f"{run} has no checkpoints/{checkpoint}.ckpt: is it the folder of a run that saved one?")
-
-
-def refuse_foreign(node: Any) -> None:
-    """Raise `CompositionError` if a config that came from a file names code that gan_zoo or torch do not define."""
-    if isinstance(node, dict):
-        target = node.get("_target_")
-        if target is not None and not is_trusted(target):
-            raise CompositionError(
-                f"the run's config would run {target!r}, which is not part of gan_zoo: add --trust if you trust the run"
-            )
-        node = list(node.values())
-    if isinstance(node, list):
-        for child in node:
-            refuse_foreign(child)
-
-
-def is_trusted(target: Any) -> bool:
-    """Whether ``target`` is a name that a trusted module itself defines: not ``gan_zoo.run.os.system``."""
-    if not isinstance(target, str) or not target.startswith(TRUSTED):
-        return False
-    module, _, name = target.rpartition(".")
-    try:
-        named = vars(importlib.import_module(module)).get(name)
-    except ImportError:
-        return False
-    return str(getattr(named, "__module__", "")).startswith(TRUSTED)

@@ -6,6 +6,8 @@ import os
 from typing import Any
 
 import torch.distributed as dist
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.pytorch import Trainer
 from lightning.pytorch.strategies import DDPStrategy
 
 
@@ -32,3 +34,9 @@ class FlatDDPStrategy(DDPStrategy):
         assert self.model is not None
         for tensor in self.model.state_dict(keep_vars=True).values():
             dist.broadcast(tensor.detach(), src=0)
+
+
+def is_child_of_lightning(trainer: Trainer) -> bool:
+    """Whether this process was started by rank 0, not by torchrun or a scheduler."""
+    environment = getattr(trainer.strategy, "cluster_environment", None)
+    return isinstance(environment, LightningEnvironment) and trainer.local_rank > 0

@@ -9,7 +9,6 @@ import pytest
 import torch
 from PIL import Image
 
-from gan_zoo.data.cache import atomic_path
 from gan_zoo.data.datamodule import DataModule
 from gan_zoo.data.digits import digits
 from gan_zoo.data.image_folder import image_folder
@@ -18,6 +17,7 @@ from gan_zoo.data.mixtures import grid, ring, spiral
 from gan_zoo.data.openmoji import openmoji
 from gan_zoo.data.source import DataError, fit_images, to_uint8, to_unit
 from gan_zoo.data.torchvision_sets import fashion_mnist, mnist
+from gan_zoo.files import atomic_path
 
 
 def picture(path: Path, mode: str = "RGB", size: tuple[int, int] = (20, 12), colour=(255, 0, 0), **options) -> Path:

@@ -11,13 +11,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from gan_zoo.build import build, build_module
 from gan_zoo.networks import changes
 from gan_zoo.networks.augment import ADAugment, AugmentedCritic, DiffAugment
 from gan_zoo.networks.autoencoder import AutoEncoder
 from gan_zoo.noise import Noise
 from gan_zoo.regularizers.ada import AdaptiveAugmentation
 from gan_zoo.regularizers.zero_centered import R1
-from gan_zoo.run import build, build_module, train
+from gan_zoo.run import train
 from gan_zoo.types import Critique, Duel, judge
 
 SHAPES = [(5, 1, 8, 8), (4, 3, 7, 7), (3, 3, 5, 9), (2, 2, 6, 3), (2, 3, 1, 1)]
@@ -503,7 +504,7 @@ def test_a_resumed_run_has_the_same_p(composed, tmp_path: Path) -> None:
         return torch.load(tmp_path / name / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
 
     whole, half = final(7, "whole"), final(5, "half")
-    resumed = final(7, "rest", f"ckpt_path={tmp_path / 'half' / 'checkpoints' / 'last.ckpt'}")
+    resumed = final(7, "rest", f"resume={tmp_path / 'half' / 'checkpoints' / 'last.ckpt'}")
     p = "game.discriminators.main.augmentation.p"
     assert half["regularizers.realism.ada.steps"] == 1, "saved in the middle of an interval"
     assert len({0.5, half[p].item(), whole[p].item()}) == 3, "p has moved, before and after"

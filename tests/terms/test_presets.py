@@ -10,8 +10,8 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 import gan_zoo
+from gan_zoo.compose import CONF, instantiate
 from gan_zoo.errors import choices
-from gan_zoo.run import CONF, instantiate
 from tests.test_layering import imports
 
 RECONSTRUCTIONS, CLASSIFICATIONS = choices("reconstruction", CONF), choices("classification", CONF)

@@ -12,66 +12,94 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from gan_zoo.callbacks.evaluation import Evaluation
 from gan_zoo.callbacks.schedule import due
-from gan_zoo.data.cache import atomic_path
+from gan_zoo.files import atomic_path
 from gan_zoo.module import GANModule
 from gan_zoo.players import stop_if_not_finite
+from gan_zoo.signals import Interrupted
+from gan_zoo.store import Store
 from gan_zoo.types import Batch
 
 
 class Checkpoints(Checkpoint):
-    """Writes ``last.ckpt`` every so many images and at the end, ``best.ckpt`` whenever the deciding score improves.
+    """Keeps the newest states of a run as ``last.ckpt`` and older ones, and that of the best score as ``best.ckpt``.
 
     Args:
         folder: where they go.
-        every_images: images between two writes of ``last.ckpt``.
+        every_images: images between two checkpoints.
+        keep: how many of the newest are kept, beside the best one.
     """
 
-    def __init__(self, folder: str, every_images: int = 100_000) -> None:
-        self.folder, self.every_images = Path(folder), every_images
+    def __init__(self, folder: str, every_images: int = 100_000, keep: int = 2) -> None:
+        self.store, self.every_images = Store(Path(folder), keep), every_images
         self.best_value: float | None = None
         self._saved_at = self._compared_at = -1
+
+    def on_fit_start(self, trainer: Trainer, pl_module: Any) -> None:
+        """A run that had ended but for its last evaluation has that now, and trains no more."""
+        latest = latest_score(trainer)
+        ended = latest is not None and latest["step"] == trainer.max_steps
+        if ended and self.improves(trainer) and trainer.is_global_zero and self._lists(trainer.max_steps):
+            self.store.call_best(trainer.max_steps)
+
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+        step, listed = pl_module.global_step, False
+        if trainer.is_global_zero:
+            self.store.rewind(step)
+            listed = self._lists(step)
+        self._saved_at = step if trainer.strategy.broadcast(listed) or step == 0 else -1
+        self.keep_best(trainer, pl_module)
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Batch, batch_idx: int) -> None:
         self.keep_best(trainer, pl_module)
         if due(pl_module, self.every_images, batch.size * trainer.world_size):
-            self.save_last(trainer, pl_module)
+            self.save(trainer, pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
         self.keep_best(trainer, pl_module)
-        self.save_last(trainer, pl_module)
+        self.save(trainer, pl_module)
 
     def on_exception(self, trainer: Trainer, pl_module: Any, exception: BaseException) -> None:
-        """Keep what was reached when the user interrupts; a diverged state must not replace a good one."""
-        if isinstance(exception, KeyboardInterrupt) and trainer.world_size == 1:
-            self.save_last(trainer, pl_module)
-
-    def save_last(self, trainer: Trainer, module: GANModule) -> None:
-        """Write ``last.ckpt`` unless this very step is in it already, or its weights are not finite."""
-        if self._saved_at != module.global_step:
-            _stop_if_weights_not_finite(module)
-            with module.clock.paused():
-                trainer.save_checkpoint(self.folder / "last.ckpt")
-            self._saved_at = module.global_step
+        """Keep what was reached when the run is asked to stop; a diverged state must not replace a good one."""
+        if isinstance(exception, Interrupted):
+            self.keep_best(trainer, pl_module)
+            self.save(trainer, pl_module)
 
     def keep_best(self, trainer: Trainer, module: GANModule) -> None:
-        """Write ``best.ckpt`` if there is a new score and it is better than all before."""
-        evaluation = next((c for c in trainer.callbacks if isinstance(c, Evaluation)), None)  # type: ignore[attr-defined]
-        best = None if evaluation is None else evaluation.best
-        if evaluation is None or best is None or not evaluation.history:
-            return
-        latest = evaluation.history[-1]
-        if latest["step"] == self._compared_at:
-            return
+        """Save and name the best checkpoint if there is a new score and it is better than all before."""
+        if self.improves(trainer):
+            self.save(trainer, module, best=True)
+
+    def improves(self, trainer: Trainer) -> bool:
+        """Whether there is a new score, and it is better than all before."""
+        latest = latest_score(trainer)
+        if latest is None or latest["step"] == self._compared_at:
+            return False
         self._compared_at = int(latest["step"])
-        name, direction = best
-        value = latest.get(f"val/{name}")
-        if value is None:  # a score that these data cannot give
+        value = latest["value"]
+        if self.best_value is not None and latest["sign"] * value >= latest["sign"] * self.best_value:
+            return False
+        self.best_value = value
+        return True
+
+    def save(self, trainer: Trainer, module: GANModule, best: bool = False) -> None:
+        """Write a checkpoint unless this very step is in one already, or its weights are not finite."""
+        step = module.global_step
+        if self._saved_at == step:
+            if best and trainer.is_global_zero:
+                self.store.call_best(step)
             return
-        sign = 1 if direction == "min" else -1
-        if self.best_value is None or sign * value < sign * self.best_value:
-            self.best_value = value
-            with module.clock.paused():
-                trainer.save_checkpoint(self.folder / "best.ckpt")
+        module.watch.look()
+        _stop_if_weights_not_finite(module)
+        for logger in trainer.loggers:  # what was logged up to here must not be lost either
+            logger.save()
+        with module.clock.paused():
+            trainer.save_checkpoint(self.store.path(step))
+            if trainer.is_global_zero:
+                self.store.record(step, module.clock.images_seen, best)
+        self._saved_at = step
+
+    def _lists(self, step: int) -> bool:
+        return any(entry.step == step for entry in self.store.entries())
 
     def state_dict(self) -> dict[str, Any]:
         """The best score so far."""
@@ -80,6 +108,18 @@ class Checkpoints(Checkpoint):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a checkpoint."""
         self.best_value, self._compared_at = state_dict["best_value"], state_dict["compared_at"]
+
+
+def latest_score(trainer: Trainer) -> dict[str, float] | None:
+    """Step, value and sign (1 if less is better, else -1) of the last score that decides; None without one."""
+    evaluation = next((c for c in trainer.callbacks if isinstance(c, Evaluation)), None)  # type: ignore[attr-defined]
+    if evaluation is None or evaluation.best is None or not evaluation.history:
+        return None
+    name, direction = evaluation.best
+    latest = evaluation.history[-1]
+    if f"val/{name}" not in latest:  # a score that these data cannot give
+        return None
+    return {"step": latest["step"], "value": latest[f"val/{name}"], "sign": 1 if direction == "min" else -1}
 
 
 @torch.no_grad()
@@ -97,8 +137,13 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        with atomic_path(Path(path)) as temporary:
-            torch.save(checkpoint, temporary)
+        with atomic_path(Path(path)) as temporary, temporary.open("wb") as file:
+            try:
+                torch.save(checkpoint, file)
+            except RuntimeError as error:
+                if isinstance(error.__context__, OSError):  # a full disk, behind what torch makes of it
+                    raise error.__context__ from None
+                raise
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
         checkpoint: dict[str, Any] = torch.load(path, map_location=map_location or "cpu", weights_only=True)

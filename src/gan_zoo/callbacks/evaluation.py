@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning.pytorch import Callback, Trainer
 
 from gan_zoo.callbacks.schedule import due
-from gan_zoo.data.cache import atomic_path
 from gan_zoo.data.source import Source
+from gan_zoo.files import atomic_path
+from gan_zoo.loggers import log
 from gan_zoo.metrics.base import Evaluator
 from gan_zoo.module import GANModule
 from gan_zoo.scoring import score_module
+from gan_zoo.signals import SIGNALS
 from gan_zoo.types import Batch, Score
 
 
@@ -52,34 +54,44 @@ class Evaluation(Callback):
         self.scores: list[Score] = []
         self.history: list[dict[str, float]] = []
         self._scored_at = -1
+        self._interrupted_at: int | None = None
+        self._resumed_at: int | None = None
+
+    def on_fit_start(self, trainer: Trainer, pl_module: Any) -> None:
+        ended = trainer.max_steps == self._resumed_at != self._scored_at  # training did, its last evaluation did not
+        step = self._resumed_at if ended else self._interrupted_at
+        if step is not None:
+            self.evaluate(trainer, pl_module, step)
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Batch, batch_idx: int) -> None:
         if due(pl_module, self.every_images, batch.size * trainer.world_size):
-            self.evaluate(trainer, pl_module)
+            self.evaluate(trainer, pl_module, pl_module.global_step)
 
     def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
         if self._scored_at != pl_module.global_step:
-            self.evaluate(trainer, pl_module)
+            self.evaluate(trainer, pl_module, pl_module.global_step)
 
     @property
     def best(self) -> tuple[str, str] | None:
         """Name and direction of the score that decides which checkpoint is the best: the first evaluator's."""
         return next((evaluator.best for evaluator in self.evaluators.values()), None)
 
-    def evaluate(self, trainer: Trainer, module: GANModule) -> None:
-        """Score, log, and write ``metrics.json``. All processes take part."""
+    def evaluate(self, trainer: Trainer, module: GANModule, step: int) -> None:
+        """Score, log, and write ``metrics.json``. All processes take part.
+
+        A signal to a single process stops it here and now; a resumed run then begins with this evaluation.
+        """
         if not self.evaluators:
             return
-        with module.clock.paused():
+        self._interrupted_at = step
+        with module.clock.paused(), SIGNALS.stopping_at_once() if trainer.world_size == 1 else nullcontext():
             source: Source = trainer.datamodule.source  # type: ignore[attr-defined]
             place = trainer.global_rank, trainer.world_size
             self.scores = score_module(module, source, self.evaluators, self.seed, *place)
-        self._scored_at = module.global_step
+        self._interrupted_at, self._scored_at = None, step
         values = {f"val/{score.name}": score.value for score in self.scores}
-        self.history.append({"step": module.global_step, "images_seen": module.clock.images_seen} | values)
-        trainer.callback_metrics.update({name: torch.tensor(value) for name, value in values.items()})
-        for logger in trainer.loggers:
-            logger.log_metrics(values, step=module.global_step)
+        self.history.append({"step": step, "images_seen": module.clock.images_seen} | values)
+        log(trainer, values, step)
         if trainer.is_global_zero:
             self.write(module)
 
@@ -92,14 +104,19 @@ class Evaluation(Callback):
             "images_per_second": round(clock.images_per_second, 3),
             "metrics": [asdict(score) for score in self.scores],
             "history": self.history,
-        }
+        } | module.metadata
         with atomic_path(self.path) as temporary:
             temporary.write_text(json.dumps(content, indent=2) + "\n")
 
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
+        """Remember where the run goes on."""
+        self._resumed_at = checkpoint["global_step"]
+
     def state_dict(self) -> dict[str, Any]:
         """The scores so far, as plain data."""
-        return {"history": self.history}
+        return {"history": self.history, "scored_at": self._scored_at, "interrupted_at": self._interrupted_at}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a checkpoint."""
-        self.history = state_dict["history"]
+        self.history, self._scored_at = state_dict["history"], state_dict["scored_at"]
+        self._interrupted_at = state_dict["interrupted_at"]

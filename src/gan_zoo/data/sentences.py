@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gan_zoo.data.cache import atomic_path, cache_key, cache_root
+from gan_zoo.data.cache import cache_key, cache_root
 from gan_zoo.data.source import DataError
+from gan_zoo.files import atomic_path
 
 DIMENSION = 384
 

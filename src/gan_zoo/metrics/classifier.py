@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gan_zoo.data.cache import atomic_path, cache_key, cache_root
+from gan_zoo.data.cache import cache_key, cache_root
 from gan_zoo.data.images import with_progress
 from gan_zoo.data.source import DataError, Source
+from gan_zoo.files import atomic_path
 from gan_zoo.noise import CPU, stable_seed
 
 RECIPE = "3 blocks of 3x3 convolutions, Adam, one cycle, shifts by up to 2 pixels: version 1"

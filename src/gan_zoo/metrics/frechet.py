@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from gan_zoo.data.cache import atomic_path
+from gan_zoo.files import atomic_path
 
 
 class Moments(NamedTuple):

@@ -1,0 +1,169 @@
+"""From a config to its objects, checked against each other."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from gan_zoo.checks import check_complete, check_precision, check_retries, check_whole_numbers
+from gan_zoo.compose import CONF, as_plain, compose_overrides, instantiate, instantiate_each
+from gan_zoo.errors import CompositionError
+from gan_zoo.trust import refuse_foreign
+
+if TYPE_CHECKING:
+    from lightning.pytorch import Trainer
+
+    from gan_zoo.data.datamodule import DataModule
+    from gan_zoo.module import GANModule
+
+
+def build(config: DictConfig) -> tuple[Trainer, GANModule, DataModule]:
+    """The trainer, the module and the data that ``config`` describes, checked against each other."""
+    import torch
+    from lightning.pytorch.callbacks import Checkpoint, ProgressBar
+
+    from gan_zoo.callbacks.checkpoints import AtomicCheckpointIO
+    from gan_zoo.quiet import quiet
+
+    quiet()
+    check_complete(OmegaConf.to_container(config, resolve=False))
+    plain = as_plain(config)
+    check_whole_numbers(plain)
+    check_precision(plain["trainer"]["precision"])
+    if plain["resume"] not in (None, "auto") and not plain["trust"]:
+        refuse_foreign(plain, CONF, "trust=true")
+    torch.manual_seed(config.seed)
+    data = build_data(config)
+    module = build_module(config)
+    data.serve(module.game.needs)
+    callbacks = instantiate_each(config.callbacks)
+    trainer: Trainer = instantiate(
+        config.trainer,
+        logger=instantiate_each(config.logger),
+        callbacks=callbacks,
+        plugins=[AtomicCheckpointIO()],
+        # Lightning would add its own of each where the config has none.
+        enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
+        enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
+    )
+    check_retries(plain["divergence"], trainer.world_size)
+    module.check(trainer)
+    data.check(trainer.world_size)
+    if config.data.batch_size // trainer.world_size % config.pack:
+        raise CompositionError(
+            f"pack={config.pack} must divide the batch of each process, {config.data.batch_size // trainer.world_size}"
+        )
+    return trainer, module, data
+
+
+def build_data(config: DictConfig) -> DataModule:
+    """The data set of ``config.data`` and its stream of batches."""
+    from gan_zoo.data.datamodule import DataModule
+    from gan_zoo.data.source import check_interface
+
+    options = config.data
+    source = instantiate(options.source)
+    check_interface(source, options.sample_shape, options.num_classes, options.condition_shape)
+    return DataModule(
+        source,
+        batch_size=options.batch_size,
+        seed=config.seed,
+        flip=options.flip,
+        num_workers=options.num_workers,
+        memory_limit=options.memory_limit,
+    )
+
+
+def build_module(config: DictConfig) -> GANModule:
+    """The game of ``config.model`` with its networks, the loss, the regularizers and the optimizers."""
+    from gan_zoo.module import GANModule
+    from gan_zoo.version import provenance
+
+    networks = {"generator": network_factory(config.generator, "generator")}
+    if "_target_" in config.discriminator:
+        networks["discriminator"] = critic_factory(config)
+    return GANModule(
+        build_game(config, networks),
+        loss=instantiate(config.loss.adversarial),
+        regularizers={name: instantiate(node) for name, node in config.regularizer.items() if node is not None},
+        generator_optimizer=instantiate(config.optim.generator),
+        discriminator_optimizer=instantiate(config.optim.discriminator),
+        schedule=instantiate(config.optim.schedule),
+        n_critic=config.loss.n_critic,
+        clip_grad_norm=config.optim.clip_grad_norm,
+        ema=OmegaConf.to_container(config.ema) if config.ema is not None else None,  # type: ignore[arg-type]
+        channels_last=config.channels_last,
+        metadata={"config": as_plain(config), "provenance": provenance()},
+    )
+
+
+def build_game(config: DictConfig, networks: Mapping[str, Any]) -> Any:
+    """The game of ``config.model`` with networks from these factories."""
+    try:
+        return instantiate(config.model, **networks)
+    except TypeError as error:
+        if "discriminator" in networks or "'discriminator'" not in str(error):
+            raise
+        raise CompositionError("this model needs a critic: discriminator=none goes with model=vae alone") from error
+
+
+def critic_factory(config: DictConfig) -> Any:
+    """What makes a game's critics: the network of ``config.discriminator``, each behind an augmentation of its own.
+
+    Raises:
+        CompositionError: if the data are not pictures that ``config.augment`` could change.
+    """
+    discriminator = network_factory(config.discriminator, "discriminator")
+    if config.pack != 1:
+        from gan_zoo.networks.minibatch import PackedCritic
+
+        options = {"sample_shape": list(config.data.sample_shape), "pack": config.pack}
+        discriminator = partial(PackedCritic, discriminator, **options)
+    if not config.augment:
+        return discriminator
+    from gan_zoo.networks.augment import AugmentedCritic
+
+    shape = list(config.data.sample_shape)
+    if len(shape) != 3:
+        raise CompositionError(f"augment works on pictures, the data's sample_shape is {shape}: use augment=none")
+    return lambda *args, **kwargs: AugmentedCritic(discriminator(*args, **kwargs), instantiate(config.augment))
+
+
+def network_factory(node: Any, group: str) -> Any:
+    """What makes networks of ``node``; a request that the network does not know is an error that says so."""
+    make = instantiate(node)
+
+    def network(**wishes: Any) -> Any:
+        try:
+            return make(**wishes)
+        except TypeError as error:
+            unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+            if unknown is None:
+                raise
+            raise CompositionError(
+                f"this model asks {group}=... for {unknown.group(1)}, which {make.func.__name__} does not have: choose "
+                f"another {group}="
+            ) from error
+
+    return network
+
+
+def evaluators_of(config: DictConfig, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """The evaluators of a run's config, or with ``metric`` and ``extractor`` as ``overrides`` say.
+
+    Raises:
+        CompositionError: for overrides of anything else.
+    """
+    if overrides:
+        if foreign := [o for o in overrides if not o.lstrip("+~").startswith(("metric", "extractor"))]:
+            raise CompositionError(f"only metric and extractor can be overridden here, got {foreign[0]!r}")
+        named = [] if any(o.startswith("metric=") for o in overrides) else [f"metric=[{','.join(config.metric)}]"]
+        chosen = compose_overrides([*named, *overrides])
+        if not any(o.startswith("extractor") for o in overrides):
+            chosen.extractor = config.extractor
+        config = chosen
+    return {name: instantiate(node) for name, node in config.metric.items() if node is not None}

@@ -1,0 +1,149 @@
+"""``resume=``: from a run folder back to the command that made it, and to the state to go on from."""
+
+from __future__ import annotations
+
+import pickle
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gan_zoo.checks import at, first_difference
+from gan_zoo.errors import CompositionError
+
+FIXED = (
+    *("model", "generator", "discriminator", "condition", "loss", "regularizer", "augment", "optim", "ema", "seed"),
+    *("pack", "data.sample_shape", "data.batch_size"),
+)
+NOT_THE_RUNS = ("resume", "run_dir", "trust", "hydra")  # where it was, and how it was started
+OVERRIDE = re.compile(r"(\+\+|\+|~)?(?P<key>\w[\w./@-]*)(=.*)?", re.DOTALL)
+
+
+def expanded(arguments: Sequence[str]) -> list[str]:
+    """The command line with what ``resume=RUN`` stands for: the run's overrides, under those given now, and its folder.
+
+    Raises:
+        CompositionError: if there is no such run.
+    """
+    wish = next((a.removeprefix("resume=") for a in reversed(arguments) if a.startswith("resume=")), "null")
+    if wish in ("null", ""):
+        return list(arguments)
+    if wish == "auto":
+        return [*arguments, *_folder_of_same_command(arguments)]
+    run = run_of(Path(wish))
+    if not Path(wish).exists():
+        raise CompositionError(f"resume must be auto, a run folder or a checkpoint, got {wish!r}, which does not exist")
+    if run is None:
+        return list(arguments)
+    given = {key_of(argument) for argument in arguments}
+    own = [override for override in recorded(run) if key_of(override) not in given]
+    place = [] if "hydra.run.dir" in given else [f"hydra.run.dir={quoted(run)}"]
+    return [*own, *arguments, *place]
+
+
+def run_of(path: Path) -> Path | None:
+    """The run folder that ``path`` is or lies in; None for a checkpoint elsewhere."""
+    candidates = [path, *path.parents[:2]]
+    return next((folder for folder in candidates if (folder / ".hydra" / "overrides.yaml").is_file()), None)
+
+
+def recorded(run: Path) -> list[str]:
+    """The overrides that made a run, without those that say where it is or how it was resumed.
+
+    Raises:
+        CompositionError: if the record holds anything but overrides.
+    """
+    path = run / ".hydra" / "overrides.yaml"
+    try:
+        overrides = yaml.safe_load(path.read_text()) or []  # type: ignore[no-untyped-call]
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:  # type: ignore[attr-defined]
+        raise CompositionError(f"{path} cannot be read") from error
+    if not isinstance(overrides, list) or not all(isinstance(o, str) and OVERRIDE.fullmatch(o) for o in overrides):
+        raise CompositionError(f"{path} must be a list of overrides like model=dcgan")
+    return [o for o in overrides if not key_of(o).startswith(NOT_THE_RUNS)]
+
+
+def key_of(override: str) -> str:
+    """What an override overrides: ``loss`` of ``+loss=hinge``."""
+    match = OVERRIDE.fullmatch(override)
+    return match["key"] if match else override
+
+
+def quoted(path: Path) -> str:
+    """A path as a value of an override, whatever characters it has."""
+    return "'" + str(path).replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _folder_of_same_command(arguments: Sequence[str]) -> list[str]:
+    """The newest run in ``outputs`` that this very command made; nothing if the command names a folder or none did."""
+    if any(argument in ("-m", "--multirun") or key_of(argument) == "hydra.run.dir" for argument in arguments):
+        return []
+    mine = [a for a in arguments if not a.startswith("-") and not key_of(a).startswith(("resume", "trust", "hydra"))]
+    records = sorted(Path("outputs").glob("*/*/.hydra/overrides.yaml"), key=lambda path: path.stat().st_mtime)
+    for record in reversed(records):
+        if recorded(record.parents[1]) == mine:
+            return [f"hydra.run.dir={quoted(record.parents[1])}"]
+    return []
+
+
+def checkpoint_to_resume(config: Mapping[str, Any]) -> Path | None:
+    """The checkpoint that ``resume`` asks for, found good and made with this config; None to start afresh.
+
+    Args:
+        config: the resolved config: ``resume`` is null, ``auto``, a run folder or a checkpoint file.
+
+    Raises:
+        CompositionError: if it is missing, damaged or of another config, or a fresh start would overwrite a run.
+    """
+    from gan_zoo.store import store_of
+
+    wish, store = config["resume"], store_of(Path(config["run_dir"]))
+    if wish is None:
+        if store.entries():
+            raise CompositionError(
+                f"{config['run_dir']} has checkpoints already: go on from them with resume=auto, or choose another "
+                "folder"
+            )
+        return None
+    path: Path | None = Path(wish)
+    if wish == "auto":
+        path = store.newest_good()
+    elif Path(wish).is_dir():
+        path = store_of(Path(wish)).newest_good()
+        if path is None:
+            raise CompositionError(f"resume={wish} has no checkpoints")
+    elif not Path(wish).is_file():
+        raise CompositionError(f"resume must be auto, a run folder or a checkpoint, got {wish!r}, which does not exist")
+    if path is not None:
+        store_of(path.parents[1]).verify(path)
+        saved = read_checkpoint(path)["gan_zoo"]["config"]
+        for name in FIXED:
+            if difference := first_difference(at(saved, name), at(config, name), name):
+                raise CompositionError(f"{path} cannot be continued with another config: {difference}")
+    return path
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint's plain data and tensors, the latter still on the disk; no code of the file's runs.
+
+    Raises:
+        CompositionError: if it is damaged or none of ours.
+    """
+    import torch
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        if not {"config", "clock"} <= content["gan_zoo"].keys() or "state_dict" not in content:
+            raise KeyError("gan_zoo")
+    except pickle.UnpicklingError as error:
+        if code := re.search(r"GLOBAL (\S+)", str(error)):
+            raise CompositionError(f"{path} is refused: it would run {code[1]} when opened") from error
+        raise CompositionError(f"{path} is damaged or no checkpoint of gan_zoo") from error
+    except Exception as error:  # what a damaged file makes torch raise is not foreseeable
+        raise CompositionError(f"{path} is damaged or no checkpoint of gan_zoo") from error
+    return content  # type: ignore[no-any-return]

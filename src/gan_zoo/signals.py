@@ -1,0 +1,89 @@
+"""SIGTERM and SIGINT: finish the step, save, and leave with the exit code that schedulers expect."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+HANDLED = (signal.SIGTERM, signal.SIGINT)
+
+
+class Interrupted(BaseException):
+    """The run was asked to stop, and stopped where it can go on.
+
+    Attributes:
+        signum: the signal.
+    """
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(signum).name}")
+        self.signum = signum
+
+    @property
+    def exit_code(self) -> int:
+        """143 for SIGTERM, 130 for SIGINT, as shells count."""
+        return 128 + self.signum
+
+
+class Signals:
+    """Remembers a signal until the run is at a point where it can stop.
+
+    A second SIGINT, from somebody who does not want to wait, ends the process at once. Schedulers and launchers
+    often send SIGTERM twice, so that does not.
+    """
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+        self._at = 0.0
+        self._stop_at_once = False
+
+    @contextmanager
+    def restored(self) -> Iterator[None]:
+        """Whatever handlers the block installs, those there were before are back after it."""
+        self.received = None
+        before = {number: signal.getsignal(number) for number in HANDLED}
+        try:
+            yield
+        finally:
+            if _is_main_thread():
+                for number, handler in before.items():
+                    signal.signal(number, handler)
+
+    def listen(self) -> None:
+        """Take over from the handlers there are."""
+        if _is_main_thread():
+            for number in HANDLED:
+                signal.signal(number, self._handle)
+
+    @contextmanager
+    def stopping_at_once(self) -> Iterator[None]:
+        """Within the block, which must not change what is saved, a signal raises `Interrupted` where it arrives."""
+        if self.received is not None:
+            raise Interrupted(self.received)
+        self._stop_at_once = True
+        try:
+            yield
+        finally:
+            self._stop_at_once = False
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        again = self.received is not None
+        if again and number == signal.SIGINT and time.monotonic() - self._at > 1:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        if not again:
+            self.received, self._at = number, time.monotonic()
+        if self._stop_at_once and not again:
+            raise Interrupted(number)
+
+
+def _is_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
+SIGNALS = Signals()
