@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install train test test-all conformance lint format bench docs clean
+.PHONY: help install train test test-all test-faults conformance lint format bench docs clean
 
 help:  ## say what each target does
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
 install: $(READY)  ## make the environment in .venv, with the versions that are tested
 
@@ -26,6 +26,9 @@ test: $(READY)  ## the tests, without those that train until something converges
 
 test-all: $(READY)  ## all tests, the slow ones too
 	$(BIN)/python -m pytest -m '' $(ARGS)
+
+test-faults: $(READY)  ## kill, interrupt, starve and damage real runs; a table of what survived
+	$(BIN)/python -m pytest tests/faults -m '' $(ARGS)
 
 conformance: $(READY)  ## every loss and penalty against mathematics
 	$(BIN)/python -m pytest tests/conformance $(ARGS)

@@ -34,7 +34,7 @@ class CSVLog(CSVLogger):
     """
 
     def __init__(self, save_dir: str) -> None:
-        super().__init__(save_dir, name="", version="")
+        super().__init__(save_dir, name="", version="", flush_logs_every_n_steps=1)
 
     @property
     def experiment(self) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -132,9 +132,10 @@ def _train_once(config: DictConfig, pace: float) -> dict[str, float]:
                 sys.exit(0)
             raise
         except BaseException as error:
-            if writes and run_dir.is_dir():
-                (run_dir / "FAILED.txt").write_text(f"{type(error).__name__}: {error}\n")
-                write_report(run_dir)
+            with suppress(OSError):  # a full disk must not hide what went wrong
+                if writes and run_dir.is_dir():
+                    (run_dir / "FAILED.txt").write_text(f"{type(error).__name__}: {error}\n")
+                    write_report(run_dir)
             if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise CompositionError(
                     f"no space left for {run_dir}; what was saved before is whole, to go on: resume={run_dir}"
