@@ -8,9 +8,10 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from contextlib import nullcontext, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -25,6 +26,11 @@ from gan_zoo.files import atomic_path
 from gan_zoo.resuming import checkpoint_to_resume, expanded, read_checkpoint
 from gan_zoo.signals import SIGNALS, Interrupted
 from gan_zoo.store import store_of
+
+if TYPE_CHECKING:
+    from lightning.pytorch import Trainer
+
+    from gan_zoo.module import GANModule
 
 
 def main() -> None:
@@ -98,9 +104,6 @@ def train(config: DictConfig) -> dict[str, float]:
 
 
 def _train_once(config: DictConfig, pace: float) -> dict[str, float]:
-    from gan_zoo.loggers import rewind_csv
-    from gan_zoo.reporting import write_report
-    from gan_zoo.strategies import is_child_of_lightning
     from gan_zoo.summary import print_summary
 
     run_dir = Path(config.run_dir)
@@ -114,37 +117,54 @@ def _train_once(config: DictConfig, pace: float) -> dict[str, float]:
             raise CompositionError(explain(error, CONF)) from error
         raise
     module.pace = pace
-    writes = trainer.is_global_zero
-    with SIGNALS.restored(), store_of(run_dir).locked() if writes else nullcontext():
-        if writes:
+    with SIGNALS.restored(), store_of(run_dir).locked() if trainer.is_global_zero else nullcontext():
+        if trainer.is_global_zero:
             record(config)
-            (run_dir / "FAILED.txt").unlink(missing_ok=True)
-        if checkpoint is not None and writes:
-            rewind_csv(run_dir / "metrics.csv", int(read_checkpoint(checkpoint)["global_step"]))
-            print(f"going on from {checkpoint}")
-        try:
+            go_on_from(checkpoint, run_dir)
+        with afterwards(run_dir, trainer, module):
             trainer.fit(module, datamodule=data, ckpt_path=checkpoint)
-        except Interrupted as stop:
-            if writes:
-                write_report(run_dir)
-                print(f"{stop} at step {module.global_step:,}; to go on: resume={run_dir}", file=sys.stderr)
-            if is_child_of_lightning(trainer):  # its launcher would kill rank 0, which still has to say goodbye
-                sys.exit(0)
-            raise
-        except BaseException as error:
-            with suppress(OSError):  # a full disk must not hide what went wrong
-                if writes and run_dir.is_dir():
-                    (run_dir / "FAILED.txt").write_text(f"{type(error).__name__}: {error}\n")
-                    write_report(run_dir)
-            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise CompositionError(
-                    f"no space left for {run_dir}; what was saved before is whole, to go on: resume={run_dir}"
-                ) from error
-            raise
-        if writes:
-            write_report(run_dir)
     print_summary(run_dir, trainer, module)
     return {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
+
+
+def go_on_from(checkpoint: Path | None, run_dir: Path) -> None:
+    """Clear away what an earlier process left behind in the run folder after its last checkpoint."""
+    from gan_zoo.loggers import rewind_csv
+
+    (run_dir / "FAILED.txt").unlink(missing_ok=True)
+    if checkpoint is not None:
+        rewind_csv(run_dir / "metrics.csv", int(read_checkpoint(checkpoint)["global_step"]))
+        print(f"going on from {checkpoint}")
+
+
+@contextmanager
+def afterwards(run_dir: Path, trainer: Trainer, module: GANModule) -> Iterator[None]:
+    """Write the report however training ends, and say how it did where that is not the end it was meant to have."""
+    from gan_zoo.reporting import write_report
+    from gan_zoo.strategies import is_child_of_lightning
+
+    failure = ""
+    try:
+        yield
+    except Interrupted as stop:
+        if trainer.is_global_zero:
+            print(f"{stop} at step {module.global_step:,}; to go on: resume={run_dir}", file=sys.stderr)
+        if is_child_of_lightning(trainer):  # its launcher would kill rank 0, which still has to say goodbye
+            sys.exit(0)
+        raise
+    except BaseException as error:
+        failure = f"{type(error).__name__}: {error}\n"
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise CompositionError(
+                f"no space left for {run_dir}; what was saved before is whole, to go on: resume={run_dir}"
+            ) from error
+        raise
+    finally:
+        if trainer.is_global_zero and run_dir.is_dir():
+            with suppress(OSError):  # a full disk must not hide what went wrong
+                if failure:
+                    (run_dir / "FAILED.txt").write_text(failure)
+                write_report(run_dir)
 
 
 def record(config: DictConfig) -> None:

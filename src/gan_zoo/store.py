@@ -164,7 +164,7 @@ class Store:
 
     @contextmanager
     def locked(self, patience: float = 20.0) -> Iterator[None]:
-        """Hold the folder against a second process that would train into it; a dead one holds nothing.
+        """Hold the run folder against a second process that would train into it; a dead one holds nothing.
 
         Args:
             patience: seconds to wait for another process that is just leaving.
@@ -172,8 +172,8 @@ class Store:
         Raises:
             CompositionError: if another process still trains into the folder.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / LOCK).open("w") as file:
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        with (self.folder.parent / LOCK).open("w") as file:
             until = time.monotonic() + patience
             while True:
                 try:
