@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from gan_zoo.checks import check_complete, check_precision, check_retries, check_whole_numbers
+from gan_zoo.arguments import check_arguments
+from gan_zoo.checks import check_complete, check_precision, check_whole_numbers
 from gan_zoo.compose import CONF, as_plain, compose_overrides, instantiate, instantiate_each
 from gan_zoo.errors import CompositionError
 from gan_zoo.trust import refuse_foreign
@@ -36,6 +37,7 @@ def build(config: DictConfig) -> tuple[Trainer, GANModule, DataModule]:
     check_precision(plain["trainer"]["precision"])
     if plain["resume"] not in (None, "auto") and not plain["trust"]:
         refuse_foreign(plain, CONF, "trust=true")
+    check_arguments(plain)
     torch.manual_seed(config.seed)
     data = build_data(config)
     module = build_module(config)
@@ -50,7 +52,10 @@ def build(config: DictConfig) -> tuple[Trainer, GANModule, DataModule]:
         enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
         enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
     )
-    check_retries(plain["divergence"], trainer.world_size)
+    if plain["divergence"]["retries"] and trainer.world_size > 1:
+        raise CompositionError(
+            f"divergence.retries needs a single process, got {trainer.world_size}: use resume=auto instead"
+        )
     module.check(trainer)
     data.check(trainer.world_size)
     if config.data.batch_size // trainer.world_size % config.pack:

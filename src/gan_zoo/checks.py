@@ -38,15 +38,15 @@ def check_precision(precision: Any) -> None:
         raise CompositionError(f"trainer.precision must be 32-true or bf16-mixed, got {precision!r}")
 
 
-def check_retries(divergence: Mapping[str, Any], world_size: int) -> None:
-    """Raise `CompositionError` if a diverged run cannot go back as ``divergence`` says."""
+def check_divergence(divergence: Any) -> None:
+    """Raise `CompositionError` unless ``divergence`` says how often to go back, and by what factor to slow down."""
+    if not isinstance(divergence, Mapping) or not {"retries", "factor"} <= divergence.keys():
+        raise CompositionError(f"divergence must have retries and factor, got {divergence!r}")
     retries, factor = divergence["retries"], divergence["factor"]
     if not isinstance(retries, int) or retries < 0:
         raise CompositionError(f"divergence.retries must be a whole number >= 0, got {retries!r}")
     if not isinstance(factor, (int, float)) or not 0 < factor < 1:
         raise CompositionError(f"divergence.factor must be between 0 and 1, got {factor!r}")
-    if retries and world_size > 1:
-        raise CompositionError(f"divergence.retries needs a single process, got {world_size}: use resume=auto instead")
 
 
 def at(config: Any, name: str) -> Any:

@@ -52,7 +52,7 @@ def instantiate(node: Any, **kwargs: Any) -> Any:
     try:
         return hydra.utils.instantiate(node, **kwargs, _convert_="all")
     except InstantiationException as error:
-        raise innermost(error) from error
+        raise innermost(error) from None
 
 
 def instantiate_each(group: DictConfig | None) -> list[Any]:

@@ -24,6 +24,7 @@ from gan_zoo.regularizers.base import Regularizer
 from gan_zoo.schedules import Schedule
 from gan_zoo.types import Batch, Duel, Fakes, Terms, Verdict, prefixed, sum_of
 
+PLAYERS = ("discriminator", "generator")
 OptimizerFactory = Callable[[Sequence[nn.Parameter]], Optimizer]
 
 
@@ -238,7 +239,12 @@ class GANModule(LightningModule):
 
     def configure_optimizers(self) -> list[Optimizer]:
         """The critics' optimizer, if there are critics, and the generators', in this order."""
-        optimizers = [make(p) for make, p in zip(self.optimizer_factories, self.players(), strict=True) if p]
+        optimizers = []
+        for name, make, parameters in zip(PLAYERS, self.optimizer_factories, self.players(), strict=True):
+            try:
+                optimizers += [make(parameters)] if parameters else []
+            except ValueError as error:
+                raise ValueError(f"optim.{name}: {error}") from error
         for optimizer in optimizers:
             for group in optimizer.param_groups:
                 group.setdefault("initial_lr", group["lr"])
@@ -249,7 +255,8 @@ class GANModule(LightningModule):
         return list(self.game.discriminators.parameters()), list(self.game.generators.parameters())
 
     def check(self, trainer: Trainer) -> None:
-        """Raise `ValueError` if ``trainer`` lacks what the schedule needs."""
+        """Raise `ValueError` if ``trainer`` lacks what the schedule needs, or an optimizer cannot be made."""
+        self.configure_optimizers()
         if self.schedule is not None and trainer.max_steps < 1:
             raise ValueError("optim.schedule needs to know when training ends: set trainer.max_steps")
 

@@ -19,7 +19,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from gan_zoo.build import build
-from gan_zoo.checks import refuse_processes_in_multirun
+from gan_zoo.checks import check_divergence, refuse_processes_in_multirun
 from gan_zoo.compose import CONF, as_plain
 from gan_zoo.errors import CompositionError, explain, is_usage_error
 from gan_zoo.files import atomic_path
@@ -88,6 +88,8 @@ def train(config: DictConfig) -> dict[str, float]:
     """
     from gan_zoo.players import TrainingDiverged
 
+    with usage_errors(Path(config.run_dir)):
+        check_divergence(as_plain(config)["divergence"])
     retries, pace = config.divergence.retries, 1.0
     for attempt in range(retries + 1):
         try:
@@ -108,14 +110,9 @@ def _train_once(config: DictConfig, pace: float) -> dict[str, float]:
 
     run_dir = Path(config.run_dir)
     went_back = pace < 1 and bool(store_of(run_dir).entries())
-    try:
+    with usage_errors(run_dir):
         trainer, module, data = build(config)
         checkpoint = checkpoint_to_resume(as_plain(config) | ({"resume": "auto"} if went_back else {}))
-    except Exception as error:
-        remove_empty_run(run_dir)
-        if is_usage_error(error, building=True):
-            raise CompositionError(explain(error, CONF)) from error
-        raise
     module.pace = pace
     with SIGNALS.restored(), store_of(run_dir).locked() if trainer.is_global_zero else nullcontext():
         if trainer.is_global_zero:
@@ -125,6 +122,18 @@ def _train_once(config: DictConfig, pace: float) -> dict[str, float]:
             trainer.fit(module, datamodule=data, ckpt_path=checkpoint)
     print_summary(run_dir, trainer, module)
     return {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
+
+
+@contextmanager
+def usage_errors(run_dir: Path) -> Iterator[None]:
+    """Until anything is written, complaints about arguments become one line, and an empty run folder is removed."""
+    try:
+        yield
+    except Exception as error:
+        remove_empty_run(run_dir)
+        if is_usage_error(error, building=True):
+            raise CompositionError(explain(error, CONF)) from error
+        raise
 
 
 def go_on_from(checkpoint: Path | None, run_dir: Path) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from annotated_types import Gt
 from torch import Tensor, nn
 
 from gan_zoo.noise import Noise
+
+Count = Annotated[int, Gt(0)]
+"""How many of something there are: widths, depths, sizes."""
 
 Terms = dict[str, Tensor]
 """Named scalars: summed for the backward pass and logged as they are."""

@@ -15,6 +15,7 @@ from gan_zoo.data.captions import TextOptions
 from gan_zoo.data.decoding import check_folder, check_on_error, decode_files
 from gan_zoo.data.partition import check_split, holds_out, span, train_first
 from gan_zoo.data.source import DataError, Source
+from gan_zoo.types import Count
 
 
 def captioned_folder(
@@ -25,10 +26,10 @@ def captioned_folder(
     caption_column: str | None = "caption",
     class_column: str | None = None,
     channels: int = 3,
-    image_size: int = 64,
+    image_size: Count = 64,
     text: str = "words",
-    caption_length: int = 16,
-    vocabulary_size: int = 2000,
+    caption_length: Count = 16,
+    vocabulary_size: Count = 2000,
     split: str = "train",
     test_share: float = 0.1,
     on_error: str = "stop",

@@ -13,6 +13,7 @@ from gan_zoo.data.decoding import decode_files
 from gan_zoo.data.partition import check_split
 from gan_zoo.data.source import DataError, Source
 from gan_zoo.data.torchvision_sets import not_found
+from gan_zoo.types import Count
 
 PARTS = {"train": "0", "valid": "1", "test": "2"}
 PICTURES, PARTITION, ATTRIBUTES = "img_align_celeba", "list_eval_partition.txt", "list_attr_celeba.txt"
@@ -22,7 +23,7 @@ def celeba(
     root: str,
     split: str = "train",
     channels: int = 3,
-    image_size: int = 64,
+    image_size: Count = 64,
     label: str | None = None,
     attributes: Sequence[str] = (),
     download: bool = True,

@@ -14,6 +14,7 @@ from gan_zoo.data.decoding import check_folder, check_on_error, decode_files
 from gan_zoo.data.image_folder import pictures_in
 from gan_zoo.data.partition import check_split, holds_out, span, train_first
 from gan_zoo.data.source import DataError, Source
+from gan_zoo.types import Count
 
 
 def paired_folder(
@@ -21,7 +22,7 @@ def paired_folder(
     source_folder: str = "source",
     target_folder: str = "target",
     channels: int = 3,
-    image_size: int = 64,
+    image_size: Count = 64,
     condition_channels: int = 3,
     unpaired: bool = False,
     split: str = "train",
@@ -77,7 +78,7 @@ def unpaired_folder(
     source_folder: str = "source",
     target_folder: str = "target",
     channels: int = 3,
-    image_size: int = 64,
+    image_size: Count = 64,
     condition_channels: int = 3,
     split: str = "train",
     test_share: float = 0.1,

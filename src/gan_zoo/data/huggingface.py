@@ -18,6 +18,7 @@ from gan_zoo.data.decoding import Decoded, check_on_error, decode_once
 from gan_zoo.data.images import decode
 from gan_zoo.data.partition import check_split
 from gan_zoo.data.source import DataError, Source
+from gan_zoo.types import Count
 
 HELD_OUT = ("test", "validation", "valid")
 
@@ -30,10 +31,10 @@ def huggingface(
     label_column: str | None = None,
     caption_column: str | None = None,
     channels: int = 3,
-    image_size: int = 64,
+    image_size: Count = 64,
     text: str = "words",
-    caption_length: int = 16,
-    vocabulary_size: int = 2000,
+    caption_length: Count = 16,
+    vocabulary_size: Count = 2000,
     on_error: str = "stop",
 ) -> Source:
     """Pictures ``[N, C, S, S]`` with labels, captions, both or neither, decoded once into a memory-mapped cache.

@@ -14,6 +14,7 @@ from gan_zoo.data.decoding import Decoded, check_on_error, decode_once
 from gan_zoo.data.images import decode
 from gan_zoo.data.partition import check_split
 from gan_zoo.data.source import DataError, Source
+from gan_zoo.types import Count
 
 SPLITS = ("train", "val")
 
@@ -23,7 +24,7 @@ def lsun(
     category: str = "bedroom",
     split: str = "train",
     channels: int = 3,
-    image_size: int = 64,
+    image_size: Count = 64,
     num_samples: int | None = None,
     on_error: str = "stop",
 ) -> Source:

@@ -21,6 +21,7 @@ from gan_zoo.data.captions import TextOptions
 from gan_zoo.data.images import decode, fill_array
 from gan_zoo.data.partition import check_split, is_held_out
 from gan_zoo.data.source import DataError, Source
+from gan_zoo.types import Count
 
 TEST_SHARE = 0.1
 TONES = re.compile(r"( (medium-light|medium-dark|light|medium|dark) skin tone)+")
@@ -40,7 +41,7 @@ def openmoji(channels: int = 3, image_size: int = 32) -> Source:
 
 def openmoji_lines(
     channels: int = 3,
-    image_size: int = 32,
+    image_size: Count = 32,
     condition_channels: int = 3,
     unpaired: bool = True,
     split: str = "train",
@@ -76,10 +77,10 @@ def openmoji_lines(
 
 def openmoji_captions(
     channels: int = 3,
-    image_size: int = 32,
+    image_size: Count = 32,
     text: str = "words",
-    caption_length: int = 16,
-    vocabulary_size: int = 2000,
+    caption_length: Count = 16,
+    vocabulary_size: Count = 2000,
     split: str = "train",
 ) -> Source:
     """Colour drawings ``[N, C, S, S]`` with their English names as conditions; drawings without a name are left out.

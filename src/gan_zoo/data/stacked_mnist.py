@@ -13,6 +13,7 @@ from gan_zoo.data.images import with_progress
 from gan_zoo.data.source import DataError, Source
 from gan_zoo.data.torchvision_sets import mnist
 from gan_zoo.noise import CPU, seeded_generator
+from gan_zoo.types import Count
 
 NUM_HELD_OUT = 10_000
 
@@ -22,7 +23,7 @@ def stacked_mnist(
     split: str = "train",
     num_samples: int = 50_000,
     seed: int = 0,
-    image_size: int = 32,
+    image_size: Count = 32,
     download: bool = True,
 ) -> Source:
     """Three random digits as red, green and blue (Metz et al. 2017, arXiv:1611.02163, section 3.3.1).

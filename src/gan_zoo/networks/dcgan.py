@@ -16,7 +16,7 @@ from gan_zoo.networks.heads import Heads
 from gan_zoo.networks.minibatch import MinibatchStatistic
 from gan_zoo.networks.norm import maybe_spectral, norm_layer
 from gan_zoo.networks.shapes import square_image
-from gan_zoo.types import Critique
+from gan_zoo.types import Count, Critique
 
 
 def dcgan_init(module: nn.Module) -> None:
@@ -46,7 +46,7 @@ class DCGANGenerator(nn.Module):
         norm: ``batch`` as in the paper, or ``layer``, ``instance``, ``spectral``, ``none``.
     """
 
-    def __init__(self, latent_dim: int, sample_shape: Sequence[int], width: int = 64, norm: str = "batch") -> None:
+    def __init__(self, latent_dim: int, sample_shape: Sequence[int], width: Count = 64, norm: str = "batch") -> None:
         super().__init__()
         channels, size = square_image(sample_shape, "generator=dcgan")
         widths = _widths(size, width)
@@ -80,7 +80,7 @@ class DCGANDiscriminator(nn.Module):
     def __init__(
         self,
         sample_shape: Sequence[int],
-        width: int = 64,
+        width: Count = 64,
         norm: str = "batch",
         minibatch: str = "none",
         aux_outputs: int | None = None,

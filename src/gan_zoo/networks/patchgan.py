@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from gan_zoo.networks.dcgan import dcgan_init
 from gan_zoo.networks.norm import maybe_spectral, norm_layer
-from gan_zoo.types import Critique
+from gan_zoo.types import Count, Critique
 
 
 class PatchGAN(nn.Module):
@@ -30,8 +30,8 @@ class PatchGAN(nn.Module):
         self,
         sample_shape: Sequence[int],
         condition_channels: int = 0,
-        layers: int = 3,
-        width: int = 64,
+        layers: Count = 3,
+        width: Count = 64,
         norm: str = "instance",
     ) -> None:
         super().__init__()

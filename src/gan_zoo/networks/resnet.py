@@ -16,7 +16,7 @@ from gan_zoo.networks.heads import Heads
 from gan_zoo.networks.minibatch import MinibatchStatistic
 from gan_zoo.networks.norm import maybe_spectral, norm_layer
 from gan_zoo.networks.shapes import square_image
-from gan_zoo.types import Critique
+from gan_zoo.types import Count, Critique
 
 
 def _conv(c_in: int, c_out: int, kernel: int, norm: str, gain: float = 2**0.5) -> nn.Module:
@@ -85,7 +85,7 @@ class ResNetGenerator(nn.Module):
         self,
         latent_dim: int,
         sample_shape: Sequence[int],
-        width: int = 128,
+        width: Count = 128,
         norm: str = "batch",
         attention: int | None = None,
     ) -> None:
@@ -120,7 +120,7 @@ class ResNetDiscriminator(nn.Module):
     def __init__(
         self,
         sample_shape: Sequence[int],
-        width: int = 128,
+        width: Count = 128,
         norm: str = "spectral",
         attention: int | None = None,
         minibatch: str = "none",

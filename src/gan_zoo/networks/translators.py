@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from gan_zoo.networks.dcgan import dcgan_init
 from gan_zoo.networks.norm import norm_layer
+from gan_zoo.types import Count
 
 UPSAMPLING = ("transposed", "resize")
 
@@ -35,7 +36,7 @@ def check_translation(
     return in_shape[0], out_shape[0]
 
 
-def doubling(c_in: int, c_out: int, upsample: str, kernel: int = 3) -> list[nn.Module]:
+def doubling(c_in: int, c_out: int, upsample: str, kernel: Count = 3) -> list[nn.Module]:
     """Layers that double the size.
 
     ``transposed`` convolutions overlap unevenly and can leave a checkerboard; ``resize``, nearest-neighbour doubling
@@ -85,11 +86,11 @@ class ResNetTranslator(nn.Module):
         self,
         in_shape: Sequence[int],
         out_shape: Sequence[int],
-        width: int = 64,
-        blocks: int = 6,
+        width: Count = 64,
+        blocks: Count = 6,
         norm: str = "instance",
         upsample: str = "transposed",
-        kernel: int = 7,
+        kernel: Count = 7,
     ) -> None:
         super().__init__()
         c_in, c_out = check_translation(in_shape, out_shape, "generator=resnet_translator", 4, norm, smallest=2)
@@ -148,8 +149,8 @@ class UNetTranslator(nn.Module):
         self,
         in_shape: Sequence[int],
         out_shape: Sequence[int],
-        width: int = 64,
-        depth: int | None = None,
+        width: Count = 64,
+        depth: Count | None = None,
         norm: str = "batch",
         dropout: float = 0.5,
         upsample: str = "transposed",
