@@ -64,7 +64,7 @@ def check_call(make: Callable[..., Any], values: Mapping[str, Any], where: str) 
     """
     types = _types_of(make)
     for name, value in values.items():
-        if name in types and not _is_node(value) and (complaint := _complaint(types[name], value)):
+        if name in types and not _holds_nodes(value) and (complaint := _complaint(types[name], value)):
             raise CompositionError(f"{where}{'.' if where else ''}{name}: {complaint}, got {value!r}")
 
 
@@ -91,6 +91,12 @@ def _is_node(value: Any) -> bool:
     return isinstance(value, dict) and "_target_" in value
 
 
+def _holds_nodes(value: Any) -> bool:
+    if isinstance(value, dict):
+        return _is_node(value) or any(map(_holds_nodes, value.values()))
+    return isinstance(value, list) and any(map(_holds_nodes, value))
+
+
 def _demand(holds: bool, name: str, allowed: str, value: Any) -> None:
     if not holds:
         raise CompositionError(f"{name} must be {allowed}, got {value!r}")
@@ -112,6 +118,14 @@ def _types_of(make: Callable[..., Any]) -> dict[str, TypeAdapter[Any]]:
     return adapters
 
 
+def _said(message: str) -> str:
+    """Pydantic's words for what is allowed, in the words of a YAML file."""
+    words = {"Input should be ": "", "a valid ": "a ", "an instance of Sequence": "a list", "a tuple": "a list"}
+    for theirs, ours in words.items():
+        message = message.replace(theirs, ours)
+    return message
+
+
 def _complaint(adapter: TypeAdapter[Any], value: Any) -> str:
     """What is wrong with ``value``, in a few words; empty if nothing is."""
     complaint = ""
@@ -119,8 +133,7 @@ def _complaint(adapter: TypeAdapter[Any], value: Any) -> str:
         try:
             adapter.validate_python(candidate)
         except ValidationError as error:
-            allowed = dict.fromkeys(e["msg"].removeprefix("Input should be ") for e in error.errors())
-            complaint = f"must be {' or '.join(allowed)}"
+            complaint = f"must be {' or '.join(dict.fromkeys(_said(e['msg']) for e in error.errors()))}"
         else:
             return ""
     return complaint

@@ -34,7 +34,7 @@ def pictures(size: int, seed: int = 0) -> Tensor:
 class Still(GANModule):
     """Plays both turns and descends nowhere: the terms are what is wanted."""
 
-    def descend(self, player: Any, terms: Terms) -> None:
+    def descend(self, player: Any, terms: Terms, step: int) -> None:
         pass
 
 
@@ -44,7 +44,7 @@ def turns(game: Game, data: Batch, loss: Loss) -> tuple[Terms, Terms]:
     module.critic = module.generator = object()
     fakes = game.generate(data)
     terms, _ = module.critics_turn(data, fakes, step=1)
-    return terms, module.generators_turn(data, fakes)
+    return terms, module.generators_turn(data, fakes, step=1)
 
 
 def gradients(loss: Tensor, network: nn.Module) -> dict[str, Tensor]:

@@ -115,7 +115,14 @@ def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
 
 
 def _present(table: list[dict[str, str]], column: str, folder: Path, on_error: str) -> list[dict[str, str]]:
-    """The rows whose picture exists."""
+    """The rows whose picture exists.
+
+    Raises:
+        DataError: naming a file that is missing, or outside the folder.
+    """
+    for row in table:
+        if Path(row[column]).is_absolute() or ".." in Path(row[column]).parts or "\0" in row[column]:
+            raise DataError(f"data.csv names the file {row[column]!r}, which is not below {folder}")
     there = [row for row in table if (folder / row[column]).is_file()]
     if len(there) == len(table):
         return table

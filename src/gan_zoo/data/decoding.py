@@ -66,13 +66,22 @@ def decode_files(folder: Path, files: Sequence[Path], channels: int, image_size:
     Raises:
         DataError: if a picture cannot be read, or none with ``skip``.
     """
-    stats = [(str(file.relative_to(folder)), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    stats = [(str(file.relative_to(folder)), *_size_and_date(file)) for file in files]
     key = cache_key("image_folder", stats, channels, image_size)
 
     def make(row: int) -> np.ndarray[Any, Any]:
         return decode(files[row], channels, image_size)
 
     return decode_once("folder", key, [str(file) for file in files], (channels, image_size), make, on_error)
+
+
+def _size_and_date(file: Path) -> tuple[int, int]:
+    """Zeros for what cannot be looked at, such as a link to itself: decoding it says why."""
+    try:
+        stat = file.stat()
+    except OSError:
+        return 0, 0
+    return stat.st_size, stat.st_mtime_ns
 
 
 def decode_once(

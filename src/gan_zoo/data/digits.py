@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 
 from gan_zoo.data.source import Source, fit_images
+from gan_zoo.types import Count
 
 
-def digits(channels: int = 1, image_size: int = 8) -> Source:
+def digits(channels: int = 1, image_size: Count = 8) -> Source:
     """8x8 grey digits with 10 labels (UCI Optical Recognition of Handwritten Digits, test part)."""
     from sklearn.datasets import load_digits
 

@@ -11,9 +11,10 @@ from torch import Tensor
 from gan_zoo.data.decoding import check_folder, check_on_error, decode_files
 from gan_zoo.data.images import SUFFIXES
 from gan_zoo.data.source import DataError, Source
+from gan_zoo.types import Count
 
 
-def image_folder(root: str, channels: int = 3, image_size: int = 64, on_error: str = "stop") -> Source:
+def image_folder(root: str, channels: int = 3, image_size: Count = 64, on_error: str = "stop") -> Source:
     """Every picture below ``root``, decoded and resized once into a memory-mapped cache.
 
     Pictures in sub-folders are labelled by their first folder; a flat folder has no labels.

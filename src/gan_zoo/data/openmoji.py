@@ -29,7 +29,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 DIFFERENT = 32  # grey values by which some pixel of a line drawing must differ from the coloured one
 
 
-def openmoji(channels: int = 3, image_size: int = 32) -> Source:
+def openmoji(channels: int = 3, image_size: Count = 32) -> Source:
     """Colour drawings on white, ``[N, C, S, S]``, rasterised once and cached.
 
     Raises:

@@ -13,40 +13,45 @@ from torch import Tensor
 
 from gan_zoo.data.partition import check_split
 from gan_zoo.data.source import DataError, Source, fit_images
+from gan_zoo.types import Count
 
 SPLITS = ("train", "test")
 SVHN_SPLITS = ("train", "test", "extra")
 STL10_SPLITS = ("train", "test", "unlabeled", "train+unlabeled")
 
 
-def mnist(root: str, split: str = "train", channels: int = 1, image_size: int = 32, download: bool = True) -> Source:
+def mnist(root: str, split: str = "train", channels: int = 1, image_size: Count = 32, download: bool = True) -> Source:
     """MNIST (LeCun et al. 1998), grey 28x28: see `torchvision_set`."""
     return _by_train_flag(mnist, "MNIST", root, split, channels, image_size, download)
 
 
 def fashion_mnist(
-    root: str, split: str = "train", channels: int = 1, image_size: int = 32, download: bool = True
+    root: str, split: str = "train", channels: int = 1, image_size: Count = 32, download: bool = True
 ) -> Source:
     """Fashion-MNIST (Xiao et al. 2017), grey 28x28: see `torchvision_set`."""
     return _by_train_flag(fashion_mnist, "FashionMNIST", root, split, channels, image_size, download)
 
 
-def kmnist(root: str, split: str = "train", channels: int = 1, image_size: int = 32, download: bool = True) -> Source:
+def kmnist(root: str, split: str = "train", channels: int = 1, image_size: Count = 32, download: bool = True) -> Source:
     """KMNIST, cursive Japanese (Clanuwat et al. 2018), grey 28x28: see `torchvision_set`."""
     return _by_train_flag(kmnist, "KMNIST", root, split, channels, image_size, download)
 
 
-def cifar10(root: str, split: str = "train", channels: int = 3, image_size: int = 32, download: bool = True) -> Source:
+def cifar10(
+    root: str, split: str = "train", channels: int = 3, image_size: Count = 32, download: bool = True
+) -> Source:
     """CIFAR-10 (Krizhevsky 2009), colour 32x32: see `torchvision_set`."""
     return _by_train_flag(cifar10, "CIFAR10", root, split, channels, image_size, download)
 
 
-def cifar100(root: str, split: str = "train", channels: int = 3, image_size: int = 32, download: bool = True) -> Source:
+def cifar100(
+    root: str, split: str = "train", channels: int = 3, image_size: Count = 32, download: bool = True
+) -> Source:
     """CIFAR-100 (Krizhevsky 2009), colour 32x32 with 100 fine labels: see `torchvision_set`."""
     return _by_train_flag(cifar100, "CIFAR100", root, split, channels, image_size, download)
 
 
-def svhn(root: str, split: str = "train", channels: int = 3, image_size: int = 32, download: bool = True) -> Source:
+def svhn(root: str, split: str = "train", channels: int = 3, image_size: Count = 32, download: bool = True) -> Source:
     """Street View House Numbers (Netzer et al. 2011), colour 32x32, with a split ``extra``: see `torchvision_set`."""
     check_split(split, SVHN_SPLITS)
     source = torchvision_set("svhn", "SVHN", root, split, channels, image_size, download, {"split": split})
@@ -56,7 +61,7 @@ def svhn(root: str, split: str = "train", channels: int = 3, image_size: int = 3
 
 
 def stl10(
-    root: str, split: str = "unlabeled", channels: int = 3, image_size: int = 64, download: bool = True
+    root: str, split: str = "unlabeled", channels: int = 3, image_size: Count = 64, download: bool = True
 ) -> Source:
     """STL-10 (Coates et al. 2011), colour 96x96; ``unlabeled`` and ``train+unlabeled`` have no labels.
 
