@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import ClassVar
 
@@ -10,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from gan_zoo.files import sha256
 
 
 class Extractor(nn.Module):
@@ -35,12 +36,6 @@ class Extractor(nn.Module):
         raise NotImplementedError
 
 
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 class EfficientNetLite0(Extractor):
     """ImageNet EfficientNet-Lite0 (Tan & Le 2019), whose weights come with the installation.
 
@@ -64,7 +59,7 @@ class EfficientNetLite0(Extractor):
         self.eval().requires_grad_(False).to(memory_format=torch.channels_last)
         self.protocol = {
             "extractor": self.name,
-            "weights_sha256": sha256_of(weights),
+            "weights_sha256": sha256(weights),
             "resize": "antialiased bilinear",
             "input_size": image_size,
         }

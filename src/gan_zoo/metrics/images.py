@@ -64,6 +64,7 @@ class ImageScores(Evaluator):
         self.moments = FeatureMoments(self.extractor.num_features).to(device)
         self.inception = InceptionScore(self.extractor.num_classes).to(device)
         self.bank = FeatureBank().to(device)
+        self.bank.update(torch.empty(0, self.extractor.num_features, device=device), 0)  # some processes get no block
 
     def update(self, generated: Generated) -> None:
         features, logits = self.extractor(to_uint8(generated.samples))

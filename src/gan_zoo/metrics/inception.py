@@ -12,7 +12,8 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from gan_zoo.data.source import DataError
-from gan_zoo.metrics.extractors import Extractor, sha256_of
+from gan_zoo.files import sha256
+from gan_zoo.metrics.extractors import Extractor
 
 FILE = "weights-inception-2015-12-05-6726825d.pth"
 HASH_START = "6726825d"
@@ -45,7 +46,7 @@ class InceptionV3(Extractor):
         if resize not in RESIZE:
             raise ValueError(f"extractor.resize must be one of {', '.join(RESIZE)}, got {resize!r}")
         path = find_weights(weights)
-        digest = sha256_of(path)
+        digest = sha256(path)
         if check_hash and not digest.startswith(HASH_START):
             raise DataError(
                 f"extractor.weights={path} is not the published file: its SHA-256 begins with {digest[:8]}, not with "

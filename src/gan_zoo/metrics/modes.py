@@ -14,6 +14,32 @@ from gan_zoo.metrics.base import Evaluator, Generated
 from gan_zoo.types import Score
 
 
+class ModeHistogram(Metric):
+    """How many samples fall into each of K modes."""
+
+    full_state_update = False
+    counts: Tensor
+
+    def __init__(self, num_modes: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.add_state("counts", torch.zeros(num_modes, dtype=torch.float64), dist_reduce_fx="sum")
+        self.set_dtype(torch.float64)
+
+    def update(self, modes: Tensor) -> None:
+        """Add the modes ``[B]`` of samples."""
+        self.counts += torch.bincount(modes, minlength=len(self.counts))
+
+    def compute(self) -> tuple[int, float]:
+        """Modes found, and reverse KL to the uniform distribution over modes (nats)."""
+        return int((self.counts > 0).sum()), reverse_kl(self.counts)
+
+
+def reverse_kl(counts: Tensor) -> float:
+    """KL(counts / their sum || uniform), in nats."""
+    share = counts / counts.sum()
+    return float(torch.xlogy(share, share * len(share)).sum())
+
+
 class ModeCounts(Metric):
     """How many samples fall nearest to each mode, and how many of those within ``radius`` of it."""
 
@@ -38,9 +64,7 @@ class ModeCounts(Metric):
 
     def compute(self) -> tuple[int, float, float]:
         """Modes found, high-quality share, and reverse KL to the uniform distribution over modes (nats)."""
-        share = self.nearest / self.nearest.sum()
-        reverse_kl = torch.xlogy(share, share * len(share)).sum()
-        return int((self.good > 0).sum()), float(self.good.sum() / self.nearest.sum()), float(reverse_kl)
+        return int((self.good > 0).sum()), float(self.good.sum() / self.nearest.sum()), reverse_kl(self.nearest)
 
 
 class ModeCoverage(Evaluator):
@@ -74,10 +98,10 @@ class ModeCoverage(Evaluator):
         self.counts.update(generated.samples)
 
     def compute(self) -> list[Score]:
-        modes, high_quality, reverse_kl = self.counts.compute()
+        modes, high_quality, divergence = self.counts.compute()
         protocol: dict[str, object] = dict(self.protocol)
         return [
             Score("modes", modes, protocol),
             Score("high_quality", high_quality, protocol),
-            Score("reverse_kl", reverse_kl, protocol),
+            Score("reverse_kl", divergence, protocol),
         ]
