@@ -279,7 +279,7 @@ def test_divergence_can_go_back_and_slow_down(composed, tmp_path: Path, monkeypa
 @pytest.mark.parametrize("change", [("retries", -1), ("retries", 1.5), ("factor", 1), ("factor", "half")])
 def test_what_divergence_may_say(change: tuple, composed) -> None:
     with pytest.raises(CompositionError, match=rf"divergence.{change[0]} must be .*, got {change[1]!r}"):
-        build(composed("model=gan", "data=ring", f"divergence.{change[0]}={change[1]}"))
+        train(composed("model=gan", "data=ring", f"divergence.{change[0]}={change[1]}"))
 
 
 def test_half_a_row_is_not_a_row(tmp_path: Path) -> None:

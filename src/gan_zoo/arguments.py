@@ -10,6 +10,7 @@ from typing import Any, get_type_hints
 from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 
+from gan_zoo.compose import locate
 from gan_zoo.errors import CompositionError
 from gan_zoo.types import Count
 
@@ -69,15 +70,13 @@ def check_call(make: Callable[..., Any], values: Mapping[str, Any], where: str) 
 
 
 def _check_nodes(node: Any, where: str) -> None:
-    from hydra.utils import get_object
-
     if isinstance(node, dict):
         for key, child in node.items():
             _check_nodes(child, f"{where}.{key}" if where else str(key))
         if "_target_" in node:
             target = node["_target_"]
             _demand(isinstance(target, str) and "." in target, f"{where}._target_", "the name of code", target)
-            check_call(get_object(target), node, where)
+            check_call(locate(target), node, where)
 
 
 def _at(config: Mapping[str, Any], name: str) -> Any:

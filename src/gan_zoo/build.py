@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from gan_zoo.arguments import check_arguments
 from gan_zoo.checks import check_complete, check_precision, check_whole_numbers
 from gan_zoo.compose import CONF, as_plain, compose_overrides, instantiate, instantiate_each
 from gan_zoo.errors import CompositionError
@@ -27,6 +26,7 @@ def build(config: DictConfig) -> tuple[Trainer, GANModule, DataModule]:
     import torch
     from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 
+    from gan_zoo.arguments import check_arguments
     from gan_zoo.callbacks.checkpoints import AtomicCheckpointIO
     from gan_zoo.quiet import quiet
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,12 @@ def compose_overrides(overrides: Sequence[str]) -> DictConfig:
         if not is_usage_error(error):
             raise
         raise CompositionError(explain(error, CONF)) from error
+
+
+def locate(target: str) -> Callable[..., Any]:
+    """The class or function of this name."""
+    found: Callable[..., Any] = hydra.utils.get_object(target)
+    return found
 
 
 def instantiate(node: Any, **kwargs: Any) -> Any:

@@ -89,7 +89,7 @@ def train(config: DictConfig) -> dict[str, float]:
     from gan_zoo.players import TrainingDiverged
 
     with usage_errors(Path(config.run_dir)):
-        check_divergence(as_plain(config)["divergence"])
+        check_divergence(as_plain(OmegaConf.masked_copy(config, ["divergence"]))["divergence"])
     retries, pace = config.divergence.retries, 1.0
     for attempt in range(retries + 1):
         try:

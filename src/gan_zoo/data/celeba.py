@@ -48,12 +48,10 @@ def celeba(
     names = sorted(name for name, number in part.items() if split == "all" or number == PARTS[split])
     if not names:
         raise DataError(f"data.split={split} has none of the {len(part)} pictures in {PARTITION}")
-    try:
-        decoded = decode_files(
-            folder / PICTURES, [folder / PICTURES / name for name in names], channels, image_size, "stop"
-        )
-    except FileNotFoundError as error:
-        raise DataError(f"data=celeba: {error.filename} stands in {PARTITION}, but is not there") from error
+    files = [folder / PICTURES / name for name in names]
+    if missing := next((file for file in files if not file.is_file()), None):
+        raise DataError(f"data=celeba: {missing} stands in {PARTITION}, but is not there")
+    decoded = decode_files(folder / PICTURES, files, channels, image_size, "stop")
     wanted = [*attributes, *([] if label is None else [label])]
     values = _attributes(folder / ATTRIBUTES, names, wanted) if wanted else torch.empty(0)
     again = partial(celeba, root, "test", channels, image_size, label, tuple(attributes), download)
