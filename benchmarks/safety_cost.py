@@ -34,7 +34,7 @@ from gan_zoo.signals import SIGNALS
 def blind() -> Iterator[None]:
     """No look at terms and gradients."""
     nothing, honest = torch.zeros(()), (module.gradient_norm, Watch.observe)
-    module.gradient_norm, Watch.observe = lambda player: nothing, lambda *arguments: None
+    module.gradient_norm, Watch.observe = lambda parameters: nothing, lambda *arguments: None
     try:
         yield
     finally:

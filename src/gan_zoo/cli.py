@@ -112,6 +112,24 @@ def translate(
 
 
 @app.command()
+def export(
+    run: RunPath,
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="A new folder.")],
+    checkpoint: Checkpoint = "best",
+    trust: Trust = False,
+) -> None:
+    """Write a trained generator to give away: safetensors, JSON, a model card; gan_zoo.load(OUT) gives it back."""
+
+    def work() -> None:
+        from gan_zoo import exporting
+        from gan_zoo.runs import load_run
+
+        typer.echo(exporting.export(load_run(run, checkpoint, trust=trust), out))
+
+    guarded(work)
+
+
+@app.command()
 def evaluate(
     run: Annotated[Path | None, typer.Argument(metavar="RUN", help="A run folder, or a checkpoint file.")] = None,
     overrides: Annotated[list[str] | None, typer.Argument(metavar="[metric=...] [extractor=...]")] = None,

@@ -96,7 +96,6 @@ class GANModule(LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One batch: the critics' turn and, on every n_critic-th step, the generators'."""
         step = self.global_step + 1
-        report = step % self.trainer.log_every_n_steps == 0  # type: ignore[attr-defined]
         train_generator = step % self.n_critic == 0
         batch.noise.seed_default()
         self.set_learning_rates()
@@ -111,7 +110,7 @@ class GANModule(LightningModule):
         self.clock.tick(images, train_generator)
         if train_generator and self.ema is not None:
             self.ema.update(self.game.generators, images * self.n_critic, self.clock.images_seen)
-        if report:
+        if step % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             self.report(terms, verdicts)
 
     def critics_turn(self, batch: Batch, fakes: Fakes, step: int) -> tuple[Terms, list[Verdict]]:
@@ -192,9 +191,9 @@ class GANModule(LightningModule):
         total = sum_of(terms)
         self.manual_backward(total)
         average_gradients(player.parameters)
-        player.gradient_norm = gradient_norm(player)
         self.watch.observe(player, terms, total, step)
         if self.clip_grad_norm is not None:
+            player.gradient_norm = gradient_norm(player.parameters)
             nn.utils.clip_grads_with_norm_(player.parameters, self.clip_grad_norm, player.gradient_norm)
         player.step()
 
@@ -219,14 +218,18 @@ class GANModule(LightningModule):
         for verdict in verdicts:
             values |= prefixed(f"d/{verdict.duel.name}", self.readings(verdict))
         if self.critic is not None:
-            values["d/grad_norm"] = self.critic.gradient_norm
-        values["g/grad_norm"] = self.generator.gradient_norm
+            values["d/grad_norm"] = self.norm_of(self.critic)
+        values["g/grad_norm"] = self.norm_of(self.generator)
         stacked = mean_over_ranks(torch.stack([value.detach().float() for value in values.values()]))
         numbers = dict(zip(values, stacked.tolist(), strict=True))
         stop_if_not_finite(numbers, self.global_step)
         if totals := [number for name, number in numbers.items() if name.endswith("/total")]:
             numbers["train/total"] = sum(totals)
         log(self.trainer, numbers | self.clock.report(), self.global_step)
+
+    def norm_of(self, player: Player) -> Tensor:
+        """The norm of the player's last gradient, before clipping."""
+        return gradient_norm(player.parameters) if self.clip_grad_norm is None else player.gradient_norm
 
     def readings(self, verdict: Verdict) -> Terms:
         """The critic's accuracy on both sides, and what its loss has to say."""

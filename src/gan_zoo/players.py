@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +15,8 @@ from torch.optim import Optimizer
 from gan_zoo.distributed import mean_over_ranks, world_size
 from gan_zoo.types import Terms
 
+SMALL = 4096  # numbers
+
 
 class TrainingDiverged(RuntimeError):
     """A loss, a gradient or a weight is no longer a finite number."""
@@ -22,16 +24,29 @@ class TrainingDiverged(RuntimeError):
 
 @dataclass(slots=True)
 class Player:
-    """A player's name, parameters, optimizer, the call that steps it, and the norm of its last gradient."""
+    """A player as the training step knows it.
+
+    Attributes:
+        name: in messages.
+        parameters: all that it trains.
+        optimizer: minimises over them.
+        step: steps the optimizer.
+        gradient_norm: of the last gradient before clipping, where gradients are clipped.
+        sentinels: small parameters, whose gradients are looked at in every step: a backward pass that leaves the
+            finite numbers anywhere reaches biases and normalisations on its way, and these are cheap to read.
+    """
 
     name: str
     parameters: list[nn.Parameter]
     optimizer: Optimizer
     step: Callable[[], Any]
     gradient_norm: Tensor = field(init=False)
+    sentinels: list[nn.Parameter] = field(init=False)
 
     def __post_init__(self) -> None:
         self.gradient_norm = torch.zeros((), device=self.parameters[0].device)
+        smallest = min(self.parameters, key=nn.Parameter.numel)
+        self.sentinels = [p for p in self.parameters if p.numel() <= SMALL or p is smallest]
 
 
 @contextmanager
@@ -47,9 +62,12 @@ def frozen(networks: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
-def gradient_norm(player: Player) -> Tensor:
-    """The Euclidean norm of all gradients the player has."""
-    gradients = [p.grad for p in player.parameters if p.grad is not None]
+def gradient_norm(parameters: Iterable[nn.Parameter]) -> Tensor:
+    """The Euclidean norm of all gradients that these parameters have; zero if they have none yet."""
+    parameters = list(parameters)
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    if not gradients:
+        return torch.zeros((), device=parameters[0].device)
     norm: Tensor = torch.stack(torch._foreach_norm(gradients)).norm()
     return norm
 
@@ -65,12 +83,12 @@ class Watch:
         self._kept: list[tuple[int, list[str], Tensor]] = []
 
     def observe(self, player: Player, terms: Terms, total: Tensor, step: int) -> None:
-        """Look at the terms of a turn, their sum, and the player's gradient.
+        """Look at the terms of a turn, their sum, and the gradients of the player's sentinels.
 
         Raises:
             TrainingDiverged: naming player and term.
         """
-        gradient = player.gradient_norm
+        gradient = gradient_norm(player.sentinels)
         if gradient.device.type == "cpu":
             # Gradients are averaged over processes, so all of them find this at the same step.
             own = 0.0 if world_size() > 1 else float(total.detach())

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 
 from gan_zoo.data.source import Source
 from gan_zoo.errors import CompositionError
@@ -32,21 +34,30 @@ BUILT = (
 )
 
 
+class Words(NamedTuple):
+    """What captions are encoded with: the words in order, and the number of tokens of a caption."""
+
+    vocabulary: tuple[str, ...]
+    length: int
+
+
 @dataclass
 class Run:
     """A trained model and where it came from.
 
     Attributes:
-        folder: the run folder, or the checkpoint's own folder.
+        folder: the run folder, the checkpoint's own folder, or that of an export.
         checkpoint: the file that was loaded.
         config: the run's config, plain containers.
         module: networks with the checkpoint's weights, in evaluation mode.
+        exported_words: what an export brings to encode captions with.
     """
 
     folder: Path
     checkpoint: Path
     config: dict[str, Any]
     module: GANModule
+    exported_words: Words | None = None
 
     @cached_property
     def source(self) -> Source:
@@ -56,12 +67,31 @@ class Run:
 
         return build_data(as_config(self.config)).source
 
+    @property
+    def words(self) -> Words | None:
+        """What captions are encoded with; None where the model is told none."""
+        if self.exported_words is not None or "text" not in self.module.game.needs:
+            return self.exported_words
+        assert self.source.vocabulary is not None
+        assert self.source.conditions is not None
+        return Words(tuple(self.source.vocabulary), self.source.conditions.shape[1])
+
+    def sample(self, count: int, seed: int = 0, **wishes: Any) -> Tensor:
+        """``count`` samples ``[count, ...]`` in [-1, 1], those of ``gan-zoo sample --seed``.
+
+        Args:
+            wishes: ``truncation``, ``label``, ``caption``; see `gan_zoo.sampling.samples`.
+        """
+        from gan_zoo.sampling import samples
+
+        return samples(self, count, seed, **wishes)
+
 
 def load_run(run: str | Path, checkpoint: str = "best", device: torch.device = CPU, trust: bool = False) -> Run:
     """The trained model of a run folder.
 
     Args:
-        run: a run folder, or a checkpoint file.
+        run: a run folder, a checkpoint file, or the folder of an export.
         checkpoint: ``best`` or ``last``; ``best`` falls back on ``last`` where nothing was scored.
         device: where the networks go.
         trust: build classes from outside gan_zoo that the run's config names. They run code: only for runs you trust.
@@ -69,24 +99,35 @@ def load_run(run: str | Path, checkpoint: str = "best", device: torch.device = C
     Raises:
         CompositionError: if there is no checkpoint, it is damaged, or its config names what is not trusted.
     """
-    from gan_zoo.build import build_module
-    from gan_zoo.compose import CONF, as_config
+    if (Path(run) / "model.json").is_file():
+        from gan_zoo.exporting import load
 
+        return load(run, device, trust)
     path = find_checkpoint(Path(run), checkpoint)
     folder = path.parent.parent if path.parent.name == "checkpoints" else path.parent
     store_of(folder).verify(path)
     saved = read_checkpoint(path)
-    config, weights = saved["gan_zoo"]["config"], saved["state_dict"]
-    if not trust:
-        refuse_foreign([config.get(group) for group in BUILT], CONF, "--trust")
-    module = build_module(as_config(config))
+    config = saved["gan_zoo"]["config"]
+    module = built(config, trust)
     try:
-        module.load_state_dict(weights)
+        module.load_state_dict(saved["state_dict"])
     except RuntimeError as error:
         raise CompositionError(
             f"{path} does not fit the networks of its config: another version of gan_zoo?"
         ) from error
+    module.clock.load_state_dict(saved["gan_zoo"]["clock"])
+    module.metadata["provenance"] = saved["gan_zoo"]["provenance"]
     return Run(folder, path, config, module.to(device).eval())
+
+
+def built(config: Mapping[str, Any], trust: bool) -> GANModule:
+    """The module that a config from a file describes; `CompositionError` if it names code that is not trusted."""
+    from gan_zoo.build import build_module
+    from gan_zoo.compose import CONF, as_config
+
+    if not trust:
+        refuse_foreign([config.get(group) for group in BUILT], CONF, "--trust")
+    return build_module(as_config(config))
 
 
 def find_checkpoint(run: Path, checkpoint: str = "best") -> Path:

@@ -13,7 +13,7 @@ from torch import Tensor
 from gan_zoo.callbacks.samples import request
 from gan_zoo.data.captions import Vocabulary
 from gan_zoo.data.images import with_progress
-from gan_zoo.data.source import DataError, Source, to_uint8
+from gan_zoo.data.source import DataError, to_uint8
 from gan_zoo.data.stream import asked
 from gan_zoo.module import GANModule
 from gan_zoo.noise import CPU, Noise, stable_seed
@@ -68,17 +68,17 @@ def wish(
     if label is not None and not set(game.needs) - {"label", "wrong"}:
         return Batch(count, noise, label=torch.full((count,), label)), None, None
     if caption is not None:
-        tokens = tokens_of(run.source, caption)
+        tokens = tokens_of(run, caption)
         return Batch(count, noise, condition=tokens.expand(count, -1)), [caption] * count, None
-    source: Any = run.source if game.needs else None
+    source: Any = run.source if set(game.needs) - {"label", "wrong"} else None
     return request(run.module, source, count, noise)
 
 
-def tokens_of(source: Source, caption: str) -> Tensor:
+def tokens_of(run: Run, caption: str) -> Tensor:
     """The token numbers of a caption, ``[1, length]``; `DataError` if no word of it is known."""
-    if source.vocabulary is None or source.conditions is None:
-        raise DataError("the data of this run have no captions")
-    tokens = Vocabulary(tuple(source.vocabulary)).encode([caption], source.conditions.shape[1])
+    if run.words is None:
+        raise DataError("this model is told no caption")
+    tokens = Vocabulary(run.words.vocabulary).encode([caption], run.words.length)
     if int(tokens.max()) < 2:
         raise DataError(f"no word of the caption {caption!r} occurs in the data's captions")
     return tokens
@@ -92,6 +92,19 @@ def grid(run: Run, count: int, seed: int, truncation: float | None = None, **wis
     if hasattr(run.module.game, "latent_dim"):
         batch.latents = draw_latents(run.module, batch.size, seed, truncation)
     return picture_of(run.module.views(batch), captions, columns)
+
+
+def samples(run: Run, count: int, seed: int = 0, truncation: float | None = None, **wishes: Any) -> Tensor:
+    """``count`` samples ``[count, ...]`` in [-1, 1] on the CPU, in the order of `grid`.
+
+    Args:
+        truncation: see `draw_latents`.
+        wishes: ``label`` or ``caption``, the same for all samples.
+    """
+    batch = wish(run, count, seed, **wishes)[0]
+    if hasattr(run.module.game, "latent_dim"):
+        batch.latents = draw_latents(run.module, batch.size, seed, truncation)
+    return run.module.sample(batch).cpu()
 
 
 def between(start: Tensor, end: Tensor, steps: int, spherical: bool = True) -> Tensor:

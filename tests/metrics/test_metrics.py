@@ -228,3 +228,30 @@ def test_the_distance_does_not_depend_on_eigh(monkeypatch) -> None:
     monkeypatch.setattr(torch.linalg, "eigh", fails)
     assert frechet_distance(few, many) == pytest.approx(expected, rel=1e-6)
     assert frechet_distance(few, few) == pytest.approx(0, abs=1e-6)
+
+
+DEGENERATE = {
+    "constant": torch.zeros(40, 1, 16, 16),
+    "two samples": torch.linspace(-1, 1, 2 * 256).view(2, 1, 16, 16),
+    "saturated": torch.ones(40, 1, 16, 16) * 5,
+}
+
+
+@pytest.mark.parametrize("name", DEGENERATE)
+def test_degenerate_samples_score_as_numbers_with_a_warning(name: str) -> None:
+    """Fewer samples than features, all alike, or outside [-1, 1]: a finite score that says what is wrong with it."""
+    fake, source = DEGENERATE[name], digits(image_size=16)
+    scores = score_all(
+        {"images": ImageScores(EfficientNetLite0(32), len(fake))}, Samples(draw(fake), len(fake)), source, CPU
+    )
+    assert all(math.isfinite(score.value) for score in scores)
+    assert "biased upwards" in scores[0].protocol["warning"]
+    assert 50 < scores[0].value < 500, "real digits of this number score below 20"
+    assert 1 - 1e-6 <= scores[1].value < 1.2, "one kind of picture has an Inception score of 1"
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_samples_that_are_no_numbers_are_not_scored(value: float) -> None:
+    fake = torch.full((8, 1, 16, 16), value)
+    with pytest.raises(DataError, match=r"generated samples hold NaN or infinite numbers"):
+        score_all({"images": ImageScores(EfficientNetLite0(32), 8)}, Samples(draw(fake), 8), digits(image_size=16), CPU)

@@ -72,14 +72,20 @@ def sample_picture(module: GANModule, source: Source, count: int, seed: int) -> 
     return picture_of(module.views(batch), captions, columns)
 
 
-def request(module: GANModule, source: Source, count: int, noise: Noise) -> tuple[Batch, list[str] | None, int | None]:
-    """What to ask for in a picture, the captions to write, and the number of columns."""
+def request(
+    module: GANModule, source: Source | None, count: int, noise: Noise
+) -> tuple[Batch, list[str] | None, int | None]:
+    """What to ask for in a picture, the captions to write, and the number of columns.
+
+    Where classes are all that is needed, no ``source`` is: every class comes as often as the others.
+    """
     classes = module.game.num_intents or 0
     columns = classes if 1 < classes <= min(count, 20) else None
     count = count if columns is None else count // columns * columns
     labels = None if columns is None else torch.arange(count) % columns
-    if not module.game.needs:
-        return Batch(count, noise, label=labels), None, columns
+    if source is None or not module.game.needs:
+        every_class = torch.arange(count) % classes if classes else None
+        return Batch(count, noise, label=every_class if labels is None else labels), None, columns
     told = source.told()
     batch = asked(told, count, noise)
     if labels is not None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from gan_zoo.data.source import Source
+from gan_zoo.data.source import DataError, Source
 from gan_zoo.types import Batch, Score
 
 
@@ -104,10 +104,16 @@ def score_all(
     device: torch.device,
     needs: Sequence[str] = (),
 ) -> list[Score]:
-    """One pass over the samples for all evaluators, each of which gets as many as it wants."""
+    """One pass over the samples for all evaluators, each of which gets as many as it wants.
+
+    Raises:
+        DataError: if a sample is not finite, instead of a score of whatever that becomes.
+    """
     for evaluator in evaluators.values():
         evaluator.prepare(source, device, needs)
     for generated in samples:
+        if not generated.samples.isfinite().all():
+            raise DataError(f"generated samples hold NaN or infinite numbers, from number {generated.start:,} on")
         for evaluator in evaluators.values():
             if generated.start < evaluator.num_samples:
                 evaluator.update(generated.first(evaluator.num_samples - generated.start))

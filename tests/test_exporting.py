@@ -1,0 +1,86 @@
+"""A generator that was given away is the one that was trained."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+import gan_zoo
+from gan_zoo.cli import app
+from gan_zoo.errors import CompositionError
+from gan_zoo.exporting import export
+from gan_zoo.run import train
+from gan_zoo.runs import load_run
+from gan_zoo.sampling import samples
+
+QUICK = ("trainer.max_steps=2", "data.batch_size=8", "callbacks.progress=null", "callbacks.samples=null", "metric=none")
+SMALL = ("generator.width=8", "discriminator.width=8")
+MODELS = {
+    "dcgan": ("data=digits", *SMALL),
+    "cgan": ("model=cgan", "data=digits", *SMALL),
+    "acgan": ("model=acgan", "data=digits", *SMALL),
+    "infogan": ("model=infogan", "data=digits", *SMALL),
+    "captions": ("model=cgan", "data=openmoji_captions", "condition=text", "data.image_size=16", *SMALL),
+    "vectors": ("model=gan", "data=ring", *SMALL),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_export_and_load_give_equal_samples(name: str, composed, tmp_path: Path) -> None:
+    train(composed(*MODELS[name], *QUICK))
+    run = load_run(tmp_path / "run")
+    out = export(run, tmp_path / "given away", samples=8)
+    back = gan_zoo.load(str(out))
+    wishes = {"caption": "red heart"} if name == "captions" else {}
+    assert torch.equal(back.sample(6, seed=3, **wishes), samples(run, 6, seed=3, **wishes))
+    assert not torch.equal(back.sample(6, seed=4, **wishes), samples(run, 6, seed=3, **wishes))
+    about = json.loads((out / "model.json").read_text())
+    assert about["images_seen"] == 16
+    assert about["averaged"] is True
+    card = (out / "README.md").read_text()
+    assert "16 images seen" in card
+    assert about["data"]["licence"] in card
+    assert (out / "samples.png").is_file() == (name != "vectors")
+    assert not list(tmp_path.glob(".given*")), "nothing half-made is left"
+
+
+def test_an_export_needs_neither_the_data_nor_the_run(composed, tmp_path: Path, monkeypatch) -> None:
+    train(composed(*MODELS["cgan"], *QUICK))
+    out = export(load_run(tmp_path / "run"), tmp_path / "out", samples=8)
+    monkeypatch.setattr("gan_zoo.build.build_data", lambda config: pytest.fail("the data were asked for"))
+    drawn = CliRunner().invoke(app, ["sample", str(out), "--size", "20", "--out", str(tmp_path / "grid.png")])
+    assert drawn.exit_code == 0, drawn.output
+    assert (tmp_path / "grid.png").is_file()
+    assert gan_zoo.load(str(out)).sample(3, label=7).shape == (3, 1, 8, 8)
+
+
+def test_exports_that_cannot_be_trusted_are_refused(composed, tmp_path: Path) -> None:
+    train(composed(*MODELS["vectors"], *QUICK))
+    run = load_run(tmp_path / "run")
+    out = export(run, tmp_path / "out")
+    with pytest.raises(CompositionError, match=r"--out must be a new or empty folder, got .*out"):
+        export(run, out)
+    about = json.loads((out / "model.json").read_text())
+    about["config"]["generator"]["_target_"] = "os.system"
+    (out / "model.json").write_text(json.dumps(about))
+    with pytest.raises(CompositionError, match=r"would run 'os.system', which is not part of gan_zoo: add --trust"):
+        gan_zoo.load(str(out))
+    weights = out / "generators.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    with pytest.raises(CompositionError, match=r"out is damaged or no export of gan_zoo: .* weights of another hash"):
+        gan_zoo.load(str(out))
+    (out / "model.json").write_text("{")
+    with pytest.raises(CompositionError, match=r"out is damaged or no export of gan_zoo"):
+        gan_zoo.load(str(out))
+
+
+def test_importing_gan_zoo_is_light() -> None:
+    import subprocess
+
+    code = "import sys, gan_zoo; assert not {'torch', 'lightning'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
