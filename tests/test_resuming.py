@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 import gan_zoo.callbacks.evaluation as evaluation
 from gan_zoo.build import build
 from gan_zoo.errors import CompositionError
-from gan_zoo.loggers import rewind_csv
+from gan_zoo.loggers import rewind_csv, wandb_logger
 from gan_zoo.players import TrainingDiverged
 from gan_zoo.resuming import expanded, key_of, read_checkpoint, recorded
 from gan_zoo.run import train
@@ -280,6 +280,14 @@ def test_divergence_can_go_back_and_slow_down(composed, tmp_path: Path, monkeypa
 def test_what_divergence_may_say(change: tuple, composed) -> None:
     with pytest.raises(CompositionError, match=rf"divergence.{change[0]} must be .*, got {change[1]!r}"):
         train(composed("model=gan", "data=ring", f"divergence.{change[0]}={change[1]}"))
+
+
+def test_a_resumed_run_keeps_its_id_in_wandb(tmp_path: Path) -> None:
+    for folder in ("offline-run-20261121_101500-first111", "run-20261121_101010-first111"):
+        (tmp_path / "begun" / "wandb" / folder).mkdir(parents=True)
+    fresh, begun = (wandb_logger(str(tmp_path / run), "zoo", offline=False)._wandb_init for run in ("new", "begun"))
+    assert (fresh["id"], begun["id"]) == (None, "first111")
+    assert begun["resume"] == "allow"
 
 
 def test_half_a_row_is_not_a_row(tmp_path: Path) -> None:

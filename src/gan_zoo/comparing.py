@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from gan_zoo.errors import CompositionError
+from gan_zoo.resuming import recorded
 
 ALWAYS = ("model", "loss", "data")
 
@@ -85,12 +86,12 @@ def find_runs(folders: Iterable[Path]) -> list[Outcome]:
 
 def read_run(run: Path) -> Outcome:
     """What a run folder says of its run."""
-    config, overrides, hydra = (_yaml(run / ".hydra" / f"{name}.yaml") for name in ("config", "overrides", "hydra"))
+    config, hydra = (_yaml(run / ".hydra" / f"{name}.yaml") for name in ("config", "hydra"))
     choices = hydra["hydra"]["runtime"]["choices"]
     settings = {name: str(choices.get(name)) for name in ALWAYS}
-    settings |= dict((override.lstrip("+") + "=").split("=", 1) for override in overrides or [])
+    settings |= dict((override.lstrip("+") + "=").split("=", 1) for override in recorded(run))
     settings = {name: value.rstrip("=") for name, value in settings.items()}
-    outcome = Outcome(run, {k: v for k, v in settings.items() if k not in ("seed", "run_dir")}, str(config.get("seed")))
+    outcome = Outcome(run, {k: v for k, v in settings.items() if k != "seed"}, str(config.get("seed")))
     if (failed := run / "FAILED.txt").is_file():
         outcome.failure = (failed.read_text().splitlines() or ["failed"])[0]
     elif not (run / "report.html").is_file() and not (run / "metrics.json").is_file():

@@ -76,6 +76,8 @@ def _write(path: Path, fieldnames: list[str], rows: list[dict[str, Any]]) -> Non
 def wandb_logger(save_dir: str, project: str, offline: bool | None = None, **options: Any) -> WandbLogger:
     """A Weights & Biases logger that goes offline, and says so, when there is no key to go online with.
 
+    A resumed run goes on under the id that it began with.
+
     Args:
         save_dir: the run folder.
         project: the project's name.
@@ -87,7 +89,15 @@ def wandb_logger(save_dir: str, project: str, offline: bool | None = None, **opt
         offline = os.environ.get("WANDB_MODE", "") != "online" and not _has_key()
         if offline:
             say(f"wandb: no API key, logging offline; later: [bold]wandb sync {save_dir}/wandb/*[/bold]")
-    return WandbLogger(save_dir=save_dir, project=project, offline=offline, **options)
+    if not offline:
+        options["resume"] = "allow"
+    return WandbLogger(save_dir=save_dir, project=project, offline=offline, id=_begun_as(Path(save_dir)), **options)
+
+
+def _begun_as(run: Path) -> str | None:
+    """The id that the run's folders in ``wandb/`` end in, ``run-<date>-<id>``; None if it begins now."""
+    folders = sorted(run.glob("wandb/*run-*-*"), key=lambda folder: folder.name.partition("run-")[2])
+    return folders[-1].name.rpartition("-")[2] if folders else None
 
 
 def _has_key() -> bool:
