@@ -17,6 +17,7 @@ from gan_zoo.metrics.frechet import FeatureMoments, Moments, frechet_distance
 from gan_zoo.metrics.images import ImageScores
 from gan_zoo.metrics.inception_score import InceptionScore
 from gan_zoo.metrics.modes import ModeCoverage
+from gan_zoo.metrics.own_classifier import OwnClassifier
 from gan_zoo.noise import Noise
 from gan_zoo.types import Batch
 
@@ -255,3 +256,21 @@ def test_samples_that_are_no_numbers_are_not_scored(value: float) -> None:
     fake = torch.full((8, 1, 16, 16), value)
     with pytest.raises(DataError, match=r"generated samples hold NaN or infinite numbers"):
         score_all({"images": ImageScores(EfficientNetLite0(32), 8)}, Samples(draw(fake), 8), digits(image_size=16), CPU)
+
+
+def test_the_datas_own_classifier_as_extractor(monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("GAN_ZOO_CACHE", str(tmp_path))
+    source = digits(image_size=16)
+    evaluator = ImageScores(OwnClassifier(), 512)
+    noise = torch.rand(512, 1, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    found = [
+        {score.name: score for score in score_all({"images": evaluator}, Samples(draw(fake), 512), source, CPU)}
+        for fake in (to_unit(source.samples[:512]), noise)
+    ]
+    assert found[0]["fd_classifier"].value < 0.02 * found[1]["fd_classifier"].value
+    assert 6 < found[0]["is_classifier"].value <= 10, "ten digits; smoothed labels keep the classifier from certainty"
+    protocol = found[0]["fd_classifier"].protocol
+    assert protocol["accuracy_on_real"] > 0.95
+    assert len(protocol["weights_sha256"]) == 64
+    with pytest.raises(DataError, match="a classifier needs labelled pictures"):
+        OwnClassifier().prepare(ring(), CPU)

@@ -37,11 +37,16 @@ class SmallNet(nn.Module):
         self.head = nn.Linear(512, outputs)
         self.to(memory_format=torch.channels_last)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def features(self, images: Tensor) -> Tensor:
+        """What the last layer sees, ``[B, 512]``."""
         x = images.float() / 127.5 - 1
         if x.shape[-1] > 32:
             x = F.interpolate(x, (32, 32), mode="bilinear", antialias=True)
-        y: Tensor = self.head(self.trunk(x.contiguous(memory_format=torch.channels_last)))
+        y: Tensor = self.trunk(x.contiguous(memory_format=torch.channels_last))
+        return y
+
+    def forward(self, images: Tensor) -> Tensor:
+        y: Tensor = self.head(self.features(images))
         return y
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from gan_zoo.data.source import Source
 from gan_zoo.files import sha256
 
 
@@ -26,6 +27,10 @@ class Extractor(nn.Module):
     num_features: int
     num_classes: int
     protocol: dict[str, str | int | float]
+
+    def prepare(self, source: Source, device: torch.device) -> None:
+        """Make ready to see ``source`` and what imitates it; most extractors are ready as they are."""
+        self.to(device)
 
     def score_name(self, kind: str) -> str:
         """What a score of this ``kind`` (``fd``, ``is``, ``kid``, ...) over these features is called."""

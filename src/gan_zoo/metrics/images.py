@@ -59,7 +59,7 @@ class ImageScores(Evaluator):
     def prepare(self, source: Source, device: torch.device, needs: Sequence[str] = ()) -> None:
         if source.samples.ndim != 4:
             raise DataError(f"metric=images scores pictures, data={source.name} has none: use metric=modes")
-        self.extractor.to(device)
+        self.extractor.prepare(source, device)
         self.source, self.real = source, self.real_moments(source, device)
         self.moments = FeatureMoments(self.extractor.num_features).to(device)
         self.inception = InceptionScore(self.extractor.num_classes).to(device)
