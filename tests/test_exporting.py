@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from typer.testing import CliRunner
 
 import gan_zoo
@@ -37,6 +38,7 @@ def test_export_and_load_give_equal_samples(name: str, composed, tmp_path: Path)
     out = export(run, tmp_path / "given away", samples=8)
     back = gan_zoo.load(str(out))
     wishes = {"caption": "red heart"} if name == "captions" else {}
+    assert len(back.sample(16, seed=3, **wishes)) == 16
     assert torch.equal(back.sample(6, seed=3, **wishes), samples(run, 6, seed=3, **wishes))
     assert not torch.equal(back.sample(6, seed=4, **wishes), samples(run, 6, seed=3, **wishes))
     about = json.loads((out / "model.json").read_text())
@@ -77,6 +79,24 @@ def test_exports_that_cannot_be_trusted_are_refused(composed, tmp_path: Path) ->
     (out / "model.json").write_text("{")
     with pytest.raises(CompositionError, match=r"out is damaged or no export of gan_zoo"):
         gan_zoo.load(str(out))
+
+
+def test_a_translation_model_says_how_to_be_used_and_where_it_was_trained_stays_private(
+    composed, tmp_path: Path, monkeypatch
+) -> None:
+    narrow = ("generator.width=8", "generator.blocks=1", "discriminator.width=8", "data.image_size=32", *QUICK)
+    train(composed("model=cyclegan", *narrow, "data.batch_size=2"))
+    monkeypatch.chdir(tmp_path)
+    drawn = CliRunner().invoke(app, ["export", str(tmp_path / "run"), "out"])
+    assert drawn.exit_code == 0, drawn.output
+    assert "gan-zoo translate out IN OUT" in Path("out/README.md").read_text()
+    assert str(tmp_path) not in Path("out/model.json").read_text()
+    pictures = tmp_path / "in"
+    pictures.mkdir()
+    Image.new("RGB", (32, 32), "red").save(pictures / "a.png")
+    done = CliRunner().invoke(app, ["translate", "out", "in", "there"])
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "there" / "a.png").is_file()
 
 
 def test_importing_gan_zoo_is_light() -> None:

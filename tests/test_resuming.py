@@ -10,17 +10,21 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from omegaconf import DictConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, OmegaConf
 
 import gan_zoo.callbacks.evaluation as evaluation
 from gan_zoo.build import build
+from gan_zoo.compose import CONF
 from gan_zoo.errors import CompositionError
 from gan_zoo.loggers import rewind_csv, wandb_logger
 from gan_zoo.players import TrainingDiverged
-from gan_zoo.resuming import expanded, key_of, read_checkpoint, recorded
+from gan_zoo.resuming import expanded, key_of, quoted, read_checkpoint, recorded, unquoted
 from gan_zoo.run import train
+from gan_zoo.runs import load_run
 from gan_zoo.signals import SIGNALS, Interrupted
 from gan_zoo.store import store_of
+from gan_zoo.trust import refuse_foreign
 from gan_zoo.types import Batch
 from tests.test_run import command, run_folders
 
@@ -187,7 +191,8 @@ def test_resume_brings_the_runs_own_overrides_along(tmp_path: Path) -> None:
     run = recorded_run(tmp_path / "a run's", ["model=gan", "+loss.x=1", "trainer.max_steps=5", "resume=auto", "seed=3"])
     place = "hydra.run.dir='" + str(run).replace("'", "\\'") + "'"
     given = [f"resume={run}", "trainer.max_steps=9"]
-    assert expanded(given) == ["model=gan", "+loss.x=1", "seed=3", *given, place]
+    clean = [f"resume={quoted(run)}", "trainer.max_steps=9"]
+    assert expanded(given) == ["model=gan", "+loss.x=1", "seed=3", *clean, place]
     assert expanded(expanded(given)) == expanded(given), "further processes are started with the expanded command"
     assert expanded(["model=gan"]) == ["model=gan"]
     assert expanded(["model=gan", "resume=null"]) == ["model=gan", "resume=null"]
@@ -216,6 +221,52 @@ def test_a_record_that_is_no_list_of_overrides_is_refused(content: str, tmp_path
     (run / ".hydra" / "overrides.yaml").write_text(content)
     with pytest.raises(CompositionError, match=r"overrides.yaml (must be a list of overrides|cannot be read)"):
         recorded(run)
+
+
+HOSTILE = ("experiment=../../../../tmp/x", "model=/tmp/x", "+callbacks@hydra.callbacks=default", "loss=x:hinge")
+HOSTILE += ("../../tmp/x=y", "+model@_global_.hydra.callbacks=gan")
+
+
+@pytest.mark.parametrize("override", HOSTILE)
+def test_a_record_that_reaches_for_other_files_is_refused(override: str, tmp_path: Path) -> None:
+    run = recorded_run(tmp_path / "run", ["model=gan", override])
+    with pytest.raises(CompositionError, match=r"is refused: .* reaches for other files|must be a list of overrides"):
+        recorded(run)
+
+
+PATHS = ("a b", "a=b", "a,b", "it's", "a\\b", "a\\", "[x]", "{y}", "ü", "${oc.env:HOME}", "a\\'b")
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_any_path_passes_through_hydra(name: str) -> None:
+    text = f"k={quoted(Path(name))}"
+    (override,) = OverridesParser.create().parse_overrides([text])
+    assert OmegaConf.create({"k": override.value()}).k == name
+    assert unquoted(quoted(Path(name))) == unquoted(name) == name
+
+
+@pytest.mark.parametrize("evil", ["${evil}", '${oc.create:"{_target_: shutil.copyfile}"}'])
+def test_a_config_that_would_be_resolved_once_more_is_refused(evil: str, composed, tmp_path: Path) -> None:
+    train(composed("model=gan", "data=ring", "metric=none", "trainer.max_steps=1", *QUICK))
+    saved = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
+    saved["gan_zoo"]["config"]["loss"]["adversarial"] = evil
+    saved["gan_zoo"]["config"]["evil"] = {"_target_": "shutil.copyfile", "src": "a", "dst": "b"}
+    torch.save(saved, tmp_path / "evil.ckpt")
+    with pytest.raises(CompositionError, match="is refused: it would be resolved once more"):
+        load_run(tmp_path / "evil.ckpt")
+    with pytest.raises(CompositionError, match="is refused: it would be resolved once more"):
+        refuse_foreign({"_target_": "gan_zoo.losses.hinge.Hinge", "x": evil}, CONF, "")
+
+
+def test_a_run_that_is_there_is_not_overwritten_by_another(composed, tmp_path: Path, monkeypatch) -> None:
+    quiet = ("model=gan", "data=ring", "metric=none", "logger=none", "trainer.max_steps=2", *QUICK)
+    for run in ("a", "b"):
+        train(composed(*quiet, f"run_dir={tmp_path / run}"))
+    with pytest.raises(CompositionError, match=r"b has checkpoints of its own: choose another hydra.run.dir"):
+        train(composed(*quiet, f"run_dir={tmp_path / 'b'}", f"resume={tmp_path / 'a'}"))
+    monkeypatch.chdir(tmp_path / "a" / "checkpoints")
+    train(composed(*quiet, f"run_dir={tmp_path / 'c'}", "resume=last.ckpt", "trainer.max_steps=3"))
+    assert read_checkpoint(tmp_path / "c" / "checkpoints" / "last.ckpt")["global_step"] == 3
 
 
 def test_what_an_override_overrides() -> None:

@@ -85,6 +85,14 @@ def test_what_is_not_listed_is_as_if_it_was_never_written(store: Store) -> None:
     assert files(store) == {"step-000000010.ckpt", "last.ckpt", MANIFEST}
 
 
+def test_death_in_the_first_save_is_a_fresh_start(store: Store) -> None:
+    store.rewind(0)
+    store.path(10).write_bytes(b"whole, but the process died before listing it")
+    assert store.newest_good() is None
+    store.rewind(0)
+    assert files(store) == {MANIFEST}
+
+
 def test_links_that_a_dying_process_left_behind_are_made_again(store: Store) -> None:
     write(store, 10)
     write(store, 20, best=True)
@@ -132,6 +140,39 @@ def test_two_processes_cannot_train_into_one_folder_and_a_dead_one_holds_nothing
     other.wait()
     with store.locked(patience=5):
         pass
+
+
+def test_files_of_the_user_are_left_alone(store: Store) -> None:
+    write(store, 10)
+    mine = store.folder / "keep-me.ckpt"
+    mine.write_bytes(b"mine")
+    for step in (20, 30, 40):
+        write(store, step)
+    store.rewind(30)
+    assert mine.read_bytes() == b"mine"
+    assert files(store) == {"keep-me.ckpt", "step-000000030.ckpt", "last.ckpt", MANIFEST}
+
+
+def test_a_folder_without_a_list_is_not_cleared(store: Store) -> None:
+    for name in ("step-000000005.ckpt", "last.ckpt"):
+        store.folder.mkdir(exist_ok=True)
+        (store.folder / name).write_bytes(b"an older run's")
+    (store.folder / "step-000000009.ckpt").write_bytes(b"an older run's")
+    with pytest.raises(CompositionError, match=r"none of the checkpoints in .* is whole"):
+        store.newest_good()
+    store.rewind(5)
+    assert files(store) == {"step-000000005.ckpt", "step-000000009.ckpt", "last.ckpt", MANIFEST}
+    assert store.newest_good() == store.path(5)
+
+
+def test_a_damaged_manifest_is_made_anew_around_the_checkpoint_that_is_named(store: Store) -> None:
+    write(store, 10)
+    write(store, 20)
+    (store.folder / MANIFEST).write_text("{")
+    store.verify(store.path(10))
+    store.rewind(10)
+    assert [entry.step for entry in store.entries()] == [10]
+    assert store.newest_good() == store.path(10)
 
 
 def test_keep_must_be_positive(tmp_path: Path) -> None:

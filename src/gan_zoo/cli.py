@@ -201,6 +201,7 @@ def guarded(work: Callable[[], Any]) -> None:
     from gan_zoo.quiet import quiet
 
     quiet()
+    sys.path.insert(0, str(Path.cwd()))  # so that a run's own classes are found beside the user
     try:
         work()
     except Exception as error:

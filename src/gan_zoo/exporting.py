@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,12 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from gan_zoo.compose import CONF
 from gan_zoo.errors import CompositionError
 from gan_zoo.files import sha256
 from gan_zoo.noise import CPU
 from gan_zoo.runs import BUILT, Run, Words, built
+from gan_zoo.trust import is_trusted
 
 FORMAT = 1
 MODEL, WEIGHTS = "model.json", "generators.safetensors"
@@ -31,6 +33,7 @@ def export(run: Run, out: Path, samples: int = 64) -> Path:
     Raises:
         CompositionError: if ``out`` is there already and not empty.
     """
+    out = out.absolute()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise CompositionError(f"--out must be a new or empty folder, got {str(out)!r}")
     temporary = out.with_name(f".{out.name}.part")
@@ -56,8 +59,9 @@ def _write(run: Run, folder: Path, name: str, samples: int) -> None:
     about: dict[str, Any] = {
         "format": FORMAT,
         "weights_sha256": sha256(folder / WEIGHTS),
-        "config": {key: run.config[key] for key in KEPT if key in run.config},
+        "config": shareable(run.config),
         "provenance": run.module.metadata["provenance"],
+        "needs": sorted(run.module.game.needs),
         "images_seen": run.module.clock.images_seen,
         "averaged": run.module.ema is not None,
         "data": {"name": run.source.name, "licence": run.source.licence, "classes": list(run.source.classes or [])},
@@ -68,6 +72,23 @@ def _write(run: Run, folder: Path, name: str, samples: int) -> None:
         save(grid(run, samples, 0), folder / "samples.png")
     (folder / MODEL).write_text(json.dumps(about, indent=2) + "\n")
     (folder / "README.md").write_text(card(name, about, (folder / "samples.png").is_file()))
+
+
+def shareable(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What rebuilds the generators, without paths of this machine and without code that only trains and is not ours."""
+
+    def without_paths(node: Any) -> Any:
+        if isinstance(node, dict):
+            return {key: "data" if key == "root" else without_paths(value) for key, value in node.items()}
+        return node
+
+    kept: dict[str, Any] = {key: without_paths(config[key]) for key in KEPT if key in config}
+    if not is_trusted(kept["loss"]["adversarial"]["_target_"], CONF):
+        kept["loss"] = kept["loss"] | {"adversarial": {"_target_": "gan_zoo.losses.logistic.NonSaturating"}}
+    regularizers = {name: node for name, node in kept["regularizer"].items() if node is not None}
+    kept["regularizer"] = {n: node for n, node in regularizers.items() if is_trusted(node["_target_"], CONF)}
+    kept["metric"] = {}
+    return kept
 
 
 def card(name: str, about: Mapping[str, Any], with_picture: bool) -> str:
@@ -85,10 +106,9 @@ def card(name: str, about: Mapping[str, Any], with_picture: bool) -> str:
         f"A generator of {shape} samples, trained by gan_zoo on `{data['name']}`, {seen}.",
         *(["", "![samples](samples.png)"] if with_picture else []),
         "",
-        "    import gan_zoo",
-        f'    samples = gan_zoo.load("{name}").sample(16, seed=0)   # [16, ...] in [-1, 1]',
+        *usage(name, about["needs"]),
         "",
-        f"or `gan-zoo sample {name}`. Game `{config['model']['_target_'].rpartition('.')[2]}`, loss "
+        f"Game `{config['model']['_target_'].rpartition('.')[2]}`, loss "
         f"`{config['loss']['adversarial']['_target_'].rpartition('.')[2]}`; everything else is in `model.json`.",
         "",
         "## Data",
@@ -102,6 +122,20 @@ def card(name: str, about: Mapping[str, Any], with_picture: bool) -> str:
         ", ".join(f"{package} {version}" for package, version in about["provenance"].items()),
     ]
     return "\n".join(lines) + "\n"
+
+
+def usage(name: str, needs: Sequence[str]) -> list[str]:
+    """How to ask the model, by what it needs."""
+    if {"image", "domain"} & set(needs):
+        return [f"    gan-zoo translate {name} IN OUT   # folders of pictures"]
+    told = ', caption="..."' if "text" in needs else ""
+    wishes = " --caption ..." if "text" in needs else ""
+    return [
+        "    import gan_zoo",
+        f'    samples = gan_zoo.load("{name}").sample(16, seed=0{told})   # [16, ...] in [-1, 1]',
+        "",
+        f"or `gan-zoo sample {name}{wishes}`.",
+    ]
 
 
 def load(folder: str | Path, device: torch.device = CPU, trust: bool = False) -> Run:
@@ -125,7 +159,10 @@ def load(folder: str | Path, device: torch.device = CPU, trust: bool = False) ->
         words = None if about["words"] is None else Words(tuple(about["words"]["vocabulary"]), about["words"]["length"])
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise CompositionError(f"{folder} is damaged or no export of gan_zoo: {error}") from error
-    module = built(config | {"ema": None, "run_dir": str(folder), "optim": config["optim"]}, trust)
+    try:
+        module = built(config | {"ema": None, "run_dir": str(folder)}, trust)
+    except (KeyError, AttributeError) as error:  # of OmegaConf
+        raise CompositionError(f"{folder} is no export of gan_zoo: its config has no {error}") from error
     try:
         module.game.generators.load_state_dict(state)
     except RuntimeError as error:

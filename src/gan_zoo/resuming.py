@@ -33,11 +33,13 @@ def expanded(arguments: Sequence[str]) -> list[str]:
         return list(arguments)
     if wish == "auto":
         return [*arguments, *_folder_of_same_command(arguments)]
-    run = run_of(Path(wish))
-    if not Path(wish).exists():
+    path = Path(unquoted(wish)).absolute()
+    run = run_of(path)
+    if not path.exists():
         raise CompositionError(f"resume must be auto, a run folder or a checkpoint, got {wish!r}, which does not exist")
+    arguments = [f"resume={quoted(path)}" if argument.startswith("resume=") else argument for argument in arguments]
     if run is None:
-        return list(arguments)
+        return arguments
     given = {key_of(argument) for argument in arguments}
     own = [override for override in recorded(run) if key_of(override) not in given]
     place = [] if "hydra.run.dir" in given else [f"hydra.run.dir={quoted(run)}"]
@@ -63,7 +65,21 @@ def recorded(run: Path) -> list[str]:
         raise CompositionError(f"{path} cannot be read") from error
     if not isinstance(overrides, list) or not all(isinstance(o, str) and OVERRIDE.fullmatch(o) for o in overrides):
         raise CompositionError(f"{path} must be a list of overrides like model=dcgan")
-    return [o for o in overrides if not key_of(o).startswith(NOT_THE_RUNS)]
+    own = [o for o in overrides if not key_of(o).startswith(NOT_THE_RUNS)]
+    for override in own:
+        if _leads_elsewhere(override):
+            raise CompositionError(f"{path} is refused: {override!r} reaches for other files or for Hydra itself")
+    return own
+
+
+def _leads_elsewhere(override: str) -> bool:
+    """Whether an override chooses a file outside our configs, or puts a group where Hydra would build it."""
+    from gan_zoo.compose import CONF
+
+    key, value = key_of(override), override.partition("=")[2]
+    group, _, package = key.partition("@")
+    chooses_file = (CONF / group).is_dir()
+    return ".." in key or "hydra" in package or (chooses_file and (".." in value or ":" in value or "/" in value))
 
 
 def key_of(override: str) -> str:
@@ -74,7 +90,18 @@ def key_of(override: str) -> str:
 
 def quoted(path: Path) -> str:
     """A path as a value of an override, whatever characters it has."""
-    return "'" + str(path).replace("\\", "\\\\").replace("'", "\\'") + "'"
+    text = re.sub(r"(\\*)'", r"\1\1\\'", str(path)).replace("${", r"\${")
+    trailing = len(text) - len(text.rstrip("\\"))
+    return "'" + text + "\\" * trailing + "'"
+
+
+def unquoted(value: str) -> str:
+    """A path as it stands in an override, quoted or not: the inverse of `quoted`."""
+    if len(value) < 2 or value[0] not in "'\"" or value[-1] != value[0]:
+        return value
+    inner = re.sub(rf"(\\*)\\{value[0]}", lambda found: found[1][: len(found[1]) // 2] + value[0], value[1:-1])
+    trailing = len(inner) - len(inner.rstrip("\\"))
+    return (inner[: -(trailing // 2)] if trailing > 1 else inner).replace(r"\${", "${")
 
 
 def _folder_of_same_command(arguments: Sequence[str]) -> list[str]:
@@ -98,7 +125,7 @@ def checkpoint_to_resume(config: Mapping[str, Any]) -> Path | None:
     Raises:
         CompositionError: if it is missing, damaged or of another config, or a fresh start would overwrite a run.
     """
-    from gan_zoo.store import store_of
+    from gan_zoo.store import Store, store_of
 
     wish, store = config["resume"], store_of(Path(config["run_dir"]))
     if wish is None:
@@ -108,7 +135,7 @@ def checkpoint_to_resume(config: Mapping[str, Any]) -> Path | None:
                 "folder"
             )
         return None
-    path: Path | None = Path(wish)
+    path: Path | None = Path(wish).absolute()
     if wish == "auto":
         path = store.newest_good()
     elif Path(wish).is_dir():
@@ -117,8 +144,10 @@ def checkpoint_to_resume(config: Mapping[str, Any]) -> Path | None:
             raise CompositionError(f"resume={wish} has no checkpoints")
     elif not Path(wish).is_file():
         raise CompositionError(f"resume must be auto, a run folder or a checkpoint, got {wish!r}, which does not exist")
+    if path is not None and path.parent.absolute() != store.folder.absolute() and store.entries():
+        raise CompositionError(f"{config['run_dir']} has checkpoints of its own: choose another hydra.run.dir")
     if path is not None:
-        store_of(path.parents[1]).verify(path)
+        Store(path.parent).verify(path)
         saved = read_checkpoint(path)["gan_zoo"]["config"]
         for name in FIXED:
             if difference := first_difference(at(saved, name), at(config, name), name):

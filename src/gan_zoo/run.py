@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -112,9 +113,11 @@ def _train_once(config: DictConfig, pace: float) -> dict[str, float]:
     went_back = pace < 1 and bool(store_of(run_dir).entries())
     with usage_errors(run_dir):
         trainer, module, data = build(config)
-        checkpoint = checkpoint_to_resume(as_plain(config) | ({"resume": "auto"} if went_back else {}))
+        wished = as_plain(config) | ({"resume": "auto"} if went_back else {})
+        checkpoint_to_resume(wished)  # complaints come before anything is written
     module.pace = pace
     with SIGNALS.restored(), store_of(run_dir).locked() if trainer.is_global_zero else nullcontext():
+        checkpoint = checkpoint_to_resume(wished)  # another process may have been leaving, and saving
         if trainer.is_global_zero:
             record(config)
             go_on_from(checkpoint, run_dir)
@@ -149,18 +152,22 @@ def go_on_from(checkpoint: Path | None, run_dir: Path) -> None:
 @contextmanager
 def afterwards(run_dir: Path, trainer: Trainer, module: GANModule) -> Iterator[None]:
     """Write the report however training ends, and say how it did where that is not the end it was meant to have."""
+    from lightning.pytorch.utilities.exceptions import SIGTERMException
+
     from gan_zoo.reporting import write_report
     from gan_zoo.strategies import is_child_of_lightning
 
     failure = ""
     try:
         yield
-    except Interrupted as stop:
+    except (Interrupted, SIGTERMException) as error:  # the latter where no callback listens
+        stop = error if isinstance(error, Interrupted) else Interrupted(signal.SIGTERM)
         if trainer.is_global_zero:
-            print(f"{stop} at step {module.global_step:,}; to go on: resume={run_dir}", file=sys.stderr)
+            advice = f"; to go on: resume={run_dir}" if store_of(run_dir).entries() else ""
+            print(f"{stop} at step {module.global_step:,}{advice}", file=sys.stderr)
         if is_child_of_lightning(trainer):  # its launcher would kill rank 0, which still has to say goodbye
             sys.exit(0)
-        raise
+        raise stop from None
     except BaseException as error:
         failure = f"{type(error).__name__}: {error}\n"
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -17,7 +17,7 @@ from gan_zoo.module import GANModule
 from gan_zoo.noise import CPU
 from gan_zoo.resuming import read_checkpoint
 from gan_zoo.store import store_of
-from gan_zoo.trust import refuse_foreign
+from gan_zoo.trust import refuse_foreign, refuse_interpolations
 
 CHECKPOINTS = ("best", "last")
 BUILT = (
@@ -125,9 +125,13 @@ def built(config: Mapping[str, Any], trust: bool) -> GANModule:
     from gan_zoo.build import build_module
     from gan_zoo.compose import CONF, as_config
 
+    refuse_interpolations(dict(config))
     if not trust:
-        refuse_foreign([config.get(group) for group in BUILT], CONF, "--trust")
-    return build_module(as_config(config))
+        refuse_foreign([config.get(group) for group in BUILT], CONF, "--trust (in Python trust=True)")
+    try:
+        return build_module(as_config(config))
+    except ImportError as error:
+        raise CompositionError(f"the run's config names code that is not here: {error}") from error
 
 
 def find_checkpoint(run: Path, checkpoint: str = "best") -> Path:

@@ -101,10 +101,11 @@ def samples(run: Run, count: int, seed: int = 0, truncation: float | None = None
         truncation: see `draw_latents`.
         wishes: ``label`` or ``caption``, the same for all samples.
     """
-    batch = wish(run, count, seed, **wishes)[0]
+    classes = run.module.game.num_intents or 1
+    batch = wish(run, -(-count // classes) * classes, seed, **wishes)[0]  # a grid has whole columns
     if hasattr(run.module.game, "latent_dim"):
         batch.latents = draw_latents(run.module, batch.size, seed, truncation)
-    return run.module.sample(batch).cpu()
+    return run.module.sample(batch).cpu()[:count]
 
 
 def between(start: Tensor, end: Tensor, steps: int, spherical: bool = True) -> Tensor:

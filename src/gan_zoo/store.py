@@ -94,7 +94,7 @@ class Store:
                 warnings.warn(f"{path} is {trouble}: going back to the one before it", stacklevel=2)
             else:
                 return path
-        if entries or any(self.folder.glob("*.ckpt")):
+        if entries or (not self._has_manifest and any(self.folder.glob("*.ckpt"))):
             raise CompositionError(
                 f"none of the checkpoints in {self.folder} is whole: there is nothing to resume from"
             )
@@ -102,7 +102,10 @@ class Store:
 
     def verify(self, path: Path) -> None:
         """Raise `CompositionError` if ``path`` is a file of this store whose bytes are not those that were written."""
-        entries = self.entries()
+        try:
+            entries = self.entries()
+        except CompositionError:  # a damaged manifest cannot tell
+            return
         if not entries or path.parent.resolve() != self.folder.resolve():
             return
         known = {entry.file: {entry.sha256} for entry in entries}
@@ -124,11 +127,32 @@ class Store:
         self._list(self.entries(), step)
 
     def rewind(self, step: int) -> None:
-        """Forget what lies after ``step``, from where the run goes on, and what a dead process left half-written."""
-        entries, best = self._read()
+        """Forget what lies after ``step``, from where the run goes on, and what a dead process left half-written.
+
+        A manifest that is missing or damaged is made anew around the checkpoint of this step.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for leftover in self.folder.glob(".*.ckpt"):
+            leftover.unlink(missing_ok=True)
+        path = self.path(step)
+        try:
+            (entries, best), known = self._read(), self._has_manifest
+        except CompositionError:
+            entries, best, known = [], None, False
+        if not known:
+            entries = [Entry(path.name, step, 0, sha256(path))] if path.is_file() else []
+        later = [found for found in self.folder.glob("step-*.ckpt") if found.name > path.name] if known else []
         kept = [entry for entry in entries if entry.step <= step]
-        if self.folder.is_dir():
+        if kept or known:
             self._list(kept, best if best is not None and best <= step else None)
+        else:
+            self._write([], None)
+        for found in later:
+            found.unlink(missing_ok=True)
+
+    @property
+    def _has_manifest(self) -> bool:
+        return (self.folder / MANIFEST).is_file()
 
     def _list(self, entries: list[Entry], best: int | None) -> None:
         """List ``entries``, make the links, and only then drop what is not kept."""
@@ -139,10 +163,9 @@ class Store:
         kept = [entry for entry in entries[: -self.keep] if entry.step == best] + entries[-self.keep :]
         if kept != entries:
             self._write(kept, best)
-        wanted = {*(entry.file for entry in kept), *(f"{name}.ckpt" for name in POINTERS)}
-        for path in self.folder.iterdir():
-            if path.suffix == ".ckpt" and path.name not in wanted:
-                path.unlink(missing_ok=True)
+            for entry in entries:
+                if entry not in kept:
+                    (self.folder / entry.file).unlink(missing_ok=True)
 
     def _write(self, entries: list[Entry], best: int | None) -> None:
         content = {"best": best, "checkpoints": [asdict(entry) for entry in entries]}

@@ -31,9 +31,21 @@ def refuse_foreign(node: Any, conf: Path, remedy: str) -> None:
                 "trust the run"
             )
         node = list(node.values())
+    refuse_interpolations(node)
     if isinstance(node, list):
         for child in node:
             refuse_foreign(child, conf, remedy)
+
+
+def refuse_interpolations(node: Any) -> None:
+    """Raise `CompositionError` if a config from a file, which is resolved, holds text that would be resolved again."""
+    if isinstance(node, str) and "${" in node:
+        raise CompositionError(f"the run's config holds {node!r}, which is refused: it would be resolved once more")
+    if isinstance(node, dict):
+        node = [*node.keys(), *node.values()]
+    if isinstance(node, list):
+        for child in node:
+            refuse_interpolations(child)
 
 
 def is_trusted(target: Any, conf: Path) -> bool:

@@ -17,10 +17,14 @@ class Interruption(Callback):
     What a scheduler needs to start the command again with ``resume=auto``.
     """
 
+    def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
+        """Listen from before the evaluation that a resumed run may begin with."""
+        SIGNALS.listen()
+
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         self._hosts = HostGroup()
         self._hosts.check_equal(f"step {pl_module.global_step}")
-        SIGNALS.listen()
+        SIGNALS.listen()  # again: Lightning has put its own handler before ours
         # Lightning would broadcast its own flag from rank 0 before every batch, and wait for the device to read it.
         trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from gan_zoo.data.order import Plan, Rows, at
-from gan_zoo.data.source import Source, to_unit
+from gan_zoo.data.source import DataError, Source, to_unit
 from gan_zoo.noise import CPU, Noise
 from gan_zoo.types import Batch
 
@@ -85,7 +85,7 @@ class Stream:
             collate_fn=_as_is,
             pin_memory=device.type == "cuda",
         )
-        for parts in loader:
+        for parts in _from(loader):
             moved: list[Any] = [None if part is None else part.to(device, non_blocking=True) for part in parts]
             yield Taken(*moved)
 
@@ -97,6 +97,14 @@ class Stream:
             mirrored = noise.uniform("flip", len(real)) < 0.5
             real, condition, wrong = (_mirrored(pictures, mirrored) for pictures in (real, condition, wrong))
         return Batch(len(real), noise, real, parts.labels, condition=condition, wrong_condition=wrong)
+
+
+def _from(loader: Iterable[Taken]) -> Iterator[Taken]:
+    """The loader's batches; a worker process that dies is said to have died."""
+    try:
+        yield from loader
+    except (ConnectionError, EOFError, RuntimeError) as error:
+        raise DataError(f"a worker process of data.num_workers failed: {' '.join(str(error).split())}") from error
 
 
 def _mirrored(pictures: Any, mirrored: Tensor) -> Any:
