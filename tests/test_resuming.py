@@ -47,6 +47,23 @@ PRESETS = {
 PRESETS["cyclegan"] += ("model.pool_size=5", "data.image_size=32", "data.batch_size=4", "callbacks.samples=null")
 
 
+NARROW = ("generator.width=8", "discriminator.width=8")
+MORE = {
+    "gan": ("model=gan", "data=digits"),
+    "sagan": ("model=sagan", "data=openmoji", "data.image_size=32", *NARROW),
+    "r3gan": ("model=r3gan", "data=digits", "data.image_size=32", *NARROW),
+    "cgan_single": ("model=cgan_single", "data=digits", *NARROW),
+    "acgan": ("model=acgan", "data=digits", *NARROW),
+    "feature_matching": ("model=feature_matching", "data=digits", *NARROW),
+    "vae": ("model=vae", "data=digits"),
+    "pix2pix": ("model=pix2pix", "data.image_size=32", "generator.width=8", "discriminator.width=8"),
+    "sngan with a lazy penalty": ("model=sngan", "data=digits", "regularizer=[r1]", "regularizer.r1.every=3", *NARROW),
+    "packed": ("data=digits", "pack=2", *NARROW),
+    "fading noise": ("data=digits", "augment=instance_noise", "regularizer=[fade]", *NARROW),
+    "loss_sensitive": ("model=gan", "data=ring", "loss=loss_sensitive"),
+}
+
+
 def same(a: object, b: object, where: str = "") -> None:
     """Raise unless two checkpoints hold the same bits, whatever the time it took."""
     if isinstance(a, torch.Tensor):
@@ -88,11 +105,11 @@ def interrupted(config: DictConfig, step: int) -> None:
         trainer.fit(module, datamodule=data)
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", [*PRESETS, *(pytest.param(name, marks=pytest.mark.slow) for name in MORE)])
 def test_a_resumed_run_equals_the_uninterrupted_one(name: str, composed, tmp_path: Path) -> None:
     def config(folder: str, *more: str) -> DictConfig:
         quiet = ("metric=none", "logger=none", "trainer=cpu", f"run_dir={tmp_path / folder}")
-        return composed(*QUICK, *PRESETS[name], *quiet, "trainer.max_steps=10", *more)
+        return composed(*QUICK, *(PRESETS | MORE)[name], *quiet, "trainer.max_steps=10", *more)
 
     train(config("whole"))
     interrupted(config("half"), 5)

@@ -44,6 +44,8 @@ def test_a_run_leaves_what_the_contract_says(tmp_path: Path) -> None:
     assert list((run / "samples").glob("*.png"))
     metrics = json.loads((run / "metrics.json").read_text())
     assert metrics["images_seen"] == 48
+    assert metrics["config"]["data"]["batch_size"] == 8
+    assert "torch" in metrics["provenance"]
     assert metrics["seconds"] > 0
     assert metrics["images_per_second"] == pytest.approx(48 / metrics["seconds"], rel=0.01)
     names = {entry["name"] for entry in metrics["metrics"]}

@@ -18,6 +18,9 @@ class CompositionError(ValueError):
 BUILDING_ERRORS = (ValueError, TypeError, OSError, ImportError, HydraException, OmegaConfBaseException)
 
 
+OF_WANDB = ("CommError", "AuthenticationError")  # no server, no key: by name, as wandb is imported only when used
+
+
 def is_usage_error(error: BaseException, building: bool = False) -> bool:
     """Whether the user can put ``error`` right by changing the command.
 
@@ -29,7 +32,7 @@ def is_usage_error(error: BaseException, building: bool = False) -> bool:
         return isinstance(error, (*BUILDING_ERRORS, MisconfigurationException))
     names = {cls.__name__ for cls in type(error).__mro__}
     return isinstance(error, (CompositionError, HydraException, OmegaConfBaseException)) or bool(
-        names & {"DataError", "TrainingDiverged"}
+        names & {"DataError", "TrainingDiverged", *OF_WANDB}
     )
 
 
@@ -41,6 +44,8 @@ def explain(error: BaseException, conf: Path) -> str:
         return unknown_option(option.group(1), conf)
     if key := re.search(r"Could not override '([^']+)'", str(error)):
         return unknown_key(key.group(1), conf)
+    if type(cause).__name__ in OF_WANDB:
+        message += ": start the server or set logger.wandb.offline=true, and wandb sync later"
     return " ".join(message.split())
 
 

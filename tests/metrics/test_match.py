@@ -465,9 +465,9 @@ def test_a_process_without_a_block_takes_part_in_every_sum() -> None:
     assert sum(tallies)[:, 0].tolist() == pytest.approx([1.0, 4.0])
 
 
-def test_a_translation_that_is_not_a_number_shows() -> None:
-    scores = distances({"sample": flat(float("nan"), 0.0), "target": flat(0.0, 0.0)}, 2, two_domains())
-    assert scores["target_l1"].value != scores["target_l1"].value
+def test_a_translation_that_is_not_a_number_is_not_scored() -> None:
+    with pytest.raises(DataError, match="generated samples hold NaN or infinite numbers"):
+        distances({"sample": flat(float("nan"), 0.0), "target": flat(0.0, 0.0)}, 2, two_domains())
 
 
 def test_translation_needs_two_domains_of_pictures() -> None:
