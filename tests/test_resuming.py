@@ -51,7 +51,7 @@ NARROW = ("generator.width=8", "discriminator.width=8")
 MORE = {
     "gan": ("model=gan", "data=digits"),
     "sagan": ("model=sagan", "data=openmoji", "data.image_size=32", *NARROW),
-    "r3gan": ("model=r3gan", "data=digits", "data.image_size=32", *NARROW),
+    "r3gan": ("model=r3gan", "data=digits", "data.image_size=32", "generator.width=16", "discriminator.width=16"),
     "cgan_single": ("model=cgan_single", "data=digits", *NARROW),
     "acgan": ("model=acgan", "data=digits", *NARROW),
     "feature_matching": ("model=feature_matching", "data=digits", *NARROW),
