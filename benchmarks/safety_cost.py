@@ -80,7 +80,8 @@ def main() -> None:
         ratio = statistics.median(a / b for a, b in zip(with_, without, strict=True))
         lines.append(f"| {case} | {statistics.median(without):,.0f} | {statistics.median(with_):,.0f} | {ratio:.3f} |")
         print(lines[-1], flush=True)
-    report = f"`python benchmarks/safety_cost.py`: images/s, {machine()}\n\n" + "\n".join(lines) + "\n"
+    command = f"python benchmarks/safety_cost.py --rounds {arguments.rounds} --seconds {arguments.seconds:g}"
+    report = f"`{command}`: images/s, {machine()}\n\n" + "\n".join(lines) + "\n"
     print("\n" + report)
     if arguments.write:
         Path(__file__).with_name("results").joinpath("safety-cost.md").write_text(report)

@@ -227,6 +227,7 @@ def test_auto_finds_the_newest_run_of_the_same_command(tmp_path: Path, monkeypat
     for number, overrides in enumerate([mine, [*mine, "resume=auto"], ["model=gan", "seed=2"]]):
         run = recorded_run(Path("outputs/gan") / str(number), overrides)
         os.utime(run / ".hydra" / "overrides.yaml", (number, number))
+    recorded_run(Path("outputs/gan/9"), ["experiment=../elsewhere"])
     assert expanded([*mine, "resume=auto"])[-1] == "hydra.run.dir='outputs/gan/1'"
     assert expanded(["model=dcgan", "resume=auto"]) == ["model=dcgan", "resume=auto"]
     assert expanded(["-m", *mine, "resume=auto"]) == ["-m", *mine, "resume=auto"]

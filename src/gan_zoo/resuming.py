@@ -6,6 +6,7 @@ import pickle
 import re
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +112,9 @@ def _folder_of_same_command(arguments: Sequence[str]) -> list[str]:
     mine = [a for a in arguments if not a.startswith("-") and not key_of(a).startswith(("resume", "trust", "hydra"))]
     records = sorted(Path("outputs").glob("*/*/.hydra/overrides.yaml"), key=lambda path: path.stat().st_mtime)
     for record in reversed(records):
-        if recorded(record.parents[1]) == mine:
+        with suppress(CompositionError):  # a record that cannot be used is not this command's
+            if recorded(record.parents[1]) != mine:
+                continue
             return [f"hydra.run.dir={quoted(record.parents[1])}"]
     return []
 
