@@ -74,13 +74,18 @@ def test_killed_at_random_moments(preset: str, undisturbed, tmp_path: Path, tall
     assert outcomes == [expected] * KILLS[preset]
 
 
+def killed_after(step: int, cwd: Path) -> None:
+    """Train, and kill once a checkpoint of this step or a later one is listed."""
+    process = start(arguments("dcgan"), cwd)
+    wait_for(cwd / "run", step, process)
+    kill_session(process)
+    process.communicate()
+
+
 @pytest.mark.fault("kill -9")
 def test_killed_while_it_trains(undisturbed, tmp_path: Path) -> None:
     expected, _ = undisturbed("dcgan")
-    process = start(arguments("dcgan"), tmp_path)
-    wait_for(tmp_path / "run", 30, process)
-    kill_session(process)
-    process.communicate()
+    killed_after(30, tmp_path)
     goes_on_to(expected, "dcgan", tmp_path)
 
 
@@ -90,10 +95,7 @@ def test_killed_again_and_again(undisturbed, tmp_path: Path) -> None:
     expected, _ = undisturbed("dcgan")
     reached = -1
     for _ in range(5):
-        process = start(arguments("dcgan"), tmp_path)
-        wait_for(tmp_path / "run", reached + 12, process)
-        kill_session(process)
-        process.communicate()
+        killed_after(reached + 12, tmp_path)
         reached = store_of(tmp_path / "run").entries()[-1].step
     assert 60 <= reached < 240
     goes_on_to(expected, "dcgan", tmp_path)
@@ -369,10 +371,7 @@ def test_a_dead_worker_stops_the_run_which_then_goes_on(pictures: Path, tmp_path
 @pytest.mark.fault("damaged checkpoints")
 def test_a_flipped_bit_costs_one_checkpoint_and_two_stop_the_run(undisturbed, tmp_path: Path) -> None:
     expected, _ = undisturbed("dcgan")
-    process = start(arguments("dcgan"), tmp_path)
-    wait_for(tmp_path / "run", 60, process)
-    kill_session(process)
-    process.communicate()
+    killed_after(60, tmp_path)
     store = store_of(tmp_path / "run")
     older, newest = (store.folder / entry.file for entry in store.entries()[-2:])
     flip(newest)

@@ -10,7 +10,7 @@ import torch
 
 from gan_zoo.data.digits import digits
 from gan_zoo.data.mixtures import grid, ring
-from gan_zoo.data.source import DataError, to_unit
+from gan_zoo.data.source import DataError, Source, to_unit
 from gan_zoo.metrics.base import Generated, Samples, score_all
 from gan_zoo.metrics.extractors import EfficientNetLite0
 from gan_zoo.metrics.frechet import FeatureMoments, Moments, frechet_distance
@@ -18,6 +18,7 @@ from gan_zoo.metrics.images import ImageScores
 from gan_zoo.metrics.inception_score import InceptionScore
 from gan_zoo.metrics.modes import ModeCoverage
 from gan_zoo.metrics.own_classifier import OwnClassifier
+from gan_zoo.metrics.stacked_modes import StackedModes
 from gan_zoo.noise import Noise
 from gan_zoo.types import Batch
 
@@ -274,3 +275,33 @@ def test_the_datas_own_classifier_as_extractor(monkeypatch, tmp_path: Path) -> N
     assert len(protocol["weights_sha256"]) == 64
     with pytest.raises(DataError, match="a classifier needs labelled pictures"):
         OwnClassifier().prepare(ring(), CPU)
+
+
+class ReadsBrightness(torch.nn.Module):
+    """Digit d is a picture of brightness 20 d."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        assert images.shape[1:] == (1, 4, 4)
+        return torch.nn.functional.one_hot((images[:, 0, 0, 0].float() / 20).round().long(), 10).float()
+
+
+def test_stacked_modes_by_hand(monkeypatch) -> None:
+    seen: list[Source] = []
+
+    def judge(source: Source, device: torch.device) -> tuple[torch.nn.Module, float]:
+        seen.append(source)
+        return ReadsBrightness(), 0.99
+
+    monkeypatch.setattr("gan_zoo.metrics.stacked_modes.classifier", judge)
+    rgb = torch.tensor([[1, 2, 3], [1, 2, 3], [3, 2, 1], [0, 0, 9]])
+    pictures = (20 * rgb).to(torch.uint8).view(4, 3, 1, 1).expand(-1, -1, 4, 4).contiguous()
+    labels, names = torch.tensor([123, 123, 321, 9]), [str(mode) for mode in range(1000)]
+    source = Source("stacked_mnist", "train", pictures, labels, classes=names)
+    found = score_all({"modes": StackedModes(4)}, Samples(draw(to_unit(pictures)), 4), source, CPU)
+    assert [score.value for score in found] == [3, pytest.approx(0.5 * math.log(500) + 0.5 * math.log(250))]
+    assert found[0].protocol["judge_accuracy_on_real"] == 0.99
+    assert seen[0].labels is not None
+    assert seen[0].labels.tolist() == rgb.flatten().tolist()
+    assert ReadsBrightness()(seen[0].samples).argmax(1).tolist() == rgb.flatten().tolist()
+    with pytest.raises(DataError, match="metric=stacked_modes counts the modes of data=stacked_mnist, got data=digits"):
+        StackedModes().prepare(digits(), CPU)
