@@ -12,7 +12,7 @@ import gan_zoo
 PACKAGE = Path(gan_zoo.__file__).parent
 GROUND = {"types", "noise", "distributed"}
 NOUNS = ("losses", "regularizers", "networks", "games")
-MAY_IMPORT_HYDRA = {"compose.py", "build.py", "run.py", "cli.py", "errors.py"}
+MAY_IMPORT_HYDRA = {"compose.py", "build.py", "run.py", "cli.py", "errors.py", "launching.py", "spaces.py"}
 
 
 def imports(file: Path) -> set[str]:

@@ -13,8 +13,9 @@ import pytest
 import torch
 
 from gan_zoo.build import build
+from gan_zoo.checks import refuse_processes_in_multirun
 from gan_zoo.compose import CONF
-from gan_zoo.errors import choices, explain
+from gan_zoo.errors import CompositionError, choices, explain
 from gan_zoo.run import main, train
 
 ROOT = Path(__file__).parents[1]
@@ -143,10 +144,10 @@ def test_a_multirun_goes_on_when_a_job_fails(tmp_path: Path) -> None:
     assert sorted(finished) == ["1-gan-hinge-ring", "3-gan-wgan-ring"]
 
 
-def test_several_processes_in_a_multirun_are_refused(tmp_path: Path) -> None:
-    done = command("-m", "seed=0,1", "data=ring", "model=gan", "trainer=ddp_cpu", cwd=tmp_path)
-    assert done.returncode == 1
-    assert done.stderr.count("a multirun starts single-process jobs, got trainer.devices=2") == 2
+def test_launchers_that_stay_in_one_process_refuse_several(monkeypatch) -> None:
+    monkeypatch.delenv("SLURM_PROCID", raising=False)
+    with pytest.raises(CompositionError, match=r"single process, got trainer.devices=2: use launcher=local"):
+        refuse_processes_in_multirun({"trainer": {"devices": 2}})
 
 
 @pytest.mark.parametrize("loss", ["nonsaturating", "wgan_gp"])

@@ -72,6 +72,6 @@ def refuse_processes_in_multirun(config: Mapping[str, Any]) -> None:
     devices = config["trainer"].get("devices", 1)
     if devices not in (1, "1", "auto") and not started_outside:
         raise CompositionError(
-            f"a multirun starts single-process jobs, got trainer.devices={devices}: run each job by torchrun instead, "
-            "torchrun --nproc-per-node=N train.py ..."
+            f"jobs of this launcher have a single process, got trainer.devices={devices}: use launcher=local, which "
+            "gives each job processes of its own"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -159,6 +160,45 @@ def evaluate(
 
 
 @app.command()
+def sweep(
+    overrides: Annotated[list[str], typer.Argument(metavar="OVERRIDES", help="As for train; some of them vary.")],
+    out: Annotated[Path | None, typer.Option(help="The study's folder; a study that is there goes on.")] = None,
+    trials: Annotated[int, typer.Option(help="How many there shall be in all.", min=1)] = 20,
+    jobs: Annotated[int, typer.Option(help="Side by side on this machine.", min=1)] = 1,
+    score: Annotated[str | None, typer.Option(help="What decides; default: the metric's first score.")] = None,
+    maximize: Annotated[bool, typer.Option("--maximize", help="More of --score is better.")] = False,
+    sampler: Annotated[str, typer.Option(help="tpe or random.")] = "tpe",
+    prune: Annotated[bool, typer.Option(help="Give up trials that are worse than the median.")] = True,
+    seed: Annotated[int, typer.Option(help="Of the sampler.", min=0)] = 0,
+    config_dir: Annotated[Path | None, typer.Option(help="A folder with configs of your own.")] = None,
+) -> None:
+    """Search with Optuna: gan-zoo sweep loss=hinge,rpgan 'optim.generator.lr=tag(log,interval(1e-5,1e-3))'."""
+
+    def work() -> None:
+        from rich.console import Console
+        from rich.table import Table
+
+        from gan_zoo.searching import Search, default_score
+        from gan_zoo.spaces import space_of
+
+        space = space_of(overrides)
+        judge = default_score(space, config_dir)
+        target = out or Path("sweeps") / time.strftime("%Y-%m-%d_%H-%M-%S")
+        search = Search(target, space, *((score, maximize) if score else judge), prune, sampler, seed)
+        try:
+            search.run(trials, jobs, ["--config-dir", str(config_dir)] if config_dir else [])
+        finally:
+            table = Table("trial", "state", search.score, "values")
+            for row in search.rows():
+                table.add_row(*row)
+            Console().print(table)
+        typer.echo(f"{target}: all of it by gan-zoo compare {target}, the best again by")
+        typer.echo(search.best_command() or "nothing, as no trial has finished")
+
+    guarded(work)
+
+
+@app.command()
 def compare(
     folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders with runs in them.")],
     out: Annotated[Path | None, typer.Option(help="Also write a .html, .md or .csv file, by its ending.")] = None,
@@ -199,11 +239,14 @@ def guarded(work: Callable[[], Any]) -> None:
     from gan_zoo.compose import CONF
     from gan_zoo.errors import explain, is_usage_error
     from gan_zoo.quiet import quiet
+    from gan_zoo.signals import Interrupted
 
     quiet()
     sys.path.insert(0, str(Path.cwd()))  # so that a run's own classes are found beside the user
     try:
         work()
+    except Interrupted as stop:
+        raise typer.Exit(stop.exit_code) from None
     except Exception as error:
         if isinstance(error, typer.Exit | typer.BadParameter) or not is_usage_error(error):
             raise

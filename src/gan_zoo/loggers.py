@@ -5,14 +5,14 @@ from __future__ import annotations
 import csv
 import netrc
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch import Trainer
-from lightning.pytorch.loggers import CSVLogger, WandbLogger
+from lightning.pytorch.loggers import CSVLogger, MLFlowLogger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 from rich import print as say
 
@@ -24,6 +24,48 @@ def log(trainer: Trainer, numbers: Mapping[str, float], step: int) -> None:
     trainer.callback_metrics.update({name: torch.tensor(number) for name, number in numbers.items()})
     for logger in trainer.loggers:
         logger.log_metrics(dict(numbers), step=step)
+
+
+def log_config(trainer: Trainer, config: Mapping[str, Any]) -> None:
+    """Pass the config on to the loggers that keep one; the run folder has it in ``.hydra/``."""
+    for logger in trainer.loggers:
+        if not isinstance(logger, CSVLogger):
+            logger.log_hyperparams(dict(config))
+
+
+def log_picture(trainer: Trainer, path: Path, step: int) -> None:
+    """Pass a picture on to the loggers that take pictures."""
+    for logger in trainer.loggers:
+        if isinstance(logger, WandbLogger):
+            logger.log_image("samples", [str(path)], step=step)
+        elif isinstance(logger, TensorBoardLogger):
+            from torchvision.io import decode_image
+
+            logger.experiment.add_image("samples", decode_image(str(path)), global_step=step)
+        elif isinstance(logger, MLFlowLogger):
+            logger.experiment.log_artifact(logger.run_id, str(path), "samples")
+
+
+def log_checkpoints(trainer: Trainer, files: Sequence[Path]) -> None:
+    """Pass checkpoints on to the loggers that were told to keep them (``log_model=true``)."""
+    for logger in trainer.loggers:
+        if isinstance(logger, WandbLogger) and logger._log_model:
+            import wandb
+
+            artifact = wandb.Artifact(f"model-{logger.version}", "model")
+            for file in files:
+                artifact.add_file(str(file), file.name)
+            logger.experiment.log_artifact(artifact)
+        elif isinstance(logger, MLFlowLogger) and logger._log_model:
+            for file in files:
+                logger.experiment.log_artifact(logger.run_id, str(file), "checkpoints")
+
+
+def close(trainer: Trainer, failed: bool) -> None:
+    """Let loggers end: the next run of this process is another one."""
+    for logger in trainer.loggers:
+        if isinstance(logger, WandbLogger) and logger._experiment is not None:
+            logger._experiment.finish(exit_code=int(failed))
 
 
 class CSVLog(CSVLogger):
@@ -91,7 +133,11 @@ def wandb_logger(save_dir: str, project: str, offline: bool | None = None, **opt
             say(f"wandb: no API key, logging offline; later: [bold]wandb sync {save_dir}/wandb/*[/bold]")
     if not offline:
         options["resume"] = "allow"
-    return WandbLogger(save_dir=save_dir, project=project, offline=offline, id=_begun_as(Path(save_dir)), **options)
+    run = Path(save_dir)
+    options["name"] = options.get("name") or "/".join(run.absolute().parts[-2:])
+    logger = WandbLogger(save_dir=save_dir, project=project, offline=offline, id=_begun_as(run), **options)
+    logger._wandb_init.pop("anonymous", None)  # Lightning passes it on, wandb warns of it
+    return logger
 
 
 def _begun_as(run: Path) -> str | None:

@@ -24,6 +24,7 @@ from gan_zoo.checks import check_divergence, refuse_processes_in_multirun
 from gan_zoo.compose import CONF, as_plain
 from gan_zoo.errors import CompositionError, explain, is_usage_error
 from gan_zoo.files import atomic_path
+from gan_zoo.jobs import WANTS_TRACEBACK
 from gan_zoo.resuming import checkpoint_to_resume, expanded, read_checkpoint
 from gan_zoo.signals import SIGNALS, Interrupted
 from gan_zoo.store import store_of
@@ -41,6 +42,7 @@ def main() -> None:
     """
     wished = os.environ.get("HYDRA_FULL_ERROR", "0")
     wants_traceback = wished == "1"
+    os.environ[WANTS_TRACEBACK] = wished
     os.environ["HYDRA_FULL_ERROR"] = "1"  # while composing, Hydra then raises instead of printing its own report
     sys.path.insert(0, str(Path.cwd()))  # so that _target_ finds a module beside the user
     failures: list[str] = []
@@ -54,6 +56,7 @@ def main() -> None:
         in_multirun = HydraConfig.get().mode == RunMode.MULTIRUN
         try:
             if in_multirun:
+                os.environ.setdefault("WANDB_RUN_GROUP", Path(HydraConfig.get().sweep.dir).name)
                 refuse_processes_in_multirun(as_plain(config))
             train(config)
         except Exception as error:  # in a multirun a job that fails does not take the others along
@@ -107,6 +110,7 @@ def train(config: DictConfig) -> dict[str, float]:
 
 
 def _train_once(config: DictConfig, pace: float) -> dict[str, float]:
+    from gan_zoo.loggers import log_config
     from gan_zoo.summary import print_summary
 
     run_dir = Path(config.run_dir)
@@ -120,6 +124,7 @@ def _train_once(config: DictConfig, pace: float) -> dict[str, float]:
         checkpoint = checkpoint_to_resume(wished)  # another process may have been leaving, and saving
         if trainer.is_global_zero:
             record(config)
+            log_config(trainer, as_plain(config))
             go_on_from(checkpoint, run_dir)
         with afterwards(run_dir, trainer, module):
             trainer.fit(module, datamodule=data, ckpt_path=checkpoint)
@@ -154,6 +159,7 @@ def afterwards(run_dir: Path, trainer: Trainer, module: GANModule) -> Iterator[N
     """Write the report however training ends, and say how it did where that is not the end it was meant to have."""
     from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+    from gan_zoo.loggers import close
     from gan_zoo.reporting import write_report
     from gan_zoo.strategies import is_child_of_lightning
 
@@ -176,6 +182,7 @@ def afterwards(run_dir: Path, trainer: Trainer, module: GANModule) -> Iterator[N
             ) from error
         raise
     finally:
+        close(trainer, bool(failure))
         if trainer.is_global_zero and run_dir.is_dir():
             with suppress(OSError):  # a full disk must not hide what went wrong
                 if failure:

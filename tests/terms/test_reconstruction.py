@@ -47,7 +47,7 @@ def test_values_and_gradients_by_hand(name: str) -> None:
     assert term(target, rebuilt).item() == pytest.approx(loss.item())
 
 
-@pytest.mark.parametrize("name", set(BY_HAND) - {"charbonnier"})
+@pytest.mark.parametrize("name", [name for name in BY_HAND if name != "charbonnier"])
 def test_nothing_and_flat_where_equal(name: str) -> None:
     x = torch.randn(3, 4, requires_grad=True)
     loss = ALL[name](x, x.detach().clone())

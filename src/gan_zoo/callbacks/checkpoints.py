@@ -13,10 +13,11 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from gan_zoo.callbacks.evaluation import Evaluation
 from gan_zoo.callbacks.schedule import due
 from gan_zoo.files import atomic_path
+from gan_zoo.loggers import log_checkpoints
 from gan_zoo.module import GANModule
 from gan_zoo.players import stop_if_not_finite
 from gan_zoo.signals import Interrupted
-from gan_zoo.store import Store
+from gan_zoo.store import POINTERS, Store
 from gan_zoo.types import Batch
 
 
@@ -57,6 +58,10 @@ class Checkpoints(Checkpoint):
     def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
         self.keep_best(trainer, pl_module)
         self.save(trainer, pl_module)
+        if trainer.is_global_zero:
+            log_checkpoints(
+                trainer, [file for file in self.store.folder.glob("*.ckpt") if file.stem in POINTERS]
+            )
 
     def on_exception(self, trainer: Trainer, pl_module: Any, exception: BaseException) -> None:
         """Keep what was reached when the run is asked to stop; a diverged state must not replace a good one."""

@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, Trainer
-from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 
 from gan_zoo.callbacks.schedule import due
 from gan_zoo.data.source import Source
 from gan_zoo.data.stream import asked, asked_rows
+from gan_zoo.loggers import log_picture
 from gan_zoo.module import GANModule
 from gan_zoo.noise import Noise, stable_seed
 from gan_zoo.pictures import picture_of, save
@@ -61,7 +61,7 @@ class SampleGrid(Callback):
                 scatter(module.sample(request(module, source, 10 * self.count, noise)[0]).cpu(), source, path)
             else:
                 save(sample_picture(module, source, self.count, self.seed), path)
-            _log_picture(trainer, path, module.global_step)
+            log_picture(trainer, path, module.global_step)
 
 
 def sample_picture(module: GANModule, source: Source, count: int, seed: int) -> Any:
@@ -94,13 +94,3 @@ def request(
     if not {"label", *SHOWN_BESIDE} & set(module.game.needs) and told.captions is not None:
         captions = [told.captions[row] for row in asked_rows(told, batch.size, noise).tolist()]
     return batch, captions, columns
-
-
-def _log_picture(trainer: Trainer, path: Path, step: int) -> None:
-    for logger in trainer.loggers:
-        if isinstance(logger, WandbLogger):
-            logger.log_image("samples", [str(path)], step=step)
-        elif isinstance(logger, TensorBoardLogger):
-            from torchvision.io import decode_image
-
-            logger.experiment.add_image("samples", decode_image(str(path)), global_step=step)

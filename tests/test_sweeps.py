@@ -1,0 +1,229 @@
+"""Many runs: multiruns with a process for each job, and searches."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from gan_zoo.errors import CompositionError
+from gan_zoo.jobs import Job, Record, environment_of
+
+optuna = pytest.importorskip("optuna", reason="the extra `sweep` is not installed")
+
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution  # noqa: E402
+from optuna.trial import TrialState  # noqa: E402
+
+from gan_zoo.searching import Search, default_score  # noqa: E402
+from gan_zoo.spaces import space_of  # noqa: E402
+
+ROOT = Path(__file__).parents[1]
+RING = ("model=gan", "data=ring", "trainer=cpu", "generator.width=16", "discriminator.width=16")
+SHORT = (*RING, "callbacks.evaluation.num_samples=100", "trainer.max_steps=4")
+
+
+def test_hydras_sweep_syntax_is_a_space() -> None:
+    space = space_of(
+        [
+            "model=gan",
+            "loss=hinge,rpgan",
+            "loss.n_critic=range(1,6)",
+            "optim.generator.lr=tag(log,interval(1e-5,1e-3))",
+            "generator.width=tag(int,interval(16,64))",
+            "pack=range(2,9,2)",
+        ]
+    )
+    assert space.fixed == ("model=gan",)
+    assert space.dimensions == {
+        "loss": CategoricalDistribution(("hinge", "rpgan")),
+        "loss.n_critic": IntDistribution(1, 5),
+        "optim.generator.lr": FloatDistribution(1e-5, 1e-3, log=True),
+        "generator.width": IntDistribution(16, 64),
+        "pack": IntDistribution(2, 8, step=2),
+    }
+    assert space.overrides({"loss": "rpgan", "pack": 4}) == ["model=gan", "loss=rpgan", "pack=4"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["loss=hinge"], "nothing to search over"),
+        (["seed=1,2"], "the best seed is luck"),
+        (["pack=interval(4,1)"], "pack: "),
+        (["pack=tag(square,interval(1,4))"], "tags must be log or int, got square"),
+        (["loss=glob(*)"], "loss: must be choices"),
+        (["loss=(hinge"], "loss"),
+    ],
+)
+def test_what_is_no_space_is_one_line(overrides: list[str], message: str) -> None:
+    with pytest.raises(CompositionError) as caught:
+        space_of(overrides)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_score_is_the_one_that_decides_the_best_checkpoint() -> None:
+    assert default_score(space_of([*SHORT, "loss=hinge,rpgan"])) == ("reverse_kl", False)
+    assert default_score(space_of(["loss=hinge,rpgan"])) == ("fd_efficientnet_lite0", False)
+    with pytest.raises(CompositionError, match="not scored"):
+        default_score(space_of(["loss=hinge,rpgan", "metric=none"]))
+
+
+def scored(job: Job, *values: float) -> None:
+    """As if the job had been evaluated after every 1,000 images."""
+    history = [{"images_seen": 1000 * (k + 1), "val/fd": value} for k, value in enumerate(values)]
+    job.folder.mkdir(parents=True, exist_ok=True)
+    (job.folder / "metrics.json").write_text(json.dumps({"history": history}))
+
+
+def test_a_search_tells_prunes_and_goes_on(tmp_path: Path) -> None:
+    space = space_of(["model=gan", "loss=hinge,rpgan", "optim.generator.lr=tag(log,interval(1e-5,1e-3))"])
+    search = Search(tmp_path, space, "fd")
+    jobs = search.jobs(trials=7)
+    for value in (10.0, 20.0, 30.0, 40.0):
+        job = next(jobs)
+        assert job.overrides[0] == "model=gan"
+        scored(job, value + 5)
+        search.watch(job)
+        scored(job, value + 5, value)
+        job.exit_code = 0
+        search.tell(job)
+    stopped: list[Job] = []
+    hopeless = next(jobs)
+    hopeless.stop = lambda: stopped.append(hopeless)  # type: ignore[method-assign]
+    scored(hopeless, 1000.0)
+    search.watch(hopeless)
+    search.watch(hopeless)
+    assert stopped == [hopeless]
+    hopeless.exit_code = 143
+    search.tell(hopeless)
+    killed = next(jobs)
+    killed.exit_code = -9
+    search.tell(killed)
+    states = [trial.state for trial in search.study.trials]
+    assert states == [TrialState.COMPLETE] * 4 + [TrialState.PRUNED, TrialState.FAIL]
+    assert "SIGKILL" in search.study.trials[5].user_attrs["failure"]
+    assert [row[0] for row in search.rows()] == ["0", "1", "2", "3", "4", "5"]
+    assert f"loss={search.study.best_params['loss']}" in (search.best_command() or "")
+
+    # The process dies in the middle of trial 6; another one takes it up, with its values and in its folder.
+    lost = next(jobs)
+    scored(lost, 15.0)
+    search.watch(lost)
+    search.study.trials[6]
+    trial, _ = search.running[lost.folder]
+    trial.set_user_attr("owner", search.study.trials[6].user_attrs["owner"].rpartition(":")[0] + ":999999999")
+    again = Search(tmp_path, space, "fd")
+    (resumed,) = again.jobs(trials=7)
+    assert (resumed.overrides, resumed.folder) == (lost.overrides, lost.folder)
+    scored(resumed, 15.0, 5.0)
+    resumed.exit_code = 0
+    again.tell(resumed)
+    assert again.study.best_trial.number == 6
+    assert list(again.jobs(trials=7)) == []
+    with pytest.raises(CompositionError, match="holds another search"):
+        Search(tmp_path, space_of(["model=gan", "loss=hinge,wgan"]), "fd")
+
+
+def test_jobs_side_by_side_share_the_machine(monkeypatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5")
+    seen = [environment_of(slot, 4) for slot in range(4)]
+    assert [environment["CUDA_VISIBLE_DEVICES"] for environment in seen] == ["2", "5", "2", "5"]
+    assert {environment["OMP_NUM_THREADS"] for environment in seen} == {"2"}
+    assert "OMP_NUM_THREADS" not in environment_of(0, 1)
+
+
+def test_a_record_gives_jobs_their_folders_back(tmp_path: Path) -> None:
+    record = Record(tmp_path)
+    record.add(["seed=1"], "0-gan").exit_code = 0
+    record.add(["seed=2"], "1-gan").exit_code = -9
+    record.write()
+    again = Record(tmp_path)
+    job = again.of(["seed=2"])
+    assert job is not None
+    assert (job.folder, job.exit_code, job.failure) == (tmp_path / "1-gan", -9, "killed by SIGKILL")
+    assert again.of(["seed=3"]) is None
+    (tmp_path / "jobs.json").write_text("[{")
+    with pytest.raises(CompositionError, match="damaged"):
+        Record(tmp_path)
+
+
+def start(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}", "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        arguments, cwd=cwd, env=environment, text=True, stdout=-1, stderr=-1, start_new_session=True
+    )
+
+
+def children_of(parent: int) -> list[int]:
+    text = Path(f"/proc/{parent}/task/{parent}/children").read_text()
+    return [int(word) for word in text.split()]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="finds processes by /proc")
+def test_a_job_that_is_killed_takes_nothing_along_and_the_rerun_does_what_is_missing(tmp_path: Path) -> None:
+    sweep = [sys.executable, str(ROOT / "train.py"), "-m", "loss=hinge,rpgan,wgan", "seed=1,2", *SHORT]
+    sweep += ["hydra.sweep.dir=sweep", "hydra.launcher.n_jobs=2"]
+    process = start(*sweep, cwd=tmp_path)
+    until = time.monotonic() + 120
+    while not (children := children_of(process.pid)) and time.monotonic() < until:
+        time.sleep(0.05)
+    os.kill(children[0], signal.SIGKILL)
+    out, err = process.communicate(timeout=400)
+    assert process.returncode == 1, out + err
+    assert "1 of 6 jobs failed: 0-gan-hinge-ring: killed by SIGKILL" in err
+    assert len(list(tmp_path.glob("sweep/*/metrics.json"))) == 5
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("sweep/*/metrics.json")}
+
+    process = start(*sweep, cwd=tmp_path)
+    out, err = process.communicate(timeout=200)
+    assert process.returncode == 0, out + err
+    assert "5 of 6 jobs in sweep are done" in out
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert len(list(tmp_path.glob("sweep/*/metrics.json"))) == 6
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_search_that_is_stopped_goes_on(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "gan_zoo.cli", "sweep", *SHORT, "loss=hinge,rpgan", "loss.n_critic=range(1,3)"]
+    command += ["--trials", "3", "--out", "found"]
+    process = start(*command, cwd=tmp_path)
+    assert process.stdout is not None
+    while "trial 1:" not in (line := process.stdout.readline()):
+        assert line, process.communicate()
+    time.sleep(2)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=200)
+    assert process.returncode == 143
+    process = start(*command, cwd=tmp_path)
+    out, err = process.communicate(timeout=400)
+    assert process.returncode == 0, out + err
+    assert "trial 0:" not in out
+    assert out.count("complete") == 3
+    assert "python train.py model=gan" in out
+    assert len(list(tmp_path.glob("found/trials/*/metrics.json"))) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_jobs_of_a_multirun_may_have_several_processes(tmp_path: Path) -> None:
+    process = start(
+        *(sys.executable, str(ROOT / "train.py"), "-m", "seed=1,2", *SHORT, "trainer=ddp_cpu"), cwd=tmp_path
+    )
+    out, err = process.communicate(timeout=500)
+    assert process.returncode == 0, out + err
+    runs = list(tmp_path.glob("multirun/*/*/metrics.json"))
+    assert len(runs) == 2
+    for run in runs:
+        assert json.loads(run.read_text())["metrics"][0]["protocol"]["world_size"] == 2

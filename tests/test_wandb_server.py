@@ -1,0 +1,116 @@
+"""Weights & Biases end to end: the real client, and a real server on this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+
+import pytest
+
+pytest.importorskip("openwandb", reason="openwandb, a server that the wandb client talks to, is not installed")
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+ROOT = Path(__file__).parents[1]
+TINY = ("data=digits", "trainer=cpu", "data.batch_size=16", "callbacks.evaluation.num_samples=64")
+QUICK = (*TINY, "extractor.image_size=32", "trainer.log_every_n_steps=5", "trainer.max_steps=10", "logger=wandb")
+KEY = "local" + "0" * 40
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("server")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    line = [sys.executable, "-m", "openwandb", "serve", "--host", "127.0.0.1", "--port", str(port)]
+    with (folder / "log.txt").open("w") as log:
+        process = subprocess.Popen(
+            [*line, "--data-dir", str(folder / "data")], env=os.environ | {"HOME": str(folder)}, stdout=log, stderr=log
+        )
+    address, until = f"http://127.0.0.1:{port}", time.monotonic() + 60
+    while time.monotonic() < until:
+        try:
+            urllib.request.urlopen(address).close()
+            break
+        except URLError:
+            assert process.poll() is None, (folder / "log.txt").read_text()
+            time.sleep(0.2)
+    yield address
+    process.terminate()
+    process.wait()
+
+
+def run(server: str, cwd: Path, *line: str, **environment: str) -> str:
+    settings = {k: v for k, v in os.environ.items() if not k.startswith("WANDB")} | {
+        "WANDB_BASE_URL": server,
+        "WANDB_API_KEY": KEY,
+        "PYTHONPATH": str(ROOT / "src"),
+    }
+    done = subprocess.run(
+        [sys.executable, *line], cwd=cwd, env=settings | environment, capture_output=True, text=True, timeout=200
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout + done.stderr
+
+
+def get(server: str, path: str) -> Any:
+    with urllib.request.urlopen(f"{server}/{path}") as answer:
+        return json.load(answer)
+
+
+def runs(server: str, project: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = get(server, f"api/v2/projects/default/{project}/runs")["runs"]
+    return found
+
+
+def test_history_pictures_config_and_checkpoints_come_back(server: str, tmp_path: Path) -> None:
+    options = ("logger.wandb.project=round_trip", "logger.wandb.log_model=true", "tags=[one,two]")
+    printed = run(server, tmp_path, str(ROOT / "train.py"), *QUICK, *options, "hydra.run.dir=first")
+    assert "WARNING" not in printed
+    (there,) = runs(server, "round_trip")
+    name = there["run_id"]
+    assert (there["state"], there["tags"], there["display_name"]) == (
+        "finished",
+        ["one", "two"],
+        f"{tmp_path.name}/first",
+    )
+    assert there["config"]["loss"]["value"]["n_critic"] == 1
+    history = get(server, f"api/v2/runs/{name}/metrics")["metrics_by_key"]
+    logged = (tmp_path / "first" / "metrics.csv").read_text()
+    for key in ("d/realism", "g/realism", "val/fd_efficientnet_lite0", "train/images_seen"):
+        assert key in history
+    assert [f"{entry['value']:.6g}" for entry in history["d/realism"]] == [
+        f"{float(row[logged.splitlines()[0].split(',').index('d/realism')]):.6g}"
+        for row in (line.split(",") for line in logged.splitlines()[1:])
+        if row[logged.splitlines()[0].split(",").index("d/realism")]
+    ]
+    (picture,) = [f["name"] for f in get(server, f"api/v1/runs/{name}/files")["files"] if f["name"].endswith(".png")]
+    with urllib.request.urlopen(f"{server}/files/default/round_trip/{name}/{picture}") as answer:
+        assert answer.read() == (tmp_path / "first" / "samples" / "000000160.png").read_bytes()
+    assert [a["artifact_type"] for a in get(server, f"api/v2/runs/{name}/artifacts")["artifacts"]] == ["model"]
+
+    run(server, tmp_path, str(ROOT / "train.py"), "resume=first", "trainer.max_steps=20")
+    (still,) = runs(server, "round_trip")
+    assert still["run_id"] == name
+    steps = get(server, f"api/v2/runs/{name}/metrics")["metrics_by_key"]["trainer/global_step"]
+    assert {entry["value"] for entry in steps} == {5, 10, 15, 20}
+
+
+def test_what_was_logged_offline_is_synced_later(server: str, tmp_path: Path) -> None:
+    options = ("logger.wandb.project=offline", "logger.wandb.offline=true", "hydra.run.dir=second")
+    run(server, tmp_path, str(ROOT / "train.py"), *QUICK, *options, WANDB_RUN_GROUP="study")
+    assert runs(server, "offline") == []
+    (folder,) = (tmp_path / "second" / "wandb").glob("offline-run-*")
+    run(server, tmp_path, "-m", "wandb", "sync", str(folder))
+    (there,) = runs(server, "offline")
+    history = get(server, f"api/v2/runs/{there['run_id']}/metrics")["metrics_by_key"]
+    assert [entry["value"] for entry in history["trainer/global_step"]][:2] == [5, 10]
