@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="A research framework for GAN variants.")
+EXTRAS = {"gradio": "explore", "optuna": "sweep"}
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or a checkpoint file.")]
@@ -108,6 +109,27 @@ def translate(
             for line in listed(failed, written + len(failed)):
                 typer.echo(line, err=True)
             raise typer.Exit(1)
+
+    guarded(work)
+
+
+@app.command()
+def explore(
+    run: RunPath,
+    port: Annotated[int | None, typer.Option(help="Default: the first free one from 7860.", min=1, max=65535)] = None,
+    browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,
+    checkpoint: Checkpoint = "best",
+    trust: Trust = False,
+) -> None:
+    """Play with a trained model on a local web page: samples, directions, walks, translation, the run's curves."""
+
+    def work() -> None:
+        from gan_zoo.runs import load_run
+
+        loaded = load_run(run, checkpoint, trust=trust)
+        from gan_zoo.web.server import explore
+
+        explore(loaded, port, browser)
 
     guarded(work)
 
@@ -247,6 +269,11 @@ def guarded(work: Callable[[], Any]) -> None:
         work()
     except Interrupted as stop:
         raise typer.Exit(stop.exit_code) from None
+    except ModuleNotFoundError as error:
+        if error.name not in EXTRAS:
+            raise
+        typer.echo(f"error: this needs {error.name}: pip install 'gan-zoo[{EXTRAS[error.name]}]'", err=True)
+        raise typer.Exit(1) from error
     except Exception as error:
         if isinstance(error, typer.Exit | typer.BadParameter) or not is_usage_error(error):
             raise

@@ -59,9 +59,7 @@ class Checkpoints(Checkpoint):
         self.keep_best(trainer, pl_module)
         self.save(trainer, pl_module)
         if trainer.is_global_zero:
-            log_checkpoints(
-                trainer, [file for file in self.store.folder.glob("*.ckpt") if file.stem in POINTERS]
-            )
+            log_checkpoints(trainer, [file for file in self.store.folder.glob("*.ckpt") if file.stem in POINTERS])
 
     def on_exception(self, trainer: Trainer, pl_module: Any, exception: BaseException) -> None:
         """Keep what was reached when the run is asked to stop; a diverged state must not replace a good one."""
