@@ -52,3 +52,26 @@ def test_a_part_is_one_file_and_one_yaml(section: str, tmp_path: Path) -> None:
     (target,) = re.findall(r"_target_: (\S+)", next(text for name, text in files.items() if name.endswith(".yaml")))
     assert f"_target_: {target}" in (tmp_path / "run" / ".hydra" / "config.yaml").read_text()
     assert LOGGED[section] in (tmp_path / "run" / "metrics.csv").read_text()
+
+
+COMMANDS = sorted(
+    {
+        line.split("  #")[0].strip()
+        for page in DOCS.glob("*.md")
+        for line in re.findall(r"python train\.py ((?:-m )?[^`\n]*=[^`\n]*)", page.read_text())
+        if "=..." not in line
+    }
+)
+
+
+def first_of(word: str) -> str:
+    """The first value of a sweep, the word itself where its commas are a list's."""
+    return word if "[" in word else word.split(",")[0]
+
+
+def test_commands_of_the_pages_compose(composed) -> None:
+    assert len(COMMANDS) > 30
+    for line in COMMANDS:
+        words = [word for word in shlex.split(os.path.expandvars(line)) if "=" in word]
+        own = [word for word in words if not word.startswith(("resume=", "hydra.", "launcher="))]
+        composed(*[first_of(word) for word in own])
