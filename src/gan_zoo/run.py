@@ -19,6 +19,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from gan_zoo import help as help_of
 from gan_zoo.build import build
 from gan_zoo.checks import check_divergence, refuse_processes_in_multirun
 from gan_zoo.compose import CONF, as_plain
@@ -40,6 +41,9 @@ def main() -> None:
 
     What a user can put right is one line on stderr and exit code 1; with HYDRA_FULL_ERROR=1 it is a traceback.
     """
+    if help_of.wanted(sys.argv[1:]):
+        print(help_of.text(sys.argv[1:], CONF))
+        return
     wished = os.environ.get("HYDRA_FULL_ERROR", "0")
     wants_traceback = wished == "1"
     os.environ[WANTS_TRACEBACK] = wished
