@@ -12,7 +12,7 @@ from gan_zoo import help as help_of
 from gan_zoo.compose import CONF
 
 ROOT = Path(__file__).parents[1]
-GROUPS = sorted({str(f.parent.relative_to(CONF)) for f in CONF.rglob("*.yaml")} - {"."})
+GROUPS = sorted({str(f.parent.relative_to(CONF)) for f in CONF.rglob("*.yaml")} - {".", "hydra/launcher"})
 
 
 def sections(page: str) -> dict[str, list[str]]:

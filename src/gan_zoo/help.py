@@ -50,6 +50,7 @@ def own_folders(arguments: Sequence[str]) -> list[Path]:
 def groups(folders: Sequence[Path]) -> list[str]:
     """The groups of the config, in the order in which one thinks of them; new ones last."""
     found = {str(file.parent.relative_to(f)) for f in folders for file in f.glob("*/**/[!_]*.yaml")}
+    found = {group for group in found if not group.startswith("hydra")}  # machinery behind launcher=
     order = ORDER.split()
     return sorted(found, key=lambda group: (order.index(group) if group in order else len(order), group))
 
