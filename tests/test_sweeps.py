@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from gan_zoo.errors import CompositionError
-from gan_zoo.jobs import Job, Record, environment_of
+from gan_zoo.jobs import Job, Record, environment_of, run_all
 
 optuna = pytest.importorskip("optuna", reason="the extra `sweep` is not installed")
 
@@ -154,6 +154,22 @@ def test_a_record_gives_jobs_their_folders_back(tmp_path: Path) -> None:
     (tmp_path / "jobs.json").write_text("[{")
     with pytest.raises(CompositionError, match="damaged"):
         Record(tmp_path)
+
+
+class Sleeping(Job):
+    def start(self, slot: int, num_jobs: int, options: object = ()) -> None:
+        self.process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+
+
+def test_what_goes_wrong_with_the_sweep_itself_stops_its_jobs(tmp_path: Path) -> None:
+    jobs = [Sleeping([], tmp_path / "0"), Sleeping([], tmp_path / "1")]
+
+    def watch(job: Job) -> None:
+        raise OSError("no space left")
+
+    with pytest.raises(OSError, match="no space left"):
+        run_all(jobs, 2, ended=lambda job: None, watch=watch)
+    assert all(job.process is not None and job.process.poll() == -signal.SIGTERM for job in jobs)
 
 
 def start(*arguments: str, cwd: Path) -> subprocess.Popen[str]:

@@ -8,8 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -128,7 +128,7 @@ def run_all(
     if num_jobs < 1:
         raise CompositionError(f"the number of jobs side by side must be >= 1, got {num_jobs}")
     coming, running = iter(jobs), list[Job]()
-    with SIGNALS.restored():
+    with SIGNALS.restored(), stopped_on_failure(running):
         SIGNALS.listen()
         more = True
         while more or running:
@@ -141,7 +141,7 @@ def run_all(
                     running.append(job)
             time.sleep(POLL_SECONDS)
             if SIGNALS.received is not None:
-                leave(running, SIGNALS.received)
+                raise Interrupted(SIGNALS.received)
             for job in list(running):
                 if job.ended():
                     running.remove(job)
@@ -150,14 +150,18 @@ def run_all(
                     watch(job)
 
 
-def leave(running: Sequence[Job], signum: int) -> None:
-    """Ask all to save, wait until they have, and go."""
-    for job in running:
-        job.stop()
-    for job in running:
-        assert job.process is not None
-        job.process.wait()
-    raise Interrupted(signum)
+@contextmanager
+def stopped_on_failure(running: Sequence[Job]) -> Iterator[None]:
+    """Whatever ends the block early: all that run are asked to save, and waited for."""
+    try:
+        yield
+    except BaseException:
+        for job in running:
+            job.stop()
+        for job in running:
+            assert job.process is not None
+            job.process.wait()
+        raise
 
 
 class Record:
