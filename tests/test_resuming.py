@@ -211,6 +211,9 @@ def test_resume_brings_the_runs_own_overrides_along(tmp_path: Path) -> None:
     clean = [f"resume={quoted(run)}", "trainer.max_steps=9"]
     assert expanded(given) == ["model=gan", "+loss.x=1", "seed=3", *clean, place]
     assert expanded(expanded(given)) == expanded(given), "further processes are started with the expanded command"
+    with_flags = expanded(["--config-dir", "own", f"resume={run}", "seed=3", "-m"])
+    assert with_flags[:3] == ["--config-dir", "own", "-m"], "argparse takes overrides in one piece"
+    assert with_flags[3:5] == ["model=gan", "+loss.x=1"]
     assert expanded(["model=gan"]) == ["model=gan"]
     assert expanded(["model=gan", "resume=null"]) == ["model=gan", "resume=null"]
     (run / "checkpoints").mkdir()

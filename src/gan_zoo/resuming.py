@@ -20,6 +20,7 @@ FIXED = (
     *("pack", "data.sample_shape", "data.batch_size"),
 )
 NOT_THE_RUNS = ("resume", "run_dir", "trust", "hydra")  # where it was, and how it was started
+WITH_VALUE = ("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp", "--package", "-p")
 OVERRIDE = re.compile(r"(\+\+|\+|~)?(?P<key>\w[\w./@-]*)(=.*)?", re.DOTALL)
 
 
@@ -33,7 +34,8 @@ def expanded(arguments: Sequence[str]) -> list[str]:
     if wish in ("null", ""):
         return list(arguments)
     if wish == "auto":
-        return [*arguments, *_folder_of_same_command(arguments)]
+        overrides, flags = apart(arguments)
+        return [*flags, *overrides, *_folder_of_same_command(arguments)]
     path = Path(unquoted(wish)).absolute()
     run = run_of(path)
     if not path.exists():
@@ -44,7 +46,16 @@ def expanded(arguments: Sequence[str]) -> list[str]:
     given = {key_of(argument) for argument in arguments}
     own = [override for override in recorded(run) if key_of(override) not in given]
     place = [] if "hydra.run.dir" in given else [f"hydra.run.dir={quoted(run)}"]
-    return [*own, *arguments, *place]
+    overrides, flags = apart(arguments)
+    return [*flags, *own, *overrides, *place]
+
+
+def apart(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Overrides, and flags with their values: argparse takes overrides in one piece only."""
+    overrides, flags = list[str](), list[str]()
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        (flags if argument.startswith("-") or before in WITH_VALUE else overrides).append(argument)
+    return overrides, flags
 
 
 def run_of(path: Path) -> Path | None:
