@@ -150,7 +150,7 @@ def test_launchers_that_stay_in_one_process_refuse_several(monkeypatch) -> None:
         refuse_processes_in_multirun({"trainer": {"devices": 2}})
 
 
-@pytest.mark.parametrize("loss", ["nonsaturating", "wgan_gp"])
+@pytest.mark.parametrize("loss", ["nonsaturating", pytest.param("wgan_gp", marks=pytest.mark.slow)])
 def test_two_processes_equal_one(loss: str, tmp_path: Path) -> None:
     dump = f"+callbacks.dump={{_target_: tests.helpers.DumpRank, folder: {tmp_path}}}"
     common = (
