@@ -186,12 +186,12 @@ def afterwards(run_dir: Path, trainer: Trainer, module: GANModule) -> Iterator[N
             ) from error
         raise
     finally:
-        close(trainer, bool(failure))
         if trainer.is_global_zero and run_dir.is_dir():
             with suppress(OSError):  # a full disk must not hide what went wrong
                 if failure:
                     (run_dir / "FAILED.txt").write_text(failure)
                 write_report(run_dir)
+        close(trainer, bool(failure))
 
 
 def record(config: DictConfig) -> None:

@@ -36,7 +36,7 @@ def explore(run: Run, port: int | None = None, open_browser: bool = False) -> No
             footer_links=[],
         )
     except OSError as error:
-        raise CompositionError(f"--port {port} cannot be used: {error}") from error
+        raise CompositionError(f"--port must be a free port, got {port or 'none free from 7860 on'}") from error
 
 
 def app(run: Run) -> gr.Blocks:
