@@ -248,6 +248,25 @@ def compare(
     guarded(work)
 
 
+@app.command()
+def doctor(run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder with a metrics.csv.")]) -> None:
+    """Say what went wrong with a run, since when, and which override to try; exit code 0 either way."""
+
+    def work() -> None:
+        from gan_zoo.doctor.diagnosis import diagnose_run
+        from gan_zoo.errors import CompositionError
+
+        findings = diagnose_run(run)
+        if findings is None:
+            raise CompositionError(f"RUN must be a run that the doctor looked at (callbacks.doctor), got {str(run)!r}")
+        for finding in findings:
+            typer.echo(f"{finding}{'' if finding.lasting else ' (later no more)'}")
+        if not findings:
+            typer.echo("nothing is wrong")
+
+    guarded(work)
+
+
 def numbers(text: str) -> list[int]:
     """``3,7`` as [3, 7]."""
     try:

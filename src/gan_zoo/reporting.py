@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from gan_zoo.comparing import STYLE
+from gan_zoo.doctor.diagnosis import diagnose_run
 from gan_zoo.files import atomic_path
 
 Curve = list[tuple[float, float]]
@@ -46,6 +47,7 @@ def page(run: Path) -> str:
         f"<h1>{title}</h1>",
         failure(run),
         summary(metrics),
+        diagnosis(run),
         scores(metrics),
         curves_of(run / "metrics.csv", metrics),
         samples(run / "samples"),
@@ -70,6 +72,21 @@ def summary(metrics: dict[str, Any]) -> str:
         return ""
     speed = f"{metrics['images_seen']:,} images in {metrics['seconds']:,.0f} s"
     return f"<p>{speed}, {metrics['images_per_second']:,.0f} images/s</p>"
+
+
+def diagnosis(run: Path) -> str:
+    """What the doctor says: each finding with what to try."""
+    findings = diagnose_run(run)
+    if findings is None:
+        return ""
+    rows = "".join(
+        f"<tr><td>{finding.name}</td><td>{html.escape(finding.duel)}</td><td>{finding.since:,}"
+        f"{'' if finding.lasting else ', later no more'}</td><td>{html.escape(finding.sign)}</td>"
+        f"<td>{'<br>'.join(f'<code>{html.escape(remedy)}</code>' for remedy in finding.remedies)}</td></tr>"
+        for finding in findings
+    )
+    head = "<table><tr><th>finding<th>duel<th>since images<th>what was seen<th>try one of</tr>"
+    return "<h2>What the doctor says</h2>" + (f"{head}{rows}</table>" if findings else "<p>Nothing is wrong.</p>")
 
 
 def scores(metrics: dict[str, Any]) -> str:

@@ -125,6 +125,14 @@ def on_device(source: Source, device: torch.device) -> Source:
     )
 
 
+def one_batch(source: Source, size: int, noise: Noise, wrong_conditions: bool = False) -> Batch:
+    """A single batch of ``source``, the same for the same noise, with at most as many samples as there are."""
+    size = min(size, len(source))
+    plan = Plan(source, size, noise.to(CPU), wrong_conditions)
+    batches = Stream(source, plan, noise.to(CPU), start=lambda: noise.step, on_device=False)
+    return next(iter(batches)).to(noise.device)
+
+
 def asked_rows(source: Source, size: int, noise: Noise) -> Tensor:
     """The rows whose labels and conditions `asked` takes, ``[size]``."""
     owners = source.samples if source.aligned or source.conditions is None else source.conditions

@@ -1,0 +1,79 @@
+"""What all benchmarks share: the machine's name, medians and ratios, and tables that no other machine overwrites."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+import re
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import torch
+
+RESULTS = Path(__file__).with_name("results")
+Speeds = dict[str, list[float]]
+"""The measurements of each competitor, in the order in which they were taken."""
+
+
+def device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def settle() -> None:
+    """Wait until the device has done what it was asked for."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def processor() -> str:
+    """The name of the GPU, or else of the CPU."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    names = [line.split(":")[1].strip() for line in lines if "model name" in line]
+    return names[0] if names else platform.processor()
+
+
+def machine() -> str:
+    return f"{processor()}, {os.cpu_count()} cores, torch {torch.__version__}, {datetime.date.today()}"
+
+
+def timed(step: Callable[[], None], warmup: int, steps: int, images: int) -> float:
+    """Images/s of ``steps`` steps of ``images`` images each."""
+    for _ in range(warmup):
+        step()
+    settle()
+    start = time.perf_counter()
+    for _ in range(steps):
+        step()
+    settle()
+    return steps * images / (time.perf_counter() - start)
+
+
+def ratio(speeds: Speeds, name: str, other: str) -> float:
+    """The median over rounds of one competitor's speed by another's."""
+    return statistics.median(a / b for a, b in zip(speeds[name], speeds[other], strict=True))
+
+
+def median(values: Sequence[float]) -> str:
+    return (
+        f"{statistics.median(values):,.0f}" if statistics.median(values) >= 10 else f"{statistics.median(values):.2f}"
+    )
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, ["---"] * len(header), *rows))
+
+
+def write(title: str, command: str, tables: Mapping[str, str]) -> Path:
+    """Put tables with their headings into this machine's file for ``command``."""
+    slug = re.sub(r"[^a-z0-9]+", "-", f"{processor()} {os.cpu_count()} cores".lower()).strip("-")
+    path = RESULTS / f"{command.split()[1].rsplit('/')[-1].removesuffix('.py').replace('_', '-')}-{slug}.md"
+    parts = [f"# {title}", f"`{command}`: {machine()}"]
+    parts += [part for heading, text in tables.items() for part in (f"## {heading}", text)]
+    RESULTS.mkdir(exist_ok=True)
+    path.write_text("\n\n".join(parts) + "\n")
+    return path

@@ -1,0 +1,120 @@
+"""A diagnosis while a run trains."""
+
+from __future__ import annotations
+
+import statistics
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, Trainer
+from torch import Tensor, nn
+
+from gan_zoo.callbacks.schedule import due
+from gan_zoo.data.stream import one_batch
+from gan_zoo.doctor.diagnosis import REMEDIES, History, Reading, found_at
+from gan_zoo.doctor.probe import Probe
+from gan_zoo.loggers import log
+from gan_zoo.module import GANModule
+from gan_zoo.noise import Noise, stable_seed
+from gan_zoo.players import TrainingDiverged
+from gan_zoo.types import Batch
+
+NORMS = ("d/grad_norm", "g/grad_norm")
+
+
+class Doctor(Callback):
+    """Looks at both players every so many images and says by name what goes wrong, and which override to try.
+
+    What it reads is logged as ``doctor/...``, so that `gan_zoo.doctor.diagnosis.diagnose` comes to the same findings
+    from the log; see `gan_zoo.doctor.probe.Probe` for what it looks at. Nothing of the training state is touched.
+
+    Args:
+        every_images: images between two looks; 0 for never.
+        count: samples it looks at, of reals, fakes and held-out reals each.
+        seed: of the samples and latents, which are the same at every look.
+    """
+
+    def __init__(self, every_images: int = 16_000, count: int = 256, seed: int = 0) -> None:
+        if count < 16:
+            raise ValueError(f"callbacks.doctor.count must be >= 16, got {count}")
+        self.every_images, self.count, self.seed = every_images, count, seed
+        self.history: History = []
+        self.norms: dict[str, list[float]] = {name: [] for name in NORMS}
+        self._probe: Probe | None = None
+        self._centers: dict[str, Tensor] = {}
+        self._before: dict[str, list[Tensor]] = {}
+        self._said: set[str] = set()
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Batch, batch_idx: int) -> None:
+        images = batch.size * trainer.world_size
+        seen = pl_module.clock.images_seen
+        if self.every_images > 0 and seen // self.every_images < (seen + images) // self.every_images:
+            self._before = weights_of(pl_module)
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        if pl_module.global_step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+            for name in self.norms:
+                if name in trainer.callback_metrics:
+                    self.norms[name].append(float(trainer.callback_metrics[name]))
+        if due(pl_module, self.every_images, batch.size * trainer.world_size) and trainer.is_global_zero:
+            self.examine(trainer, pl_module)
+
+    def examine(self, trainer: Trainer, module: GANModule) -> None:
+        """Look, log what is read, and say what is new."""
+        with module.clock.paused():
+            if self._probe is None:
+                self._probe = self.probe(trainer, module)
+            reading: Reading = self._probe.look(module.game) | self.of_training(module)
+            self._centers = self._probe.centers
+            self.history.append({"images_seen": float(module.clock.images_seen)} | reading)
+            log(trainer, {f"doctor/{name}": value for name, value in self.history[-1].items()}, module.global_step)
+            for finding in found_at(self.history, len(self.history) - 1):
+                if finding.name not in self._said:
+                    self._said.add(finding.name)
+                    print(f"doctor: {finding}", flush=True)
+
+    def on_exception(self, trainer: Trainer, pl_module: Any, exception: BaseException) -> None:
+        """Divergence is the end of an explosion."""
+        if isinstance(exception, TrainingDiverged) and trainer.is_global_zero:
+            print(f"doctor: explosion: try {' or '.join(REMEDIES['explosion'])}", flush=True)
+
+    def probe(self, trainer: Trainer, module: GANModule) -> Probe:
+        """What to look with."""
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        noise = Noise(stable_seed(self.seed, "doctor"), 0, device=module.device)
+        wrong = "wrong" in module.game.needs
+        unseen = None if data.source.held_out is None else one_batch(data.source.told(), self.count, noise, wrong)
+        probe = Probe(one_batch(data.source, self.count, noise, wrong), unseen)
+        probe.centers = self._centers
+        return probe
+
+    def of_training(self, module: GANModule) -> Reading:
+        """The median gradient norms since the last look, and how far this step moved each player's weights."""
+        reading = {name: statistics.median(norms) for name, norms in self.norms.items() if norms}
+        self.norms = {name: [] for name in self.norms}
+        for name, after in weights_of(module).items():
+            before = self._before.get(name, after)
+            moved = torch.stack(torch._foreach_norm(torch._foreach_sub(after, before))).norm()
+            reading[f"{name}/moved"] = float(moved / torch.stack(torch._foreach_norm(before)).norm().clamp(min=1e-12))
+        self._before = {}
+        return reading
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was read so far, as plain data."""
+        centers = {name: center.cpu() for name, center in self._centers.items()}
+        return {"history": self.history, "norms": self.norms, "centers": centers, "said": sorted(self._said)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self.history, self.norms = state_dict["history"], state_dict["norms"]
+        self._centers, self._said = state_dict["centers"], set(state_dict["said"])
+
+
+def weights_of(module: GANModule) -> dict[str, list[Tensor]]:
+    """A copy of both players' weights; of large ones the first few thousand numbers."""
+
+    def copied(networks: nn.Module) -> list[Tensor]:
+        return [p.detach().flatten()[:4096].clone() for p in networks.parameters()]
+
+    players = {"d": module.game.discriminators, "g": module.game.generators}
+    return {name: copied(networks) for name, networks in players.items() if len(networks)}

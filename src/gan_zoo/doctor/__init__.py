@@ -1,0 +1,1 @@
+"""What goes wrong when two players train, measured and named."""

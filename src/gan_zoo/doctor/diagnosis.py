@@ -1,0 +1,191 @@
+"""From readings to findings: what goes wrong, since when, and what to try."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+
+Reading = dict[str, float]
+"""What was read at one look, by name, with ``images_seen``."""
+History = list[Reading]
+"""All looks of a run, in order."""
+
+SETTLED = 10  # looks before a run is expected to have got anywhere
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One duel as it was known after look ``now`` (counted from 0)."""
+
+    history: Sequence[Reading]
+    duel: str
+    now: int
+
+    def last(self, name: str, looks: int) -> list[float]:
+        """The last ``looks`` values of a reading of the duel, or of a player (``g/...``); [] if there are fewer."""
+        key = name if name[:2] in ("d/", "g/") else f"{self.duel}/{name}"
+        rows = self.history[max(0, self.now + 1 - looks) : self.now + 1]
+        values = [row[key] for row in rows if key in row]
+        return values if len(values) == looks else []
+
+    def whole(self, name: str) -> list[float]:
+        """All values up to now."""
+        key = name if name[:2] in ("d/", "g/") else f"{self.duel}/{name}"
+        return [row[key] for row in self.history[: self.now + 1] if key in row]
+
+
+@dataclass(frozen=True, slots=True)
+class Ailment:
+    """A way of failing.
+
+    Attributes:
+        name: as in docs/troubleshooting.md.
+        sign: what is seen in a view, in a few words; empty if nothing is.
+        remedies: overrides to try, the first one first.
+    """
+
+    name: str
+    sign: Callable[[View], str]
+    remedies: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is wrong with a run.
+
+    Attributes:
+        name: of the ailment.
+        duel: where it was seen.
+        sign: what was seen when it was first seen.
+        since: images seen then.
+        lasting: whether it is still so at the last look.
+        remedies: overrides to try.
+    """
+
+    name: str
+    duel: str
+    sign: str
+    since: int
+    lasting: bool
+    remedies: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.name} in {self.duel} at {self.since:,} images: {self.sign}; try {' or '.join(self.remedies)}"
+
+
+def collapse(view: View) -> str:
+    """Samples are alike: all of them, or pairs of them to the pixel; and not because nothing was learnt yet."""
+    spread, travel, twins = (view.last(name, 5) for name in ("spread", "travel", "nearest"))
+    if not spread:
+        return ""
+    was_diverse, moves = max(view.whole("spread")) > 0.5, max(travel) > 0.03
+    alike = max(spread) < 0.2 and spread[-1] < 1.05 * spread[0]
+    if alike and (was_diverse or (view.now >= SETTLED and (moves or max(spread) < 0.02))):
+        return f"samples spread {spread[-1]:.2g} times as far as reals"
+    if max(twins) < 0.03 and view.now >= SETTLED:
+        return f"each sample has a twin {twins[-1]:.2g} times as far away as reals have"
+    return ""
+
+
+def saturation(view: View) -> str:
+    """The critic tells all fakes, and samples do not get better."""
+    separation, offset = view.last("separation", 6), view.last("offset", 6)
+    spread = view.last("spread", 6)
+    if not separation or view.now < SETTLED or min(separation) < 0.995:
+        return ""
+    better = offset[-1] < 0.95 * offset[0] or spread[-1] > 1.1 * spread[0]
+    return "" if better else "it tells all fakes from reals, and samples stay as they are"
+
+
+def overfitting(view: View) -> str:
+    """The critic takes held-out reals for fakes."""
+    known, separation = view.last("memory", 5), view.last("separation", 5)
+    if not known or min(separation) < 0.8 or median(known) < 0.5:
+        return ""
+    return f"held-out reals are scored {median(known):.0%} of the way from training reals to fakes"
+
+
+def vanishing(view: View) -> str:
+    """The generator's gradient is next to nothing."""
+    norms = view.last("g/grad_norm", 4)
+    if not norms or max(norms) > max(1e-5, 0.01 * max(view.whole("g/grad_norm"))):
+        return ""
+    return f"its norm is {norms[-1]:.2g}"
+
+
+def explosion(view: View) -> str:
+    """Gradients or scores grow without end."""
+    for name in ("d/grad_norm", "g/grad_norm", "gap"):
+        sizes = [abs(value) for value in view.whole(name)]
+        if len(sizes) >= 3 and min(sizes[-3:]) > min(1e5, 100 * max(median(sizes[:3]), 0.1)):
+            return f"{name} is {sizes[-1]:.3g}, and was {median(sizes[:3]):.2g}"
+    return ""
+
+
+def oscillation(view: View) -> str:
+    """Samples wander, all of them together."""
+    travel, offset = view.last("travel", 6), view.last("offset", 6)
+    if not travel or median(travel) < 1.0 or median(offset) < 0.6:
+        return ""
+    return f"the centre of the samples moves by {median(travel):.2g} spreads of the reals from look to look"
+
+
+AILMENTS = (
+    Ailment("mode collapse", collapse, ("loss=r3gan", "pack=2", "discriminator.minibatch=stddev")),
+    Ailment(
+        "saturated critic", saturation, ("regularizer=[r1] discriminator.norm=none", "optim.discriminator.lr=1e-4")
+    ),
+    Ailment("overfitting critic", overfitting, ("augment=diffaugment", "augment=ada", "data.flip=true")),
+    Ailment("vanishing generator gradient", vanishing, ("loss=nonsaturating", "loss=wgan_gp", "loss=rpgan")),
+    Ailment("explosion", explosion, ("optim.clip_grad_norm=1", "regularizer=[r1] discriminator.norm=none")),
+    Ailment("oscillation", oscillation, ("regularizer=[r1] discriminator.norm=none", "optim=adam_beta0")),
+)
+REMEDIES = {ailment.name: ailment.remedies for ailment in AILMENTS}
+
+
+def found_at(history: Sequence[Reading], now: int) -> list[Finding]:
+    """What is seen at look ``now``, from it and the looks before it."""
+    duels = [name.removesuffix("/separation") for name in history[now] if name.endswith("/separation")]
+    images = int(history[now]["images_seen"])
+    return [
+        Finding(ailment.name, duel, sign, images, True, ailment.remedies)
+        for duel in duels
+        for ailment in AILMENTS
+        if (sign := ailment.sign(View(history, duel, now)))
+    ]
+
+
+def diagnose(history: Sequence[Reading]) -> list[Finding]:
+    """What was seen at any look, each ailment of each duel once: as it was first seen, and whether it lasts."""
+    findings: dict[tuple[str, str], Finding] = {}
+    for now in range(len(history)):
+        seen = {(finding.name, finding.duel): finding for finding in found_at(history, now)}
+        findings = {key: replace(finding, lasting=key in seen) for key, finding in (seen | findings).items()}
+    return list(findings.values())
+
+
+def logged(log: Path) -> History:
+    """The looks that a run's ``metrics.csv`` holds: its columns ``doctor/...``."""
+    if not log.is_file():
+        return []
+    with log.open(newline="") as file:
+        rows = [{name: value for name, value in row.items() if value} for row in csv.DictReader(file)]
+    looks = [{k.removeprefix("doctor/"): float(v) for k, v in row.items() if k.startswith("doctor/")} for row in rows]
+    return [look for look in looks if look]
+
+
+def diagnose_run(run: Path) -> list[Finding] | None:
+    """What went wrong with the run in a folder, by its log; None if the doctor never looked."""
+    history = logged(run / "metrics.csv")
+    failure = run / "FAILED.txt"
+    diverged = failure.is_file() and failure.read_text().startswith("TrainingDiverged")
+    if not history and not diverged:
+        return None
+    findings = diagnose(history)
+    if diverged and not any(finding.name == "explosion" for finding in findings):
+        images = int(history[-1]["images_seen"]) if history else 0
+        findings.append(Finding("explosion", "training", "it diverged", images, True, REMEDIES["explosion"]))
+    return findings

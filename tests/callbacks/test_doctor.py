@@ -1,0 +1,84 @@
+"""The doctor looks at every game, touches nothing, and goes on where a run goes on."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+import torch
+
+from gan_zoo.build import build
+from gan_zoo.callbacks.doctor import Doctor
+from gan_zoo.doctor.diagnosis import diagnose_run, logged
+from gan_zoo.run import train
+
+QUICK = ("trainer.max_steps=6", "trainer.log_every_n_steps=1", "data.batch_size=8", "metric=none")
+OFTEN = ("callbacks.doctor.every_images=16", "callbacks.doctor.count=16")
+SMALL = ("generator.width=4", "discriminator.width=4")
+GAMES = {
+    "dcgan": ("data=digits", *SMALL),
+    "cgan": ("data=openmoji_captions", *SMALL),
+    "acgan": ("data=digits", *SMALL),
+    "cyclegan": ("generator.width=4", "generator.blocks=1", "discriminator.width=4", "data.image_size=16"),
+    "infogan": ("data=digits", *SMALL),
+    "vae": ("data=digits", "generator.width=4"),
+}
+
+
+def doctor_of(trainer) -> Doctor:
+    (doctor,) = [callback for callback in trainer.callbacks if isinstance(callback, Doctor)]
+    return doctor
+
+
+@pytest.mark.parametrize("model", GAMES)
+def test_it_looks_at_every_game(model: str, composed) -> None:
+    extra = ("discriminator.layers=1",) if model == "cyclegan" else ()
+    trainer, module, data = build(composed(f"model={model}", *GAMES[model], *QUICK, *OFTEN, *extra))
+    trainer.fit(module, datamodule=data)
+    history = doctor_of(trainer).history
+    assert [reading["images_seen"] for reading in history] == [16, 32, 48]
+    for duel in (name for name in module.game.duel_names if f"{name}/separation" in history[0]):
+        assert {f"{duel}/{name}" for name in ("spread", "nearest", "travel", "offset", "gap")} <= set(history[0])
+    assert any("memory" in name for name in history[0]) == (data.source.held_out is not None and model != "vae")
+    assert 0 < history[-1]["g/moved"] < 1
+
+
+def test_it_leaves_training_as_it_was(composed) -> None:
+    states = []
+    for looks in (OFTEN, ("callbacks.doctor=null",)):
+        trainer, module, data = build(composed("data=digits", *SMALL, *QUICK, *looks, "callbacks.samples=null"))
+        trainer.fit(module, datamodule=data)
+        states.append(module.state_dict())
+    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+
+
+def test_a_resumed_run_reads_what_an_uninterrupted_one_reads(composed, tmp_path: Path) -> None:
+    often = (*OFTEN, "callbacks.checkpoints.every_images=16", "data=digits", *SMALL)
+    whole = composed(*QUICK, *often, f"run_dir={tmp_path / 'whole'}")
+    train(whole)
+    train(composed(*QUICK, *often, f"run_dir={tmp_path / 'parts'}", "trainer.max_steps=4"))
+    train(composed(*QUICK, *often, f"run_dir={tmp_path / 'parts'}", "resume=auto"))
+    readings = [logged(tmp_path / name / "metrics.csv") for name in ("whole", "parts")]
+    assert len(readings[0]) == 3
+    assert readings[0] == readings[1]
+    assert diagnose_run(tmp_path / "parts") == []
+
+
+def test_bad_arguments_are_named() -> None:
+    with pytest.raises(ValueError, match=r"callbacks.doctor.count must be >= 16, got 3"):
+        Doctor(count=3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("failure", ["mode collapse", "saturated critic", "vanishing generator gradient", "healthy"])
+def test_a_case_of_the_study_is_named(failure: str) -> None:
+    path = Path(__file__).parents[2] / "experiments" / "doctor" / "run.py"
+    spec = importlib.util.spec_from_file_location("doctor_study", path)
+    assert spec is not None
+    assert spec.loader is not None
+    study = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(study)
+    case = list(study.CASES[failure])[1 if failure in ("mode collapse", "healthy") else 0]
+    named = study.found(study.train_one((failure, case, 7)))
+    assert named == set() if failure == "healthy" else failure in named
