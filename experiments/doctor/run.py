@@ -51,7 +51,12 @@ CASES: dict[str, dict[str, list[str]]] = {
         ],
     },
     "mode collapse": {
-        "momentum 0.9, too fast, on the ring": [*RING, *MOMENTUM],
+        "minimax with a slow critic, on the ring": [
+            *RING,
+            "loss=minimax",
+            "optim.generator.lr=3e-3",
+            "optim.discriminator.lr=3e-4",
+        ],
         "momentum 0.9, too fast, fully connected, on digits": [*MLP, *MOMENTUM],
     },
     "saturated critic": {
@@ -86,21 +91,22 @@ CASES: dict[str, dict[str, list[str]]] = {
             "optim=sgd",
             "optim.discriminator.lr=0.05",
         ],
-        "a penalty that is too strong, on openmoji": [
+        "WGAN without a constraint, on openmoji": [
             *EMOJI,
-            "loss=wgan_gp",
-            "regularizer.gradient_penalty.weight=1e4",
-            "loss.n_critic=1",
-            *FAST,
+            "loss=wgan",
+            "regularizer.weight_clip.limit=1e9",
+            FREE,
+            "optim=sgd",
+            "optim.discriminator.lr=0.05",
         ],
     },
     "oscillation": {
-        "WGAN, too fast, on the ring": [
+        "a generator that is too fast, on the grid": [
             *RING,
-            "loss=wgan",
-            "regularizer.weight_clip.limit=0.3",
-            "loss.n_critic=1",
-            *FAST,
+            "data=grid",
+            "loss=minimax",
+            "optim.generator.lr=3e-3",
+            "optim.discriminator.lr=3e-4",
         ],
         "a generator that is too fast, fully connected, on digits": [*MLP, "optim.generator.lr=5e-3"],
     },

@@ -120,8 +120,11 @@ def explosion(view: View) -> str:
     """Gradients or scores grow without end."""
     for name in ("d/grad_norm", "g/grad_norm", "gap"):
         sizes = [abs(value) for value in view.whole(name)]
-        if len(sizes) >= 3 and min(sizes[-3:]) > min(1e5, 100 * max(median(sizes[:3]), 0.1)):
-            return f"{name} is {sizes[-1]:.3g}, and was {median(sizes[:3]):.2g}"
+        if len(sizes) < 3:
+            continue
+        start, now = median(sizes[:3]), min(sizes[-3:])
+        if now > 1e5 or (now > 100 * max(start, 0.1) and sizes[-1] > 1.5 * max(sizes[-6:-3])):
+            return f"{name} is {sizes[-1]:.3g}, and was {start:.2g}"
     return ""
 
 
