@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback
 from measuring import device, settle, timed
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
@@ -29,6 +29,7 @@ from gan_zoo.compose import instantiate
 from gan_zoo.data.datamodule import DataModule
 from gan_zoo.data.source import Source, to_unit
 from gan_zoo.games.base import Game
+from gan_zoo.types import Critique
 
 Loop = Callable[[Any, Source, int, int], float]
 """Config, data, steps to warm up, steps to time: images/s."""
@@ -70,6 +71,11 @@ def game_of(config: Any, layout: torch.memory_format) -> Game:
     return game.to(device()).to(memory_format=layout)
 
 
+def score_of(critic: nn.Module, x: Tensor) -> Tensor:
+    verdict = critic(x)
+    return verdict.score if isinstance(verdict, Critique) else verdict
+
+
 def adam(parameters: Any, **options: Any) -> torch.optim.Optimizer:
     return torch.optim.Adam(parameters, lr=2e-4, betas=(0.5, 0.999), **options)
 
@@ -86,14 +92,14 @@ def plain(config: Any, source: Source, warmup: int, steps: int) -> float:
     def step() -> None:
         real = next(stream).to(device())
         opt_d.zero_grad()
-        score = critic(real)
+        score = score_of(critic, real)
         F.binary_cross_entropy_with_logits(score, torch.ones_like(score)).backward()
         fake = generator(torch.randn(size, latent_dim, device=device()))
-        score = critic(fake.detach())
+        score = score_of(critic, fake.detach())
         F.binary_cross_entropy_with_logits(score, torch.zeros_like(score)).backward()
         opt_d.step()
         opt_g.zero_grad()
-        score = critic(fake)
+        score = score_of(critic, fake)
         F.binary_cross_entropy_with_logits(score, torch.ones_like(score)).backward()
         opt_g.step()
 
@@ -109,12 +115,12 @@ def tuned(config: Any, source: Source, warmup: int, steps: int) -> float:
     def step() -> None:
         real = to_unit(samples[torch.randint(len(samples), (size,), device=device())])
         fake = generator(torch.randn(size, latent_dim, device=device()))
-        loss = F.softplus(-critic(real)).mean() + F.softplus(critic(fake.detach())).mean()
+        loss = F.softplus(-score_of(critic, real)).mean() + F.softplus(score_of(critic, fake.detach())).mean()
         opt_d.zero_grad()
         loss.backward()
         opt_d.step()
         critic.requires_grad_(False)
-        loss = F.softplus(-critic(fake)).mean()
+        loss = F.softplus(-score_of(critic, fake)).mean()
         opt_g.zero_grad()
         loss.backward()
         opt_g.step()
@@ -154,7 +160,7 @@ def translating(config: Any, layout: torch.memory_format, fused: bool) -> Callab
     pools = {"a": PastFakes(50), "b": PastFakes(50)}
 
     def score(domain: str, x: Tensor) -> Tensor:
-        return critics[domain](x).score
+        return score_of(critics[domain], x)
 
     def step(a: Tensor, b: Tensor) -> None:
         fake_b, fake_a = forth(a), back(b)

@@ -1,23 +1,22 @@
 """Training throughput beside what a user would otherwise write: python benchmarks/train_speed.py
 
-Three loops (benchmarks/loops.py) train the same networks on the same data with the same batch and precision, in turns.
+Loops (benchmarks/loops.py, and those of other packages that are installed, benchmarks/peers.py) train the same networks
+on the same data with the same batch and precision, in turns.
 Each figure is the median over rounds of images/s after a warm-up; ratios are taken round by round, so that they hold
-when the machine's speed drifts. On a machine with a GPU larger cases are measured. `--write` writes this machine's
-table into benchmarks/results/.
+when the machine's speed drifts. `--write` writes this machine's table into benchmarks/results/.
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
-from typing import Any
 
 import torch
-from hydra import compose, initialize_config_dir
 from loops import GAN, TRANSLATION, Loop
 from measuring import Speeds, median, ratio, table, write
+from peers import installed
 
-from gan_zoo.compose import CONF, instantiate
+from gan_zoo.compose import compose_overrides, instantiate
 
 CASES: dict[str, tuple[dict[str, Loop], list[str]]] = {
     "DCGAN 32": (GAN, ["model=dcgan", "data=openmoji", "data.image_size=32"]),
@@ -27,14 +26,9 @@ CASES: dict[str, tuple[dict[str, Loop], list[str]]] = {
 }
 
 
-def composed(overrides: list[str]) -> Any:
-    where = "auto" if torch.cuda.is_available() else "cpu"
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        return compose("config", [*overrides, f"trainer={where}", "run_dir=/tmp"])
-
-
 def measure(loops: dict[str, Loop], overrides: list[str], rounds: int, seconds: float) -> Speeds:
-    config = composed(overrides)
+    where = "auto" if torch.cuda.is_available() else "cpu"
+    config = compose_overrides([*overrides, f"trainer={where}", "run_dir=/tmp"])
     source = instantiate(config.data.source)
     steps = max(10, int(seconds * loops["tuned"](config, source, 3, 10) / config.data.batch_size))
     speeds: Speeds = {name: [] for name in loops}
@@ -52,13 +46,15 @@ def main() -> None:
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    rows = []
+    rows, peers = [], installed()
+    others = ("plain", *peers, "tuned")
     for case in arguments.case or CASES:
-        speeds = measure(*CASES[case], arguments.rounds, arguments.seconds)
-        ratios = (f"{ratio(speeds, 'ours', other):.2f}" for other in ("plain", "tuned"))
-        rows.append([case, *(median(speeds[name]) for name in speeds), *ratios])
+        loops, overrides = CASES[case]
+        speeds = measure(loops | (peers if loops is GAN else {}), overrides, arguments.rounds, arguments.seconds)
+        figures = [median(speeds[name]) if name in speeds else "" for name in (*others, "ours")]
+        rows.append([case, *figures, *(f"{ratio(speeds, 'ours', o):.2f}" if o in speeds else "" for o in others)])
         print("  ".join(rows[-1]), flush=True)
-    result = table(["case", "plain", "tuned", "ours", "ours / plain", "ours / tuned"], rows)
+    result = table(["case", *others, "ours", *(f"ours / {other}" for other in others)], rows)
     print(result)
     if arguments.write:
         command = f"python benchmarks/train_speed.py --rounds {arguments.rounds} --seconds {arguments.seconds:g}"

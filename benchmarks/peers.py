@@ -1,0 +1,92 @@
+"""Training loops of other packages, with our networks and data, where they are installed.
+
+torchgan 0.1.0 of 2021: pip install --no-deps torchgan.
+
+torch-mimicry 0.1.16 of 2020 is left out: it imports TensorFlow's removed `tf.gfile` and scikit-image at start.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from io import StringIO
+from typing import Any
+
+import torch
+from loops import Loop, batches, game_of, score_of
+from measuring import device, settle
+from torch import Tensor, nn
+
+from gan_zoo.data.source import Source
+
+
+class Named(nn.Module):
+    """A network as torchgan asks for it."""
+
+    label_type = "none"
+
+    def __init__(self, network: nn.Module, encoding_dims: int) -> None:
+        super().__init__()
+        self.network, self.encoding_dims = network, encoding_dims
+
+    def forward(self, x: Tensor) -> Tensor:
+        return score_of(self.network, x)
+
+    def sampler(self, size: int, where: torch.device) -> list[Tensor]:
+        return [torch.randn(size, self.encoding_dims, device=where)]
+
+
+class Epoch:
+    """So many batches of a stream, and the time from the end of the warm-up to the last one."""
+
+    def __init__(self, stream: Iterator[Tensor], batch_size: int, warmup: int, steps: int) -> None:
+        self.stream, self.batch_size, self.warmup, self.steps = stream, batch_size, warmup, steps
+
+    def __len__(self) -> int:
+        return self.warmup + self.steps
+
+    def __iter__(self) -> Iterator[Tensor]:
+        for step in range(len(self)):
+            if step == self.warmup:
+                settle()
+                self.start = time.perf_counter()
+            yield next(self.stream)
+        settle()
+        self.seconds = time.perf_counter() - self.start
+
+
+def torchgan(config: Any, source: Source, warmup: int, steps: int) -> float:
+    os.environ["CONSOLE_LOGGING"] = os.environ["TENSORBOARD_LOGGING"] = os.environ["VISDOM_LOGGING"] = "0"
+    from torchgan.losses import MinimaxDiscriminatorLoss, MinimaxGeneratorLoss
+    from torchgan.trainer import Trainer
+
+    game, size = game_of(config, torch.contiguous_format), config.data.batch_size
+    optimizer = {"name": torch.optim.Adam, "args": {"lr": 2e-4, "betas": (0.5, 0.999)}}
+    networks = {"generator": game.generators["main"], "discriminator": game.discriminators["main"]}
+    models = {
+        name: {"name": Named, "args": {"network": n, "encoding_dims": game.latent_dim}, "optimizer": optimizer}
+        for name, n in networks.items()
+    }
+    epoch = Epoch(batches(source, size), size, warmup, steps)
+    losses = [MinimaxGeneratorLoss(nonsaturating=True), MinimaxDiscriminatorLoss()]
+    with tempfile.TemporaryDirectory() as folder, redirect_stdout(StringIO()):
+        trainer = Trainer(
+            models,
+            losses,
+            device=device(),
+            epochs=1,
+            sample_size=8,
+            checkpoints=f"{folder}/gan",
+            recon=f"{folder}/images",
+        )
+        trainer(epoch)
+    return steps * size / epoch.seconds
+
+
+def installed() -> dict[str, Loop]:
+    """The loops of the peers that can be imported."""
+    return {"torchgan": torchgan} if importlib.util.find_spec("torchgan") else {}

@@ -1,0 +1,109 @@
+"""Images/s and peak memory of every loss and every game: python benchmarks/zoo_speed.py
+
+Every loss trains DCGAN at 32 pixels, with all that its preset brings (regularisers, optimizer, critic steps); every
+game trains with its own networks and data at their defaults and batches of 32. Each one has a process of its own, whose
+largest memory is told, and takes turns with the others. An image counts once, however often a loss looks at it; the
+time of the steps in which only the critic trains is part of it. `--write` writes this machine's table into
+benchmarks/results/.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import multiprocessing
+import resource
+import statistics
+from pathlib import Path
+from typing import Any
+
+from measuring import median, table, write
+
+CONF = Path(__file__).parents[1] / "conf"
+DCGAN = ["model=dcgan", "data=openmoji"]
+NEEDS = {  # what a choice cannot do without
+    "loss=began": ["discriminator=autoencoder"],
+    "loss=ebgan": ["discriminator=autoencoder"],
+    "model=acgan": ["data=digits", "data.image_size=32"],
+    "model=cgan": ["data=openmoji_captions"],
+    "model=cgan_single": ["data=digits", "data.image_size=32"],
+    "model=infogan": ["data=digits", "data.image_size=32"],
+}
+
+
+def names(group: str) -> list[str]:
+    return sorted(file.stem for file in (CONF / group).glob("*.yaml"))
+
+
+def overrides_of(choice: str) -> list[str]:
+    """The command of one row, batches of 32 for games and of 64 for losses."""
+    base = DCGAN if choice.startswith("loss=") else ["data.batch_size=32"]
+    return [*base, choice, *NEEDS.get(choice, [])]
+
+
+def measure(job: tuple[str, float]) -> dict[str, Any]:
+    """One row, measured in a fresh process: the speed, and the memory at its largest in MB."""
+    import torch
+    from loops import ours
+
+    from gan_zoo.compose import compose_overrides, instantiate
+
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    choice, seconds = job
+    where = "auto" if torch.cuda.is_available() else "cpu"
+    config = compose_overrides([*overrides_of(choice), f"trainer={where}", "run_dir=/tmp"])
+    source = instantiate(config.data.source)
+    guess = ours(config, source, 5, 10)
+    period = config.loss.n_critic * 16 if choice.startswith("loss=") else 1  # a whole round of lazy penalties
+    steps = max(10, int(seconds * guess / config.data.batch_size))
+    speed = ours(config, source, 5, -(-steps // period) * period)
+    if torch.cuda.is_available():
+        memory = torch.cuda.max_memory_allocated() / 2**20
+    else:
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+    return {"choice": choice, "speed": speed, "memory": memory, "n_critic": config.loss.n_critic}
+
+
+def rows_of(results: list[dict[str, Any]], choices: list[str], reference: str) -> list[list[str]]:
+    """The table's rows, the fastest first."""
+    mine = {c: [r for r in results if r["choice"] == c] for c in choices}
+    speeds = {choice: [row["speed"] for row in found] for choice, found in mine.items()}
+    base = statistics.median(speeds[reference]) if reference in speeds else float("nan")
+    return [
+        [
+            f"`{choice}`",
+            str(mine[choice][0]["n_critic"]),
+            median(speeds[choice]),
+            f"{statistics.median(speeds[choice]) / base:.2f}",
+            median([row["memory"] for row in mine[choice]]),
+        ]
+        for choice in sorted(choices, key=lambda choice: -statistics.median(speeds[choice]))
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=3.0, help="of each row in each round, about")
+    parser.add_argument("--write", action="store_true")
+    arguments = parser.parse_args()
+    groups = {f"{group}=": [f"{group}={name}" for name in names(group)] for group in ("loss", "model")}
+    choices = [choice for group in groups.values() for choice in group]
+    results = []
+    with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
+        jobs = [(choice, arguments.seconds) for _ in range(arguments.rounds) for choice in choices]
+        for result in pool.imap(measure, jobs):
+            results.append(result)
+            print(f"{result['choice']:24} {result['speed']:8.0f} images/s {result['memory']:6.0f} MB", flush=True)
+    tables = {}
+    for (group, mine), reference in zip(groups.items(), ("loss=nonsaturating", "model=dcgan"), strict=True):
+        header = [f"`{group}`", "critic steps", "images/s", f"/ `{reference}`", "peak MB"]
+        tables[f"Every `{group}`"] = table(header, rows_of(results, mine, reference))
+        print(tables[f"Every `{group}`"])
+    if arguments.write:
+        command = f"python benchmarks/zoo_speed.py --rounds {arguments.rounds} --seconds {arguments.seconds:g}"
+        print(write("Every loss, every game", command, tables))
+
+
+if __name__ == "__main__":
+    main()
