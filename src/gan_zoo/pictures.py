@@ -54,6 +54,11 @@ def pillow(picture: Tensor) -> Image.Image:
     return Image.fromarray(picture.permute(1, 2, 0).squeeze(2).numpy())
 
 
+def picture(samples: Tensor, columns: int | None = None) -> Image.Image:
+    """Images ``[B, C, H, W]`` in [-1, 1] as one Pillow image, which a notebook shows; about square unless told."""
+    return pillow(grid_of(samples, columns))
+
+
 def wrapped(text: str, pen: ImageDraw.ImageDraw, width: int) -> list[str]:
     """``text`` in lines of at most ``width`` pixels; longer words are cut."""
     lines: list[str] = []

@@ -51,6 +51,7 @@ class Run:
         config: the run's config, plain containers.
         module: networks with the checkpoint's weights, in evaluation mode.
         exported_words: what an export brings to encode captions with.
+        given_source: the data set where the config does not say it.
     """
 
     folder: Path
@@ -58,10 +59,13 @@ class Run:
     config: dict[str, Any]
     module: GANModule
     exported_words: Words | None = None
+    given_source: Source | None = None
 
     @cached_property
     def source(self) -> Source:
         """The run's data set, loaded when it is first asked for."""
+        if self.given_source is not None:
+            return self.given_source
         from gan_zoo.build import build_data
         from gan_zoo.compose import as_config
 

@@ -94,18 +94,29 @@ def grid(run: Run, count: int, seed: int, truncation: float | None = None, **wis
     return picture_of(run.module.views(batch), captions, columns)
 
 
-def samples(run: Run, count: int, seed: int = 0, truncation: float | None = None, **wishes: Any) -> Tensor:
+def samples(run: Run | GANModule, count: int, seed: int = 0, truncation: float | None = None, **wishes: Any) -> Tensor:
     """``count`` samples ``[count, ...]`` in [-1, 1] on the CPU, in the order of `grid`.
 
     Args:
+        run: a loaded run, or a module that was trained in this process.
         truncation: see `draw_latents`.
         wishes: ``label`` or ``caption``, the same for all samples.
     """
+    run = run if isinstance(run, Run) else run_of(run)
     classes = run.module.game.num_intents or 1
     batch = wish(run, -(-count // classes) * classes, seed, **wishes)[0]  # a grid has whole columns
     if hasattr(run.module.game, "latent_dim"):
         batch.latents = draw_latents(run.module, batch.size, seed, truncation)
     return run.module.sample(batch).cpu()[:count]
+
+
+def run_of(module: GANModule) -> Run:
+    """A module that was trained in this process as a run without a folder, told of the data it was trained on."""
+    data: Any = getattr(module._trainer, "datamodule", None)
+    source = None if data is None else data.source
+    if source is None and set(module.game.needs) - {"label", "wrong"}:
+        raise DataError(f"{type(module.game).__name__} is told of its data: train it by gan_zoo.fit first")
+    return Run(Path(), Path(), {}, module, given_source=source)
 
 
 def between(start: Tensor, end: Tensor, steps: int, spherical: bool = True) -> Tensor:
