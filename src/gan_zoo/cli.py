@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="A research framework for GAN variants.")
-EXTRAS = {"gradio": "explore", "optuna": "sweep"}
+EXTRAS = {"gradio": "explore", "optuna": "sweep", "onnxruntime": "onnx", "onnxscript": "onnx", "onnx": "onnx"}
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or a checkpoint file.")]
@@ -138,6 +138,7 @@ def explore(
 def export(
     run: RunPath,
     out: Annotated[Path, typer.Argument(metavar="OUT", help="A new folder.")],
+    onnx: Annotated[bool, typer.Option("--onnx", help="Also write ONNX files, checked against torch.")] = False,
     checkpoint: Checkpoint = "best",
     trust: Trust = False,
 ) -> None:
@@ -147,7 +148,7 @@ def export(
         from gan_zoo import exporting
         from gan_zoo.runs import load_run
 
-        typer.echo(exporting.export(load_run(run, checkpoint, trust=trust), out))
+        typer.echo(exporting.export(load_run(run, checkpoint, trust=trust), out, onnx=onnx))
 
     guarded(work)
 
