@@ -11,10 +11,18 @@ from typing import Annotated, Any
 import typer
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="A research framework for GAN variants.")
-EXTRAS = {"gradio": "explore", "optuna": "sweep", "onnxruntime": "onnx", "onnxscript": "onnx", "onnx": "onnx"}
+EXTRAS = {
+    "gradio": "explore",
+    "optuna": "sweep",
+    "onnxruntime": "onnx",
+    "onnxscript": "onnx",
+    "onnx": "onnx",
+    "huggingface_hub": "hub",
+    "imageio": "mp4",
+}
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
-RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or a checkpoint file.")]
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, a checkpoint, or an export.")]
 Checkpoint = Annotated[str, typer.Option(help="best or last.")]
 Trust = Annotated[bool, typer.Option("--trust", help="Build classes from outside gan_zoo that the run names.")]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same pictures.", min=0)]
@@ -139,16 +147,21 @@ def export(
     run: RunPath,
     out: Annotated[Path, typer.Argument(metavar="OUT", help="A new folder.")],
     onnx: Annotated[bool, typer.Option("--onnx", help="Also write ONNX files, checked against torch.")] = False,
+    push: Annotated[str | None, typer.Option(metavar="USER/NAME", help="Upload it to the Hugging Face hub.")] = None,
+    private: Annotated[bool, typer.Option("--private", help="Only for you, if --push makes it new.")] = False,
     checkpoint: Checkpoint = "best",
     trust: Trust = False,
 ) -> None:
     """Write a trained generator to give away: safetensors, JSON, a model card; gan_zoo.load(OUT) gives it back."""
 
     def work() -> None:
-        from gan_zoo import exporting
+        from gan_zoo import exporting, hub
         from gan_zoo.runs import load_run
 
+        name = None if push is None else hub.check_push(push)
         typer.echo(exporting.export(load_run(run, checkpoint, trust=trust), out, onnx=onnx))
+        if name is not None:
+            typer.echo(hub.push(out, name, private))
 
     guarded(work)
 

@@ -112,6 +112,7 @@ def card(name: str, about: Mapping[str, Any], with_picture: bool) -> str:
     ]
     shape, seen = " x ".join(map(str, config["data"]["sample_shape"])), f"{about['images_seen']:,} images seen"
     lines = [
+        *("---", "library_name: gan-zoo", "tags: [gan]", "---", ""),  # what the hub reads
         f"# {name}",
         "",
         f"A generator of {shape} samples, trained by gan_zoo on `{data['name']}`, {seen}.",
