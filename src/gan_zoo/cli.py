@@ -18,7 +18,7 @@ EXTRAS = {
     "onnxscript": "onnx",
     "onnx": "onnx",
     "huggingface_hub": "hub",
-    "imageio": "mp4",
+    "imageio_ffmpeg": "mp4",
 }
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
@@ -46,7 +46,7 @@ def train(context: typer.Context) -> None:
 @app.command()
 def sample(
     run: RunPath,
-    out: Annotated[Path | None, typer.Option(help="A PNG or GIF; with --count a folder.")] = None,
+    out: Annotated[Path | None, typer.Option(help="A PNG; of walks also .gif or .mp4; with --count a folder.")] = None,
     what: Annotated[str, typer.Option(help="grid, walk (--linear), traverse, arithmetic (--plus, --minus).")] = "grid",
     count: Annotated[int | None, typer.Option(help="Write so many single pictures.", min=1)] = None,
     size: Annotated[int, typer.Option(help="Samples in a grid.", min=1)] = 64,
@@ -65,6 +65,7 @@ def sample(
     def work() -> None:
         from gan_zoo import sampling
         from gan_zoo.data.source import DataError
+        from gan_zoo.films import FORMATS, animation
         from gan_zoo.pictures import grid_of, save
         from gan_zoo.runs import load_run
 
@@ -85,8 +86,8 @@ def sample(
         else:
             walk = sampling.walk(loaded, seed, spherical=not linear, label=label, caption=caption)
             frames = walk if what == "walk" else sampling.traverse(loaded, seed)
-            if target.suffix == ".gif":
-                sampling.animation(frames, target)
+            if target.suffix in FORMATS:
+                animation(frames, target)
             else:
                 save(grid_of(frames.flatten(0, 1), frames.shape[1]), target)
         typer.echo(target)
