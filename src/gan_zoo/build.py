@@ -24,10 +24,9 @@ if TYPE_CHECKING:
 def build(config: DictConfig) -> tuple[Trainer, GANModule, DataModule]:
     """The trainer, the module and the data that ``config`` describes, checked against each other."""
     import torch
-    from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 
     from gan_zoo.arguments import check_arguments
-    from gan_zoo.callbacks.checkpoints import AtomicCheckpointIO
+    from gan_zoo.fitting import check_together, equipped
     from gan_zoo.quiet import quiet
 
     quiet()
@@ -43,21 +42,12 @@ def build(config: DictConfig) -> tuple[Trainer, GANModule, DataModule]:
     module = build_module(config)
     data.serve(module.game.needs)
     callbacks = instantiate_each(config.callbacks)
-    trainer: Trainer = instantiate(
-        config.trainer,
-        logger=instantiate_each(config.logger),
-        callbacks=callbacks,
-        plugins=[AtomicCheckpointIO()],
-        # Lightning would add its own of each where the config has none.
-        enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
-        enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
-    )
+    trainer = equipped(partial(instantiate, config.trainer), callbacks, instantiate_each(config.logger))
     if plain["divergence"]["retries"] and trainer.world_size > 1:
         raise CompositionError(
             f"divergence.retries needs a single process, got {trainer.world_size}: use resume=auto instead"
         )
-    module.check(trainer)
-    data.check(trainer.world_size)
+    check_together(trainer, module, data)
     if config.data.batch_size // trainer.world_size % config.pack:
         raise CompositionError(
             f"pack={config.pack} must divide the batch of each process, {config.data.batch_size // trainer.world_size}"

@@ -11,10 +11,18 @@ from typing import Annotated, Any
 import typer
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="A research framework for GAN variants.")
-EXTRAS = {"gradio": "explore", "optuna": "sweep"}
+EXTRAS = {
+    "gradio": "explore",
+    "optuna": "sweep",
+    "onnxruntime": "onnx",
+    "onnxscript": "onnx",
+    "onnx": "onnx",
+    "huggingface_hub": "hub",
+    "imageio_ffmpeg": "mp4",
+}
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
-RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or a checkpoint file.")]
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, a checkpoint, or an export.")]
 Checkpoint = Annotated[str, typer.Option(help="best or last.")]
 Trust = Annotated[bool, typer.Option("--trust", help="Build classes from outside gan_zoo that the run names.")]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same pictures.", min=0)]
@@ -38,7 +46,7 @@ def train(context: typer.Context) -> None:
 @app.command()
 def sample(
     run: RunPath,
-    out: Annotated[Path | None, typer.Option(help="A PNG or GIF; with --count a folder.")] = None,
+    out: Annotated[Path | None, typer.Option(help="A PNG; of walks also .gif or .mp4; with --count a folder.")] = None,
     what: Annotated[str, typer.Option(help="grid, walk (--linear), traverse, arithmetic (--plus, --minus).")] = "grid",
     count: Annotated[int | None, typer.Option(help="Write so many single pictures.", min=1)] = None,
     size: Annotated[int, typer.Option(help="Samples in a grid.", min=1)] = 64,
@@ -57,6 +65,7 @@ def sample(
     def work() -> None:
         from gan_zoo import sampling
         from gan_zoo.data.source import DataError
+        from gan_zoo.films import FORMATS, animation
         from gan_zoo.pictures import grid_of, save
         from gan_zoo.runs import load_run
 
@@ -77,8 +86,8 @@ def sample(
         else:
             walk = sampling.walk(loaded, seed, spherical=not linear, label=label, caption=caption)
             frames = walk if what == "walk" else sampling.traverse(loaded, seed)
-            if target.suffix == ".gif":
-                sampling.animation(frames, target)
+            if target.suffix in FORMATS:
+                animation(frames, target)
             else:
                 save(grid_of(frames.flatten(0, 1), frames.shape[1]), target)
         typer.echo(target)
@@ -138,16 +147,22 @@ def explore(
 def export(
     run: RunPath,
     out: Annotated[Path, typer.Argument(metavar="OUT", help="A new folder.")],
+    onnx: Annotated[bool, typer.Option("--onnx", help="Also write ONNX files, checked against torch.")] = False,
+    push: Annotated[str | None, typer.Option(metavar="USER/NAME", help="Upload it to the Hugging Face hub.")] = None,
+    private: Annotated[bool, typer.Option("--private", help="Only for you, if --push makes it new.")] = False,
     checkpoint: Checkpoint = "best",
     trust: Trust = False,
 ) -> None:
     """Write a trained generator to give away: safetensors, JSON, a model card; gan_zoo.load(OUT) gives it back."""
 
     def work() -> None:
-        from gan_zoo import exporting
+        from gan_zoo import exporting, hub
         from gan_zoo.runs import load_run
 
-        typer.echo(exporting.export(load_run(run, checkpoint, trust=trust), out))
+        name = None if push is None else hub.check_push(push)
+        typer.echo(exporting.export(load_run(run, checkpoint, trust=trust), out, onnx=onnx))
+        if name is not None:
+            typer.echo(hub.push(out, name, private))
 
     guarded(work)
 

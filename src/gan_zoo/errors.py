@@ -18,6 +18,7 @@ class CompositionError(ValueError):
 BUILDING_ERRORS = (ValueError, TypeError, OSError, ImportError, HydraException, OmegaConfBaseException)
 
 
+NO_SLURM = 'Could not detect "srun"'
 OF_WANDB = ("CommError", "AuthenticationError")  # no server, no key: by name, as wandb is imported only when used
 
 
@@ -31,8 +32,10 @@ def is_usage_error(error: BaseException, building: bool = False) -> bool:
 
         return isinstance(error, (*BUILDING_ERRORS, MisconfigurationException))
     names = {cls.__name__ for cls in type(error).__mro__}
-    return isinstance(error, (CompositionError, HydraException, OmegaConfBaseException)) or bool(
-        names & {"DataError", "TrainingDiverged", *OF_WANDB}
+    return (
+        isinstance(error, (CompositionError, HydraException, OmegaConfBaseException))
+        or bool(names & {"DataError", "TrainingDiverged", *OF_WANDB})
+        or NO_SLURM in str(error)
     )
 
 
@@ -46,6 +49,8 @@ def explain(error: BaseException, conf: Path) -> str:
         return unknown_key(key.group(1), conf)
     if type(cause).__name__ in OF_WANDB:
         message += ": start the server or set logger.wandb.offline=true, and wandb sync later"
+    if NO_SLURM in message:
+        message = "launcher=slurm submits with SLURM's commands, and there is no srun here: try launcher=local"
     return " ".join(message.split())
 
 

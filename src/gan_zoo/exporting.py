@@ -24,14 +24,20 @@ MODEL, WEIGHTS = "model.json", "generators.safetensors"
 KEPT = (*BUILT, "seed", "pack", "channels_last", "condition")
 
 
-def export(run: Run, out: Path, samples: int = 64) -> Path:
+def export(run: Run, out: Path, samples: int = 64, onnx: bool = False) -> Path:
     """Write the generators that a run is judged by into a new folder ``out``, whole or not at all.
 
     ``generators.safetensors`` are the weights (averaged ones if there are any), ``model.json`` all that is needed to
     rebuild and ask them, ``README.md`` a model card with scores and the data's licence, ``samples.png`` a picture.
 
+    Args:
+        run: what `gan_zoo.load` gives.
+        out: the folder.
+        samples: in the picture.
+        onnx: also write what `gan_zoo.onnx_export.write_onnx` does.
+
     Raises:
-        CompositionError: if ``out`` is there already and not empty.
+        CompositionError: if ``out`` is there already and not empty, or ONNX files do not agree with torch.
     """
     out = out.absolute()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -40,7 +46,7 @@ def export(run: Run, out: Path, samples: int = 64) -> Path:
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     try:
-        _write(run, temporary, out.name, samples)
+        _write(run, temporary, out.name, samples, onnx)
         if out.exists():
             out.rmdir()
         temporary.rename(out)
@@ -49,7 +55,8 @@ def export(run: Run, out: Path, samples: int = 64) -> Path:
     return out
 
 
-def _write(run: Run, folder: Path, name: str, samples: int) -> None:
+def _write(run: Run, folder: Path, name: str, samples: int, onnx: bool) -> None:
+    from gan_zoo.onnx_export import write_onnx
     from gan_zoo.pictures import save
     from gan_zoo.sampling import grid
 
@@ -68,6 +75,8 @@ def _write(run: Run, folder: Path, name: str, samples: int) -> None:
         "words": None if run.words is None else {"vocabulary": list(run.words.vocabulary), "length": run.words.length},
         "scores": json.loads(metrics.read_text()).get("metrics", []) if metrics.is_file() else [],
     }
+    if onnx:
+        about["onnx"] = write_onnx(run, folder)
     if len(run.config["data"]["sample_shape"]) == 3:
         save(grid(run, samples, 0), folder / "samples.png")
     (folder / MODEL).write_text(json.dumps(about, indent=2) + "\n")
@@ -93,6 +102,8 @@ def shareable(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def card(name: str, about: Mapping[str, Any], with_picture: bool) -> str:
     """The model card, in Markdown."""
+    from gan_zoo.onnx_export import usage as onnx_usage
+
     config, data = about["config"], about["data"]
     scores = [
         f"| `{s['name']}` | {s['value']:.5g} | {s['protocol'].get('num_generated', '')} generated, "
@@ -101,6 +112,7 @@ def card(name: str, about: Mapping[str, Any], with_picture: bool) -> str:
     ]
     shape, seen = " x ".join(map(str, config["data"]["sample_shape"])), f"{about['images_seen']:,} images seen"
     lines = [
+        *("---", "library_name: gan-zoo", "tags: [gan]", "---", ""),  # what the hub reads
         f"# {name}",
         "",
         f"A generator of {shape} samples, trained by gan_zoo on `{data['name']}`, {seen}.",
@@ -108,6 +120,7 @@ def card(name: str, about: Mapping[str, Any], with_picture: bool) -> str:
         "",
         *usage(name, about["needs"]),
         "",
+        *([*onnx_usage(about["onnx"]), ""] if "onnx" in about else []),
         f"Game `{config['model']['_target_'].rpartition('.')[2]}`, loss "
         f"`{config['loss']['adversarial']['_target_'].rpartition('.')[2]}`; everything else is in `model.json`.",
         "",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import netrc
 import os
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,7 @@ from typing import Any
 import torch
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch import Trainer
-from lightning.pytorch.loggers import CSVLogger, MLFlowLogger, TensorBoardLogger, WandbLogger
+from lightning.pytorch.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 from rich import print as say
 
@@ -97,6 +98,43 @@ class _Appending(ExperimentWriter):
     def _rewrite_with_new_header(self, fieldnames: list[str]) -> None:
         with Path(self.metrics_file_path).open(newline="") as file:
             _write(Path(self.metrics_file_path), fieldnames, list(csv.DictReader(file)))
+
+
+class History(Logger):
+    """What is logged, kept in memory by name: ``history["d/realism"]`` are the numbers, ``history["step"]`` the steps.
+
+    A name that is logged less often than others has NaN where it is not.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: list[dict[str, float]] = []
+
+    @property
+    def name(self) -> str:
+        """What Lightning asks every logger for."""
+        return "history"
+
+    @property
+    def version(self) -> str:
+        """What Lightning asks every logger for."""
+        return ""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        self.rows.append({"step": float(step or 0), **metrics})
+
+    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing: whoever made the parts has them."""
+
+    def names(self) -> list[str]:
+        """What was logged, in the order in which it first came."""
+        return list(dict.fromkeys(name for row in self.rows for name in row))
+
+    def __getitem__(self, name: str) -> list[float]:
+        if name not in self.names():
+            raise KeyError(f"{name!r} was not logged; there are {', '.join(self.names()) or 'no entries'}")
+        return [row.get(name, math.nan) for row in self.rows]
 
 
 def rewind_csv(path: Path, step: int) -> None:

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -26,6 +27,12 @@ from gan_zoo.types import Batch, Duel, Fakes, Terms, Verdict, prefixed, sum_of
 
 PLAYERS = ("discriminator", "generator")
 OptimizerFactory = Callable[[Sequence[nn.Parameter]], Optimizer]
+AVERAGED = MappingProxyType({"half_life": 10_000.0, "ramp_up": 0.05})
+
+
+def adam(parameters: Sequence[nn.Parameter]) -> Optimizer:
+    """Adam as DCGAN has it: 2e-4 with betas (0.5, 0.999)."""
+    return torch.optim.Adam(parameters, lr=2e-4, betas=(0.5, 0.999))
 
 
 class GANModule(LightningModule):
@@ -38,7 +45,8 @@ class GANModule(LightningModule):
         game: the networks and their duels.
         loss: what both players minimise; every duel gets its own copy.
         regularizers: penalties and projections of the critic by name; every duel gets its own copies.
-        generator_optimizer, discriminator_optimizer: make an optimizer from a list of parameters.
+        generator_optimizer, discriminator_optimizer: make an optimizer from a list of parameters; DCGAN's Adam if not
+            given.
         schedule: factor on both learning rates as a function of progress, or None.
         n_critic: critic steps for each generator step.
         clip_grad_norm: largest gradient norm of a player, or None.
@@ -53,12 +61,12 @@ class GANModule(LightningModule):
         loss: Loss,
         regularizers: Mapping[str, Regularizer] | None = None,
         *,
-        generator_optimizer: OptimizerFactory,
-        discriminator_optimizer: OptimizerFactory,
+        generator_optimizer: OptimizerFactory = adam,
+        discriminator_optimizer: OptimizerFactory = adam,
         schedule: Schedule | None = None,
         n_critic: int = 1,
         clip_grad_norm: float | None = None,
-        ema: Mapping[str, float] | None = None,
+        ema: Mapping[str, float] | None = AVERAGED,
         channels_last: bool = True,
         metadata: dict[str, Any] | None = None,
     ) -> None:

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 from torchvision.utils import make_grid
 
-from gan_zoo.data.source import to_uint8
+from gan_zoo.data.source import DataError, to_uint8
 
 
 def grid_of(samples: Tensor, columns: int | None = None) -> Tensor:
@@ -54,6 +54,11 @@ def pillow(picture: Tensor) -> Image.Image:
     return Image.fromarray(picture.permute(1, 2, 0).squeeze(2).numpy())
 
 
+def picture(samples: Tensor, columns: int | None = None) -> Image.Image:
+    """Images ``[B, C, H, W]`` in [-1, 1] as one Pillow image, which a notebook shows; about square unless told."""
+    return pillow(grid_of(samples, columns))
+
+
 def wrapped(text: str, pen: ImageDraw.ImageDraw, width: int) -> list[str]:
     """``text`` in lines of at most ``width`` pixels; longer words are cut."""
     lines: list[str] = []
@@ -67,7 +72,13 @@ def wrapped(text: str, pen: ImageDraw.ImageDraw, width: int) -> list[str]:
 
 
 def save(picture: Tensor | Image.Image, path: Path) -> None:
-    """Write a uint8 picture ``[3, H, W]`` or a Pillow image as PNG."""
+    """Write a uint8 picture ``[3, H, W]`` or a Pillow image, in the format that the name's ending stands for.
+
+    Raises:
+        DataError: if it stands for none.
+    """
+    if path.suffix.lower() not in Image.registered_extensions():
+        raise DataError(f"a picture must end in .png or another ending of pictures, got {path.name!r}")
     image = pillow(picture) if isinstance(picture, Tensor) else picture
     path.parent.mkdir(parents=True, exist_ok=True)
     image.save(path)

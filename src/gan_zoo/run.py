@@ -51,8 +51,8 @@ def main() -> None:
     sys.path.insert(0, str(Path.cwd()))  # so that _target_ finds a module beside the user
     failures: list[str] = []
 
-    def fail(error: Exception, where: str = "") -> None:
-        failures.append(f"error: {where}{explain(error, CONF)}")
+    def fail(error: Exception) -> None:
+        failures.append(f"error: {explain(error, CONF)}")
         print(failures[-1], file=sys.stderr)
 
     def job(config: DictConfig) -> None:
@@ -63,10 +63,12 @@ def main() -> None:
                 os.environ.setdefault("WANDB_RUN_GROUP", Path(HydraConfig.get().sweep.dir).name)
                 refuse_processes_in_multirun(as_plain(config))
             train(config)
-        except Exception as error:  # in a multirun a job that fails does not take the others along
+        except Exception as error:
             if wants_traceback or not (in_multirun or is_usage_error(error)):
                 raise
-            fail(error, f"job {HydraConfig.get().job.num}: " if in_multirun else "")
+            if in_multirun:
+                raise job_failure(error) from None
+            fail(error)
 
     try:
         sys.argv[1:] = expanded(sys.argv[1:])
@@ -81,6 +83,14 @@ def main() -> None:
         os.environ["HYDRA_FULL_ERROR"] = wished
     if failures:
         sys.exit(1)
+
+
+def job_failure(error: Exception) -> CompositionError:
+    """What a job of a multirun raises: Hydra hands it to the process of the sweep once all jobs have ended."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # where that process is this one, it shall not print a report of its own
+    line = f"job {HydraConfig.get().job.num}: {explain(error, CONF)}"
+    print(f"error: {line}", file=sys.stderr)
+    return CompositionError(f"not every job ended well, the first that failed was {line}")
 
 
 def train(config: DictConfig) -> dict[str, float]:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from gan_zoo.data.source import Source
 from gan_zoo.errors import CompositionError
+from gan_zoo.hub import address, fetched
 from gan_zoo.module import GANModule
 from gan_zoo.noise import CPU
 from gan_zoo.resuming import read_checkpoint
@@ -51,6 +52,7 @@ class Run:
         config: the run's config, plain containers.
         module: networks with the checkpoint's weights, in evaluation mode.
         exported_words: what an export brings to encode captions with.
+        given_source: the data set where the config does not say it.
     """
 
     folder: Path
@@ -58,10 +60,13 @@ class Run:
     config: dict[str, Any]
     module: GANModule
     exported_words: Words | None = None
+    given_source: Source | None = None
 
     @cached_property
     def source(self) -> Source:
         """The run's data set, loaded when it is first asked for."""
+        if self.given_source is not None:
+            return self.given_source
         from gan_zoo.build import build_data
         from gan_zoo.compose import as_config
 
@@ -91,7 +96,7 @@ def load_run(run: str | Path, checkpoint: str = "best", device: torch.device = C
     """The trained model of a run folder.
 
     Args:
-        run: a run folder, a checkpoint file, or the folder of an export.
+        run: a run folder, a checkpoint file, the folder of an export, or ``hf://user/name`` for one on the hub.
         checkpoint: ``best`` or ``last``; ``best`` falls back on ``last`` where nothing was scored.
         device: where the networks go.
         trust: build classes from outside gan_zoo that the run's config names. They run code: only for runs you trust.
@@ -99,6 +104,8 @@ def load_run(run: str | Path, checkpoint: str = "best", device: torch.device = C
     Raises:
         CompositionError: if there is no checkpoint, it is damaged, or its config names what is not trusted.
     """
+    if (name := address(run)) is not None:
+        run = fetched(name)
     if (Path(run) / "model.json").is_file():
         from gan_zoo.exporting import load
 

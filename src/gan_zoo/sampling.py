@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from gan_zoo.callbacks.samples import request
@@ -17,7 +16,7 @@ from gan_zoo.data.source import DataError, to_uint8
 from gan_zoo.data.stream import asked
 from gan_zoo.module import GANModule
 from gan_zoo.noise import CPU, Noise, stable_seed
-from gan_zoo.pictures import grid_of, picture_of, pillow
+from gan_zoo.pictures import picture_of, pillow
 from gan_zoo.runs import Run
 from gan_zoo.types import Batch
 
@@ -94,18 +93,29 @@ def grid(run: Run, count: int, seed: int, truncation: float | None = None, **wis
     return picture_of(run.module.views(batch), captions, columns)
 
 
-def samples(run: Run, count: int, seed: int = 0, truncation: float | None = None, **wishes: Any) -> Tensor:
+def samples(run: Run | GANModule, count: int, seed: int = 0, truncation: float | None = None, **wishes: Any) -> Tensor:
     """``count`` samples ``[count, ...]`` in [-1, 1] on the CPU, in the order of `grid`.
 
     Args:
+        run: a loaded run, or a module that was trained in this process.
         truncation: see `draw_latents`.
         wishes: ``label`` or ``caption``, the same for all samples.
     """
+    run = run if isinstance(run, Run) else run_of(run)
     classes = run.module.game.num_intents or 1
     batch = wish(run, -(-count // classes) * classes, seed, **wishes)[0]  # a grid has whole columns
     if hasattr(run.module.game, "latent_dim"):
         batch.latents = draw_latents(run.module, batch.size, seed, truncation)
     return run.module.sample(batch).cpu()[:count]
+
+
+def run_of(module: GANModule) -> Run:
+    """A module that was trained in this process as a run without a folder, told of the data it was trained on."""
+    data: Any = getattr(module._trainer, "datamodule", None)
+    source = None if data is None else data.source
+    if source is None and set(module.game.needs) - {"label", "wrong"}:
+        raise DataError(f"{type(module.game).__name__} is told of its data: train it by gan_zoo.fit first")
+    return Run(Path(), Path(), {}, module, given_source=source)
 
 
 def between(start: Tensor, end: Tensor, steps: int, spherical: bool = True) -> Tensor:
@@ -189,16 +199,6 @@ def traverse(run: Run, seed: int, steps: int = 9, reach: float = 2.0) -> Tensor:
         batch.latents, batch.condition = latents.expand(steps, -1), wanted
         rows.append(run.module.sample(batch).cpu())
     return torch.stack(rows)
-
-
-def animation(frames: Tensor, path: Path, side: int = 256, milliseconds: int = 80) -> None:
-    """Rows of samples ``[rows, steps, C, H, W]`` as a GIF that walks there and back."""
-    pictures = [pillow(grid_of(frames[:, k])) for k in range(frames.shape[1])]
-    factor = max(1, side // max(pictures[0].size))
-    pictures = [p.resize((p.width * factor, p.height * factor), Image.Resampling.NEAREST) for p in pictures]
-    there_and_back = pictures + pictures[-2:0:-1]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    there_and_back[0].save(path, save_all=True, append_images=there_and_back[1:], duration=milliseconds, loop=0)
 
 
 def export_folder(

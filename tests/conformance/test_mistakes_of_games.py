@@ -202,7 +202,7 @@ def barely_trained() -> GANModule:
     torch.manual_seed(0)
     game = GAN(partial(DCGANGenerator, sample_shape=[1, 8, 8], width=8), partial(DCGANDiscriminator, [1, 8, 8], 8), 4)
     make = partial(torch.optim.SGD, lr=0.1)
-    module = GANModule(game, NonSaturating(), generator_optimizer=make, discriminator_optimizer=make)
+    module = GANModule(game, NonSaturating(), generator_optimizer=make, discriminator_optimizer=make, ema=None)
     module.train()
     for step in range(3):
         game.generate(Batch(16, Noise(1, step)))

@@ -15,6 +15,7 @@ from torch import Tensor
 from gan_zoo import sampling
 from gan_zoo.data.source import DataError
 from gan_zoo.directions import principal_directions
+from gan_zoo.films import animation
 from gan_zoo.pictures import grid_of, pillow
 from gan_zoo.reporting import page
 from gan_zoo.runs import Run
@@ -102,7 +103,7 @@ def between_tab(run: Run, blocks: gr.Blocks) -> None:
             latents = path(first, second, straight, 24).squeeze(1)
             frames = asked_for(run, latents, int(first), **asked.wishes(*wishes))
             file = Path(tempfile.mkdtemp()) / "between.gif"
-            sampling.animation(frames[None], file)
+            animation(frames[None], file)
             return str(file)
 
     inputs = [first, second, where, straight, *asked.inputs]
