@@ -151,15 +151,17 @@ def train_one(job: tuple[str, str, int]) -> dict[str, Any]:
             trainer.fit(module, datamodule=data)
         except TrainingDiverged:
             result["diverged"] = True
-    history = [{name: float(f"{value:.4g}") for name, value in reading.items()} for reading in doctor.history]
-    return result | {"seconds": round(module.clock.seconds, 1), "history": history}
+    names = doctor.history[0] if doctor.history else ()
+    readings = {name: [float(f"{look[name]:.3g}") for look in doctor.history] for name in names}
+    return result | {"seconds": round(module.clock.seconds, 1), "readings": readings}
 
 
 def found(run: dict[str, Any]) -> set[str]:
     """What the doctor named at any time of a run."""
     from gan_zoo.doctor.diagnosis import diagnose
 
-    named = {finding.name for finding in diagnose(run["history"])}
+    looks = zip(*run["readings"].values(), strict=True)
+    named = {finding.name for finding in diagnose([dict(zip(run["readings"], look, strict=True)) for look in looks])}
     return named | ({"explosion"} if run["diverged"] else set())
 
 
@@ -194,11 +196,13 @@ def main() -> None:
     with multiprocessing.get_context("spawn").Pool(arguments.workers) as pool:
         for number, run in enumerate(pool.imap_unordered(train_one, jobs), start=1):
             with results.open("a") as file:
-                file.write(json.dumps(run) + "\n")
+                file.write(json.dumps(run, separators=(",", ":")) + "\n")
             shown = f"{run['failure']}: {run['case']}: {', '.join(sorted(found(run))) or 'nothing'}"
             print(f"{number}/{len(jobs)} {time.perf_counter() - started:.0f} s {shown}", flush=True)
             runs.append(run)
-    print(table(runs))
+    before, _, rest = (HERE / "README.md").read_text().partition("<!-- table -->")
+    after = rest.partition("<!-- end -->")[2]
+    (HERE / "README.md").write_text(f"{before}<!-- table -->\n\n{table(runs)}\n\n<!-- end -->{after}")
 
 
 if __name__ == "__main__":

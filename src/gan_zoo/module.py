@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from gan_zoo.clock import Clock
+from gan_zoo.compiling import compile_networks, eager
 from gan_zoo.distributed import average_buffers, average_gradients, mean_over_ranks
 from gan_zoo.ema import EMA
 from gan_zoo.games.base import Game
@@ -52,6 +53,7 @@ class GANModule(LightningModule):
         clip_grad_norm: largest gradient norm of a player, or None.
         ema: arguments of `EMA`, or None for no averaged generator.
         channels_last: keep the weights of convolutions in the layout that is fastest on most devices.
+        compiled: arguments of `torch.compile` for the networks, or None to run them as written.
         metadata: plain data (config, versions) that checkpoints carry along.
     """
 
@@ -68,6 +70,7 @@ class GANModule(LightningModule):
         clip_grad_norm: float | None = None,
         ema: Mapping[str, float] | None = AVERAGED,
         channels_last: bool = True,
+        compiled: Mapping[str, Any] | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
@@ -94,6 +97,7 @@ class GANModule(LightningModule):
         self.ema = None if ema is None else EMA(game.generators, **ema)
         self.optimizer_factories = discriminator_optimizer, generator_optimizer
         self.schedule, self.n_critic, self.clip_grad_norm = schedule, n_critic, clip_grad_norm
+        self.compiled = compiled
         self.metadata = metadata or {}
         self.clock = Clock()
         self.watch = Watch()
@@ -283,6 +287,9 @@ class GANModule(LightningModule):
         self.generator = Player("generators", generator_parameters, generator, step_generator)
         statistics = ("running_mean", "running_var")
         self.running_statistics = [b for name, b in self.game.named_buffers() if name.endswith(statistics)]
+        if self.compiled is not None:
+            regularizers = [r for r in self.regularizers.modules() if isinstance(r, Regularizer)]
+            compile_networks(self.game, regularizers, self.compiled)
         self.clock.start()
 
     def set_learning_rates(self) -> None:
@@ -327,7 +334,7 @@ class GANModule(LightningModule):
         was_training = generators.training
         generators.eval()
         try:
-            with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
+            with torch.no_grad(), torch.autocast(self.device.type, enabled=False), eager():
                 yield generators
         finally:
             generators.train(was_training)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from gan_zoo.compiling import eager
 from gan_zoo.doctor.measures import features, memory, nearest, separation, spread
 from gan_zoo.games.base import Game
 from gan_zoo.types import Batch, Critique, Duel
@@ -84,7 +85,7 @@ def at_rest(network: nn.Module) -> Iterator[None]:
     device = next(network.parameters()).device
     network.eval()
     try:
-        with torch.no_grad(), torch.autocast(device.type, enabled=False):
+        with torch.no_grad(), torch.autocast(device.type, enabled=False), eager():
             yield
     finally:
         for module, training in modes.items():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -26,6 +28,8 @@ class AdaptiveAugmentation(Regularizer):
         interval: critic steps between two moves, >= 1.
         threshold: the score at which the critic is undecided; 0.5 for ``loss=lsgan``.
     """
+
+    second_order: ClassVar[bool] = False
 
     signs: Tensor
     images: Tensor

@@ -29,6 +29,9 @@ class Regularizer(nn.Module):
     per_sample: ClassVar[bool] = False
     """Whether the penalty is a property of single samples, which a critic with batch statistics does not have."""
 
+    second_order: ClassVar[bool] = True
+    """Whether `penalty` differentiates the critic, so that training does so twice: it is not compiled then."""
+
     def __init__(self, every: int = 1) -> None:
         super().__init__()
         if every < 1:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -26,6 +26,8 @@ class Consistency(Regularizer):
         shift: largest shift in pixels, >= 0 and smaller than the pictures.
         every: see `Regularizer`.
     """
+
+    second_order: ClassVar[bool] = False
 
     def __init__(self, weight: float = 10.0, fake_weight: float = 10.0, shift: int = 4, every: int = 1) -> None:
         super().__init__(every)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import Tensor, nn
 
 from gan_zoo.noise import Noise
@@ -18,6 +20,8 @@ class Fade(Regularizer):
         std: where it starts, >= 0.
         steps: critic steps until there is no noise, >= 1.
     """
+
+    second_order: ClassVar[bool] = False
 
     def __init__(self, std: float = 0.1, steps: int = 3000) -> None:
         super().__init__()

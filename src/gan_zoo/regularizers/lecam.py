@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
@@ -23,6 +25,8 @@ class LeCam(Regularizer):
         decay: of the averages for each critic step, in [0, 1).
         every: see `Regularizer`.
     """
+
+    second_order: ClassVar[bool] = False
 
     averages: Tensor
     mass: Tensor

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
@@ -20,6 +22,8 @@ class Orthogonal(Regularizer):
         weight: beta of the paper.
         every: see `Regularizer`.
     """
+
+    second_order: ClassVar[bool] = False
 
     def __init__(self, weight: float = 1e-4, every: int = 1) -> None:
         super().__init__(every)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import nn
 
@@ -14,6 +16,8 @@ class WeightClip(Regularizer):
     Args:
         limit: c of the paper, > 0.
     """
+
+    second_order: ClassVar[bool] = False
 
     def __init__(self, limit: float = 0.01) -> None:
         super().__init__()
