@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import warnings
 
 import torch
 from loops import GAN, TRANSLATION, Loop
@@ -18,17 +19,19 @@ from peers import installed
 
 from gan_zoo.compose import compose_overrides, instantiate
 
+CYCLEGAN = ["model=cyclegan", "loss=lsgan", "data.image_size=64"]
 CASES: dict[str, tuple[dict[str, Loop], list[str]]] = {
     "DCGAN 32": (GAN, ["model=dcgan", "data=openmoji", "data.image_size=32"]),
     "DCGAN 64": (GAN, ["model=dcgan", "data=openmoji", "data.image_size=64"]),
     "MLP ring": (GAN, ["model=gan", "data=ring"]),
-    "CycleGAN 64": (TRANSLATION, ["model=cyclegan", "loss=lsgan", "data.image_size=64"]),
+    "CycleGAN 64": (TRANSLATION, CYCLEGAN),
+    "CycleGAN 64, ours compiled": (TRANSLATION, [*CYCLEGAN, "trainer=compiled"]),
 }
 
 
 def measure(loops: dict[str, Loop], overrides: list[str], rounds: int, seconds: float) -> Speeds:
     where = "auto" if torch.cuda.is_available() else "cpu"
-    config = compose_overrides([*overrides, f"trainer={where}", "run_dir=/tmp"])
+    config = compose_overrides([f"trainer={where}", "run_dir=/tmp", *overrides])
     source = instantiate(config.data.source)
     steps = max(10, int(seconds * loops["tuned"](config, source, 3, 10) / config.data.batch_size))
     speeds: Speeds = {name: [] for name in loops}
@@ -45,6 +48,7 @@ def main() -> None:
     parser.add_argument("--case", choices=CASES, action="append")
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
+    warnings.filterwarnings("ignore")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     rows, peers = [], installed()
     others = ("plain", *peers, "tuned")

@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 
 from gan_zoo import sampling
 from gan_zoo.cli import app
-from gan_zoo.comparing import find_runs, grouped, rendered, rows_of
+from gan_zoo.comparing import find_runs, grouped, rows_of
+from gan_zoo.comparing_files import rendered
 from gan_zoo.compose import CONF
 from gan_zoo.data.source import DataError
 from gan_zoo.errors import CompositionError
@@ -229,6 +230,7 @@ def fake_run(folder: Path, overrides: list[str], seed: int, value: float | None)
         (folder / "FAILED.txt").write_text("TrainingDiverged: d/realism = nan\n")
         return
     metrics = {"images_seen": 8, "images_per_second": 10 * seed, "metrics": [{"name": "fd", "value": value}]}
+    metrics["history"] = [{"images_seen": 4 * k, "seconds": k / seed, "val/fd": value / k} for k in (1, 2)]
     (folder / "metrics.json").write_text(json.dumps(metrics))
 
 
@@ -245,6 +247,7 @@ def test_runs_become_a_table_over_seeds(tmp_path: Path) -> None:
     page = rendered(groups, ".html")
     assert "TrainingDiverged: d/realism = nan" in page
     assert "http" not in page, "nothing outside the page"
+    assert page.count("<polyline") == 6, "three runs that finished, over images and over seconds"
     with pytest.raises(CompositionError, match=r"must end in .html, .md or .csv, got '.pdf'"):
         rendered(groups, ".pdf")
     assert "there is no run in" in refused("compare", tmp_path / "a1" / ".hydra")

@@ -246,10 +246,10 @@ def compare(
         from rich.console import Console
         from rich.table import Table
 
-        from gan_zoo import comparing
+        from gan_zoo import comparing, comparing_files
 
         groups = comparing.grouped(comparing.find_runs(folders))
-        text = None if out is None else comparing.rendered(groups, out.suffix)
+        text = None if out is None else comparing_files.rendered(groups, out.suffix)
         header, rows = comparing.rows_of(groups)
         table = Table(*header)
         for row in rows:

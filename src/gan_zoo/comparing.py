@@ -1,11 +1,7 @@
-"""Many runs as one table: means and spreads over seeds, failures, pictures side by side."""
+"""Many runs as one table: means and spreads over seeds, failures, speed."""
 
 from __future__ import annotations
 
-import base64
-import csv
-import html
-import io
 import json
 import math
 import statistics
@@ -31,6 +27,7 @@ class Outcome:
         settings: model, loss, data and every override but the seed.
         seed: the run's seed.
         scores: the last value of each score by name; empty for a run that failed.
+        history: the scores at each evaluation as ``val/<score>``, with ``images_seen`` and ``seconds``.
         images_seen, images_per_second: from ``metrics.json``.
         failure: the first line of ``FAILED.txt``, or what else is missing; empty for a finished run.
     """
@@ -39,6 +36,7 @@ class Outcome:
     settings: dict[str, str]
     seed: str
     scores: dict[str, float] = field(default_factory=dict)
+    history: list[dict[str, float]] = field(default_factory=list)
     images_seen: float = math.nan
     images_per_second: float = math.nan
     failure: str = ""
@@ -99,6 +97,7 @@ def read_run(run: Path) -> Outcome:
     elif (metrics := run / "metrics.json").is_file():
         content: dict[str, Any] = json.loads(metrics.read_text())
         outcome.scores = {entry["name"]: float(entry["value"]) for entry in content.get("metrics", [])}
+        outcome.history = content.get("history", [])
         outcome.images_seen = content.get("images_seen", math.nan)
         outcome.images_per_second = content.get("images_per_second", math.nan)
     return outcome
@@ -149,68 +148,3 @@ def with_spread(mean: float, spread: float) -> str:
     if math.isnan(mean):
         return ""
     return f"{mean:.4g}" if math.isnan(spread) else f"{mean:.4g} ± {spread:.2g}"
-
-
-def as_markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """The table in Markdown."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
-
-
-def as_csv(outcomes: Sequence[Outcome]) -> str:
-    """One line for each run, with everything: for other programs."""
-    settings = list(dict.fromkeys(name for run in outcomes for name in run.settings))
-    scores = list(dict.fromkeys(name for run in outcomes for name in run.scores))
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*settings, "seed", *scores, "images_seen", "images_per_second", "failure", "folder"])
-    for run in outcomes:
-        measured = [run.scores.get(name, "") for name in scores] + [run.images_seen, run.images_per_second]
-        writer.writerow(
-            [*(run.settings.get(name, "") for name in settings), run.seed, *measured, run.failure, run.folder]
-        )
-    return text.getvalue()
-
-
-def rendered(groups: Sequence[Group], suffix: str) -> str:
-    """The comparison as a file with this suffix: ``.html``, ``.md`` or ``.csv``."""
-    if suffix == ".html":
-        return as_html(groups)
-    if suffix == ".md":
-        return as_markdown(*rows_of(groups))
-    if suffix == ".csv":
-        return as_csv([run for group in groups for run in group.outcomes])
-    raise CompositionError(f"--out must end in .html, .md or .csv, got {suffix!r}")
-
-
-STYLE = """body{font:15px/1.5 system-ui,sans-serif;margin:2em auto;max-width:1200px;padding:0 1em;color:#1b1b1f}
-table{border-collapse:collapse}td,th{padding:.35em .8em;border-bottom:1px solid #ddd;text-align:left}
-figure{display:inline-block;margin:0 1em 1.5em 0;vertical-align:top;max-width:360px}
-img{width:100%;image-rendering:pixelated}figcaption{font-size:13px;overflow-wrap:anywhere}
-@media(prefers-color-scheme:dark){body{background:#16161a;color:#e6e6ea}td,th{border-color:#333}}"""
-
-
-def as_html(groups: Sequence[Group]) -> str:
-    """One page without anything outside it: the table, failures, and every run's last picture."""
-    header, rows = rows_of(groups)
-    settings = columns_that_differ(groups)
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in header)
-    body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    failures = [run for group in groups for run in group.outcomes if run.failure]
-    listed = "".join(f"<li>{html.escape(f'{run.folder}: {run.failure}')}</li>" for run in failures)
-    figures = "".join(_figure(run, settings) for group in groups for run in group.finished)
-    return (
-        f"<!doctype html><html lang=en><meta charset=utf-8><title>Runs compared</title><style>{STYLE}</style>"
-        f"<h1>{sum(len(group.outcomes) for group in groups)} runs</h1>"
-        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-        + (f"<h2>Failed</h2><ul>{listed}</ul>" if listed else "")
-        + f"<h2>Samples</h2>{figures}</html>\n"
-    )
-
-
-def _figure(run: Outcome, settings: Sequence[str]) -> str:
-    if run.picture is None:
-        return ""
-    title = html.escape(f"{said(run.settings, settings)} seed={run.seed}")
-    data = base64.b64encode(run.picture.read_bytes()).decode()
-    return f'<figure><img alt="{title}" src="data:image/png;base64,{data}"><figcaption>{title}</figcaption></figure>'

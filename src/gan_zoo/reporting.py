@@ -6,19 +6,16 @@ import base64
 import csv
 import html
 import json
-import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from gan_zoo.comparing import STYLE
+from gan_zoo.charts import STYLE, Curve, chart
 from gan_zoo.doctor.diagnosis import diagnose_run
 from gan_zoo.files import atomic_path
 
-Curve = list[tuple[float, float]]
-COLOURS = ("#3b6fd4", "#d4533b", "#2f9e62", "#9a4fc4", "#c48a1f", "#3aa0a8")
 GROUPS: tuple[tuple[str, Callable[[str], bool]], ...] = (
     ("Critics", lambda name: name.startswith("d/") and "accuracy" not in name and name != "d/grad_norm"),
     ("Generators", lambda name: name.startswith("g/") and name != "g/grad_norm"),
@@ -118,34 +115,6 @@ def curves_of(log: Path, metrics: dict[str, Any]) -> str:
     charts += [chart(name, {name: curve}) for name, curve in history.items() if len(curve) > 1]
     drawn = "".join(charts)
     return f"<h2>Curves over images seen</h2>{drawn}" if drawn else ""
-
-
-def chart(title: str, curves: dict[str, Curve], width: int = 460, height: int = 220) -> str:
-    """A line chart as SVG; values that are no numbers leave gaps out."""
-    curves = {name: [p for p in curve if math.isfinite(p[1])] for name, curve in curves.items()}
-    points = [point for curve in curves.values() for point in curve]
-    if len(points) < 2:
-        return ""
-    (left, right), (low, high) = ((min(side), max(side)) for side in zip(*points, strict=True))
-    across, up = (right - left) or 1, (high - low) or 1
-
-    def line(curve: Curve, colour: str) -> str:
-        drawn = " ".join(
-            f"{60 + (x - left) / across * (width - 70):.1f},{height - 25 - (y - low) / up * (height - 40):.1f}"
-            for x, y in curve
-        )
-        return f'<polyline fill="none" stroke="{colour}" stroke-width="1.5" points="{drawn}"/>'
-
-    coloured = list(zip(curves.items(), COLOURS * (1 + len(curves) // len(COLOURS)), strict=False))
-    lines = "".join(line(curve, colour) for (_, curve), colour in coloured)
-    names = ", ".join(f'<span style="color:{colour}">{html.escape(name)}</span>' for (name, _), colour in coloured)
-    marks = ((high, 18), (low, height - 22))
-    axis = "".join(f'<text x="55" y="{y}" text-anchor="end">{value:.4g}</text>' for value, y in marks)
-    axis += f'<text x="60" y="{height - 5}">{left:,.0f}</text>'
-    axis += f'<text x="{width - 10}" y="{height - 5}" text-anchor="end">{right:,.0f} images</text>'
-    svg = f'<svg viewBox="0 0 {width} {height}" font-size="11" fill="currentColor">{axis}{lines}</svg>'
-    caption = html.escape(title) if list(curves) == [title] else f"{html.escape(title)}: {names}"
-    return f'<figure style="width:{width}px;max-width:100%">{svg}<figcaption>{caption}</figcaption></figure>'
 
 
 def samples(folder: Path, most: int = 8) -> str:

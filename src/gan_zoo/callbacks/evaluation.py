@@ -90,7 +90,8 @@ class Evaluation(Callback):
             self.scores = score_module(module, source, self.evaluators, self.seed, *place)
         self._interrupted_at, self._scored_at = None, step
         values = {f"val/{score.name}": score.value for score in self.scores}
-        self.history.append({"step": step, "images_seen": module.clock.images_seen} | values)
+        counts = {"step": step, "images_seen": module.clock.images_seen, "seconds": round(module.clock.seconds, 3)}
+        self.history.append(counts | values)
         log(trainer, values, step)
         if trainer.is_global_zero:
             self.write(module)

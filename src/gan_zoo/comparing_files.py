@@ -1,0 +1,87 @@
+"""A comparison of runs as a file: Markdown and CSV for papers, a page with curves and pictures side by side."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import html
+import io
+from collections.abc import Sequence
+
+from gan_zoo.charts import STYLE, chart
+from gan_zoo.comparing import Group, Outcome, columns_that_differ, rows_of, said
+from gan_zoo.errors import CompositionError
+
+
+def as_markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """The table in Markdown."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def as_csv(outcomes: Sequence[Outcome]) -> str:
+    """One line for each run, with everything: for other programs."""
+    settings = list(dict.fromkeys(name for run in outcomes for name in run.settings))
+    scores = list(dict.fromkeys(name for run in outcomes for name in run.scores))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*settings, "seed", *scores, "images_seen", "images_per_second", "failure", "folder"])
+    for run in outcomes:
+        measured = [run.scores.get(name, "") for name in scores] + [run.images_seen, run.images_per_second]
+        writer.writerow(
+            [*(run.settings.get(name, "") for name in settings), run.seed, *measured, run.failure, run.folder]
+        )
+    return text.getvalue()
+
+
+def rendered(groups: Sequence[Group], suffix: str) -> str:
+    """The comparison as a file with this suffix: ``.html``, ``.md`` or ``.csv``."""
+    if suffix == ".html":
+        return as_html(groups)
+    if suffix == ".md":
+        return as_markdown(*rows_of(groups))
+    if suffix == ".csv":
+        return as_csv([run for group in groups for run in group.outcomes])
+    raise CompositionError(f"--out must end in .html, .md or .csv, got {suffix!r}")
+
+
+def as_html(groups: Sequence[Group]) -> str:
+    """One page without anything outside it: the table, failures, and every run's last picture."""
+    header, rows = rows_of(groups)
+    settings = columns_that_differ(groups)
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in header)
+    body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    failures = [run for group in groups for run in group.outcomes if run.failure]
+    listed = "".join(f"<li>{html.escape(f'{run.folder}: {run.failure}')}</li>" for run in failures)
+    figures = "".join(_figure(run, settings) for group in groups for run in group.finished)
+    return (
+        f"<!doctype html><html lang=en><meta charset=utf-8><title>Runs compared</title><style>{STYLE}</style>"
+        f"<h1>{sum(len(group.outcomes) for group in groups)} runs</h1>"
+        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        + (f"<h2>Failed</h2><ul>{listed}</ul>" if listed else "")
+        + curves(groups, settings)
+        + f"<h2>Samples</h2>{figures}</html>\n"
+    )
+
+
+def curves(groups: Sequence[Group], settings: Sequence[str]) -> str:
+    """Every score of every run over images seen and over seconds of training, where it was taken more than once."""
+    runs = [(f"{said(run.settings, settings)} seed={run.seed}", run) for group in groups for run in group.finished]
+    names = dict.fromkeys(name for _, run in runs for look in run.history for name in look if name.startswith("val/"))
+    charts = []
+    for name in names:
+        for axis, unit in (("images_seen", "images"), ("seconds", "s")):
+            lines = {
+                title: [(at[axis], at[name]) for at in run.history if {axis, name} <= at.keys()] for title, run in runs
+            }
+            lines = {title: line for title, line in lines.items() if len(line) > 1}
+            charts.append(chart(name.removeprefix("val/"), lines, unit=unit) if lines else "")
+    return f"<h2>Scores over images and time</h2>{''.join(charts)}" if any(charts) else ""
+
+
+def _figure(run: Outcome, settings: Sequence[str]) -> str:
+    if run.picture is None:
+        return ""
+    title = html.escape(f"{said(run.settings, settings)} seed={run.seed}")
+    data = base64.b64encode(run.picture.read_bytes()).decode()
+    return f'<figure><img alt="{title}" src="data:image/png;base64,{data}"><figcaption>{title}</figcaption></figure>'
