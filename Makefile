@@ -42,8 +42,11 @@ format: $(READY)  ## let ruff put right what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY)  ## our images/s beside a plain and a hand-tuned PyTorch loop
-	$(BIN)/python benchmarks/train_speed.py $(ARGS)
+bench: $(READY)  ## images/s beside other loops, of every loss and game, what scores, guards and start-up cost
+	$(BIN)/python benchmarks/train_speed.py --rounds 3 --seconds 3 --write
+	$(BIN)/python benchmarks/zoo_speed.py --seconds 2 --write
+	$(BIN)/python benchmarks/scaling.py --seconds 2 --write
+	$(BIN)/python benchmarks/start_up.py --write
 
 docs: $(READY)  ## the documentation site in site/
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'

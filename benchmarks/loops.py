@@ -217,11 +217,12 @@ class Stopwatch(Callback):
 
 
 def ours(config: Any, source: Source, warmup: int, steps: int, **options: Any) -> float:
-    """``options`` are further arguments of the trainer."""
-    watch = Stopwatch(warmup)
+    """``options`` are further arguments of the trainer; its callbacks begin with a `Stopwatch`."""
+    callbacks = options.setdefault("callbacks", [Stopwatch(warmup)])
+    watch = callbacks[0]
     data, module = DataModule(source, batch_size=config.data.batch_size), build_module(config)
     data.serve(module.game.needs)
-    settings = {"logger": False, "callbacks": [watch], "enable_progress_bar": False, "enable_checkpointing": False}
+    settings = {"logger": False, "enable_progress_bar": False, "enable_checkpointing": False}
     with redirect_stdout(StringIO()):
         trainer = instantiate(config.trainer, max_steps=warmup + steps, **{**settings, **options})
         trainer.fit(module, datamodule=data)

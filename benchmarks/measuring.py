@@ -41,6 +41,14 @@ def machine() -> str:
     return f"{processor()}, {os.cpu_count()} cores, torch {torch.__version__}, {datetime.date.today()}"
 
 
+def peak_memory() -> float:
+    """The most memory in MB that this process, or on a GPU its tensors, have had."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**20
+    status = Path("/proc/self/status").read_text()  # rusage would count the parent's memory, too
+    return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 2**10
+
+
 def timed(step: Callable[[], None], warmup: int, steps: int, images: int) -> float:
     """Images/s of ``steps`` steps of ``images`` images each."""
     for _ in range(warmup):

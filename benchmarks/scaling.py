@@ -11,16 +11,16 @@ import argparse
 import csv
 import logging
 import multiprocessing
-import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
-from measuring import median, ratio, table, write
+from measuring import median, peak_memory, ratio, table, write
 
 DCGAN = ["model=dcgan", "data=openmoji", "trainer=cpu", "run_dir=/tmp"]
 SWEEPS = {
@@ -38,6 +38,7 @@ def training(job: tuple[Any, int, float]) -> float:
 
     from gan_zoo.compose import compose_overrides, instantiate
 
+    warnings.filterwarnings("ignore")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     names, value, seconds = job
     names = (names,) if isinstance(names, str) else names
@@ -63,7 +64,7 @@ def scoring(count: int) -> tuple[float, float]:
         evaluator.num_samples = count
     start = time.perf_counter()
     score_module(module, source, evaluators, 0)
-    return time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+    return time.perf_counter() - start, peak_memory()
 
 
 def processes(trainer: str, steps: int) -> float:

@@ -12,12 +12,12 @@ from __future__ import annotations
 import argparse
 import logging
 import multiprocessing
-import resource
 import statistics
+import warnings
 from pathlib import Path
 from typing import Any
 
-from measuring import median, table, write
+from measuring import median, peak_memory, table, write
 
 CONF = Path(__file__).parents[1] / "conf"
 DCGAN = ["model=dcgan", "data=openmoji"]
@@ -48,6 +48,7 @@ def measure(job: tuple[str, float]) -> dict[str, Any]:
 
     from gan_zoo.compose import compose_overrides, instantiate
 
+    warnings.filterwarnings("ignore")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     choice, seconds = job
     where = "auto" if torch.cuda.is_available() else "cpu"
@@ -57,11 +58,7 @@ def measure(job: tuple[str, float]) -> dict[str, Any]:
     period = config.loss.n_critic * 16 if choice.startswith("loss=") else 1  # a whole round of lazy penalties
     steps = max(10, int(seconds * guess / config.data.batch_size))
     speed = ours(config, source, 5, -(-steps // period) * period)
-    if torch.cuda.is_available():
-        memory = torch.cuda.max_memory_allocated() / 2**20
-    else:
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
-    return {"choice": choice, "speed": speed, "memory": memory, "n_critic": config.loss.n_critic}
+    return {"choice": choice, "speed": speed, "memory": peak_memory(), "n_critic": config.loss.n_critic}
 
 
 def rows_of(results: list[dict[str, Any]], choices: list[str], reference: str) -> list[list[str]]:

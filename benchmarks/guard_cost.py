@@ -1,0 +1,86 @@
+"""What it costs that nothing is lost and that failures are named: python benchmarks/guard_cost.py
+
+The same training three times, in turns: `bare` looks at nothing; `safe` looks at every term and gradient before a
+player steps, compares signals after every batch and writes checkpoints at the default rate; `watched` lets the doctor
+look at its default rate. Ratios are medians over rounds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import torch
+from loops import Stopwatch, ours
+from measuring import Speeds, median, ratio, table, write
+from train_speed import CASES
+
+from gan_zoo import module
+from gan_zoo.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints
+from gan_zoo.callbacks.doctor import Doctor
+from gan_zoo.callbacks.interruption import Interruption
+from gan_zoo.compose import compose_overrides, instantiate
+from gan_zoo.data.source import Source
+from gan_zoo.players import Watch
+from gan_zoo.signals import SIGNALS
+
+KINDS = ("bare", "safe", "watched")
+
+
+@contextmanager
+def blind() -> Iterator[None]:
+    """No look at terms and gradients."""
+    nothing, honest = torch.zeros(()), (module.gradient_norm, Watch.observe)
+    module.gradient_norm, Watch.observe = lambda parameters: nothing, lambda *arguments: None
+    try:
+        yield
+    finally:
+        module.gradient_norm, Watch.observe = honest
+
+
+def speed(kind: str, config: Any, source: Source, steps: int) -> float:
+    """Images/s of at least one period of the checkpoints and looks."""
+    with tempfile.TemporaryDirectory() as folder, SIGNALS.restored(), nullcontext() if kind == "safe" else blind():
+        watch = Stopwatch(10)
+        extra = {
+            "bare": [],
+            "safe": [Interruption(), Checkpoints(folder, config.callbacks.checkpoints.every_images)],
+            "watched": [Doctor(config.callbacks.doctor.every_images)],
+        }[kind]
+        options = {"plugins": [AtomicCheckpointIO()], "enable_checkpointing": kind == "safe"}
+        return ours(config, source, 10, steps, callbacks=[watch, *extra], **options)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--images", type=int, default=16_000, help="of each run: a period of the looks")
+    parser.add_argument("--write", action="store_true")
+    arguments = parser.parse_args()
+    warnings.filterwarnings("ignore")
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    rows = []
+    for case in ("DCGAN 32", "MLP ring"):
+        config = compose_overrides([*CASES[case][1], "trainer=cpu", "run_dir=/tmp"])
+        source = instantiate(config.data.source)
+        images = arguments.images * (8 if "ring" in case else 1)
+        speeds: Speeds = {kind: [] for kind in KINDS}
+        for number in range(arguments.rounds):
+            for kind in KINDS if number % 2 else KINDS[::-1]:
+                speeds[kind].append(speed(kind, config, source, images // config.data.batch_size + 1))
+        ratios = (f"{ratio(speeds, kind, 'bare'):.3f}" for kind in KINDS[1:])
+        rows.append([case, *(median(speeds[kind]) for kind in KINDS), *ratios])
+        print("  ".join(rows[-1]), flush=True)
+    result = table(["case", *KINDS, "safe / bare", "watched / bare"], rows)
+    if arguments.write:
+        command = f"python benchmarks/guard_cost.py --rounds {arguments.rounds}"
+        print(write("What guards cost", command, {"Images/s": result}))
+
+
+if __name__ == "__main__":
+    main()
