@@ -72,7 +72,7 @@ class InceptionV3(Extractor):
     @torch.no_grad()
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         with torch.autocast(images.device.type, enabled=False):
-            parts = images.split(AT_ONCE) if images.is_cpu else (images,)
+            parts = torch.split(images, AT_ONCE) if images.is_cpu else (images,)
             features = torch.cat([self._features(part) for part in parts])
             return features, F.linear(features, self.fc_weight)
 
