@@ -19,7 +19,7 @@ class Extractor(nn.Module):
 
     Attributes:
         name: goes into the scores' names (``fd_<name>``).
-        num_features, num_classes: sizes of what `forward` returns.
+        num_features, num_classes: sizes of what `forward` returns; no classes, no Inception score.
         protocol: what a reader needs to reproduce the features: weights' hash, resize rule, input size.
     """
 

@@ -62,12 +62,17 @@ class FeatureMoments(Metric):
 
     def compute(self) -> Moments:
         """The moments of all features so far; at least two samples."""
-        count = int(self.count)
-        if count < 2:
-            raise ValueError(f"a covariance needs at least 2 samples, got {count}")
-        mean = self.total / count
-        covariance = (self.outer - count * torch.outer(mean, mean)) / (count - 1)
-        return Moments(count, mean.cpu(), covariance.cpu())
+        return moments_from(self.count, self.total, self.outer)
+
+
+def moments_from(number: Tensor, total: Tensor, outer: Tensor) -> Moments:
+    """The moments of ``number`` features from their sum ``[F]`` and that of their outer products ``[F, F]``."""
+    count = int(number)
+    if count < 2:
+        raise ValueError(f"a covariance needs at least 2 samples, got {count}")
+    mean = total / count
+    covariance = (outer - count * torch.outer(mean, mean)) / (count - 1)
+    return Moments(count, mean.cpu(), covariance.cpu())
 
 
 def frechet_distance(a: Moments, b: Moments) -> float:

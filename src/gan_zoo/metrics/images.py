@@ -24,7 +24,7 @@ from gan_zoo.types import Score
 class ImageScores(Evaluator):
     """Frechet distance and Inception score of generated pictures against the whole of a data set, and more if wanted.
 
-    ``fd_<extractor>`` and ``is_<extractor>``; over InceptionV3 ``fid`` and ``is``. Generated and real pictures are made
+    ``fd_<extractor>`` and, of extractors that name classes, ``is_<extractor>``; over InceptionV3 ``fid`` and ``is``. Generated and real pictures are made
     uint8 by the same rule before the extractor sees them. The real moments are computed once and cached.
 
     Args:
@@ -77,10 +77,9 @@ class ImageScores(Evaluator):
         fake, name = self.moments.compute(), self.extractor.score_name
         protocol = self.protocol(self.source, self.real, fake)
         biased = self.bias(fake)
-        scores = [
-            Score(name("fd"), frechet_distance(self.real, fake), protocol | biased),
-            Score(name("is"), float(self.inception.compute()), protocol),
-        ]
+        scores = [Score(name("fd"), frechet_distance(self.real, fake), protocol | biased)]
+        if self.extractor.num_classes:
+            scores.append(Score(name("is"), float(self.inception.compute()), protocol))
         return scores + (self.compute_parts(protocol) if self.parts or self.memorisation else [])
 
     def compute_parts(self, protocol: dict[str, Any]) -> list[Score]:
