@@ -10,7 +10,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from gan_zoo.data.source import DataError, Source, to_uint8
-from gan_zoo.metrics.base import Evaluator, Generated
+from gan_zoo.metrics.base import Evaluator, Generated, warned
 from gan_zoo.metrics.extractors import Extractor
 from gan_zoo.metrics.frechet import Moments, frechet_distance, moments_from
 from gan_zoo.metrics.images import ImageScores
@@ -129,9 +129,8 @@ class ClassFrechet(Evaluator):
         needed, fewest = 2 * self.extractor.num_features, min(moments.num for moments in (*reals, *fakes))
         if len(fakes) > 1:
             protocol["fewest_in_a_class"] = fewest
-        if fewest < needed:
-            protocol["warning"] = f"a class has {fewest} samples, fewer than {needed}: the distance is biased upwards"
-        return protocol
+        few = f"a class has {fewest} samples, fewer than {needed}: the distance is biased upwards"
+        return warned(protocol, *([few] if fewest < needed else []))
 
     def refuse(self, names: Sequence[str], of: str) -> None:
         """Raise `DataError` with the classes that have too few samples ``of`` a kind."""

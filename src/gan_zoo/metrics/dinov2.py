@@ -38,6 +38,8 @@ class DINOv2(Extractor):
 
     name: ClassVar[str] = "dinov2"
     num_features, num_classes = 384, 0
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, path: str | None = None, check_hash: bool = True) -> None:
         super().__init__()
@@ -73,8 +75,7 @@ class DINOv2(Extractor):
         x = images.float().expand(-1, 3, -1, -1)
         if x.shape[-2:] != (SIDE, SIDE):
             x = F.interpolate(x, (SIDE, SIDE), mode="bicubic", antialias=True).clamp(0, 255)
-        normalised: Tensor = (x - self.mean) / self.std
-        return normalised
+        return (x - self.mean) / self.std
 
 
 def require_file(path: str | None) -> Path:
@@ -113,7 +114,7 @@ def placed(positions: Tensor) -> Tensor:
     Bicubic without antialiasing at the scale (16 + 0.1) / 37, as DINOv2's own code has it: its features depend on it.
     """
     side = round((positions.shape[1] - 1) ** 0.5)
-    grid = positions[:, 1:].unflatten(1, (side, side)).permute(0, 3, 1, 2)
+    grid = positions[:, 1:].view(1, side, side, -1).permute(0, 3, 1, 2)
     scale = (GRID + 0.1) / side
     grid = F.interpolate(grid, scale_factor=(scale, scale), mode="bicubic")
     return torch.cat([positions[:, :1], grid.flatten(2).transpose(1, 2)], 1)

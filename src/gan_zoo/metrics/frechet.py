@@ -34,6 +34,8 @@ class Moments(NamedTuple):
         """
         with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
             mean, covariance = torch.from_numpy(data["mean"]), torch.from_numpy(data["covariance"])
+            if covariance.shape != 2 * mean.shape or not (mean.isfinite().all() and covariance.isfinite().all()):
+                raise ValueError(f"{path} holds no moments")
             return cls(int(data["num"]), mean, covariance)
 
 
