@@ -12,8 +12,9 @@ import torch
 
 from gan_zoo.build import evaluators_of
 from gan_zoo.compose import as_config, compose_overrides
-from gan_zoo.data.image_folder import image_folder
-from gan_zoo.data.source import DataError, to_unit
+from gan_zoo.data.decoding import check_folder
+from gan_zoo.data.image_folder import image_folder, pictures_in
+from gan_zoo.data.source import DataError, Source, to_unit
 from gan_zoo.files import atomic_path
 from gan_zoo.metrics.base import Evaluator, Generated, Samples, score_all
 from gan_zoo.noise import CPU, Noise
@@ -79,7 +80,7 @@ def compare_folders(
     """Score the pictures of one folder against those of another, without any network of ours but the extractor."""
     if folder is None or against is None:
         raise DataError("--folder and --against must be given together")
-    fake, real = (image_folder(str(path), 3, image_size) for path in (folder, against))
+    fake, real = pictures(folder, "--folder", image_size), pictures(against, "--against", image_size)
     count = min(len(fake), num_samples or len(fake))
     evaluators = with_samples(evaluators_of(compose_overrides(overrides)), count)
 
@@ -90,6 +91,20 @@ def compare_folders(
     scores = score_all(evaluators, Samples(draw, count, BLOCK_SIZE), real, device())
     compared = {"folder": str(folder), "against": str(against), "image_size": image_size}
     return [Score(score.name, score.value, score.protocol | compared) for score in scores]
+
+
+def pictures(folder: Path, option: str, image_size: int) -> Source:
+    """The pictures of a folder, at least two; a `DataError` in the words of the command's ``option`` if there are not.
+
+    ``data.on_error`` cannot be set here: a file that cannot be read is for the user to remove.
+    """
+    found = pictures_in(check_folder(folder.expanduser(), option), option)
+    if len(found) < 2:
+        raise DataError(f"{option} must hold at least 2 pictures, {folder} has {len(found)}")
+    try:
+        return image_folder(str(folder), 3, image_size)
+    except DataError as error:
+        raise DataError(f"{option}: {str(error).replace(' or set data.on_error=skip', '')}") from error
 
 
 def table(scores: Sequence[Score]) -> list[str]:

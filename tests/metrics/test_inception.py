@@ -131,6 +131,16 @@ def test_the_clean_resize_is_pillows() -> None:
     assert abs(found - pillow).max() < 0.01
 
 
+@pytest.mark.parametrize("size", [(7, 5), (299, 299), (310, 400)])
+def test_the_resize_is_tensorflows_to_the_bit(size) -> None:
+    from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x as legacy
+
+    from gan_zoo.metrics.inception import resized
+
+    pictures = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(0)) * 255
+    assert torch.equal(resized(pictures, "tf"), legacy(pictures, size=(299, 299), align_corners=False))
+
+
 def test_weights_that_cannot_be_used_say_why(reference, tmp_path: Path, monkeypatch) -> None:
     from gan_zoo.metrics.inception import InceptionV3
 

@@ -11,8 +11,9 @@ import torch
 from gan_zoo.data.digits import digits
 from gan_zoo.data.mixtures import grid, ring
 from gan_zoo.data.source import DataError, Source, to_unit
-from gan_zoo.metrics.base import Generated, Samples, score_all
+from gan_zoo.metrics.base import Generated, Samples, score_all, warned
 from gan_zoo.metrics.extractors import EfficientNetLite0
+from gan_zoo.metrics.features import radii
 from gan_zoo.metrics.frechet import FeatureMoments, Moments, frechet_distance
 from gan_zoo.metrics.images import ImageScores
 from gan_zoo.metrics.inception_score import InceptionScore
@@ -189,6 +190,8 @@ def test_a_corrupt_cache_is_made_again(monkeypatch: pytest.MonkeyPatch, tmp_path
     (cached,) = (tmp_path / "statistics").iterdir()
     cached.write_bytes(cached.read_bytes()[:1000])
     assert torch.equal(evaluator.real_moments(data, CPU).mean, good.mean)
+    good._replace(mean=good.mean * math.nan).save(cached)
+    assert torch.equal(evaluator.real_moments(data, CPU).mean, good.mean)
 
 
 def test_mode_coverage_by_hand() -> None:
@@ -228,6 +231,7 @@ def test_the_distance_does_not_depend_on_eigh(monkeypatch) -> None:
         raise torch.linalg.LinAlgError("too many repeated eigenvalues")
 
     monkeypatch.setattr(torch.linalg, "eigh", fails)
+    monkeypatch.setattr(torch.linalg, "eigvalsh", fails)
     assert frechet_distance(few, many) == pytest.approx(expected, rel=1e-6)
     assert frechet_distance(few, few) == pytest.approx(0, abs=1e-6)
 
@@ -248,8 +252,25 @@ def test_degenerate_samples_score_as_numbers_with_a_warning(name: str) -> None:
     )
     assert all(math.isfinite(score.value) for score in scores)
     assert "biased upwards" in scores[0].protocol["warning"]
+    assert ("all generated samples are alike" in scores[0].protocol["warning"]) == (name != "two samples")
     assert 50 < scores[0].value < 500, "real digits of this number score below 20"
     assert 1 - 1e-6 <= scores[1].value < 1.2, "one kind of picture has an Inception score of 1"
+
+
+def test_one_picture_is_refused_and_neighbours_need_enough() -> None:
+    evaluator = ImageScores(EfficientNetLite0(32), 2)
+    with pytest.raises(DataError, match="needs at least 2 real pictures, data=x has 1"):
+        evaluator.prepare(Source("x", "all", torch.zeros(1, 1, 8, 8, dtype=torch.uint8)), CPU)
+    evaluator.num_samples = 1
+    with pytest.raises(DataError, match="needs at least 2 generated pictures, got 1"):
+        evaluator.prepare(digits(), CPU)
+    with pytest.raises(DataError, match="3 neighbours need more than 3 samples, got 3"):
+        radii(torch.randn(3, 2), 3)
+
+
+def test_warnings_stand_beside_each_other() -> None:
+    assert warned({"a": 1}) == {"a": 1}
+    assert warned({"warning": "one"}, "two", "three") == {"warning": "one; two; three"}
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -95,6 +96,12 @@ class Evaluator:
     def compute(self) -> list[Score]:
         """The scores of all blocks of all processes; the same on every process."""
         raise NotImplementedError
+
+
+def warned(protocol: Mapping[str, Any], *warnings: str) -> dict[str, Any]:
+    """A protocol with further warnings beside the one it may have."""
+    told = [*([str(protocol["warning"])] if "warning" in protocol else []), *warnings]
+    return dict(protocol) | ({"warning": "; ".join(told)} if told else {})
 
 
 def score_all(

@@ -8,10 +8,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from gan_zoo.data.source import Source
 from gan_zoo.files import sha256
+from gan_zoo.metrics.fused import FusedConv
 
 
 class Extractor(nn.Module):
@@ -19,7 +19,7 @@ class Extractor(nn.Module):
 
     Attributes:
         name: goes into the scores' names (``fd_<name>``).
-        num_features, num_classes: sizes of what `forward` returns.
+        num_features, num_classes: sizes of what `forward` returns; no classes, no Inception score.
         protocol: what a reader needs to reproduce the features: weights' hash, resize rule, input size.
     """
 
@@ -92,26 +92,30 @@ class _SameConv(nn.Module):
     def __init__(
         self, c_in: int, c_out: int, kernel: int, stride: int = 1, groups: int = 1, activate: bool = True
     ) -> None:
-        conv = nn.Conv2d(c_in, c_out, kernel, stride, groups=groups, bias=False)
+        padding = kernel // 2 if stride == 1 else 0
+        conv = nn.Conv2d(c_in, c_out, kernel, stride, padding, groups=groups, bias=False)
         super().__init__()
         norm, relu = nn.BatchNorm2d(c_out, eps=1e-3), nn.ReLU6(inplace=True) if activate else nn.Identity()
         self.layers = nn.Sequential(conv, norm, relu)
         self.kernel, self.stride = kernel, stride
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.layers(F.pad(x, self._padding(x.shape[-1]) + self._padding(x.shape[-2])))
+        across, down = self._padding(x.shape[-1]), self._padding(x.shape[-2])
+        y: Tensor = self.layers(F.pad(x, across + down) if any(across + down) else x)
         return y
 
     def _padding(self, size: int) -> tuple[int, int]:
         total = max((-(-size // self.stride) - 1) * self.stride + self.kernel - size, 0)
+        if self.stride == 1:
+            return 0, 0  # the same on both sides, which the convolution does itself
         return total // 2, total - total // 2
 
-    def fold(self) -> None:
-        """Merge the normalisation into the convolution: the same function, half the memory traffic."""
-        conv, norm = self.layers[0].eval(), self.layers[1].eval()
+    def fuse(self) -> None:
+        """Make one operation of the convolution, its normalisation and its activation."""
+        conv, norm, last = self.layers
         assert isinstance(conv, nn.Conv2d)
         assert isinstance(norm, nn.BatchNorm2d)
-        self.layers[0], self.layers[1] = fuse_conv_bn_eval(conv, norm), nn.Identity()
+        self.layers = nn.Sequential(FusedConv(conv, norm, 6.0 if isinstance(last, nn.ReLU6) else None))
 
 
 class _Block(nn.Module):
@@ -147,7 +151,7 @@ def _lite0(weights: Path) -> tuple[nn.Sequential, nn.Linear]:
     _load_in_order(nn.ModuleList([trunk, classifier]), weights)
     for module in list(trunk.modules()):
         if isinstance(module, _SameConv):
-            module.fold()
+            module.fuse()
     return trunk, classifier
 
 

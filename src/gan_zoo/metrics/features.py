@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from gan_zoo.data.source import DataError
+
 
 class FeatureBank(Metric):
     """All features of all processes, in the order of the samples' numbers. Memory grows with their number."""
@@ -127,7 +129,7 @@ class DensityCoverage(FeatureScore):
 def radii(features: Tensor, neighbours: int) -> Tensor:
     """The distance of every sample to its k-th nearest neighbour, itself not counted, ``[N]``."""
     if len(features) <= neighbours:
-        raise ValueError(f"{neighbours} neighbours need more than {neighbours} samples, got {len(features)}")
+        raise DataError(f"{neighbours} neighbours need more than {neighbours} samples, got {len(features)}")
     distances: Tensor = torch.cdist(features, features).kthvalue(neighbours + 1).values
     return distances
 

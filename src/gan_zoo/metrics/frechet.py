@@ -34,6 +34,8 @@ class Moments(NamedTuple):
         """
         with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
             mean, covariance = torch.from_numpy(data["mean"]), torch.from_numpy(data["covariance"])
+            if covariance.shape != 2 * mean.shape or not (mean.isfinite().all() and covariance.isfinite().all()):
+                raise ValueError(f"{path} holds no moments")
             return cls(int(data["num"]), mean, covariance)
 
 
@@ -62,35 +64,55 @@ class FeatureMoments(Metric):
 
     def compute(self) -> Moments:
         """The moments of all features so far; at least two samples."""
-        count = int(self.count)
-        if count < 2:
-            raise ValueError(f"a covariance needs at least 2 samples, got {count}")
-        mean = self.total / count
-        covariance = (self.outer - count * torch.outer(mean, mean)) / (count - 1)
-        return Moments(count, mean.cpu(), covariance.cpu())
+        return moments_from(self.count, self.total, self.outer)
+
+
+def moments_from(number: Tensor, total: Tensor, outer: Tensor) -> Moments:
+    """The moments of ``number`` features from their sum ``[F]`` and that of their outer products ``[F, F]``."""
+    count = int(number)
+    if count < 2:
+        raise ValueError(f"a covariance needs at least 2 samples, got {count}")
+    mean = total / count
+    covariance = (outer - count * torch.outer(mean, mean)) / (count - 1)
+    return Moments(count, mean.cpu(), covariance.cpu())
 
 
 def frechet_distance(a: Moments, b: Moments) -> float:
     """The squared 2-Wasserstein distance of two Gaussians (Dowson & Landau 1982; Heusel et al. 2017, FID).
 
-    ||m_a - m_b||^2 + tr(A + B - 2 (A^(1/2) B A^(1/2))^(1/2)), by eigenvalues of symmetric matrices in float64; those
-    that rounding made negative count as zero.
+    ||m_a - m_b||^2 + tr(A + B - 2 (R^T B R)^(1/2)) with A = R R^T, by eigenvalues of symmetric matrices in float64;
+    those that rounding made negative count as zero.
     """
-    values, vectors = symmetric_eigen(a.covariance)
-    root = (vectors * values.clamp(min=0).sqrt()) @ vectors.T
-    cross = symmetric_eigen(root @ b.covariance @ root)[0].clamp(min=0).sqrt().sum()
+    root = square_root(a.covariance)
+    cross = symmetric_eigenvalues(root.T @ b.covariance @ root).clamp(min=0).sqrt().sum()
     shift = (a.mean - b.mean).square().sum()
     return max(0.0, float(shift + a.covariance.trace() + b.covariance.trace() - 2 * cross))
 
 
-def symmetric_eigen(matrix: Tensor) -> tuple[Tensor, Tensor]:
-    """Eigenvalues and eigenvectors of a symmetric matrix, also where the faster routine does not converge.
+def square_root(matrix: Tensor) -> Tensor:
+    """R with R R^T = ``matrix``: Cholesky's, or that of the eigenvalues where the matrix is singular.
 
-    Covariances of fewer samples than features have one eigenvalue, zero, many times.
+    Covariances of fewer samples than features are singular.
     """
+    root: Tensor
+    root, failed = torch.linalg.cholesky_ex(matrix)
+    if not failed:
+        return root
     try:
         values, vectors = torch.linalg.eigh(matrix)
-    except RuntimeError:  # of which LinAlgError is one
-        left, values, _ = torch.linalg.svd((matrix + matrix.T) / 2)
-        vectors, values = left, (left.T @ matrix @ left).diagonal()
-    return values, vectors
+    except RuntimeError:  # of which LinAlgError is one: one eigenvalue, zero, is there many times
+        vectors, values, _ = torch.linalg.svd((matrix + matrix.T) / 2)
+        values = (vectors.T @ matrix @ vectors).diagonal()
+    root = vectors * values.clamp(min=0).sqrt()
+    return root
+
+
+def symmetric_eigenvalues(matrix: Tensor) -> Tensor:
+    """Eigenvalues of a symmetric matrix, also where the faster routine does not converge."""
+    values: Tensor
+    try:
+        values = torch.linalg.eigvalsh(matrix)
+    except RuntimeError:
+        left, _, _ = torch.linalg.svd((matrix + matrix.T) / 2)
+        values = (left.T @ matrix @ left).diagonal()
+    return values

@@ -12,7 +12,7 @@ from torch import Tensor
 from gan_zoo.data.cache import cache_key, cache_root
 from gan_zoo.data.images import with_progress
 from gan_zoo.data.source import DataError, Source, to_uint8
-from gan_zoo.metrics.base import Evaluator, Generated
+from gan_zoo.metrics.base import Evaluator, Generated, warned
 from gan_zoo.metrics.extractors import Extractor
 from gan_zoo.metrics.features import FeatureBank, FeatureScore, memorised
 from gan_zoo.metrics.frechet import FeatureMoments, Moments, frechet_distance
@@ -20,12 +20,15 @@ from gan_zoo.metrics.inception_score import InceptionScore
 from gan_zoo.noise import CPU
 from gan_zoo.types import Score
 
+GENERATED = "generated pictures, got"
+
 
 class ImageScores(Evaluator):
     """Frechet distance and Inception score of generated pictures against the whole of a data set, and more if wanted.
 
-    ``fd_<extractor>`` and ``is_<extractor>``; over InceptionV3 ``fid`` and ``is``. Generated and real pictures are made
-    uint8 by the same rule before the extractor sees them. The real moments are computed once and cached.
+    ``fd_<extractor>`` and, where the extractor names classes, ``is_<extractor>``; over InceptionV3 ``fid`` and ``is``.
+    Generated and real pictures are made uint8 by the same rule before the extractor sees them. The real moments are
+    computed once and cached.
 
     Args:
         extractor: makes the features.
@@ -59,6 +62,9 @@ class ImageScores(Evaluator):
     def prepare(self, source: Source, device: torch.device, needs: Sequence[str] = ()) -> None:
         if source.samples.ndim != 4:
             raise DataError(f"metric=images scores pictures, data={source.name} has none: use metric=modes")
+        for count, kind in ((len(source), f"real pictures, data={source.name} has"), (self.num_samples, GENERATED)):
+            if count < 2:
+                raise DataError(f"metric=images needs at least 2 {kind} {count}")
         self.extractor.prepare(source, device)
         self.source, self.real = source, self.real_moments(source, device)
         self.moments = FeatureMoments(self.extractor.num_features).to(device)
@@ -76,11 +82,10 @@ class ImageScores(Evaluator):
     def compute(self) -> list[Score]:
         fake, name = self.moments.compute(), self.extractor.score_name
         protocol = self.protocol(self.source, self.real, fake)
-        biased = self.bias(fake)
-        scores = [
-            Score(name("fd"), frechet_distance(self.real, fake), protocol | biased),
-            Score(name("is"), float(self.inception.compute()), protocol),
-        ]
+        distance = frechet_distance(self.real, fake)
+        scores = [Score(name("fd"), distance, warned(protocol, *self.doubts(fake)))]
+        if self.extractor.num_classes:
+            scores.append(Score(name("is"), float(self.inception.compute()), protocol))
         return scores + (self.compute_parts(protocol) if self.parts or self.memorisation else [])
 
     def compute_parts(self, protocol: dict[str, Any]) -> list[Score]:
@@ -106,12 +111,15 @@ class ImageScores(Evaluator):
             "num_generated": fake.num,
         }
 
-    def bias(self, fake: Moments) -> dict[str, Any]:
-        """A warning where there are too few samples for the number of features."""
-        needed = 2 * self.extractor.num_features
-        if fake.num >= needed:
-            return {}
-        return {"warning": f"fewer than {needed} generated samples: the Frechet distance is biased upwards"}
+    def doubts(self, fake: Moments) -> list[str]:
+        """What speaks against the Frechet distance: too few samples for the number of features, or all alike."""
+        doubts, needed = [], 2 * self.extractor.num_features
+        if fake.num < needed:
+            doubts.append(f"fewer than {needed} generated samples: the Frechet distance is biased upwards")
+        for moments, kind in ((fake, "generated"), (self.real, "real")):
+            if float(moments.covariance.trace()) <= 1e-9 * float(moments.mean.square().sum()):
+                doubts.append(f"all {kind} samples are alike")
+        return doubts
 
     def real_moments(self, source: Source, device: torch.device) -> Moments:
         """The moments of all of ``source``, from the cache if it has them."""

@@ -9,16 +9,17 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from gan_zoo.data.source import DataError
 from gan_zoo.files import sha256
 from gan_zoo.metrics.extractors import Extractor
+from gan_zoo.metrics.fused import FusedConv
 
 FILE = "weights-inception-2015-12-05-6726825d.pth"
 HASH_START = "6726825d"
 SIDE = 299
 RESIZE = ("tf", "clean")
+AT_ONCE = 16  # pictures at a time on a CPU: more do not stay in its caches
 
 
 class InceptionV3(Extractor):
@@ -53,7 +54,7 @@ class InceptionV3(Extractor):
                 f"{HASH_START}; extractor.check_hash=false uses it all the same"
             )
         self.resize, self.network = resize, _network(path)
-        fold_norms(self.network)
+        fuse(self.network)
         self.eval().requires_grad_(False).to(memory_format=torch.channels_last)
         self.protocol = {
             "extractor": self.name,
@@ -71,12 +72,16 @@ class InceptionV3(Extractor):
     @torch.no_grad()
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         with torch.autocast(images.device.type, enabled=False):
-            x = resized(images.float().expand(-1, 3, -1, -1), self.resize)
-            x = ((x - 128) / 128).contiguous(memory_format=torch.channels_last)
-            for layer in self.network:
-                x = layer(x)
-            features = x.mean((2, 3))
+            parts = torch.split(images, AT_ONCE) if images.is_cpu else (images,)
+            features = torch.cat([self._features(part) for part in parts])
             return features, F.linear(features, self.fc_weight)
+
+    def _features(self, images: Tensor) -> Tensor:
+        x = resized(images.float().expand(-1, 3, -1, -1), self.resize)
+        x = x.sub_(128).div_(128).contiguous(memory_format=torch.channels_last)
+        for layer in self.network:
+            x = layer(x)
+        return x.mean((2, 3))
 
     @property
     def fc_weight(self) -> Tensor:
@@ -113,10 +118,18 @@ def resized(images: Tensor, rule: str) -> Tensor:
     """float32 images ``[B, 3, H, W]`` in [0, 255] at 299 pixels."""
     if rule == "clean":
         return F.interpolate(images, (SIDE, SIDE), mode="bicubic", antialias=True, align_corners=False).clamp(0, 255)
-    from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
+    return stretched(stretched(images, 3), 2)
 
-    legacy: Callable[..., Tensor] = interpolate_bilinear_2d_like_tensorflow1x
-    return legacy(images, size=(SIDE, SIDE), align_corners=False)
+
+def stretched(images: Tensor, axis: int) -> Tensor:
+    """One axis (2 or 3) at 299 pixels by TensorFlow 1's bilinear rule: pixel i is read at i * size / 299."""
+    size = images.shape[axis]
+    place = torch.arange(SIDE, dtype=torch.float32, device=images.device) * torch.tensor(size / SIDE)
+    below = place.long()
+    share = (place - below).view(-1, *[1] * (3 - axis))
+    low = images.index_select(axis, below)
+    high = images.index_select(axis, (below + 1).clamp(max=size - 1))
+    return low.add_(high.sub_(low).mul_(share))
 
 
 class _Trunk(nn.Sequential):
@@ -153,9 +166,10 @@ def _network(path: Path) -> Any:
     return trunk
 
 
-def fold_norms(network: nn.Module) -> None:
-    """Merge every normalisation into the convolution before it: the same function, less memory traffic."""
+def fuse(network: nn.Module) -> None:
+    """Replace every convolution with its normalisation and ReLU by one operation."""
     for module in network.modules():
-        conv, norm = getattr(module, "conv", None), getattr(module, "bn", None)
-        if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-            module.conv, module.bn = fuse_conv_bn_eval(conv.eval(), norm.eval()), nn.Identity()
+        for name, child in list(module.named_children()):
+            conv, norm = getattr(child, "conv", None), getattr(child, "bn", None)
+            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                setattr(module, name, FusedConv(conv, norm))
