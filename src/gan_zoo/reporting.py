@@ -49,6 +49,7 @@ def page(run: Path) -> str:
         curves_of(run / "metrics.csv", metrics),
         samples(run / "samples"),
         config(run),
+        environment(metrics),
     ]
     return "".join(parts) + "</html>\n"
 
@@ -143,3 +144,9 @@ def config(run: Path) -> str:
     whole = html.escape(_text(run / ".hydra" / "config.yaml"))
     details = f"<details><summary>Config</summary><pre>{whole}</pre></details>" if whole else ""
     return f"<h2>Command</h2><pre>{typed}</pre>{details}"
+
+
+def environment(metrics: dict[str, Any]) -> str:
+    """What made the run: versions, and the commit if it was a checkout."""
+    made_by = ", ".join(f"{name} {version}" for name, version in metrics.get("provenance", {}).items())
+    return f"<h2>Environment</h2><p>{html.escape(made_by)}</p>" if made_by else ""
