@@ -19,7 +19,14 @@ def run_folder(folder: Path) -> Path:
     (folder / "metrics.csv").write_text("\n".join(rows))
     score = {"name": "fd_x", "value": 17.25, "protocol": {"split": "train", "warning": "few samples"}}
     history = [{"step": s, "images_seen": 64 * s, "val/fd_x": 20.0 - s} for s in (1, 2)]
-    content = {"provenance": {"torch": "2.6"}, "images_seen": 128, "seconds": 2.0, "images_per_second": 64.0, "metrics": [score], "history": history}
+    content = {
+        "provenance": {"torch": "2.6"},
+        "images_seen": 128,
+        "seconds": 2.0,
+        "images_per_second": 64.0,
+        "metrics": [score],
+        "history": history,
+    }
     (folder / "metrics.json").write_text(json.dumps(content))
     (folder / "samples").mkdir()
     Image.new("RGB", (4, 4)).save(folder / "samples" / "000000128.png")
