@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gan_zoo.callbacks.doctor import Doctor as Doctor
     from gan_zoo.callbacks.samples import SampleGrid as SampleGrid
     from gan_zoo.data.captioned_folder import captioned_folder as captioned_folder
     from gan_zoo.data.celeba import celeba as celeba
@@ -120,6 +121,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _PARTS = {
+    "callbacks.doctor": "Doctor",
     "callbacks.samples": "SampleGrid",
     "data.captioned_folder": "captioned_folder",
     "data.celeba": "celeba",
