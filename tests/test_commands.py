@@ -230,7 +230,7 @@ def fake_run(folder: Path, overrides: list[str], seed: int, value: float | None)
         (folder / "FAILED.txt").write_text("TrainingDiverged: d/realism = nan\n")
         return
     metrics = {"images_seen": 8, "images_per_second": 10 * seed, "metrics": [{"name": "fd", "value": value}]}
-    metrics["history"] = [{"images_seen": 4 * k, "seconds": k / seed, "val/fd": value / k} for k in (1, 2)]
+    metrics["history"] = [{"images_seen": 4 * k, "val/fd": value / k} for k in (1, 2)]
     (folder / "metrics.json").write_text(json.dumps(metrics))
 
 

@@ -12,6 +12,7 @@ STYLE = """body{font:15px/1.5 system-ui,sans-serif;margin:2em auto;max-width:120
 table{border-collapse:collapse}td,th{padding:.35em .8em;border-bottom:1px solid #ddd;text-align:left}
 figure{display:inline-block;margin:0 1em 1.5em 0;vertical-align:top;max-width:360px}
 img{width:100%;image-rendering:pixelated}figcaption{font-size:13px;overflow-wrap:anywhere}
+pre{white-space:pre-wrap;overflow-wrap:anywhere}
 @media(prefers-color-scheme:dark){body{background:#16161a;color:#e6e6ea}td,th{border-color:#333}}"""
 
 
@@ -35,7 +36,7 @@ def chart(title: str, curves: Mapping[str, Curve], width: int = 460, height: int
     lines = "".join(line(curve, colour) for (_, curve), colour in coloured)
     names = ", ".join(f'<span style="color:{colour}">{html.escape(name)}</span>' for (name, _), colour in coloured)
     marks = ((high, 18), (low, height - 22))
-    axis = "".join(f'<text x="55" y="{y}" text-anchor="end">{value:.4g}</text>' for value, y in marks)
+    axis = "".join(f'<text x="55" y="{y}" text-anchor="end">{value:.3g}</text>' for value, y in marks)
     axis += f'<text x="60" y="{height - 5}">{left:,.0f}</text>'
     axis += f'<text x="{width - 10}" y="{height - 5}" text-anchor="end">{right:,.0f} {unit}</text>'
     svg = f'<svg viewBox="0 0 {width} {height}" font-size="11" fill="currentColor">{axis}{lines}</svg>'

@@ -268,16 +268,17 @@ def doctor(run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder
     """Say what went wrong with a run, since when, and which override to try; exit code 0 either way."""
 
     def work() -> None:
-        from gan_zoo.doctor.diagnosis import diagnose_run
+        from gan_zoo.doctor.verdicts import diagnose_run, verdict
         from gan_zoo.errors import CompositionError
 
-        findings = diagnose_run(run)
-        if findings is None:
-            raise CompositionError(f"RUN must be a run that the doctor looked at (callbacks.doctor), got {str(run)!r}")
+        if not (run / "metrics.csv").is_file():
+            missing = "has no metrics.csv" if run.is_dir() else "does not exist"
+            raise CompositionError(f"RUN must be a run folder, got {str(run)!r}, which {missing}")
+        history, findings = diagnose_run(run)
         for finding in findings:
             typer.echo(f"{finding}{'' if finding.lasting else ' (later no more)'}")
         if not findings:
-            typer.echo("nothing is wrong")
+            typer.echo(verdict(history, findings))
 
     guarded(work)
 

@@ -27,7 +27,7 @@ class Outcome:
         settings: model, loss, data and every override but the seed.
         seed: the run's seed.
         scores: the last value of each score by name; empty for a run that failed.
-        history: the scores at each evaluation as ``val/<score>``, with ``images_seen`` and ``seconds``.
+        history: the scores at each evaluation as ``val/<score>``, with ``images_seen``.
         images_seen, images_per_second: from ``metrics.json``.
         failure: the first line of ``FAILED.txt``, or what else is missing; empty for a finished run.
     """

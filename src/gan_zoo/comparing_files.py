@@ -8,7 +8,7 @@ import html
 import io
 from collections.abc import Sequence
 
-from gan_zoo.charts import STYLE, chart
+from gan_zoo.charts import STYLE, Curve, chart
 from gan_zoo.comparing import Group, Outcome, columns_that_differ, rows_of, said
 from gan_zoo.errors import CompositionError
 
@@ -65,16 +65,17 @@ def as_html(groups: Sequence[Group]) -> str:
 
 
 def curves(groups: Sequence[Group], settings: Sequence[str]) -> str:
-    """Every score of every run over images seen and over seconds of training, where it was taken more than once."""
+    """Every score of every run over images seen, and over seconds at the run's mean speed."""
     runs = [(f"{said(run.settings, settings)} seed={run.seed}", run) for group in groups for run in group.finished]
     names = dict.fromkeys(name for _, run in runs for look in run.history for name in look if name.startswith("val/"))
     charts = []
     for name in names:
-        for axis, unit in (("images_seen", "images"), ("seconds", "s")):
-            lines = {
-                title: [(at[axis], at[name]) for at in run.history if {axis, name} <= at.keys()] for title, run in runs
-            }
-            lines = {title: line for title, line in lines.items() if len(line) > 1}
+        for unit in ("images", "s"):
+            lines: dict[str, Curve] = {}
+            for title, run in runs:
+                scale = 1 if unit == "images" else 1 / run.images_per_second
+                line = [(scale * look["images_seen"], look[name]) for look in run.history if name in look]
+                lines |= {title: line} if len(line) > 1 else {}
             charts.append(chart(name.removeprefix("val/"), lines, unit=unit) if lines else "")
     return f"<h2>Scores over images and time</h2>{''.join(charts)}" if any(charts) else ""
 

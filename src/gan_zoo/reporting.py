@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from gan_zoo.charts import STYLE, Curve, chart
-from gan_zoo.doctor.diagnosis import diagnose_run
+from gan_zoo.doctor.verdicts import diagnose_run, verdict
 from gan_zoo.files import atomic_path
 
 GROUPS: tuple[tuple[str, Callable[[str], bool]], ...] = (
@@ -74,8 +74,8 @@ def summary(metrics: dict[str, Any]) -> str:
 
 def diagnosis(run: Path) -> str:
     """What the doctor says: each finding with what to try."""
-    findings = diagnose_run(run)
-    if findings is None:
+    history, findings = diagnose_run(run)
+    if not history and not findings:
         return ""
     rows = "".join(
         f"<tr><td>{finding.name}</td><td>{html.escape(finding.duel)}</td><td>{finding.since:,}"
@@ -84,7 +84,9 @@ def diagnosis(run: Path) -> str:
         for finding in findings
     )
     head = "<table><tr><th>finding<th>duel<th>since images<th>what was seen<th>try one of</tr>"
-    return "<h2>What the doctor says</h2>" + (f"{head}{rows}</table>" if findings else "<p>Nothing is wrong.</p>")
+    return "<h2>What the doctor says</h2>" + (
+        f"{head}{rows}</table>" if findings else f"<p>{verdict(history, findings).capitalize()}.</p>"
+    )
 
 
 def scores(metrics: dict[str, Any]) -> str:

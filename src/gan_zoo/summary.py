@@ -9,6 +9,7 @@ from lightning.pytorch import Trainer
 from gan_zoo.callbacks.doctor import Doctor
 from gan_zoo.callbacks.evaluation import Evaluation
 from gan_zoo.doctor.diagnosis import diagnose
+from gan_zoo.doctor.verdicts import verdict
 from gan_zoo.module import GANModule
 
 
@@ -23,8 +24,7 @@ def print_summary(run_dir: Path, trainer: Trainer, module: GANModule) -> None:
         if isinstance(callback, Evaluation) and callback.history:
             lines |= _courses(callback.history)
         if isinstance(callback, Doctor) and callback.history:
-            named = [finding.name for finding in diagnose(callback.history) if finding.lasting]
-            lines["doctor"] = ", ".join(dict.fromkeys(named)) or "nothing is wrong"
+            lines["doctor"] = verdict(callback.history, diagnose(callback.history))
     pictures = sorted((run_dir / "samples").glob("*.png"))
     if pictures:
         lines["picture"] = str(_short(pictures[-1]))

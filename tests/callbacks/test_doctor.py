@@ -10,7 +10,7 @@ import torch
 
 from gan_zoo.build import build
 from gan_zoo.callbacks.doctor import Doctor
-from gan_zoo.doctor.diagnosis import diagnose_run, logged
+from gan_zoo.doctor.verdicts import diagnose_run, logged
 from gan_zoo.run import train
 
 QUICK = ("trainer.max_steps=6", "trainer.log_every_n_steps=1", "data.batch_size=8", "metric=none")
@@ -62,7 +62,7 @@ def test_a_resumed_run_reads_what_an_uninterrupted_one_reads(composed, tmp_path:
     readings = [logged(tmp_path / name / "metrics.csv") for name in ("whole", "parts")]
     assert len(readings[0]) == 3
     assert readings[0] == readings[1]
-    assert diagnose_run(tmp_path / "parts") == []
+    assert diagnose_run(tmp_path / "parts") == (readings[0], [])
 
 
 def test_bad_arguments_are_named() -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gan_zoo.doctor.diagnosis import History, diagnose, diagnose_run, logged
+from gan_zoo.doctor.diagnosis import History, diagnose
+from gan_zoo.doctor.verdicts import diagnose_run, logged, verdict
 
 LOOKS = 20
 
@@ -86,6 +87,8 @@ def test_a_finding_that_went_away_says_so() -> None:
 def test_an_early_verdict_needs_looks() -> None:
     assert diagnose(history(realism__spread=0.05)[:4]) == []
     assert diagnose([]) == []
+    assert verdict(history()[:4], []).startswith("too early to judge: 4 looks so far, 11 are needed")
+    assert verdict(history(), []) == "nothing is wrong"
 
 
 def test_the_log_tells_the_same(tmp_path: Path) -> None:
@@ -96,12 +99,11 @@ def test_the_log_tells_the_same(tmp_path: Path) -> None:
         lines += [f"{look},0.5" + "," * len(names), f"{look},," + ",".join(str(reading[name]) for name in names)]
     (tmp_path / "metrics.csv").write_text("\n".join(lines))
     assert logged(tmp_path / "metrics.csv") == run
-    assert diagnose_run(tmp_path) == diagnose(run)
+    assert diagnose_run(tmp_path) == (run, diagnose(run))
 
 
 def test_a_run_that_diverged_has_exploded(tmp_path: Path) -> None:
-    assert diagnose_run(tmp_path) is None
+    assert diagnose_run(tmp_path) == ([], [])
     (tmp_path / "FAILED.txt").write_text("TrainingDiverged: d/realism = nan\n")
-    findings = diagnose_run(tmp_path)
-    assert findings is not None
+    _, findings = diagnose_run(tmp_path)
     assert [finding.name for finding in findings] == ["explosion"]

@@ -53,7 +53,8 @@ class Doctor(Callback):
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Batch, batch_idx: int) -> None:
         if pl_module.global_step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
-            for name in self.norms:
+            stepped = NORMS if pl_module.global_step % pl_module.n_critic == 0 else NORMS[:1]
+            for name in stepped:
                 if name in trainer.callback_metrics:
                     self.norms[name].append(float(trainer.callback_metrics[name]))
         if due(pl_module, self.every_images, batch.size * trainer.world_size) and trainer.is_global_zero:

@@ -90,8 +90,7 @@ class Evaluation(Callback):
             self.scores = score_module(module, source, self.evaluators, self.seed, *place)
         self._interrupted_at, self._scored_at = None, step
         values = {f"val/{score.name}": score.value for score in self.scores}
-        counts = {"step": step, "images_seen": module.clock.images_seen, "seconds": round(module.clock.seconds, 3)}
-        self.history.append(counts | values)
+        self.history.append({"step": step, "images_seen": module.clock.images_seen} | values)
         log(trainer, values, step)
         if trainer.is_global_zero:
             self.write(module)

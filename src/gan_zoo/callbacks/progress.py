@@ -9,6 +9,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ProgressBar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Column
 
 from gan_zoo.types import Batch
 
@@ -44,10 +45,10 @@ class Progressing(ProgressBar):
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[status]}"),
+            TextColumn("{task.fields[status]}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
         )
         live = self._enabled and self._console.is_terminal
-        self._bar = Progress(*columns, console=self._console, disable=not live, auto_refresh=False)
+        self._bar = Progress(*columns, console=self._console, disable=not live, auto_refresh=False, expand=True)
         self._task = self._bar.add_task("training", total=total, completed=trainer.global_step, status="")
         self._lines_every = max(1, (total or 1000) // 10)
         self._bar.start()
@@ -60,7 +61,7 @@ class Progressing(ProgressBar):
         self._bar.update(self._task, completed=trainer.global_step, status=status(trainer))
         self._bar.refresh()
         tenth = trainer.global_step // self._lines_every
-        if self._bar.disable and tenth > getattr(self, "_tenth", -1):
+        if self._bar.disable and trainer.callback_metrics and tenth > getattr(self, "_tenth", -1):
             self._tenth = tenth
             self._console.print(f"step {trainer.global_step}/{trainer.max_steps}  {status(trainer)}", highlight=False)
 

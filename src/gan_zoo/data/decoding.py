@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,6 +123,9 @@ def decode_once(
         raise DataError(unreadable([names[row] for row in sorted(lost)], causes, len(names)))
     if len(lost) == len(names):
         raise DataError(f"none of the {len(names)} pictures can be read, the first is {names[0]}")
+    if lost:
+        left_out = ", ".join(names[row] for row in sorted(lost)[:3]) + (" ..." if len(lost) > 3 else "")
+        print(f"{len(lost)} of {len(names)} pictures cannot be read and are left out: {left_out}", file=sys.stderr)
     everything = Decoded(list(range(len(names))), images, key)
     rows = [row for row in everything.rows if row not in lost]
     return Decoded(rows, everything.take(rows), f"{key}-{len(lost)}")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from statistics import median
 
 Reading = dict[str, float]
@@ -139,7 +137,9 @@ def oscillation(view: View) -> str:
 AILMENTS = (
     Ailment("mode collapse", collapse, ("loss=r3gan", "pack=2", "discriminator.minibatch=stddev")),
     Ailment(
-        "saturated critic", saturation, ("regularizer=[r1] discriminator.norm=none", "optim.discriminator.lr=1e-4")
+        "saturated critic",
+        saturation,
+        ("regularizer=[r1] discriminator.norm=none", "optim.discriminator.lr=1e-4", "optim.generator.lr=4e-4"),
     ),
     Ailment("overfitting critic", overfitting, ("augment=diffaugment", "augment=ada", "data.flip=true")),
     Ailment("vanishing generator gradient", vanishing, ("loss=nonsaturating", "loss=wgan_gp", "loss=rpgan")),
@@ -168,27 +168,3 @@ def diagnose(history: Sequence[Reading]) -> list[Finding]:
         seen = {(finding.name, finding.duel): finding for finding in found_at(history, now)}
         findings = {key: replace(finding, lasting=key in seen) for key, finding in (seen | findings).items()}
     return list(findings.values())
-
-
-def logged(log: Path) -> History:
-    """The looks that a run's ``metrics.csv`` holds: its columns ``doctor/...``."""
-    if not log.is_file():
-        return []
-    with log.open(newline="") as file:
-        rows = [{name: value for name, value in row.items() if value} for row in csv.DictReader(file)]
-    looks = [{k.removeprefix("doctor/"): float(v) for k, v in row.items() if k.startswith("doctor/")} for row in rows]
-    return [look for look in looks if look]
-
-
-def diagnose_run(run: Path) -> list[Finding] | None:
-    """What went wrong with the run in a folder, by its log; None if the doctor never looked."""
-    history = logged(run / "metrics.csv")
-    failure = run / "FAILED.txt"
-    diverged = failure.is_file() and failure.read_text().startswith("TrainingDiverged")
-    if not history and not diverged:
-        return None
-    findings = diagnose(history)
-    if diverged and not any(finding.name == "explosion" for finding in findings):
-        images = int(history[-1]["images_seen"]) if history else 0
-        findings.append(Finding("explosion", "training", "it diverged", images, True, REMEDIES["explosion"]))
-    return findings

@@ -15,8 +15,9 @@ class FusedConv(nn.Module):
     """A convolution, the normalisation after it and an activation as one operation, for inference.
 
     The normalisation becomes part of the weights. On a CPU with oneDNN the activation is applied while the result is
-    in registers and the weights are kept in the order that the processor likes; elsewhere torch's own operations do
-    the same. Results differ from the three operations by rounding alone.
+    in registers and the weights are kept in the order that the processor likes; elsewhere, and where somebody
+    differentiates with respect to the input, torch's own operations do the same. Results differ from the three
+    operations by rounding alone.
 
     Args:
         conv: the convolution.
@@ -31,7 +32,8 @@ class FusedConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``[B, C, H, W]`` float32 to what the three operations would give."""
-        if x.is_cpu and has_onednn():
+        differentiated = torch.is_grad_enabled() and x.requires_grad
+        if x.is_cpu and x.dtype == torch.float32 and not differentiated and has_onednn():
             return self._by_onednn(x)
         y: Tensor = self.conv(x)
         return y if self.ceiling is None else y.clamp_(0, self.ceiling)

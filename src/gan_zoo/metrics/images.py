@@ -114,9 +114,9 @@ class ImageScores(Evaluator):
     def doubts(self, fake: Moments) -> list[str]:
         """What speaks against the Frechet distance: too few samples for the number of features, or all alike."""
         doubts, needed = [], 2 * self.extractor.num_features
-        if fake.num < needed:
-            doubts.append(f"fewer than {needed} generated samples: the Frechet distance is biased upwards")
         for moments, kind in ((fake, "generated"), (self.real, "real")):
+            if moments.num < needed:
+                doubts.append(f"fewer than {needed} {kind} samples: the Frechet distance is biased upwards")
             if float(moments.covariance.trace()) <= 1e-9 * float(moments.mean.square().sum()):
                 doubts.append(f"all {kind} samples are alike")
         return doubts
