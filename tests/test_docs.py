@@ -36,7 +36,12 @@ def test_there_is_an_example_of_everything() -> None:
     assert set(SECTIONS) == set(LOGGED)
 
 
-@pytest.mark.parametrize("section", LOGGED)
+QUICK = "A game"  # the README's loss is run by tests/test_readme.py
+
+
+@pytest.mark.parametrize(
+    "section", [QUICK, *(pytest.param(part, marks=pytest.mark.slow) for part in LOGGED if part != QUICK)]
+)
 def test_a_part_is_one_file_and_one_yaml(section: str, tmp_path: Path) -> None:
     files = dict(SECTIONS[section])
     program, train, *arguments = shlex.split(files.pop("command"))

@@ -27,7 +27,7 @@ def last(folder: Path) -> dict:
     return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
 
 
-@pytest.mark.parametrize("loss", ["nonsaturating", "wgan_gp"])
+@pytest.mark.parametrize("loss", [pytest.param("nonsaturating", marks=pytest.mark.slow), "wgan_gp"])
 def test_looking_does_not_change_what_is_looked_at(loss: str, composed, tmp_path: Path) -> None:
     watched = composed("data=digits", f"loss={loss}", *QUICK, *OFTEN)
     blind = composed("data=digits", f"loss={loss}", *QUICK, "callbacks=none", "metric=none", "logger=none")

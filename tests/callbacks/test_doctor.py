@@ -31,7 +31,9 @@ def doctor_of(trainer) -> Doctor:
     return doctor
 
 
-@pytest.mark.parametrize("model", GAMES)
+@pytest.mark.parametrize(
+    "model", [pytest.param(game, marks=pytest.mark.slow) if game == "cyclegan" else game for game in GAMES]
+)
 def test_it_looks_at_every_game(model: str, composed) -> None:
     extra = ("discriminator.layers=1",) if model == "cyclegan" else ()
     trainer, module, data = build(composed(f"model={model}", *GAMES[model], *QUICK, *OFTEN, *extra))

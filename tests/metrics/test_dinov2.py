@@ -61,6 +61,7 @@ def test_positions_keep_their_places() -> None:
     torch.testing.assert_close(inner[:, 0, 1], expected[1:-1], rtol=0, atol=0.15)
 
 
+@pytest.mark.slow
 def test_the_score_is_fd_dinov2_alone(published, monkeypatch, tmp_path: Path) -> None:
     monkeypatch.setenv("GAN_ZOO_CACHE", str(tmp_path))
     data = digits()

@@ -280,6 +280,7 @@ def test_samples_that_are_no_numbers_are_not_scored(value: float) -> None:
         score_all({"images": ImageScores(EfficientNetLite0(32), 8)}, Samples(draw(fake), 8), digits(image_size=16), CPU)
 
 
+@pytest.mark.slow
 def test_the_datas_own_classifier_as_extractor(monkeypatch, tmp_path: Path) -> None:
     monkeypatch.setenv("GAN_ZOO_CACHE", str(tmp_path))
     source = digits(image_size=16)
