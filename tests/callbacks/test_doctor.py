@@ -46,6 +46,13 @@ def test_it_looks_at_every_game(model: str, composed) -> None:
     assert 0 < history[-1]["g/moved"] < 1
 
 
+def test_it_shows_packs_whole(composed) -> None:
+    small = ("data=digits", *SMALL, *QUICK, *OFTEN, "pack=3", "data.batch_size=6")
+    trainer, module, data = build(composed(*small, "callbacks.doctor.every_images=18"))
+    trainer.fit(module, datamodule=data)
+    assert len(doctor_of(trainer).history) == 2
+
+
 def test_it_leaves_training_as_it_was(composed) -> None:
     states = []
     for looks in (OFTEN, ("callbacks.doctor=null",)):

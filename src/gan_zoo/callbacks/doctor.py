@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from typing import Any
 
@@ -10,6 +11,7 @@ from lightning.pytorch import Callback, Trainer
 from torch import Tensor, nn
 
 from gan_zoo.callbacks.schedule import due
+from gan_zoo.data.source import Source
 from gan_zoo.data.stream import one_batch
 from gan_zoo.doctor.diagnosis import REMEDIES, History, Reading, found_at
 from gan_zoo.doctor.probe import Probe
@@ -84,8 +86,13 @@ class Doctor(Callback):
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         noise = Noise(stable_seed(self.seed, "doctor"), 0, device=module.device)
         wrong = "wrong" in module.game.needs
-        unseen = None if data.source.held_out is None else one_batch(data.source.told(), self.count, noise, wrong)
-        probe = Probe(one_batch(data.source, self.count, noise, wrong), unseen)
+        pack = math.lcm(*(getattr(part, "pack", 1) for part in module.game.discriminators.modules()))
+
+        def some(source: Source) -> Batch:
+            return one_batch(source, min(self.count, len(source)) // pack * pack, noise, wrong)
+
+        held_out = data.source.held_out is not None and len(data.source.told()) >= pack
+        probe = Probe(some(data.source), some(data.source.told()) if held_out else None)
         probe.centers = self._centers
         return probe
 
