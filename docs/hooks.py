@@ -17,6 +17,7 @@ BESIDE = (
     "experiments/*/README.md",
     "experiments/*/*.png",
     "benchmarks/results/*.md",
+    "benchmarks/results/*.png",
 )
 LINK = re.compile(r"\]\((?!\w+:|#)([^)#\s]+)")
 
