@@ -42,8 +42,8 @@ format: $(READY)  ## let ruff put right what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY)  ## images/s beside other loops, of every loss and game, what scores, guards and start-up cost
-	$(BIN)/python benchmarks/train_speed.py --rounds 3 --seconds 3 --write
+bench: $(READY)  ## images/s beside other loops, of every loss and game, how cost grows, start-up
+	$(BIN)/python benchmarks/train_speed.py --rounds 3 --seconds 2 --write
 	$(BIN)/python benchmarks/zoo_speed.py --seconds 2 --write
 	$(BIN)/python benchmarks/scaling.py --seconds 2 --write
 	$(BIN)/python benchmarks/start_up.py --write

@@ -92,7 +92,7 @@ def build_module(config: DictConfig) -> GANModule:
         clip_grad_norm=config.optim.clip_grad_norm,
         ema=OmegaConf.to_container(config.ema) if config.ema is not None else None,  # type: ignore[arg-type]
         channels_last=config.channels_last,
-        compiled=config.get("compiled") and as_plain(config.compiled),
+        compiled=as_plain(config).get("compiled"),
         metadata={"config": as_plain(config), "provenance": provenance()},
     )
 

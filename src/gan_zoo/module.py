@@ -15,13 +15,13 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from gan_zoo.clock import Clock
-from gan_zoo.compiling import compile_networks, eager
+from gan_zoo.compiling import compile_networks
 from gan_zoo.distributed import average_buffers, average_gradients, mean_over_ranks
 from gan_zoo.ema import EMA
 from gan_zoo.games.base import Game
 from gan_zoo.loggers import log
 from gan_zoo.losses.base import Loss
-from gan_zoo.players import Player, Watch, frozen, gradient_norm, stop_if_not_finite
+from gan_zoo.players import Player, Watch, at_rest, frozen, gradient_norm, stop_if_not_finite
 from gan_zoo.regularizers.base import Regularizer
 from gan_zoo.schedules import Schedule
 from gan_zoo.types import Batch, Duel, Fakes, Terms, Verdict, prefixed, sum_of
@@ -331,10 +331,5 @@ class GANModule(LightningModule):
     def shown(self) -> Iterator[nn.ModuleDict]:
         """The generators to sample from, in evaluation mode, without gradients and in full precision."""
         generators = self.sampling_generators
-        was_training = generators.training
-        generators.eval()
-        try:
-            with torch.no_grad(), torch.autocast(self.device.type, enabled=False), eager():
-                yield generators
-        finally:
-            generators.train(was_training)
+        with at_rest(generators):
+            yield generators

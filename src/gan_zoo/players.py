@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from gan_zoo.compiling import eager
 from gan_zoo.distributed import mean_over_ranks, world_size
 from gan_zoo.types import Terms
 
@@ -60,6 +61,20 @@ def frozen(networks: nn.Module) -> Iterator[None]:
     finally:
         for parameter in trained:
             parameter.requires_grad_(True)
+
+
+@contextmanager
+def at_rest(network: nn.Module) -> Iterator[None]:
+    """Within the block nothing trains: evaluation mode, no gradients, full precision."""
+    modes = {module: module.training for module in network.modules()}
+    device = next(network.parameters()).device
+    network.eval()
+    try:
+        with torch.no_grad(), torch.autocast(device.type, enabled=False), eager():
+            yield
+    finally:
+        for module, training in modes.items():
+            module.training = training
 
 
 def gradient_norm(parameters: Iterable[nn.Parameter]) -> Tensor:

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from gan_zoo.compiling import eager
+from gan_zoo.doctor.diagnosis import Reading
 from gan_zoo.doctor.measures import features, memory, nearest, separation, spread
 from gan_zoo.games.base import Game
+from gan_zoo.players import at_rest
 from gan_zoo.types import Batch, Critique, Duel
-
-Readings = dict[str, float]
-"""Named numbers of one look."""
 
 
 class Probe:
@@ -29,7 +24,7 @@ class Probe:
         self.seen, self.unseen = seen, unseen
         self.centers: dict[str, Tensor] = {}
 
-    def look(self, game: Game) -> Readings:
+    def look(self, game: Game) -> Reading:
         """How sure the critics are, how different the samples are, and how far they have moved since the last look.
 
         For every duel that trains a generator, ``<duel>/separation`` (of reals from fakes), ``<duel>/memory`` (with
@@ -76,17 +71,3 @@ def of_scores(duel: Duel, unseen: Duel | None) -> dict[str, Tensor]:
 def per_image(critique: Critique) -> Tensor:
     """One score for each sample, ``[B]``: the mean over patches."""
     return critique.score.float().reshape(len(critique.score), -1).mean(1)
-
-
-@contextmanager
-def at_rest(network: nn.Module) -> Iterator[None]:
-    """Within the block nothing trains: evaluation mode, no gradients, full precision."""
-    modes = {module: module.training for module in network.modules()}
-    device = next(network.parameters()).device
-    network.eval()
-    try:
-        with torch.no_grad(), torch.autocast(device.type, enabled=False), eager():
-            yield
-    finally:
-        for module, training in modes.items():
-            module.training = training
