@@ -66,7 +66,8 @@ def as_html(groups: Sequence[Group]) -> str:
 
 def curves(groups: Sequence[Group], settings: Sequence[str]) -> str:
     """Every score of every run over images seen, and over seconds at the run's mean speed."""
-    runs = [(f"{said(run.settings, settings)} seed={run.seed}", run) for group in groups for run in group.finished]
+    finished = [run for group in groups for run in group.finished if run.images_per_second > 0]
+    runs = [(f"{said(run.settings, settings)} seed={run.seed}", run) for run in finished]
     names = dict.fromkeys(name for _, run in runs for look in run.history for name in look if name.startswith("val/"))
     charts = []
     for name in names:

@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gan_zoo.data.source import DataError
-from gan_zoo.files import sha256
-from gan_zoo.metrics.extractors import Extractor
+from gan_zoo.metrics.extractors import Extractor, published
 
 FILE = "dinov2_vits14_pretrain.pth"
 HASH_START = "b938bf1b"
@@ -44,12 +43,7 @@ class DINOv2(Extractor):
     def __init__(self, path: str | None = None, check_hash: bool = True) -> None:
         super().__init__()
         file = require_file(path)
-        digest = sha256(file)
-        if check_hash and not digest.startswith(HASH_START):
-            raise DataError(
-                f"extractor.path={file} is not the published file: its SHA-256 begins with {digest[:8]}, not with "
-                f"{HASH_START}; extractor.check_hash=false uses it all the same"
-            )
+        weights_are = published(file, "extractor.path", HASH_START, check_hash)
         self.network = _network(file)
         self.eval().requires_grad_(False)
         self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1) * 255, persistent=False)
@@ -57,12 +51,10 @@ class DINOv2(Extractor):
         self.protocol = {
             "extractor": self.name,
             "architecture": "ViT-S/14",
-            "weights_sha256": digest,
+            **weights_are,
             "resize": "antialiased bicubic",
             "input_size": SIDE,
         }
-        if not digest.startswith(HASH_START):
-            self.protocol["warning"] = "not the published weights: no score of this extractor is comparable with any"
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:

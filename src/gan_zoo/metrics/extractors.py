@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gan_zoo.data.source import Source
+from gan_zoo.data.source import DataError, Source
 from gan_zoo.files import sha256
 from gan_zoo.metrics.fused import FusedConv
 
@@ -39,6 +39,30 @@ class Extractor(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """``[B, 1 or 3, H, W]`` uint8 to features ``[B, F]`` and logits ``[B, K]``, float32."""
         raise NotImplementedError
+
+
+def published(file: Path, argument: str, hash_start: str, check_hash: bool) -> dict[str, str]:
+    """The hash of weights for the protocol, with a warning where they are not the published ones.
+
+    Args:
+        file: holds the weights.
+        argument: what errors call it.
+        hash_start: how the published file's SHA-256 begins.
+        check_hash: refuse any other file.
+
+    Raises:
+        DataError: if the file is another one and that is refused.
+    """
+    digest = sha256(file)
+    if digest.startswith(hash_start):
+        return {"weights_sha256": digest}
+    if check_hash:
+        raise DataError(
+            f"{argument}={file} is not the published file: its SHA-256 begins with {digest[:8]}, not with "
+            f"{hash_start}; extractor.check_hash=false uses it all the same"
+        )
+    warning = "not the published weights: no score of this extractor is comparable with any"
+    return {"weights_sha256": digest, "warning": warning}
 
 
 class EfficientNetLite0(Extractor):

@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gan_zoo.data.source import DataError
-from gan_zoo.files import sha256
-from gan_zoo.metrics.extractors import Extractor
+from gan_zoo.metrics.extractors import Extractor, published
 from gan_zoo.metrics.fused import FusedConv
 
 FILE = "weights-inception-2015-12-05-6726825d.pth"
@@ -47,24 +46,17 @@ class InceptionV3(Extractor):
         if resize not in RESIZE:
             raise ValueError(f"extractor.resize must be one of {', '.join(RESIZE)}, got {resize!r}")
         path = find_weights(weights)
-        digest = sha256(path)
-        if check_hash and not digest.startswith(HASH_START):
-            raise DataError(
-                f"extractor.weights={path} is not the published file: its SHA-256 begins with {digest[:8]}, not with "
-                f"{HASH_START}; extractor.check_hash=false uses it all the same"
-            )
+        weights_are = published(path, "extractor.weights", HASH_START, check_hash)
         self.resize, self.network = resize, _network(path)
         fuse(self.network)
         self.eval().requires_grad_(False).to(memory_format=torch.channels_last)
         self.protocol = {
             "extractor": self.name,
             "protocol": f"fid-{resize}",
-            "weights_sha256": digest,
+            **weights_are,
             "resize": "TensorFlow 1 bilinear" if resize == "tf" else "antialiased bicubic",
             "input_size": SIDE,
         }
-        if not digest.startswith(HASH_START):
-            self.protocol["warning"] = "not the published weights: no score of this extractor is comparable with any"
 
     def score_name(self, kind: str) -> str:
         return {"fd": "fid"}.get(kind, kind)
