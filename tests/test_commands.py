@@ -253,6 +253,20 @@ def test_runs_become_a_table_over_seeds(tmp_path: Path) -> None:
     assert "there is no run in" in refused("compare", tmp_path / "a1" / ".hydra")
 
 
+def test_the_doctor_says_what_it_can(tmp_path: Path) -> None:
+    assert "which has no metrics.csv" in refused("doctor", tmp_path)
+    assert "which does not exist" in refused("doctor", tmp_path / "nowhere")
+    rows = [f"{look},{1000 * look},1,0.3,1,0.01,1,0.5,0.5" for look in range(1, 13)]
+    names = ["images_seen", *(f"realism/{n}" for n in ("separation", "spread", "offset", "travel", "nearest"))]
+    header = ",".join(["step", *(f"doctor/{name}" for name in (*names, "d/grad_norm", "g/grad_norm"))])
+    (tmp_path / "metrics.csv").write_text("\n".join([header, rows[0]]))
+    assert invoke("doctor", tmp_path).startswith("too early to judge: 1 look so far, 11 are needed")
+    (tmp_path / "metrics.csv").write_text("\n".join([header, *rows]))
+    said = invoke("doctor", tmp_path)
+    assert said.startswith("saturated critic in realism at 11,000 images")
+    assert "optim.discriminator.lr=1e-4" in said
+
+
 def test_a_class_stays_the_same_along_a_walk_and_a_wish_is_granted(trained, monkeypatch) -> None:
     run = load_run(trained("model=cgan", *DIGITS))
     asked: list[list[int]] = []

@@ -77,6 +77,26 @@ def test_real_mnist(shared_data: Path) -> None:
         assert data.labels.bincount().min() > 5000
 
 
+def test_a_share_of_a_folder_is_held_out_with_its_labels(tmp_path: Path) -> None:
+    for number in range(40):
+        colour = (number, 0, 100 * (number % 2))
+        picture(tmp_path / "ab"[number % 2] / f"{number}.png", colour=colour)
+    whole = image_folder(str(tmp_path), image_size=8)
+    train = image_folder(str(tmp_path), image_size=8, test_share=0.3)
+    assert train.held_out is not None
+    assert whole.held_out is None
+    test = train.held_out()
+    seen, unseen = (set(part.samples[:, 0, 0, 0].tolist()) for part in (train, test))
+    assert (train.split, test.split, whole.split) == ("train", "test", "all")
+    assert not seen & unseen
+    assert seen | unseen == set(range(40))
+    for part in (train, test):
+        assert torch.equal(part.labels == 1, part.samples[:, 2, 0, 0] == 100)
+    assert train.fingerprint != test.fingerprint != whole.fingerprint
+    with pytest.raises(DataError, match=r"data.test_share must be >= 0 and < 1, got 1.5"):
+        image_folder(str(tmp_path), image_size=8, test_share=1.5)
+
+
 def test_real_folder(shared_data: Path) -> None:
     data = image_folder(str(shared_data / "emoji" / "noto"), image_size=32)
     assert data.samples.shape == (3786, 3, 32, 32)
@@ -128,7 +148,7 @@ def test_pictures_keep_their_proportions(tmp_path: Path) -> None:
     assert decode(tmp_path / "wide.png", 3, 30).max() == 0, "the centre is cropped, not squeezed"
 
 
-def test_one_unreadable_picture_is_named(tmp_path: Path) -> None:
+def test_one_unreadable_picture_is_named(tmp_path: Path, capsys) -> None:
     for name in "abc":
         picture(tmp_path / f"{name}.png")
     (tmp_path / "broken.png").write_bytes(b"not a png")
@@ -137,6 +157,9 @@ def test_one_unreadable_picture_is_named(tmp_path: Path) -> None:
         image_folder(str(tmp_path), image_size=8)
     assert "\n" not in str(e.value)
     assert len(image_folder(str(tmp_path), image_size=8, on_error="skip")) == 3
+    told = capsys.readouterr().err
+    assert "2 of 5 pictures cannot be read and are left out: " in told
+    assert all(name in told for name in ("broken.png", "cut.png"))
     with pytest.raises(DataError, match="2 of 5 pictures cannot be read"):
         image_folder(str(tmp_path), image_size=8)
 
