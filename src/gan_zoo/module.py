@@ -331,5 +331,5 @@ class GANModule(LightningModule):
     def shown(self) -> Iterator[nn.ModuleDict]:
         """The generators to sample from, in evaluation mode, without gradients and in full precision."""
         generators = self.sampling_generators
-        with at_rest(generators):
+        with at_rest(generators, self.device):
             yield generators

@@ -64,10 +64,9 @@ def frozen(networks: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def at_rest(network: nn.Module) -> Iterator[None]:
-    """Within the block nothing trains: evaluation mode, no gradients, full precision."""
+def at_rest(network: nn.Module, device: torch.device) -> Iterator[None]:
+    """Within the block ``network`` on ``device`` does not train: evaluation mode, no gradients, full precision."""
     modes = {module: module.training for module in network.modules()}
-    device = next(network.parameters()).device
     network.eval()
     try:
         with torch.no_grad(), torch.autocast(device.type, enabled=False), eager():

@@ -33,7 +33,7 @@ class Probe:
         centre from that of the reals, and ``<duel>/travel``, its way since the last look.
         """
         readings: dict[str, Tensor] = {}
-        with at_rest(game):
+        with at_rest(game, self.seen.noise.device):
             fakes = game.generate(self.seen)
             duels = [duel for duel in game.duels(self.seen, fakes) if duel.trains_generator]
             unseen: dict[str, Duel] = {}
