@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from itertools import islice
+from pathlib import Path
 
 import pytest
 import torch
 
+from gan_zoo.data.cache import cached_images
 from gan_zoo.data.order import Order, Plan
 from gan_zoo.data.source import Source
 from gan_zoo.data.stream import Stream
@@ -64,3 +66,21 @@ def test_images_arrive_in_minus_one_to_one_and_flipped_half_the_time() -> None:
         not torch.equal(a, b) for x, y in zip(batches, plain, strict=True) for a, b in zip(x.real, y.real, strict=True)
     ]
     assert 0.4 < sum(flipped) / len(flipped) < 0.6
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
+@pytest.mark.parametrize("on_device", [True, False])
+def test_memory_does_not_grow_with_the_set(tmp_path: Path, on_device: bool) -> None:
+    """A mapped set of 600 MB: its pages can be dropped at any time, and nothing else is held."""
+    images = cached_images(tmp_path / "large.npy", (50_000, 3, 64, 64), lambda array: None)
+    data = Source("large", "all", images)
+    batches = Stream(data, Plan(data, 64, Noise(0, 0)), Noise(0, 0), lambda: 0, on_device=on_device)
+    before = memory_of_its_own()
+    assert sum(len(batch.real) for batch in islice(batches, 100)) == 6400
+    assert memory_of_its_own() - before < 50
+
+
+def memory_of_its_own() -> float:
+    """MB that are this process's alone."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("RssAnon")).split()[1]) / 1024
