@@ -220,7 +220,8 @@ def ours(config: Any, source: Source, warmup: int, steps: int, **options: Any) -
     """``options`` are further arguments of the trainer; its callbacks begin with a `Stopwatch`."""
     callbacks = options.setdefault("callbacks", [Stopwatch(warmup)])
     watch = callbacks[0]
-    data, module = DataModule(source, batch_size=config.data.batch_size), build_module(config)
+    held = {name: config.data[name] for name in ("batch_size", "num_workers", "memory_limit")}
+    data, module = DataModule(source, **held), build_module(config)
     data.serve(module.game.needs)
     settings = {"logger": False, "enable_progress_bar": False, "enable_checkpointing": False}
     with redirect_stdout(StringIO()):

@@ -16,6 +16,7 @@ from gan_zoo.data.source import DataError
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 MAX_PIXELS = 64_000_000
+AT_ONCE = 1024
 MODES = {1: "L", 3: "RGB"}
 
 Item = TypeVar("Item")
@@ -83,6 +84,8 @@ def fill_array(
             return row, error
         return row, None
 
-    with ThreadPoolExecutor() as pool:
-        results = with_progress(pool.map(attempt, range(len(array))), len(array), title)
+    total = len(array)
+    with ThreadPoolExecutor() as pool:  # a task waits for its turn in memory: not all of them at once
+        blocks = (range(first, min(first + AT_ONCE, total)) for first in range(0, total, AT_ONCE))
+        results = with_progress((result for block in blocks for result in pool.map(attempt, block)), total, title)
         return {row: error for row, error in results if error is not None}

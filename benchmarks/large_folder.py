@@ -1,0 +1,130 @@
+"""Does a folder of many pictures train at the speed of the network? python benchmarks/large_folder.py
+
+Makes folders of JPEGs of many sizes, and times: decoding them once, starting again, batches alone, and DCGAN at 64
+pixels beside the same training on a small set that is in memory. A process of its own for each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import multiprocessing
+import os
+import tempfile
+import time
+import warnings
+from concurrent.futures import ProcessPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from measuring import median, ratio, table, write
+from PIL import Image
+
+PER_FOLDER = 1000
+DCGAN = ["model=dcgan", "data=image_folder", "trainer=cpu", "data.image_size=64", "run_dir=/tmp"]
+HELD = {"on the device": [], "through the loader": ["data.memory_limit=0"]}
+HELD["through the loader and a worker"] = [*HELD["through the loader"], "data.num_workers=1"]
+
+
+def make(folder: Path, first: int) -> None:
+    """Pictures ``first`` and on: smooth colours with an edge, 80 to 120 pixels a side."""
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(first)
+    for number in range(first, first + PER_FOLDER):
+        height, width = rng.integers(80, 121, 2)
+        coarse = rng.integers(0, 256, (6, 6, 3), dtype=np.uint8)
+        picture = Image.fromarray(coarse).resize((int(width), int(height)), Image.Resampling.BICUBIC)
+        picture.paste(tuple(rng.integers(0, 256, 3).tolist()), (20, 20, 20 + int(width) // 3, 60))
+        picture.save(folder / f"{number:06}.jpg", quality=90)
+
+
+def own_memory() -> float:
+    """The memory in MB that is this process's alone: pages of mapped files can be dropped at any time."""
+    status = Path("/proc/self/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("RssAnon")).split()[1]) / 2**10
+
+
+def reading(root: str) -> tuple[float, float, int]:
+    """Seconds until the folder's source is there, memory in MB beside the mapped file, number of pictures."""
+    from gan_zoo.data.image_folder import image_folder
+
+    torch.rand(1)
+    before, start = own_memory(), time.perf_counter()
+    source = image_folder(root, 3, 64)
+    return time.perf_counter() - start, own_memory() - before, len(source)
+
+
+def training(root: str, held: list[str], steps: int) -> tuple[float, float, float]:
+    """Batches alone and training, in images/s, and memory in MB at the end."""
+    from loops import ours
+
+    from gan_zoo.compose import compose_overrides, instantiate
+    from gan_zoo.data.order import Plan
+    from gan_zoo.data.stream import Stream
+    from gan_zoo.noise import Noise
+
+    warnings.filterwarnings("ignore")
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    config: Any = compose_overrides([*DCGAN, f"data.root={root}", *held])
+    source, size, noise = instantiate(config.data.source), config.data.batch_size, Noise(0, 0)
+    plan = Plan(source, size, noise)
+    options = {"num_workers": config.data.num_workers, "on_device": config.data.memory_limit > 0}
+    batches = iter(Stream(source, plan, noise, start=lambda: 0, **options))
+    next(batches)
+    start = time.perf_counter()
+    for _ in islice(batches, 200):
+        pass
+    alone = 200 * size / (time.perf_counter() - start)
+    return alone, ours(config, source, 5, steps), own_memory()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pictures", type=int, default=100_000, help="in the large folder, a multiple of 1,000")
+    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--write", action="store_true")
+    arguments = parser.parse_args()
+    spawn = multiprocessing.get_context("spawn")
+    with tempfile.TemporaryDirectory() as temporary:
+        os.environ["GAN_ZOO_CACHE"] = f"{temporary}/cache"
+        large, small = Path(temporary, "large"), Path(temporary, "small")
+        firsts = range(0, arguments.pictures, PER_FOLDER)
+        with ProcessPoolExecutor(mp_context=spawn) as pool:
+            list(pool.map(make, [large / f"{first:06}" for first in firsts], firsts))
+        make(small / "a", 0)
+        with ProcessPoolExecutor(1, spawn, max_tasks_per_child=1) as pool:
+            start_rows = []
+            for root in (small, large):
+                for when in ("first", "again"):
+                    seconds, memory, count = pool.submit(reading, str(root)).result()
+                    start_rows.append(
+                        [f"{count:,}", when, f"{seconds:.2f}", f"{count / seconds:,.0f}", f"{memory:.0f}"]
+                    )
+            starts = table(["pictures", "start", "seconds", "pictures/s", "MB"], start_rows)
+            print(starts, flush=True)
+            jobs = {"small, on the device": (str(small), HELD["on the device"])}
+            jobs |= {f"large, {name}": (str(large), held) for name, held in HELD.items()}
+            found: dict[str, list[tuple[float, float, float]]] = {name: [] for name in jobs}
+            for _ in range(arguments.rounds):
+                for name, (root, held) in jobs.items():
+                    found[name].append(pool.submit(training, root, held, arguments.steps).result())
+                    print(name, *(f"{value:,.0f}" for value in found[name][-1]), flush=True)
+    speeds = {name: [speed for _, speed, _ in rows] for name, rows in found.items()}
+    rows = []
+    for name, results in found.items():
+        alone, _, memory = ([result[place] for result in results] for place in range(3))
+        against = f"{ratio(speeds, name, next(iter(jobs))):.2f}"
+        rows.append([name, median(alone), median(speeds[name]), against, median(memory)])
+    trained = table(["folder", "batches alone, images/s", "DCGAN 64, images/s", "/ small", "MB"], rows)
+    print(trained)
+    if arguments.write:
+        command = f"python benchmarks/large_folder.py --pictures {arguments.pictures} --rounds {arguments.rounds}"
+        print(write("A large folder", command, {"Start": starts, "Training": trained}))
+
+
+if __name__ == "__main__":
+    main()

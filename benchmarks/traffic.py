@@ -1,0 +1,152 @@
+"""What two processes tell each other: python benchmarks/traffic.py
+
+The same DCGAN on two processes (gloo on the CPU, NCCL where there are two GPUs), in turns: each player's gradients
+averaged once when it steps, Lightning's `find_unused_parameters`, and no exchange at all, which no training may do;
+beside them one process with all cores, or one GPU. Elements are what one process sends for each batch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import socket
+import statistics
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as multiprocessing
+from lightning.pytorch.strategies import DDPStrategy
+from measuring import median, ratio, table, write
+
+SIZES = {"32": ["data.image_size=32"], "64": ["data.image_size=64"]}
+FLAT, WRAPPED, APART = "two, one flat all-reduce a step", "two, `find_unused_parameters`", "two, no exchange"
+ALONE = "one process, all cores"
+WAYS = (FLAT, WRAPPED, APART, ALONE)
+DCGAN = ["model=dcgan", "data=openmoji", "callbacks=none", "metric=none", "run_dir=/tmp"]
+
+
+class Sent:
+    """Elements that all-reduce was given."""
+
+    def __init__(self) -> None:
+        self.elements = 0
+        self.plain = dist.all_reduce
+
+    def all_reduce(self, tensor: torch.Tensor, *args: Any, **options: Any) -> Any:
+        self.elements += tensor.numel()
+        return self.plain(tensor, *args, **options)
+
+    def hook(self, _, bucket):  # type: ignore[no-untyped-def]  # the reducer rejects annotations that are strings
+        """The reducer's own all-reduce, counted."""
+        flat = bucket.buffer()
+        self.elements += flat.numel()
+        work = self.plain(flat.div_(dist.get_world_size()), async_op=True)
+        return work.get_future().then(lambda future: future.value()[0])
+
+
+class FindUnused(DDPStrategy):
+    """Lightning's own wrapper, which counts what it sends."""
+
+    def __init__(self, sent: Sent, **options: Any) -> None:
+        super().__init__(find_unused_parameters=True, **options)
+        self.sent = sent
+
+    def configure_ddp(self) -> None:
+        super().configure_ddp()
+        self.model.register_comm_hook(None, self.sent.hook)
+
+
+def worker(rank: int, port: int, way: str, overrides: list[str], steps: int, folder: str) -> None:
+    """Train and write images/s of both processes and elements of a batch."""
+    from loops import Stopwatch, ours
+
+    import gan_zoo.module
+    from gan_zoo.compose import compose_overrides, instantiate
+    from gan_zoo.strategies import FlatDDPStrategy
+
+    warnings.filterwarnings("ignore")
+    logging.disable(logging.INFO)
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "NODE_RANK": "0", "LOCAL_RANK": str(rank)}
+    cuda = torch.cuda.device_count() > 1
+    config: Any = compose_overrides([*DCGAN, "trainer=auto", *overrides])
+    source, sent = instantiate(config.data.source), Sent()
+    dist.all_reduce = sent.all_reduce
+    options: dict[str, Any] = {"accelerator": "gpu" if cuda else "cpu", "callbacks": [Stopwatch(5)]}
+    if way != ALONE:
+        if not cuda:
+            os.environ["GLOO_SOCKET_IFNAME"] = "lo"
+            torch.set_num_threads(max(1, (os.cpu_count() or 2) // 2))
+        backend = {"process_group_backend": "nccl" if cuda else "gloo"}
+        options["devices"] = 2
+        options["strategy"] = FindUnused(sent, **backend) if way == WRAPPED else FlatDDPStrategy(**backend)
+        if way != FLAT:
+            gan_zoo.module.average_gradients = lambda parameters: None
+    speed = ours(config, source, 5, steps, **options)
+    if rank == 0:
+        Path(folder, "result").write_text(f"{speed} {sent.elements / (steps + 5)}")
+    if way != ALONE:
+        dist.barrier()
+        dist.destroy_process_group()
+
+
+def measure(way: str, overrides: list[str], steps: int) -> tuple[float, float]:
+    with tempfile.TemporaryDirectory() as folder, socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        free.close()
+        multiprocessing.spawn(worker, (port, way, overrides, steps, folder), nprocs=1 if way == ALONE else 2)
+        speed, elements = map(float, Path(folder, "result").read_text().split())
+    return speed, elements
+
+
+def weights(overrides: list[str]) -> list[int]:
+    """Numbers of weights of the generator and of the critic."""
+    from gan_zoo.build import build_module
+    from gan_zoo.compose import compose_overrides
+
+    game = build_module(compose_overrides([*DCGAN, *overrides])).game
+    return [sum(p.numel() for p in players.parameters()) for players in (game.generators, game.discriminators)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument("--write", action="store_true")
+    arguments = parser.parse_args()
+    tables = {}
+    for size, overrides in SIZES.items():
+        speeds: dict[str, list[float]] = {way: [] for way in WAYS}
+        elements = dict.fromkeys(WAYS, 0.0)
+        for _ in range(arguments.rounds):
+            for way in WAYS:
+                speed, elements[way] = measure(way, overrides, arguments.steps)
+                speeds[way].append(speed)
+                print(f"{size} {way}: {speed:,.0f} images/s, {elements[way]:,.0f} elements", flush=True)
+        batch = 64
+        rows = [
+            [
+                way,
+                f"{elements[way]:,.0f}",
+                f"{1000 * batch / statistics.median(speeds[way]):.1f}",
+                median(speeds[way]),
+                f"{ratio(speeds, way, ALONE):.2f}",
+            ]
+            for way in WAYS
+        ]
+        generator, critic = weights(overrides)
+        heading = f"DCGAN at {size} pixels, {generator:,} weights of the generator and {critic:,} of the critic"
+        tables[heading] = table(["processes", "elements a batch", "ms a batch", "images/s", "/ one process"], rows)
+        print(tables[heading])
+    if arguments.write:
+        command = f"python benchmarks/traffic.py --rounds {arguments.rounds} --steps {arguments.steps}"
+        print(write("Traffic between two processes", command, tables))
+
+
+if __name__ == "__main__":
+    main()
