@@ -215,7 +215,7 @@ def test_code_from_outside_is_not_built(target: object, trained, tmp_path: Path)
         load_run(tmp_path / "foreign.ckpt")
 
 
-def fake_run(folder: Path, overrides: list[str], seed: int, value: float | None) -> None:
+def fake_run(folder: Path, overrides: list[str], seed: int, value: float | None, count: int = 100) -> None:
     (folder / ".hydra").mkdir(parents=True)
     choices = {
         "model": "dcgan",
@@ -229,7 +229,8 @@ def fake_run(folder: Path, overrides: list[str], seed: int, value: float | None)
     if value is None:
         (folder / "FAILED.txt").write_text("TrainingDiverged: d/realism = nan\n")
         return
-    metrics = {"images_seen": 8, "images_per_second": 10 * seed, "metrics": [{"name": "fd", "value": value}]}
+    metrics = {"images_seen": 8, "images_per_second": 10 * seed}
+    metrics["metrics"] = [{"name": "fd", "value": value, "protocol": {"num_generated": count, "seed": seed}}]
     metrics["history"] = [{"images_seen": 4 * k, "val/fd": value / k} for k in (1, 2)]
     (folder / "metrics.json").write_text(json.dumps(metrics))
 
@@ -240,9 +241,10 @@ def test_runs_become_a_table_over_seeds(tmp_path: Path) -> None:
     fake_run(tmp_path / "b", ["loss=lsgan"], 1, 5.0)
     groups = grouped(find_runs([tmp_path]))
     header, rows = rows_of(groups)
-    assert header == ["run", "seeds", "fd", "images/s"]
-    assert rows == [["loss=hinge", "2 (+1 failed)", "12 ± 2.8", "15"], ["loss=lsgan", "1", "5", "10"]]
-    assert "| loss=hinge | 2 (+1 failed) | 12 ± 2.8 | 15 |" in rendered(groups, ".md")
+    assert header == ["run", "seeds", "fd", "images/s", "doctor"]
+    assert rows[0] == ["loss=hinge", "2 (+1 failed)", "12 ± 2.8", "15", "explosion (1 of 3)"]
+    assert rows[1] == ["loss=lsgan", "1", "5", "10", ""]
+    assert "| loss=hinge | 2 (+1 failed) | 12 ± 2.8 | 15 | explosion (1 of 3) |" in rendered(groups, ".md")
     assert rendered(groups, ".csv").splitlines()[0].startswith("model,loss,data,seed,fd,")
     page = rendered(groups, ".html")
     assert "TrainingDiverged: d/realism = nan" in page
@@ -251,6 +253,21 @@ def test_runs_become_a_table_over_seeds(tmp_path: Path) -> None:
     with pytest.raises(CompositionError, match=r"must end in .html, .md or .csv, got '.pdf'"):
         rendered(groups, ".pdf")
     assert "there is no run in" in refused("compare", tmp_path / "a1" / ".hydra")
+
+
+def test_scores_of_other_protocols_are_other_columns(tmp_path: Path) -> None:
+    fake_run(tmp_path / "a", ["loss=hinge"], 1, 10.0)
+    fake_run(tmp_path / "b", ["loss=hinge"], 2, 20.0, count=500)
+    header, rows = rows_of(grouped(find_runs([tmp_path])))
+    assert header == ["run", "seeds", "fd (num_generated=100)", "fd (num_generated=500)", "images/s"]
+    assert rows == [["model=dcgan", "2", "10", "20", "15"]]
+    assert rendered(grouped(find_runs([tmp_path])), ".html").count("<polyline") == 4
+
+
+def test_a_table_says_what_the_doctor_found(tmp_path: Path) -> None:
+    fake_run(tmp_path / "a", ["loss=hinge"], 1, 10.0)
+    fake_run(tmp_path / "b", ["loss=hinge"], 2, None)
+    assert rows_of(grouped(find_runs([tmp_path])))[1][0][-1] == "explosion (1 of 2)"
 
 
 def test_the_doctor_says_what_it_can(tmp_path: Path) -> None:

@@ -251,7 +251,9 @@ def compare(
         groups = comparing.grouped(comparing.find_runs(folders))
         text = None if out is None else comparing_files.rendered(groups, out.suffix)
         header, rows = comparing.rows_of(groups)
-        table = Table(*header)
+        table = Table()
+        for name in header:
+            table.add_column(name, overflow="fold")
         for row in rows:
             table.add_row(*row)
         Console().print(table)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import statistics
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,9 @@ from typing import Any
 
 import yaml
 
+from gan_zoo.doctor.verdicts import diagnose_run
 from gan_zoo.errors import CompositionError
+from gan_zoo.protocols import Entry, labels
 from gan_zoo.resuming import recorded
 
 ALWAYS = ("model", "loss", "data")
@@ -26,19 +29,23 @@ class Outcome:
         folder: the run folder.
         settings: model, loss, data and every override but the seed.
         seed: the run's seed.
-        scores: the last value of each score by name; empty for a run that failed.
-        history: the scores at each evaluation as ``val/<score>``, with ``images_seen``.
+        entries: its scores with their protocols; none for a run that failed.
+        scores: the values by name, see `name_scores`.
+        history: the scores at each evaluation in training under the same names, with ``images_seen``.
         images_seen, images_per_second: from ``metrics.json``.
+        findings: what the doctor found that lasts, by name.
         failure: the first line of ``FAILED.txt``, or what else is missing; empty for a finished run.
     """
 
     folder: Path
     settings: dict[str, str]
     seed: str
+    entries: list[Entry] = field(default_factory=list)
     scores: dict[str, float] = field(default_factory=dict)
     history: list[dict[str, float]] = field(default_factory=list)
     images_seen: float = math.nan
     images_per_second: float = math.nan
+    findings: list[str] = field(default_factory=list)
     failure: str = ""
 
     @property
@@ -79,7 +86,9 @@ def find_runs(folders: Iterable[Path]) -> list[Outcome]:
         found += [file.parent.parent for file in sorted(folder.rglob(".hydra/config.yaml"))]
     if not found:
         raise CompositionError(f"there is no run in {', '.join(map(str, folders))}")
-    return [read_run(run) for run in dict.fromkeys(found)]
+    outcomes = [read_run(run) for run in dict.fromkeys(found)]
+    name_scores(outcomes)
+    return outcomes
 
 
 def read_run(run: Path) -> Outcome:
@@ -90,17 +99,26 @@ def read_run(run: Path) -> Outcome:
     settings |= dict((override.lstrip("+") + "=").split("=", 1) for override in recorded(run))
     settings = {name: value.rstrip("=") for name, value in settings.items()}
     outcome = Outcome(run, {k: v for k, v in settings.items() if k != "seed"}, str(config.get("seed")))
+    outcome.findings = list(dict.fromkeys(found.name for found in diagnose_run(run)[1] if found.lasting))
     if (failed := run / "FAILED.txt").is_file():
         outcome.failure = (failed.read_text().splitlines() or ["failed"])[0]
     elif not (run / "report.html").is_file() and not (run / "metrics.json").is_file():
         outcome.failure = "not finished"
     elif (metrics := run / "metrics.json").is_file():
         content: dict[str, Any] = json.loads(metrics.read_text())
-        outcome.scores = {entry["name"]: float(entry["value"]) for entry in content.get("metrics", [])}
-        outcome.history = content.get("history", [])
+        outcome.entries, outcome.history = content.get("metrics", []), content.get("history", [])
         outcome.images_seen = content.get("images_seen", math.nan)
         outcome.images_per_second = content.get("images_per_second", math.nan)
     return outcome
+
+
+def name_scores(outcomes: Sequence[Outcome]) -> None:
+    """Fill in `Outcome.scores`: by name alone where all runs have one protocol, else by what sets theirs apart."""
+    for outcome, names in zip(outcomes, labels([outcome.entries for outcome in outcomes]), strict=True):
+        pairs = list(zip(names, outcome.entries, strict=True))
+        outcome.scores = {name: float(entry["value"]) for name, entry in pairs}
+        trained = {f"val/{entry['name']}": name for name, entry in pairs if "checkpoint" not in entry["protocol"]}
+        outcome.history = [{trained.get(key, key): value for key, value in look.items()} for look in outcome.history]
 
 
 def _yaml(file: Path) -> Any:
@@ -124,7 +142,7 @@ def columns_that_differ(groups: Sequence[Group]) -> list[str]:
 
 
 def rows_of(groups: Sequence[Group]) -> tuple[list[str], list[list[str]]]:
-    """The table's header and rows: in what runs differ, seeds, scores as mean and spread, speed."""
+    """The table's header and rows: in what runs differ, seeds, scores as mean and spread, speed, the doctor's word."""
     settings = columns_that_differ(groups)
     scores = list(dict.fromkeys(name for group in groups for run in group.finished for name in run.scores))
     rows = []
@@ -134,8 +152,18 @@ def rows_of(groups: Sequence[Group]) -> tuple[list[str], list[list[str]]]:
         failed = len(group.outcomes) - len(group.finished)
         counts = f"{len(group.finished)}" + (f" (+{failed} failed)" if failed else "")
         values = [with_spread(*group.mean_and_spread(score)) for score in scores]
-        rows.append([said(group.settings, settings), counts, *values, speed])
-    return ["run", "seeds", *scores, "images/s"], rows
+        rows.append([said(group.settings, settings), counts, *values, speed, findings_of(group)])
+    header = ["run", "seeds", *scores, "images/s", "doctor"]
+    if not any(row[-1] for row in rows):
+        header, rows = header[:-1], [row[:-1] for row in rows]
+    return header, rows
+
+
+def findings_of(group: Group) -> str:
+    """What the doctor found in a group's runs, with the number of runs where it is not all of them."""
+    counts = Counter(name for outcome in group.outcomes for name in outcome.findings)
+    runs = len(group.outcomes)
+    return ", ".join(name if count == runs else f"{name} ({count} of {runs})" for name, count in counts.items())
 
 
 def said(settings: dict[str, str], names: Sequence[str]) -> str:

@@ -68,7 +68,7 @@ def curves(groups: Sequence[Group], settings: Sequence[str]) -> str:
     """Every score of every run over images seen, and over seconds at the run's mean speed."""
     finished = [run for group in groups for run in group.finished if run.images_per_second > 0]
     runs = [(f"{said(run.settings, settings)} seed={run.seed}", run) for run in finished]
-    names = dict.fromkeys(name for _, run in runs for look in run.history for name in look if name.startswith("val/"))
+    names = dict.fromkeys(name for _, run in runs for look in run.history for name in look if name in run.scores)
     charts = []
     for name in names:
         for unit in ("images", "s"):
@@ -77,7 +77,7 @@ def curves(groups: Sequence[Group], settings: Sequence[str]) -> str:
                 scale = 1 if unit == "images" else 1 / run.images_per_second
                 line = [(scale * look["images_seen"], look[name]) for look in run.history if name in look]
                 lines |= {title: line} if len(line) > 1 else {}
-            charts.append(chart(name.removeprefix("val/"), lines, unit=unit) if lines else "")
+            charts.append(chart(name, lines, unit=unit) if lines else "")
     return f"<h2>Scores over images and time</h2>{''.join(charts)}" if any(charts) else ""
 
 

@@ -1,0 +1,38 @@
+"""Scores of several runs that may stand side by side: those with the same protocol."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+Entry = dict[str, Any]
+"""A score as ``metrics.json`` has it: ``name``, ``value`` and ``protocol``."""
+
+ASIDE = frozenset({"data", "ema", "images_seen", "seed", "warning", "world_size"})
+"""What may differ between scores that are compared: what runs are compared for, and what does not move a score."""
+
+
+def differing(entries: Iterable[Entry]) -> dict[str, list[str]]:
+    """For each score the parts of its protocol in which entries on the same data differ."""
+    said: dict[tuple[str, Any], list[Entry]] = {}
+    for entry in entries:
+        said.setdefault((entry["name"], entry["protocol"].get("data")), []).append(entry["protocol"])
+    parts: dict[str, list[str]] = {}
+    for (name, _), protocols in said.items():
+        keys = dict.fromkeys(key for protocol in protocols for key in protocol if key not in ASIDE)
+        values = {key: {json.dumps(protocol.get(key)) for protocol in protocols} for key in keys}
+        parts[name] = list(dict.fromkeys([*parts.get(name, []), *(key for key in keys if len(values[key]) > 1)]))
+    return parts
+
+
+def labels(runs: Sequence[Sequence[Entry]]) -> list[list[str]]:
+    """For every entry of every run what to call its column: its name, and in brackets what sets its protocol apart."""
+    parts = differing(entry for entries in runs for entry in entries)
+
+    def label(entry: Entry) -> str:
+        protocol = entry["protocol"]
+        told = ", ".join(f"{key}={protocol[key]}" for key in parts[entry["name"]] if key in protocol)
+        return f"{entry['name']} ({told})" if told else str(entry["name"])
+
+    return [[label(entry) for entry in entries] for entries in runs]
