@@ -20,6 +20,7 @@ from gan_zoo.comparing_files import rendered
 from gan_zoo.compose import CONF
 from gan_zoo.data.source import DataError
 from gan_zoo.errors import CompositionError
+from gan_zoo.evaluating import some_of
 from gan_zoo.run import train
 from gan_zoo.runs import load_run
 from gan_zoo.trust import is_trusted
@@ -193,6 +194,14 @@ def test_two_folders_are_compared(pictures: Path, tmp_path: Path) -> None:
     value = float(next(line for line in output.splitlines() if line.startswith("fd_")).split()[1])
     assert value < 1e-3, "a folder is at no distance from itself, but for the rounding of roots"
     assert "must be given together" in refused("evaluate", "--folder", pictures)
+
+
+def test_a_part_of_a_folder_is_a_random_part() -> None:
+    rows = some_of(1000, 100)
+    assert torch.equal(rows, some_of(1000, 100))
+    assert rows.unique().tolist() == rows.tolist()
+    assert 400 < rows.float().mean() < 600
+    assert some_of(7, 7).tolist() == list(range(7))
 
 
 def test_what_is_no_run_is_named(trained, tmp_path: Path) -> None:

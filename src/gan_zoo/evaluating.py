@@ -17,7 +17,7 @@ from gan_zoo.data.image_folder import image_folder, pictures_in
 from gan_zoo.data.source import DataError, Source, to_unit
 from gan_zoo.files import atomic_path
 from gan_zoo.metrics.base import Evaluator, Generated, Samples, score_all
-from gan_zoo.noise import CPU, Noise
+from gan_zoo.noise import CPU, Noise, seeded_generator
 from gan_zoo.runs import load_run
 from gan_zoo.scoring import BLOCK_SIZE, score_module
 from gan_zoo.types import Batch, Score
@@ -77,20 +77,29 @@ def append(path: Path, scores: Sequence[Score]) -> None:
 def compare_folders(
     folder: Path | None, against: Path | None, overrides: Sequence[str], num_samples: int | None, image_size: int
 ) -> list[Score]:
-    """Score the pictures of one folder against those of another, without any network of ours but the extractor."""
+    """Score the pictures of one folder against those of another, without any network of ours but the extractor.
+
+    With fewer ``num_samples`` than pictures in ``folder`` the same random ones are taken every time.
+    """
     if folder is None or against is None:
         raise DataError("--folder and --against must be given together")
     fake, real = pictures(folder, "--folder", image_size), pictures(against, "--against", image_size)
     count = min(len(fake), num_samples or len(fake))
+    chosen = some_of(len(fake), count)
     evaluators = with_samples(evaluators_of(compose_overrides(overrides)), count)
 
     def draw(block: int) -> Generated:
-        samples = to_unit(fake.samples[block * BLOCK_SIZE : (block + 1) * BLOCK_SIZE])
+        samples = to_unit(fake.samples[chosen[block * BLOCK_SIZE : (block + 1) * BLOCK_SIZE]])
         return Generated({"sample": samples.to(device())}, Batch(len(samples), Noise(0, block, device=CPU)))
 
     scores = score_all(evaluators, Samples(draw, count, BLOCK_SIZE), real, device())
     compared = {"folder": str(folder), "against": str(against), "image_size": image_size}
     return [Score(score.name, score.value, score.protocol | compared) for score in scores]
+
+
+def some_of(total: int, count: int) -> torch.Tensor:
+    """``count`` of ``total`` rows in their order, the same every time: names of files often sort by what is on them."""
+    return torch.randperm(total, generator=seeded_generator(CPU, "some of", total))[:count].sort().values
 
 
 def pictures(folder: Path, option: str, image_size: int) -> Source:
