@@ -71,6 +71,8 @@ from .networks.dcgan import DCGANDiscriminator as DCGANDiscriminator
 from .networks.dcgan import DCGANGenerator as DCGANGenerator
 from .networks.encoders import DCGANEncoder as DCGANEncoder
 from .networks.encoders import MLPEncoder as MLPEncoder
+from .networks.infogan import InfoGANDiscriminator as InfoGANDiscriminator
+from .networks.infogan import InfoGANGenerator as InfoGANGenerator
 from .networks.mlp import MLPDiscriminator as MLPDiscriminator
 from .networks.mlp import MLPGenerator as MLPGenerator
 from .networks.patchgan import PatchGAN as PatchGAN

@@ -1,0 +1,96 @@
+"""The players that found codes in digits.
+
+Chen et al. 2016, appendix C.1: two strided convolutions and one wide dense layer in the critic, the mirror image in the
+generator, batch normalisation in both except at G's output and D's input. Q has a hidden layer of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from gan_zoo.networks.norm import maybe_spectral, norm_layer
+from gan_zoo.networks.shapes import square_image
+from gan_zoo.types import Count, Critique
+
+
+class InfoGANGenerator(nn.Module):
+    """Latents and codes ``[B, latent_dim]`` to images ``[B, C, S, S]`` in (-1, 1).
+
+    Args:
+        latent_dim: size of the input, latents and codes together.
+        sample_shape: ``[C, S, S]`` with S a power of two from 8 to 64.
+        width: channels of the last hidden layer (64 in the paper); twice as many before it.
+        hidden: units of the dense layer (1024 in the paper).
+    """
+
+    def __init__(self, latent_dim: int, sample_shape: Sequence[int], width: Count = 32, hidden: Count = 512) -> None:
+        super().__init__()
+        channels, size = square_image(sample_shape, "generator=infogan", largest=64)
+        side = size // 4
+        self.layers = nn.Sequential(
+            nn.Linear(latent_dim, hidden, bias=False),
+            nn.BatchNorm1d(hidden),
+            nn.ReLU(inplace=True),
+            nn.Linear(hidden, 2 * width * side**2, bias=False),
+            nn.BatchNorm1d(2 * width * side**2),
+            nn.ReLU(inplace=True),
+            nn.Unflatten(1, (2 * width, side, side)),
+            nn.ConvTranspose2d(2 * width, width, 4, 2, 1, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(inplace=True),
+            nn.ConvTranspose2d(width, channels, 4, 2, 1),
+            nn.Tanh(),
+        )
+
+    def forward(self, latents: Tensor) -> Tensor:
+        return self.layers(latents)  # type: ignore[no-any-return]
+
+
+class InfoGANDiscriminator(nn.Module):
+    """Images ``[B, C, S, S]`` to a `Critique` with scores ``[B]`` and what Q says of the codes.
+
+    Args:
+        sample_shape: ``[C, S, S]`` with S a power of two from 8 to 64.
+        width: channels of the first layer (64 in the paper); twice as many in the second.
+        hidden: units of the dense layer (1024 in the paper); an eighth as many in Q's own.
+        norm: ``batch`` as in the paper, or ``layer``, ``spectral``, ``none``.
+        aux_outputs: size of the critique's ``aux``; None for none.
+    """
+
+    def __init__(
+        self,
+        sample_shape: Sequence[int],
+        width: Count = 32,
+        hidden: Count = 512,
+        norm: str = "batch",
+        aux_outputs: int | None = None,
+    ) -> None:
+        super().__init__()
+        channels, size = square_image(sample_shape, "discriminator=infogan", largest=64)
+        if norm == "instance":
+            raise ValueError("norm must be one of batch, layer, spectral, none for dense layers, got 'instance'")
+        bias = norm in ("none", "spectral")
+
+        def active(channels: int) -> list[nn.Module]:
+            return [norm_layer(norm)(channels), nn.LeakyReLU(0.1, inplace=True)]
+
+        def dense(inputs: int, units: int) -> list[nn.Module]:
+            layer = maybe_spectral(nn.Linear(inputs, units, bias=bias), norm)
+            return [nn.Flatten(), layer, nn.Unflatten(1, (units, 1, 1)), *active(units), nn.Flatten()]
+
+        self.layers = nn.Sequential(
+            maybe_spectral(nn.Conv2d(channels, width, 4, 2, 1), norm),
+            nn.LeakyReLU(0.1, inplace=True),
+            maybe_spectral(nn.Conv2d(width, 2 * width, 4, 2, 1, bias=bias), norm),
+            *active(2 * width),
+            *dense(2 * width * (size // 4) ** 2, hidden),
+        )
+        self.score = maybe_spectral(nn.Linear(hidden, 1), norm)
+        own = max(hidden // 8, 1)
+        self.aux = None if aux_outputs is None else nn.Sequential(*dense(hidden, own), nn.Linear(own, aux_outputs))
+
+    def forward(self, x: Tensor) -> Critique:
+        h = self.layers(x)
+        return Critique(self.score(h).flatten(), x, None if self.aux is None else self.aux(h), features=(h,))
