@@ -13,6 +13,9 @@ from torchvision.utils import make_grid
 
 from gan_zoo.data.source import DataError, to_uint8
 
+LINE = 11
+"""Height of a line of text in pixels."""
+
 
 def grid_of(samples: Tensor, columns: int | None = None) -> Tensor:
     """Images ``[B, C, H, W]`` in [-1, 1] as one uint8 picture ``[3, H', W']``, about square unless told."""
@@ -20,22 +23,40 @@ def grid_of(samples: Tensor, columns: int | None = None) -> Tensor:
     return make_grid(to_uint8(samples.cpu()), nrow=columns, padding=2, pad_value=255)
 
 
-def side_by_side(views: Mapping[str, Tensor], rows: int = 8) -> Tensor:
-    """One row for each sample with all of its views next to each other, in blocks of ``rows`` rows.
+def side_by_side(views: Mapping[str, Tensor], rows: int = 8) -> Image.Image:
+    """One row for each sample with all of its views next to each other under their names, in blocks of ``rows`` rows.
 
-    Views ``[B, C, H, W]`` in [-1, 1] may differ in channels: grey becomes RGB.
+    Views ``[B, C, H, W]`` in [-1, 1] may differ in channels: grey becomes RGB. Small ones are enlarged so far that the
+    names fit.
     """
     tensors = [view.cpu().expand(-1, 3, -1, -1) for view in views.values()]
     table = torch.stack(tensors, 1)  # [B, V, 3, H, W]
     rows = min(rows, len(table))
     missing = -len(table) % rows
     table = torch.cat([table, table.new_ones(missing, *table.shape[1:])])
-    return torch.cat([grid_of(block.flatten(0, 1), len(tensors)) for block in torch.split(table, rows)], 2)
+    blocks = [grid_of(block.flatten(0, 1), len(tensors)) for block in torch.split(table, rows)]
+    cell = table.shape[-1] + 2  # with the border
+    return under_names(torch.cat(blocks, 2), list(views), len(blocks), cell)
+
+
+def under_names(grid: Tensor, names: Sequence[str], blocks: int, cell: int, smallest: int = 48) -> Image.Image:
+    """A grid with the names of its columns above each block; cells are enlarged to at least ``smallest`` pixels."""
+    scale = -(-smallest // cell)
+    columns = pillow(grid)
+    columns = columns.resize((columns.width * scale, columns.height * scale), Image.Resampling.NEAREST)
+    page = Image.new("RGB", (columns.width, columns.height + LINE), "white")
+    page.paste(columns, (0, LINE))
+    pen = ImageDraw.Draw(page)
+    for block in range(blocks):
+        for number, name in enumerate(names):
+            middle = block * (len(names) * cell + 2) + (number + 0.5) * cell + 1
+            pen.text((middle * scale, 0), name, fill="black", anchor="ma")
+    return page
 
 
 def with_captions(samples: Tensor, captions: Sequence[str], columns: int = 8, side: int = 96) -> Image.Image:
     """Images ``[B, C, H, W]`` in [-1, 1], enlarged to ``side`` pixels, each above what was asked for."""
-    line, lines = 11, 3
+    line, lines = LINE, 3
     rows = -(-len(samples) // columns)
     cell = side + 8, side + lines * line + 8
     page = Image.new("RGB", (columns * cell[0], rows * cell[1]), "white")

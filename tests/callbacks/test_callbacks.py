@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -13,7 +14,7 @@ from gan_zoo.build import build
 from gan_zoo.callbacks.checkpoints import AtomicCheckpointIO
 from gan_zoo.callbacks.evaluation import Evaluation
 from gan_zoo.clock import Clock
-from gan_zoo.pictures import grid_of
+from gan_zoo.pictures import LINE, grid_of, side_by_side
 from gan_zoo.players import TrainingDiverged
 from gan_zoo.run import train
 from gan_zoo.scoring import score_module
@@ -131,3 +132,14 @@ def test_pauses_are_not_training(monkeypatch) -> None:
     restored = Clock()
     restored.load_state_dict(clock.state_dict())
     assert restored.seconds == pytest.approx(5)
+
+
+def test_views_stand_under_their_names() -> None:
+    """Three samples in blocks of two rows: cells of 32 + 2 pixels become twice as large, so that names fit."""
+    views = {"input": torch.full((3, 1, 32, 32), -1.0), "sample": torch.ones(3, 3, 32, 32)}
+    picture = np.asarray(side_by_side(views, rows=2)).astype(int)
+    assert picture.shape == (LINE + 2 * (2 * 34 + 2), 2 * 2 * (2 * 34 + 2), 3)
+    cells = picture[LINE + 4 + 16 :: 68, 4 + 16 :: 68][:2, :4, 0]
+    assert cells.tolist() == [[0, 255, 0, 255], [0, 255, 255, 255]], "black inputs beside white samples; none is fourth"
+    written = picture[:LINE].min((0, 2)) < 255
+    assert all(part.any() for part in np.split(written, [68, 140, 208])), "a name above each of four columns"
