@@ -14,15 +14,16 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from gan_zoo import sampling
+from gan_zoo.build import build_module
 from gan_zoo.cli import app
 from gan_zoo.comparing import find_runs, grouped, rows_of
 from gan_zoo.comparing_files import rendered
-from gan_zoo.compose import CONF
+from gan_zoo.compose import CONF, as_plain, compose_overrides
 from gan_zoo.data.source import DataError
 from gan_zoo.errors import CompositionError
 from gan_zoo.evaluating import some_of
 from gan_zoo.run import train
-from gan_zoo.runs import load_run
+from gan_zoo.runs import Run, load_run
 from gan_zoo.trust import is_trusted
 
 QUICK = ["trainer.max_steps=2", "data.batch_size=8", "logger=none", "metric=none"]
@@ -123,6 +124,19 @@ def test_walks_sums_and_classes_become_pictures(trained, tmp_path: Path) -> None
     assert "class must be 0 to 9, got 10" in refused("sample", folder, "--class", 10)
     assert "is told no caption" in refused("sample", folder, "--caption", "seven")
     assert "no continuous codes" in refused("sample", folder, "--what", "traverse")
+
+
+def test_a_model_of_sentence_vectors_is_told_captions(tmp_path: Path, monkeypatch) -> None:
+    """A stand-in for the encoder: every caption's vector is filled with its length."""
+    monkeypatch.setattr(sampling, "embed", lambda captions: torch.tensor([[float(len(c))] * 384 for c in captions]))
+    overrides = ["model=cgan", "data=openmoji_captions", "data.text=minilm", "condition=vector", "run_dir=x"]
+    config = compose_overrides([*overrides, "generator.width=4", "discriminator.width=4"])
+    run = Run(tmp_path, tmp_path, as_plain(config), build_module(config).eval())
+    told = sampling.wish(run, 3, 0, caption="a red car")[0].condition
+    assert torch.equal(told, torch.full((3, 384), 9.0))
+    pictures = [run.sample(2, seed=0, caption=caption) for caption in ("a red car", "a red cap", "flag of France")]
+    assert torch.equal(pictures[0], pictures[1]), "vectors decide"
+    assert not torch.equal(pictures[0], pictures[2])
 
 
 def test_codes_are_traversed_one_at_a_time(trained) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from gan_zoo.compose import CONF
 from gan_zoo.errors import CompositionError
 from gan_zoo.files import sha256
 from gan_zoo.noise import CPU
-from gan_zoo.runs import BUILT, Run, Words, built
+from gan_zoo.runs import BUILT, Run, Words, built, caption_reader
 from gan_zoo.trust import is_trusted
 
 FORMAT = 1
@@ -118,7 +118,7 @@ def card(name: str, about: Mapping[str, Any], with_picture: bool) -> str:
         f"A generator of {shape} samples, trained by gan_zoo on `{data['name']}`, {seen}.",
         *(["", "![samples](samples.png)"] if with_picture else []),
         "",
-        *usage(name, about["needs"]),
+        *usage(name, about),
         "",
         *([*onnx_usage(about["onnx"]), ""] if "onnx" in about else []),
         f"Game `{config['model']['_target_'].rpartition('.')[2]}`, loss "
@@ -137,12 +137,13 @@ def card(name: str, about: Mapping[str, Any], with_picture: bool) -> str:
     return "\n".join(lines) + "\n"
 
 
-def usage(name: str, needs: Sequence[str]) -> list[str]:
+def usage(name: str, about: Mapping[str, Any]) -> list[str]:
     """How to ask the model, by what it needs."""
+    needs = about["needs"]
     if {"image", "domain"} & set(needs):
         return [f"    gan-zoo translate {name} IN OUT   # folders of pictures"]
-    told = ', caption="..."' if "text" in needs else ""
-    wishes = " --caption ..." if "text" in needs else ""
+    is_told = caption_reader(needs, about["config"]) is not None
+    told, wishes = (', caption="..."', " --caption ...") if is_told else ("", "")
     return [
         "    import gan_zoo",
         f'    samples = gan_zoo.load("{name}").sample(16, seed=0{told})   # [16, ...] in [-1, 1]',

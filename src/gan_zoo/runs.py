@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -73,9 +73,14 @@ class Run:
         return build_data(as_config(self.config)).source
 
     @property
+    def reads(self) -> str | None:
+        """How it is told captions, see `caption_reader`."""
+        return caption_reader(self.module.game.needs, self.config)
+
+    @property
     def words(self) -> Words | None:
         """What captions are encoded with; None where the model is told none."""
-        if self.exported_words is not None or "text" not in self.module.game.needs:
+        if self.exported_words is not None or self.reads != "words":
             return self.exported_words
         assert self.source.vocabulary is not None
         assert self.source.conditions is not None
@@ -90,6 +95,14 @@ class Run:
         from gan_zoo.sampling import samples
 
         return samples(self, count, seed, **wishes)
+
+
+def caption_reader(needs: Collection[str], config: Mapping[str, Any]) -> str | None:
+    """How a game that ``needs`` this is told captions: as ``words``, as vectors of ``minilm``, or None: it is not."""
+    if "text" in needs:
+        return "words"
+    is_encoded = "vector" in needs and config.get("data", {}).get("text") == "minilm"
+    return "minilm" if is_encoded else None
 
 
 def load_run(run: str | Path, checkpoint: str = "best", device: torch.device = CPU, trust: bool = False) -> Run:

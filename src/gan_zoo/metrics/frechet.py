@@ -60,7 +60,7 @@ class FeatureMoments(Metric):
         features = features.double()
         self.count += len(features)
         self.total += features.sum(0)
-        self.outer += features.T @ features
+        self.outer.addmm_(features.T, features)
 
     def compute(self) -> Moments:
         """The moments of all features so far; at least two samples."""

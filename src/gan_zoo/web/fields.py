@@ -33,7 +33,7 @@ class Asked:
         self.inputs: list[Any] = []
         self.submits: list[Any] = []
         self.kind = ""
-        if "text" in run.module.game.needs:
+        if run.reads is not None:
             field: Any = gr.Textbox(label="Caption", info="empty: captions of the data")
             self.kind, self.inputs, self.submits = "caption", [field], [field.submit]
         elif classes and not set(run.module.game.needs) - {"label", "wrong"}:
