@@ -22,6 +22,7 @@ from gan_zoo.compose import CONF, as_plain, compose_overrides
 from gan_zoo.data.source import DataError
 from gan_zoo.errors import CompositionError
 from gan_zoo.evaluating import some_of
+from gan_zoo.protocols import labels
 from gan_zoo.run import train
 from gan_zoo.runs import Run, load_run
 from gan_zoo.trust import is_trusted
@@ -123,6 +124,7 @@ def test_walks_sums_and_classes_become_pictures(trained, tmp_path: Path) -> None
     invoke("sample", folder, "--class", 3, "--size", 4, "--out", tmp_path / "threes.png")
     assert "class must be 0 to 9, got 10" in refused("sample", folder, "--class", 10)
     assert "is told no caption" in refused("sample", folder, "--caption", "seven")
+    assert "is told no caption" in refused("sample", folder, "--class", 3, "--caption", "seven")
     assert "no continuous codes" in refused("sample", folder, "--what", "traverse")
 
 
@@ -287,21 +289,50 @@ def test_scores_of_other_protocols_are_other_columns(tmp_path: Path) -> None:
     assert rendered(grouped(find_runs([tmp_path])), ".html").count("<polyline") == 4
 
 
+def test_two_seeds_of_class_frechet_share_their_columns() -> None:
+    def entries(seed: int) -> list[dict]:
+        protocol = {"data": "x", "num_generated": 100, "seed": seed, "weights_sha256": "0f" * 32}
+        return [
+            {"name": "fd", "value": 1.0, "protocol": protocol | {"fewest_in_a_class": 7 + seed}},
+            {"name": "fd_3", "value": 2.0, "protocol": protocol | {"of_class": 7 + seed}},
+        ]
+
+    assert labels([entries(1), entries(2)]) == [["fd", "fd_3"]] * 2
+    other = entries(3)
+    other[0]["protocol"]["weights_sha256"] = "1e" * 32
+    assert labels([entries(1), other])[1] == [f"fd (weights_sha256={'1e' * 12})", "fd_3"]
+
+
 def test_a_table_says_what_the_doctor_found(tmp_path: Path) -> None:
-    fake_run(tmp_path / "a", ["loss=hinge"], 1, 10.0)
-    fake_run(tmp_path / "b", ["loss=hinge"], 2, None)
-    assert rows_of(grouped(find_runs([tmp_path])))[1][0][-1] == "explosion (1 of 2)"
+    """Two collapsed runs, one of them with half a row at the end: its writer was killed."""
+    for seed, last in ((1, ""), (2, "14,130")):
+        fake_run(tmp_path / f"a{seed}", ["loss=hinge"], seed, 10.0)
+        (tmp_path / f"a{seed}" / "metrics.csv").write_text(
+            doctor_log(12, separation=0.8, spread=0.01, nearest=0.01) + last
+        )
+    header, rows = rows_of(grouped(find_runs([tmp_path])))
+    assert (header[-1], rows[0][-1]) == ("doctor", "mode collapse")
+    line = rendered(grouped(find_runs([tmp_path])), ".csv").splitlines()[1]
+    assert ",mode collapse,," in line
+    (tmp_path / "a2" / "metrics.json").write_text('{"metrics": [')
+    assert rows_of(grouped(find_runs([tmp_path])))[1][0][1] == "1 (+1 failed)"
+
+
+def doctor_log(looks: int, **readings: float) -> str:
+    """A ``metrics.csv`` of so many looks of the doctor, all alike."""
+    sound = {"separation": 1.0, "spread": 0.3, "offset": 1.0, "travel": 0.01, "nearest": 1.0} | readings
+    names = ["images_seen", *(f"realism/{name}" for name in sound), "d/grad_norm", "g/grad_norm"]
+    rows = [[look, 1000 * look, *sound.values(), 0.5, 0.5] for look in range(1, looks + 1)]
+    lines = [["step", *(f"doctor/{name}" for name in names)], *rows]
+    return "".join(",".join(map(str, line)) + "\n" for line in lines)
 
 
 def test_the_doctor_says_what_it_can(tmp_path: Path) -> None:
     assert "which has no metrics.csv" in refused("doctor", tmp_path)
     assert "which does not exist" in refused("doctor", tmp_path / "nowhere")
-    rows = [f"{look},{1000 * look},1,0.3,1,0.01,1,0.5,0.5" for look in range(1, 13)]
-    names = ["images_seen", *(f"realism/{n}" for n in ("separation", "spread", "offset", "travel", "nearest"))]
-    header = ",".join(["step", *(f"doctor/{name}" for name in (*names, "d/grad_norm", "g/grad_norm"))])
-    (tmp_path / "metrics.csv").write_text("\n".join([header, rows[0]]))
+    (tmp_path / "metrics.csv").write_text(doctor_log(1))
     assert invoke("doctor", tmp_path).startswith("too early to judge: 1 look so far, 11 are needed")
-    (tmp_path / "metrics.csv").write_text("\n".join([header, *rows]))
+    (tmp_path / "metrics.csv").write_text(doctor_log(12))
     said = invoke("doctor", tmp_path)
     assert said.startswith("saturated critic in realism at 11,000 images")
     assert "optim.discriminator.lr=1e-4" in said

@@ -55,6 +55,16 @@ def test_wgan_gp_alone_is_sound(composed) -> None:
     assert list(config.regularizer) == ["gradient_penalty"]
 
 
+def test_data_and_models_bring_what_they_need(composed) -> None:
+    rates = {data: composed("model=gan", f"data={data}").optim.generator.lr for data in ("ring", "digits")}
+    assert rates == {"ring": 1e-3, "digits": 2e-4}
+    assert composed("model=gan", "data=ring", "loss=wgan_gp").optim.generator.lr == 1e-4, "a loss knows better"
+    config = composed("model=infogan")
+    assert (config.optim.generator.lr, config.optim.discriminator.lr) == (1e-3, 2e-4)
+    assert "infogan" in config.generator._target_
+    assert "infogan" in config.discriminator._target_
+
+
 def test_wgan_brings_rmsprop_and_clipping(composed) -> None:
     config = composed("loss=wgan")
     assert config.optim.discriminator._target_ == "torch.optim.RMSprop"

@@ -178,7 +178,7 @@ CONDITIONS = {
     "class": ["data=digits"],
     "text": ["data=captioned_folder", "data.folder=target"],
     "text_gru": ["data=captioned_folder", "data.folder=target", "condition=text_gru"],
-    "image": ["data=paired_folder", "condition=image", "condition.width=4"],
+    "image": ["data=paired_folder", "condition.width=4"],
 }
 
 

@@ -240,7 +240,7 @@ def compare(
     folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders with runs in them.")],
     out: Annotated[Path | None, typer.Option(help="Also write a .html, .md or .csv file, by its ending.")] = None,
 ) -> None:
-    """Put many runs into one table: means and spreads over seeds, failures, speed, with --out as a file."""
+    """Put many runs into one table: means, spreads, failures, speed, the doctor's word, with --out as a file."""
 
     def work() -> None:
         from rich.console import Console

@@ -1,4 +1,4 @@
-"""Many runs as one table: means and spreads over seeds, failures, speed."""
+"""Many runs as one table: means and spreads over seeds, failures, speed, what the doctor found."""
 
 from __future__ import annotations
 
@@ -105,10 +105,14 @@ def read_run(run: Path) -> Outcome:
     elif not (run / "report.html").is_file() and not (run / "metrics.json").is_file():
         outcome.failure = "not finished"
     elif (metrics := run / "metrics.json").is_file():
-        content: dict[str, Any] = json.loads(metrics.read_text())
-        outcome.entries, outcome.history = content.get("metrics", []), content.get("history", [])
-        outcome.images_seen = content.get("images_seen", math.nan)
-        outcome.images_per_second = content.get("images_per_second", math.nan)
+        try:
+            content: dict[str, Any] = json.loads(metrics.read_text())
+            outcome.entries = [{"protocol": {}} | entry for entry in content.get("metrics", [])]
+            outcome.history = content.get("history", [])
+            outcome.images_seen = content.get("images_seen", math.nan)
+            outcome.images_per_second = content.get("images_per_second", math.nan)
+        except (ValueError, TypeError, AttributeError):
+            outcome.failure = "metrics.json is damaged"
     return outcome
 
 

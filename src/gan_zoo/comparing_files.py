@@ -25,11 +25,14 @@ def as_csv(outcomes: Sequence[Outcome]) -> str:
     scores = list(dict.fromkeys(name for run in outcomes for name in run.scores))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*settings, "seed", *scores, "images_seen", "images_per_second", "failure", "folder"])
+    writer.writerow([*settings, "seed", *scores, "images_seen", "images_per_second", "doctor", "failure", "folder"])
     for run in outcomes:
         measured = [run.scores.get(name, "") for name in scores] + [run.images_seen, run.images_per_second]
         writer.writerow(
-            [*(run.settings.get(name, "") for name in settings), run.seed, *measured, run.failure, run.folder]
+            [
+                *(run.settings.get(name, "") for name in settings),
+                *(run.seed, *measured, "; ".join(run.findings), run.failure, run.folder),
+            ]
         )
     return text.getvalue()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import os
 import secrets
@@ -35,6 +36,13 @@ def _sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def whole_rows(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """The header and the rows of a CSV file that is being written, or was when its writer died: without half a row."""
+    reader = csv.DictReader(line for line in path.read_text().splitlines(keepends=True) if line.endswith("\n"))
+    rows = [row for row in reader if None not in row and None not in row.values()]
+    return list(reader.fieldnames or []), rows
 
 
 def sha256(path: Path) -> str:

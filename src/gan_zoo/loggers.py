@@ -17,7 +17,7 @@ from lightning.pytorch.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoa
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 from rich import print as say
 
-from gan_zoo.files import atomic_path
+from gan_zoo.files import atomic_path, whole_rows
 
 
 def log(trainer: Trainer, numbers: Mapping[str, float], step: int) -> None:
@@ -140,10 +140,8 @@ class History(Logger):
 def rewind_csv(path: Path, step: int) -> None:
     """Drop the rows of ``metrics.csv`` that were logged after ``step``, from where the run goes on."""
     if path.is_file():
-        whole = path.read_text().splitlines(keepends=True)
-        reader = csv.DictReader(line for line in whole if line.endswith("\n"))  # a dying process may leave half a row
-        rows = [row for row in reader if (row.get("step") or "").isdigit() and int(row["step"]) <= step]
-        _write(path, list(reader.fieldnames or []), rows)
+        header, rows = whole_rows(path)
+        _write(path, header, [row for row in rows if row.get("step", "").isdigit() and int(row["step"]) <= step])
 
 
 def _write(path: Path, fieldnames: list[str], rows: list[dict[str, Any]]) -> None:

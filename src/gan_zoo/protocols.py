@@ -10,7 +10,15 @@ Entry = dict[str, Any]
 """A score as ``metrics.json`` has it: ``name``, ``value`` and ``protocol``."""
 
 ASIDE = frozenset({"data", "ema", "images_seen", "seed", "warning", "world_size"})
-"""What may differ between scores that are compared: what runs are compared for, and what does not move a score."""
+"""What runs are compared for, and what does not move a score."""
+
+MEASURED = frozenset(
+    {"accuracy_on_real", "chance", "fewest_in_a_class", "judge_accuracy_on_real", "judge_on_real_held_out", "of_class"}
+)
+"""What a protocol reports rather than sets: it may differ between runs that were scored in the same way."""
+
+LONGEST = 24
+"""Characters of a value in a label: enough of a hash."""
 
 
 def differing(entries: Iterable[Entry]) -> dict[str, list[str]]:
@@ -20,7 +28,7 @@ def differing(entries: Iterable[Entry]) -> dict[str, list[str]]:
         said.setdefault((entry["name"], entry["protocol"].get("data")), []).append(entry["protocol"])
     parts: dict[str, list[str]] = {}
     for (name, _), protocols in said.items():
-        keys = dict.fromkeys(key for protocol in protocols for key in protocol if key not in ASIDE)
+        keys = dict.fromkeys(key for protocol in protocols for key in protocol if key not in ASIDE | MEASURED)
         values = {key: {json.dumps(protocol.get(key)) for protocol in protocols} for key in keys}
         parts[name] = list(dict.fromkeys([*parts.get(name, []), *(key for key in keys if len(values[key]) > 1)]))
     return parts
@@ -32,7 +40,7 @@ def labels(runs: Sequence[Sequence[Entry]]) -> list[list[str]]:
 
     def label(entry: Entry) -> str:
         protocol = entry["protocol"]
-        told = ", ".join(f"{key}={protocol[key]}" for key in parts[entry["name"]] if key in protocol)
+        told = ", ".join(f"{key}={str(protocol[key])[:LONGEST]}" for key in parts[entry["name"]] if key in protocol)
         return f"{entry['name']} ({told})" if told else str(entry["name"])
 
     return [[label(entry) for entry in entries] for entries in runs]

@@ -63,6 +63,8 @@ def wish(
     if label is not None and not (game.num_intents and 0 <= label < game.num_intents):
         allowed = f"0 to {game.num_intents - 1}" if game.num_intents else "nothing: this model is asked for no class"
         raise DataError(f"class must be {allowed}, got {label}")
+    if caption is not None and run.reads is None:
+        raise DataError("this model is told no caption")
     if label is not None and not set(game.needs) - {"label", "wrong"}:
         return Batch(count, noise, label=torch.full((count,), label)), None, None
     if caption is not None:
@@ -76,12 +78,11 @@ def told_by(run: Run, caption: str) -> Tensor:
     """The condition of a caption, ``[1, ...]``: word numbers or a sentence's vector.
 
     Raises:
-        DataError: if the model is told no captions, no word of it is known, or its encoder is not installed.
+        DataError: if no word of it is known, or its encoder is not installed.
     """
     if run.reads == "minilm":
         return embed([caption])
-    if run.words is None:
-        raise DataError("this model is told no caption")
+    assert run.words is not None
     tokens = Vocabulary(run.words.vocabulary).encode([caption], run.words.length)
     if int(tokens.max()) < 2:
         raise DataError(f"no word of the caption {caption!r} occurs in the data's captions")

@@ -72,7 +72,8 @@ def test_each_class_is_the_distance_of_its_subset_and_the_mean_is_theirs() -> No
     assert found["intra_fd_pixels"].value == pytest.approx(sum(expected) / 3, rel=1e-9)
     told = {"num_real": 60, "num_generated": 48, "num_classes": 3, "fewest_in_a_class": 16, "split": "train"}
     assert told.items() <= found["intra_fd_pixels"].protocol.items()
-    assert found["intra_fd_pixels_a"].protocol["num_generated"] == 16
+    of_a = found["intra_fd_pixels_a"].protocol
+    assert (of_a["num_generated"], of_a["of_class"]) == (48, 16)
     assert "warning" not in found["intra_fd_pixels"].protocol
 
 

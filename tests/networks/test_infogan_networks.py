@@ -45,10 +45,17 @@ def test_the_score_is_linear_in_the_dense_layer_and_q_reads_the_same() -> None:
     critic = InfoGANDiscriminator([1, 8, 8], width=4, hidden=16, norm="none", aux_outputs=3)
     verdict = critic(torch.randn(2, 1, 8, 8))
     (h,) = verdict.features
-    torch.testing.assert_close(verdict.score, h @ critic.score.weight[0] + critic.score.bias)
+    torch.testing.assert_close(verdict.score, h @ critic.heads.score.weight[0] + critic.heads.score.bias)
     _, first, *_, last = critic.aux
     hidden = leaky_relu(h @ first.weight.T + first.bias, 0.1)
     torch.testing.assert_close(verdict.aux, hidden @ last.weight.T + last.bias)
+
+
+def test_it_can_be_told_a_condition() -> None:
+    critic = InfoGANDiscriminator([1, 8, 8], width=4, hidden=16, norm="none", condition_dim=5)
+    x, condition = torch.randn(2, 1, 8, 8), torch.randn(2, 5)
+    score = critic(x, condition).score
+    assert not torch.equal(score, critic(x, -condition).score)
 
 
 def test_every_norm_but_one() -> None:

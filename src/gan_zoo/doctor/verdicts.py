@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
 from gan_zoo.doctor.diagnosis import REMEDIES, SETTLED, Finding, History, Reading, diagnose
+from gan_zoo.files import whole_rows
 
 
 def verdict(history: Sequence[Reading], findings: Sequence[Finding]) -> str:
@@ -34,7 +34,12 @@ def logged(log: Path) -> History:
     """The looks that a run's ``metrics.csv`` holds: its columns ``doctor/...``."""
     if not log.is_file():
         return []
-    with log.open(newline="") as file:
-        rows = [{name: value for name, value in row.items() if value} for row in csv.DictReader(file)]
-    looks = [{k.removeprefix("doctor/"): float(v) for k, v in row.items() if k.startswith("doctor/")} for row in rows]
+    looks = [
+        {
+            name.removeprefix("doctor/"): float(value)
+            for name, value in row.items()
+            if name.startswith("doctor/") and value
+        }
+        for row in whole_rows(log)[1]
+    ]
     return [look for look in looks if look]

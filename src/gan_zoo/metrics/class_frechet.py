@@ -108,11 +108,20 @@ class ClassFrechet(Evaluator):
             self.refuse([name for name, moments in zip(self.names, found, strict=True) if moments is None], GENERATED)
         reals = [self.images.real_moments(self.of_class(number), self.device) for number in range(len(fakes))]
         scores = [
-            Score(f"{self.name}_{'_'.join(name.split())}", frechet_distance(real, fake), self.protocol([real], [fake]))
-            for name, real, fake in zip(self.names, reals, fakes, strict=True)
+            Score(
+                f"{self.name}_{'_'.join(name.split())}",
+                frechet_distance(real, fake),
+                self.protocol([real], [fake]) | of,
+            )
+            for name, real, fake, of in zip(self.names, reals, fakes, self.counts(fakes), strict=True)
         ]
         mean = sum(score.value for score in scores) / len(scores)
         return [Score(self.name, mean, self.protocol(reals, fakes) | {"num_classes": len(fakes)}), *scores]
+
+    def counts(self, fakes: Sequence[Moments]) -> list[dict[str, int]]:
+        """How many samples were generated, and how many of them of each class, which is left to chance."""
+        total = sum(fake.num for fake in fakes)
+        return [{"num_generated": total, "of_class": fake.num} for fake in fakes]
 
     def of_class(self, number: int) -> Source:
         """The real pictures of one class."""

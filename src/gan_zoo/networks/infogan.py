@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from gan_zoo.networks.heads import Heads
 from gan_zoo.networks.norm import maybe_spectral, norm_layer
 from gan_zoo.networks.shapes import square_image
 from gan_zoo.types import Count, Critique
@@ -56,7 +57,8 @@ class InfoGANDiscriminator(nn.Module):
         width: channels of the first layer (64 in the paper); twice as many in the second.
         hidden: units of the dense layer (1024 in the paper); an eighth as many in Q's own.
         norm: ``batch`` as in the paper, or ``layer``, ``spectral``, ``none``.
-        aux_outputs: size of the critique's ``aux``; None for none.
+        aux_outputs: size of the critique's ``aux``, which Q's own layer precedes; None for none.
+        condition_dim, fusion: as in `Heads`.
     """
 
     def __init__(
@@ -66,6 +68,8 @@ class InfoGANDiscriminator(nn.Module):
         hidden: Count = 512,
         norm: str = "batch",
         aux_outputs: int | None = None,
+        condition_dim: int | None = None,
+        fusion: str = "projection",
     ) -> None:
         super().__init__()
         channels, size = square_image(sample_shape, "discriminator=infogan", largest=64)
@@ -87,10 +91,12 @@ class InfoGANDiscriminator(nn.Module):
             *active(2 * width),
             *dense(2 * width * (size // 4) ** 2, hidden),
         )
-        self.score = maybe_spectral(nn.Linear(hidden, 1), norm)
+        self.heads = Heads([hidden], None, condition_dim, fusion, norm)
         own = max(hidden // 8, 1)
         self.aux = None if aux_outputs is None else nn.Sequential(*dense(hidden, own), nn.Linear(own, aux_outputs))
 
-    def forward(self, x: Tensor) -> Critique:
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Critique:
         h = self.layers(x)
-        return Critique(self.score(h).flatten(), x, None if self.aux is None else self.aux(h), features=(h,))
+        critique: Critique = self.heads(h, x, condition)
+        critique.aux = None if self.aux is None else self.aux(h)
+        return critique
