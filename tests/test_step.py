@@ -16,6 +16,7 @@ from gan_zoo.compose import CONF
 from gan_zoo.errors import choices
 from gan_zoo.module import GANModule
 from gan_zoo.players import TrainingDiverged, gradient_norm
+from gan_zoo.regularizers.base import augmentations
 
 MODELS, LOSSES, REGULARIZERS = (choices(group, CONF) for group in ("model", "loss", "regularizer"))
 TRANSLATIONS = {"cyclegan", "pix2pix"}
@@ -318,3 +319,18 @@ def test_divergence_is_named_and_stops_the_run(tiny) -> None:
     trainer, module, data = build(config)
     with pytest.raises(TrainingDiverged, match=r"at step 1: g/realism = nan, gradient of the generators = nan"):
         trainer.fit(module, datamodule=data)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "name"),
+    [
+        (["augment=ada", "regularizer=[ada]", "regularizer.ada.interval=1", "regularizer.ada.target=-0.9"], "ada/p"),
+        (["augment=instance_noise", "regularizer=[fade]"], "fade/std"),
+    ],
+)
+def test_what_a_regularizer_moves_is_logged(overrides: list[str], name: str, tiny) -> None:
+    trainer, module, data = build(tiny("data=digits", *overrides, "trainer.max_steps=3", "trainer.log_every_n_steps=1"))
+    trainer.fit(module, datamodule=data)
+    (augmentation,) = augmentations(module.game.discriminators["main"])
+    moved = getattr(augmentation, name.partition("/")[2])
+    assert float(trainer.callback_metrics[f"d/realism/{name}"]) == float(moved) > 0

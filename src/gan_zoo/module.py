@@ -244,11 +244,14 @@ class GANModule(LightningModule):
         return gradient_norm(player.parameters) if self.clip_grad_norm is None else player.gradient_norm
 
     def readings(self, verdict: Verdict) -> Terms:
-        """The critic's accuracy on both sides, and what its loss has to say."""
+        """The critic's accuracy on both sides, and what its loss and its regularizers have to say."""
         assert verdict.real is not None
         loss = self.loss_of(verdict.duel)
         on_real, on_fake = loss.accuracy(verdict.real, verdict.fake)
-        return {"accuracy_real": on_real, "accuracy_fake": on_fake} | loss.readings(verdict.real, verdict.fake)
+        values = {"accuracy_real": on_real, "accuracy_fake": on_fake} | loss.readings(verdict.real, verdict.fake)
+        for name, regularizer in self.regularizers_of(verdict.duel).items():
+            values |= prefixed(name, regularizer.readings(verdict.duel))
+        return values
 
     # ------------------------------------------------------------ around the step
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from gan_zoo.distributed import mean_over_ranks, world_size
-from gan_zoo.regularizers.base import Regularizer, augmentations
-from gan_zoo.types import Critique, Duel
+from gan_zoo.regularizers.base import Regularizer, augmentations, state_of
+from gan_zoo.types import Critique, Duel, Terms
 
 
 class AdaptiveAugmentation(Regularizer):
@@ -77,3 +77,7 @@ class AdaptiveAugmentation(Regularizer):
             p.add_(due * direction * self.images / self.images_to_full).clamp_(0, 1)
         for tally in (self.signs, self.images, self.steps):
             tally.mul_(1 - due)
+
+    def readings(self, duel: Duel) -> Terms:
+        """``p``, how often samples are augmented."""
+        return state_of(duel.critic, "p")

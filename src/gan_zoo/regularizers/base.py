@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_zoo.noise import Noise
-from gan_zoo.types import Critique, Duel
+from gan_zoo.types import Critique, Duel, Terms
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
@@ -56,12 +56,23 @@ class Regularizer(nn.Module):
     def update(self, duel: Duel, real: Critique, fake: Critique) -> None:
         """Change the regularizer's state after the critic's step. Reduce moments over ranks first."""
 
+    def readings(self, duel: Duel) -> Terms:
+        """Further scalars worth logging."""
+        return {}
+
 
 def augmentations(critic: nn.Module) -> Iterator[nn.Module]:
     """What changes the samples that ``critic``, or a critic inside it, sees."""
     for part in critic.modules():
         if isinstance(augmentation := getattr(part, "augmentation", None), nn.Module):
             yield augmentation
+
+
+def state_of(critic: nn.Module, name: str) -> Terms:
+    """The tensor ``name`` of what changes the samples that ``critic`` sees, if that has one."""
+    found = (getattr(part, name, None) for part in augmentations(critic))
+    first = next((value for value in found if isinstance(value, Tensor)), None)
+    return {} if first is None else {name: first}
 
 
 def input_gradient(critique: Critique, create_graph: bool = True) -> Tensor:

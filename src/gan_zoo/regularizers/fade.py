@@ -7,8 +7,8 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from gan_zoo.noise import Noise
-from gan_zoo.regularizers.base import Regularizer, augmentations
-from gan_zoo.types import Critique, Duel
+from gan_zoo.regularizers.base import Regularizer, augmentations, state_of
+from gan_zoo.types import Critique, Duel, Terms
 
 
 class Fade(Regularizer):
@@ -41,3 +41,7 @@ class Fade(Regularizer):
         for part in augmentations(duel.critic):
             if isinstance(std := getattr(part, "std", None), Tensor):
                 std.fill_(self.std * max(0.0, 1 - (noise.step + 1) / self.steps))
+
+    def readings(self, duel: Duel) -> Terms:
+        """``std``, the noise of the next step."""
+        return state_of(duel.critic, "std")
