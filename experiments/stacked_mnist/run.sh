@@ -10,9 +10,11 @@ declare -A methods=(
   [dcgan]="loss=nonsaturating"
   [pacgan2]="loss=nonsaturating pack=2"
   [rpgan_r1_r2]="loss=rpgan regularizer=[r1,r2] regularizer.r1.gamma=1 regularizer.r2.gamma=1 discriminator.norm=none"
+  [rpgan_r1_r2_long]="trainer.max_steps=9000"
   [wgan_gp]="loss=wgan_gp"
 )
-for name in dcgan pacgan2 rpgan_r1_r2 wgan_gp; do
+methods[rpgan_r1_r2_long]+=" ${methods[rpgan_r1_r2]}"
+for name in dcgan pacgan2 rpgan_r1_r2 rpgan_r1_r2_long wgan_gp; do
   read -ra own <<< "${methods[$name]}"
   python train.py "${small[@]}" "${own[@]}" "hydra.run.dir=outputs/stacked_mnist/$name" "$@"
 done
