@@ -6,14 +6,14 @@ root=$1
 shift
 small=(data=stacked_mnist "data.root=$root" generator.width=32 discriminator.width=32 trainer.max_steps=3000
   callbacks.evaluation.every_images=64_000 resume=auto)
+rpgan="loss=rpgan regularizer=[r1,r2] regularizer.r1.gamma=1 regularizer.r2.gamma=1 discriminator.norm=none"
 declare -A methods=(
   [dcgan]="loss=nonsaturating"
   [pacgan2]="loss=nonsaturating pack=2"
-  [rpgan_r1_r2]="loss=rpgan regularizer=[r1,r2] regularizer.r1.gamma=1 regularizer.r2.gamma=1 discriminator.norm=none"
-  [rpgan_r1_r2_long]="trainer.max_steps=9000"
+  [rpgan_r1_r2]="$rpgan"
+  [rpgan_r1_r2_long]="$rpgan trainer.max_steps=9000"
   [wgan_gp]="loss=wgan_gp"
 )
-methods[rpgan_r1_r2_long]+=" ${methods[rpgan_r1_r2]}"
 for name in dcgan pacgan2 rpgan_r1_r2 rpgan_r1_r2_long wgan_gp; do
   read -ra own <<< "${methods[$name]}"
   python train.py "${small[@]}" "${own[@]}" "hydra.run.dir=outputs/stacked_mnist/$name" "$@"
