@@ -175,7 +175,7 @@ def test_resuming_with_another_config_is_refused(composed, tmp_path: Path) -> No
         "loss=hinge": "loss.adversarial._target_ was gan_zoo.losses.logistic.NonSaturating, is",
         "regularizer=r1": "regularizer.r1 was None",
         "data.batch_size=16": "data.batch_size was 8, is 16",
-        "optim.generator.lr=1": "optim.generator.lr was 0.0002, is 1",
+        "optim.generator.lr=1": "optim.generator.lr was 0.001, is 1",
     }.items():
         with pytest.raises(CompositionError, match=message):
             train(composed(*resume, change))
@@ -337,7 +337,7 @@ def test_divergence_can_go_back_and_slow_down(composed, tmp_path: Path, monkeypa
     train(composed("model=gan", "data=ring", "loss=hinge", *QUICK, *retrying, "metric=none"))
     saved = read_checkpoint(tmp_path / "run" / "checkpoints" / "last.ckpt")
     assert saved["gan_zoo"]["pace"] == 0.25
-    assert {group["lr"] for state in saved["optimizer_states"] for group in state["param_groups"]} == {0.0002 / 4}
+    assert {group["lr"] for state in saved["optimizer_states"] for group in state["param_groups"]} == {0.001 / 4}
     said = capsys.readouterr().err
     assert "going back to" in said
     assert "step-000000004.ckpt, learning rates times 0.5" in said

@@ -294,7 +294,7 @@ def test_schedules_really_step(schedule: str, tiny) -> None:
     factor = module.schedule(9 / 10)
     assert 0 < factor < 1
     for player in (module.critic, module.generator):
-        assert [g["lr"] for g in player.optimizer.param_groups] == pytest.approx([2e-4 * factor])
+        assert [g["lr"] for g in player.optimizer.param_groups] == pytest.approx([1e-3 * factor])
 
 
 def test_players_have_their_own_learning_rates(tiny) -> None:

@@ -97,7 +97,7 @@ def test_the_log_tells_the_same(tmp_path: Path) -> None:
     lines = [",".join(["step", "d/realism", *(f"doctor/{name}" for name in names)])]
     for look, reading in enumerate(run):
         lines += [f"{look},0.5" + "," * len(names), f"{look},," + ",".join(str(reading[name]) for name in names)]
-    (tmp_path / "metrics.csv").write_text("\n".join(lines))
+    (tmp_path / "metrics.csv").write_text("\n".join([*lines, ""]))
     assert logged(tmp_path / "metrics.csv") == run
     assert diagnose_run(tmp_path) == (run, diagnose(run))
 
