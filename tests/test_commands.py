@@ -314,8 +314,9 @@ def test_a_table_says_what_the_doctor_found(tmp_path: Path) -> None:
     assert (header[-1], rows[0][-1]) == ("doctor", "mode collapse")
     line = rendered(grouped(find_runs([tmp_path])), ".csv").splitlines()[1]
     assert ",mode collapse,," in line
-    (tmp_path / "a2" / "metrics.json").write_text('{"metrics": [')
-    assert rows_of(grouped(find_runs([tmp_path])))[1][0][1] == "1 (+1 failed)"
+    for damage in ('{"metrics": [', '{"metrics": [{"value": 1}]}', '{"metrics": [{"name": "fd", "value": "x"}]}', "[]"):
+        (tmp_path / "a2" / "metrics.json").write_text(damage)
+        assert rows_of(grouped(find_runs([tmp_path])))[1][0][1] == "1 (+1 failed)"
 
 
 def doctor_log(looks: int, **readings: float) -> str:

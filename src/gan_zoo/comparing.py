@@ -107,11 +107,18 @@ def read_run(run: Path) -> Outcome:
     elif (metrics := run / "metrics.json").is_file():
         try:
             content: dict[str, Any] = json.loads(metrics.read_text())
-            outcome.entries = [{"protocol": {}} | entry for entry in content.get("metrics", [])]
+            outcome.entries = [
+                {
+                    "name": str(entry["name"]),
+                    "value": float(entry["value"]),
+                    "protocol": dict(entry.get("protocol", {})),
+                }
+                for entry in content.get("metrics", [])
+            ]
             outcome.history = content.get("history", [])
             outcome.images_seen = content.get("images_seen", math.nan)
             outcome.images_per_second = content.get("images_per_second", math.nan)
-        except (ValueError, TypeError, AttributeError):
+        except (ValueError, TypeError, AttributeError, KeyError):
             outcome.failure = "metrics.json is damaged"
     return outcome
 
@@ -120,7 +127,7 @@ def name_scores(outcomes: Sequence[Outcome]) -> None:
     """Fill in `Outcome.scores`: by name alone where all runs have one protocol, else by what sets theirs apart."""
     for outcome, names in zip(outcomes, labels([outcome.entries for outcome in outcomes]), strict=True):
         pairs = list(zip(names, outcome.entries, strict=True))
-        outcome.scores = {name: float(entry["value"]) for name, entry in pairs}
+        outcome.scores = {name: entry["value"] for name, entry in pairs}
         trained = {f"val/{entry['name']}": name for name, entry in pairs if "checkpoint" not in entry["protocol"]}
         outcome.history = [{trained.get(key, key): value for key, value in look.items()} for look in outcome.history]
 
