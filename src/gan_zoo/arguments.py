@@ -119,7 +119,13 @@ def _types_of(make: Callable[..., Any]) -> dict[str, TypeAdapter[Any]]:
 
 def _said(message: str) -> str:
     """Pydantic's words for what is allowed, in the words of a YAML file."""
-    words = {"Input should be ": "", "a valid ": "a ", "an instance of Sequence": "a list", "a tuple": "a list"}
+    words = {
+        "Input should be ": "",
+        "a valid integer": "a whole number",
+        "a valid ": "a ",
+        "an instance of Sequence": "a list",
+        "a tuple": "a list",
+    }
     for theirs, ours in words.items():
         message = message.replace(theirs, ours)
     return message
