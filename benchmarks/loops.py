@@ -1,7 +1,8 @@
 """Training loops for the same networks and data: what users write, the best that can be written, and ours.
 
 plain   the structure of the public PyTorch DCGAN and CycleGAN code: a DataLoader with two workers, separate passes of
-        the critic over reals and fakes, default optimizers; DCGAN's critic keeps its graph in the generator's turn
+        the critic over reals and fakes, default optimizers; DCGAN's critic keeps its graph in the generator's turn;
+        CycleGAN's instance normalisation is `nn.InstanceNorm2d`, which computes what our networks' does
 tuned   the least a hand-written loop can do: data gathered in memory, one critic backward pass, a frozen critic in the
         generator's turn, fused optimizers, channels-last; no logging, no averaging, no checkpoint, no noise by purpose
 ours    `GANModule` under Lightning with its logging, averaged generator and exact order of samples
@@ -69,6 +70,16 @@ def batches(source: Source, size: int) -> Iterator[Any]:
 def game_of(config: Any, layout: torch.memory_format) -> Game:
     game = build_module(config).game
     return game.to(device()).to(memory_format=layout)
+
+
+def with_instance_norm(network: nn.Module) -> None:
+    """Put `nn.InstanceNorm2d` in the place of group norms of one channel each, with the same weights."""
+    for parent in list(network.modules()):
+        for name, layer in list(parent.named_children()):
+            if isinstance(layer, nn.GroupNorm) and layer.num_groups == layer.num_channels:
+                same = nn.InstanceNorm2d(layer.num_channels, layer.eps, affine=True)
+                same.load_state_dict(layer.state_dict())
+                setattr(parent, name, same.to(layer.weight.device))
 
 
 def score_of(critic: nn.Module, x: Tensor) -> Tensor:
@@ -150,9 +161,8 @@ class PastFakes:
         return torch.cat(shown)
 
 
-def translating(config: Any, layout: torch.memory_format, fused: bool) -> Callable[[Tensor, Tensor], None]:
+def translating(game: Game, fused: bool) -> Callable[[Tensor, Tensor], None]:
     """A step of CycleGAN on reals of A and B: first the translators, then one critic after the other."""
-    game = game_of(config, layout)
     forth, back = game.generators["a_to_b"], game.generators["b_to_a"]
     critics = game.discriminators
     opt_g = adam(chain(forth.parameters(), back.parameters()), fused=fused)
@@ -182,13 +192,15 @@ def translating(config: Any, layout: torch.memory_format, fused: bool) -> Callab
 
 
 def plain_translation(config: Any, source: Source, warmup: int, steps: int) -> float:
-    step, size = translating(config, torch.contiguous_format, fused=False), config.data.batch_size
+    game, size = game_of(config, torch.contiguous_format), config.data.batch_size
+    with_instance_norm(game)
+    step = translating(game, fused=False)
     stream = batches(source, size)
     return timed(lambda: step(*(part.to(device()) for part in next(stream))), warmup, steps, size)
 
 
 def tuned_translation(config: Any, source: Source, warmup: int, steps: int) -> float:
-    step, size = translating(config, torch.channels_last, fused=True), config.data.batch_size
+    step, size = translating(game_of(config, torch.channels_last), fused=True), config.data.batch_size
     domains = [part.to(device()) for part in (source.conditions, source.samples) if part is not None]
 
     def draw() -> list[Tensor]:

@@ -85,7 +85,7 @@ def worker(rank: int, port: int, way: str, overrides: list[str], steps: int, fol
         options["devices"] = 2
         options["strategy"] = FindUnused(sent, **backend) if way == WRAPPED else FlatDDPStrategy(**backend)
         if way != FLAT:
-            gan_zoo.module.average_gradients = lambda parameters: None
+            gan_zoo.module.average_gradients = lambda parameters, statistics: None
     speed = ours(config, source, 5, steps, **options)
     if rank == 0:
         Path(folder, "result").write_text(f"{speed} {sent.elements / (steps + 5)}")

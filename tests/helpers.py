@@ -1,4 +1,4 @@
-"""What tests hand to a run on the command line."""
+"""Commands that tests give, and what they hand to a run on the command line."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from pathlib import Path
 
 import torch
 from lightning.pytorch import Callback
+from typer.testing import CliRunner
+
+from gan_zoo.cli import app
 
 
 class DumpRank(Callback):
@@ -21,3 +24,18 @@ class DumpRank(Callback):
         self.folder.mkdir(parents=True, exist_ok=True)
         state = {"weights": pl_module.state_dict(), "latents": torch.stack(self.latents)}
         torch.save(state, self.folder / f"{trainer.world_size}-{trainer.global_rank}.pt")
+
+
+def invoke(*arguments: object, exit_code: int = 0) -> str:
+    """The output of ``gan-zoo ARGUMENTS``, which must end like this."""
+    done = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert done.exit_code == exit_code, done.output
+    return done.output
+
+
+def refused(*arguments: object) -> str:
+    """The one line that ``gan-zoo ARGUMENTS`` answers with, exit code 1."""
+    output = invoke(*arguments, exit_code=1)
+    lines = [line for line in output.splitlines() if line.strip()]
+    assert len(lines) == 1, output
+    return lines[0]

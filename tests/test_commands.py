@@ -1,4 +1,4 @@
-"""What one does with finished runs: draw, translate, score, compare."""
+"""What one does with a finished run: draw, translate, score."""
 
 from __future__ import annotations
 
@@ -9,42 +9,22 @@ from pathlib import Path
 
 import pytest
 import torch
-import yaml
 from PIL import Image
-from typer.testing import CliRunner
 
 from gan_zoo import sampling
 from gan_zoo.build import build_module
-from gan_zoo.cli import app
-from gan_zoo.comparing import find_runs, grouped, rows_of
-from gan_zoo.comparing_files import rendered
 from gan_zoo.compose import CONF, as_plain, compose_overrides
 from gan_zoo.data.source import DataError
 from gan_zoo.errors import CompositionError
 from gan_zoo.evaluating import some_of
-from gan_zoo.protocols import labels
 from gan_zoo.run import train
 from gan_zoo.runs import Run, load_run
 from gan_zoo.trust import is_trusted
 
+from .helpers import invoke, refused
+
 QUICK = ["trainer.max_steps=2", "data.batch_size=8", "logger=none", "metric=none"]
 DIGITS = ["data=digits", "generator.width=4", "discriminator.width=4"]
-
-
-def invoke(*arguments: object) -> str:
-    """The output of ``gan-zoo ARGUMENTS``, which must succeed."""
-    done = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    assert done.exit_code == 0, done.output
-    return done.output
-
-
-def refused(*arguments: object) -> str:
-    """The one line that ``gan-zoo ARGUMENTS`` answers with, exit code 1."""
-    done = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    assert done.exit_code == 1, done.output
-    lines = [line for line in done.output.splitlines() if line.strip()]
-    assert len(lines) == 1, done.output
-    return lines[0]
 
 
 @pytest.fixture
@@ -176,12 +156,9 @@ def test_a_folder_is_translated_names_kept_and_unreadable_files_listed(trained, 
         ("backward", [], ((27, 16), (16, 16))),
     ):
         out = tmp_path / direction
-        done = CliRunner().invoke(
-            app, ["translate", str(folder), str(pictures), str(out), "--direction", direction, *options]
-        )
-        assert done.exit_code == 1, "a picture could not be read"
-        assert "1 of 3 pictures could not be read" in done.output
-        assert "broken.jpg" in done.output
+        output = invoke("translate", folder, pictures, out, "--direction", direction, *options, exit_code=1)
+        assert "1 of 3 pictures could not be read" in output
+        assert "broken.jpg" in output
         assert sorted(str(p.relative_to(out)) for p in out.rglob("*.png")) == ["grey.png", "more/transparent.png"]
         assert (Image.open(out / "grey.png").size, Image.open(out / "more" / "transparent.png").size) == sizes
     assert "OUT must be another folder than IN" in refused("translate", folder, pictures, pictures)
@@ -238,105 +215,6 @@ def test_code_from_outside_is_not_built(target: object, trained, tmp_path: Path)
     torch.save(saved, tmp_path / "foreign.ckpt")
     with pytest.raises(CompositionError, match=r"which is not part of gan_zoo: add --trust"):
         load_run(tmp_path / "foreign.ckpt")
-
-
-def fake_run(folder: Path, overrides: list[str], seed: int, value: float | None, count: int = 100) -> None:
-    (folder / ".hydra").mkdir(parents=True)
-    choices = {
-        "model": "dcgan",
-        "loss": next((o[5:] for o in overrides if o.startswith("loss=")), "hinge"),
-        "data": "x",
-    }
-    content = {"config": {"seed": seed}, "overrides": [*overrides, f"seed={seed}"]}
-    content["hydra"] = {"hydra": {"runtime": {"choices": choices}}}
-    for name, plain in content.items():
-        (folder / ".hydra" / f"{name}.yaml").write_text(yaml.safe_dump(plain))
-    if value is None:
-        (folder / "FAILED.txt").write_text("TrainingDiverged: d/realism = nan\n")
-        return
-    metrics = {"images_seen": 8, "images_per_second": 10 * seed}
-    metrics["metrics"] = [{"name": "fd", "value": value, "protocol": {"num_generated": count, "seed": seed}}]
-    metrics["history"] = [{"images_seen": 4 * k, "val/fd": value / k} for k in (1, 2)]
-    (folder / "metrics.json").write_text(json.dumps(metrics))
-
-
-def test_runs_become_a_table_over_seeds(tmp_path: Path) -> None:
-    for seed, value in ((1, 10.0), (2, 14.0), (3, None)):
-        fake_run(tmp_path / f"a{seed}", ["loss=hinge"], seed, value)
-    fake_run(tmp_path / "b", ["loss=lsgan"], 1, 5.0)
-    groups = grouped(find_runs([tmp_path]))
-    header, rows = rows_of(groups)
-    assert header == ["run", "seeds", "fd", "images/s", "doctor"]
-    assert rows[0] == ["loss=hinge", "2 (+1 failed)", "12 ± 2.8", "15", "explosion (1 of 3)"]
-    assert rows[1] == ["loss=lsgan", "1", "5", "10", ""]
-    assert "| loss=hinge | 2 (+1 failed) | 12 ± 2.8 | 15 | explosion (1 of 3) |" in rendered(groups, ".md")
-    assert rendered(groups, ".csv").splitlines()[0].startswith("model,loss,data,seed,fd,")
-    page = rendered(groups, ".html")
-    assert "TrainingDiverged: d/realism = nan" in page
-    assert "http" not in page, "nothing outside the page"
-    assert page.count("<polyline") == 6, "three runs that finished, over images and over seconds"
-    with pytest.raises(CompositionError, match=r"must end in .html, .md or .csv, got '.pdf'"):
-        rendered(groups, ".pdf")
-    assert "there is no run in" in refused("compare", tmp_path / "a1" / ".hydra")
-
-
-def test_scores_of_other_protocols_are_other_columns(tmp_path: Path) -> None:
-    fake_run(tmp_path / "a", ["loss=hinge"], 1, 10.0)
-    fake_run(tmp_path / "b", ["loss=hinge"], 2, 20.0, count=500)
-    header, rows = rows_of(grouped(find_runs([tmp_path])))
-    assert header == ["run", "seeds", "fd (num_generated=100)", "fd (num_generated=500)", "images/s"]
-    assert rows == [["model=dcgan", "2", "10", "20", "15"]]
-    assert rendered(grouped(find_runs([tmp_path])), ".html").count("<polyline") == 4
-
-
-def test_two_seeds_of_class_frechet_share_their_columns() -> None:
-    def entries(seed: int) -> list[dict]:
-        protocol = {"data": "x", "num_generated": 100, "seed": seed, "weights_sha256": "0f" * 32}
-        return [
-            {"name": "fd", "value": 1.0, "protocol": protocol | {"fewest_in_a_class": 7 + seed}},
-            {"name": "fd_3", "value": 2.0, "protocol": protocol | {"of_class": 7 + seed}},
-        ]
-
-    assert labels([entries(1), entries(2)]) == [["fd", "fd_3"]] * 2
-    other = entries(3)
-    other[0]["protocol"]["weights_sha256"] = "1e" * 32
-    assert labels([entries(1), other])[1] == [f"fd (weights_sha256={'1e' * 12})", "fd_3"]
-
-
-def test_a_table_says_what_the_doctor_found(tmp_path: Path) -> None:
-    """Two collapsed runs, one of them with half a row at the end: its writer was killed."""
-    for seed, last in ((1, ""), (2, "14,130")):
-        fake_run(tmp_path / f"a{seed}", ["loss=hinge"], seed, 10.0)
-        (tmp_path / f"a{seed}" / "metrics.csv").write_text(
-            doctor_log(12, separation=0.8, spread=0.01, nearest=0.01) + last
-        )
-    header, rows = rows_of(grouped(find_runs([tmp_path])))
-    assert (header[-1], rows[0][-1]) == ("doctor", "mode collapse")
-    line = rendered(grouped(find_runs([tmp_path])), ".csv").splitlines()[1]
-    assert ",mode collapse,," in line
-    for damage in ('{"metrics": [', '{"metrics": [{"value": 1}]}', '{"metrics": [{"name": "fd", "value": "x"}]}', "[]"):
-        (tmp_path / "a2" / "metrics.json").write_text(damage)
-        assert rows_of(grouped(find_runs([tmp_path])))[1][0][1] == "1 (+1 failed)"
-
-
-def doctor_log(looks: int, **readings: float) -> str:
-    """A ``metrics.csv`` of so many looks of the doctor, all alike."""
-    sound = {"separation": 1.0, "spread": 0.3, "offset": 1.0, "travel": 0.01, "nearest": 1.0} | readings
-    names = ["images_seen", *(f"realism/{name}" for name in sound), "d/grad_norm", "g/grad_norm"]
-    rows = [[look, 1000 * look, *sound.values(), 0.5, 0.5] for look in range(1, looks + 1)]
-    lines = [["step", *(f"doctor/{name}" for name in names)], *rows]
-    return "".join(",".join(map(str, line)) + "\n" for line in lines)
-
-
-def test_the_doctor_says_what_it_can(tmp_path: Path) -> None:
-    assert "which has no metrics.csv" in refused("doctor", tmp_path)
-    assert "which does not exist" in refused("doctor", tmp_path / "nowhere")
-    (tmp_path / "metrics.csv").write_text(doctor_log(1))
-    assert invoke("doctor", tmp_path).startswith("too early to judge: 1 look so far, 11 are needed")
-    (tmp_path / "metrics.csv").write_text(doctor_log(12))
-    said = invoke("doctor", tmp_path)
-    assert said.startswith("saturated critic in realism at 11,000 images")
-    assert "optim.discriminator.lr=1e-4" in said
 
 
 def test_a_class_stays_the_same_along_a_walk_and_a_wish_is_granted(trained, monkeypatch) -> None:

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
-from typer.testing import CliRunner
 
 import gan_zoo
-from gan_zoo.cli import app
 from gan_zoo.errors import CompositionError
 from gan_zoo.exporting import export
 from gan_zoo.run import train
 from gan_zoo.runs import load_run
 from gan_zoo.sampling import samples
+
+from .helpers import invoke
 
 QUICK = ("trainer.max_steps=2", "data.batch_size=8", "callbacks.progress=null", "callbacks.samples=null", "metric=none")
 SMALL = ("generator.width=8", "discriminator.width=8")
@@ -55,8 +55,7 @@ def test_an_export_needs_neither_the_data_nor_the_run(composed, tmp_path: Path, 
     train(composed(*MODELS["cgan"], *QUICK))
     out = export(load_run(tmp_path / "run"), tmp_path / "out", samples=8)
     monkeypatch.setattr("gan_zoo.build.build_data", lambda config: pytest.fail("the data were asked for"))
-    drawn = CliRunner().invoke(app, ["sample", str(out), "--size", "20", "--out", str(tmp_path / "grid.png")])
-    assert drawn.exit_code == 0, drawn.output
+    invoke("sample", out, "--size", 20, "--out", tmp_path / "grid.png")
     assert (tmp_path / "grid.png").is_file()
     assert gan_zoo.load(str(out)).sample(3, label=7).shape == (3, 1, 8, 8)
 
@@ -87,15 +86,13 @@ def test_a_translation_model_says_how_to_be_used_and_where_it_was_trained_stays_
     narrow = ("generator.width=8", "generator.blocks=1", "discriminator.width=8", "data.image_size=32", *QUICK)
     train(composed("model=cyclegan", *narrow, "data.batch_size=2"))
     monkeypatch.chdir(tmp_path)
-    drawn = CliRunner().invoke(app, ["export", str(tmp_path / "run"), "out"])
-    assert drawn.exit_code == 0, drawn.output
+    invoke("export", tmp_path / "run", "out")
     assert "gan-zoo translate out IN OUT" in Path("out/README.md").read_text()
     assert str(tmp_path) not in Path("out/model.json").read_text()
     pictures = tmp_path / "in"
     pictures.mkdir()
     Image.new("RGB", (32, 32), "red").save(pictures / "a.png")
-    done = CliRunner().invoke(app, ["translate", "out", "in", "there"])
-    assert done.exit_code == 0, done.output
+    invoke("translate", "out", "in", "there")
     assert (tmp_path / "there" / "a.png").is_file()
 
 

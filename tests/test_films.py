@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from typer.testing import CliRunner
 
-from gan_zoo.cli import app
 from gan_zoo.data.source import DataError
 from gan_zoo.films import animation
 from gan_zoo.pictures import save
 from gan_zoo.run import train
+
+from .helpers import invoke, refused
 
 
 def shades() -> torch.Tensor:
@@ -58,12 +58,10 @@ def test_the_command_writes_an_mp4_or_names_the_extra(composed, tmp_path: Path, 
     pytest.importorskip("imageio_ffmpeg")
     quick = ("trainer.max_steps=1", "data.batch_size=8", "callbacks.progress=null", "callbacks.samples=null")
     train(composed("data=digits", "generator.width=8", "discriminator.width=8", "metric=none", *quick))
-    line = ["sample", str(tmp_path / "run"), "--what", "walk", "--out", str(tmp_path / "walk.mp4")]
-    done = CliRunner().invoke(app, line)
-    assert done.exit_code == 0, done.output
+    line = ["sample", tmp_path / "run", "--what", "walk", "--out", tmp_path / "walk.mp4"]
+    invoke(*line)
     assert (tmp_path / "walk.mp4").stat().st_size > 500
     (tmp_path / "walk.mp4").unlink()
     monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
-    done = CliRunner().invoke(app, line)
-    assert (done.exit_code, done.output) == (1, "error: this needs imageio_ffmpeg: pip install 'gan-zoo[mp4]'\n")
+    assert refused(*line) == "error: this needs imageio_ffmpeg: pip install 'gan-zoo[mp4]'"
     assert not (tmp_path / "walk.mp4").exists()

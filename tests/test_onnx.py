@@ -9,10 +9,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from typer.testing import CliRunner
 
 from gan_zoo import onnx_export
-from gan_zoo.cli import app
 from gan_zoo.errors import CompositionError
 from gan_zoo.exporting import export
 from gan_zoo.noise import Noise
@@ -20,6 +18,8 @@ from gan_zoo.run import train
 from gan_zoo.runs import Run, load_run
 from gan_zoo.sampling import draw_latents, samples
 from gan_zoo.types import Batch
+
+from .helpers import refused
 
 onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
@@ -122,16 +122,14 @@ def test_what_cannot_be_written_is_one_line(trained, tmp_path: Path) -> None:
 def test_a_file_that_disagrees_leaves_nothing(trained, tmp_path: Path, monkeypatch) -> None:
     trained("model=gan", "data=ring", *SMALL)
     monkeypatch.setattr(onnx_export, "TOLERANCE", -1.0)
-    done = CliRunner().invoke(app, ["export", str(tmp_path / "run"), str(tmp_path / "out"), "--onnx"])
-    assert done.exit_code == 1
-    assert re.fullmatch(r"error: --onnx: generator.onnx differs from torch by .+ where .+ is allowed.+\n", done.output)
+    line = refused("export", tmp_path / "run", tmp_path / "out", "--onnx")
+    assert re.fullmatch(r"error: --onnx: generator.onnx differs from torch by .+ where .+ is allowed.+", line)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
 
 
 def test_the_extra_is_named_where_it_is_missing(trained, tmp_path: Path, monkeypatch) -> None:
     trained("model=gan", "data=ring", *SMALL)
     monkeypatch.setitem(sys.modules, "onnxscript", None)
-    done = CliRunner().invoke(app, ["export", str(tmp_path / "run"), str(tmp_path / "out"), "--onnx"])
-    assert done.exit_code == 1
-    assert done.output == "error: this needs onnxscript: pip install 'gan-zoo[onnx]'\n"
+    line = refused("export", tmp_path / "run", tmp_path / "out", "--onnx")
+    assert line == "error: this needs onnxscript: pip install 'gan-zoo[onnx]'"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]

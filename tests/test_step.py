@@ -46,7 +46,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Callable[[DictConfig], dict[str,
         turns = dict.fromkeys(players, 0)
         last: dict[str, list[torch.Tensor | None]] = {name: [None] * len(p) for name, p in players.items()}
 
-        def spy(parameters) -> None:
+        def spy(parameters, statistics) -> None:
             mine = "critic" if players["critic"] and parameters[0] is players["critic"][0] else "generator"
             other = "generator" if mine == "critic" else "critic"
             turns[mine] += 1
@@ -221,6 +221,20 @@ def test_a_step_is_a_critic_step(tiny) -> None:
     assert module.global_step == 7
     assert module.clock.generator_steps == 2
     assert module.clock.images_seen == 7 * 8
+
+
+def test_running_statistics_are_averaged_once_in_each_step_when_they_rest(tiny, monkeypatch) -> None:
+    """After both players' passes: processes would differ by the last pass, or a backward pass miss what it saved."""
+    averaged: list[int] = []
+
+    def spy(parameters, statistics) -> None:
+        averaged.append(len(statistics))
+
+    monkeypatch.setattr(module_file, "average_gradients", spy)
+    module = train(tiny("model=dcgan", "loss.n_critic=2", "trainer.max_steps=4"))
+    everything = sum(name.endswith(("running_mean", "running_var")) for name, _ in module.game.named_buffers())
+    assert everything > 0
+    assert averaged == 2 * [everything, 0, everything]  # a critics' step alone; a step of both players
 
 
 def test_several_penalties_at_once_and_lazily(tiny, monkeypatch) -> None:

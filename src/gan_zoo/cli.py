@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,6 +29,36 @@ Trust = Annotated[bool, typer.Option("--trust", help="Build classes from outside
 Seed = Annotated[int, typer.Option(help="The same seed gives the same pictures.", min=0)]
 
 
+def guarded(command: Callable[..., None]) -> Callable[..., None]:
+    """``command``, where what a user can put right is one line on stderr and exit code 1."""
+
+    @wraps(command)
+    def run(*arguments: Any, **options: Any) -> None:
+        from gan_zoo.compose import CONF
+        from gan_zoo.errors import explain, is_usage_error
+        from gan_zoo.quiet import quiet
+        from gan_zoo.signals import Interrupted
+
+        quiet()
+        sys.path.insert(0, str(Path.cwd()))  # so that a run's own classes are found beside the user
+        try:
+            command(*arguments, **options)
+        except Interrupted as stop:
+            raise typer.Exit(stop.exit_code) from None
+        except ModuleNotFoundError as error:
+            if error.name not in EXTRAS:
+                raise
+            typer.echo(f"error: this needs {error.name}: pip install 'gan-zoo[{EXTRAS[error.name]}]'", err=True)
+            raise typer.Exit(1) from error
+        except Exception as error:
+            if isinstance(error, typer.Exit | typer.BadParameter) or not is_usage_error(error):
+                raise
+            typer.echo(f"error: {explain(error, CONF)}", err=True)
+            raise typer.Exit(1) from error
+
+    return run
+
+
 @app.callback()
 def _root() -> None:
     """A research framework for GAN variants."""
@@ -44,6 +75,7 @@ def train(context: typer.Context) -> None:
 
 
 @app.command()
+@guarded
 def sample(
     run: RunPath,
     out: Annotated[Path | None, typer.Option(help="A PNG; of walks also .gif or .mp4; with --count a folder.")] = None,
@@ -61,41 +93,38 @@ def sample(
     trust: Trust = False,
 ) -> None:
     """Draw from a trained generator: grids, walks between samples, code traversals, latent arithmetic, folders."""
+    from gan_zoo import sampling
+    from gan_zoo.data.source import DataError
+    from gan_zoo.films import FORMATS, animation
+    from gan_zoo.pictures import grid_of, save
+    from gan_zoo.runs import load_run
 
-    def work() -> None:
-        from gan_zoo import sampling
-        from gan_zoo.data.source import DataError
-        from gan_zoo.films import FORMATS, animation
-        from gan_zoo.pictures import grid_of, save
-        from gan_zoo.runs import load_run
-
-        if what not in ("grid", "walk", "traverse", "arithmetic"):
-            raise DataError(f"--what must be one of grid, walk, traverse, arithmetic, got {what!r}")
-        if what != "grid" and truncation is not None:
-            raise DataError(f"--truncation goes with grids and --count, got --what {what}")
-        if what in ("traverse", "arithmetic") and (label is not None or caption is not None):
-            raise DataError(f"--class and --caption go with grids, walks and --count, got --what {what}")
-        loaded = load_run(run, checkpoint, trust=trust)
-        target = out or loaded.folder / "drawn" / (f"{count}-of-seed-{seed}" if count else f"{what}-{seed}.png")
-        if count is not None:
-            sampling.export_folder(loaded, target, count, seed, truncation, label=label, caption=caption)
-        elif what == "grid":
-            save(sampling.grid(loaded, size, seed, truncation, label=label, caption=caption), target)
-        elif what == "arithmetic":
-            save(grid_of(sampling.arithmetic(loaded, numbers(plus), numbers(minus), seed), 8), target)
+    if what not in ("grid", "walk", "traverse", "arithmetic"):
+        raise DataError(f"--what must be one of grid, walk, traverse, arithmetic, got {what!r}")
+    if what != "grid" and truncation is not None:
+        raise DataError(f"--truncation goes with grids and --count, got --what {what}")
+    if what in ("traverse", "arithmetic") and (label is not None or caption is not None):
+        raise DataError(f"--class and --caption go with grids, walks and --count, got --what {what}")
+    loaded = load_run(run, checkpoint, trust=trust)
+    target = out or loaded.folder / "drawn" / (f"{count}-of-seed-{seed}" if count else f"{what}-{seed}.png")
+    if count is not None:
+        sampling.export_folder(loaded, target, count, seed, truncation, label=label, caption=caption)
+    elif what == "grid":
+        save(sampling.grid(loaded, size, seed, truncation, label=label, caption=caption), target)
+    elif what == "arithmetic":
+        save(grid_of(sampling.arithmetic(loaded, numbers(plus), numbers(minus), seed), 8), target)
+    else:
+        walk = sampling.walk(loaded, seed, spherical=not linear, label=label, caption=caption)
+        frames = walk if what == "walk" else sampling.traverse(loaded, seed)
+        if target.suffix in FORMATS:
+            animation(frames, target)
         else:
-            walk = sampling.walk(loaded, seed, spherical=not linear, label=label, caption=caption)
-            frames = walk if what == "walk" else sampling.traverse(loaded, seed)
-            if target.suffix in FORMATS:
-                animation(frames, target)
-            else:
-                save(grid_of(frames.flatten(0, 1), frames.shape[1]), target)
-        typer.echo(target)
-
-    guarded(work)
+            save(grid_of(frames.flatten(0, 1), frames.shape[1]), target)
+    typer.echo(target)
 
 
 @app.command()
+@guarded
 def translate(
     run: RunPath,
     source: Annotated[Path, typer.Argument(metavar="IN", help="A folder of pictures.")],
@@ -106,23 +135,20 @@ def translate(
     trust: Trust = False,
 ) -> None:
     """Send a folder of pictures through a trained CycleGAN or pix2pix."""
+    from gan_zoo.runs import load_run
+    from gan_zoo.translating import listed, translate_folder
 
-    def work() -> None:
-        from gan_zoo.runs import load_run
-        from gan_zoo.translating import listed, translate_folder
-
-        loaded = load_run(run, checkpoint, trust=trust)
-        written, failed = translate_folder(loaded, source, target, direction, full_size)
-        typer.echo(f"{written} pictures in {target}")
-        if failed:
-            for line in listed(failed, written + len(failed)):
-                typer.echo(line, err=True)
-            raise typer.Exit(1)
-
-    guarded(work)
+    loaded = load_run(run, checkpoint, trust=trust)
+    written, failed = translate_folder(loaded, source, target, direction, full_size)
+    typer.echo(f"{written} pictures in {target}")
+    if failed:
+        for line in listed(failed, written + len(failed)):
+            typer.echo(line, err=True)
+        raise typer.Exit(1)
 
 
 @app.command()
+@guarded
 def explore(
     run: RunPath,
     port: Annotated[int | None, typer.Option(help="Default: the first free one from 7860.", min=1, max=65535)] = None,
@@ -131,19 +157,16 @@ def explore(
     trust: Trust = False,
 ) -> None:
     """Play with a trained model on a local web page: samples, directions, walks, translation, the run's curves."""
+    from gan_zoo.runs import load_run
 
-    def work() -> None:
-        from gan_zoo.runs import load_run
+    loaded = load_run(run, checkpoint, trust=trust)
+    from gan_zoo.web.server import explore
 
-        loaded = load_run(run, checkpoint, trust=trust)
-        from gan_zoo.web.server import explore
-
-        explore(loaded, port, browser)
-
-    guarded(work)
+    explore(loaded, port, browser)
 
 
 @app.command()
+@guarded
 def export(
     run: RunPath,
     out: Annotated[Path, typer.Argument(metavar="OUT", help="A new folder.")],
@@ -154,20 +177,17 @@ def export(
     trust: Trust = False,
 ) -> None:
     """Write a trained generator to give away: safetensors, JSON, a model card; gan_zoo.load(OUT) gives it back."""
+    from gan_zoo import exporting, hub
+    from gan_zoo.runs import load_run
 
-    def work() -> None:
-        from gan_zoo import exporting, hub
-        from gan_zoo.runs import load_run
-
-        name = None if push is None else hub.check_push(push)
-        typer.echo(exporting.export(load_run(run, checkpoint, trust=trust), out, onnx=onnx))
-        if name is not None:
-            typer.echo(hub.push(out, name, private))
-
-    guarded(work)
+    name = None if push is None else hub.check_push(push)
+    typer.echo(exporting.export(load_run(run, checkpoint, trust=trust), out, onnx=onnx))
+    if name is not None:
+        typer.echo(hub.push(out, name, private))
 
 
 @app.command()
+@guarded
 def evaluate(
     run: Annotated[Path | None, typer.Argument(metavar="RUN", help="A run folder, or a checkpoint file.")] = None,
     overrides: Annotated[list[str] | None, typer.Argument(metavar="[metric=...] [extractor=...]")] = None,
@@ -179,24 +199,21 @@ def evaluate(
     trust: Trust = False,
 ) -> None:
     """Score a finished run (EMA weights, into its metrics.json), or one folder of pictures against another."""
+    from gan_zoo import evaluating
 
-    def work() -> None:
-        from gan_zoo import evaluating
-
-        if folder is not None or against is not None:
-            wishes = [*([str(run)] if run is not None else []), *(overrides or [])]
-            scores = evaluating.compare_folders(folder, against, wishes, num_samples, image_size)
-        elif run is None:
-            raise typer.BadParameter("RUN, or --folder and --against, must be given")
-        else:
-            scores = evaluating.evaluate_run(run, overrides or [], num_samples, checkpoint, trust)
-        for line in evaluating.table(scores):
-            typer.echo(line)
-
-    guarded(work)
+    if folder is not None or against is not None:
+        wishes = [*([str(run)] if run is not None else []), *(overrides or [])]
+        scores = evaluating.compare_folders(folder, against, wishes, num_samples, image_size)
+    elif run is None:
+        raise typer.BadParameter("RUN, or --folder and --against, must be given")
+    else:
+        scores = evaluating.evaluate_run(run, overrides or [], num_samples, checkpoint, trust)
+    for line in evaluating.table(scores):
+        typer.echo(line)
 
 
 @app.command()
+@guarded
 def sweep(
     overrides: Annotated[list[str], typer.Argument(metavar="OVERRIDES", help="As for train; some of them vary.")],
     out: Annotated[Path | None, typer.Option(help="The study's folder; a study that is there goes on.")] = None,
@@ -210,79 +227,69 @@ def sweep(
     config_dir: Annotated[Path | None, typer.Option(help="A folder with configs of your own.")] = None,
 ) -> None:
     """Search with Optuna: gan-zoo sweep loss=hinge,rpgan 'optim.generator.lr=tag(log,interval(1e-5,1e-3))'."""
+    from rich.console import Console
+    from rich.table import Table
 
-    def work() -> None:
-        from rich.console import Console
-        from rich.table import Table
+    from gan_zoo.searching import Search, default_score
+    from gan_zoo.spaces import space_of
 
-        from gan_zoo.searching import Search, default_score
-        from gan_zoo.spaces import space_of
-
-        space = space_of(overrides)
-        judge = default_score(space, config_dir)
-        target = out or Path("sweeps") / time.strftime("%Y-%m-%d_%H-%M-%S")
-        search = Search(target, space, *((score, maximize) if score else judge), prune, sampler, seed)
-        try:
-            search.run(trials, jobs, ["--config-dir", str(config_dir)] if config_dir else [])
-        finally:
-            table = Table("trial", "state", search.score, "values")
-            for row in search.rows():
-                table.add_row(*row)
-            Console().print(table)
-        typer.echo(f"{target}: all of it by gan-zoo compare {target}, the best again by")
-        typer.echo(search.best_command() or "nothing, as no trial has finished")
-
-    guarded(work)
+    space = space_of(overrides)
+    judge = default_score(space, config_dir)
+    target = out or Path("sweeps") / time.strftime("%Y-%m-%d_%H-%M-%S")
+    search = Search(target, space, *((score, maximize) if score else judge), prune, sampler, seed)
+    try:
+        search.run(trials, jobs, ["--config-dir", str(config_dir)] if config_dir else [])
+    finally:
+        table = Table("trial", "state", search.score, "values")
+        for row in search.rows():
+            table.add_row(*row)
+        Console().print(table)
+    typer.echo(f"{target}: all of it by gan-zoo compare {target}, the best again by")
+    typer.echo(search.best_command() or "nothing, as no trial has finished")
 
 
 @app.command()
+@guarded
 def compare(
     folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders with runs in them.")],
     out: Annotated[Path | None, typer.Option(help="Also write a .html, .md or .csv file, by its ending.")] = None,
 ) -> None:
     """Put many runs into one table: means, spreads, failures, speed, the doctor's word, with --out as a file."""
+    from rich.console import Console
+    from rich.table import Table
 
-    def work() -> None:
-        from rich.console import Console
-        from rich.table import Table
+    from gan_zoo import comparing, comparing_files
 
-        from gan_zoo import comparing, comparing_files
-
-        groups = comparing.grouped(comparing.find_runs(folders))
-        text = None if out is None else comparing_files.rendered(groups, out.suffix)
-        header, rows = comparing.rows_of(groups)
-        table = Table()
-        for name in header:
-            table.add_column(name, overflow="fold")
-        for row in rows:
-            table.add_row(*row)
-        Console().print(table)
-        if out is not None and text is not None:
-            out.parent.mkdir(parents=True, exist_ok=True)
-            out.write_text(text)
-            typer.echo(out)
-
-    guarded(work)
+    groups = comparing.grouped(comparing.find_runs(folders))
+    text = None if out is None else comparing_files.rendered(groups, out.suffix)
+    header, rows = comparing.rows_of(groups)
+    table = Table()
+    for name in header:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+    if out is not None and text is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(text)
+        typer.echo(out)
 
 
 @app.command()
+@guarded
 def doctor(run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder with a metrics.csv.")]) -> None:
     """Say what went wrong with a run, since when, and which override to try; exit code 0 either way."""
+    from gan_zoo.doctor.verdicts import diagnose_run, verdict
+    from gan_zoo.errors import CompositionError
 
-    def work() -> None:
-        from gan_zoo.doctor.verdicts import diagnose_run, verdict
-        from gan_zoo.errors import CompositionError
-
-        if not (run / "metrics.csv").is_file():
-            missing = "has no metrics.csv" if run.is_dir() else "does not exist"
-            raise CompositionError(f"RUN must be a run folder, got {str(run)!r}, which {missing}")
-        history, findings = diagnose_run(run)
-        for finding in findings:
-            typer.echo(f"{finding}{'' if finding.lasting else ' (later no more)'}")
-        if not findings:
-            typer.echo(verdict(history, findings))
-
-    guarded(work)
+    if not (run / "metrics.csv").is_file():
+        missing = "has no metrics.csv" if run.is_dir() else "does not exist"
+        raise CompositionError(f"RUN must be a run folder, got {str(run)!r}, which {missing}")
+    history, findings = diagnose_run(run)
+    for finding in findings:
+        typer.echo(f"{finding}{'' if finding.lasting else ' (later no more)'}")
+    if not findings:
+        typer.echo(verdict(history, findings))
 
 
 def numbers(text: str) -> list[int]:
@@ -291,31 +298,6 @@ def numbers(text: str) -> list[int]:
         return [int(part) for part in text.split(",") if part.strip()]
     except ValueError:
         raise typer.BadParameter(f"must be numbers like 3,7, got {text!r}") from None
-
-
-def guarded(work: Callable[[], Any]) -> None:
-    """Run ``work``; what a user can put right is one line on stderr and exit code 1."""
-    from gan_zoo.compose import CONF
-    from gan_zoo.errors import explain, is_usage_error
-    from gan_zoo.quiet import quiet
-    from gan_zoo.signals import Interrupted
-
-    quiet()
-    sys.path.insert(0, str(Path.cwd()))  # so that a run's own classes are found beside the user
-    try:
-        work()
-    except Interrupted as stop:
-        raise typer.Exit(stop.exit_code) from None
-    except ModuleNotFoundError as error:
-        if error.name not in EXTRAS:
-            raise
-        typer.echo(f"error: this needs {error.name}: pip install 'gan-zoo[{EXTRAS[error.name]}]'", err=True)
-        raise typer.Exit(1) from error
-    except Exception as error:
-        if isinstance(error, typer.Exit | typer.BadParameter) or not is_usage_error(error):
-            raise
-        typer.echo(f"error: {explain(error, CONF)}", err=True)
-        raise typer.Exit(1) from error
 
 
 def main() -> None:

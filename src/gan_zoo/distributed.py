@@ -5,7 +5,7 @@ Every function is the identity in a single process.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -58,27 +58,27 @@ def gather_over_ranks(rows: Tensor) -> Tensor:
     return mean_over_ranks(padded).flatten(0, 1) * ranks
 
 
-def _average_in_place(tensors: list[Tensor]) -> None:
-    flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
+def average_gradients(parameters: Iterable[nn.Parameter], statistics: Sequence[Tensor] = ()) -> None:
+    """One flat all-reduce of the gradients of the player that is about to step, and of running ``statistics``.
+
+    Statistics are averaged so that evaluated and saved networks are the same on every rank. Which parameters have a
+    gradient depends on the game and the step alone, hence is the same on every rank.
+    """
+    if world_size() == 1:
+        return
+    trained = [p for p in parameters if p.grad is not None]
+    orders = [sorted(range(p.dim()), key=p.stride, reverse=True) for p in trained]  # of dimensions, as in memory
+    gradients = [p.grad.permute(order) for p, order in zip(trained, orders, strict=True)]  # type: ignore[union-attr]
+    parts = [*gradients, *statistics]
+    flat = torch.cat([part.reshape(-1) for part in parts])
     dist.all_reduce(flat)
     flat /= world_size()
-    pieces = torch.split(flat, [tensor.numel() for tensor in tensors])
-    torch._foreach_copy_(tensors, [p.view_as(t) for p, t in zip(pieces, tensors, strict=True)])
-
-
-def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
-    """One flat all-reduce of the gradients of the player that is about to step.
-
-    Which parameters have a gradient depends on the game and the step alone, hence is the same on every rank.
-    """
-    if world_size() > 1:
-        _average_in_place([p.grad for p in parameters if p.grad is not None])
-
-
-def average_buffers(buffers: list[Tensor]) -> None:
-    """Average running statistics, so that evaluated and saved networks are the same on every rank."""
-    if buffers and world_size() > 1:
-        _average_in_place(buffers)
+    pieces = torch.split(flat, [part.numel() for part in parts])
+    means = [piece.view(part.shape) for piece, part in zip(pieces, parts, strict=True)]
+    for parameter, order, mean in zip(trained, orders, means, strict=False):
+        parameter.grad = mean.permute([order.index(d) for d in range(len(order))])  # a view: nothing is copied
+    for statistic, mean in zip(statistics, means[len(trained) :], strict=True):
+        statistic.copy_(mean)
 
 
 class HostGroup:

@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 
 from gan_zoo.clock import Clock
 from gan_zoo.compiling import compile_networks
-from gan_zoo.distributed import average_buffers, average_gradients, mean_over_ranks
+from gan_zoo.distributed import average_gradients, mean_over_ranks
 from gan_zoo.ema import EMA
 from gan_zoo.games.base import Game
 from gan_zoo.loggers import log
@@ -117,7 +117,6 @@ class GANModule(LightningModule):
         terms, verdicts = self.critics_turn(batch, fakes, step)
         if train_generator:
             terms |= self.generators_turn(batch, fakes, step)
-        average_buffers(self.running_statistics)
         images = batch.size * self.trainer.world_size
         self.clock.tick(images, train_generator)
         if train_generator and self.ema is not None:
@@ -202,7 +201,8 @@ class GANModule(LightningModule):
             parameter.grad = None
         total = sum_of(terms)
         self.manual_backward(total)
-        average_gradients(player.parameters)
+        last = player is self.generator or step % self.n_critic != 0  # of the step: only now do the statistics rest
+        average_gradients(player.parameters, self.running_statistics if last else ())
         self.watch.observe(player, terms, total, step)
         if self.clip_grad_norm is not None:
             player.gradient_norm = gradient_norm(player.parameters)

@@ -82,13 +82,33 @@ def run_regularizer(name: str, rank: int, ranks: int) -> list[Tensor]:
     return found
 
 
+LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
+
+
+def run_layout(name: str, rank: int, ranks: int) -> list[Tensor]:
+    """Convolutions in either layout of memory, a layer that takes no part, and running statistics."""
+    torch.manual_seed(0)
+    player = nn.Sequential(nn.Conv2d(2, 3, 3), nn.ConvTranspose2d(3, 2, (2, 3)), nn.Linear(2, 2)).double()
+    player.to(memory_format=LAYOUTS[name])
+    pictures = player[:2](share(rank, ranks)[0])
+    pictures.square().mean().backward()
+    statistics = [pictures.detach().mean((0, 2, 3)), pictures.detach().square().mean((0, 2, 3))]
+    average_gradients(player.parameters(), statistics)
+    assert all(p.grad.stride() == p.stride() for p in player[:2].parameters())  # as optimizers like it
+    assert all(p.grad is None for p in player[2].parameters())
+    return [*(p.grad for p in player[:2].parameters()), *statistics]
+
+
+RUNS: dict[str, tuple[Callable[[str, int, int], list[Tensor]], Any]] = {
+    "loss": (run_loss, LOSSES),
+    "regularizer": (run_regularizer, REGULARIZERS),
+    "layout": (run_layout, LAYOUTS),
+}
+
+
 def run_all(rank: int, ranks: int) -> Result:
     """Everything under test, in an order that is the same in every process."""
-    runs: list[tuple[str, Callable[[str, int, int], list[Tensor]], Any]] = [
-        ("loss", run_loss, LOSSES),
-        ("regularizer", run_regularizer, REGULARIZERS),
-    ]
-    return {f"{kind} {name}": run(name, rank, ranks) for kind, run, names in runs for name in names}
+    return {f"{kind} {name}": run(name, rank, ranks) for kind, (run, names) in RUNS.items() for name in names}
 
 
 def work(rank: int, ranks: int, folder: str) -> None:
@@ -110,9 +130,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> list[Result]:
     return [run_all(0, 1), *(torch.load(folder / f"{rank}.pt") for rank in range(2))]
 
 
-@pytest.mark.parametrize(
-    "name", [*(f"loss {name}" for name in LOSSES), *(f"regularizer {name}" for name in REGULARIZERS)]
-)
+@pytest.mark.parametrize("name", [f"{kind} {name}" for kind, (_, names) in RUNS.items() for name in names])
 def test_two_processes_equal_one(results: list[Result], name: str) -> None:
     alone, first, second = (result[name] for result in results)
     assert len(alone) == len(first) == len(second) > 0

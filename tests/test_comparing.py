@@ -1,0 +1,115 @@
+"""Many runs in one table, and what the doctor says of one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from gan_zoo.comparing import find_runs, grouped, rows_of
+from gan_zoo.comparing_files import rendered
+from gan_zoo.errors import CompositionError
+from gan_zoo.protocols import labels
+
+from .helpers import invoke, refused
+
+
+def fake_run(folder: Path, overrides: list[str], seed: int, value: float | None, count: int = 100) -> None:
+    (folder / ".hydra").mkdir(parents=True)
+    choices = {
+        "model": "dcgan",
+        "loss": next((o[5:] for o in overrides if o.startswith("loss=")), "hinge"),
+        "data": "x",
+    }
+    content = {"config": {"seed": seed}, "overrides": [*overrides, f"seed={seed}"]}
+    content["hydra"] = {"hydra": {"runtime": {"choices": choices}}}
+    for name, plain in content.items():
+        (folder / ".hydra" / f"{name}.yaml").write_text(yaml.safe_dump(plain))
+    if value is None:
+        (folder / "FAILED.txt").write_text("TrainingDiverged: d/realism = nan\n")
+        return
+    metrics = {"images_seen": 8, "images_per_second": 10 * seed}
+    metrics["metrics"] = [{"name": "fd", "value": value, "protocol": {"num_generated": count, "seed": seed}}]
+    metrics["history"] = [{"images_seen": 4 * k, "val/fd": value / k} for k in (1, 2)]
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+
+
+def test_runs_become_a_table_over_seeds(tmp_path: Path) -> None:
+    for seed, value in ((1, 10.0), (2, 14.0), (3, None)):
+        fake_run(tmp_path / f"a{seed}", ["loss=hinge"], seed, value)
+    fake_run(tmp_path / "b", ["loss=lsgan"], 1, 5.0)
+    groups = grouped(find_runs([tmp_path]))
+    header, rows = rows_of(groups)
+    assert header == ["run", "seeds", "fd", "images/s", "doctor"]
+    assert rows[0] == ["loss=hinge", "2 (+1 failed)", "12 ± 2.8", "15", "explosion (1 of 3)"]
+    assert rows[1] == ["loss=lsgan", "1", "5", "10", ""]
+    assert "| loss=hinge | 2 (+1 failed) | 12 ± 2.8 | 15 | explosion (1 of 3) |" in rendered(groups, ".md")
+    assert rendered(groups, ".csv").splitlines()[0].startswith("model,loss,data,seed,fd,")
+    page = rendered(groups, ".html")
+    assert "TrainingDiverged: d/realism = nan" in page
+    assert "http" not in page, "nothing outside the page"
+    assert page.count("<polyline") == 6, "three runs that finished, over images and over seconds"
+    with pytest.raises(CompositionError, match=r"must end in .html, .md or .csv, got '.pdf'"):
+        rendered(groups, ".pdf")
+    assert "there is no run in" in refused("compare", tmp_path / "a1" / ".hydra")
+
+
+def test_scores_of_other_protocols_are_other_columns(tmp_path: Path) -> None:
+    fake_run(tmp_path / "a", ["loss=hinge"], 1, 10.0)
+    fake_run(tmp_path / "b", ["loss=hinge"], 2, 20.0, count=500)
+    header, rows = rows_of(grouped(find_runs([tmp_path])))
+    assert header == ["run", "seeds", "fd (num_generated=100)", "fd (num_generated=500)", "images/s"]
+    assert rows == [["model=dcgan", "2", "10", "20", "15"]]
+    assert rendered(grouped(find_runs([tmp_path])), ".html").count("<polyline") == 4
+
+
+def test_two_seeds_of_class_frechet_share_their_columns() -> None:
+    def entries(seed: int) -> list[dict]:
+        protocol = {"data": "x", "num_generated": 100, "seed": seed, "weights_sha256": "0f" * 32}
+        return [
+            {"name": "fd", "value": 1.0, "protocol": protocol | {"fewest_in_a_class": 7 + seed}},
+            {"name": "fd_3", "value": 2.0, "protocol": protocol | {"of_class": 7 + seed}},
+        ]
+
+    assert labels([entries(1), entries(2)]) == [["fd", "fd_3"]] * 2
+    other = entries(3)
+    other[0]["protocol"]["weights_sha256"] = "1e" * 32
+    assert labels([entries(1), other])[1] == [f"fd (weights_sha256={'1e' * 12})", "fd_3"]
+
+
+def test_a_table_says_what_the_doctor_found(tmp_path: Path) -> None:
+    """Two collapsed runs, one of them with half a row at the end: its writer was killed."""
+    for seed, last in ((1, ""), (2, "14,130")):
+        fake_run(tmp_path / f"a{seed}", ["loss=hinge"], seed, 10.0)
+        (tmp_path / f"a{seed}" / "metrics.csv").write_text(
+            doctor_log(12, separation=0.8, spread=0.01, nearest=0.01) + last
+        )
+    header, rows = rows_of(grouped(find_runs([tmp_path])))
+    assert (header[-1], rows[0][-1]) == ("doctor", "mode collapse")
+    line = rendered(grouped(find_runs([tmp_path])), ".csv").splitlines()[1]
+    assert ",mode collapse,," in line
+    for damage in ('{"metrics": [', '{"metrics": [{"value": 1}]}', '{"metrics": [{"name": "fd", "value": "x"}]}', "[]"):
+        (tmp_path / "a2" / "metrics.json").write_text(damage)
+        assert rows_of(grouped(find_runs([tmp_path])))[1][0][1] == "1 (+1 failed)"
+
+
+def doctor_log(looks: int, **readings: float) -> str:
+    """A ``metrics.csv`` of so many looks of the doctor, all alike."""
+    sound = {"separation": 1.0, "spread": 0.3, "offset": 1.0, "travel": 0.01, "nearest": 1.0} | readings
+    names = ["images_seen", *(f"realism/{name}" for name in sound), "d/grad_norm", "g/grad_norm"]
+    rows = [[look, 1000 * look, *sound.values(), 0.5, 0.5] for look in range(1, looks + 1)]
+    lines = [["step", *(f"doctor/{name}" for name in names)], *rows]
+    return "".join(",".join(map(str, line)) + "\n" for line in lines)
+
+
+def test_the_doctor_says_what_it_can(tmp_path: Path) -> None:
+    assert "which has no metrics.csv" in refused("doctor", tmp_path)
+    assert "which does not exist" in refused("doctor", tmp_path / "nowhere")
+    (tmp_path / "metrics.csv").write_text(doctor_log(1))
+    assert invoke("doctor", tmp_path).startswith("too early to judge: 1 look so far, 11 are needed")
+    (tmp_path / "metrics.csv").write_text(doctor_log(12))
+    said = invoke("doctor", tmp_path)
+    assert said.startswith("saturated critic in realism at 11,000 images")
+    assert "optim.discriminator.lr=1e-4" in said
