@@ -93,6 +93,9 @@ BAD_INPUT = {
     "resume": (["resume=nowhere"], "resume must be auto, a run folder or a checkpoint, got 'nowhere'"),
     "no data": (["data=mnist", "data.download=false", "data.root=nowhere"], "set data.root to a folder that has it"),
     "argument": (["+model.temperature=1", "data=digits"], "unexpected keyword argument 'temperature'"),
+    "word": (["data=digits", "optim.generator.lr=fast"], "optim.generator.lr: must be a number, got 'fast'"),
+    "fraction": (["data=digits", "model.latent_dim=1.5"], "model.latent_dim: must be a whole number, got 1.5"),
+    "lone number": (["data=digits", "optim.generator.betas=3"], "optim.generator.betas: must be a list, got 3"),
     "precision": (["trainer.precision=16-mixed", "data=digits", "trainer=cpu"], "trainer.precision must be"),
     "syntax": (["data=digits", "trainer.max_steps=[1"], ""),
 }

@@ -138,7 +138,9 @@ def _complaint(adapter: TypeAdapter[Any], value: Any) -> str:
         try:
             adapter.validate_python(candidate)
         except ValidationError as error:
-            complaint = f"must be {' or '.join(dict.fromkeys(_said(e['msg']) for e in error.errors()))}"
+            wrongs = [wrong for wrong in error.errors() if wrong.get("ctx") != {"class": "Tensor"}]  # YAML has none
+            says = dict.fromkeys(_said(wrong["msg"]) for wrong in wrongs or error.errors())
+            complaint = f"must be {' or '.join(says)}"
         else:
             return ""
     return complaint
