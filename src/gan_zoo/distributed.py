@@ -67,18 +67,26 @@ def average_gradients(parameters: Iterable[nn.Parameter], statistics: Sequence[T
     if world_size() == 1:
         return
     trained = [p for p in parameters if p.grad is not None]
-    orders = [sorted(range(p.dim()), key=p.stride, reverse=True) for p in trained]  # of dimensions, as in memory
-    gradients = [p.grad.permute(order) for p, order in zip(trained, orders, strict=True)]  # type: ignore[union-attr]
-    parts = [*gradients, *statistics]
-    flat = torch.cat([part.reshape(-1) for part in parts])
+    flat = torch.cat([*map(_gradient_as_stored, trained), *(s.reshape(-1) for s in statistics)])
     dist.all_reduce(flat)
     flat /= world_size()
-    pieces = torch.split(flat, [part.numel() for part in parts])
-    means = [piece.view(part.shape) for piece, part in zip(pieces, parts, strict=True)]
-    for parameter, order, mean in zip(trained, orders, means, strict=False):
-        parameter.grad = mean.permute([order.index(d) for d in range(len(order))])  # a view: nothing is copied
+    means = torch.split(flat, [tensor.numel() for tensor in (*trained, *statistics)])
+    for parameter, mean in zip(trained, means, strict=False):  # the gradient is a view from now on: nothing is copied
+        parameter.grad = mean.to(parameter.dtype).as_strided(parameter.shape, parameter.stride())
     for statistic, mean in zip(statistics, means[len(trained) :], strict=True):
-        statistic.copy_(mean)
+        statistic.copy_(mean.view_as(statistic))
+
+
+def _gradient_as_stored(parameter: nn.Parameter) -> Tensor:
+    """The gradient's numbers ``[N]`` in the order in which the parameter's lie in memory, without a copy if it can be.
+
+    Fused optimizers want gradients with exactly their parameters' strides.
+    """
+    assert parameter.grad is not None
+    gradient = parameter.grad
+    if gradient.stride() != parameter.stride():
+        gradient = torch.empty_like(parameter, dtype=gradient.dtype).copy_(gradient)
+    return gradient.as_strided((gradient.numel(),), (1,))
 
 
 class HostGroup:

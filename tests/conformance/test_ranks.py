@@ -88,7 +88,7 @@ LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channel
 def run_layout(name: str, rank: int, ranks: int) -> list[Tensor]:
     """Convolutions in either layout of memory, a layer that takes no part, and running statistics."""
     torch.manual_seed(0)
-    player = nn.Sequential(nn.Conv2d(2, 3, 3), nn.ConvTranspose2d(3, 2, (2, 3)), nn.Linear(2, 2)).double()
+    player = nn.Sequential(nn.Conv2d(2, 3, 3), nn.ConvTranspose2d(3, 1, (2, 3)), nn.Linear(2, 2)).double()
     player.to(memory_format=LAYOUTS[name])
     pictures = player[:2](share(rank, ranks)[0])
     pictures.square().mean().backward()
