@@ -198,6 +198,7 @@ def test_a_part_of_a_folder_is_a_random_part() -> None:
 
 
 def test_what_is_no_run_is_named(trained, tmp_path: Path) -> None:
+    assert refused("evaluate") == "error: RUN, or --folder and --against, must be given"
     assert "which does not exist" in refused("sample", tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
     assert "has no checkpoints/best.ckpt" in refused("sample", tmp_path / "empty")
@@ -271,6 +272,7 @@ def test_pictures_of_the_training_size_are_translated_as_in_training(trained, tm
         (["--what", "walks"], "--what must be one of grid, walk, traverse, arithmetic, got 'walks'"),
         (["--what", "walk", "--truncation", "0.5"], "--truncation goes with grids"),
         (["--what", "arithmetic", "--class", "1"], "--class and --caption go with grids"),
+        (["--what", "arithmetic", "--plus", "a,b"], "--plus and --minus must be numbers like 3,7, got 'a,b'"),
         (["--what", "arithmetic", "--plus", "", "--minus", ""], "must be numbers of samples >= 0, got [] and []"),
         (["--what", "arithmetic", "--plus", "1", "--minus", "-1"], "must be numbers of samples >= 0"),
         (["--count", "3", "--class", "99"], "class must be 0 to 9, got 99"),

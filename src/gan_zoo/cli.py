@@ -51,7 +51,7 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
             typer.echo(f"error: this needs {error.name}: pip install 'gan-zoo[{EXTRAS[error.name]}]'", err=True)
             raise typer.Exit(1) from error
         except Exception as error:
-            if isinstance(error, typer.Exit | typer.BadParameter) or not is_usage_error(error):
+            if isinstance(error, typer.Exit) or not is_usage_error(error):
                 raise
             typer.echo(f"error: {explain(error, CONF)}", err=True)
             raise typer.Exit(1) from error
@@ -200,12 +200,13 @@ def evaluate(
 ) -> None:
     """Score a finished run (EMA weights, into its metrics.json), or one folder of pictures against another."""
     from gan_zoo import evaluating
+    from gan_zoo.errors import CompositionError
 
     if folder is not None or against is not None:
         wishes = [*([str(run)] if run is not None else []), *(overrides or [])]
         scores = evaluating.compare_folders(folder, against, wishes, num_samples, image_size)
     elif run is None:
-        raise typer.BadParameter("RUN, or --folder and --against, must be given")
+        raise CompositionError("RUN, or --folder and --against, must be given")
     else:
         scores = evaluating.evaluate_run(run, overrides or [], num_samples, checkpoint, trust)
     for line in evaluating.table(scores):
@@ -294,10 +295,12 @@ def doctor(run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder
 
 def numbers(text: str) -> list[int]:
     """``3,7`` as [3, 7]."""
+    from gan_zoo.errors import CompositionError
+
     try:
         return [int(part) for part in text.split(",") if part.strip()]
     except ValueError:
-        raise typer.BadParameter(f"must be numbers like 3,7, got {text!r}") from None
+        raise CompositionError(f"--plus and --minus must be numbers like 3,7, got {text!r}") from None
 
 
 def main() -> None:
