@@ -10,13 +10,16 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch import Trainer
 from lightning.pytorch.strategies import DDPStrategy
 
+from gan_zoo.cores import allowed_cores, keep_to, share
+
 
 class FlatDDPStrategy(DDPStrategy):
     """Data-parallel training of two players whose gradients `GANModule` averages itself.
 
     ``DistributedDataParallel`` expects one backward pass in which every parameter takes part. With alternating
     players it fails, or with ``find_unused_parameters`` reduces both players at each backward pass. Here every process
-    starts from rank 0's weights, and each player's gradients are averaged once, flat, when it steps.
+    starts from rank 0's weights, and each player's gradients are averaged once, flat, when it steps. Processes that
+    were started here to train on a CPU keep to cores of their own: one that moves to another's makes all of them wait.
 
     Args:
         gloo_interface: the network interface that gloo uses unless the environment names one (``lo`` on a machine
@@ -26,8 +29,21 @@ class FlatDDPStrategy(DDPStrategy):
 
     def __init__(self, gloo_interface: str | None = None, **options: Any) -> None:
         super().__init__(**options)
+        self.all_cores: list[int] = []
         if gloo_interface is not None:
             os.environ.setdefault("GLOO_SOCKET_IFNAME", gloo_interface)
+
+    def setup_environment(self) -> None:
+        """Meet the other processes, on this one's own cores."""
+        if self.root_device.type == "cpu" and isinstance(self.cluster_environment, LightningEnvironment):
+            self.all_cores = allowed_cores()
+            keep_to(share(self.all_cores, self.local_rank, self.num_processes))
+        super().setup_environment()
+
+    def teardown(self) -> None:
+        """Leave the cores to everyone again."""
+        super().teardown()
+        keep_to(self.all_cores)
 
     def configure_ddp(self) -> None:
         """Give every process the weights and buffers of rank 0, and wrap nothing."""
