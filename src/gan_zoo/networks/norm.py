@@ -7,11 +7,13 @@ from collections.abc import Callable
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from gan_zoo.networks.instance_norm import InstanceNorm
+
 NormFactory = Callable[[int], nn.Module]
 
 _NORMS: dict[str, NormFactory] = {
     "batch": nn.BatchNorm2d,
-    "instance": lambda channels: nn.GroupNorm(channels, channels),  # InstanceNorm, but fast in channels-last
+    "instance": InstanceNorm,
     "layer": lambda channels: nn.GroupNorm(1, channels),
     "spectral": lambda _: nn.Identity(),
     "none": lambda _: nn.Identity(),

@@ -1,0 +1,74 @@
+"""Instance normalisation that is fast in the layout in which convolutions are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class InstanceNorm(nn.GroupNorm):
+    """Each channel of each sample to mean 0 and variance 1, then a learnt scale and shift (Ulyanov et al. 2016).
+
+        y = (x - mean) / sqrt(var + eps) * weight + bias, mean and biased variance over H and W of ``x [B, C, H, W]``.
+
+    A `torch.nn.GroupNorm` of one channel each, which on a CPU takes several times as long in channels-last as this.
+    """
+
+    def __init__(self, channels: int, eps: float = 1e-5) -> None:
+        super().__init__(channels, channels, eps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if torch.compiler.is_compiling() or x.device.type != "cpu" or x.dtype != self.weight.dtype:
+            return super().forward(x)
+        if not x.is_contiguous(memory_format=torch.channels_last):
+            return super().forward(x)
+        y: Tensor = _InstanceNorm.apply(x, self.weight, self.bias, self.eps)
+        return y
+
+
+class _InstanceNorm(torch.autograd.Function):
+    """Instance normalisation whose sums over pixels are matrix products, as channels-last lies in memory."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
+        pixels = _pixels(x)
+        mean = _mean(pixels)
+        centred = pixels - mean
+        inverse = (_mean(centred * centred) + eps).rsqrt()
+        ctx.save_for_backward(x, weight, bias, mean, inverse)
+        ctx.eps = eps
+        y = torch.empty_like(x)
+        torch.addcmul(bias, centred, inverse * weight, out=_pixels(y))
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, bias, mean, inverse = ctx.saved_tensors
+        if torch.is_grad_enabled():  # to be differentiated once more
+            y = F.group_norm(x, len(weight), weight, bias, ctx.eps)
+            wanted = [tensor for tensor, needed in zip((x, weight, bias), ctx.needs_input_grad, strict=False) if needed]
+            found = iter(torch.autograd.grad(y, wanted, gradient, create_graph=True))
+            return *(next(found) if needed else None for needed in ctx.needs_input_grad[:3]), None
+        pixels, slopes = _pixels(x), _pixels(gradient.contiguous(memory_format=torch.channels_last))
+        slope = _mean(slopes)
+        along = (_mean(slopes * pixels) - mean * slope) * inverse  # of the slopes with the normalised pixels
+        scale = inverse * weight
+        tilt = scale * inverse * along
+        dx, count = torch.empty_like(x), pixels.shape[1]
+        torch.addcmul(tilt * mean - scale * slope, slopes, scale, out=_pixels(dx)).addcmul_(pixels, tilt, value=-1)
+        return dx, count * along.sum((0, 1)), count * slope.sum((0, 1)), None
+
+
+def _pixels(x: Tensor) -> Tensor:
+    """``[B, C, H, W]`` in channels-last as ``[B, H W, C]``, in the same memory."""
+    b, c, h, w = x.shape
+    return x.permute(0, 2, 3, 1).view(b, h * w, c)
+
+
+def _mean(pixels: Tensor) -> Tensor:
+    """The mean over pixels, ``[B, 1, C]``."""
+    b, count, _ = pixels.shape
+    return torch.bmm(pixels.new_full((1, 1, count), 1 / count).expand(b, 1, count), pixels)
