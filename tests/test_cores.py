@@ -62,6 +62,17 @@ def test_threads_that_run_already_are_kept_too():
 
 
 @needs_linux
+def test_training_goes_on_where_the_system_forbids_it(monkeypatch):
+    def forbidden(thread, cores):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "sched_setaffinity", forbidden)
+    before = os.sched_getaffinity(0)
+    keep_to([min(before)])
+    assert os.sched_getaffinity(0) == before
+
+
+@needs_linux
 @pytest.mark.skipif(os.cpu_count() == 1, reason="needs two cores")
 @pytest.mark.parametrize("ours", [True, False], ids=["started_here", "started_by_torchrun"])
 def test_a_process_has_cores_of_its_own_while_it_trains(ours, monkeypatch):

@@ -32,9 +32,12 @@ def share(cores: Sequence[int], part: int, parts: int) -> Sequence[int]:
 
 
 def keep_to(cores: Sequence[int]) -> None:
-    """Let no thread of this process, nor those it starts, leave ``cores``; an empty list changes nothing."""
+    """Let no thread of this process, nor those it starts, leave ``cores``, if the system allows it.
+
+    An empty list changes nothing.
+    """
     for thread in THREADS.iterdir() if cores else ():
         try:
             os.sched_setaffinity(int(thread.name), cores)
-        except ProcessLookupError:  # it has ended since
+        except OSError:  # it has ended since, or a sandbox forbids it: training goes on where it is
             continue
