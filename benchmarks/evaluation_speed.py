@@ -12,11 +12,12 @@ import multiprocessing
 import statistics
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from unittest import mock
 
 import torch
-from measuring import Speeds, device, median, ratio, table, timed, write
+from measuring import Speeds, device, in_turns, median, ratio, table, timed, write
 from torch import Tensor, nn
 
 from gan_zoo.data.source import Source, to_unit
@@ -52,13 +53,10 @@ def fidelity(folder: Path) -> tuple[nn.Module, Path]:
     return network.to(device()), path
 
 
-def in_turns(steps: dict[str, Callable[[], None]], rounds: int, images: int) -> Speeds:
-    """Images/s of every competitor, one after another in each round."""
-    speeds: Speeds = {name: [] for name in steps}
-    for _ in range(rounds):
-        for name, step in steps.items():
-            speeds[name].append(timed(step, 0 if speeds[name] else 1, 1, images))
-    return speeds
+def images_per_second(steps: dict[str, Callable[[], None]], rounds: int, images: int) -> Speeds:
+    for step in steps.values():
+        step()
+    return in_turns({name: partial(timed, step, 0, 1, images) for name, step in steps.items()}, rounds)
 
 
 def comparison(speeds: Speeds, ours: str, other: str) -> str:
@@ -73,7 +71,9 @@ def extractors(path: Path, theirs: nn.Module, rounds: int, count: int) -> str:
     ours, images = InceptionV3(str(path), check_hash=False).to(device()), pictures(count).to(device())
     with torch.no_grad():
         torch.testing.assert_close(ours(images[:4])[0], theirs(images[:4])[0], rtol=1e-3, atol=1e-5)
-        speeds = in_turns({"ours": lambda: ours(images), "torch-fidelity": lambda: theirs(images)}, rounds, count)
+        speeds = images_per_second(
+            {"ours": lambda: ours(images), "torch-fidelity": lambda: theirs(images)}, rounds, count
+        )
     return comparison(speeds, "ours", "torch-fidelity")
 
 
@@ -85,7 +85,8 @@ def default_extractor(rounds: int, count: int) -> str:
         with mock.patch("gan_zoo.metrics.fused.has_onednn", return_value=False):
             ours(images)
 
-    speeds = in_turns({"as it is": lambda: ours(images), "without oneDNN's fusion": one_by_one}, rounds, count)
+    ways = {"as it is": lambda: ours(images), "without oneDNN's fusion": one_by_one}
+    speeds = images_per_second(ways, rounds, count)
     return comparison(speeds, "as it is", "without oneDNN's fusion")
 
 
@@ -130,10 +131,9 @@ def whole(extractor: Extractor, rounds: int, count: int) -> list[str]:
         for _ in range(seen // 64):
             extractor(images)
 
-    other, speeds = rest(extractor, count), {"forward": [], "rest": []}
-    for _ in range(rounds):
-        speeds["forward"].append(count / timed(forward, 1, 1, seen))
-        speeds["rest"].append(count / timed(other, 1, 1, count))
+    steps = {"forward": (forward, seen), "rest": (rest(extractor, count), count)}
+    seconds = {name: lambda step=step: count / timed(step[0], 1, 1, step[1]) for name, step in steps.items()}
+    speeds = in_turns(seconds, rounds)
     times = 1 + ratio(speeds, "rest", "forward")
     return [extractor.name, f"{count:,}", *(f"{statistics.median(s):.2f}" for s in speeds.values()), f"{times:.2f}"]
 

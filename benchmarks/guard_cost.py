@@ -13,11 +13,12 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 import torch
 from loops import Stopwatch, ours
-from measuring import Speeds, median, ratio, table, write
+from measuring import in_turns, median, ratio, table, write
 from train_speed import CASES
 
 from gan_zoo import module
@@ -69,10 +70,9 @@ def main() -> None:
         config = compose_overrides([*CASES[case][1], "trainer=cpu", "run_dir=/tmp"])
         source = instantiate(config.data.source)
         images = arguments.images * (8 if "ring" in case else 1)
-        speeds: Speeds = {kind: [] for kind in KINDS}
-        for number in range(arguments.rounds):
-            for kind in KINDS if number % 2 else KINDS[::-1]:
-                speeds[kind].append(speed(kind, config, source, images // config.data.batch_size + 1))
+        steps = images // config.data.batch_size + 1
+        runs = {kind: partial(speed, kind, config, source, steps) for kind in KINDS}
+        speeds = in_turns(runs, arguments.rounds)
         ratios = (f"{ratio(speeds, kind, 'bare'):.3f}" for kind in KINDS[1:])
         rows.append([case, *(median(speeds[kind]) for kind in KINDS), *ratios])
         print("  ".join(rows[-1]), flush=True)

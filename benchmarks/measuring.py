@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 import platform
+import random
 import re
 import statistics
 import time
@@ -59,6 +60,15 @@ def timed(step: Callable[[], None], warmup: int, steps: int, images: int) -> flo
         step()
     settle()
     return steps * images / (time.perf_counter() - start)
+
+
+def in_turns(competitors: Mapping[str, Callable[[], float]], rounds: int) -> Speeds:
+    """What every competitor measures in each round, in an order that is drawn anew: none always follows another."""
+    draw, speeds = random.Random(0), {name: [] for name in competitors}
+    for _ in range(rounds):
+        for name in draw.sample(list(competitors), len(competitors)):
+            speeds[name].append(competitors[name]())
+    return speeds
 
 
 def ratio(speeds: Speeds, name: str, other: str) -> float:

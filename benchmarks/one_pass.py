@@ -1,31 +1,40 @@
 """Reals and fakes through the critic together, or one after the other: python benchmarks/one_pass.py
 
 The critic's turn alone: two forward passes or one over both, and one backward pass. Critics that keep samples apart,
-those without batch statistics, compute the same both ways. Ours shows reals and fakes one after the other.
+those without batch statistics, compute the same both ways. One pass is faster where passes are small: where the line is
+drawn, `gan_zoo.judging.LARGE` numbers of the reals, comes from this table.
 """
 
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from typing import Any
+from unittest import mock
 
 import torch
-from loops import game_of, score_of
-from measuring import Speeds, device, median, ratio, table, timed, write
-from torch import Tensor
+from loops import game_of
+from measuring import Speeds, device, in_turns, median, ratio, table, timed, write
 from torch.nn import functional as F
 
 from gan_zoo.compose import compose_overrides
+from gan_zoo.judging import judge_both, judges_apart
+from gan_zoo.types import Duel
 
 APART, TOGETHER = "one after the other", "together"
+MLP = ["model=gan", "data=digits"]
 DCGAN = ["model=dcgan", "data=openmoji", "discriminator.norm=none"]
 CYCLEGAN = ["model=cyclegan", "data=openmoji_lines", "data.image_size=64"]
 CASES = {
     "MLP ring": ["model=gan", "data=ring"],
+    "MLP, 8 pixels": [*MLP, "data.image_size=8"],
+    "MLP, 32 pixels": [*MLP, "data.image_size=32"],
+    "DCGAN without norm, 16 pixels": [*DCGAN, "data.image_size=16"],
     "DCGAN without norm, 32 pixels": [*DCGAN, "data.image_size=32"],
     "DCGAN without norm, 64 pixels": [*DCGAN, "data.image_size=64"],
-    "PatchGAN with instance norm, 64 pixels": CYCLEGAN,
     "PatchGAN with instance norm, 64 pixels, one picture": [*CYCLEGAN, "data.batch_size=1"],
+    "PatchGAN with instance norm, 64 pixels": CYCLEGAN,
+    "PatchGAN with instance norm, 64 pixels, 16 pictures": [*CYCLEGAN, "data.batch_size=16"],
 }
 
 
@@ -35,28 +44,19 @@ def measure(config: Any, rounds: int, seconds: float) -> Speeds:
     real, fake = torch.randn(2, size, *config.data.sample_shape, device=device())
     if real.ndim == 4:
         real, fake = (side.contiguous(memory_format=torch.channels_last) for side in (real, fake))
+    duel = Duel("realism", critic, real, fake)
+    assert judges_apart(critic)
+    both, each = judge_both(duel, together=True), judge_both(duel, together=False)
+    torch.testing.assert_close([view.score for view in both], [view.score for view in each])
 
-    def apart() -> tuple[Tensor, Tensor]:
-        return score_of(critic, real), score_of(critic, fake)
-
-    def together() -> tuple[Tensor, Tensor]:
-        on_real, on_fake = score_of(critic, torch.cat([real, fake])).chunk(2)
-        return on_real, on_fake
-
-    torch.testing.assert_close(apart(), together())
-
-    def turn(judge: Any) -> None:
+    def turn(together: bool) -> None:
         critic.zero_grad()
-        on_real, on_fake = judge()
-        (F.softplus(-on_real).mean() + F.softplus(on_fake).mean()).backward()
+        on_real, on_fake = judge_both(duel, together)
+        (F.softplus(-on_real.score).mean() + F.softplus(on_fake.score).mean()).backward()
 
-    steps = max(5, int(seconds * timed(lambda: turn(apart), 3, 5, 1)))
-    ways = {APART: apart, TOGETHER: together}
-    speeds: Speeds = {name: [] for name in ways}
-    for _ in range(rounds):
-        for name, judge in ways.items():
-            speeds[name].append(timed(lambda judge=judge: turn(judge), 2, steps, size))  # type: ignore[misc]
-    return speeds
+    steps = max(5, int(seconds * timed(partial(turn, False), 3, 5, 1)))
+    ways = {APART: False, TOGETHER: True}
+    return in_turns({name: partial(timed, partial(turn, way), 2, steps, size) for name, way in ways.items()}, rounds)
 
 
 def main() -> None:
@@ -68,12 +68,13 @@ def main() -> None:
     rows = []
     for case, overrides in CASES.items():
         config = compose_overrides(["trainer=auto", "run_dir=/tmp", *overrides])
-        speeds = measure(config, arguments.rounds, arguments.seconds)
+        with mock.patch("gan_zoo.judging.LARGE", 2**62):
+            speeds = measure(config, arguments.rounds, arguments.seconds)
+        size, numbers = config.data.batch_size, config.data.batch_size * torch.Size(config.data.sample_shape).numel()
         measured = [*(median(speeds[name]) for name in (APART, TOGETHER)), f"{ratio(speeds, TOGETHER, APART):.2f}"]
-        rows.append([case, str(config.data.batch_size), *measured])
-    header = ["critic", "batch", APART, TOGETHER, "ratio"]
-    tables = {"The critic's turn, images/s": table(header, rows)}
-    print(*tables.values())
+        rows.append([case, str(size), f"{numbers:,}", *measured])
+        print("  ".join(rows[-1]), flush=True)
+    tables = {"The critic's turn, images/s": table(["critic", "batch", "numbers", APART, TOGETHER, "ratio"], rows)}
     if arguments.write:
         command = f"python benchmarks/one_pass.py --rounds {arguments.rounds} --seconds {arguments.seconds:g}"
         print(write("Reals and fakes together", command, tables))

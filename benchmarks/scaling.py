@@ -17,10 +17,11 @@ import sys
 import tempfile
 import time
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from measuring import median, peak_memory, ratio, table, write
+from measuring import in_turns, median, peak_memory, ratio, table, write
 
 DCGAN = ["model=dcgan", "data=openmoji", "trainer=cpu", "run_dir=/tmp"]
 SWEEPS = {
@@ -126,10 +127,7 @@ def main() -> None:
         [[str(n), f"{s:.1f}", f"{m:,.0f}"] for n, (s, m) in zip(SAMPLES, costs, strict=True)],
     )
     print(tables["The default score over the number of samples"], flush=True)
-    speeds_of: dict[str, list[float]] = {"cpu": [], "ddp_cpu": []}
-    for _ in range(arguments.rounds):
-        for trainer in speeds_of:
-            speeds_of[trainer].append(processes(trainer, 200))
+    speeds_of = in_turns({name: partial(processes, name, 200) for name in ("cpu", "ddp_cpu")}, arguments.rounds)
     rows = [[f"`trainer={name}`", median(values)] for name, values in speeds_of.items()]
     rows.append(["two processes / one", f"{ratio(speeds_of, 'ddp_cpu', 'cpu'):.2f}"])
     tables["One process with two cores, two with one each"] = table(["", "images/s"], rows)

@@ -14,6 +14,7 @@ import socket
 import statistics
 import tempfile
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,9 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as multiprocessing
 from lightning.pytorch.strategies import DDPStrategy
-from measuring import median, ratio, table, write
+from measuring import in_turns, median, ratio, table, write
+
+from gan_zoo.strategies import FlatDDPStrategy
 
 SIZES = {"32": ["data.image_size=32"], "64": ["data.image_size=64"]}
 FLAT, WRAPPED, APART = "two, one flat all-reduce a step", "two, `find_unused_parameters`", "two, no exchange"
@@ -49,15 +52,15 @@ class Sent:
         return work.get_future().then(lambda future: future.value()[0])
 
 
-class FindUnused(DDPStrategy):
-    """Lightning's own wrapper, which counts what it sends."""
+class FindUnused(FlatDDPStrategy):
+    """Lightning's own wrapper, which counts what it sends, on cores of its own as ours."""
 
     def __init__(self, sent: Sent, **options: Any) -> None:
         super().__init__(find_unused_parameters=True, **options)
         self.sent = sent
 
     def configure_ddp(self) -> None:
-        super().configure_ddp()
+        DDPStrategy.configure_ddp(self)
         self.model.register_comm_hook(None, self.sent.hook)
 
 
@@ -67,7 +70,6 @@ def worker(rank: int, port: int, way: str, overrides: list[str], steps: int, fol
 
     import gan_zoo.module
     from gan_zoo.compose import compose_overrides, instantiate
-    from gan_zoo.strategies import FlatDDPStrategy
 
     warnings.filterwarnings("ignore")
     logging.disable(logging.INFO)
@@ -121,13 +123,14 @@ def main() -> None:
     arguments = parser.parse_args()
     tables = {}
     for size, overrides in SIZES.items():
-        speeds: dict[str, list[float]] = {way: [] for way in WAYS}
-        elements = dict.fromkeys(WAYS, 0.0)
-        for _ in range(arguments.rounds):
-            for way in WAYS:
-                speed, elements[way] = measure(way, overrides, arguments.steps)
-                speeds[way].append(speed)
-                print(f"{size} {way}: {speed:,.0f} images/s, {elements[way]:,.0f} elements", flush=True)
+        elements: dict[str, float] = {}
+
+        def speed(way: str, overrides: list[str] = overrides, elements: dict[str, float] = elements) -> float:
+            speed, elements[way] = measure(way, overrides, arguments.steps)
+            print(f"{way}: {speed:,.0f} images/s, {elements[way]:,.0f} elements", flush=True)
+            return speed
+
+        speeds = in_turns({way: partial(speed, way) for way in WAYS}, arguments.rounds)
         batch = 64
         rows = [
             [

@@ -11,10 +11,11 @@ from __future__ import annotations
 import argparse
 import logging
 import warnings
+from functools import partial
 
 import torch
 from loops import GAN, TRANSLATION, Loop
-from measuring import Speeds, median, ratio, table, write
+from measuring import Speeds, in_turns, median, ratio, table, write
 from peers import installed
 
 from gan_zoo.compose import compose_overrides, instantiate
@@ -34,11 +35,8 @@ def measure(loops: dict[str, Loop], overrides: list[str], rounds: int, seconds: 
     config = compose_overrides([f"trainer={where}", "run_dir=/tmp", *overrides])
     source = instantiate(config.data.source)
     steps = max(10, int(seconds * loops["tuned"](config, source, 3, 10) / config.data.batch_size))
-    speeds: Speeds = {name: [] for name in loops}
-    for _ in range(rounds):
-        for name, loop in loops.items():
-            speeds[name].append(loop(config, source, max(5, steps // 10), steps))
-    return speeds
+    warmup = max(5, steps // 10)
+    return in_turns({name: partial(loop, config, source, warmup, steps) for name, loop in loops.items()}, rounds)
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ from gan_zoo.compiling import compile_networks
 from gan_zoo.distributed import average_gradients, mean_over_ranks
 from gan_zoo.ema import EMA
 from gan_zoo.games.base import Game
+from gan_zoo.judging import judge_both, judges_apart
 from gan_zoo.loggers import log
 from gan_zoo.losses.base import Loss
 from gan_zoo.players import Player, Watch, at_rest, frozen, gradient_norm, stop_if_not_finite
@@ -146,16 +147,16 @@ class GANModule(LightningModule):
         """The critic's side of one duel; penalties, and other duels over the same reals, share its forward pass."""
         penalties = {name: r for name, r in self.regularizers_of(duel).items() if step % r.every == 0}
         asked = duel
-        duel = duel.as_leaves(
-            real=any(r.real_gradient for r in penalties.values()),
-            fake=any(r.fake_gradient for r in penalties.values()),
-        )
+        leaves = {
+            "real": any(r.real_gradient for r in penalties.values()),
+            "fake": any(r.fake_gradient for r in penalties.values()),
+        }
+        duel = duel.as_leaves(**leaves)
         same = next((verdict for verdict in earlier if verdict.judged_reals_of(asked)), None)
-        if same is None or same.real is None:
-            real = duel.judge_real()
+        if same is None or same.real is None:  # a gradient on one side would cost both sides in a pass they share
+            real, fake = judge_both(duel, together=duel.critic in self.judging_apart and not any(leaves.values()))
         else:
-            duel, real = replace(duel, real=same.duel.real), same.real
-        fake = duel.judge_fake()
+            duel, real, fake = replace(duel, real=same.duel.real), same.real, duel.judge_fake()
         weight = duel.critic_weight
         terms = {f"d/{duel.name}": weight * self.loss_of(duel).discriminator(real, fake)}
         for name, regularizer in penalties.items():
@@ -293,6 +294,8 @@ class GANModule(LightningModule):
         if self.compiled is not None:
             regularizers = [r for r in self.regularizers.modules() if isinstance(r, Regularizer)]
             compile_networks(self.game, regularizers, self.compiled)
+        apart = (critic for critic in self.game.discriminators.values() if judges_apart(critic))
+        self.judging_apart = set(apart if self.compiled is None else ())  # another size would be compiled anew
         self.clock.start()
 
     def set_learning_rates(self) -> None:

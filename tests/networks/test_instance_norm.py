@@ -28,6 +28,10 @@ def picture(shape: tuple[int, ...], layout: torch.memory_format = torch.channels
     return (torch.randn(shape, dtype=torch.float64) * 3 + 5).to(memory_format=layout).requires_grad_()
 
 
+def takes_its_own_passes(y: Tensor) -> bool:
+    return type(y.grad_fn).__name__ == "_InstanceNormBackward"
+
+
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
 def test_values_and_gradients_are_those_of_torch(shape, layout):
@@ -36,6 +40,7 @@ def test_values_and_gradients_are_those_of_torch(shape, layout):
     y, same = ours(x), theirs(x)
     torch.testing.assert_close(y, same)
     assert y.stride() == x.stride()
+    assert takes_its_own_passes(y) == x.is_contiguous(memory_format=torch.channels_last)
     slopes = torch.randn_like(y, memory_format=torch.contiguous_format)  # as from a layer of the other layout
     found = torch.autograd.grad(y, [x, *ours.parameters()], slopes)
     torch.testing.assert_close(found, torch.autograd.grad(same, [x, *theirs.parameters()], slopes))
@@ -76,3 +81,18 @@ def test_a_large_mean_costs_no_digits():
     x = (torch.randn(2, 3, 16, 16) + 1e4).to(memory_format=torch.channels_last)
     expected = F.instance_norm(x.double())
     torch.testing.assert_close(InstanceNorm(3)(x).double(), expected, rtol=0, atol=5e-3)
+
+
+def test_autocast_does_not_round_the_sums():
+    norm, x = InstanceNorm(3), (torch.randn(2, 3, 16, 16) + 100).to(memory_format=torch.channels_last)
+    expected = norm(x)
+    assert takes_its_own_passes(expected)
+    with torch.autocast("cpu", torch.bfloat16):
+        y = norm(x)
+    assert not takes_its_own_passes(y)
+    torch.testing.assert_close(y.float(), expected, rtol=0, atol=2e-2)  # bfloat16's own resolution, where it is used
+
+
+def test_other_dtypes_are_torchs_own():
+    norm, x = InstanceNorm(3), torch.randn(2, 3, 8, 8).to(torch.bfloat16, memory_format=torch.channels_last)
+    assert not takes_its_own_passes(norm.to(torch.float32)(x.requires_grad_()))

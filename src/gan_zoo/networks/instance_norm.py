@@ -14,19 +14,22 @@ class InstanceNorm(nn.GroupNorm):
 
         y = (x - mean) / sqrt(var + eps) * weight + bias, mean and biased variance over H and W of ``x [B, C, H, W]``.
 
-    A `torch.nn.GroupNorm` of one channel each, which on a CPU takes several times as long in channels-last as this.
+    A `torch.nn.GroupNorm` of one channel each, with its own passes for float32 or float64 in channels-last on a CPU,
+    where PyTorch's take longer (``docs/speed.md``).
     """
 
     def __init__(self, channels: int, eps: float = 1e-5) -> None:
         super().__init__(channels, channels, eps)
 
     def forward(self, x: Tensor) -> Tensor:
-        if torch.compiler.is_compiling() or x.device.type != "cpu" or x.dtype != self.weight.dtype:
-            return super().forward(x)
-        if not x.is_contiguous(memory_format=torch.channels_last):
+        if torch.compiler.is_compiling() or not self._has_own_passes_for(x):
             return super().forward(x)
         y: Tensor = _InstanceNorm.apply(x, self.weight, self.bias, self.eps)
         return y
+
+    def _has_own_passes_for(self, x: Tensor) -> bool:
+        on_cpu = x.device.type == "cpu" and not torch.is_autocast_enabled("cpu")  # which would round matrix products
+        return on_cpu and x.dtype == self.weight.dtype and x.is_contiguous(memory_format=torch.channels_last)
 
 
 class _InstanceNorm(torch.autograd.Function):

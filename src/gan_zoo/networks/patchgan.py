@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +26,8 @@ class PatchGAN(nn.Module):
         width: channels after the first layer; they double up to 8 times that.
         norm: ``instance``, ``batch``, ``layer``, ``spectral`` or ``none``.
     """
+
+    samples_apart: ClassVar[bool] = True
 
     def __init__(
         self,
