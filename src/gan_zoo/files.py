@@ -7,7 +7,7 @@ import hashlib
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -43,6 +43,17 @@ def whole_rows(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     reader = csv.DictReader(line for line in path.read_text().splitlines(keepends=True) if line.endswith("\n"))
     rows = [row for row in reader if None not in row and None not in row.values()]
     return list(reader.fieldnames or []), rows
+
+
+def numbers_of(path: Path) -> list[dict[str, float]]:
+    """The cells of a CSV file that hold numbers, for each whole row by column; nothing where there is no file."""
+
+    def numbers(row: dict[str, str]) -> Iterator[tuple[str, float]]:
+        for name, cell in row.items():
+            with suppress(ValueError):  # empty, or damaged by hand
+                yield name, float(cell)
+
+    return [dict(numbers(row)) for row in whole_rows(path)[1]] if path.is_file() else []
 
 
 def sha256(path: Path) -> str:

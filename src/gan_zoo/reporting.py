@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import csv
 import html
 import json
 from collections.abc import Callable, Sequence
@@ -14,7 +13,7 @@ import yaml
 
 from gan_zoo.charts import STYLE, Curve, chart
 from gan_zoo.doctor.verdicts import diagnose_run, verdict
-from gan_zoo.files import atomic_path
+from gan_zoo.files import atomic_path, numbers_of
 
 GROUPS: tuple[tuple[str, Callable[[str], bool]], ...] = (
     ("Critics", lambda name: name.startswith("d/") and "accuracy" not in name and name != "d/grad_norm"),
@@ -105,11 +104,10 @@ def scores(metrics: dict[str, Any]) -> str:
 def curves_of(log: Path, metrics: dict[str, Any]) -> str:
     """What was logged over images seen, and the scores' history."""
     logged: dict[str, Curve] = {}
-    for row in csv.DictReader(_text(log).splitlines()):
-        seen = row.get("train/images_seen") or ""
+    for row in numbers_of(log):
         for name, value in row.items():
-            if seen and value and name.startswith(("d/", "g/")):
-                logged.setdefault(name, []).append((float(seen), float(value)))
+            if "train/images_seen" in row and name.startswith(("d/", "g/")):
+                logged.setdefault(name, []).append((row["train/images_seen"], value))
     charts = [chart(title, {n: c for n, c in logged.items() if belongs(n)}) for title, belongs in GROUPS]
     history: dict[str, Curve] = {}
     for entry in metrics.get("history", []):

@@ -102,6 +102,12 @@ def test_the_log_tells_the_same(tmp_path: Path) -> None:
     assert diagnose_run(tmp_path) == (run, diagnose(run))
 
 
+def test_damaged_cells_of_a_log_are_left_out(tmp_path: Path) -> None:
+    lines = ["doctor/images_seen,doctor/x", "1,2", "oops,3", "4,oops", "5,", ",", "6"]
+    (tmp_path / "metrics.csv").write_text("\n".join([*lines, ""]))
+    assert logged(tmp_path / "metrics.csv") == [{"images_seen": 1, "x": 2}, {"images_seen": 4}, {"images_seen": 5}]
+
+
 def test_a_run_that_diverged_has_exploded(tmp_path: Path) -> None:
     assert diagnose_run(tmp_path) == ([], [])
     (tmp_path / "FAILED.txt").write_text("TrainingDiverged: d/realism = nan\n")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gan_zoo.doctor.diagnosis import REMEDIES, SETTLED, Finding, History, Reading, diagnose
-from gan_zoo.files import whole_rows
+from gan_zoo.files import numbers_of
 
 
 def verdict(history: Sequence[Reading], findings: Sequence[Finding]) -> str:
@@ -32,14 +32,8 @@ def diagnose_run(run: Path) -> tuple[History, list[Finding]]:
 
 def logged(log: Path) -> History:
     """The looks that a run's ``metrics.csv`` holds: its columns ``doctor/...``."""
-    if not log.is_file():
-        return []
     looks = [
-        {
-            name.removeprefix("doctor/"): float(value)
-            for name, value in row.items()
-            if name.startswith("doctor/") and value
-        }
-        for row in whole_rows(log)[1]
+        {name.removeprefix("doctor/"): value for name, value in row.items() if name.startswith("doctor/")}
+        for row in numbers_of(log)
     ]
-    return [look for look in looks if look]
+    return [look for look in looks if "images_seen" in look]
