@@ -99,6 +99,8 @@ class GANModule(LightningModule):
         self.optimizer_factories = discriminator_optimizer, generator_optimizer
         self.schedule, self.n_critic, self.clip_grad_norm = schedule, n_critic, clip_grad_norm
         self.compiled = compiled
+        apart = (critic for critic in game.discriminators.values() if judges_apart(critic))
+        self.judging_apart = set(apart if compiled is None else ())  # another size would be compiled anew
         self.metadata = metadata or {}
         self.clock = Clock()
         self.watch = Watch()
@@ -294,8 +296,6 @@ class GANModule(LightningModule):
         if self.compiled is not None:
             regularizers = [r for r in self.regularizers.modules() if isinstance(r, Regularizer)]
             compile_networks(self.game, regularizers, self.compiled)
-        apart = (critic for critic in self.game.discriminators.values() if judges_apart(critic))
-        self.judging_apart = set(apart if self.compiled is None else ())  # another size would be compiled anew
         self.clock.start()
 
     def set_learning_rates(self) -> None:
