@@ -28,35 +28,61 @@ NORMS = ("none", "layer", "instance", "batch", "spectral")
 SHAPE = [1, 32, 32]
 
 
-def critics(composed: Callable, name: str) -> list[nn.Module]:
+ALL = ["none", "layer", "instance"]
+KEPT = {  # the norms with which a critic keeps samples apart
+    "autoencoder": ALL,
+    "dcgan": ALL,
+    "infogan": ["none", "layer"],
+    "mlp": ["none"],
+    "patchgan": ALL,
+    "r3gan": [None],
+    "resnet": ALL,
+}
+
+
+def critics(composed: Callable, name: str) -> dict[str | None, nn.Module]:
     """The critic with every norm that it takes."""
     make = instantiate(composed(f"discriminator={name}", "data=digits", "data.image_size=32").discriminator)
     make.keywords.update({"width": 16} | ({"layers": 1} if name == "patchgan" else {}))
     if "norm" not in inspect.signature(make.func).parameters:
-        return [make(sample_shape=SHAPE)]
-    made = []
+        return {None: make(sample_shape=SHAPE)}
+    made: dict[str | None, nn.Module] = {}
     for norm in NORMS:
         with suppress(ValueError):  # not every critic takes every norm
-            made.append(make(sample_shape=SHAPE, norm=norm))
+            made[norm] = make(sample_shape=SHAPE, norm=norm)
     return made
 
 
 @pytest.mark.parametrize("name", CRITICS)
 def test_critics_keep_what_they_promise(name: str, composed) -> None:
     torch.manual_seed(0)
-    kept = [critic for critic in critics(composed, name) if judges_apart(critic)]
-    assert kept, "a critic without batch statistics judges samples apart"
-    for critic in kept:
+    made = critics(composed, name)
+    kept = [norm for norm, critic in made.items() if judges_apart(critic)]
+    assert kept == KEPT[name]
+    for critic in (made[norm] for norm in kept):
         x = torch.randn(6, *SHAPE)
         together = critic(x)
         for part, alone in ((slice(0, 2), critic(x[:2])), (slice(2, 6), critic(x[2:]))):
             torch.testing.assert_close(together.score[part], alone.score)
+            if alone.aux is not None:
+                torch.testing.assert_close(together.aux[part], alone.aux)
             for feature, same in zip(together.features, alone.features, strict=True):
                 torch.testing.assert_close(feature[part], same)
 
 
 class Bare(nn.Sequential):
     """A critic that promises nothing."""
+
+
+class Centred(MLPDiscriminator):
+    """Another forward, of which nothing was promised."""
+
+    def forward(self, x: torch.Tensor, condition: torch.Tensor | None = None) -> Critique:
+        return super().forward(x - x.mean(0), condition)
+
+
+class Promising(nn.Sequential):
+    samples_apart = True
 
 
 class WithDropout(MLPDiscriminator):
@@ -73,6 +99,12 @@ class WithDropout(MLPDiscriminator):
         DCGANDiscriminator(SHAPE, width=4),
         DCGANDiscriminator(SHAPE, width=4, norm="spectral"),
         MLPDiscriminator(SHAPE, width=4, minibatch="stddev"),
+        Centred(SHAPE, width=4),
+        Promising(nn.Flatten(), nn.utils.spectral_norm(nn.Linear(1024, 1))),
+        Promising(nn.Flatten(), nn.LazyBatchNorm1d()),
+        Promising(nn.InstanceNorm2d(1, track_running_stats=True)),
+        Promising(nn.MultiheadAttention(4, 2, dropout=0.5)),
+        Promising(nn.RReLU()),
         InfoGANDiscriminator(SHAPE, width=4, hidden=8),
         PackedCritic(MLPDiscriminator, SHAPE, pack=2),
         AugmentedCritic(MLPDiscriminator(SHAPE, width=4), nn.Identity()),
@@ -147,6 +179,17 @@ def test_training_is_the_same(overrides: list[str], one: list[int], two: list[in
     assert passes[: len(two)] == two
     for name, value in apart.items():
         torch.testing.assert_close(together[name], value, rtol=1e-4, atol=1e-6, msg=name)
+
+
+def test_compiled_critics_see_one_size_of_batch(tiny) -> None:
+    overrides = "model=gan", "data=ring"
+    assert len(build(tiny(*overrides))[1].judging_apart) == 1
+    assert not build(tiny(*overrides, "trainer=compiled"))[1].judging_apart
+
+
+def test_unequal_numbers_are_judged_by_themselves() -> None:
+    duel = Duel("realism", MLPDiscriminator([2], width=4), torch.randn(6, 2), torch.randn(2, 2))
+    assert [len(view.score) for view in judge_both(duel, together=True)] == [6, 2]
 
 
 def test_large_reals_are_judged_by_themselves(passes) -> None:

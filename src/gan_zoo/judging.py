@@ -9,23 +9,35 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
 from gan_zoo.networks.minibatch import MinibatchStatistic
-from gan_zoo.regularizers.base import BATCH_NORMS
 from gan_zoo.types import Critique, Duel, judge
 
 LARGE = 2**17
-"""Numbers of the reals from which one pass is no faster than two: ``benchmarks/one_pass.py``."""
-MIXING = (*BATCH_NORMS, MinibatchStatistic, nn.modules.dropout._DropoutNd)
+"""Numbers in a batch of reals from which one pass gains little or nothing: ``benchmarks/one_pass.py``."""
+MIXING = (nn.modules.batchnorm._BatchNorm, MinibatchStatistic, nn.modules.dropout._DropoutNd, nn.RReLU)
 
 
 def judges_apart(critic: nn.Module) -> bool:
     """Whether what ``critic`` says of a sample depends on that sample alone, however often it is asked.
 
-    A network promises this of its own ``forward`` by ``samples_apart = True``, and that ``aux`` is a tensor ``[B,
-    ...]`` or None. It holds unless a layer inside looks at the batch, draws random numbers or changes its weights in
-    every pass, as spectral normalisation does.
+    A class promises this of its own ``forward`` by ``samples_apart = True``, and that ``aux`` is a tensor ``[B, ...]``
+    or None; a subclass with another ``forward`` promises anew. It holds unless a layer inside looks at the batch, draws
+    random numbers or changes in every pass, as spectral normalisation does.
     """
-    promised = getattr(critic, "samples_apart", False) is True
-    return promised and not any(isinstance(part, MIXING) or is_parametrized(part) for part in critic.modules())
+    return _promises(critic) and not any(map(_mixes_or_changes, critic.modules()))
+
+
+def _promises(critic: nn.Module) -> bool:
+    """Whether the promise is of the ``forward`` that runs, not of one that a subclass replaced."""
+    said = next(kind for kind in type(critic).__mro__ if {"samples_apart", "forward"} & vars(kind).keys())
+    return vars(said).get("samples_apart") is True
+
+
+def _mixes_or_changes(layer: nn.Module) -> bool:
+    """Whether this layer looks at the batch, draws random numbers, or is another one after a pass."""
+    dropout = getattr(layer, "dropout", None)  # of attention and recurrent layers
+    draws = isinstance(dropout, (int, float)) and dropout > 0
+    changes = is_parametrized(layer) or bool(layer._forward_pre_hooks) or bool(getattr(layer, "track_running_stats", 0))
+    return isinstance(layer, MIXING) or draws or changes
 
 
 def judge_both(duel: Duel, together: bool) -> tuple[Critique, Critique]:
@@ -33,13 +45,14 @@ def judge_both(duel: Duel, together: bool) -> tuple[Critique, Critique]:
 
     Args:
         duel: its critic judges.
-        together: whether one pass may serve both. It does if they are small, where a pass costs little more for twice
-            the samples, and if both conditions are tensors or there are none.
+        together: whether one pass may serve both. It does if they are equally many and small, where a pass costs little
+            more for twice the samples, and if both conditions are tensors or there are none.
     """
-    told = duel.real_condition, duel.fake_condition
-    if not together or duel.real.numel() >= LARGE or not (told == (None, None) or all(map(torch.is_tensor, told))):
+    told = [told for told in (duel.real_condition, duel.fake_condition) if told is not None]
+    alike = duel.real.shape == duel.fake.shape and len(told) != 1 and all(map(torch.is_tensor, told))
+    if not together or not alike or duel.real.numel() >= LARGE:
         return duel.judge_real(), duel.judge_fake()
-    condition = None if told == (None, None) else torch.cat(told)
+    condition = torch.cat(told) if told else None
     both = judge(duel.critic, torch.cat([duel.real, duel.fake]), condition)
     features = [_halves(feature) for feature in both.features]
     views = zip((duel.real, duel.fake), _halves(both.score), _halves(both.aux), strict=True)

@@ -93,6 +93,7 @@ def test_autocast_does_not_round_the_sums():
     torch.testing.assert_close(y.float(), expected, rtol=0, atol=2e-2)  # bfloat16's own resolution, where it is used
 
 
-def test_other_dtypes_are_torchs_own():
-    norm, x = InstanceNorm(3), torch.randn(2, 3, 8, 8).to(torch.bfloat16, memory_format=torch.channels_last)
-    assert not takes_its_own_passes(norm.to(torch.float32)(x.requires_grad_()))
+@pytest.mark.parametrize("weights", [torch.float32, torch.bfloat16], ids=str)
+def test_half_precision_is_torchs_own(weights):
+    norm, x = InstanceNorm(3).to(weights), torch.randn(2, 3, 8, 8).to(torch.bfloat16, memory_format=torch.channels_last)
+    assert not takes_its_own_passes(norm(x.requires_grad_()))

@@ -29,7 +29,11 @@ class InstanceNorm(nn.GroupNorm):
 
     def _has_own_passes_for(self, x: Tensor) -> bool:
         on_cpu = x.device.type == "cpu" and not torch.is_autocast_enabled("cpu")  # which would round matrix products
-        return on_cpu and x.dtype == self.weight.dtype and x.is_contiguous(memory_format=torch.channels_last)
+        return (
+            on_cpu
+            and x.dtype == self.weight.dtype in (torch.float32, torch.float64)
+            and x.is_contiguous(memory_format=torch.channels_last)
+        )
 
 
 class _InstanceNorm(torch.autograd.Function):
