@@ -1,6 +1,11 @@
 """python train.py [overrides] is `gan-zoo train [overrides]`; see --help."""
 
-from gan_zoo.run import main
+import sys
 
 if __name__ == "__main__":
-    main()
+    try:
+        from gan_zoo.run import main
+
+        main()
+    except KeyboardInterrupt:  # before anything listens
+        sys.exit(130)

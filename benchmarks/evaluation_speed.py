@@ -146,7 +146,7 @@ def memory(count: int) -> float:
         return Generated({"sample": to_unit(pictures(64, block))}, Batch(64, Noise(0, block)))
 
     score_all({"images": evaluator}, Samples(draw, count, 64), real, CPU)
-    status = Path("/proc/self/status").read_text()  # rusage would count the parent's memory, too
+    status = Path("/proc/self/status").read_text(encoding="utf-8")  # rusage would count the parent's memory, too
     return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 2**10
 
 

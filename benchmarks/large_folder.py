@@ -43,7 +43,7 @@ def make(folder: Path, first: int) -> None:
 
 def own_memory() -> float:
     """The memory in MB that is this process's alone: pages of mapped files can be dropped at any time."""
-    status = Path("/proc/self/status").read_text()
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
     return int(next(line for line in status.splitlines() if line.startswith("RssAnon")).split()[1]) / 2**10
 
 

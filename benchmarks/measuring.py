@@ -33,7 +33,7 @@ def processor() -> str:
     """The name of the GPU, or else of the CPU."""
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if Path("/proc/cpuinfo").exists() else []
     names = [line.split(":")[1].strip() for line in lines if "model name" in line]
     return names[0] if names else platform.processor()
 
@@ -46,7 +46,7 @@ def peak_memory() -> float:
     """The most memory in MB that this process, or on a GPU its tensors, have had."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 2**20
-    status = Path("/proc/self/status").read_text()  # rusage would count the parent's memory, too
+    status = Path("/proc/self/status").read_text(encoding="utf-8")  # rusage would count the parent's memory, too
     return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 2**10
 
 

@@ -90,7 +90,7 @@ def worker(rank: int, port: int, way: str, overrides: list[str], steps: int, fol
             gan_zoo.module.average_gradients = lambda parameters, statistics: None
     speed = ours(config, source, 5, steps, **options)
     if rank == 0:
-        Path(folder, "result").write_text(f"{speed} {sent.elements / (steps + 5)}")
+        Path(folder, "result").write_text(f"{speed} {sent.elements / (steps + 5)}", encoding="utf-8")
     if way != ALONE:
         dist.barrier()
         dist.destroy_process_group()
@@ -102,7 +102,7 @@ def measure(way: str, overrides: list[str], steps: int) -> tuple[float, float]:
         port = free.getsockname()[1]
         free.close()
         multiprocessing.spawn(worker, (port, way, overrides, steps, folder), nprocs=1 if way == ALONE else 2)
-        speed, elements = map(float, Path(folder, "result").read_text().split())
+        speed, elements = map(float, Path(folder, "result").read_text(encoding="utf-8").split())
     return speed, elements
 
 

@@ -33,9 +33,8 @@ def test_every_option_composes_and_resolves(option: str, composed) -> None:
     group, _, name = option.partition("=")
     if group == "launcher" and name in LAUNCHERS and not _installed(LAUNCHERS[name]):
         pytest.skip(f"{LAUNCHERS[name]} is not installed")
-    extra = (
-        ["data.root=somewhere"] if "data.root" in Path(CONF / f"{option.replace('=', '/')}.yaml").read_text() else []
-    )
+    text = Path(CONF / f"{option.replace('=', '/')}.yaml").read_text(encoding="utf-8")
+    extra = ["data.root=somewhere"] if "data.root" in text else []
     config = composed(f"+{option}" if group in PLUGGED else option, *extra, "+dummy=1")
     OmegaConf.to_container(config, resolve=True)
 

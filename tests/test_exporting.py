@@ -87,8 +87,8 @@ def test_a_translation_model_says_how_to_be_used_and_where_it_was_trained_stays_
     train(composed("model=cyclegan", *narrow, "data.batch_size=2"))
     monkeypatch.chdir(tmp_path)
     invoke("export", tmp_path / "run", "out")
-    assert "gan-zoo translate out IN OUT" in Path("out/README.md").read_text()
-    assert str(tmp_path) not in Path("out/model.json").read_text()
+    assert "gan-zoo translate out IN OUT" in Path("out/README.md").read_text(encoding="utf-8")
+    assert str(tmp_path) not in Path("out/model.json").read_text(encoding="utf-8")
     pictures = tmp_path / "in"
     pictures.mkdir()
     Image.new("RGB", (32, 32), "red").save(pictures / "a.png")

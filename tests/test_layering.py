@@ -17,7 +17,7 @@ MAY_IMPORT_HYDRA = {"compose.py", "build.py", "run.py", "cli.py", "errors.py", "
 
 def imports(file: Path) -> set[str]:
     found = set()
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):

@@ -117,7 +117,9 @@ def test_a_game_is_served_what_it_needs() -> None:
         ({"steps": 0}, "steps must be a whole number >= 1, got 0"),
         ({"steps": 1, "use_distributed_sampler": True}, "use_distributed_sampler is settled by gan_zoo.fit"),
         ({"steps": 1, "max_steps": 3}, "max_steps is settled by gan_zoo.fit, got max_steps=3"),
-        ({"steps": 1, "precision": "16-mixed"}, "precision must be 32-true or bf16-mixed"),
+        ({"steps": 1, "precision": "16-mixed"}, "precision must be auto, 32-true or bf16-mixed"),
+        ({"steps": 1, "precision": "bf16-true"}, "precision must be auto, 32-true or bf16-mixed"),
+        ({"steps": 1, "precision": "64-true"}, "precision must be auto, 32-true or bf16-mixed"),
     ],
 )
 def test_what_is_not_allowed_is_named(options: dict, message: str) -> None:

@@ -180,7 +180,7 @@ def start(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
 
 
 def children_of(parent: int) -> list[int]:
-    text = Path(f"/proc/{parent}/task/{parent}/children").read_text()
+    text = Path(f"/proc/{parent}/task/{parent}/children").read_text(encoding="utf-8")
     return [int(word) for word in text.split()]
 
 

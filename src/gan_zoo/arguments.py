@@ -24,7 +24,14 @@ MADE_OR_NULL = ("optim.schedule", "augment")
 
 
 def _top(
-    resume: str | None, trust: bool, pack: Count, channels_last: bool, tags: list[str], run_dir: str, seed: int
+    resume: str | None,
+    other_data: bool,
+    trust: bool,
+    pack: Count,
+    channels_last: bool,
+    tags: list[str],
+    run_dir: str,
+    seed: int,
 ) -> None:
     """The settings at the top of the config."""
 

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from gan_zoo.checks import check_complete, check_precision, check_whole_numbers
-from gan_zoo.compose import CONF, as_plain, compose_overrides, instantiate, instantiate_each
+from gan_zoo.checks import check_complete, check_precision, check_trainer, check_whole_numbers
+from gan_zoo.compose import CONF, as_plain, compose_overrides, instantiate, instantiate_each, reach_own_parts
 from gan_zoo.errors import CompositionError
-from gan_zoo.trust import refuse_foreign
+from gan_zoo.resuming import data_identity
+from gan_zoo.trust import refuse_foreign, refuse_places
 
 if TYPE_CHECKING:
     from lightning.pytorch import Trainer
@@ -26,28 +27,45 @@ def build(config: DictConfig) -> tuple[Trainer, GANModule, DataModule]:
     import torch
 
     from gan_zoo.arguments import check_arguments
-    from gan_zoo.fitting import check_together, equipped
+    from gan_zoo.fitting import SETTLED, check_together, equipped, resolved_precision, steps_of_epochs
     from gan_zoo.quiet import quiet
+    from gan_zoo.trial import check_kinds, try_parts
 
     quiet()
     check_complete(OmegaConf.to_container(config, resolve=False))
     plain = as_plain(config)
     check_whole_numbers(plain)
     check_precision(plain["trainer"]["precision"])
+    check_trainer(plain["trainer"], SETTLED)
     if plain["resume"] not in (None, "auto") and not plain["trust"]:
         refuse_foreign(plain, CONF, "trust=true")
+        refuse_places(plain, "trust=true")
+    else:
+        reach_own_parts(plain)
     check_arguments(plain)
     torch.manual_seed(config.seed)
     data = build_data(config)
     module = build_module(config)
+    module.metadata["data"] = data_identity(data.source, plain["data"].get("root"))
     data.serve(module.game.needs)
     callbacks = instantiate_each(config.callbacks)
-    trainer = equipped(partial(instantiate, config.trainer), callbacks, instantiate_each(config.logger))
+    make = partial(
+        instantiate,
+        config.trainer,
+        precision=resolved_precision(config.trainer.precision),
+        max_steps=steps_of_epochs(config.trainer.max_epochs, data, config.trainer.max_steps),
+        max_epochs=None,
+    )
+    trainer = equipped(make, callbacks, instantiate_each(config.logger))
     if plain["divergence"]["retries"] and trainer.world_size > 1:
         raise CompositionError(
             f"divergence.retries needs a single process, got {trainer.world_size}: use resume=auto instead"
         )
+    for callback in callbacks:
+        if hasattr(callback, "evaluators"):
+            check_kinds(callback.evaluators)
     check_together(trainer, module, data)
+    try_parts(module, data)
     if config.data.batch_size // trainer.world_size % config.pack:
         raise CompositionError(
             f"pack={config.pack} must divide the batch of each process, {config.data.batch_size // trainer.world_size}"
@@ -59,9 +77,11 @@ def build_data(config: DictConfig) -> DataModule:
     """The data set of ``config.data`` and its stream of batches."""
     from gan_zoo.data.datamodule import DataModule
     from gan_zoo.data.source import check_interface
+    from gan_zoo.trial import check_source
 
     options = config.data
     source = instantiate(options.source)
+    check_source(source)
     check_interface(source, options.sample_shape, options.num_classes, options.condition_shape)
     return DataModule(
         source,
@@ -81,13 +101,17 @@ def build_module(config: DictConfig) -> GANModule:
     networks = {"generator": network_factory(config.generator, "generator")}
     if "_target_" in config.discriminator:
         networks["discriminator"] = critic_factory(config)
+    loss = instantiate(config.loss.adversarial)
+    regularizers = {name: instantiate(node) for name, node in config.regularizer.items() if node is not None}
+    check_parts(loss, regularizers)
     return GANModule(
         build_game(config, networks),
-        loss=instantiate(config.loss.adversarial),
-        regularizers={name: instantiate(node) for name, node in config.regularizer.items() if node is not None},
+        loss=loss,
+        regularizers=regularizers,
         generator_optimizer=instantiate(config.optim.generator),
         discriminator_optimizer=instantiate(config.optim.discriminator),
         schedule=instantiate(config.optim.schedule),
+        horizon=config.optim.horizon,
         n_critic=config.loss.n_critic,
         clip_grad_norm=config.optim.clip_grad_norm,
         ema=OmegaConf.to_container(config.ema) if config.ema is not None else None,  # type: ignore[arg-type]
@@ -95,6 +119,20 @@ def build_module(config: DictConfig) -> GANModule:
         compiled=as_plain(config).get("compiled"),
         metadata={"config": as_plain(config), "provenance": provenance()},
     )
+
+
+def check_parts(loss: Any, regularizers: Mapping[str, Any]) -> None:
+    """Raise `CompositionError` for a loss or a regularizer of one's own that lacks its base class."""
+    from gan_zoo.losses.base import Loss
+    from gan_zoo.regularizers.base import Regularizer
+
+    wanted: list[tuple[str, Any, type]] = [("loss.adversarial", loss, Loss)]
+    wanted += [(f"regularizer.{name}", part, Regularizer) for name, part in regularizers.items()]
+    for name, part, kind in wanted:
+        if not isinstance(part, kind):
+            raise CompositionError(
+                f"{name} must be a subclass of {kind.__module__}.{kind.__name__}, got a {type(part).__name__}"
+            )
 
 
 def build_game(config: DictConfig, networks: Mapping[str, Any]) -> Any:
@@ -132,6 +170,11 @@ def critic_factory(config: DictConfig) -> Any:
 def network_factory(node: Any, group: str) -> Any:
     """What makes networks of ``node``; a request that the network does not know is an error that says so."""
     make = instantiate(node)
+    if not callable(make) or not hasattr(make, "func"):
+        raise CompositionError(
+            f"{group} needs _partial_: true beside its _target_, as the model itself makes the network and says what "
+            f"goes in; got a {type(make).__name__}"
+        )
 
     def network(**wishes: Any) -> Any:
         try:

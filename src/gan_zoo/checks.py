@@ -8,6 +8,8 @@ from typing import Any
 
 from gan_zoo.errors import CompositionError
 
+PRECISIONS = ("auto", "32", "32-true", "bf16", "bf16-mixed")
+
 
 def check_complete(config: Any) -> None:
     """Raise `CompositionError` naming a value that only the user can give; of a config that is not resolved yet."""
@@ -33,9 +35,60 @@ def check_whole_numbers(config: Mapping[str, Any]) -> None:
 
 
 def check_precision(precision: Any) -> None:
-    """Raise `CompositionError` for float16, whose loss scaling does not fit two players that step in turns."""
-    if str(precision).startswith("16"):
-        raise CompositionError(f"trainer.precision must be 32-true or bf16-mixed, got {precision!r}")
+    """Raise `CompositionError` for any precision but these.
+
+    Scaling the loss, as float16 needs, does not fit two players that step in turns; with weights of 16 or 64 bits the
+    random numbers, which are drawn in float32, and the averaged generator would be of another type than the weights.
+    """
+    if str(precision) not in PRECISIONS:
+        raise CompositionError(f"trainer.precision must be auto, 32-true or bf16-mixed, got {precision!r}")
+
+
+INSTEAD = {
+    "accumulate_grad_batches": "data.batch_size",
+    "barebones": "callbacks=none",
+    "callbacks": "callbacks.NAME",
+    "check_val_every_n_epoch": "callbacks.evaluation.every_images",
+    "enable_checkpointing": "callbacks.checkpoints=null",
+    "enable_progress_bar": "callbacks.progress=null",
+    "fast_dev_run": "debug=fast",
+    "gradient_clip_algorithm": "optim.clip_grad_norm",
+    "gradient_clip_val": "optim.clip_grad_norm",
+    "limit_predict_batches": "gan-zoo sample --count",
+    "limit_test_batches": "callbacks.evaluation.num_samples",
+    "limit_train_batches": "trainer.max_steps",
+    "limit_val_batches": "callbacks.evaluation.num_samples",
+    "logger": "logger=NAME",
+    "min_epochs": "trainer.max_steps",
+    "min_steps": "trainer.max_steps",
+    "num_sanity_val_steps": "callbacks.evaluation.every_images",
+    "overfit_batches": "a small data set, such as data=digits",
+    "plugins": "trainer.strategy and trainer.precision",
+    "reload_dataloaders_every_n_epochs": "nothing: batches never end",
+    "use_distributed_sampler": "nothing: the order of samples is our own",
+    "val_check_interval": "callbacks.evaluation.every_images",
+}
+"""Arguments of Lightning's trainer that training by our own loop would ignore or refuse, and what does it here."""
+
+
+def check_trainer(trainer: Mapping[str, Any], settled: Mapping[str, Any]) -> None:
+    """Raise `CompositionError` naming an argument of Lightning's trainer that would not do what it says.
+
+    Args:
+        trainer: the arguments.
+        settled: values that follow from how we train.
+    """
+    for name, value in trainer.items():
+        if name in INSTEAD and settled.get(name, _NOTHING) != value:
+            raise CompositionError(f"trainer.{name} has no effect here, use {INSTEAD[name]}; got {value!r}")
+    steps, epochs = trainer["max_steps"], trainer.get("max_epochs")
+    if steps == 0:
+        raise CompositionError("trainer.max_steps must be >= 1, or -1 for training without end, got 0")
+    if epochs is not None and (isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1):
+        raise CompositionError(f"trainer.max_epochs must be a whole number >= 1 or null, got {epochs!r}")
+
+
+_NOTHING = object()
 
 
 def check_divergence(divergence: Any) -> None:
@@ -56,14 +109,15 @@ def at(config: Any, name: str) -> Any:
     return config
 
 
-def first_difference(then: Any, now: Any, name: str) -> str | None:
-    """The first value that differs between two plain containers, in words."""
-    if isinstance(then, dict) and isinstance(now, dict):
-        inner = (
-            first_difference(then.get(key), now.get(key), f"{name}.{key}") for key in sorted({*then, *now}, key=str)
-        )
-        return next((difference for difference in inner if difference), None)
-    return None if then == now else f"{name} was {then}, is {now}"
+def first_difference(first: Any, second: Any, name: str) -> tuple[str, Any, Any] | None:
+    """The first value that differs between two plain containers: its dotted name below ``name``, and both values."""
+    if isinstance(first, dict) and isinstance(second, dict):
+        for key in sorted({*first, *second}, key=str):
+            below = f"{name}.{key}" if name else str(key)
+            if difference := first_difference(first.get(key), second.get(key), below):
+                return difference
+        return None
+    return None if first == second else (name, first, second)
 
 
 def refuse_processes_in_multirun(config: Mapping[str, Any]) -> None:

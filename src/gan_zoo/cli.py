@@ -11,6 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
+from gan_zoo.output import never_blocking
+
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="A research framework for GAN variants.")
 EXTRAS = {
     "gradio": "explore",
@@ -26,6 +28,8 @@ PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_optio
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, a checkpoint, or an export.")]
 Checkpoint = Annotated[str, typer.Option(help="best or last.")]
 Trust = Annotated[bool, typer.Option("--trust", help="Build classes from outside gan_zoo that the run names.")]
+Device = Annotated[str, typer.Option(help="auto: the best there is; or cpu, cuda, cuda:1, mps.")]
+OtherData = Annotated[bool, typer.Option("--other-data", help="Use data that the run was not trained on.")]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same pictures.", min=0)]
 
 
@@ -40,11 +44,11 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
         from gan_zoo.signals import Interrupted
 
         quiet()
-        sys.path.insert(0, str(Path.cwd()))  # so that a run's own classes are found beside the user
+        options = {name: with_home(value) for name, value in options.items()}
         try:
             command(*arguments, **options)
-        except Interrupted as stop:
-            raise typer.Exit(stop.exit_code) from None
+        except (Interrupted, KeyboardInterrupt) as stop:
+            raise typer.Exit(stop.exit_code if isinstance(stop, Interrupted) else 130) from None
         except ModuleNotFoundError as error:
             if error.name not in EXTRAS:
                 raise
@@ -57,6 +61,13 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
             raise typer.Exit(1) from error
 
     return run
+
+
+def with_home(value: Any) -> Any:
+    """Paths that begin with ``~``, which a shell leaves there in ``--out=~/x``, in the home folder."""
+    if isinstance(value, Path):
+        return value.expanduser()
+    return [with_home(one) for one in value] if isinstance(value, list) else value
 
 
 @app.callback()
@@ -90,6 +101,8 @@ def sample(
     plus: Annotated[str, typer.Option(help="Numbers of samples in the grid: 3,7.")] = "0,1",
     minus: Annotated[str, typer.Option(help="Numbers of samples in the grid.")] = "2",
     checkpoint: Checkpoint = "best",
+    device: Device = "auto",
+    other_data: OtherData = False,
     trust: Trust = False,
 ) -> None:
     """Draw from a trained generator: grids, walks between samples, code traversals, latent arithmetic, folders."""
@@ -105,7 +118,7 @@ def sample(
         raise DataError(f"--truncation goes with grids and --count, got --what {what}")
     if what in ("traverse", "arithmetic") and (label is not None or caption is not None):
         raise DataError(f"--class and --caption go with grids, walks and --count, got --what {what}")
-    loaded = load_run(run, checkpoint, trust=trust)
+    loaded = load_run(run, checkpoint, device, trust, other_data)
     target = out or loaded.folder / "drawn" / (f"{count}-of-seed-{seed}" if count else f"{what}-{seed}.png")
     if count is not None:
         sampling.export_folder(loaded, target, count, seed, truncation, label=label, caption=caption)
@@ -132,13 +145,14 @@ def translate(
     direction: Annotated[str, typer.Option(help="forward or backward (CycleGAN).")] = "forward",
     full_size: Annotated[bool, typer.Option("--full-size", help="Do not resize to the training size.")] = False,
     checkpoint: Checkpoint = "best",
+    device: Device = "auto",
     trust: Trust = False,
 ) -> None:
     """Send a folder of pictures through a trained CycleGAN or pix2pix."""
     from gan_zoo.runs import load_run
     from gan_zoo.translating import listed, translate_folder
 
-    loaded = load_run(run, checkpoint, trust=trust)
+    loaded = load_run(run, checkpoint, device, trust)
     written, failed = translate_folder(loaded, source, target, direction, full_size)
     typer.echo(f"{written} pictures in {target}")
     if failed:
@@ -154,12 +168,13 @@ def explore(
     port: Annotated[int | None, typer.Option(help="Default: the first free one from 7860.", min=1, max=65535)] = None,
     browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,
     checkpoint: Checkpoint = "best",
+    device: Device = "auto",
     trust: Trust = False,
 ) -> None:
     """Play with a trained model on a local web page: samples, directions, walks, translation, the run's curves."""
     from gan_zoo.runs import load_run
 
-    loaded = load_run(run, checkpoint, trust=trust)
+    loaded = load_run(run, checkpoint, device, trust)
     from gan_zoo.web.server import explore
 
     explore(loaded, port, browser)
@@ -174,6 +189,7 @@ def export(
     push: Annotated[str | None, typer.Option(metavar="USER/NAME", help="Upload it to the Hugging Face hub.")] = None,
     private: Annotated[bool, typer.Option("--private", help="Only for you, if --push makes it new.")] = False,
     checkpoint: Checkpoint = "best",
+    device: Device = "auto",
     trust: Trust = False,
 ) -> None:
     """Write a trained generator to give away: safetensors, JSON, a model card; gan_zoo.load(OUT) gives it back."""
@@ -181,7 +197,7 @@ def export(
     from gan_zoo.runs import load_run
 
     name = None if push is None else hub.check_push(push)
-    typer.echo(exporting.export(load_run(run, checkpoint, trust=trust), out, onnx=onnx))
+    typer.echo(exporting.export(load_run(run, checkpoint, device, trust), out, onnx=onnx))
     if name is not None:
         typer.echo(hub.push(out, name, private))
 
@@ -196,6 +212,8 @@ def evaluate(
     num_samples: Annotated[int | None, typer.Option(help="Generated for every score.", min=2)] = None,
     image_size: Annotated[int, typer.Option(help="Of --folder and --against.", min=8)] = 64,
     checkpoint: Checkpoint = "best",
+    device: Device = "auto",
+    other_data: OtherData = False,
     trust: Trust = False,
 ) -> None:
     """Score a finished run (EMA weights, into its metrics.json), or one folder of pictures against another."""
@@ -204,11 +222,11 @@ def evaluate(
 
     if folder is not None or against is not None:
         wishes = [*([str(run)] if run is not None else []), *(overrides or [])]
-        scores = evaluating.compare_folders(folder, against, wishes, num_samples, image_size)
+        scores = evaluating.compare_folders(folder, against, wishes, num_samples, image_size, device)
     elif run is None:
         raise CompositionError("RUN, or --folder and --against, must be given")
     else:
-        scores = evaluating.evaluate_run(run, overrides or [], num_samples, checkpoint, trust)
+        scores = evaluating.evaluate_run(run, overrides or [], num_samples, checkpoint, trust, device, other_data)
     for line in evaluating.table(scores):
         typer.echo(line)
 
@@ -229,6 +247,7 @@ def sweep(
 ) -> None:
     """Search with Optuna: gan-zoo sweep loss=hinge,rpgan 'optim.generator.lr=tag(log,interval(1e-5,1e-3))'."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from gan_zoo.searching import Search, default_score
@@ -241,9 +260,9 @@ def sweep(
     try:
         search.run(trials, jobs, ["--config-dir", str(config_dir)] if config_dir else [])
     finally:
-        table = Table("trial", "state", search.score, "values")
+        table = Table("trial", "state", escape(search.score), "values")
         for row in search.rows():
-            table.add_row(*row)
+            table.add_row(*map(escape, row))
         Console().print(table)
     typer.echo(f"{target}: all of it by gan-zoo compare {target}, the best again by")
     typer.echo(search.best_command() or "nothing, as no trial has finished")
@@ -257,6 +276,7 @@ def compare(
 ) -> None:
     """Put many runs into one table: means, spreads, failures, speed, the doctor's word, with --out as a file."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from gan_zoo import comparing, comparing_files
@@ -266,9 +286,9 @@ def compare(
     header, rows = comparing.rows_of(groups)
     table = Table()
     for name in header:
-        table.add_column(name, overflow="fold")
+        table.add_column(escape(name), overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(escape, row))
     Console().print(table)
     if out is not None and text is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -304,7 +324,8 @@ def numbers(text: str) -> list[int]:
 
 
 def main() -> None:
-    """The entry point."""
+    """The entry point; whether anybody reads the output does not matter."""
+    never_blocking()
     app()
 
 

@@ -133,7 +133,7 @@ def name_scores(outcomes: Sequence[Outcome]) -> None:
 
 
 def _yaml(file: Path) -> Any:
-    return yaml.safe_load(file.read_text())  # type: ignore[no-untyped-call]
+    return yaml.safe_load(file.read_text(encoding="utf-8"))  # type: ignore[no-untyped-call]
 
 
 def grouped(outcomes: Sequence[Outcome]) -> list[Group]:

@@ -6,6 +6,7 @@ import base64
 import csv
 import html
 import io
+import re
 from collections.abc import Sequence
 
 from gan_zoo.charts import STYLE, Curve, chart
@@ -15,7 +16,10 @@ from gan_zoo.errors import CompositionError
 
 def as_markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """The table in Markdown."""
-    lines = [header, ["---"] * len(header), *rows]
+    escaped = [
+        [cell.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;") for cell in row] for row in (header, *rows)
+    ]
+    lines = [escaped[0], ["---"] * len(header), *escaped[1:]]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
@@ -30,11 +34,17 @@ def as_csv(outcomes: Sequence[Outcome]) -> str:
         measured = [run.scores.get(name, "") for name in scores] + [run.images_seen, run.images_per_second]
         writer.writerow(
             [
-                *(run.settings.get(name, "") for name in settings),
-                *(run.seed, *measured, "; ".join(run.findings), run.failure, run.folder),
+                *(_no_formula(run.settings.get(name, "")) for name in settings),
+                *(run.seed, *measured, "; ".join(run.findings), _no_formula(run.failure), _no_formula(str(run.folder))),
             ]
         )
     return text.getvalue()
+
+
+def _no_formula(text: str) -> str:
+    """``text`` so that a spreadsheet does not compute it."""
+    is_number = re.fullmatch(r"[+-]?[\d.]+(e[+-]?\d+)?", text) is not None
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") and not is_number else text
 
 
 def rendered(groups: Sequence[Group], suffix: str) -> str:

@@ -32,7 +32,7 @@ def principal_directions(run: Run, count: int = 8, seed: int = 0, samples: int =
     wanted = asked_as_in_the_grid(run, samples, seed)
     wanted = of_rows(wanted, torch.arange(samples) % wanted.size)  # a grid has whole columns
     gradients = [gradient_of(module, latents, wanted, noise, probe) for probe in range(probes)]
-    stacked = torch.cat(gradients).double()
+    stacked = torch.cat(gradients).cpu().double()
     _, vectors = torch.linalg.eigh(stacked.T @ stacked)
     strongest = vectors.flip(1).T[:count].float()
     signs = strongest.gather(1, strongest.abs().argmax(1, keepdim=True)).sign()  # eigenvectors have none of their own

@@ -58,6 +58,13 @@ def gather_over_ranks(rows: Tensor) -> Tensor:
     return mean_over_ranks(padded).flatten(0, 1) * ranks
 
 
+def from_rank_0(tensors: Iterable[Tensor]) -> None:
+    """Give every process rank 0's values, in place."""
+    if world_size() > 1:
+        for tensor in tensors:
+            dist.broadcast(tensor, src=0)
+
+
 def average_gradients(parameters: Iterable[nn.Parameter], statistics: Sequence[Tensor] = ()) -> None:
     """One flat all-reduce of the gradients of the player that is about to step, and of running ``statistics``.
 
@@ -96,19 +103,18 @@ class HostGroup:
         alone = world_size() == 1
         self._group: Any = None if alone or dist.get_backend() == "gloo" else dist.new_group(backend="gloo")
 
-    def largest(self, number: int) -> int:
-        """The largest ``number`` of all processes."""
+    def largest(self, *numbers: float) -> list[float]:
+        """The largest of all processes for each of the ``numbers``."""
         if world_size() == 1:
-            return number
-        numbers = torch.tensor([number])
-        dist.all_reduce(numbers, dist.ReduceOp.MAX, group=self._group)
-        return int(numbers)
+            return list(numbers)
+        largest = torch.tensor(numbers, dtype=torch.float64)
+        dist.all_reduce(largest, dist.ReduceOp.MAX, group=self._group)
+        return largest.tolist()
 
-    def check_equal(self, state: str) -> None:
-        """Raise `RuntimeError` unless all processes say the same, instead of training apart from each other."""
+    def gather(self, value: Any) -> list[Any]:
+        """The ``value`` of every process, plain data, by rank."""
         if world_size() == 1:
-            return
-        states: list[str | None] = [None] * world_size()
-        dist.all_gather_object(states, state, group=self._group)
-        if len(set(states)) > 1:
-            raise RuntimeError(f"the processes do not start from the same state: {', '.join(map(str, states))}")
+            return [value]
+        values: list[Any] = [None] * world_size()
+        dist.all_gather_object(values, value, group=self._group)
+        return values

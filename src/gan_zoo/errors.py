@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import errno
+import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from hydra.errors import HydraException
-from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 
@@ -22,6 +25,26 @@ NO_SLURM = 'Could not detect "srun"'
 OF_WANDB = ("CommError", "AuthenticationError")  # no server, no key: by name, as wandb is imported only when used
 
 
+UNWRITABLE = (
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EISDIR),
+    *(errno.ENAMETOOLONG, errno.ELOOP),
+)
+
+
+def is_unwritable(error: BaseException) -> bool:
+    """Whether ``error`` is about a place that cannot be read or written."""
+    return isinstance(error, OSError) and error.errno in UNWRITABLE and error.filename is not None
+
+
+def setting_of(path: Path) -> str:
+    """What moves the file ``path`` elsewhere."""
+    from gan_zoo.data.cache import cache_root
+
+    if path.is_relative_to(cache_root()):
+        return "set GAN_ZOO_CACHE to a folder that can be written"
+    return "choose another folder, for a run with hydra.run.dir=FOLDER, for results with --out"
+
+
 def is_usage_error(error: BaseException, building: bool = False) -> bool:
     """Whether the user can put ``error`` right by changing the command.
 
@@ -33,20 +56,43 @@ def is_usage_error(error: BaseException, building: bool = False) -> bool:
         return isinstance(error, (*BUILDING_ERRORS, MisconfigurationException))
     names = {cls.__name__ for cls in type(error).__mro__}
     return (
-        isinstance(error, (CompositionError, HydraException, OmegaConfBaseException))
+        is_unwritable(error)
+        or isinstance(error, (CompositionError, HydraException, OmegaConfBaseException))
         or bool(names & {"DataError", "TrainingDiverged", *OF_WANDB})
         or NO_SLURM in str(error)
     )
 
 
-def explain(error: BaseException, conf: Path) -> str:
-    """One line: what was wrong, what is allowed, what came."""
+NEAR_BY_KIND = {
+    r"style|pro(gressive)?_?gan|pg_?gan|big|projected|fast_?gan|gat|diffusion": "r3gan or sagan",
+    r"cut|fastcut|unit|munit|star|disco|dual": "cyclegan",
+    r"pix2pix|bicycle|spade|gaugan|sr_?gan|esr|context": "pix2pix",
+    r"bigan|ali|aae|adversarial_auto|alae": "vae_gan",
+    r"contra|rea_?c|tac|adc|proj": "acgan or cgan_single",
+    r"wgan|lsgan|rgan|rsgan|ebgan|began|dragan|fisher": "a loss: model=dcgan loss=...",
+}
+"""What to try for models that are not here, by the beginning of their names."""
+
+
+def explain(error: BaseException, conf: Path, overrides: Sequence[str] = ()) -> str:
+    """One line: what was wrong, what is allowed, what came.
+
+    Args:
+        error: what was raised.
+        conf: the folder of the configs.
+        overrides: of the command, from which the keys that there are can be found.
+    """
     cause = innermost(error)
     message = str(cause) or type(cause).__name__
     if option := re.search(r"Could not (?:find|load) '?([\w/.]+)'?", message):
         return unknown_option(option.group(1), conf)
     if key := re.search(r"Could not override '([^']+)'", str(error)):
-        return unknown_key(key.group(1), conf)
+        from gan_zoo.compose import composed_without
+
+        return unknown_key(key.group(1), composed_without(key.group(1), overrides))
+    if isinstance(cause, OSError) and is_unwritable(cause):
+        place = Path(os.fsdecode(cause.filename))
+        message = f"{place}: {os.strerror(cause.errno or 0).lower()}; {setting_of(place)}"
     if type(cause).__name__ in OF_WANDB:
         message += ": start the server or set logger.wandb.offline=true, and wandb sync later"
     if NO_SLURM in message:
@@ -72,40 +118,56 @@ def unknown_option(option: str, conf: Path) -> str:
     existing = choices(group, conf)
     if not existing:
         return f"there is no config file {option!r}"
-    return f"{group} must be one of {', '.join(existing)}, got {name!r}{did_you_mean(name, existing)}"
+    hint = did_you_mean(name, existing) or (related(name) if group == "model" else "")
+    return f"{group} must be one of {', '.join(existing)}, got {name!r}{hint}"
 
 
-def unknown_key(key: str, conf: Path) -> str:
-    """What exists instead of a dotted key."""
-    groups = sorted(folder.name for folder in conf.iterdir() if folder.is_dir())
+def unknown_key(key: str, config: Any) -> str:
+    """What exists instead of a dotted key.
+
+    Args:
+        key: is not in ``config``.
+        config: composed of everything else in the command, plain containers.
+    """
     parent, _, name = key.rpartition(".")
-    existing = keys_below(parent, groups, conf)
-    where = f"in {parent}" if parent else "at the top"
+    existing = sorted(str(k) for k in keys_at(config, parent) if k not in ("_target_", "_partial_"))
+    same_name = [path for path in dotted_keys(config) if path.rpartition(".")[2] == name]
     hint = did_you_mean(name, existing)
+    if same_name:
+        hint = f" (did you mean {' or '.join(same_name[:3])}?)"
+    where = f"in {parent}" if parent else "at the top"
     listed = f"; {where} there are {', '.join(existing)}" if existing else ""
     return f"there is no key {key!r}{hint}{listed}; to add one write +{key}=..."
 
 
-def keys_below(parent: str, groups: list[str], conf: Path) -> list[str]:
-    """The keys that files of the config define below the dotted name ``parent``."""
-    root = OmegaConf.load(conf / "config.yaml")
-    if not parent:
-        return sorted({str(k) for k in root if k not in ("defaults", "hydra")} | set(groups))
-    group, _, rest = parent.partition(".")
-    found: set[str] = set()
-    for file in [conf / "config.yaml", *(conf / group).glob("*.yaml")]:
-        content = OmegaConf.load(file)
-        node = (
-            OmegaConf.select(content, parent if file.stem == "config" else rest)
-            if rest or file.stem == "config"
-            else content
-        )
-        if OmegaConf.is_dict(node):
-            found |= {str(k) for k in node if k != "defaults"}
-    return sorted(found)
+def keys_at(config: Any, parent: str) -> list[Any]:
+    """The keys below the dotted name ``parent``; none where there is no group."""
+    for part in parent.split(".") if parent else ():
+        config = config.get(part) if isinstance(config, dict) else None
+    return list(config) if isinstance(config, dict) else []
+
+
+def dotted_keys(config: Any, name: str = "") -> list[str]:
+    """The dotted names of all values that a user would set; what data functions are handed comes from above them."""
+    if not isinstance(config, dict):
+        return [name]
+    below = {f"{name}.{key}" if name else str(key): child for key, child in config.items()}
+    return [found for key, child in below.items() if key != "data.source" for found in dotted_keys(child, key)]
+
+
+def alike(name: str) -> str:
+    """What is compared of a model's name: nearly all of them end in ``gan``."""
+    return name.replace("gan", "") or name
+
+
+def related(name: str) -> str:
+    """What is near by kind to a model that is not here, or nothing."""
+    near = next((near for pattern, near in NEAR_BY_KIND.items() if re.match(pattern, name)), None)
+    return "" if near is None else f" (of the same kind there is {near})"
 
 
 def did_you_mean(name: str, existing: list[str]) -> str:
     """A suggestion in brackets, or nothing."""
-    close = difflib.get_close_matches(name, existing, n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
+    by_stem = {alike(option): option for option in existing}
+    close = difflib.get_close_matches(alike(name), by_stem, n=1)
+    return f" (did you mean {by_stem[close[0]]!r}?)" if close else ""

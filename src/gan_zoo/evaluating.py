@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,21 +12,17 @@ from typing import Any
 import torch
 
 from gan_zoo.build import evaluators_of
-from gan_zoo.compose import as_config, compose_overrides
+from gan_zoo.compose import CONF, as_config, compose_overrides
 from gan_zoo.data.decoding import check_folder
 from gan_zoo.data.image_folder import image_folder, pictures_in
 from gan_zoo.data.source import DataError, Source, to_unit
+from gan_zoo.errors import explain
 from gan_zoo.files import atomic_path
 from gan_zoo.metrics.base import Evaluator, Generated, Samples, score_all
 from gan_zoo.noise import CPU, Noise, seeded_generator
-from gan_zoo.runs import load_run
+from gan_zoo.runs import best_device, load_run
 from gan_zoo.scoring import BLOCK_SIZE, score_module
 from gan_zoo.types import Batch, Score
-
-
-def device() -> torch.device:
-    """The first GPU, or the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def evaluate_run(
@@ -34,6 +31,8 @@ def evaluate_run(
     num_samples: int | None = None,
     checkpoint: str = "best",
     trust: bool = False,
+    device: str = "auto",
+    other_data: bool = False,
 ) -> list[Score]:
     """Score a finished run and add the scores to its ``metrics.json``.
 
@@ -42,14 +41,17 @@ def evaluate_run(
         overrides: ``metric=...`` and ``extractor=...`` instead of the run's own.
         num_samples: samples generated for every score; None for what each asks for.
         checkpoint: ``best`` or ``last``.
-        trust: as in `load_run`.
+        trust, device, other_data: as in `load_run`.
     """
-    loaded = load_run(run, checkpoint, device(), trust)
+    loaded = load_run(run, checkpoint, device, trust, other_data)
     evaluators = with_samples(evaluators_of(as_config(loaded.config), overrides), num_samples)
     scores = score_module(loaded.module, loaded.source, evaluators, loaded.config["seed"])
     of = {"checkpoint": loaded.checkpoint.name, "images_seen": loaded.module.clock.images_seen}
     scores = [Score(score.name, score.value, score.protocol | of) for score in scores]
-    append(loaded.folder / "metrics.json", scores)
+    try:
+        append(loaded.folder / "metrics.json", scores)
+    except OSError as error:  # what was computed is still worth printing
+        print(f"the scores cannot be saved: {explain(error, CONF)}", file=sys.stderr)
     return scores
 
 
@@ -64,7 +66,7 @@ def with_samples(evaluators: dict[str, Evaluator], num_samples: int | None) -> d
 
 def append(path: Path, scores: Sequence[Score]) -> None:
     """Add scores to a run's ``metrics.json``, whole or not at all; a repeated one takes the old one's place."""
-    content: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     new = [asdict(score) for score in scores]
     keys = {json.dumps([entry["name"], entry["protocol"]], sort_keys=True) for entry in new}
     old = content.get("metrics", [])
@@ -75,7 +77,12 @@ def append(path: Path, scores: Sequence[Score]) -> None:
 
 
 def compare_folders(
-    folder: Path | None, against: Path | None, overrides: Sequence[str], num_samples: int | None, image_size: int
+    folder: Path | None,
+    against: Path | None,
+    overrides: Sequence[str],
+    num_samples: int | None,
+    image_size: int,
+    device_name: str = "auto",
 ) -> list[Score]:
     """Score the pictures of one folder against those of another, without any network of ours but the extractor.
 
@@ -84,15 +91,16 @@ def compare_folders(
     if folder is None or against is None:
         raise DataError("--folder and --against must be given together")
     fake, real = pictures(folder, "--folder", image_size), pictures(against, "--against", image_size)
+    device = best_device(device_name)
     count = min(len(fake), num_samples or len(fake))
     chosen = some_of(len(fake), count)
     evaluators = with_samples(evaluators_of(compose_overrides(overrides)), count)
 
     def draw(block: int) -> Generated:
         samples = to_unit(fake.samples[chosen[block * BLOCK_SIZE : (block + 1) * BLOCK_SIZE]])
-        return Generated({"sample": samples.to(device())}, Batch(len(samples), Noise(0, block, device=CPU)))
+        return Generated({"sample": samples.to(device)}, Batch(len(samples), Noise(0, block, device=CPU)))
 
-    scores = score_all(evaluators, Samples(draw, count, BLOCK_SIZE), real, device())
+    scores = score_all(evaluators, Samples(draw, count, BLOCK_SIZE), real, device)
     compared = {"folder": str(folder), "against": str(against), "image_size": image_size}
     return [Score(score.name, score.value, score.protocol | compared) for score in scores]
 

@@ -15,8 +15,7 @@ from safetensors.torch import load_file, save_file
 from gan_zoo.compose import CONF
 from gan_zoo.errors import CompositionError
 from gan_zoo.files import sha256
-from gan_zoo.noise import CPU
-from gan_zoo.runs import BUILT, Run, Words, built, caption_reader
+from gan_zoo.runs import BUILT, Run, Words, best_device, built, caption_reader
 from gan_zoo.trust import is_trusted
 
 FORMAT = 1
@@ -76,6 +75,7 @@ def _write(run: Run, folder: Path, name: str, samples: int, onnx: bool) -> None:
         "scores": json.loads(metrics.read_text()).get("metrics", []) if metrics.is_file() else [],
     }
     if onnx:
+        run.module.to("cpu")
         about["onnx"] = write_onnx(run, folder)
     if len(run.config["data"]["sample_shape"]) == 3:
         save(grid(run, samples, 0), folder / "samples.png")
@@ -152,18 +152,19 @@ def usage(name: str, about: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def load(folder: str | Path, device: torch.device = CPU, trust: bool = False) -> Run:
+def load(folder: str | Path, device: torch.device | str = "auto", trust: bool = False) -> Run:
     """The generators of an export, ready to sample from; critics are there, but untrained.
 
     Args:
         folder: what `export` wrote.
-        device: where the networks go.
+        device: where the networks go; ``auto`` is the best there is.
         trust: build classes from outside gan_zoo that the config names. They run code: only for exports you trust.
 
     Raises:
         CompositionError: if it is no export, damaged, or its config names what is not trusted.
     """
     folder = Path(folder)
+    device = best_device(device) if isinstance(device, str) else device
     try:
         about = json.loads((folder / MODEL).read_text())
         config, weights = about["config"], folder / WEIGHTS
@@ -182,4 +183,4 @@ def load(folder: str | Path, device: torch.device = CPU, trust: bool = False) ->
     except RuntimeError as error:
         raise CompositionError(f"{folder} does not fit the networks of its config: another version?") from error
     module.clock.images_seen = int(about["images_seen"])
-    return Run(folder, folder / WEIGHTS, config, module.to(device).eval(), words)
+    return Run(folder, folder / WEIGHTS, config, module.to(device).eval(), words, may_read=trust)

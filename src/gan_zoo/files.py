@@ -40,7 +40,9 @@ def _sync(path: Path) -> None:
 
 def whole_rows(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     """The header and the rows of a CSV file that is being written, or was when its writer died: without half a row."""
-    reader = csv.DictReader(line for line in path.read_text().splitlines(keepends=True) if line.endswith("\n"))
+    reader = csv.DictReader(
+        line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")
+    )
     rows = [row for row in reader if None not in row and None not in row.values()]
     return list(reader.fieldnames or []), rows
 

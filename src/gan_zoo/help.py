@@ -76,5 +76,7 @@ def section(group: str, folders: Sequence[Path], default: set[str], width: int) 
 
 def about(file: Path) -> str:
     """The first comment of a config file, without the line that says where its package is."""
-    comments = (line.removeprefix("#").strip() for line in file.read_text().splitlines() if line.startswith("#"))
+    comments = (
+        line.removeprefix("#").strip() for line in file.read_text(encoding="utf-8").splitlines() if line.startswith("#")
+    )
     return next((comment for comment in comments if not comment.startswith("@package")), "")

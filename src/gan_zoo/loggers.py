@@ -6,6 +6,7 @@ import csv
 import math
 import netrc
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,16 +16,19 @@ from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
-from rich import print as say
 
 from gan_zoo.files import atomic_path, whole_rows
+from gan_zoo.guard import survived
+
+WANDB_FOLDER = re.compile(r"(offline-)?run-(?P<time>\d{8}_\d{6})-(?P<id>.+)")
 
 
 def log(trainer: Trainer, numbers: Mapping[str, float], step: int) -> None:
     """Pass numbers on to the loggers, and to what shows the latest ones."""
     trainer.callback_metrics.update({name: torch.tensor(number) for name, number in numbers.items()})
     for logger in trainer.loggers:
-        logger.log_metrics(dict(numbers), step=step)
+        with survived(f"logging to {type(logger).__name__}"):
+            logger.log_metrics(dict(numbers), step=step)
 
 
 def log_config(trainer: Trainer, config: Mapping[str, Any]) -> None:
@@ -37,36 +41,47 @@ def log_config(trainer: Trainer, config: Mapping[str, Any]) -> None:
 def log_picture(trainer: Trainer, path: Path, step: int) -> None:
     """Pass a picture on to the loggers that take pictures."""
     for logger in trainer.loggers:
-        if isinstance(logger, WandbLogger):
-            logger.log_image("samples", [str(path)], step=step)
-        elif isinstance(logger, TensorBoardLogger):
-            from torchvision.io import decode_image
+        with survived(f"logging an image to {type(logger).__name__}"):
+            _log_image(logger, path, step)
 
-            logger.experiment.add_image("samples", decode_image(str(path)), global_step=step)
-        elif isinstance(logger, MLFlowLogger):
-            logger.experiment.log_artifact(logger.run_id, str(path), "samples")
+
+def _log_image(logger: Logger, path: Path, step: int) -> None:
+    if isinstance(logger, WandbLogger):
+        logger.log_image("samples", [str(path)], step=step)
+    elif isinstance(logger, TensorBoardLogger):
+        from torchvision.io import decode_image
+
+        logger.experiment.add_image("samples", decode_image(str(path)), global_step=step)
+    elif isinstance(logger, MLFlowLogger):
+        logger.experiment.log_artifact(logger.run_id, str(path), "samples")
 
 
 def log_checkpoints(trainer: Trainer, files: Sequence[Path]) -> None:
     """Pass checkpoints on to the loggers that were told to keep them (``log_model=true``)."""
     for logger in trainer.loggers:
-        if isinstance(logger, WandbLogger) and logger._log_model:
-            import wandb
+        with survived(f"handing checkpoints to {type(logger).__name__}"):
+            _log_files(logger, files)
 
-            artifact = wandb.Artifact(f"model-{logger.version}", "model")
-            for file in files:
-                artifact.add_file(str(file), file.name)
-            logger.experiment.log_artifact(artifact)
-        elif isinstance(logger, MLFlowLogger) and logger._log_model:
-            for file in files:
-                logger.experiment.log_artifact(logger.run_id, str(file), "checkpoints")
+
+def _log_files(logger: Logger, files: Sequence[Path]) -> None:
+    if isinstance(logger, WandbLogger) and logger._log_model:
+        import wandb
+
+        artifact = wandb.Artifact(f"model-{logger.version}", "model")
+        for file in files:
+            artifact.add_file(str(file), file.name)
+        logger.experiment.log_artifact(artifact)
+    elif isinstance(logger, MLFlowLogger) and logger._log_model:
+        for file in files:
+            logger.experiment.log_artifact(logger.run_id, str(file), "checkpoints")
 
 
 def close(trainer: Trainer, failed: bool) -> None:
     """Let loggers end: the next run of this process is another one."""
     for logger in trainer.loggers:
         if isinstance(logger, WandbLogger) and logger._experiment is not None:
-            logger._experiment.finish(exit_code=int(failed))
+            with survived("closing the run in Weights & Biases"):
+                logger._experiment.finish(exit_code=int(failed))
 
 
 class CSVLog(CSVLogger):
@@ -92,11 +107,11 @@ class _Appending(ExperimentWriter):
 
     def _check_log_dir_exists(self) -> None:
         if Path(self.metrics_file_path).is_file():
-            with Path(self.metrics_file_path).open(newline="") as file:
+            with Path(self.metrics_file_path).open(encoding="utf-8", newline="") as file:
                 self.metrics_keys = list(csv.DictReader(file).fieldnames or [])
 
     def _rewrite_with_new_header(self, fieldnames: list[str]) -> None:
-        with Path(self.metrics_file_path).open(newline="") as file:
+        with Path(self.metrics_file_path).open(encoding="utf-8", newline="") as file:
             _write(Path(self.metrics_file_path), fieldnames, list(csv.DictReader(file)))
 
 
@@ -154,32 +169,39 @@ def _write(path: Path, fieldnames: list[str], rows: list[dict[str, Any]]) -> Non
 def wandb_logger(save_dir: str, project: str, offline: bool | None = None, **options: Any) -> WandbLogger:
     """A Weights & Biases logger that goes offline, and says so, when there is no key to go online with.
 
-    A resumed run goes on under the id that it began with.
+    A resumed run goes on under the id that it began with, or under ``id`` or ``WANDB_RUN_ID`` if they are given.
 
     Args:
         save_dir: the run folder.
-        project: the project's name.
+        project: the project's name, without any of ``/ \\ # ? % :``.
         offline: True or False to insist, None to decide by whether there is a key.
         options: further arguments of `lightning.pytorch.loggers.WandbLogger`.
+
+    Raises:
+        ValueError: if ``project`` cannot be a project's name.
     """
+    if bad := set("/\\#?%:") & set(project):
+        raise ValueError(f"logger.wandb.project must not hold {' '.join(sorted(bad))}, got {project!r}")
     os.environ.setdefault("WANDB_SILENT", "true")
     if offline is None:
         offline = os.environ.get("WANDB_MODE", "") != "online" and not _has_key()
         if offline:
-            say(f"wandb: no API key, logging offline; later: [bold]wandb sync {save_dir}/wandb/*[/bold]")
+            print(f"wandb: no API key, logging offline; later: wandb sync {save_dir}/wandb/*")
     if not offline:
         options["resume"] = "allow"
     run = Path(save_dir)
     options["name"] = options.get("name") or "/".join(run.absolute().parts[-2:])
-    logger = WandbLogger(save_dir=save_dir, project=project, offline=offline, id=_begun_as(run), **options)
+    options["id"] = options.get("id") or os.environ.get("WANDB_RUN_ID") or _begun_as(run)
+    logger = WandbLogger(save_dir=save_dir, project=project, offline=offline, **options)
     logger._wandb_init.pop("anonymous", None)  # Lightning passes it on, wandb warns of it
     return logger
 
 
 def _begun_as(run: Path) -> str | None:
     """The id that the run's folders in ``wandb/`` end in, ``run-<date>-<id>``; None if it begins now."""
-    folders = sorted(run.glob("wandb/*run-*-*"), key=lambda folder: folder.name.partition("run-")[2])
-    return folders[-1].name.rpartition("-")[2] if folders else None
+    names = [WANDB_FOLDER.fullmatch(folder.name) for folder in run.glob("wandb/*run-*-*")]
+    begun = sorted((name["time"], name["id"]) for name in names if name is not None)
+    return begun[-1][1] if begun else None
 
 
 def _has_key() -> bool:

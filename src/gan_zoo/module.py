@@ -25,7 +25,7 @@ from gan_zoo.losses.base import Loss
 from gan_zoo.players import Player, Watch, at_rest, frozen, gradient_norm, stop_if_not_finite
 from gan_zoo.regularizers.base import Regularizer
 from gan_zoo.schedules import Schedule
-from gan_zoo.types import Batch, Duel, Fakes, Terms, Verdict, prefixed, sum_of
+from gan_zoo.types import Batch, Count, Duel, Fakes, Terms, Verdict, prefixed, sum_of
 
 PLAYERS = ("discriminator", "generator")
 OptimizerFactory = Callable[[Sequence[nn.Parameter]], Optimizer]
@@ -50,6 +50,8 @@ class GANModule(LightningModule):
         generator_optimizer, discriminator_optimizer: make an optimizer from a list of parameters; DCGAN's Adam if not
             given.
         schedule: factor on both learning rates as a function of progress, or None.
+        horizon: steps over which progress goes from 0 to 1; None for those that the run is begun with, which a resumed
+            run keeps however long it goes on.
         n_critic: critic steps for each generator step.
         clip_grad_norm: largest gradient norm of a player, or None.
         ema: arguments of `EMA`, or None for no averaged generator.
@@ -67,6 +69,7 @@ class GANModule(LightningModule):
         generator_optimizer: OptimizerFactory = adam,
         discriminator_optimizer: OptimizerFactory = adam,
         schedule: Schedule | None = None,
+        horizon: Count | None = None,
         n_critic: int = 1,
         clip_grad_norm: float | None = None,
         ema: Mapping[str, float] | None = AVERAGED,
@@ -97,7 +100,10 @@ class GANModule(LightningModule):
         )
         self.ema = None if ema is None else EMA(game.generators, **ema)
         self.optimizer_factories = discriminator_optimizer, generator_optimizer
-        self.schedule, self.n_critic, self.clip_grad_norm = schedule, n_critic, clip_grad_norm
+        self.schedule = schedule
+        self.horizon = horizon
+        self.n_critic = n_critic
+        self.clip_grad_norm = clip_grad_norm
         self.compiled = compiled
         apart = (critic for critic in game.discriminators.values() if judges_apart(critic))
         self.judging_apart = set(apart if compiled is None else ())  # another size would be compiled anew
@@ -240,7 +246,7 @@ class GANModule(LightningModule):
         stop_if_not_finite(numbers, self.global_step)
         if totals := [number for name, number in numbers.items() if name.endswith("/total")]:
             numbers["train/total"] = sum(totals)
-        log(self.trainer, numbers | self.clock.report(), self.global_step)
+        log(self.trainer, numbers | self.learning_rates() | self.clock.report(), self.global_step)
 
     def norm_of(self, player: Player) -> Tensor:
         """The norm of the player's last gradient, before clipping."""
@@ -298,18 +304,50 @@ class GANModule(LightningModule):
             compile_networks(self.game, regularizers, self.compiled)
         self.clock.start()
 
+    def learning_rates(self) -> dict[str, float]:
+        """Both players' learning rates at this step, for the log."""
+        names = PLAYERS if self.critic is not None else PLAYERS[1:]
+        optimizers = zip(names, self.trainer.optimizers, strict=True)
+        return {f"lr/{name}": float(optimizer.param_groups[0]["lr"]) for name, optimizer in optimizers}
+
+    def check_horizon(self, saved: int | None, max_steps: int) -> None:
+        """Keep the horizon that a run was begun with, and say so where it now goes on for longer.
+
+        Args:
+            saved: the horizon in the checkpoint; None in those of old.
+            max_steps: of the run that goes on.
+
+        Raises:
+            ValueError: if the schedule would leave nothing to learn with beyond its horizon.
+        """
+        if self.schedule is None or self.horizon is not None or saved is None:
+            return
+        self.horizon = saved
+        if max_steps <= saved:
+            return
+        stretched = self.schedule(saved / max_steps)
+        stays = f"the learning rates' schedule ends at step {saved:,}"
+        remedy = f"optim.horizon={max_steps} stretches it, to {stretched:g} of the first rates at step {saved:,}"
+        if self.schedule(1.0) == 0:
+            raise ValueError(f"{stays} with rates of 0, so trainer.max_steps={max_steps} would learn nothing: {remedy}")
+        print(f"{stays} and they stay at {self.schedule(1.0):g} of the first from there; {remedy}", flush=True)
+
     def set_learning_rates(self) -> None:
         """Both players' learning rates at this step: a pure function of progress and of what divergence took off."""
         if self.schedule is None and self.pace == 1:
             return
-        factor = self.pace * (1 if self.schedule is None else self.schedule(self.global_step / self.trainer.max_steps))
+        factor = self.pace
+        if self.schedule is not None:
+            factor *= self.schedule(min(1.0, self.global_step / (self.horizon or self.trainer.max_steps)))
         for optimizer in self.trainer.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = group["initial_lr"] * factor
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what is counted, and where the run came from, as plain data."""
-        checkpoint["gan_zoo"] = {"clock": self.clock.state_dict(), "pace": self.pace, **self.metadata}
+        horizon = self.horizon or self.trainer.max_steps
+        counted = {"clock": self.clock.state_dict(), "pace": self.pace, "horizon": horizon}
+        checkpoint["gan_zoo"] = counted | self.metadata
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore what is counted."""

@@ -20,6 +20,7 @@ GROUPS: tuple[tuple[str, Callable[[str], bool]], ...] = (
     ("Generators", lambda name: name.startswith("g/") and name != "g/grad_norm"),
     ("Accuracy of the critics", lambda name: "accuracy" in name),
     ("Gradient norms", lambda name: name.endswith("grad_norm")),
+    ("Learning rates", lambda name: name.startswith("lr/")),
 )
 
 
@@ -54,7 +55,7 @@ def page(run: Path) -> str:
 
 
 def _text(file: Path) -> str:
-    return file.read_text() if file.is_file() else ""
+    return file.read_text(encoding="utf-8") if file.is_file() else ""
 
 
 def failure(run: Path) -> str:
@@ -106,7 +107,7 @@ def curves_of(log: Path, metrics: dict[str, Any]) -> str:
     logged: dict[str, Curve] = {}
     for row in numbers_of(log):
         for name, value in row.items():
-            if "train/images_seen" in row and name.startswith(("d/", "g/")):
+            if "train/images_seen" in row and name.startswith(("d/", "g/", "lr/")):
                 logged.setdefault(name, []).append((row["train/images_seen"], value))
     charts = [chart(title, {n: c for n, c in logged.items() if belongs(n)}) for title, belongs in GROUPS]
     history: dict[str, Curve] = {}

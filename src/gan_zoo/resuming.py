@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import re
 import warnings
@@ -19,7 +20,11 @@ FIXED = (
     *("model", "generator", "discriminator", "condition", "loss", "regularizer", "augment", "optim", "ema", "seed"),
     *("pack", "data.sample_shape", "data.batch_size"),
 )
-NOT_THE_RUNS = ("resume", "run_dir", "trust", "hydra")  # where it was, and how it was started
+PATHS = ("data.root", "extractor.weights", "extractor.path")
+"""Values that name files beside the run folder; they are kept as absolute paths."""
+OWN_VARIABLES = ("GAN_ZOO_CACHE", "GAN_ZOO_DATA")
+REFERENCE = re.compile(r"\$\{(?:oc\.env:(?:" + "|".join(OWN_VARIABLES) + r")(?:,[^${}]*)?|[\w.]+)\}")
+NOT_THE_RUNS = ("resume", "run_dir", "trust", "other_data", "hydra")  # where it was, and how it was started
 WITH_VALUE = ("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp", "--package", "-p")
 OVERRIDE = re.compile(r"(\+\+|\+|~)?(?P<key>\w[\w./@-]*)(=.*)?", re.DOTALL)
 
@@ -30,13 +35,14 @@ def expanded(arguments: Sequence[str]) -> list[str]:
     Raises:
         CompositionError: if there is no such run.
     """
+    arguments = [with_home(argument) for argument in arguments]
     wish = next((a.removeprefix("resume=") for a in reversed(arguments) if a.startswith("resume=")), "null")
     if wish in ("null", ""):
         return list(arguments)
     if wish == "auto":
         overrides, flags = apart(arguments)
         return [*flags, *overrides, *_folder_of_same_command(arguments)]
-    path = Path(unquoted(wish)).absolute()
+    path = Path(unquoted(wish)).expanduser().resolve()
     run = run_of(path)
     if not path.exists():
         raise CompositionError(f"resume must be auto, a run folder or a checkpoint, got {wish!r}, which does not exist")
@@ -44,7 +50,7 @@ def expanded(arguments: Sequence[str]) -> list[str]:
     if run is None:
         return arguments
     given = {key_of(argument) for argument in arguments}
-    own = [override for override in recorded(run) if key_of(override) not in given]
+    own = [override for override in recorded(run, "trust=true" in arguments) if key_of(override) not in given]
     place = [] if "hydra.run.dir" in given else [f"hydra.run.dir={quoted(run)}"]
     overrides, flags = apart(arguments)
     return [*flags, *own, *overrides, *place]
@@ -64,15 +70,42 @@ def run_of(path: Path) -> Path | None:
     return next((folder for folder in candidates if (folder / ".hydra" / "overrides.yaml").is_file()), None)
 
 
-def recorded(run: Path) -> list[str]:
+def with_home(argument: str) -> str:
+    """An override whose value begins with ``~/`` with the home folder instead, which a shell does not put there."""
+    key, equals, value = argument.partition("=")
+    if not equals or not value.startswith("~/"):
+        return argument
+    return f"{key}={quoted(Path(value).expanduser())}"
+
+
+def absolute(path: str) -> str:
+    """``path`` as it is found from any folder."""
+    return os.path.abspath(Path(path).expanduser())  # noqa: PTH100 - keeps links, which may be moved
+
+
+def with_absolute_values(overrides: Sequence[str]) -> list[str]:
+    """The overrides with absolute paths where they name files beside the run folder."""
+    kept = []
+    for override in overrides:
+        key, _, value = override.partition("=")
+        is_path = key_of(override) in PATHS and value not in ("", "null") and "$" not in value
+        kept.append(f"{key}={quoted(Path(absolute(unquoted(value))))}" if is_path else override)
+    return kept
+
+
+def recorded(run: Path, trust: bool = False) -> list[str]:
     """The overrides that made a run, without those that say where it is or how it was resumed.
+
+    Args:
+        run: its folder.
+        trust: also take overrides that read the environment.
 
     Raises:
         CompositionError: if the record holds anything but overrides.
     """
     path = run / ".hydra" / "overrides.yaml"
     try:
-        overrides = yaml.safe_load(path.read_text()) or []  # type: ignore[no-untyped-call]
+        overrides = yaml.safe_load(path.read_text(encoding="utf-8")) or []  # type: ignore[no-untyped-call]
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:  # type: ignore[attr-defined]
         raise CompositionError(f"{path} cannot be read") from error
     if not isinstance(overrides, list) or not all(isinstance(o, str) and OVERRIDE.fullmatch(o) for o in overrides):
@@ -81,6 +114,11 @@ def recorded(run: Path) -> list[str]:
     for override in own:
         if _leads_elsewhere(override):
             raise CompositionError(f"{path} is refused: {override!r} reaches for other files or for Hydra itself")
+        if not trust and "${" in REFERENCE.sub("", override):
+            raise CompositionError(
+                f"{path} is refused: {override!r} would be resolved with what only this machine knows: add trust=true "
+                "if you trust the run"
+            )
     return own
 
 
@@ -100,8 +138,8 @@ def key_of(override: str) -> str:
     return match["key"] if match else override
 
 
-def quoted(path: Path) -> str:
-    """A path as a value of an override, whatever characters it has."""
+def quoted(path: Path | str) -> str:
+    """A path or a text as a value of an override, whatever characters it has."""
     text = re.sub(r"(\\*)'", r"\1\1\\'", str(path)).replace("${", r"\${")
     trailing = len(text) - len(text.rstrip("\\"))
     return "'" + text + "\\" * trailing + "'"
@@ -120,7 +158,8 @@ def _folder_of_same_command(arguments: Sequence[str]) -> list[str]:
     """The newest run in ``outputs`` that this very command made; nothing if the command names a folder or none did."""
     if any(argument in ("-m", "--multirun") or key_of(argument) == "hydra.run.dir" for argument in arguments):
         return []
-    mine = [a for a in arguments if not a.startswith("-") and not key_of(a).startswith(("resume", "trust", "hydra"))]
+    mine = [a for a in arguments if not a.startswith("-") and not key_of(a).startswith(NOT_THE_RUNS)]
+    mine = with_absolute_values(mine)
     records = sorted(Path("outputs").glob("*/*/.hydra/overrides.yaml"), key=lambda path: path.stat().st_mtime)
     for record in reversed(records):
         with suppress(CompositionError):  # a record that cannot be used is not this command's
@@ -149,24 +188,61 @@ def checkpoint_to_resume(config: Mapping[str, Any]) -> Path | None:
                 "folder"
             )
         return None
-    path: Path | None = Path(wish).absolute()
+    path: Path | None = Path(wish).expanduser().resolve()
+    assert path is not None
     if wish == "auto":
         path = store.newest_good()
-    elif Path(wish).is_dir():
-        path = store_of(Path(wish)).newest_good()
+    elif path.is_dir():
+        path = store_of(path).newest_good()
         if path is None:
             raise CompositionError(f"resume={wish} has no checkpoints")
-    elif not Path(wish).is_file():
+    elif not path.is_file():
         raise CompositionError(f"resume must be auto, a run folder or a checkpoint, got {wish!r}, which does not exist")
-    if path is not None and path.parent.absolute() != store.folder.absolute() and store.entries():
+    if path is not None and path.parent.resolve() != store.folder.resolve() and store.entries():
         raise CompositionError(f"{config['run_dir']} has checkpoints of its own: choose another hydra.run.dir")
     if path is not None:
         Store(path.parent).verify(path)
         saved = read_checkpoint(path)["gan_zoo"]["config"]
         for name in FIXED:
             if difference := first_difference(at(saved, name), at(config, name), name):
-                raise CompositionError(f"{path} cannot be continued with another config: {difference}")
+                key, was, now = difference
+                raise CompositionError(f"{path} cannot be continued with another config: {key} was {was}, is {now}")
     return path
+
+
+def data_identity(source: Any, root: Any) -> dict[str, Any]:
+    """What a checkpoint keeps of its data, to notice other ones: plain values.
+
+    Args:
+        source: the data set.
+        root: where its files are, if it has any.
+    """
+    classes = None if source.classes is None else [str(name) for name in source.classes]
+    return {
+        "name": source.name,
+        "root": None if root is None else absolute(str(root)),
+        "num_samples": len(source),
+        "classes": classes,
+        "fingerprint": source.fingerprint,
+    }
+
+
+def check_same_data(saved: Mapping[str, Any] | None, now: Mapping[str, Any], remedy: str) -> None:
+    """Raise `CompositionError` if the data are not those that a run was trained on; runs of old kept none.
+
+    Args:
+        saved, now: by `data_identity`.
+        remedy: what to add to the command to use them all the same.
+    """
+    if saved is None or saved["fingerprint"] == now["fingerprint"]:
+        return
+    words = {"num_samples": "it had {} samples", "classes": "its classes were {}"}
+    changes = [text.format(saved[key]) for key, text in words.items() if saved[key] != now[key]]
+    where = f"{now['name']}{'' if now['root'] is None else ' in ' + now['root']}"
+    was = "; ".join(changes) or "its samples were others"
+    if saved["root"] != now["root"]:
+        was += f"; it was in {saved['root']}"
+    raise CompositionError(f"data={where} is not what the run was trained on: {was}; to use it: {remedy}")
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

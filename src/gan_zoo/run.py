@@ -5,7 +5,6 @@ Everything heavy is imported when it is needed, so that ``--help`` answers at on
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import sys
@@ -22,11 +21,21 @@ from omegaconf import DictConfig, OmegaConf
 from gan_zoo import help as help_of
 from gan_zoo.build import build
 from gan_zoo.checks import check_divergence, refuse_processes_in_multirun
-from gan_zoo.compose import CONF, as_plain
+from gan_zoo.compose import CONF, as_plain, check_choices, check_grammar
 from gan_zoo.errors import CompositionError, explain, is_usage_error
 from gan_zoo.files import atomic_path
 from gan_zoo.jobs import WANTS_TRACEBACK
-from gan_zoo.resuming import checkpoint_to_resume, expanded, read_checkpoint
+from gan_zoo.output import never_blocking
+from gan_zoo.resuming import (
+    PATHS,
+    absolute,
+    apart,
+    check_same_data,
+    checkpoint_to_resume,
+    expanded,
+    read_checkpoint,
+    with_absolute_values,
+)
 from gan_zoo.signals import SIGNALS, Interrupted
 from gan_zoo.store import store_of
 
@@ -40,7 +49,21 @@ def main() -> None:
     """The command line: compose a config from ``sys.argv`` and train with it, or with each one of a multirun.
 
     What a user can put right is one line on stderr and exit code 1; with HYDRA_FULL_ERROR=1 it is a traceback.
+    Whether anybody reads the output does not matter, and a signal before training ends the command at once.
     """
+    never_blocking()
+    with SIGNALS.restored():
+        SIGNALS.listen()
+        try:
+            with SIGNALS.stopping_at_once():
+                _main()
+        except Interrupted as stop:
+            if HydraConfig.initialized() and HydraConfig.get().runtime.output_dir is not None:
+                remove_empty_run(Path(HydraConfig.get().runtime.output_dir))
+            sys.exit(stop.exit_code)
+
+
+def _main() -> None:
     if help_of.wanted(sys.argv[1:]):
         print(help_of.text(sys.argv[1:], CONF))
         return
@@ -48,11 +71,10 @@ def main() -> None:
     wants_traceback = wished == "1"
     os.environ[WANTS_TRACEBACK] = wished
     os.environ["HYDRA_FULL_ERROR"] = "1"  # while composing, Hydra then raises instead of printing its own report
-    sys.path.insert(0, str(Path.cwd()))  # so that _target_ finds a module beside the user
     failures: list[str] = []
 
     def fail(error: Exception) -> None:
-        failures.append(f"error: {explain(error, CONF)}")
+        failures.append(f"error: {explain(error, CONF, apart(sys.argv[1:])[0])}")
         print(failures[-1], file=sys.stderr)
 
     def job(config: DictConfig) -> None:
@@ -71,10 +93,9 @@ def main() -> None:
             fail(error)
 
     try:
-        sys.argv[1:] = expanded(sys.argv[1:])
+        check_grammar(apart(sys.argv[1:])[0])
+        sys.argv[1:] = check_choices(expanded(sys.argv[1:]))
         hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()
-    except Interrupted as stop:
-        sys.exit(stop.exit_code)
     except Exception as error:
         if wants_traceback or not is_usage_error(error):
             raise
@@ -130,17 +151,18 @@ def _train_once(config: DictConfig, pace: float) -> dict[str, float]:
     run_dir = Path(config.run_dir)
     went_back = pace < 1 and bool(store_of(run_dir).entries())
     with usage_errors(run_dir):
+        with_absolute_paths(config)
         trainer, module, data = build(config)
         wished = as_plain(config) | ({"resume": "auto"} if went_back else {})
-        checkpoint_to_resume(wished)  # complaints come before anything is written
+        check_resumed(checkpoint_to_resume(wished), module, trainer, config)  # before anything is written
     module.pace = pace
     with SIGNALS.restored(), store_of(run_dir).locked() if trainer.is_global_zero else nullcontext():
         checkpoint = checkpoint_to_resume(wished)  # another process may have been leaving, and saving
         if trainer.is_global_zero:
             record(config)
             log_config(trainer, as_plain(config))
-            go_on_from(checkpoint, run_dir)
-        with afterwards(run_dir, trainer, module):
+            go_on_from(checkpoint, run_dir, trainer.max_steps)
+        with SIGNALS.stopping_when_asked(), afterwards(run_dir, trainer, module):
             trainer.fit(module, datamodule=data, ckpt_path=checkpoint)
     print_summary(run_dir, trainer, module)
     return {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
@@ -151,20 +173,43 @@ def usage_errors(run_dir: Path) -> Iterator[None]:
     """Until anything is written, complaints about arguments become one line, and an empty run folder is removed."""
     try:
         yield
-    except Exception as error:
+    except BaseException as error:
         remove_empty_run(run_dir)
         if is_usage_error(error, building=True):
             raise CompositionError(explain(error, CONF)) from error
         raise
 
 
-def go_on_from(checkpoint: Path | None, run_dir: Path) -> None:
+def with_absolute_paths(config: DictConfig) -> None:
+    """Make paths to data absolute in place, so that the run finds them whatever folder it is resumed from."""
+    for name in PATHS:
+        value = OmegaConf.select(config, name, default=None)
+        if isinstance(value, str):
+            OmegaConf.update(config, name, absolute(value))
+
+
+def check_resumed(checkpoint: Path | None, module: GANModule, trainer: Trainer, config: DictConfig) -> None:
+    """Raise `CompositionError` if the run of ``checkpoint`` cannot go on with these data or for so long."""
+    if checkpoint is None:
+        return
+    saved = read_checkpoint(checkpoint)["gan_zoo"]
+    if not config.other_data:
+        check_same_data(saved.get("data"), module.metadata["data"], "other_data=true")
+    module.check_horizon(saved.get("horizon"), trainer.max_steps)
+
+
+def go_on_from(checkpoint: Path | None, run_dir: Path, max_steps: int) -> None:
     """Clear away what an earlier process left behind in the run folder after its last checkpoint."""
     from gan_zoo.loggers import rewind_csv
 
     (run_dir / "FAILED.txt").unlink(missing_ok=True)
-    if checkpoint is not None:
-        rewind_csv(run_dir / "metrics.csv", int(read_checkpoint(checkpoint)["global_step"]))
+    if checkpoint is None:
+        return
+    step = int(read_checkpoint(checkpoint)["global_step"])
+    rewind_csv(run_dir / "metrics.csv", step)
+    if step >= max_steps > 0:
+        print(f"{checkpoint} is that of a finished run of {step:,} steps; to train on: trainer.max_steps={2 * step}")
+    else:
         print(f"going on from {checkpoint}")
 
 
@@ -173,6 +218,7 @@ def afterwards(run_dir: Path, trainer: Trainer, module: GANModule) -> Iterator[N
     """Write the report however training ends, and say how it did where that is not the end it was meant to have."""
     from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+    from gan_zoo.guard import DISK_IS_FULL
     from gan_zoo.loggers import close
     from gan_zoo.reporting import write_report
     from gan_zoo.strategies import is_child_of_lightning
@@ -190,7 +236,7 @@ def afterwards(run_dir: Path, trainer: Trainer, module: GANModule) -> Iterator[N
         raise stop from None
     except BaseException as error:
         failure = f"{type(error).__name__}: {error}\n"
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if isinstance(error, OSError) and error.errno in DISK_IS_FULL:
             raise CompositionError(
                 f"no space left for {run_dir}; what was saved before is whole, to go on: resume={run_dir}"
             ) from error
@@ -199,7 +245,7 @@ def afterwards(run_dir: Path, trainer: Trainer, module: GANModule) -> Iterator[N
         if trainer.is_global_zero and run_dir.is_dir():
             with suppress(OSError):  # a full disk must not hide what went wrong
                 if failure:
-                    (run_dir / "FAILED.txt").write_text(failure)
+                    (run_dir / "FAILED.txt").write_text(failure, encoding="utf-8")
                 write_report(run_dir)
         close(trainer, bool(failure))
 
@@ -211,10 +257,10 @@ def record(config: DictConfig) -> None:
     hydra_config: Any = HydraConfig.instance().cfg
     parts = {"config": config, "hydra": OmegaConf.masked_copy(hydra_config, ["hydra"])}
     texts = {name: OmegaConf.to_yaml(part) for name, part in parts.items()}
-    texts["overrides"] = OmegaConf.to_yaml(hydra_config.hydra.overrides.task)
+    texts["overrides"] = OmegaConf.to_yaml(with_absolute_values(hydra_config.hydra.overrides.task))
     for name, text in texts.items():
         with atomic_path(Path(config.run_dir) / ".hydra" / f"{name}.yaml") as temporary:
-            temporary.write_text(text)
+            temporary.write_text(text, encoding="utf-8")
 
 
 def remove_empty_run(run_dir: Path) -> None:

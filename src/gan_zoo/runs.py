@@ -15,10 +15,9 @@ from gan_zoo.data.source import Source
 from gan_zoo.errors import CompositionError
 from gan_zoo.hub import address, fetched
 from gan_zoo.module import GANModule
-from gan_zoo.noise import CPU
-from gan_zoo.resuming import read_checkpoint
+from gan_zoo.resuming import check_same_data, data_identity, read_checkpoint
 from gan_zoo.store import store_of
-from gan_zoo.trust import refuse_foreign, refuse_interpolations
+from gan_zoo.trust import refuse_foreign, refuse_interpolations, refuse_other_kinds, refuse_reading
 
 CHECKPOINTS = ("best", "last")
 BUILT = (
@@ -53,6 +52,9 @@ class Run:
         module: networks with the checkpoint's weights, in evaluation mode.
         exported_words: what an export brings to encode captions with.
         given_source: the data set where the config does not say it.
+        data_identity: of the data it was trained on, see `gan_zoo.resuming.data_identity`; None where it is not known.
+        other_data: use the data although they are not those that it was trained on.
+        may_read: whether its config may name files and downloads: an export's may not, unless it is trusted.
     """
 
     folder: Path
@@ -61,16 +63,29 @@ class Run:
     module: GANModule
     exported_words: Words | None = None
     given_source: Source | None = None
+    data_identity: dict[str, Any] | None = None
+    other_data: bool = False
+    may_read: bool = True
 
     @cached_property
     def source(self) -> Source:
-        """The run's data set, loaded when it is first asked for."""
+        """The run's data set, loaded when it is first asked for.
+
+        Raises:
+            CompositionError: if it is not the one that the run was trained on.
+        """
         if self.given_source is not None:
             return self.given_source
         from gan_zoo.build import build_data
         from gan_zoo.compose import as_config
 
-        return build_data(as_config(self.config)).source
+        if not self.may_read:
+            refuse_reading(self.config["data"], "--trust (in Python trust=True)")
+        source = build_data(as_config(self.config)).source
+        if not self.other_data:
+            now = data_identity(source, self.config["data"].get("root"))
+            check_same_data(self.data_identity, now, "--other-data (in Python other_data=True)")
+        return source
 
     @property
     def reads(self) -> str | None:
@@ -105,20 +120,48 @@ def caption_reader(needs: Collection[str], config: Mapping[str, Any]) -> str | N
     return "minilm" if is_encoded else None
 
 
-def load_run(run: str | Path, checkpoint: str = "best", device: torch.device = CPU, trust: bool = False) -> Run:
+def best_device(name: str = "auto") -> torch.device:
+    """The device called ``name``; ``auto`` is the first GPU, Apple's GPU or the CPU.
+
+    Raises:
+        CompositionError: if there is no such device here.
+    """
+    if name == "auto":
+        has_mps = torch.backends.mps.is_available()
+        name = "cuda" if torch.cuda.is_available() else "mps" if has_mps else "cpu"
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise CompositionError(
+            f"--device must be auto, cpu, cuda, cuda:1, ... or mps, got {name!r}, which is not here"
+        ) from error
+    return device
+
+
+def load_run(
+    run: str | Path,
+    checkpoint: str = "best",
+    device: torch.device | str = "auto",
+    trust: bool = False,
+    other_data: bool = False,
+) -> Run:
     """The trained model of a run folder.
 
     Args:
         run: a run folder, a checkpoint file, the folder of an export, or ``hf://user/name`` for one on the hub.
         checkpoint: ``best`` or ``last``; ``best`` falls back on ``last`` where nothing was scored.
-        device: where the networks go.
+        device: where the networks go; ``auto`` is the best there is.
         trust: build classes from outside gan_zoo that the run's config names. They run code: only for runs you trust.
+        other_data: use the run's data although they are not those that it was trained on.
 
     Raises:
         CompositionError: if there is no checkpoint, it is damaged, or its config names what is not trusted.
     """
+    device = best_device(device) if isinstance(device, str) else device
     if (name := address(run)) is not None:
         run = fetched(name)
+    run = Path(run).expanduser()
     if (Path(run) / "model.json").is_file():
         from gan_zoo.exporting import load
 
@@ -137,17 +180,23 @@ def load_run(run: str | Path, checkpoint: str = "best", device: torch.device = C
         ) from error
     module.clock.load_state_dict(saved["gan_zoo"]["clock"])
     module.metadata["provenance"] = saved["gan_zoo"]["provenance"]
-    return Run(folder, path, config, module.to(device).eval())
+    identity = saved["gan_zoo"].get("data")
+    return Run(folder, path, config, module.to(device).eval(), data_identity=identity, other_data=other_data)
 
 
 def built(config: Mapping[str, Any], trust: bool) -> GANModule:
     """The module that a config from a file describes; `CompositionError` if it names code that is not trusted."""
     from gan_zoo.build import build_module
-    from gan_zoo.compose import CONF, as_config
+    from gan_zoo.compose import CONF, as_config, reach_own_parts
 
     refuse_interpolations(dict(config))
-    if not trust:
-        refuse_foreign([config.get(group) for group in BUILT], CONF, "--trust (in Python trust=True)")
+    remedy = "--trust (in Python trust=True)"
+    if trust:
+        reach_own_parts(dict(config))
+    else:
+        refuse_foreign([config.get(group) for group in BUILT], CONF, remedy)
+        for group in ("model", "generator", "discriminator", "encoder", "condition", "loss", "regularizer", "augment"):
+            refuse_other_kinds(config.get(group), group, remedy)
     try:
         return build_module(as_config(config))
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: finish the step, save, and leave with the exit code that schedulers expect."""
+"""SIGTERM, SIGINT and SIGHUP: finish the step, save, and leave with the exit code that schedulers expect."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-HANDLED = (signal.SIGTERM, signal.SIGINT)
+HANDLED = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name))
 
 
 class Interrupted(BaseException):
@@ -26,7 +26,7 @@ class Interrupted(BaseException):
 
     @property
     def exit_code(self) -> int:
-        """143 for SIGTERM, 130 for SIGINT, as shells count."""
+        """143 for SIGTERM, 130 for SIGINT, 129 for SIGHUP, as shells count."""
         return 128 + self.signum
 
 
@@ -47,29 +47,43 @@ class Signals:
         """Whatever handlers the block installs, those there were before are back after it."""
         self.received = None
         before = {number: signal.getsignal(number) for number in HANDLED}
+        at_once = self._stop_at_once
         try:
             yield
         finally:
+            self._stop_at_once = at_once
             if _is_main_thread():
                 for number, handler in before.items():
                     signal.signal(number, handler)
 
     def listen(self) -> None:
-        """Take over from the handlers there are."""
+        """Take over from the handlers there are; what is ignored, as SIGHUP under nohup, stays ignored."""
         if _is_main_thread():
             for number in HANDLED:
-                signal.signal(number, self._handle)
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    signal.signal(number, self._handle)
 
     @contextmanager
     def stopping_at_once(self) -> Iterator[None]:
         """Within the block, which must not change what is saved, a signal raises `Interrupted` where it arrives."""
         if self.received is not None:
             raise Interrupted(self.received)
-        self._stop_at_once = True
+        with self._stopping(at_once=True):
+            yield
+
+    @contextmanager
+    def stopping_when_asked(self) -> Iterator[None]:
+        """Within the block a signal is remembered only: what runs there asks for it where it can stop."""
+        with self._stopping(at_once=False):
+            yield
+
+    @contextmanager
+    def _stopping(self, at_once: bool) -> Iterator[None]:
+        before, self._stop_at_once = self._stop_at_once, at_once
         try:
             yield
         finally:
-            self._stop_at_once = False
+            self._stop_at_once = before
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         again = self.received is not None

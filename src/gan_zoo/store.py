@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
+import sys
 import time
 import warnings
 from collections.abc import Iterator
@@ -202,7 +204,14 @@ class Store:
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     break
-                except BlockingIOError:
+                except OSError as error:
+                    if error.errno not in (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES):
+                        print(
+                            f"{self.folder.parent} is on a file system without locks: see to it that no other process "
+                            "trains into it",
+                            file=sys.stderr,
+                        )
+                        break
                     if time.monotonic() > until:
                         raise CompositionError(f"another process is training into {self.folder.parent}") from None
                     time.sleep(0.2)

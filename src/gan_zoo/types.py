@@ -6,13 +6,16 @@ from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
 import torch
-from annotated_types import Gt
+from annotated_types import Ge, Gt
 from torch import Tensor, nn
 
 from gan_zoo.noise import Noise
 
 Count = Annotated[int, Gt(0)]
 """How many of something there are: widths, depths, sizes."""
+
+CountOrZero = Annotated[int, Ge(0)]
+"""An interval or a number that may be none at all."""
 
 Terms = dict[str, Tensor]
 """Named scalars: summed for the backward pass and logged as they are."""
@@ -45,6 +48,7 @@ class Batch:
         condition: what each sample comes with beside its class: a picture ``[B, C, H, W]`` in [-1, 1], a vector
             ``[B, D]`` or token numbers ``[B, L]`` (int64). For unpaired domains, samples of the other one.
         wrong_condition: conditions of other samples, each guaranteed to differ from the right one.
+        unrelated: for viewers, samples that do not belong to the conditions, where the data know of none that do.
     """
 
     size: int
@@ -54,6 +58,7 @@ class Batch:
     latents: Tensor | None = None
     condition: Tensor | None = None
     wrong_condition: Tensor | None = None
+    unrelated: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
         """The same batch with every tensor on ``device``."""
@@ -69,6 +74,7 @@ class Batch:
             latents=move(self.latents),
             condition=move(self.condition),
             wrong_condition=move(self.wrong_condition),
+            unrelated=move(self.unrelated),
         )
 
 

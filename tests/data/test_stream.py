@@ -83,5 +83,5 @@ def test_memory_does_not_grow_with_the_set(tmp_path: Path, on_device: bool) -> N
 
 def memory_of_its_own() -> float:
     """MB that are this process's alone."""
-    lines = Path("/proc/self/status").read_text().splitlines()
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return int(next(line for line in lines if line.startswith("RssAnon")).split()[1]) / 1024

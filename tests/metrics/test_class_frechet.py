@@ -111,8 +111,11 @@ def test_few_samples_are_warned_of_or_refused() -> None:
     source = Source("x", "all", real, labels)
     few = scored(ClassFrechet(Pixels(), 12), source, drawer(fake, intent), 12)
     assert "a class has 4 samples, fewer than 8" in few["intra_fd_pixels"].protocol["warning"]
-    with pytest.raises(DataError, match=r"at least 2 generated samples .* raise .*num_samples; too few are in class 2"):
+    with pytest.raises(DataError, match=r"num_samples must be at least 2 for each of the 3 classes, got 5"):
         scored(ClassFrechet(Pixels(), 5), source, drawer(fake, intent), 5)
+    none_of_class_2 = torch.where(intent == 2, 0, intent)
+    with pytest.raises(DataError, match=r"at least 2 generated samples .* raise .*num_samples; too few are in class 2"):
+        scored(ClassFrechet(Pixels(), 6), source, drawer(fake, none_of_class_2), 6)
     lonely = Source("x", "all", real[:4], labels[:4])
     with pytest.raises(
         DataError, match=r"at least 2 real pictures of each class, data=x has not; too few .* class 1, 2"

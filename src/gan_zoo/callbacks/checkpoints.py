@@ -11,14 +11,15 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from gan_zoo.callbacks.evaluation import Evaluation
-from gan_zoo.callbacks.schedule import due
+from gan_zoo.callbacks.schedule import SOON, due, interval
 from gan_zoo.files import atomic_path
+from gan_zoo.guard import survived
 from gan_zoo.loggers import log_checkpoints
 from gan_zoo.module import GANModule
-from gan_zoo.players import stop_if_not_finite
+from gan_zoo.players import TrainingDiverged, stop_if_not_finite
 from gan_zoo.signals import Interrupted
 from gan_zoo.store import POINTERS, Store
-from gan_zoo.types import Batch
+from gan_zoo.types import Batch, Count
 
 
 class Checkpoints(Checkpoint):
@@ -26,14 +27,22 @@ class Checkpoints(Checkpoint):
 
     Args:
         folder: where they go.
-        every_images: images between two checkpoints.
+        every_images: images between two checkpoints, at least 1; None for a fifth of the run, and one within the first
+            minute.
         keep: how many of the newest are kept, beside the best one.
     """
 
-    def __init__(self, folder: str, every_images: int = 100_000, keep: int = 2) -> None:
-        self.store, self.every_images = Store(Path(folder), keep), every_images
+    def __init__(self, folder: str, every_images: Count | None = None, keep: Count = 2) -> None:
+        self.store = Store(Path(folder), keep)
+        self.every_images = every_images
         self.best_value: float | None = None
         self._saved_at = self._compared_at = -1
+        self._restored = False
+        self._in_step = False
+
+    def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
+        """Nothing may be saved until Lightning has restored the training state, which it does after `on_fit_start`."""
+        self._restored = False
 
     def on_fit_start(self, trainer: Trainer, pl_module: Any) -> None:
         """A run that had ended but for its last evaluation has that now, and trains no more."""
@@ -43,6 +52,7 @@ class Checkpoints(Checkpoint):
             self.store.call_best(trainer.max_steps)
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+        self._restored = True
         step, listed = pl_module.global_step, False
         if trainer.is_global_zero:
             self.store.rewind(step)
@@ -50,10 +60,20 @@ class Checkpoints(Checkpoint):
         self._saved_at = step if trainer.strategy.broadcast(listed) or step == 0 else -1
         self.keep_best(trainer, pl_module)
 
+    def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Batch, batch_idx: int) -> None:
+        self._in_step = True
+
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        self._in_step = False
         self.keep_best(trainer, pl_module)
-        if due(pl_module, self.every_images, batch.size * trainer.world_size):
+        every_images = interval(trainer, self.every_images, times=5)
+        if due(pl_module, every_images, batch.size * trainer.world_size) or self._first_is_late(trainer, pl_module):
             self.save(trainer, pl_module)
+
+    def _first_is_late(self, trainer: Trainer, module: GANModule) -> bool:
+        """Whether training has gone on for a while without a checkpoint; processes would have to agree on the time."""
+        never_saved = self.every_images is None and self._saved_at <= 0
+        return never_saved and trainer.world_size == 1 and module.clock.seconds > SOON
 
     def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
         self.keep_best(trainer, pl_module)
@@ -62,10 +82,19 @@ class Checkpoints(Checkpoint):
             log_checkpoints(trainer, [file for file in self.store.folder.glob("*.ckpt") if file.stem in POINTERS])
 
     def on_exception(self, trainer: Trainer, pl_module: Any, exception: BaseException) -> None:
-        """Keep what was reached when the run is asked to stop; a diverged state must not replace a good one."""
+        """Keep what was reached, whatever ends the run; a diverged state must not replace a good one.
+
+        After an error inside a step, which one player may have taken and the other not, the state is saved all the
+        same: it is worth more than exactness. One of several processes that fails cannot save alone.
+        """
+        if not self._restored or pl_module.global_step <= int(self._in_step):
+            return
         if isinstance(exception, Interrupted):
             self.keep_best(trainer, pl_module)
             self.save(trainer, pl_module)
+        elif trainer.world_size == 1 and not isinstance(exception, TrainingDiverged):
+            with survived("saving after the error"):
+                self.save(trainer, pl_module)
 
     def keep_best(self, trainer: Trainer, module: GANModule) -> None:
         """Save and name the best checkpoint if there is a new score and it is better than all before."""

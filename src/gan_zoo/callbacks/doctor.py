@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -11,15 +12,16 @@ from lightning.pytorch import Callback, Trainer
 from torch import Tensor, nn
 
 from gan_zoo.callbacks.schedule import due
-from gan_zoo.data.source import Source
+from gan_zoo.data.source import DataError, Source
 from gan_zoo.data.stream import one_batch
 from gan_zoo.doctor.diagnosis import REMEDIES, History, Reading, found_at
 from gan_zoo.doctor.probe import Probe
+from gan_zoo.guard import survived
 from gan_zoo.loggers import log
 from gan_zoo.module import GANModule
 from gan_zoo.noise import Noise, stable_seed
 from gan_zoo.players import TrainingDiverged
-from gan_zoo.types import Batch
+from gan_zoo.types import Batch, CountOrZero
 
 NORMS = ("d/grad_norm", "g/grad_norm")
 
@@ -36,7 +38,7 @@ class Doctor(Callback):
         seed: of the samples and latents, which are the same at every look.
     """
 
-    def __init__(self, every_images: int = 16_000, count: int = 256, seed: int = 0) -> None:
+    def __init__(self, every_images: CountOrZero = 16_000, count: int = 256, seed: int = 0) -> None:
         if count < 16:
             raise ValueError(f"callbacks.doctor.count must be >= 16, got {count}")
         self.every_images, self.count, self.seed = every_images, count, seed
@@ -63,8 +65,8 @@ class Doctor(Callback):
             self.examine(trainer, pl_module)
 
     def examine(self, trainer: Trainer, module: GANModule) -> None:
-        """Look, log what is read, and say what is new."""
-        with module.clock.paused():
+        """Look, log what is read, and say what is new; a failure is reported, training goes on."""
+        with module.clock.paused(), survived("the diagnosis"):
             if self._probe is None:
                 self._probe = self.probe(trainer, module)
             reading: Reading = self._probe.look(module.game) | self.of_training(module)
@@ -78,7 +80,11 @@ class Doctor(Callback):
 
     def on_exception(self, trainer: Trainer, pl_module: Any, exception: BaseException) -> None:
         """Divergence is the end of an explosion."""
-        if isinstance(exception, TrainingDiverged) and trainer.is_global_zero:
+        if not isinstance(exception, TrainingDiverged) or not trainer.is_global_zero:
+            return
+        if pl_module.global_step <= 1:
+            print("doctor: not finite from the first step on: a logarithm or a root of raw scores in the loss, or data")
+        else:
             print(f"doctor: explosion: try {' or '.join(REMEDIES['explosion'])}", flush=True)
 
     def probe(self, trainer: Trainer, module: GANModule) -> Probe:
@@ -91,8 +97,11 @@ class Doctor(Callback):
         def some(source: Source) -> Batch:
             return one_batch(source, min(self.count, len(source)) // pack * pack, noise, wrong)
 
-        held_out = data.source.held_out is not None and len(data.source.told()) >= pack
-        probe = Probe(some(data.source), some(data.source.told()) if held_out else None)
+        held_out: Batch | None = None
+        if data.source.held_out is not None and len(data.source.told()) >= pack:
+            with suppress(DataError):  # such as held-out captions that are all alike: there are no wrong ones
+                held_out = some(data.source.told())
+        probe = Probe(some(data.source), held_out)
         probe.centers = self._centers
         return probe
 

@@ -14,12 +14,13 @@ from lightning.pytorch import Callback, Trainer
 from gan_zoo.callbacks.schedule import due
 from gan_zoo.data.source import Source
 from gan_zoo.files import atomic_path
+from gan_zoo.guard import survived
 from gan_zoo.loggers import log
 from gan_zoo.metrics.base import Evaluator
 from gan_zoo.module import GANModule
 from gan_zoo.scoring import score_module
 from gan_zoo.signals import SIGNALS
-from gan_zoo.types import Batch, Score
+from gan_zoo.types import Batch, Count, CountOrZero, Score
 
 
 class Evaluation(Callback):
@@ -34,21 +35,24 @@ class Evaluation(Callback):
         every_images: images between two evaluations; 0 for only one at the end.
         seed: of the latents, which are the same at every evaluation.
         num_samples: samples generated for every evaluator; None for what each of them asks for.
+        training_steps: of the networks that some evaluators train on real data first; None for what makes them good.
     """
 
     def __init__(
         self,
         evaluators: Mapping[str, Evaluator | None],
         path: str,
-        every_images: int = 0,
+        every_images: CountOrZero = 0,
         seed: int = 0,
         num_samples: int | None = None,
+        training_steps: Count | None = None,
     ) -> None:
         if num_samples is not None and num_samples < 2:
             raise ValueError(f"callbacks.evaluation.num_samples must be >= 2 or null, got {num_samples}")
         self.evaluators = {name: evaluator for name, evaluator in evaluators.items() if evaluator is not None}
         for evaluator in self.evaluators.values():
             evaluator.num_samples = num_samples or evaluator.num_samples
+            evaluator.training_steps = training_steps or evaluator.training_steps
         self.path, self.every_images = Path(path), every_images
         self.seed = seed
         self.scores: list[Score] = []
@@ -56,6 +60,11 @@ class Evaluation(Callback):
         self._scored_at = -1
         self._interrupted_at: int | None = None
         self._resumed_at: int | None = None
+
+    def check(self, module: GANModule, source: Source) -> None:
+        """Raise `DataError` where it is clear before training that a score cannot be computed."""
+        for evaluator in self.evaluators.values():
+            evaluator.check(source, module.game.needs, module.game.num_intents)
 
     def on_fit_start(self, trainer: Trainer, pl_module: Any) -> None:
         ended = trainer.max_steps == self._resumed_at != self._scored_at  # training did, its last evaluation did not
@@ -84,11 +93,16 @@ class Evaluation(Callback):
         if not self.evaluators:
             return
         self._interrupted_at = step
-        with module.clock.paused(), SIGNALS.stopping_at_once() if trainer.world_size == 1 else nullcontext():
+        scores: list[Score] | None = None
+        at_once = SIGNALS.stopping_at_once() if trainer.world_size == 1 else nullcontext()
+        with module.clock.paused(), at_once, survived(f"the evaluation at step {step:,}"):
             source: Source = trainer.datamodule.source  # type: ignore[attr-defined]
-            place = trainer.global_rank, trainer.world_size
-            self.scores = score_module(module, source, self.evaluators, self.seed, *place)
-        self._interrupted_at, self._scored_at = None, step
+            scores = score_module(module, source, self.evaluators, self.seed, trainer.global_rank, trainer.world_size)
+        self._interrupted_at = None
+        self._scored_at = step
+        if scores is None:
+            return
+        self.scores = scores
         values = {f"val/{score.name}": score.value for score in self.scores}
         self.history.append({"step": step, "images_seen": module.clock.images_seen} | values)
         log(trainer, values, step)

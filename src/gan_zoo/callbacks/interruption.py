@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
 from typing import Any
 
 from lightning.pytorch import Callback, Trainer
 
+from gan_zoo.checks import first_difference
 from gan_zoo.distributed import HostGroup
+from gan_zoo.errors import CompositionError
 from gan_zoo.signals import SIGNALS, Interrupted
 from gan_zoo.types import Batch
 
+AGREE_EVERY = 0.25
+"""Seconds after which several processes ask each other for signals: asking costs 0.5 to 3 ms."""
+MOST_STEPS = 100
+
 
 class Interruption(Callback):
-    """On SIGTERM or SIGINT to any process all of them finish the step, save, and leave with 143 or 130.
+    """On SIGTERM, SIGINT or SIGHUP to any process all of them finish the step, save, and leave with 128 + its number.
 
     What a scheduler needs to start the command again with ``resume=auto``.
     """
@@ -23,11 +31,59 @@ class Interruption(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         self._hosts = HostGroup()
-        self._hosts.check_equal(f"step {pl_module.global_step}")
+        self._ask_at = 0
+        self._asked_at = (pl_module.global_step, time.monotonic())
+        check_equal_start(self._hosts, pl_module.global_step, pl_module.metadata.get("config"))
         SIGNALS.listen()  # again: Lightning has put its own handler before ours
         # Lightning would broadcast its own flag from rank 0 before every batch, and wait for the device to read it.
         trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        if signum := self._hosts.largest(SIGNALS.received or 0):
-            raise Interrupted(signum)
+        step = pl_module.global_step
+        if trainer.world_size == 1:
+            if SIGNALS.received:
+                raise Interrupted(SIGNALS.received)
+        elif step >= self._ask_at:
+            self._ask(step)
+
+    def _ask(self, step: int) -> None:
+        """Leave if any process was signalled; else agree on the step at which to ask again."""
+        last_step, last_time = self._asked_at
+        now = time.monotonic()
+        seconds_per_step = (now - last_time) / max(1, step - last_step)
+        signum, slowest = self._hosts.largest(SIGNALS.received or 0, seconds_per_step)
+        if signum:
+            raise Interrupted(int(signum))
+        # The numbers are those of all processes, so all of them come to the same step.
+        self._asked_at = (step, now)
+        self._ask_at = step + min(MOST_STEPS, max(1, int(AGREE_EVERY / max(slowest, 1e-6))))
+
+
+def check_equal_start(hosts: HostGroup, step: int, config: Mapping[str, Any] | None) -> None:
+    """Raise `CompositionError` unless all processes start from one step and one config.
+
+    Where the run folder and the data lie may differ between machines.
+    """
+    steps = hosts.gather(step)
+    if len(set(steps)) > 1:
+        raise CompositionError(
+            f"the processes do not start from the same state, but from steps {', '.join(map(str, steps))}: every "
+            "machine needs the same run folder on a shared disk, or resume=FILE with a copy of one checkpoint"
+        )
+    first, *others = hosts.gather(None if config is None else _without_places(config, str(config["run_dir"])))
+    for rank, other in enumerate(others, start=1):
+        if difference := first_difference(first, other, ""):
+            name, theirs, own = difference
+            raise CompositionError(
+                f"the processes were started with different configs: {name} is {theirs!r} on process 0 and {own!r} on "
+                f"process {rank}"
+            )
+
+
+def _without_places(node: Any, run_dir: str) -> Any:
+    """``node`` without where its run folder and its data lie."""
+    if isinstance(node, dict):
+        return {key: _without_places(child, run_dir) for key, child in node.items() if key != "root"}
+    if isinstance(node, list):
+        return [_without_places(child, run_dir) for child in node]
+    return node.replace(run_dir, "") if isinstance(node, str) else node

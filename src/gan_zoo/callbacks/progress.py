@@ -45,7 +45,9 @@ class Progressing(ProgressBar):
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[status]}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
+            TextColumn(
+                "{task.fields[status]}", markup=False, table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")
+            ),
         )
         live = self._enabled and self._console.is_terminal
         self._bar = Progress(*columns, console=self._console, disable=not live, auto_refresh=False, expand=True)
@@ -63,7 +65,9 @@ class Progressing(ProgressBar):
         tenth = trainer.global_step // self._lines_every
         if self._bar.disable and trainer.callback_metrics and tenth > getattr(self, "_tenth", -1):
             self._tenth = tenth
-            self._console.print(f"step {trainer.global_step}/{trainer.max_steps}  {status(trainer)}", highlight=False)
+            self._console.print(
+                f"step {trainer.global_step}/{trainer.max_steps}  {status(trainer)}", highlight=False, markup=False
+            )
 
     def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
         self._bar.update(self._task, completed=trainer.global_step, status=status(trainer))

@@ -8,15 +8,17 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, Trainer
 
-from gan_zoo.callbacks.schedule import due
+from gan_zoo.callbacks.schedule import SOON, due, interval
 from gan_zoo.data.source import Source
 from gan_zoo.data.stream import asked, asked_rows
+from gan_zoo.guard import survived
 from gan_zoo.loggers import log_picture
 from gan_zoo.module import GANModule
 from gan_zoo.noise import Noise, stable_seed
 from gan_zoo.pictures import picture_of, save
 from gan_zoo.plots import scatter
-from gan_zoo.types import Batch
+from gan_zoo.signals import Interrupted
+from gan_zoo.types import Batch, Count, CountOrZero
 
 SHOWN_BESIDE = {"image", "domain"}  # needs of games whose pictures show what a sample was made from
 
@@ -29,31 +31,44 @@ class SampleGrid(Callback):
 
     Args:
         folder: where the pictures go.
-        every_images: images between two pictures; 0 for only one at the end.
+        every_images: images between two pictures; None for a tenth of the run, and one within the first minute; 0 for
+            only one at the end.
         count: samples in a picture; vectors are drawn as a scatter plot of ten times as many.
         seed: of the latents.
     """
 
-    def __init__(self, folder: str, every_images: int = 50_000, count: int = 64, seed: int = 0) -> None:
+    def __init__(self, folder: str, every_images: CountOrZero | None = None, count: Count = 64, seed: int = 0) -> None:
         if count < 1:
             raise ValueError(f"callbacks.samples.count must be >= 1, got {count}")
-        self.folder, self.every_images, self.count, self.seed = Path(folder), every_images, count, seed
+        self.folder = Path(folder)
+        self.every_images = every_images
+        self.count = count
+        self.seed = seed
+        self._drawn_at = -1
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        if due(pl_module, self.every_images, batch.size * trainer.world_size):
+        first_is_late = self.every_images is None and self._drawn_at < 0 and pl_module.clock.seconds > SOON
+        every_images = interval(trainer, self.every_images, times=10)
+        if first_is_late or due(pl_module, every_images, batch.size * trainer.world_size):
             self.draw(trainer, pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
         self.draw(trainer, pl_module)
 
+    def on_exception(self, trainer: Trainer, pl_module: Any, exception: BaseException) -> None:
+        """A run that is stopped leaves a picture of what it has reached."""
+        if isinstance(exception, Interrupted) and pl_module.global_step > 0:
+            self.draw(trainer, pl_module)
+
     def draw(self, trainer: Trainer, module: GANModule) -> None:
-        """Write the picture and pass it on to loggers that take pictures."""
+        """Write the picture and pass it on to loggers that take pictures; a failure is reported, training goes on."""
+        self._drawn_at = module.clock.images_seen
         if not trainer.is_global_zero:
             return
         path = self.folder / f"{module.clock.images_seen:09d}.png"
         if path.exists():
             return
-        with module.clock.paused():
+        with module.clock.paused(), survived(f"drawing {path.name}"):
             source: Source = trainer.datamodule.source  # type: ignore[attr-defined]
             if source.samples.ndim == 2:
                 self.folder.mkdir(parents=True, exist_ok=True)

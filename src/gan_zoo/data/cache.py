@@ -5,7 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
+import tempfile
 from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +24,20 @@ def cache_root() -> Path:
     """Where caches live: ``$GAN_ZOO_CACHE``, or ``gan_zoo`` in the user's cache folder."""
     if explicit := os.environ.get("GAN_ZOO_CACHE"):
         return Path(explicit).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "gan_zoo"
+    return _default_root(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+
+
+@cache
+def _default_root(parent: str) -> Path:
+    """``gan_zoo`` in the folder ``parent``, or in the temporary one, which is said, if that cannot be written."""
+    with suppress(OSError, RuntimeError):  # a read-only home, or none at all
+        root = Path(parent).expanduser() / "gan_zoo"
+        root.mkdir(parents=True, exist_ok=True)
+        if os.access(root, os.W_OK):
+            return root
+    root = Path(tempfile.gettempdir()) / f"gan_zoo-{os.getuid() if hasattr(os, 'getuid') else 'cache'}"
+    print(f"{parent} cannot be written, caches are in {root}: GAN_ZOO_CACHE says where to keep them", file=sys.stderr)
+    return root
 
 
 def cache_key(*parts: Any) -> str:

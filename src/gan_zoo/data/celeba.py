@@ -88,7 +88,7 @@ def _attributes(path: Path, names: Sequence[str], wanted: Sequence[str]) -> Tens
     """``wanted`` attributes of the pictures ``names``, ``[N, len(wanted)]`` float32, 0 or 1."""
     if not path.is_file():
         raise DataError(f"data=celeba has no {path.name}, which data.label and data.attributes need")
-    _, header, *lines = path.read_text().splitlines()
+    _, header, *lines = path.read_text(encoding="utf-8").splitlines()
     there = header.split()
     for name in wanted:
         if name not in there:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image
+from rich.markup import escape
 from rich.progress import Progress
 
 from gan_zoo.data.source import DataError
@@ -68,7 +69,7 @@ def _square(picture: Image.Image, size: int) -> Image.Image:
 def with_progress(items: Iterable[Item], total: int, title: str) -> Iterator[Item]:
     """``items`` with a progress bar that vanishes when done."""
     with Progress(transient=True) as progress:
-        yield from progress.track(items, total=total, description=title)
+        yield from progress.track(items, total=total, description=escape(title))
 
 
 def fill_array(

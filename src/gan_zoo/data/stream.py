@@ -103,8 +103,11 @@ def _from(loader: Iterable[Taken]) -> Iterator[Taken]:
     """The loader's batches; a worker process that dies is said to have died."""
     try:
         yield from loader
-    except (ConnectionError, EOFError, RuntimeError) as error:
-        raise DataError(f"a worker process of data.num_workers failed: {' '.join(str(error).split())}") from error
+    except (OSError, EOFError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(
+            f"a worker process of data.num_workers failed: {reason}; data.num_workers=0 does without"
+        ) from error
 
 
 def _mirrored(pictures: Any, mirrored: Tensor) -> Any:
@@ -142,9 +145,10 @@ def asked_rows(source: Source, size: int, noise: Noise) -> Tensor:
 def asked(source: Source, size: int, noise: Noise) -> Batch:
     """What to ask generators for: labels and conditions of ``size`` random samples of ``source``.
 
-    Where conditions are pictures, ``real`` holds the samples they belong to, if that is known.
+    Where conditions are pictures, ``real`` holds the samples they belong to, if that is known, else ``unrelated`` some
+    samples.
     """
-    labels = conditions = real = None
+    labels = conditions = real = unrelated = None
     rows = asked_rows(source, size, noise)
     if source.labels is not None and source.aligned:
         labels = source.labels[rows]
@@ -152,7 +156,9 @@ def asked(source: Source, size: int, noise: Noise) -> Batch:
         conditions = to_unit(source.conditions[rows])
         if source.condition_kind == "image" and source.aligned:
             real = to_unit(source.samples[rows])
-    return Batch(size, noise, real, labels, condition=conditions)
+        elif source.condition_kind == "image":
+            unrelated = to_unit(source.samples[noise.to(CPU).integers("unrelated", size, 0, len(source))])
+    return Batch(size, noise, real, labels, condition=conditions, unrelated=unrelated)
 
 
 class _Shelf(Dataset[Any]):

@@ -96,12 +96,16 @@ class CycleGAN(Game):
         return samples
 
     def views(self, batch: Batch, generators: nn.ModuleDict) -> dict[str, Tensor]:
-        """Input, output, and back; where the partner is known also it, and the way from there."""
+        """Input, output, and back, in both directions: from the true partner where it is known, else from another B."""
         assert batch.condition is not None
         translated = self.sample(batch, generators)
         views = {"input": batch.condition, "sample": translated, "cycled": generators["b_to_a"](translated)}
         if batch.real is not None:
-            views |= {"target": batch.real, "reverse": generators["b_to_a"](batch.real)}
+            reverse = generators["b_to_a"](batch.real)
+            views |= {"target": batch.real, "reverse": reverse, "recycled": generators["a_to_b"](reverse)}
+        elif batch.unrelated is not None:
+            reverse = generators["b_to_a"](batch.unrelated)
+            views |= {"input B": batch.unrelated, "B to A": reverse, "B cycled": generators["a_to_b"](reverse)}
         return views
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import torch
@@ -80,10 +81,21 @@ class Evaluator:
     Attributes:
         num_samples: how many samples it wants.
         best: name and direction (``min`` or ``max``) of the score that decides which checkpoint is the best.
+        training_steps: of the networks that some evaluators train on real data.
     """
 
     num_samples: int
+    training_steps: int = 1200
     best: tuple[str, str]
+
+    def check(self, source: Source, needs: Sequence[str] = (), num_intents: int | None = None) -> None:
+        """Raise `DataError` where data, model and numbers alone decide that there can be no score: before training.
+
+        Args:
+            source: the real data.
+            needs: of the game.
+            num_intents: classes or codes that the game is asked for; None if there are none.
+        """
 
     def prepare(self, source: Source, device: torch.device, needs: Sequence[str] = ()) -> None:
         """Begin an evaluation against ``source`` of a game with these ``needs``; `DataError` if it cannot be one."""
@@ -96,6 +108,16 @@ class Evaluator:
     def compute(self) -> list[Score]:
         """The scores of all blocks of all processes; the same on every process."""
         raise NotImplementedError
+
+
+@cache
+def exact_device(device: torch.device) -> torch.device:
+    """Where float64 sums are kept: ``device``, or the CPU if it has no float64, as Apple's GPUs."""
+    try:
+        torch.zeros(1, dtype=torch.float64, device=device)
+    except (TypeError, RuntimeError):
+        return torch.device("cpu")
+    return device
 
 
 def warned(protocol: Mapping[str, Any], *warnings: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from gan_zoo.data.source import DataError, Source, to_uint8
-from gan_zoo.metrics.base import Evaluator, Generated, warned
+from gan_zoo.metrics.base import Evaluator, Generated, exact_device, warned
 from gan_zoo.metrics.extractors import Extractor
 from gan_zoo.metrics.frechet import Moments, frechet_distance, moments_from
 from gan_zoo.metrics.images import ImageScores
@@ -37,6 +37,8 @@ class ClassMoments(Metric):
 
     def update(self, features: Tensor, classes: Tensor) -> None:
         """Add a batch of features and their class numbers ``[B]``."""
+        features = features.to(self.count.device)
+        classes = classes.to(self.count.device)
         for number in torch.unique(classes).tolist():
             rows = features[classes == number].double()
             self.count[number] += len(rows)
@@ -47,6 +49,11 @@ class ClassMoments(Metric):
         """The moments of each class; None where there are fewer than two samples."""
         sums = zip(self.count, self.total, self.outer, strict=True)
         return [moments_from(*each) if int(each[0]) >= 2 else None for each in sums]
+
+
+def names_of(source: Source) -> list[str]:
+    """What the classes of ``source`` are called."""
+    return [str(name) for name in source.classes or range(source.num_classes or 0)]
 
 
 class ClassFrechet(Evaluator):
@@ -71,15 +78,25 @@ class ClassFrechet(Evaluator):
         self.name = f"intra_{extractor.score_name('fd')}"
         self.best = self.name, "min"
 
-    def prepare(self, source: Source, device: torch.device, needs: Sequence[str] = ()) -> None:
+    def check(self, source: Source, needs: Sequence[str] = (), num_intents: int | None = None) -> None:
         if "label" not in needs:
             raise DataError("metric=class_frechet is for models that are asked for a class, this one is not")
         if source.labels is None or source.num_classes is None or source.samples.ndim != 4:
             raise DataError(f"metric=class_frechet needs labelled pictures, data={source.name} has none")
         counts = torch.bincount(source.labels, minlength=source.num_classes).tolist()
-        self.names = [str(name) for name in source.classes or range(len(counts))]
-        if few := [name for name, count in zip(self.names, counts, strict=True) if count < 2]:
+        names = names_of(source)
+        if few := [name for name, count in zip(names, counts, strict=True) if count < 2]:
             self.refuse(few, f"real pictures of each class, data={source.name} has not")
+        if num_intents is not None and num_intents != len(names):
+            raise DataError(
+                f"metric=class_frechet needs a model that is asked for the data's {len(names)} classes, this one is "
+                f"asked for {num_intents}"
+            )
+        if self.num_samples < 2 * len(names):
+            raise DataError(
+                f"metric.class_frechet.num_samples must be at least 2 for each of the {len(names)} classes, got "
+                f"{self.num_samples}"
+            )
         bytes_needed = 8 * len(counts) * self.extractor.num_features**2
         if bytes_needed > MOST_BYTES:
             raise DataError(
@@ -87,9 +104,15 @@ class ClassFrechet(Evaluator):
                 f"{self.extractor.num_features} features, at most {MOST_BYTES // 2**30} are allowed: choose an "
                 "extractor with fewer features"
             )
+        self.extractor.check(source)
+
+    def prepare(self, source: Source, device: torch.device, needs: Sequence[str] = ()) -> None:
+        self.check(source, needs)
+        self.names = names_of(source)
+        self.extractor.training_steps = self.training_steps
         self.extractor.prepare(source, device)
         self.source, self.device = source, device
-        self.moments = ClassMoments(len(counts), self.extractor.num_features).to(device)
+        self.moments = ClassMoments(len(self.names), self.extractor.num_features).to(exact_device(device))
         nothing = torch.empty(0, self.extractor.num_features, device=device)
         self.moments.update(nothing, torch.empty(0, dtype=torch.int64, device=device))  # some processes get no block
 

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from gan_zoo.data.cache import cache_key, cache_root
 from gan_zoo.data.images import with_progress
 from gan_zoo.data.source import DataError, Source
+from gan_zoo.distributed import from_rank_0, rank
 from gan_zoo.files import atomic_path
 from gan_zoo.noise import CPU, stable_seed
 
@@ -80,17 +81,19 @@ def fitted(
     make: Callable[[], nn.Module],
     loss: Callable[[nn.Module, Source, Tensor, torch.Generator], Tensor],
     device: torch.device,
-    steps: int = 1200,
+    steps: int,
     batch_size: int = 128,
 ) -> nn.Module:
     """A network that was trained on the real training rows of ``source``, from the cache if it was before.
 
+    Where several processes train together, rank 0 does it and the others are given the weights; all of them call this.
     Neither torch's global random state nor the caller's gradients are touched.
 
     Args:
         kind: what it is for, in the cache's key.
         make: makes the untrained network.
         loss: of the network on rows of the source.
+        steps: batches that it is trained on.
     """
     train, rows, *_ = split(source)
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
@@ -100,7 +103,7 @@ def fitted(
         labels = None if source.labels is None else cache_key(source.labels.tolist())
         key = cache_key(kind, RECIPE, source.fingerprint, str(network), steps, batch_size, conditions, labels)
         path = cache_root() / "networks" / f"{source.name}-{kind}-{key}.pt"
-        if not _load(network, path, device):
+        if rank() == 0 and not _load(network, path, device):
             generator = torch.Generator().manual_seed(stable_seed(kind, "order"))
             parameters = list(network.parameters())
             optimizer = torch.optim.Adam(parameters, 2e-3)
@@ -114,7 +117,9 @@ def fitted(
                 schedule.step()
             with atomic_path(path) as temporary:
                 torch.save(network.state_dict(), temporary)
-    return network.eval().requires_grad_(False)
+    network.eval().requires_grad_(False)
+    from_rank_0(network.state_dict().values())
+    return network
 
 
 def _load(network: nn.Module, path: Path, device: torch.device) -> bool:
@@ -128,14 +133,22 @@ def _load(network: nn.Module, path: Path, device: torch.device) -> bool:
     return True
 
 
-def classifier(source: Source, device: torch.device = CPU) -> tuple[nn.Module, float]:
-    """A classifier of ``source``'s labels and its accuracy on real held-out pictures.
+def check_labelled(source: Source) -> None:
+    """Raise `DataError` unless ``source`` has what a classifier learns from."""
+    if source.labels is None or source.samples.ndim != 4 or source.num_classes is None:
+        raise DataError(f"a classifier needs labelled pictures, data={source.name} has none: choose another metric")
+    if len(source) < 2:
+        raise DataError(f"a classifier needs at least 2 pictures, data={source.name} has {len(source)}")
+
+
+def classifier(source: Source, device: torch.device = CPU, steps: int = 1200) -> tuple[nn.Module, float]:
+    """A classifier of ``source``'s labels, trained for ``steps`` batches, and its accuracy on real held-out pictures.
 
     Raises:
         DataError: if the data are not labelled pictures.
     """
-    if source.labels is None or source.samples.ndim != 4 or source.num_classes is None:
-        raise DataError(f"a classifier needs labelled pictures, data={source.name} has none: choose another metric")
+    check_labelled(source)
+    assert source.num_classes is not None
     channels, classes = source.samples.shape[1], source.num_classes
 
     def loss(network: nn.Module, data: Source, rows: Tensor, generator: torch.Generator) -> Tensor:
@@ -143,7 +156,7 @@ def classifier(source: Source, device: torch.device = CPU) -> tuple[nn.Module, f
         images = shifted(data.samples[rows], generator).to(device)
         return F.cross_entropy(network(images), data.labels[rows].to(device), label_smoothing=0.05)
 
-    network = fitted("classifier", source, lambda: SmallNet(channels, classes), loss, device)
+    network = fitted("classifier", source, lambda: SmallNet(channels, classes), loss, device, steps)
     _, _, test, rows = split(source)
     assert test.labels is not None
     found = torch.cat([network(test.samples[part].to(device)).argmax(1).cpu() for part in torch.split(rows, 500)])

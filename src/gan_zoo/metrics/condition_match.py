@@ -11,7 +11,7 @@ from torchmetrics import Metric
 
 from gan_zoo.data.source import DataError, Source, to_uint8
 from gan_zoo.metrics.base import Evaluator, Generated
-from gan_zoo.metrics.classifier import classifier
+from gan_zoo.metrics.classifier import check_labelled, classifier
 from gan_zoo.metrics.retrieval import Retrieval
 from gan_zoo.types import Score
 
@@ -56,8 +56,13 @@ class ClassMatch(Evaluator):
         self.num_samples = num_samples
         self.best = self.name, "max"
 
+    def check(self, source: Source, needs: Sequence[str] = (), num_intents: int | None = None) -> None:
+        check_labelled(source)
+        if num_intents is None:
+            raise DataError(f"metric={self.name} is for models that are asked for a class or a code, this one is not")
+
     def prepare(self, source: Source, device: torch.device, needs: Sequence[str] = ()) -> None:
-        self.classifier, self.accuracy = classifier(source, device)
+        self.classifier, self.accuracy = classifier(source, device, self.training_steps)
         assert source.num_classes is not None
         self.source = source
         self.counts = Contingency(max(MAX_CODES, source.num_classes), source.num_classes).to(device)
@@ -110,11 +115,19 @@ class ConditionMatch(Evaluator):
         self.num_samples = num_samples
         self.judges = ClassMatch(num_samples), Retrieval(num_samples)
 
-    def prepare(self, source: Source, device: torch.device, needs: Sequence[str] = ()) -> None:
+    def check(self, source: Source, needs: Sequence[str] = (), num_intents: int | None = None) -> None:
+        self.choose(needs).check(source, needs, num_intents)
+
+    def choose(self, needs: Sequence[str]) -> Evaluator:
+        """The evaluator for what a game with these ``needs`` is told."""
         by_class, by_retrieval = self.judges
         for judge in self.judges:
             judge.num_samples = self.num_samples
-        self.judge: Evaluator = by_retrieval if {"text", "vector", "image"} & set(needs) else by_class
+            judge.training_steps = self.training_steps
+        return by_retrieval if {"text", "vector", "image"} & set(needs) else by_class
+
+    def prepare(self, source: Source, device: torch.device, needs: Sequence[str] = ()) -> None:
+        self.judge = self.choose(needs)
         self.best = self.judge.best
         self.judge.prepare(source, device, needs)
 

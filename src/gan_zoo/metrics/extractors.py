@@ -21,12 +21,17 @@ class Extractor(nn.Module):
         name: goes into the scores' names (``fd_<name>``).
         num_features, num_classes: sizes of what `forward` returns; no classes, no Inception score.
         protocol: what a reader needs to reproduce the features: weights' hash, resize rule, input size.
+        training_steps: of an extractor that is trained on the data at hand.
     """
 
     name: ClassVar[str]
     num_features: int
     num_classes: int
     protocol: dict[str, str | int | float]
+    training_steps: int = 1200
+
+    def check(self, source: Source) -> None:
+        """Raise `DataError` if there can be no features of ``source``."""
 
     def prepare(self, source: Source, device: torch.device) -> None:
         """Make ready to see ``source`` and what imitates it; most extractors are ready as they are."""

@@ -42,6 +42,11 @@ class FeatureScore:
         """The scores, without the extractor's name."""
         raise NotImplementedError
 
+    @property
+    def least_samples(self) -> int:
+        """How many samples of each side it needs."""
+        return 2
+
     def protocol(self) -> dict[str, Any]:
         """What a reader needs beside the numbers."""
         return {key: value for key, value in vars(self).items() if not key.startswith("_")}
@@ -100,6 +105,11 @@ class PrecisionRecall(FeatureScore):
         require_neighbours(neighbours)
         self.neighbours = neighbours
 
+    @property
+    def least_samples(self) -> int:
+        """One more than there are neighbours."""
+        return self.neighbours + 1
+
     def __call__(self, real: Tensor, fake: Tensor) -> dict[str, float]:
         between = torch.cdist(real, fake)
         precision = (between <= radii(real, self.neighbours)[:, None]).any(0).float().mean()
@@ -119,6 +129,11 @@ class DensityCoverage(FeatureScore):
     def __init__(self, neighbours: int = 5) -> None:
         require_neighbours(neighbours)
         self.neighbours = neighbours
+
+    @property
+    def least_samples(self) -> int:
+        """One more than there are neighbours."""
+        return self.neighbours + 1
 
     def __call__(self, real: Tensor, fake: Tensor) -> dict[str, float]:
         inside = torch.cdist(real, fake) < radii(real, self.neighbours)[:, None]

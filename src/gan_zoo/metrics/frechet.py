@@ -57,7 +57,7 @@ class FeatureMoments(Metric):
 
     def update(self, features: Tensor) -> None:
         """Add a batch of features."""
-        features = features.double()
+        features = features.to(self.count.device).double()
         self.count += len(features)
         self.total += features.sum(0)
         self.outer.addmm_(features.T, features)

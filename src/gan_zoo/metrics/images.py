@@ -12,7 +12,7 @@ from torch import Tensor
 from gan_zoo.data.cache import cache_key, cache_root
 from gan_zoo.data.images import with_progress
 from gan_zoo.data.source import DataError, Source, to_uint8
-from gan_zoo.metrics.base import Evaluator, Generated, warned
+from gan_zoo.metrics.base import Evaluator, Generated, exact_device, warned
 from gan_zoo.metrics.extractors import Extractor
 from gan_zoo.metrics.features import FeatureBank, FeatureScore, memorised
 from gan_zoo.metrics.frechet import FeatureMoments, Moments, frechet_distance
@@ -59,16 +59,23 @@ class ImageScores(Evaluator):
         self._features: dict[str, Tensor] = {}
         self.best = extractor.score_name("fd"), "min"
 
-    def prepare(self, source: Source, device: torch.device, needs: Sequence[str] = ()) -> None:
+    def check(self, source: Source, needs: Sequence[str] = (), num_intents: int | None = None) -> None:
         if source.samples.ndim != 4:
             raise DataError(f"metric=images scores pictures, data={source.name} has none: use metric=modes")
-        for count, kind in ((len(source), f"real pictures, data={source.name} has"), (self.num_samples, GENERATED)):
-            if count < 2:
-                raise DataError(f"metric=images needs at least 2 {kind} {count}")
+        least = max([2, *(part.least_samples for part in self.parts.values())])
+        real = min(len(source), self.num_real) if self.parts else len(source)
+        for count, kind in ((real, f"real pictures, data={source.name} has"), (self.num_samples, GENERATED)):
+            if count < least:
+                raise DataError(f"metric=images needs at least {least} {kind} {count}")
+        self.extractor.check(source)
+
+    def prepare(self, source: Source, device: torch.device, needs: Sequence[str] = ()) -> None:
+        self.check(source, needs)
+        self.extractor.training_steps = self.training_steps
         self.extractor.prepare(source, device)
         self.source, self.real = source, self.real_moments(source, device)
-        self.moments = FeatureMoments(self.extractor.num_features).to(device)
-        self.inception = InceptionScore(self.extractor.num_classes).to(device)
+        self.moments = FeatureMoments(self.extractor.num_features).to(exact_device(device))
+        self.inception = InceptionScore(self.extractor.num_classes).to(exact_device(device))
         self.bank = FeatureBank().to(device)
         self.bank.update(torch.empty(0, self.extractor.num_features, device=device), 0)  # some processes get no block
 
@@ -131,7 +138,8 @@ class ImageScores(Evaluator):
             except (ValueError, OSError, KeyError, zipfile.BadZipFile):
                 path.unlink(missing_ok=True)
         # On every process alone, so that a process that finds the cache need not wait for one that does not.
-        moments = FeatureMoments(self.extractor.num_features, distributed_available_fn=lambda: False).to(device)
+        moments = FeatureMoments(self.extractor.num_features, distributed_available_fn=lambda: False)
+        moments.to(exact_device(device))
         for features in self.features_of(source.samples, f"Features of {len(source):,} real images (once)"):
             moments.update(features)
         result = moments.compute()

@@ -29,7 +29,7 @@ class InceptionScore(Metric):
 
     def update(self, logits: Tensor) -> None:
         """Add a batch of logits."""
-        log_p = logits.double().log_softmax(1)
+        log_p = logits.to(self.count.device).double().log_softmax(1)
         self.count += len(log_p)
         self.negative_entropy += (log_p.exp() * log_p).sum()
         self.total += log_p.exp().sum(0)

@@ -10,7 +10,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from gan_zoo.data.source import DataError, Mixture, Source
-from gan_zoo.metrics.base import Evaluator, Generated
+from gan_zoo.metrics.base import Evaluator, Generated, exact_device
 from gan_zoo.types import Score
 
 
@@ -27,7 +27,7 @@ class ModeHistogram(Metric):
 
     def update(self, modes: Tensor) -> None:
         """Add the modes ``[B]`` of samples."""
-        self.counts += torch.bincount(modes, minlength=len(self.counts))
+        self.counts += torch.bincount(modes.to(self.counts.device), minlength=len(self.counts))
 
     def compute(self) -> tuple[int, float]:
         """Modes found, and reverse KL to the uniform distribution over modes (nats)."""
@@ -58,7 +58,7 @@ class ModeCounts(Metric):
 
     def update(self, samples: Tensor) -> None:
         """Add samples ``[B, D]``."""
-        distance, mode = torch.cdist(samples.double(), self.centers).min(1)
+        distance, mode = torch.cdist(samples.to(self.centers.device).double(), self.centers).min(1)
         self.nearest += torch.bincount(mode, minlength=len(self.centers))
         self.good += torch.bincount(mode[distance <= self.radius], minlength=len(self.centers))
 
@@ -83,10 +83,14 @@ class ModeCoverage(Evaluator):
         self.num_samples = num_samples
         self.best = "reverse_kl", "min"
 
-    def prepare(self, source: Source, device: torch.device, needs: Sequence[str] = ()) -> None:
+    def check(self, source: Source, needs: Sequence[str] = (), num_intents: int | None = None) -> None:
         if not isinstance(source, Mixture):
             raise DataError(f"metric=modes needs known modes, data={source.name} has none: use metric=images")
-        self.counts = ModeCounts(source.centers, 3 * source.std).to(device)
+
+    def prepare(self, source: Source, device: torch.device, needs: Sequence[str] = ()) -> None:
+        self.check(source, needs)
+        assert isinstance(source, Mixture)
+        self.counts = ModeCounts(source.centers, 3 * source.std).to(exact_device(device))
         self.protocol = {
             "data": source.name,
             "num_modes": len(source.centers),

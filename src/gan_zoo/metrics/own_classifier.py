@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gan_zoo.data.source import Source
-from gan_zoo.metrics.classifier import SmallNet, classifier
+from gan_zoo.metrics.classifier import SmallNet, check_labelled, classifier
 from gan_zoo.metrics.extractors import Extractor
 
 
@@ -25,8 +25,11 @@ class OwnClassifier(Extractor):
     name = "classifier"
     num_features = 512
 
+    def check(self, source: Source) -> None:
+        check_labelled(source)
+
     def prepare(self, source: Source, device: torch.device) -> None:
-        network, accuracy = classifier(source, device)
+        network, accuracy = classifier(source, device, self.training_steps)
         assert isinstance(network, SmallNet)
         assert source.num_classes is not None
         self.network, self.num_classes = network, source.num_classes

@@ -62,12 +62,28 @@ class Retrieval(Evaluator):
         self.num_samples, self.candidates = num_samples, candidates
         self.best = "retrieval", "max"
 
-    def prepare(self, source: Source, device: torch.device, needs: Sequence[str] = ()) -> None:
+    def check(self, source: Source, needs: Sequence[str] = (), num_intents: int | None = None) -> None:
         if source.conditions is None or not source.aligned or source.samples.ndim != 4:
             raise DataError(f"metric=retrieval needs pictures with their own conditions, data={source.name} has none")
+        if not {"text", "vector", "image"} & set(needs):
+            raise DataError("metric=retrieval is for models that are told a condition, this one is not")
+        different = len(torch.unique(source.conditions[:1024].flatten(1), dim=0))
+        if different < self.candidates:
+            raise DataError(
+                f"metric.retrieval.candidates must be at most the {different} different conditions of "
+                f"data={source.name}, got {self.candidates}"
+            )
+
+    def prepare(self, source: Source, device: torch.device, needs: Sequence[str] = ()) -> None:
+        self.check(source, needs)
         self.source, self.device = source, device
         self.towers = fitted(
-            "retrieval", source, lambda: TwoTowers(source.samples.shape[1], condition_tower(source)), self.loss, device
+            "retrieval",
+            source,
+            lambda: TwoTowers(source.samples.shape[1], condition_tower(source)),
+            self.loss,
+            device,
+            self.training_steps,
         )
         _, _, test, rows = split(source)
         assert test.conditions is not None

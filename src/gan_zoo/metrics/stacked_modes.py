@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gan_zoo.data.source import DataError, Source, to_uint8
-from gan_zoo.metrics.base import Evaluator, Generated
+from gan_zoo.metrics.base import Evaluator, Generated, exact_device
 from gan_zoo.metrics.classifier import classifier
 from gan_zoo.metrics.modes import ModeHistogram
 from gan_zoo.types import Count, Score
@@ -33,12 +33,15 @@ class StackedModes(Evaluator):
         self.num_samples = num_samples
         self.best = "reverse_kl", "min"
 
-    def prepare(self, source: Source, device: torch.device, needs: Sequence[str] = ()) -> None:
+    def check(self, source: Source, needs: Sequence[str] = (), num_intents: int | None = None) -> None:
         if source.sample_shape[:1] != [3] or source.num_classes != NUM_MODES:
             raise DataError(f"metric=stacked_modes counts the modes of data=stacked_mnist, got data={source.name}")
-        self.classifier, self.accuracy = classifier(unstacked(source), device)
+
+    def prepare(self, source: Source, device: torch.device, needs: Sequence[str] = ()) -> None:
+        self.check(source, needs)
+        self.classifier, self.accuracy = classifier(unstacked(source), device, self.training_steps)
         self.source = source
-        self.counts = ModeHistogram(NUM_MODES).to(device)
+        self.counts = ModeHistogram(NUM_MODES).to(exact_device(device))
 
     def update(self, generated: Generated) -> None:
         samples = to_uint8(generated.samples)

@@ -60,9 +60,12 @@ class Translation(Evaluator):
         self.num_samples = num_samples
         self.best = "target_l1", "min"
 
-    def prepare(self, source: Source, device: torch.device, needs: Sequence[str] = ()) -> None:
+    def check(self, source: Source, needs: Sequence[str] = (), num_intents: int | None = None) -> None:
         if source.condition_kind != "image":
             raise DataError(f"metric=translation compares pictures with pictures, data={source.name} has one domain")
+
+    def prepare(self, source: Source, device: torch.device, needs: Sequence[str] = ()) -> None:
+        self.check(source, needs)
         self.split, self.name = source.told().split, source.name
         self.distances = Distances().to(device)
         self.distances.update({})  # processes that get no block take part in the sum, too

@@ -1,0 +1,47 @@
+"""Every model on two processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gan_zoo.compose import CONF
+from gan_zoo.errors import choices
+from tests.two_processes import MODELS
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory) -> list[dict[str, str]]:
+    """What each of two processes says of each model: nothing, or what went wrong."""
+    folder = tmp_path_factory.mktemp("two")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "tests.two_processes", str(folder)]
+    processes = []
+    for rank in range(2):
+        place = {"RANK": str(rank), "LOCAL_RANK": str(rank), "NODE_RANK": "0"}
+        environment = os.environ | {"PYTHONPATH": str(ROOT)} | shared | place
+        processes.append(subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True))
+    said = [process.communicate(timeout=280)[1] for process in processes]
+    files = sorted(folder.glob("*.json"))
+    assert len(files) == 2, "\n".join(said)
+    return [json.loads(file.read_text(encoding="utf-8")) for file in files]
+
+
+def test_every_model_is_there() -> None:
+    assert set(MODELS) == set(choices("model", CONF))
+
+
+@pytest.mark.parametrize("model", sorted(MODELS))
+def test_two_steps_and_an_evaluation_on_two_processes(model: str, outcomes) -> None:
+    assert [outcome.get(model, "not reached") for outcome in outcomes] == ["", ""]

@@ -1,0 +1,86 @@
+"""One of two processes, in which every model takes two steps and is evaluated; see `tests.test_two_processes`."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import traceback
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from hydra import compose, initialize_config_dir
+
+from gan_zoo.build import build
+from gan_zoo.compose import CONF
+from gan_zoo.module import GANModule
+
+SMALL = ("generator.width=8", "discriminator.width=8", "data.batch_size=4", "data=digits")
+TRANSLATION = ("data=openmoji_lines", "data.image_size=32", "generator.width=8", "discriminator.width=8")
+MODELS: dict[str, tuple[str, ...]] = {
+    "acgan": SMALL,
+    "cgan": SMALL,
+    "cgan_single": SMALL,
+    "cyclegan": (*TRANSLATION, "generator.blocks=1", "model.pool_size=3"),
+    "dcgan": SMALL,
+    "feature_matching": SMALL,
+    "gan": ("data=ring", "metric=modes", "data.batch_size=4"),
+    "infogan": SMALL,
+    "pix2pix": TRANSLATION,
+    "r3gan": (*SMALL, "generator.width=16", "discriminator.width=16"),
+    "sagan": (*SMALL, "generator.attention=8", "discriminator.attention=8"),
+    "sngan": SMALL,
+    "vae": ("data=digits", "generator.width=8", "data.batch_size=4"),
+    "vae_gan": SMALL,
+}
+SHARED = (
+    *("trainer=ddp_cpu", "trainer.max_steps=2", "loss.n_critic=1", "trainer.log_every_n_steps=1", "logger=none"),
+    *(
+        "callbacks.progress=null",
+        "callbacks.checkpoints=null",
+        "callbacks.samples.count=4",
+        "callbacks.doctor.count=16",
+    ),
+    *("callbacks.doctor.every_images=8", "callbacks.evaluation.num_samples=8", "callbacks.evaluation.training_steps=2"),
+    "extractor.image_size=32",
+)
+
+
+def trained(model: str, folder: Path) -> GANModule:
+    overrides = [f"model={model}", *MODELS[model], *SHARED, "data.batch_size=4", f"run_dir={folder / model}"]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        trainer, module, data = build(compose("config", overrides))
+    trainer.fit(module, datamodule=data)
+    assert trainer.world_size == 2
+    assert module.global_step == 2
+    return module
+
+
+def fingerprint(module: GANModule) -> list[float]:
+    """Sums over the whole state that differ if any number does."""
+    values = [v.double().flatten() for v in module.state_dict().values() if torch.is_tensor(v)]
+    flat = torch.cat(values)
+    return [float(flat.sum()), float((flat * torch.arange(len(flat))).sum())]
+
+
+def main(folder: Path) -> None:
+    torch.set_num_threads(1)
+    outcome = {}
+    for model in MODELS:
+        began = time.monotonic()
+        try:
+            prints = [None, None]
+            dist_print = fingerprint(trained(model, folder))
+            dist.all_gather_object(prints, dist_print)
+            outcome[model] = "" if prints[0] == prints[1] else f"weights differ between processes: {prints}"
+        except Exception:
+            outcome[model] = traceback.format_exc()
+        print(f"{model}: {time.monotonic() - began:.1f} s", file=sys.stderr, flush=True)
+        if outcome[model]:
+            break  # the other process waits for this one
+    (folder / f"{dist.get_rank() if dist.is_initialized() else 'none'}.json").write_text(json.dumps(outcome), "utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
