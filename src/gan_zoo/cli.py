@@ -94,7 +94,7 @@ def sample(
     count: Annotated[int | None, typer.Option(help="Write so many single pictures.", min=1)] = None,
     size: Annotated[int, typer.Option(help="Samples in a grid.", min=1)] = 64,
     seed: Seed = 0,
-    label: Annotated[int | None, typer.Option("--class", help="Ask for this class or code.")] = None,
+    label: Annotated[str | None, typer.Option("--class", help="Ask for this class (name or number) or code.")] = None,
     caption: Annotated[str | None, typer.Option(help="Ask for this caption.")] = None,
     truncation: Annotated[float | None, typer.Option(help="Latents within +- so many deviations.")] = None,
     linear: Annotated[bool, typer.Option("--linear", help="Walk along straight lines.")] = False,

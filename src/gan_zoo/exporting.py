@@ -137,6 +137,15 @@ def card(name: str, about: Mapping[str, Any], with_picture: bool) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _check_plain(about: Any) -> None:
+    """Raise `TypeError` or `KeyError` where an export's description is not of the form that `export` writes."""
+    config = about["config"]
+    for group in ("model", "generator", "loss", "optim", "data"):
+        if not isinstance(config[group], dict):
+            raise TypeError(f"config.{group} must be a mapping, got {config[group]!r}")
+    int(about["images_seen"])
+
+
 def usage(name: str, about: Mapping[str, Any]) -> list[str]:
     """How to ask the model, by what it needs."""
     needs = about["needs"]
@@ -172,15 +181,22 @@ def load(folder: str | Path, device: torch.device | str = "auto", trust: bool = 
             raise ValueError("another format, or weights of another hash")
         state = load_file(weights)
         words = None if about["words"] is None else Words(tuple(about["words"]["vocabulary"]), about["words"]["length"])
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        classes = tuple(str(name) for name in about["data"].get("classes") or ())
+        _check_plain(about)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, SafetensorError) as error:
         raise CompositionError(f"{folder} is damaged or no export of gan_zoo: {error}") from error
     try:
         module = built(config | {"ema": None, "run_dir": str(folder)}, trust)
-    except (KeyError, AttributeError) as error:  # of OmegaConf
-        raise CompositionError(f"{folder} is no export of gan_zoo: its config has no {error}") from error
+    except CompositionError:
+        raise
+    except Exception as error:  # what a changed config makes constructors raise is not foreseeable
+        reason = " ".join(str(error).split())
+        raise CompositionError(f"{folder} is no export of gan_zoo: its config cannot be built: {reason}") from error
     try:
         module.game.generators.load_state_dict(state)
     except RuntimeError as error:
         raise CompositionError(f"{folder} does not fit the networks of its config: another version?") from error
     module.clock.images_seen = int(about["images_seen"])
-    return Run(folder, folder / WEIGHTS, config, module.to(device).eval(), words, may_read=trust)
+    return Run(
+        folder, folder / WEIGHTS, config, module.to(device).eval(), words, may_read=trust, exported_classes=classes
+    )

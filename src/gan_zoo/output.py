@@ -71,6 +71,7 @@ def never_blocking() -> None:
             stream.flush()
         except (AttributeError, OSError, ValueError):  # closed, or in memory as under tests
             continue
-        if isinstance(getattr(stream, "buffer", None), io.BufferedWriter) and hasattr(select, "poll"):
+        buffer = getattr(stream, "buffer", None)  # a bare file under PYTHONUNBUFFERED
+        if isinstance(buffer, (io.BufferedWriter, io.FileIO)) and hasattr(select, "poll"):
             raw = io.BufferedWriter(_Unblocking(descriptor))
             setattr(sys, name, io.TextIOWrapper(raw, stream.encoding, "backslashreplace", line_buffering=True))

@@ -50,8 +50,15 @@ def under_names(grid: Tensor, names: Sequence[str], blocks: int, cell: int, smal
     for block in range(blocks):
         for number, name in enumerate(names):
             middle = block * (len(names) * cell + 2) + (number + 0.5) * cell + 1
-            pen.text((middle * scale, 0), name, fill="black", anchor="ma")
+            pen.text((middle * scale, 0), cut_to(name, pen, cell * scale), fill="black", anchor="ma")
     return page
+
+
+def cut_to(text: str, pen: ImageDraw.ImageDraw, width: float) -> str:
+    """As much of ``text`` as ``width`` pixels hold."""
+    while text and pen.textlength(text) > width:
+        text = text[:-1]
+    return text
 
 
 def with_captions(samples: Tensor, captions: Sequence[str], columns: int = 8, side: int = 96) -> Image.Image:
@@ -105,9 +112,18 @@ def save(picture: Tensor | Image.Image, path: Path) -> None:
     image.save(path)
 
 
-def picture_of(views: Mapping[str, Tensor], captions: Sequence[str] | None = None, columns: int | None = None) -> Any:
-    """The picture that suits ``views``: inputs beside outputs, captions below, or a plain grid."""
+def picture_of(
+    views: Mapping[str, Tensor],
+    captions: Sequence[str] | None = None,
+    columns: int | None = None,
+    classes: Sequence[str] = (),
+) -> Any:
+    """The picture that suits ``views``: inputs beside outputs, captions below, classes above columns, or a grid."""
     if len(views) > 1:
         return side_by_side(views)
     samples = views["sample"]
-    return grid_of(samples, columns) if captions is None else with_captions(samples, captions)
+    if captions is not None:
+        return with_captions(samples, captions)
+    grid = grid_of(samples, columns)
+    named = columns is not None and len(classes) == columns
+    return under_names(grid, classes, 1, samples.shape[-1] + 2) if named else grid

@@ -69,7 +69,10 @@ def summary(metrics: dict[str, Any]) -> str:
     if "images_seen" not in metrics:
         return ""
     speed = f"{metrics['images_seen']:,} images in {metrics['seconds']:,.0f} s"
-    return f"<p>{speed}, {metrics['images_per_second']:,.0f} images/s</p>"
+    names = (metrics.get("data") or {}).get("classes") or []
+    classes = html.escape(", ".join(f"{number} {name}" for number, name in enumerate(names)))
+    listed = f"<p>Classes: {classes}</p>" if names else ""
+    return f"<p>{speed}, {metrics['images_per_second']:,.0f} images/s</p>{listed}"
 
 
 def diagnosis(run: Path) -> str:

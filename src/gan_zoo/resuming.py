@@ -204,9 +204,12 @@ def checkpoint_to_resume(config: Mapping[str, Any]) -> Path | None:
         Store(path.parent).verify(path)
         saved = read_checkpoint(path)["gan_zoo"]["config"]
         for name in FIXED:
-            if difference := first_difference(at(saved, name), at(config, name), name):
-                key, was, now = difference
-                raise CompositionError(f"{path} cannot be continued with another config: {key} was {was}, is {now}")
+            then, now = (at(part, name) for part in (saved, config))
+            if name == "optim":  # a longer run may stretch its schedule
+                then, now = ({key: v for key, v in part.items() if key != "horizon"} for part in (then, now))
+            if difference := first_difference(then, now, name):
+                key, was, is_now = difference
+                raise CompositionError(f"{path} cannot be continued with another config: {key} was {was}, is {is_now}")
     return path
 
 
@@ -234,7 +237,7 @@ def check_same_data(saved: Mapping[str, Any] | None, now: Mapping[str, Any], rem
         saved, now: by `data_identity`.
         remedy: what to add to the command to use them all the same.
     """
-    if saved is None or saved["fingerprint"] == now["fingerprint"]:
+    if saved is None or all(saved[key] == now[key] for key in ("fingerprint", "classes")):
         return
     words = {"num_samples": "it had {} samples", "classes": "its classes were {}"}
     changes = [text.format(saved[key]) for key, text in words.items() if saved[key] != now[key]]

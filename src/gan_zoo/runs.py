@@ -51,6 +51,7 @@ class Run:
         config: the run's config, plain containers.
         module: networks with the checkpoint's weights, in evaluation mode.
         exported_words: what an export brings to encode captions with.
+        exported_classes: the names of classes that an export brings.
         given_source: the data set where the config does not say it.
         data_identity: of the data it was trained on, see `gan_zoo.resuming.data_identity`; None where it is not known.
         other_data: use the data although they are not those that it was trained on.
@@ -66,6 +67,32 @@ class Run:
     data_identity: dict[str, Any] | None = None
     other_data: bool = False
     may_read: bool = True
+    exported_classes: tuple[str, ...] = ()
+
+    @property
+    def class_names(self) -> list[str]:
+        """The names of the classes that the model is asked for, by number; empty where it is asked for none."""
+        if "label" not in self.module.game.needs:
+            return []
+        names = self.exported_classes or (self.data_identity or {}).get("classes") or ()
+        if self.given_source is not None:
+            names = self.given_source.classes or ()
+        return [str(name) for name in names] if len(names) == self.module.game.num_intents else []
+
+    def class_number(self, label: int | str) -> int:
+        """The number of a class that is given by its name or its number.
+
+        Raises:
+            CompositionError: if there is no such class.
+        """
+        names, count = self.class_names, self.module.game.num_intents or 0
+        if str(label) in names:
+            return names.index(str(label))
+        if str(label).isdecimal() and int(label) < count:
+            return int(label)
+        allowed = f"0 to {count - 1}" if count else "nothing: this model is asked for no class"
+        listed = f" or one of {', '.join(names[:20])}{' ...' if len(names) > 20 else ''}" if names else ""
+        raise CompositionError(f"class must be {allowed}{listed}, got {label}")
 
     @cached_property
     def source(self) -> Source:
@@ -171,10 +198,18 @@ def load_run(
     store_of(folder).verify(path)
     saved = read_checkpoint(path)
     config = saved["gan_zoo"]["config"]
-    module = built(config, trust)
+    if not isinstance(config, dict):
+        raise CompositionError(f"{path} holds no config of gan_zoo, but a {type(config).__name__}")
+    try:
+        module = built(config, trust)
+    except CompositionError:
+        raise
+    except Exception as error:  # what a changed config makes constructors raise is not foreseeable
+        reason = " ".join(str(error).split())
+        raise CompositionError(f"{path} cannot be opened, its config cannot be built: {reason}") from error
     try:
         module.load_state_dict(saved["state_dict"])
-    except RuntimeError as error:
+    except (RuntimeError, TypeError, AttributeError) as error:
         raise CompositionError(
             f"{path} does not fit the networks of its config: another version of gan_zoo?"
         ) from error

@@ -51,18 +51,17 @@ def draw_latents(module: GANModule, count: int, seed: int, truncation: float | N
 
 
 def wish(
-    run: Run, count: int, seed: int, label: int | None = None, caption: str | None = None
+    run: Run, count: int, seed: int, label: int | str | None = None, caption: str | None = None
 ) -> tuple[Batch, Any, Any]:
     """What to ask for, the captions to write and the number of columns.
 
     Args:
-        label: the class or code of all samples; None for one column each, or the data's own.
+        label: the class, by number or name, or the code of all samples; None for one column each, or the data's own.
         caption: what all samples are asked to show; None for the data's own.
     """
     game, noise = run.module.game, Noise(stable_seed(seed, "sample"), 0)
-    if label is not None and not (game.num_intents and 0 <= label < game.num_intents):
-        allowed = f"0 to {game.num_intents - 1}" if game.num_intents else "nothing: this model is asked for no class"
-        raise DataError(f"class must be {allowed}, got {label}")
+    if label is not None:
+        label = run.class_number(label)
     if caption is not None and run.reads is None:
         raise DataError("this model is told no caption")
     if label is not None and not set(game.needs) - {"label", "wrong"}:
@@ -96,7 +95,7 @@ def grid(run: Run, count: int, seed: int, truncation: float | None = None, **wis
     batch, captions, columns = wish(run, count, seed, **wishes)
     if hasattr(run.module.game, "latent_dim"):
         batch.latents = draw_latents(run.module, batch.size, seed, truncation)
-    return picture_of(run.module.views(batch), captions, columns)
+    return picture_of(run.module.views(batch), captions, columns, run.class_names)
 
 
 def samples(run: Run | GANModule, count: int, seed: int = 0, truncation: float | None = None, **wishes: Any) -> Tensor:

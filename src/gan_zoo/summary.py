@@ -25,6 +25,10 @@ def print_summary(run_dir: Path, trainer: Trainer, module: GANModule) -> None:
             lines |= _courses(callback.history)
         if isinstance(callback, Doctor) and callback.history:
             lines["doctor"] = verdict(callback.history, diagnose(callback.history))
+    names = (module.metadata.get("data") or {}).get("classes")
+    if names and "label" in module.game.needs:
+        listed = [f"{number} {name}" for number, name in enumerate(names[:10])]
+        lines["classes"] = ", ".join(listed) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
     pictures = sorted((run_dir / "samples").glob("*.png"))
     if pictures:
         lines["picture"] = str(_short(pictures[-1]))

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gan_zoo.data.image_folder import find_pictures
-from gan_zoo.data.images import opened, with_progress
+from gan_zoo.data.images import ValueRange, opened, with_progress
 from gan_zoo.data.source import DataError, to_uint8, to_unit
 from gan_zoo.pictures import pillow
 from gan_zoo.runs import Run
@@ -53,9 +53,9 @@ def translate_picture(network: torch.nn.Module, picture: Tensor) -> Tensor:
     return to_uint8(network(x.to(device))[0, :, :height, :width].float().cpu())
 
 
-def read(file: Path, channels: int, side: int | None) -> Tensor:
+def read(file: Path, channels: int, side: int | None, value_range: ValueRange | None = None) -> Tensor:
     """One picture as uint8 ``[C, H, W]``, its short side resized to ``side`` pixels; None leaves it."""
-    picture = opened(file, channels)
+    picture = opened(file, channels, value_range)
     if side is not None and min(picture.size) != side:
         scale = side / min(picture.size)
         picture = picture.resize([max(1, round(length * scale)) for length in picture.size], Image.Resampling.BICUBIC)
@@ -92,7 +92,7 @@ def translate_folder(
     written: set[Path] = set()
     for file in with_progress(files, len(files), f"Translating {len(files):,} pictures"):
         try:
-            picture = read(file, channels, side)
+            picture = read(file, channels, side, run.config["data"].get("value_range"))
         except (OSError, ValueError, SyntaxError) as error:
             failed[file] = error
             continue

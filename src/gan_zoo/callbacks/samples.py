@@ -84,7 +84,8 @@ def sample_picture(module: GANModule, source: Source, count: int, seed: int) -> 
     noise = Noise(stable_seed(seed, "grid"), 0, device=module.device)
     count = max(1, count // 4) if SHOWN_BESIDE & set(module.game.needs) else count
     batch, captions, columns = request(module, source, count, noise)
-    return picture_of(module.views(batch), captions, columns)
+    names = source.classes if "label" in module.game.needs else None
+    return picture_of(module.views(batch), captions, columns, names or ())
 
 
 def request(

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable
-from contextlib import suppress
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from filelock import FileLock
 from torch import Tensor
 
 from gan_zoo.files import atomic_path
@@ -48,12 +51,35 @@ def cache_key(*parts: Any) -> str:
 def cached_images(path: Path, shape: tuple[int, ...], fill: Callable[[np.ndarray[Any, Any]], None]) -> Tensor:
     """uint8 images ``shape`` memory-mapped from ``path``, which ``fill`` writes if it is not there yet.
 
-    The mapping is private: pages are read on demand and never written back.
+    Of several processes on a machine one fills it, and the others wait. Pages are read on demand, and count against
+    no limit of memory.
     """
     if not path.exists():
-        with atomic_path(path) as temporary:
-            array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
-            fill(array)
-            array.flush()
-            del array
-    return torch.from_numpy(np.load(path, mmap_mode="c"))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with one_at_a_time(path):
+            if not path.exists():
+                with atomic_path(path) as temporary:
+                    array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+                    fill(array)
+                    array.flush()
+                    del array
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*not writable.*")  # nobody writes into a data set
+        return torch.from_numpy(np.load(path, mmap_mode="r"))
+
+
+@contextmanager
+def one_at_a_time(path: Path) -> Iterator[None]:
+    """Within the block no other process of this machine makes ``path``; where files cannot be locked, one might."""
+    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    try:
+        lock.acquire()
+    except (OSError, NotImplementedError) as error:
+        if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+            raise
+        yield
+        return
+    try:
+        yield
+    finally:
+        lock.release()

@@ -13,6 +13,8 @@ import torch
 from gan_zoo.data.cache import cache_key
 from gan_zoo.data.captions import TextOptions
 from gan_zoo.data.decoding import check_folder, check_on_error, decode_files
+from gan_zoo.data.image_folder import in_natural_order
+from gan_zoo.data.images import ValueRange
 from gan_zoo.data.partition import check_split, holds_out, span, train_first
 from gan_zoo.data.source import DataError, Source
 from gan_zoo.types import Count
@@ -33,6 +35,7 @@ def captioned_folder(
     split: str = "train",
     test_share: float = 0.1,
     on_error: str = "stop",
+    value_range: ValueRange | None = None,
 ) -> Source:
     """Pictures ``[N, C, S, S]`` named by a CSV file, with captions, classes or both.
 
@@ -45,13 +48,14 @@ def captioned_folder(
         folder: where below ``root`` the pictures are.
         file_column: the column of file names, relative to ``folder``.
         caption_column: the column of captions, which become conditions; null for none.
-        class_column: the column of classes, numbered by the alphabet; null for none.
+        class_column: the column of classes, numbered by the alphabet, 2 before 10; null for none.
         channels: 1 or 3.
         image_size: S; short sides are resized to this, centres cropped.
         text, caption_length, vocabulary_size: see `TextOptions`.
         split: ``train``, ``test`` or ``all``.
         test_share: what part is held out, in [0, 1).
         on_error: ``stop`` at missing or unreadable files, naming them, or ``skip`` them.
+        value_range: the values that mean black and white in images of more than 8 bits, where the format does not say.
 
     Raises:
         DataError: if the table, a column or a picture is missing or cannot be read, or an option is not allowed.
@@ -62,13 +66,15 @@ def captioned_folder(
     columns = [column for column in (file_column, caption_column, class_column) if column is not None]
     table = _present(read_table(Path(root).expanduser() / csv, columns), file_column, pictures, on_error)
     table = [table[row] for row in train_first([Path(row[file_column]).stem for row in table], test_share)]
-    decoded = decode_files(pictures, [pictures / row[file_column] for row in table], channels, image_size, on_error)
+    files = [pictures / row[file_column] for row in table]
+    decoded = decode_files(pictures, files, channels, image_size, on_error, value_range)
     table = [table[row] for row in decoded.rows]
     names = [Path(row[file_column]).stem for row in table]
     part = span(names, split, test_share)
     options = (root, csv, folder, file_column, caption_column, class_column, channels, image_size)
     texts = (text, caption_length, vocabulary_size)
-    again = partial(captioned_folder, *options, *texts, split="test", test_share=test_share, on_error=on_error)
+    later = {"split": "test", "test_share": test_share, "on_error": on_error, "value_range": value_range}
+    again = partial(captioned_folder, *options, *texts, **later)  # type: ignore[arg-type]
     source = Source(
         Path(csv).stem,
         split,
@@ -77,7 +83,7 @@ def captioned_folder(
         fingerprint=cache_key(decoded.key, split, table, texts),
     )
     if class_column is not None:
-        source.classes = sorted({row[class_column] for row in table})
+        source.classes = in_natural_order({row[class_column] for row in table})
         source.labels = class_numbers([row[class_column] for row in table[part]], source.classes)
     if caption_column is not None:
         source.captions = [row[caption_column] for row in table[part]]

@@ -13,9 +13,11 @@ import torch
 from torch import Tensor
 
 from gan_zoo.data.cache import cache_key, cache_root, cached_images
-from gan_zoo.data.images import decode, fill_array
+from gan_zoo.data.images import ValueRange, check_channels, check_value_range, decode, fill_array
 from gan_zoo.data.source import DataError
+from gan_zoo.files import atomic_path
 
+DECODED_BY = "upright, 16 bits by their range: version 2"
 ON_ERROR = ("stop", "skip")
 
 
@@ -54,7 +56,14 @@ def check_folder(folder: Path, argument: str) -> Path:
     return folder
 
 
-def decode_files(folder: Path, files: Sequence[Path], channels: int, image_size: int, on_error: str) -> Decoded:
+def decode_files(
+    folder: Path,
+    files: Sequence[Path],
+    channels: int,
+    image_size: int,
+    on_error: str,
+    value_range: ValueRange | None = None,
+) -> Decoded:
     """The pictures ``files`` below ``folder``; the key changes with every file's name, size and date.
 
     Args:
@@ -63,15 +72,18 @@ def decode_files(folder: Path, files: Sequence[Path], channels: int, image_size:
         channels: 1 or 3.
         image_size: S; short sides are resized to this, centres cropped.
         on_error: ``stop`` at unreadable files, naming them, or ``skip`` them.
+        value_range: see `gan_zoo.data.images.ValueRange`.
 
     Raises:
         DataError: if a picture cannot be read, or none with ``skip``.
     """
+    check_channels(channels)
+    check_value_range(value_range)
     stats = [(str(file.relative_to(folder)), *_size_and_date(file)) for file in files]
-    key = cache_key("image_folder", stats, channels, image_size)
+    key = cache_key("image_folder", DECODED_BY, stats, channels, image_size, list(value_range or ()))
 
     def make(row: int) -> np.ndarray[Any, Any]:
-        return decode(files[row], channels, image_size)
+        return decode(files[row], channels, image_size, value_range)
 
     return decode_once("folder", key, [str(file) for file in files], (channels, image_size), make, on_error)
 
@@ -113,8 +125,8 @@ def decode_once(
         failed = fill_array(array, make, f"Reading {len(names):,} pictures (once)")
         if failed and on_error == "stop":
             raise DataError(unreadable([names[row] for row in failed], list(failed.values()), len(names)))
-        skipped.parent.mkdir(parents=True, exist_ok=True)
-        np.save(skipped, np.array(sorted(failed), dtype=np.int64))
+        with atomic_path(skipped) as temporary:
+            np.save(temporary, np.array(sorted(failed), dtype=np.int64))
 
     images = cached_images(path, (len(names), form[0], form[1], form[1]), fill)
     lost = set(np.load(skipped).tolist())

@@ -15,4 +15,11 @@ def digits(channels: int = 1, image_size: Count = 8) -> Source:
     data = load_digits()
     images = torch.from_numpy(data.images).mul(255 / 16).round().to(torch.uint8).unsqueeze(1)
     labels = torch.from_numpy(data.target).long()
-    return Source("digits", "all", fit_images(images, channels, image_size), labels, licence="CC BY 4.0 (UCI)")
+    return Source(
+        "digits",
+        "all",
+        fit_images(images, channels, image_size),
+        labels,
+        classes=[str(digit) for digit in range(10)],
+        licence="CC BY 4.0 (UCI)",
+    )

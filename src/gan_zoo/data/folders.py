@@ -12,6 +12,7 @@ from torch import Tensor
 from gan_zoo.data.cache import cache_key
 from gan_zoo.data.decoding import check_folder, check_on_error, decode_files
 from gan_zoo.data.image_folder import pictures_in
+from gan_zoo.data.images import ValueRange
 from gan_zoo.data.partition import check_split, holds_out, span, train_first
 from gan_zoo.data.source import DataError, Source
 from gan_zoo.types import Count
@@ -28,6 +29,7 @@ def paired_folder(
     split: str = "train",
     test_share: float = 0.1,
     on_error: str = "stop",
+    value_range: ValueRange | None = None,
 ) -> Source:
     """Pictures to translate and what they become, partners by name: ``source/a/1.png`` and ``target/a/1.jpg``.
 
@@ -43,6 +45,7 @@ def paired_folder(
         split: ``train``, ``test`` or ``all``.
         test_share: what part is held out, in [0, 1).
         on_error: ``stop`` at unreadable files, naming them, or ``skip`` them and their partners.
+        value_range: the values that mean black and white in images of more than 8 bits, where the format does not say.
 
     Raises:
         DataError: if a folder is missing or empty, no picture has a partner, one cannot be read, or an option is not
@@ -53,15 +56,15 @@ def paired_folder(
     sources, targets = _domain(root, source_folder, "source_folder"), _domain(root, target_folder, "target_folder")
     names = _partners(sources, targets)
     names = [names[row] for row in train_first(names, test_share)]
-    conditions = decode_files(
-        sources.folder, [sources.files[name] for name in names], condition_channels, image_size, on_error
-    )
-    samples = decode_files(targets.folder, [targets.files[name] for name in names], channels, image_size, on_error)
+    how = (image_size, on_error, value_range)
+    conditions = decode_files(sources.folder, [sources.files[name] for name in names], condition_channels, *how)
+    samples = decode_files(targets.folder, [targets.files[name] for name in names], channels, *how)
     rows = sorted({*conditions.rows} & {*samples.rows})
     kept = [names[row] for row in rows]
     part = span(kept, split, test_share)
     options = (root, source_folder, target_folder, channels, image_size, condition_channels, unpaired)
-    again = partial(paired_folder, *options, split="test", test_share=test_share, on_error=on_error)
+    later = {"split": "test", "test_share": test_share, "on_error": on_error, "value_range": value_range}
+    again = partial(paired_folder, *options, **later)  # type: ignore[arg-type]
     return Source(
         f"{source_folder}-{target_folder}",
         split,
@@ -83,6 +86,7 @@ def unpaired_folder(
     split: str = "train",
     test_share: float = 0.1,
     on_error: str = "stop",
+    value_range: ValueRange | None = None,
 ) -> Source:
     """Two domains whose pictures have no partners; there may be more of one than of the other.
 
@@ -91,11 +95,12 @@ def unpaired_folder(
     """
     check_split(split)
     check_on_error(on_error)
-    form = image_size, split, test_share, on_error
+    form = image_size, split, test_share, on_error, value_range
     samples, sample_key, left = _part(_domain(root, target_folder, "target_folder"), channels, *form)
     conditions, key, condition_left = _part(_domain(root, source_folder, "source_folder"), condition_channels, *form)
     options = (root, source_folder, target_folder, channels, image_size, condition_channels)
-    again = partial(unpaired_folder, *options, split="test", test_share=test_share, on_error=on_error)
+    later = {"split": "test", "test_share": test_share, "on_error": on_error, "value_range": value_range}
+    again = partial(unpaired_folder, *options, **later)  # type: ignore[arg-type]
     return Source(
         f"{source_folder}-{target_folder}",
         split,
@@ -142,11 +147,18 @@ def _partners(sources: Domain, targets: Domain) -> list[str]:
 
 
 def _part(
-    domain: Domain, channels: int, image_size: int, split: str, test_share: float, on_error: str
+    domain: Domain,
+    channels: int,
+    image_size: int,
+    split: str,
+    test_share: float,
+    on_error: str,
+    value_range: ValueRange | None,
 ) -> tuple[Tensor, str, bool]:
     """The images of ``split``, their key, and whether they leave others for a test."""
     names = list(domain.files)
     names = [names[row] for row in train_first(names, test_share)]
-    decoded = decode_files(domain.folder, [domain.files[name] for name in names], channels, image_size, on_error)
+    files = [domain.files[name] for name in names]
+    decoded = decode_files(domain.folder, files, channels, image_size, on_error, value_range)
     kept = [names[row] for row in decoded.rows]
     return decoded.images[span(kept, split, test_share)], decoded.key, holds_out(kept, split, test_share)

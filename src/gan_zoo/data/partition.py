@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Sequence
 
@@ -23,7 +24,7 @@ def variant_group(name: str) -> str:
 
 def is_held_out(name: str, share: float) -> bool:
     """Whether ``name`` belongs to the held-out ``share`` (0 to 1) of all names: a matter of its hash alone."""
-    digest = hashlib.sha256(variant_group(name).encode()).digest()
+    digest = hashlib.sha256(os.fsencode(variant_group(name))).digest()
     return int.from_bytes(digest[:8], "big") < share * 2**64
 
 

@@ -165,8 +165,8 @@ def check_interface(
                 f"data={source.name} has conditions of shape {conditions}, but data.condition_shape says "
                 f"{list(condition_shape)}"
             )
-    found = None if source.labels is None else int(source.labels.max()) + 1
-    if num_classes is not None and (found is None or found > num_classes):
+    found = source.num_classes
+    if num_classes is not None and found != num_classes:
         has = "no labels" if found is None else f"{found} classes"
         raise DataError(f"data={source.name} has {has}, but data.num_classes says {num_classes}")
     if source.sample_shape != list(sample_shape):

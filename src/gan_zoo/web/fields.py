@@ -37,7 +37,7 @@ class Asked:
             field: Any = gr.Textbox(label="Caption", info="empty: captions of the data")
             self.kind, self.inputs, self.submits = "caption", [field], [field.submit]
         elif classes and not set(run.module.game.needs) - {"label", "wrong"}:
-            choices = [("all", -1), *((str(k), k) for k in range(classes))]
+            choices = [("all", -1), *((name, k) for k, name in enumerate(run.class_names or map(str, range(classes))))]
             field = gr.Dropdown(choices, value=-1, label="Class")
             self.kind, self.inputs, self.submits = "label", [field], [field.change]
 
