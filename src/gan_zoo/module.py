@@ -95,6 +95,9 @@ class GANModule(LightningModule):
         self.regularizers = nn.ModuleDict(
             {name: nn.ModuleDict({k: copy.deepcopy(r) for k, r in regularizers.items()}) for name in game.duel_names}
         )
+        for name, regularizers_of_duel in self.regularizers.items():
+            for regularizer in regularizers_of_duel.values():  # type: ignore[operator]
+                regularizer.attach(self.losses[name])
         self.ema = None if ema is None else EMA(game.generators, **ema)
         self.optimizer_factories = discriminator_optimizer, generator_optimizer
         self.schedule, self.n_critic, self.clip_grad_norm = schedule, n_critic, clip_grad_norm
@@ -170,11 +173,13 @@ class GANModule(LightningModule):
     @torch.no_grad()
     def after_critics_step(self, verdicts: Sequence[Verdict]) -> None:
         """States of losses and regularizers move; projections are applied."""
-        for verdict in verdicts:
+        for number, verdict in enumerate(verdicts):
             assert verdict.real is not None
             self.loss_of(verdict.duel).update(verdict.real, verdict.fake)
+            counted = any(earlier.real is verdict.real for earlier in verdicts[:number])
             for regularizer in self.regularizers_of(verdict.duel).values():
-                regularizer.update(verdict.duel, verdict.real, verdict.fake)
+                if not (counted and regularizer.counts_reals):
+                    regularizer.update(verdict.duel, verdict.real, verdict.fake)
                 regularizer.project(verdict.duel.critic)
 
     def generators_turn(self, batch: Batch, fakes: Fakes, step: int) -> Terms:

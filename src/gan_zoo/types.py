@@ -81,18 +81,30 @@ class Critique:
         x: the samples judged. It requires grad when a regularizer asked for input gradients.
         aux: what further heads say (class logits, a reconstruction, codes), if there are any.
         features: intermediate activations, for terms that compare them.
+        condition: what the discriminator was told beside the samples, or None.
     """
 
     score: Tensor
     x: Tensor
     aux: Any = None
     features: tuple[Tensor, ...] = ()
+    condition: Any = None
 
 
 def judge(critic: nn.Module, x: Tensor, condition: Any = None) -> Critique:
-    """Let ``critic`` look at ``x``; a critic may return bare scores or a `Critique`."""
+    """Let ``critic`` look at ``x``; a critic may return bare scores or a `Critique`.
+
+    Scores are in float32 at least: in mixed precision losses and penalties are computed from numbers that bfloat16,
+    with its 8 bits, would round to steps of 1/128 of their size.
+    """
     verdict = critic(x) if condition is None else critic(x, condition)
-    return verdict if isinstance(verdict, Critique) else Critique(score=verdict, x=x)
+    critique = verdict if isinstance(verdict, Critique) else Critique(score=verdict, x=x)
+    return replace(critique, score=at_least_float32(critique.score), condition=condition)
+
+
+def at_least_float32(x: Tensor) -> Tensor:
+    """``x`` in float32, or in float64 if it is."""
+    return x if x.dtype == torch.float64 else x.float()
 
 
 @dataclass(slots=True)
@@ -107,6 +119,9 @@ class Duel:
         critic_weight: factor on what the critic minimises here, penalties included.
         generator_weight: factor on what the generator minimises; 0 for pairings that only teach the critic, such as
             wrong pairs.
+        mismatched: whether both sides are the same samples, and only what the discriminator is told differs: the fake
+            side is real samples with conditions that belong to others. Distances between the sides are then between
+            conditions, and penalties find no line from one side to the other.
     """
 
     name: str
@@ -117,6 +132,7 @@ class Duel:
     fake_condition: Any = None
     critic_weight: float = 1.0
     generator_weight: float = 1.0
+    mismatched: bool = False
 
     @property
     def trains_generator(self) -> bool:

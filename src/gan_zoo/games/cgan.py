@@ -22,6 +22,9 @@ class CGAN(ConditionalGAN):
 
     The share must be below 1: a match critic that never sees fakes is fooled by noise.
 
+    R1 and R2 act on (x, c), (G(z, c), c) and (x, c') with the weights of the loss. The gradient penalty of ``wrong``
+    and the margin of the loss-sensitive loss are explained in `GradientPenalty` and `LossSensitive`.
+
     Args:
         generator, discriminator, condition, fusion, latent_dim, prior: as in `ConditionalGAN`; the realism
             critic is made by ``discriminator()``.
@@ -66,5 +69,5 @@ class CGAN(ConditionalGAN):
         return [
             Duel("realism", realism, real, fake, critic_weight=w_r, generator_weight=w_r),
             Duel("match", match, real, fake, right, right, critic_weight=w_m * (1 - s), generator_weight=w_m),
-            Duel("wrong", match, real, real, right, wrong, critic_weight=w_m * s, generator_weight=0.0),
+            Duel("wrong", match, real, real, right, wrong, w_m * s, generator_weight=0.0, mismatched=True),
         ]

@@ -44,6 +44,9 @@ class EBGAN(Loss):
     def readings(self, real: Critique, fake: Critique) -> Terms:
         return {"energy_gap": fake.score.mean() - real.score.mean()}
 
+    def leaning(self, real: Critique, fake: Critique) -> Tensor:
+        return self.threshold - real.score
+
     @torch.no_grad()
     def accuracy(self, real: Critique, fake: Critique) -> tuple[Tensor, Tensor]:
         """Energies of reals below half the margin, and of fakes above it."""
