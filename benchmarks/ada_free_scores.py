@@ -1,8 +1,8 @@
 """Adaptive augmentation where scores are free up to a constant: python benchmarks/ada_free_scores.py
 
 A discriminator learns 150 digits by heart. Three ways of reading its overfitting from scores that have no undecided
-place: by their sign around the middle between both sides' means, by their sign around 0, and not at all (p stays 0). The
-figure is the Frechet distance of the pixels to the 1,647 digits that were not trained on; lower is better.
+place: by their sign around the middle between both sides' means, by their sign around 0, and not at all (p stays 0).
+The figure is the Frechet distance of the pixels to the 1,647 digits that were not trained on; lower is better.
 """
 
 from __future__ import annotations
