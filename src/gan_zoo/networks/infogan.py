@@ -12,7 +12,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from gan_zoo.networks.heads import Heads
-from gan_zoo.networks.norm import maybe_spectral, norm_layer
+from gan_zoo.networks.norm import maybe_spectral, norm_layer, of_activations, wants_bias
 from gan_zoo.networks.shapes import square_image
 from gan_zoo.types import Count, Critique
 
@@ -76,9 +76,9 @@ class InfoGANDiscriminator(nn.Module):
     ) -> None:
         super().__init__()
         channels, size = square_image(sample_shape, "discriminator=infogan", largest=64)
-        if norm == "instance":
-            raise ValueError("norm must be one of batch, layer, spectral, none for dense layers, got 'instance'")
-        bias = norm in ("none", "spectral")
+        if of_activations(norm) == "instance":
+            raise ValueError(f"norm must be one of batch, layer, spectral, none for dense layers, got {norm!r}")
+        bias = wants_bias(norm)
 
         def active(channels: int) -> list[nn.Module]:
             return [norm_layer(norm)(channels), nn.LeakyReLU(0.1, inplace=True)]

@@ -78,7 +78,7 @@ class ResNetGenerator(nn.Module):
         latent_dim: size of the latents.
         sample_shape: ``[C, S, S]`` with S a power of two from 8 to 256.
         width: channels of every block (256 in SNGAN's 32-pixel network).
-        norm: ``batch`` as in the papers, or ``layer``, ``instance``, ``spectral``, ``none``.
+        norm: ``batch`` as in SNGAN, ``spectral+batch`` as in SAGAN, or another name of `norm_layer`.
         attention: the size in pixels at which positions see each other; None for no attention.
     """
 
@@ -112,7 +112,7 @@ class ResNetDiscriminator(nn.Module):
     Args:
         sample_shape: ``[C, S, S]`` with S a power of two from 8 to 256.
         width: channels of every block (128 in SNGAN's 32-pixel network).
-        norm: ``spectral`` as in SNGAN, or ``none``, ``layer``, ``instance``, ``batch``.
+        norm: ``spectral`` as in SNGAN and SAGAN, or another name of `norm_layer`.
         attention: the size in pixels at which positions see each other; None for no attention.
         minibatch: ``none``, or a `MinibatchStatistic` of the last activations: ``stddev`` or ``difference``.
         aux_outputs, condition_dim, fusion: as in `Heads`.

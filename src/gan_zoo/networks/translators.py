@@ -31,8 +31,8 @@ def check_translation(
         raise ValueError(
             f"{network} needs at least {smallest * factor} pixels, got {list(in_shape[1:])}: set data.image_size"
         )
-    if norm == "spectral":
-        raise ValueError("norm must be one of batch, instance, layer, none for a translator, got 'spectral'")
+    if norm.startswith("spectral"):
+        raise ValueError(f"norm must be one of batch, instance, layer, none for a translator, got {norm!r}")
     return in_shape[0], out_shape[0]
 
 
