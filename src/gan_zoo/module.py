@@ -22,7 +22,7 @@ from gan_zoo.games.base import Game
 from gan_zoo.judging import judge_both, judges_apart
 from gan_zoo.loggers import log
 from gan_zoo.losses.base import Loss
-from gan_zoo.players import Player, Watch, at_rest, frozen, gradient_norm, stop_if_not_finite
+from gan_zoo.players import Player, Watch, at_rest, frozen, full_precision, gradient_norm, stop_if_not_finite
 from gan_zoo.regularizers.base import Regularizer
 from gan_zoo.schedules import Schedule
 from gan_zoo.types import Batch, Duel, Fakes, Terms, Verdict, prefixed, sum_of
@@ -163,7 +163,8 @@ class GANModule(LightningModule):
         else:
             duel, real, fake = replace(duel, real=same.duel.real), same.real, duel.judge_fake()
         weight = duel.critic_weight
-        terms = {f"d/{duel.name}": weight * self.loss_of(duel).discriminator(real, fake)}
+        with full_precision(duel.real.device):
+            terms = {f"d/{duel.name}": weight * self.loss_of(duel).discriminator(real, fake)}
         for name, regularizer in penalties.items():
             penalty = regularizer.penalty(duel, real, fake, batch.noise)
             if penalty is not None:
@@ -198,7 +199,8 @@ class GANModule(LightningModule):
                     real = duel.judge_real() if same is None else same.real
                 verdicts.append(Verdict(duel, real, fake))
                 if duel.trains_generator:
-                    terms[f"g/{duel.name}"] = duel.generator_weight * loss.generator(fake, real)
+                    with full_precision(duel.real.device):
+                        terms[f"g/{duel.name}"] = duel.generator_weight * loss.generator(fake, real)
             terms |= prefixed("g", self.game.generator_terms(batch, fakes, verdicts))
             self.descend(self.generator, terms, step)
         return terms

@@ -6,13 +6,26 @@ from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
 import torch
-from annotated_types import Gt
+from annotated_types import Ge, Gt, Lt
+from pydantic import AllowInfNan
 from torch import Tensor, nn
 
 from gan_zoo.noise import Noise
 
 Count = Annotated[int, Gt(0)]
 """How many of something there are: widths, depths, sizes."""
+
+Finite = Annotated[float, AllowInfNan(False)]
+"""A number that is neither NaN nor infinite."""
+
+Positive = Annotated[float, Gt(0), AllowInfNan(False)]
+"""A finite number above 0: scales, rates, margins."""
+
+Weight = Annotated[float, Ge(0), AllowInfNan(False)]
+"""A finite factor on a term, 0 for none."""
+
+Share = Annotated[float, Ge(0), Lt(1)]
+"""A part of something, in [0, 1)."""
 
 Terms = dict[str, Tensor]
 """Named scalars: summed for the backward pass and logged as they are."""

@@ -8,7 +8,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from gan_zoo.games.base import Game
-from gan_zoo.types import Batch, Duel, Fakes, Terms, Verdict, judge
+from gan_zoo.types import Batch, Duel, Fakes, Terms, Verdict, at_least_float32, judge
 
 
 class VAEGAN(Game):
@@ -61,7 +61,7 @@ class VAEGAN(Game):
     def generate(self, batch: Batch) -> Fakes:
         assert batch.real is not None
         decoder = self.generators["main"]
-        mu, log_variance = self.generators["encoder"](batch.real).chunk(2, dim=1)
+        mu, log_variance = at_least_float32(self.generators["encoder"](batch.real)).chunk(2, dim=1)
         z = mu + (0.5 * log_variance).exp() * batch.noise.normal("posterior", batch.size, self.latent_dim)
         return {
             "fake": decoder(self.latents(batch)),
@@ -84,7 +84,7 @@ class VAEGAN(Game):
         assert real is not None
         rebuilt = judge(self.discriminators["main"], fakes["through"])
         pairs = zip(real.features, rebuilt.features, strict=True)
-        gaps = [(theirs - target.detach()).square().mean() for target, theirs in pairs]
+        gaps = [(at_least_float32(theirs) - target.detach()).square().mean() for target, theirs in pairs]
         if not gaps:
             raise ValueError("model=vae_gan needs a critic that shows its features, such as dcgan")
         return {

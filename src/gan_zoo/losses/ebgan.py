@@ -8,7 +8,7 @@ from torch.nn.functional import normalize
 
 from gan_zoo.distributed import gather_over_ranks
 from gan_zoo.losses.base import Loss, require_autoencoder
-from gan_zoo.types import Critique, Terms
+from gan_zoo.types import Critique, Terms, at_least_float32
 
 
 class EBGAN(Loss):
@@ -59,9 +59,10 @@ def pulling_away(codes: Tensor) -> Tensor:
     Zhao et al. 2016, eq. 4: 1/(N(N-1)) sum_{i != j} (S_i . S_j / |S_i| |S_j|)^2 over the N samples of the global
     batch. ``codes`` is ``[B, ...]`` and is flattened for each sample. Raises `ValueError` for a single sample.
     """
-    directions = gather_over_ranks(normalize(codes.flatten(1), dim=1))
+    directions = gather_over_ranks(normalize(at_least_float32(codes).flatten(1), dim=1))
     count = len(directions)
     if count < 2:
         raise ValueError(f"the pulling-away term needs a batch of >= 2 samples, got {count}")
-    squared_cosines = (directions @ directions.T).square()
-    return (squared_cosines.sum() - squared_cosines.diagonal().sum()) / (count * (count - 1))
+    with torch.autocast(directions.device.type, enabled=False):
+        cosines = directions @ directions.T
+    return 2 * cosines.triu(1).square().sum() / (count * (count - 1))

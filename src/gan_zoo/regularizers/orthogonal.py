@@ -53,5 +53,5 @@ def filters(layer: nn.Module) -> list[Tensor]:
 def overlap(matrix: Tensor) -> Tensor:
     """The sum of the squared dot products of different rows, in float32 at least."""
     with torch.autocast(matrix.device.type, enabled=False):
-        squared = (matrix @ matrix.T).square()
-    return squared.sum() - squared.diagonal().sum()
+        products = matrix @ matrix.T
+    return 2 * products.triu(1).square().sum()
