@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
 import torch
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge, Gt, Le, Lt, MinLen
 from pydantic import AllowInfNan
 from torch import Tensor, nn
 
@@ -24,8 +25,17 @@ Positive = Annotated[float, Gt(0), AllowInfNan(False)]
 Weight = Annotated[float, Ge(0), AllowInfNan(False)]
 """A finite factor on a term, 0 for none."""
 
-Share = Annotated[float, Ge(0), Lt(1)]
+Share = Annotated[float, Ge(0), Lt(1), AllowInfNan(False)]
 """A part of something, in [0, 1)."""
+
+Fraction = Annotated[float, Ge(0), Le(1), AllowInfNan(False)]
+"""A probability, or a factor in [0, 1]."""
+
+Whole = Annotated[int, Ge(0)]
+"""How many of something that there may be none of."""
+
+Shape = Annotated[Sequence[Count], MinLen(1)]
+"""The shape of a sample or a condition."""
 
 Terms = dict[str, Tensor]
 """Named scalars: summed for the backward pass and logged as they are."""

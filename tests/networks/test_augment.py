@@ -382,7 +382,7 @@ def test_energy_passes_through() -> None:
         (lambda: DiffAugment()(torch.zeros(4, 2)), r"works on pictures \[B, C, H, W\], got samples of shape \[4, 2\]"),
         (lambda: ADAugment()(torch.zeros(4, 2)), "add augment=none"),
         (lambda: AugmentedCritic(Telling(), ADAugment()).eval()(torch.zeros(4, 2)), "add augment=none"),
-        (lambda: AdaptiveAugmentation(target=1.0), r"target must be in \(-1, 1\), got 1.0"),
+        (lambda: AdaptiveAugmentation(target=1.0), r"target must be in \[0, 1\), got 1.0"),
         (lambda: AdaptiveAugmentation(images_to_full=0), "images_to_full must be > 0, got 0"),
         (lambda: AdaptiveAugmentation(interval=0), "interval must be >= 1, got 0"),
     ],

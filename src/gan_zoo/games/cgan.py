@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from gan_zoo.games.cgan_single import ConditionalGAN
-from gan_zoo.types import Batch, Duel, Fakes
+from gan_zoo.types import Batch, Duel, Fakes, Positive, Share
 
 
 class CGAN(ConditionalGAN):
@@ -39,9 +39,9 @@ class CGAN(ConditionalGAN):
         generator: Callable[..., nn.Module],
         discriminator: Callable[..., nn.Module],
         condition: Callable[[], Any],
-        realism_weight: float = 1.0,
-        match_weight: float = 1.0,
-        wrong_share: float = 0.5,
+        realism_weight: Positive = 1.0,
+        match_weight: Positive = 1.0,
+        wrong_share: Share = 0.5,
         **options: Any,
     ) -> None:
         if realism_weight <= 0 or match_weight <= 0:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from gan_zoo.distributed import mean_over_ranks
 from gan_zoo.games.gan import GAN
-from gan_zoo.types import Batch, Duel, Fakes, Terms, Verdict, at_least_float32
+from gan_zoo.types import Batch, Count, Duel, Fakes, Positive, Terms, Verdict, Weight, at_least_float32
 
 
 class FeatureMatching(GAN):
@@ -29,9 +29,9 @@ class FeatureMatching(GAN):
         self,
         generator: Callable[..., nn.Module],
         discriminator: Callable[..., nn.Module],
-        feature_weight: float = 1.0,
-        adversarial_weight: float = 0.0,
-        latent_dim: int = 100,
+        feature_weight: Positive = 1.0,
+        adversarial_weight: Weight = 0.0,
+        latent_dim: Count = 100,
         prior: str = "normal",
     ) -> None:
         if feature_weight <= 0 or adversarial_weight < 0:

@@ -8,7 +8,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from gan_zoo.games.base import Game
-from gan_zoo.types import Batch, Duel, Fakes, Terms, Verdict, at_least_float32, judge
+from gan_zoo.types import Batch, Count, Duel, Fakes, Positive, Terms, Verdict, Weight, at_least_float32, judge
 
 
 class VAEGAN(Game):
@@ -37,10 +37,10 @@ class VAEGAN(Game):
         encoder: Callable[..., nn.Module],
         discriminator: Callable[..., nn.Module],
         kl: nn.Module,
-        latent_dim: int = 64,
-        kl_weight: float = 1e-2,
-        feature_weight: float = 1.0,
-        adversarial_weight: float = 0.5,
+        latent_dim: Count = 64,
+        kl_weight: Weight = 1e-2,
+        feature_weight: Weight = 1.0,
+        adversarial_weight: Positive = 0.5,
     ) -> None:
         super().__init__()
         if kl_weight < 0 or feature_weight < 0 or adversarial_weight <= 0:

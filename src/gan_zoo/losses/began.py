@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from gan_zoo.distributed import mean_over_ranks
 from gan_zoo.losses.base import Loss, above_the_middle, accuracy_by_means, require_autoencoder
-from gan_zoo.types import Critique, Terms
+from gan_zoo.types import Critique, Fraction, Positive, Terms
 
 
 class BEGAN(Loss):
@@ -24,7 +24,7 @@ class BEGAN(Loss):
 
     k: Tensor
 
-    def __init__(self, gamma: float = 0.5, rate: float = 0.001) -> None:
+    def __init__(self, gamma: Fraction = 0.5, rate: Positive = 0.001) -> None:
         super().__init__()
         if not 0 <= gamma <= 1:
             raise ValueError(f"gamma must be in [0, 1], got {gamma}")

@@ -8,7 +8,7 @@ from torch.nn.functional import normalize
 
 from gan_zoo.distributed import gather_over_ranks
 from gan_zoo.losses.base import Loss, require_autoencoder
-from gan_zoo.types import Critique, Terms, at_least_float32
+from gan_zoo.types import Critique, Positive, Terms, Weight, at_least_float32
 
 
 class EBGAN(Loss):
@@ -22,7 +22,7 @@ class EBGAN(Loss):
         pulling_away: w, the weight of `pulling_away` on ``critique.features[0]``; 0 switches it off.
     """
 
-    def __init__(self, margin: float = 1.0, pulling_away: float = 0.1) -> None:
+    def __init__(self, margin: Positive = 1.0, pulling_away: Weight = 0.1) -> None:
         super().__init__()
         if margin <= 0:
             raise ValueError(f"margin must be > 0, got {margin}")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
+from annotated_types import Le
 from torch import Tensor
 
 from gan_zoo.losses.base import Loss, above_the_middle
-from gan_zoo.types import Critique, Terms
+from gan_zoo.types import Critique, Finite, Terms, Weight
 
 
 class LossSensitive(Loss):
@@ -28,7 +31,9 @@ class LossSensitive(Loss):
         slope: nu, at most 1.
     """
 
-    def __init__(self, margin_weight: float = 2.5, real_weight: float = 0.0, slope: float = 0.0) -> None:
+    def __init__(
+        self, margin_weight: Weight = 2.5, real_weight: Weight = 0.0, slope: Annotated[Finite, Le(1)] = 0.0
+    ) -> None:
         super().__init__()
         if margin_weight < 0 or real_weight < 0:
             raise ValueError(f"margin_weight and real_weight must be >= 0, got {margin_weight} and {real_weight}")

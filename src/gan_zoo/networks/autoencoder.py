@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from gan_zoo.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from gan_zoo.networks.norm import maybe_spectral
 from gan_zoo.networks.shapes import square_image
-from gan_zoo.types import Count, Critique
+from gan_zoo.types import Count, Critique, Shape
 
 DISTANCES = ("l1", "l2")
 
@@ -36,9 +36,9 @@ class AutoEncoder(nn.Module):
 
     def __init__(
         self,
-        sample_shape: Sequence[int],
+        sample_shape: Shape,
         width: Count = 32,
-        code_dim: int = 64,
+        code_dim: Count = 64,
         distance: str = "l2",
         norm: str = "none",
         aux_outputs: int | None = None,

@@ -7,7 +7,6 @@ LeakyReLU in D. All weights start from N(0, 0.02).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
 from typing import ClassVar
 
@@ -17,7 +16,7 @@ from gan_zoo.networks.heads import Heads
 from gan_zoo.networks.minibatch import MinibatchStatistic
 from gan_zoo.networks.norm import initialize, maybe_spectral, norm_layer, wants_bias
 from gan_zoo.networks.shapes import square_image
-from gan_zoo.types import Count, Critique
+from gan_zoo.types import Count, Critique, Shape
 
 
 def dcgan_init(module: nn.Module) -> None:
@@ -47,7 +46,7 @@ class DCGANGenerator(nn.Module):
         norm: ``batch`` as in the paper, or another name of `norm_layer`.
     """
 
-    def __init__(self, latent_dim: int, sample_shape: Sequence[int], width: Count = 64, norm: str = "batch") -> None:
+    def __init__(self, latent_dim: Count, sample_shape: Shape, width: Count = 64, norm: str = "batch") -> None:
         super().__init__()
         channels, size = square_image(sample_shape, "generator=dcgan")
         widths = _widths(size, width)
@@ -83,7 +82,7 @@ class DCGANDiscriminator(nn.Module):
 
     def __init__(
         self,
-        sample_shape: Sequence[int],
+        sample_shape: Shape,
         width: Count = 64,
         norm: str = "batch",
         minibatch: str = "none",

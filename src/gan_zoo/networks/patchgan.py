@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
@@ -10,7 +9,7 @@ from torch import Tensor, nn
 
 from gan_zoo.networks.dcgan import dcgan_init
 from gan_zoo.networks.norm import initialize, maybe_spectral, norm_layer, wants_bias
-from gan_zoo.types import Count, Critique
+from gan_zoo.types import Count, Critique, Shape, Whole
 
 
 class PatchGAN(nn.Module):
@@ -31,8 +30,8 @@ class PatchGAN(nn.Module):
 
     def __init__(
         self,
-        sample_shape: Sequence[int],
-        condition_channels: int = 0,
+        sample_shape: Shape,
+        condition_channels: Whole = 0,
         layers: Count = 3,
         width: Count = 64,
         norm: str = "instance",

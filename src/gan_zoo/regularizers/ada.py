@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from gan_zoo.distributed import mean_over_ranks, world_size
 from gan_zoo.regularizers.base import Regularizer, augmentations, state_of
-from gan_zoo.types import Critique, Duel, Terms
+from gan_zoo.types import Count, Critique, Duel, Finite, Share, Terms
 
 
 class AdaptiveAugmentation(Regularizer):
@@ -27,7 +27,7 @@ class AdaptiveAugmentation(Regularizer):
     critic, or in a pack, counts each image once; mismatched pairs, which say nothing of the reals, do not count.
 
     Args:
-        target: r_t to hold, in (-1, 1).
+        target: r_t to hold, in [0, 1): 0 is a discriminator that cannot tell, 1 one that always knows.
         images_to_full: number of real images in which p can go from 0 to 1, > 0.
         interval: critic steps between two moves, >= 1.
         threshold: the score at which the critic is undecided; None for that of the loss, or 0 without a loss.
@@ -41,11 +41,11 @@ class AdaptiveAugmentation(Regularizer):
     steps: Tensor
 
     def __init__(
-        self, target: float = 0.6, images_to_full: int = 500_000, interval: int = 4, threshold: float | None = None
+        self, target: Share = 0.6, images_to_full: Count = 500_000, interval: Count = 4, threshold: Finite | None = None
     ) -> None:
         super().__init__()
-        if not -1 < target < 1:
-            raise ValueError(f"target must be in (-1, 1), got {target}")
+        if not 0 <= target < 1:
+            raise ValueError(f"target must be in [0, 1), got {target}")
         if images_to_full <= 0:
             raise ValueError(f"images_to_full must be > 0, got {images_to_full}")
         if interval < 1:

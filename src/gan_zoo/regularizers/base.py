@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_zoo.noise import Noise
-from gan_zoo.types import Critique, Duel, Terms
+from gan_zoo.types import Count, Critique, Duel, Terms
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
@@ -35,7 +35,7 @@ class Regularizer(nn.Module):
     counts_reals: ClassVar[bool] = False
     """Whether `update` counts the judged reals: then reals that several duels share are shown to one of them only."""
 
-    def __init__(self, every: int = 1) -> None:
+    def __init__(self, every: Count = 1) -> None:
         super().__init__()
         if every < 1:
             raise ValueError(f"every must be >= 1, got {every}")

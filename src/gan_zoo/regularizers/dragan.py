@@ -10,7 +10,7 @@ from torch import Tensor
 from gan_zoo.distributed import mean_over_ranks
 from gan_zoo.noise import Noise
 from gan_zoo.regularizers.base import Regularizer, input_gradient, norm, share_per_input
-from gan_zoo.types import Critique, Duel, judge
+from gan_zoo.types import Count, Critique, Duel, Weight, judge
 
 
 class DRAGAN(Regularizer):
@@ -29,7 +29,7 @@ class DRAGAN(Regularizer):
 
     per_sample: ClassVar[bool] = True
 
-    def __init__(self, weight: float = 10.0, scale: float = 0.5, every: int = 1) -> None:
+    def __init__(self, weight: Weight = 10.0, scale: Weight = 0.5, every: Count = 1) -> None:
         super().__init__(every)
         if scale < 0:
             raise ValueError(f"scale must be >= 0, got {scale}")

@@ -9,7 +9,7 @@ from torch import Tensor
 from gan_zoo.distributed import gather_over_ranks, rank
 from gan_zoo.noise import Noise
 from gan_zoo.regularizers.base import Regularizer, input_gradient, norm, share_per_input
-from gan_zoo.types import Critique, Duel, judge
+from gan_zoo.types import Count, Critique, Duel, Weight, judge
 
 
 class GradientPenalty(Regularizer):
@@ -34,7 +34,7 @@ class GradientPenalty(Regularizer):
 
     per_sample: ClassVar[bool] = True
 
-    def __init__(self, weight: float = 10.0, one_sided: bool = False, every: int = 1) -> None:
+    def __init__(self, weight: Weight = 10.0, one_sided: bool = False, every: Count = 1) -> None:
         super().__init__(every)
         self.weight, self.one_sided = weight, one_sided
 

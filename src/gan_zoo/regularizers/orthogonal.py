@@ -11,7 +11,7 @@ from torch.nn.utils.parametrize import is_parametrized
 
 from gan_zoo.noise import Noise
 from gan_zoo.regularizers.base import Regularizer
-from gan_zoo.types import Critique, Duel
+from gan_zoo.types import Count, Critique, Duel, Weight
 
 
 class Orthogonal(Regularizer):
@@ -29,7 +29,7 @@ class Orthogonal(Regularizer):
 
     second_order: ClassVar[bool] = False
 
-    def __init__(self, weight: float = 1e-4, every: int = 1) -> None:
+    def __init__(self, weight: Weight = 1e-4, every: Count = 1) -> None:
         super().__init__(every)
         self.weight = weight
 

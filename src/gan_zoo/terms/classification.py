@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gan_zoo.distributed import gather_over_ranks, mean_over_ranks
-from gan_zoo.types import at_least_float32
+from gan_zoo.types import Positive, Share, Weight, at_least_float32
 
 
 class CrossEntropy(nn.Module):
@@ -26,7 +26,7 @@ class CrossEntropy(nn.Module):
 
     class_weights: Tensor | None
 
-    def __init__(self, label_smoothing: float = 0.0, class_weights: Sequence[float] | None = None) -> None:
+    def __init__(self, label_smoothing: Share = 0.0, class_weights: Sequence[Weight] | None = None) -> None:
         super().__init__()
         if not 0 <= label_smoothing < 1:
             raise ValueError(f"label_smoothing must be in [0, 1), got {label_smoothing}")
@@ -56,7 +56,7 @@ class Focal(nn.Module):
 
     class_weights: Tensor | None
 
-    def __init__(self, gamma: float = 2.0, class_weights: Sequence[float] | None = None) -> None:
+    def __init__(self, gamma: Weight = 2.0, class_weights: Sequence[Weight] | None = None) -> None:
         super().__init__()
         if gamma < 0:
             raise ValueError(f"gamma must be >= 0, got {gamma}")
@@ -85,7 +85,7 @@ class Triplet(nn.Module):
         margin: > 0, in the features' units.
     """
 
-    def __init__(self, margin: float = 1.0) -> None:
+    def __init__(self, margin: Positive = 1.0) -> None:
         super().__init__()
         if margin <= 0:
             raise ValueError(f"margin must be > 0, got {margin}")
@@ -108,7 +108,7 @@ class Contrastive(nn.Module):
         temperature: > 0; 0.07 is the second paper's start.
     """
 
-    def __init__(self, temperature: float = 0.07) -> None:
+    def __init__(self, temperature: Positive = 0.07) -> None:
         super().__init__()
         if temperature <= 0:
             raise ValueError(f"temperature must be > 0, got {temperature}")

@@ -6,7 +6,10 @@ constant to all logits changes nothing.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
+from annotated_types import Le
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -104,7 +107,7 @@ class ClassTriplet(nn.Module):
         margin: in (0, sqrt 2]; sqrt 2 is the distance of two corners.
     """
 
-    def __init__(self, margin: Positive = 1.0) -> None:
+    def __init__(self, margin: Annotated[Positive, Le(2**0.5)] = 1.0) -> None:
         super().__init__()
         if not 0 < margin <= 2**0.5:
             raise ValueError(f"margin must be in (0, sqrt 2], got {margin}")

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from gan_zoo.networks.efficientnet import lite0
 from gan_zoo.terms.reconstruction import Reconstruction
-from gan_zoo.types import at_least_float32
+from gan_zoo.types import Count, Weight, at_least_float32
 
 
 class Perceptual(Reconstruction):
@@ -35,7 +35,7 @@ class Perceptual(Reconstruction):
     def __init__(
         self,
         features: nn.Module | None = None,
-        layer_weights: Sequence[float] | None = None,
+        layer_weights: Sequence[Weight] | None = None,
         normalise: bool = True,
     ) -> None:
         super().__init__()
@@ -88,7 +88,7 @@ class Style(Perceptual):
     def __init__(
         self,
         features: nn.Module | None = None,
-        layer_weights: Sequence[float] | None = None,
+        layer_weights: Sequence[Weight] | None = None,
         normalise: bool = False,
     ) -> None:
         super().__init__(features, layer_weights, normalise)
@@ -127,7 +127,7 @@ class Lite0Features(nn.Module):
             come. The network was trained at 224 pixels; below 64 its deeper stages see single places.
     """
 
-    def __init__(self, layers: Sequence[str] = ("stage2", "stage3", "stage4"), image_size: int | None = 64) -> None:
+    def __init__(self, layers: Sequence[str] = ("stage2", "stage3", "stage4"), image_size: Count | None = 64) -> None:
         super().__init__()
         unknown = [layers] if isinstance(layers, str) else [name for name in layers if name not in _LITE0]
         if unknown or not layers:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import Annotated
 
 import torch
+from annotated_types import Le
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 from gan_zoo.distributed import gather_over_ranks, rank
-from gan_zoo.types import at_least_float32
+from gan_zoo.types import Positive, at_least_float32
 
 
 class Reconstruction(nn.Module):
@@ -57,7 +59,7 @@ class SmoothL1(Reconstruction):
         beta: where the two pieces meet, > 0.
     """
 
-    def __init__(self, beta: float = 1.0) -> None:
+    def __init__(self, beta: Positive = 1.0) -> None:
         super().__init__()
         self.beta = positive("beta", beta)
 
@@ -74,7 +76,7 @@ class Huber(Reconstruction):
         delta: the largest difference that still counts squared, and the largest slope, > 0.
     """
 
-    def __init__(self, delta: float = 1.0) -> None:
+    def __init__(self, delta: Positive = 1.0) -> None:
         super().__init__()
         self.delta = positive("delta", delta)
 
@@ -99,7 +101,7 @@ class Charbonnier(Reconstruction):
         epsilon: below it the distance is round instead of pointed, > 0.
     """
 
-    def __init__(self, epsilon: float = 1e-3) -> None:
+    def __init__(self, epsilon: Positive = 1e-3) -> None:
         super().__init__()
         self.epsilon = positive("epsilon", epsilon)
 
@@ -120,7 +122,7 @@ class Robust(Reconstruction):
         scale: the difference at which a sample begins to count as an outlier, > 0.
     """
 
-    def __init__(self, alpha: float = 1.0, scale: float = 0.1) -> None:
+    def __init__(self, alpha: Annotated[float, Le(2)] = 1.0, scale: Positive = 0.1) -> None:
         super().__init__()
         if not alpha <= 2:
             raise ValueError(f"alpha must be <= 2, got {alpha}")
@@ -155,7 +157,7 @@ class SSIM(Reconstruction):
         sigma: standard deviation of the window in pixels, > 0; the window reaches 3.5 of them.
     """
 
-    def __init__(self, sigma: float = 1.5) -> None:
+    def __init__(self, sigma: Positive = 1.5) -> None:
         super().__init__()
         self.sigma = positive("sigma", sigma)
 
@@ -185,7 +187,7 @@ class TripletDistance(Reconstruction):
         margin: > 0, in the units of the samples, which are in [-1, 1].
     """
 
-    def __init__(self, margin: float = 0.2) -> None:
+    def __init__(self, margin: Positive = 0.2) -> None:
         super().__init__()
         self.margin = positive("margin", margin)
 
