@@ -23,9 +23,9 @@ from torch import Tensor, nn
 from gan_zoo.data.source import Source, to_unit
 from gan_zoo.metrics.base import Generated, Samples, score_all
 from gan_zoo.metrics.extractors import EfficientNetLite0, Extractor
-from gan_zoo.metrics.fused import has_onednn
 from gan_zoo.metrics.images import ImageScores
 from gan_zoo.metrics.inception import InceptionV3
+from gan_zoo.networks.fused import has_onednn
 from gan_zoo.noise import CPU, Noise
 from gan_zoo.types import Batch
 
@@ -82,7 +82,7 @@ def default_extractor(rounds: int, count: int) -> str:
     ours, images = EfficientNetLite0().to(device()), pictures(count).to(device())
 
     def one_by_one() -> None:
-        with mock.patch("gan_zoo.metrics.fused.has_onednn", return_value=False):
+        with mock.patch("gan_zoo.networks.fused.has_onednn", return_value=False):
             ours(images)
 
     ways = {"as it is": lambda: ours(images), "without oneDNN's fusion": one_by_one}

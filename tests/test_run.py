@@ -50,7 +50,7 @@ def test_a_run_leaves_what_the_contract_says(tmp_path: Path) -> None:
     assert metrics["seconds"] > 0
     assert metrics["images_per_second"] == pytest.approx(48 / metrics["seconds"], rel=0.01)
     names = {entry["name"] for entry in metrics["metrics"]}
-    assert names == {"fd_efficientnet_lite0", "is_efficientnet_lite0"}
+    assert names == {"fd_efficientnet_lite0", "is_efficientnet_lite0", "is_std_efficientnet_lite0"}
     protocol = metrics["metrics"][0]["protocol"]
     assert {
         "extractor",

@@ -7,6 +7,8 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from gan_zoo.types import Positive
+
 
 class EMA(nn.Module):
     """An exponential moving average of the generators, in float32, with its half-life counted in images.
@@ -20,7 +22,7 @@ class EMA(nn.Module):
         ramp_up: while little was seen, the half-life is this share of the images seen.
     """
 
-    def __init__(self, generators: nn.ModuleDict, half_life: float, ramp_up: float = 0.05) -> None:
+    def __init__(self, generators: nn.ModuleDict, half_life: Positive, ramp_up: Positive = 0.05) -> None:
         super().__init__()
         if half_life <= 0 or ramp_up <= 0:
             raise ValueError(f"ema.half_life and ema.ramp_up must be > 0, got {half_life} and {ramp_up}")

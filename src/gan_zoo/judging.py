@@ -60,6 +60,8 @@ def judge_both(duel: Duel, together: bool) -> tuple[Critique, Critique]:
         Critique(score, x, aux, tuple(halves[side] for halves in features))
         for side, (x, score, aux) in enumerate(views)
     )
+    real.condition = duel.real_condition
+    fake.condition = duel.fake_condition
     return real, fake
 
 

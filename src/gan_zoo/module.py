@@ -22,7 +22,7 @@ from gan_zoo.games.base import Game
 from gan_zoo.judging import judge_both, judges_apart
 from gan_zoo.loggers import log
 from gan_zoo.losses.base import Loss
-from gan_zoo.players import Player, Watch, at_rest, frozen, gradient_norm, stop_if_not_finite
+from gan_zoo.players import Player, Watch, at_rest, frozen, full_precision, gradient_norm, stop_if_not_finite
 from gan_zoo.regularizers.base import Regularizer
 from gan_zoo.schedules import Schedule
 from gan_zoo.types import Batch, Count, Duel, Fakes, Terms, Verdict, prefixed, sum_of
@@ -98,6 +98,9 @@ class GANModule(LightningModule):
         self.regularizers = nn.ModuleDict(
             {name: nn.ModuleDict({k: copy.deepcopy(r) for k, r in regularizers.items()}) for name in game.duel_names}
         )
+        for name, regularizers_of_duel in self.regularizers.items():
+            for regularizer in regularizers_of_duel.values():  # type: ignore[operator]
+                regularizer.attach(self.losses[name])
         self.ema = None if ema is None else EMA(game.generators, **ema)
         self.optimizer_factories = discriminator_optimizer, generator_optimizer
         self.schedule = schedule
@@ -166,7 +169,8 @@ class GANModule(LightningModule):
         else:
             duel, real, fake = replace(duel, real=same.duel.real), same.real, duel.judge_fake()
         weight = duel.critic_weight
-        terms = {f"d/{duel.name}": weight * self.loss_of(duel).discriminator(real, fake)}
+        with full_precision(duel.real.device):
+            terms = {f"d/{duel.name}": weight * self.loss_of(duel).discriminator(real, fake)}
         for name, regularizer in penalties.items():
             penalty = regularizer.penalty(duel, real, fake, batch.noise)
             if penalty is not None:
@@ -176,11 +180,13 @@ class GANModule(LightningModule):
     @torch.no_grad()
     def after_critics_step(self, verdicts: Sequence[Verdict]) -> None:
         """States of losses and regularizers move; projections are applied."""
-        for verdict in verdicts:
+        for number, verdict in enumerate(verdicts):
             assert verdict.real is not None
             self.loss_of(verdict.duel).update(verdict.real, verdict.fake)
+            counted = any(earlier.real is verdict.real for earlier in verdicts[:number])
             for regularizer in self.regularizers_of(verdict.duel).values():
-                regularizer.update(verdict.duel, verdict.real, verdict.fake)
+                if not (counted and regularizer.counts_reals):
+                    regularizer.update(verdict.duel, verdict.real, verdict.fake)
                 regularizer.project(verdict.duel.critic)
 
     def generators_turn(self, batch: Batch, fakes: Fakes, step: int) -> Terms:
@@ -199,7 +205,8 @@ class GANModule(LightningModule):
                     real = duel.judge_real() if same is None else same.real
                 verdicts.append(Verdict(duel, real, fake))
                 if duel.trains_generator:
-                    terms[f"g/{duel.name}"] = duel.generator_weight * loss.generator(fake, real)
+                    with full_precision(duel.real.device):
+                        terms[f"g/{duel.name}"] = duel.generator_weight * loss.generator(fake, real)
             terms |= prefixed("g", self.game.generator_terms(batch, fakes, verdicts))
             self.descend(self.generator, terms, step)
         return terms

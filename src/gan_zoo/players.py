@@ -63,13 +63,18 @@ def frozen(networks: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
+def full_precision(device: torch.device) -> torch.autocast:
+    """Within the block nothing is rounded to bfloat16: in mixed precision networks may be, losses may not."""
+    return torch.autocast(device.type, enabled=False)
+
+
 @contextmanager
 def at_rest(network: nn.Module, device: torch.device) -> Iterator[None]:
     """Within the block ``network`` on ``device`` does not train: evaluation mode, no gradients, full precision."""
     modes = {module: module.training for module in network.modules()}
     network.eval()
     try:
-        with torch.no_grad(), torch.autocast(device.type, enabled=False), eager():
+        with torch.no_grad(), full_precision(device), eager():
             yield
     finally:
         for module, training in modes.items():

@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from gan_zoo.types import Fraction, Share
+
 Schedule = Callable[[float], float]
 """Maps the share of training done, in [0, 1], to a factor on the learning rate."""
 
@@ -14,8 +16,8 @@ Schedule = Callable[[float], float]
 class ConstantThenLinear:
     """1 until ``start``, then linear to ``final`` at the end (Zhu et al. 2017, section 4 of the appendix)."""
 
-    start: float = 0.5
-    final: float = 0.0
+    start: Share = 0.5
+    final: Fraction = 0.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.start < 1:
@@ -30,7 +32,7 @@ class ConstantThenLinear:
 class Cosine:
     """Half a cosine from 1 to ``final``."""
 
-    final: float = 0.0
+    final: Fraction = 0.0
 
     def __call__(self, progress: float) -> float:
         return self.final + (1 - self.final) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))

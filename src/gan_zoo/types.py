@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
 import torch
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Le, Lt, MinLen
+from pydantic import AllowInfNan
 from torch import Tensor, nn
 
 from gan_zoo.noise import Noise
@@ -14,8 +16,26 @@ from gan_zoo.noise import Noise
 Count = Annotated[int, Gt(0)]
 """How many of something there are: widths, depths, sizes."""
 
-CountOrZero = Annotated[int, Ge(0)]
-"""An interval or a number that may be none at all."""
+Finite = Annotated[float, AllowInfNan(False)]
+"""A number that is neither NaN nor infinite."""
+
+Positive = Annotated[float, Gt(0), AllowInfNan(False)]
+"""A finite number above 0: scales, rates, margins."""
+
+Weight = Annotated[float, Ge(0), AllowInfNan(False)]
+"""A finite factor on a term, 0 for none."""
+
+Share = Annotated[float, Ge(0), Lt(1), AllowInfNan(False)]
+"""A part of something, in [0, 1)."""
+
+Fraction = Annotated[float, Ge(0), Le(1), AllowInfNan(False)]
+"""A probability, or a factor in [0, 1]."""
+
+Whole = Annotated[int, Ge(0)]
+"""How many of something that there may be none of."""
+
+Shape = Annotated[Sequence[Count], MinLen(1)]
+"""The shape of a sample or a condition."""
 
 Terms = dict[str, Tensor]
 """Named scalars: summed for the backward pass and logged as they are."""
@@ -87,18 +107,30 @@ class Critique:
         x: the samples judged. It requires grad when a regularizer asked for input gradients.
         aux: what further heads say (class logits, a reconstruction, codes), if there are any.
         features: intermediate activations, for terms that compare them.
+        condition: what the discriminator was told beside the samples, or None.
     """
 
     score: Tensor
     x: Tensor
     aux: Any = None
     features: tuple[Tensor, ...] = ()
+    condition: Any = None
 
 
 def judge(critic: nn.Module, x: Tensor, condition: Any = None) -> Critique:
-    """Let ``critic`` look at ``x``; a critic may return bare scores or a `Critique`."""
+    """Let ``critic`` look at ``x``; a critic may return bare scores or a `Critique`.
+
+    Scores are in float32 at least: in mixed precision losses and penalties are computed from numbers that bfloat16,
+    with its 8 bits, would round to steps of 1/128 of their size.
+    """
     verdict = critic(x) if condition is None else critic(x, condition)
-    return verdict if isinstance(verdict, Critique) else Critique(score=verdict, x=x)
+    critique = verdict if isinstance(verdict, Critique) else Critique(score=verdict, x=x)
+    return replace(critique, score=at_least_float32(critique.score), condition=condition)
+
+
+def at_least_float32(x: Tensor) -> Tensor:
+    """``x`` in float32, or in float64 if it is."""
+    return x if x.dtype == torch.float64 else x.float()
 
 
 @dataclass(slots=True)
@@ -113,6 +145,9 @@ class Duel:
         critic_weight: factor on what the critic minimises here, penalties included.
         generator_weight: factor on what the generator minimises; 0 for pairings that only teach the critic, such as
             wrong pairs.
+        mismatched: whether both sides are the same samples, and only what the discriminator is told differs: the fake
+            side is real samples with conditions that belong to others. Distances between the sides are then between
+            conditions, and penalties find no line from one side to the other.
     """
 
     name: str
@@ -123,6 +158,7 @@ class Duel:
     fake_condition: Any = None
     critic_weight: float = 1.0
     generator_weight: float = 1.0
+    mismatched: bool = False
 
     @property
     def trains_generator(self) -> bool:

@@ -116,3 +116,23 @@ def test_regularizers_live_under_their_name(path) -> None:
     header, comment, *_ = path.read_text().splitlines()
     assert header == f"# @package regularizer.{path.stem}"
     assert comment.startswith("# ")
+
+
+FREE_OF_CONSTANTS = ["wgan", "wgan_gp", "rpgan", "r3gan", "ragan", "ragan_ls", "ragan_hinge", "loss_sensitive", "began"]
+
+
+@pytest.mark.parametrize("name", FREE_OF_CONSTANTS)
+def test_accuracy_does_not_depend_on_a_free_constant(name: str) -> None:
+    """Scores that mean something by their differences alone tell the sides apart wherever they lie."""
+    loss, real, fake = LOSSES[name](), torch.tensor([3.0, 1.0, 2.0, 0.0]), torch.tensor([0.5, -1.0, 1.5, 1.0])
+    expected = shares(loss, real, fake)
+    assert expected not in ([0, 0], [1, 1])
+    for constant in (-40.0, 40.0):
+        assert shares(loss, real + constant, fake + constant) == expected
+
+
+@pytest.mark.parametrize("name", ["wgan", "wgan_gp", "ragan"])
+def test_accuracy_against_the_mean_of_the_other_side(name: str) -> None:
+    """The means are 1.5 and 0.5: three of four reals are above 0.5, three of four fakes below 1.5."""
+    real, fake = torch.tensor([3.0, 1.0, 2.0, 0.0]) + 7, torch.tensor([0.5, -1.0, 1.5, 1.0]) + 7
+    assert shares(LOSSES[name](), real, fake) == [0.75, 0.75]

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
 
+from gan_zoo.losses.loss_sensitive import LossSensitive
+from gan_zoo.networks.conditions import ClassCondition
+from gan_zoo.networks.minibatch import PackedCritic
+from gan_zoo.networks.r3gan import BiasedLeakyReLU, R3GANDiscriminator
 from gan_zoo.noise import Noise
 from gan_zoo.regularizers.base import Regularizer
 from gan_zoo.regularizers.consistency import Consistency, draw_places, moved
@@ -88,14 +95,149 @@ def test_gradient_penalty_on_a_quadratic_critic() -> None:
     assert ours.item() == pytest.approx(two_sided(lengths, 7.0))
 
 
+def dragan_points(per_input: int = 1) -> Tensor:
+    """x + a * 1/2 s u: one a for each input, one u for each dimension, s over all numbers of the batch."""
+    direction = NOISE.uniform("dragan/adversarial", 6, *SHAPE)
+    amount = NOISE.uniform("dragan amount/adversarial", 6 // per_input).repeat_interleave(per_input)
+    return REAL + amount.view(6, 1, 1, 1) * 0.5 * np.std(REAL.numpy()) * direction
+
+
 def test_dragan_on_a_quadratic_critic() -> None:
-    """The noise is half a standard deviation of the batch times U[0, 1], for each dimension."""
-    near = REAL + 0.5 * np.std(REAL.numpy()) * NOISE.uniform("dragan/adversarial", 6, *SHAPE)
-    lengths = squared_norms(WEIGHT * near).sqrt()
+    lengths = squared_norms(WEIGHT * dragan_points()).sqrt()
     ours = penalise(DRAGAN(7.0), QuadraticCritic(WEIGHT.clone()))
     assert ours.item() == pytest.approx(two_sided(lengths, 7.0))
     at_reals = two_sided(squared_norms(WEIGHT * REAL).sqrt(), 7.0)
     assert penalise(DRAGAN(7.0, scale=0.0), QuadraticCritic(WEIGHT.clone())).item() == pytest.approx(at_reals)
+
+
+class Recorder(LinearCritic):
+    """Remembers what it judged last."""
+
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        self.seen, self.told = x.detach(), condition
+        return super().forward(x)
+
+
+def test_the_mean_displacement_of_dragan_is_that_of_the_authors() -> None:
+    """E a u = 1/4, times half a standard deviation; without a it would be twice that."""
+    critic, real = Recorder(torch.ones(1, 8, 8)), torch.randn(4000, 1, 8, 8)
+    penalise(DRAGAN(), critic, real, real)
+    moved_by = (critic.seen - real) / (0.5 * real.std())
+    assert moved_by.mean().item() == pytest.approx(1 / 4, abs=0.01)
+    per_sample = moved_by.flatten(1).mean(1)
+    assert per_sample.std().item() == pytest.approx(1 / 2 / math.sqrt(12), abs=0.02), "a is one for each sample"
+
+
+# ------------------------------------------------------------------ packs
+
+
+def packed(make: Callable[[Tensor], nn.Module], weight: Tensor) -> PackedCritic:
+    """A discriminator of packs of two samples."""
+    return PackedCritic(lambda sample_shape: make(weight.clone()), SHAPE, pack=2)
+
+
+PACK_WEIGHT = torch.cat(list(pictures(4, 2)))
+
+
+@pytest.mark.parametrize("name", ON_LINEAR)
+@pytest.mark.parametrize("length", [1.0, 3.0])
+def test_a_pack_is_one_input(name: str, length: float) -> None:
+    """A linear discriminator of packs has the slope |w| of the whole pack's weights; at 1 it costs nothing to GP."""
+    regularizer, value, slope = ON_LINEAR[name]
+    weight = PACK_WEIGHT / PACK_WEIGHT.norm() * length
+    critic = packed(LinearCritic, weight)
+    penalty = penalise(regularizer, critic)
+    assert penalty.item() == pytest.approx(value(length), rel=1e-12, abs=1e-12)
+    by_weight = gradients(penalty, critic.critic.weight)[0]
+    torch.testing.assert_close(by_weight, slope(length) * weight / length, atol=1e-10, rtol=1e-7)
+
+
+def in_packs(x: Tensor) -> Tensor:
+    return x.reshape(3, 6, 4, 5)
+
+
+def test_penalties_of_packs_on_a_quadratic_critic() -> None:
+    """The slope at a pack is a x over both of its samples; a pack moves along one line, by one share."""
+    share = NOISE.uniform("gradient_penalty/adversarial", 3).view(3, 1, 1, 1)
+    between = share * in_packs(REAL) + (1 - share) * in_packs(FAKE)
+    critic = packed(QuadraticCritic, PACK_WEIGHT)
+    expected = {
+        GradientPenalty(7.0): two_sided(squared_norms(PACK_WEIGHT * between).sqrt(), 7.0),
+        DRAGAN(7.0): two_sided(squared_norms(PACK_WEIGHT * in_packs(dragan_points(2))).sqrt(), 7.0),
+        R1(3.0): 1.5 * squared_norms(PACK_WEIGHT * in_packs(REAL)).mean().item(),
+        R2(3.0): 1.5 * squared_norms(PACK_WEIGHT * in_packs(FAKE)).mean().item(),
+    }
+    for regularizer, value in expected.items():
+        assert penalise(regularizer, critic).item() == pytest.approx(value)
+
+
+# ------------------------------------------------------------------ mismatched conditions
+
+
+class ToldCritic(nn.Module):
+    """D(x, c) = w_c . x, which is 1-Lipschitz in x where |w_c| <= 1."""
+
+    def __init__(self, weights: Tensor) -> None:
+        super().__init__()
+        self.weights = nn.Parameter(weights)
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        self.seen, self.told = x.detach(), condition
+        return (x * self.weights[condition]).flatten(1).sum(1)
+
+
+RIGHT, WRONG = torch.tensor([0, 0, 0, 1, 1, 1]), torch.tensor([1, 2, 1, 2, 0, 2])
+SLOPES = torch.tensor([0.5, 2.0, 3.0], dtype=torch.float64)
+
+
+def mismatched(critic: nn.Module) -> Duel:
+    return Duel("wrong", critic, REAL, REAL, RIGHT, WRONG, mismatched=True).as_leaves(real=True, fake=True)
+
+
+def told_critic() -> ToldCritic:
+    return ToldCritic(SLOPES.view(3, 1, 1, 1) * WEIGHT / WEIGHT.norm())
+
+
+def test_a_mismatched_duel_is_penalised_under_its_wrong_conditions() -> None:
+    """7 E (|w_c'| - 1)^2; under the right conditions it would be 7 * (1/4 + 1) / 2."""
+    critic = told_critic()
+    duel = mismatched(critic)
+    penalty = GradientPenalty(7.0).penalty(duel, duel.judge_real(), duel.judge_fake(), NOISE)
+    assert penalty.item() == pytest.approx(7 * (SLOPES[WRONG] - 1).square().mean().item())
+    assert torch.equal(critic.told, WRONG)
+
+
+def test_lines_of_a_mismatched_duel_run_between_different_reals() -> None:
+    critic = told_critic()
+    duel = mismatched(critic)
+    GradientPenalty().penalty(duel, duel.judge_real(), duel.judge_fake(), NOISE)
+    share = NOISE.uniform("gradient_penalty/wrong", 6).view(6, 1, 1, 1)
+    torch.testing.assert_close(critic.seen, share * REAL[[1, 2, 3, 4, 5, 0]] + (1 - share) * REAL)
+
+
+@pytest.mark.parametrize(("regularizer", "told"), [(R1(3.0), RIGHT), (R2(3.0), WRONG)], ids=["r1", "r2"])
+def test_zero_centred_penalties_see_both_sides_of_a_mismatched_duel(regularizer: Regularizer, told: Tensor) -> None:
+    duel = mismatched(told_critic())
+    penalty = regularizer.penalty(duel, duel.judge_real(), duel.judge_fake(), NOISE)
+    assert penalty.item() == pytest.approx(1.5 * SLOPES[told].square().mean().item())
+
+
+def test_a_wrong_pair_has_to_cost_more_than_the_right_one() -> None:
+    """The distance of (x, c) and (x, c') is 0 + 1, so the margin is lambda; D(x, 0) = 0, D(x, 1) = 1, D(x, 2) = 4."""
+
+    class ByCondition(nn.Module):
+        def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+            return condition.double().square()
+
+    duel = mismatched(ByCondition())
+    real, fake = duel.judge_real(), duel.judge_fake()
+    violations = (2.5 + RIGHT.double() ** 2 - WRONG.double() ** 2).relu()
+    loss = LossSensitive(2.5)
+    assert loss.discriminator(real, fake).item() == pytest.approx(violations.mean().item())
+    assert loss.readings(real, fake)["margin"].item() == pytest.approx(2.5)
+    told_alike = Duel("match", ByCondition(), REAL, FAKE, RIGHT, RIGHT)
+    margin = loss.readings(told_alike.judge_real(), told_alike.judge_fake())["margin"].item()
+    assert margin == pytest.approx(2.5 * (REAL - FAKE).abs().mean().item())
 
 
 @pytest.mark.parametrize("name", ON_LINEAR)
@@ -122,16 +264,62 @@ def test_lecam_by_hand() -> None:
     np.testing.assert_allclose(by_fake.numpy(), [-0.3 * (of_real - 1), 0], rtol=1e-6)
 
 
+def orthogonal(critic: nn.Module, weight: float = 1.0) -> Tensor:
+    duel = Duel("adversarial", critic, REAL, FAKE)
+    penalty = Orthogonal(weight).penalty(duel, critique(torch.zeros(1)), critique(torch.zeros(1)), NOISE)
+    assert penalty is not None
+    return penalty
+
+
 def test_orthogonal_by_hand() -> None:
     """Rows (1, 2), (3, 4) have the dot product 11; vectors such as biases do not count."""
     critic = nn.Sequential(nn.Conv2d(2, 2, 1), nn.Linear(3, 1))
     with torch.no_grad():
         critic[0].weight.copy_(torch.tensor([[1.0, 2.0], [3.0, 4.0]]).view(2, 2, 1, 1))
-    duel = Duel("adversarial", critic, REAL, FAKE)
-    penalty = Orthogonal(0.1).penalty(duel, critique(torch.zeros(1)), critique(torch.zeros(1)), NOISE)
+    penalty = orthogonal(critic, 0.1)
     assert penalty.item() == pytest.approx(0.1 * 2 * 121)
     by_weight = gradients(penalty, critic[0].weight)[0].view(2, 2)
     torch.testing.assert_close(by_weight, 0.4 * 11 * torch.tensor([[3.0, 4.0], [1.0, 2.0]]))
+
+
+def with_weight(layer: nn.Module, rows: list[list[float]]) -> nn.Module:
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor(rows).view_as(layer.weight))
+    return layer
+
+
+def test_what_is_no_filter_is_not_made_orthogonal() -> None:
+    """Biases of shape [C, 1, 1], scales, embeddings and the filters of different groups."""
+    bias = BiasedLeakyReLU(4)
+    nn.init.ones_(bias.bias)
+    grouped = with_weight(nn.Conv2d(4, 4, 1, groups=2), [[1.0, 2.0], [3.0, 4.0], [1.0, 0.0], [0.0, 1.0]])
+    critic = nn.Sequential(bias, nn.GroupNorm(1, 4), nn.Embedding(3, 4), nn.EmbeddingBag(3, 4), grouped)
+    assert orthogonal(critic).item() == pytest.approx(2 * 121)
+
+
+def test_filters_of_a_transposed_convolution_are_its_outputs() -> None:
+    """Its weight is [inputs, outputs]: the columns (1, 3), (2, 4) have the dot product 14."""
+    assert orthogonal(with_weight(nn.ConvTranspose2d(2, 2, 1), [[1.0, 2.0], [3.0, 4.0]])).item() == 2 * 14**2
+
+
+def test_the_trained_weight_under_spectral_normalisation_counts_and_nothing_is_iterated() -> None:
+    layer = spectral_norm(with_weight(nn.Linear(2, 2), [[1.0, 2.0], [3.0, 4.0]]))
+    before = {name: value.clone() for name, value in layer.state_dict().items()}
+    assert orthogonal(layer).item() == pytest.approx(2 * 121)
+    torch.testing.assert_close(dict(layer.state_dict()), before, rtol=0, atol=0)
+
+
+def test_zero_weights_cost_nothing() -> None:
+    """The critic with biases of shape [C, 1, 1] and class embeddings, all weights zero, all else as it is."""
+    network = partial(R3GANDiscriminator, [1, 8, 8], 16, condition_dim=4, fusion="projection")
+    critic = ClassCondition(3, 4).told_to(network())
+    with torch.no_grad():
+        for layer in critic.modules():
+            if isinstance(layer, (nn.Linear, nn.Conv2d)):
+                layer.weight.zero_()
+            elif isinstance(layer, BiasedLeakyReLU):
+                layer.bias.fill_(1.0)
+    assert orthogonal(critic).item() == 0.0
 
 
 def test_consistency_by_hand() -> None:
@@ -195,6 +383,7 @@ def test_a_dead_critic_is_penalised_without_nan(name: str) -> None:
     penalty = REGULARIZERS[name]().penalty(duel, duel.judge_real(), duel.judge_fake(), NOISE)
     if penalty is not None:
         assert math.isfinite(penalty.item())
+    if penalty is not None and penalty.requires_grad:
         assert gradients(penalty, critic.weight)[0].isfinite().all()
 
 

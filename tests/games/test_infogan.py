@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 from torch.distributions import Categorical, Normal
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from gan_zoo.games.infogan import InfoGAN
 from gan_zoo.losses.logistic import NonSaturating
@@ -50,6 +51,27 @@ def test_the_likelihood_of_three_numbers() -> None:
     assert value.item() == pytest.approx(0.5 * (2 * math.log(2 * math.pi) + 1 + math.log(4) + 1))
     known = GaussianLikelihood()(codes, torch.full((1, 2), -99.0), codes)
     assert known.item() == pytest.approx(math.log(2 * math.pi) - 6)
+
+
+@pytest.mark.parametrize(("v", "slope"), [(-30.0, -math.exp(6) / 8), (-6.5, -math.exp(6) / 8), (40.0, 0.5)])
+def test_a_variance_that_has_gone_too_far_is_pulled_back(v: float, slope: float) -> None:
+    """An error of 1/2: the precision goes on along e^6 (1 - 6 - v), whose slope by v is -e^6, times 1/2 * 1/4."""
+    log_variance = torch.tensor([[v]], requires_grad=True)
+    loss = GaussianLikelihood()(torch.zeros(1, 1), log_variance, torch.full((1, 1), 0.5))
+    (gradient,) = torch.autograd.grad(loss, log_variance)
+    assert gradient.item() == pytest.approx(slope)
+
+
+def test_the_likelihood_is_computed_without_waiting() -> None:
+    """No number travels to the host, which would wait for the device in every step."""
+
+    class NoSync(TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            assert "_local_scalar_dense" not in str(function)
+            return function(*args, **(kwargs or {}))
+
+    with NoSync():
+        GaussianLikelihood()(torch.randn(3, 2), torch.randn(3, 2), torch.randn(3, 2))
 
 
 @pytest.mark.parametrize("term", ["code", "continuous"])

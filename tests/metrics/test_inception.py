@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
 from gan_zoo.data.source import DataError, Source
+from gan_zoo.metrics import features as features_module
 from gan_zoo.metrics.base import Generated, Samples, score_all
 from gan_zoo.metrics.features import KID, DensityCoverage, PrecisionRecall, memorised, squared_mmd
+from gan_zoo.metrics.frechet import FeatureMoments
 from gan_zoo.metrics.images import ImageScores
 from gan_zoo.noise import CPU, Noise
 from gan_zoo.types import Batch
@@ -69,8 +73,10 @@ def test_features_logits_and_scores_agree_with_torch_fidelity(reference, picture
     statistics = [fid_features_to_statistics(f) for f in (fake_f, real_f)]
     expected = fid_statistics_to_metric(*statistics, verbose=False)["frechet_inception_distance"]
     assert scores["fid"].value == pytest.approx(expected, rel=1e-3)
-    one_split = isc_features_to_metric(fake_logits, splits=1)["inception_score_mean"]
-    assert scores["is"].value == pytest.approx(one_split, rel=1e-3)
+    splits = isc_features_to_metric(fake_logits, splits=10)
+    assert scores["is"].value == pytest.approx(splits["inception_score_mean"], rel=1e-3)
+    assert scores["is_std"].value == pytest.approx(splits["inception_score_std"], rel=1e-2, abs=1e-6)
+    assert scores["is"].protocol["splits"] == 10
     assert scores["fid"].protocol["protocol"] == "fid-tf"
     assert "not the published weights" in scores["is"].protocol["warning"]
 
@@ -99,6 +105,72 @@ def test_mmd_by_hand_and_zero_for_equal_distributions() -> None:
     torch.manual_seed(0)
     same = KID(20, 200)(torch.randn(600, 4), torch.randn(600, 4))
     assert abs(same["kid"]) < 3 * same["kid_std"]
+
+
+def by_definition(real: Tensor, fake: Tensor, k_pr: int, k_dc: int) -> dict[str, float]:
+    """Precision, recall, density and coverage from differences of features in float64, without matrix products."""
+
+    def distances(a: Tensor, b: Tensor) -> Tensor:
+        return (a.double()[:, None] - b.double()).square().sum(2).sqrt()
+
+    between, within = distances(real, fake), (distances(real, real), distances(fake, fake))
+    of_real, of_fake = (own.sort(1).values[:, k_pr] for own in within)
+    inside = between < within[0].sort(1).values[:, k_dc, None]
+    return {
+        "precision": float((between <= of_real[:, None]).any(0).double().mean()),
+        "recall": float((between <= of_fake).any(1).double().mean()),
+        "density": float(inside.double().sum(0).mean()) / k_dc,
+        "coverage": float(inside.any(1).double().mean()),
+    }
+
+
+@pytest.mark.parametrize("common", [0.0, 3e3])
+def test_a_large_common_part_of_the_features_changes_nothing(common: float) -> None:
+    """In float32 by matrix products the distances would be noise."""
+    draw = torch.Generator().manual_seed(0)
+    real = torch.randn(120, 32, generator=draw) + common
+    fake = torch.randn(100, 32, generator=draw) * 0.8 + 0.3 + common
+    expected = by_definition(real, fake, 3, 5)
+    assert min(expected.values()) > 0.1
+    assert max(expected["precision"], expected["recall"]) < 1
+    found = PrecisionRecall(3)(real, fake) | DensityCoverage(5)(real, fake)
+    assert found == pytest.approx(expected, abs=1e-12)
+
+
+def test_blocks_give_the_same_scores(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = torch.Generator().manual_seed(0)
+    real, fake, held_out = (torch.randn(count, 4, generator=draw) for count in (50, 40, 60))
+
+    def all_scores() -> dict[str, float]:
+        scores = PrecisionRecall(3)(real, fake) | DensityCoverage(5)(real, fake) | KID(4, 20)(real, fake)
+        return scores | {"memorisation": memorised(fake, real, held_out)}
+
+    whole = all_scores()
+    monkeypatch.setattr(features_module, "BLOCK", 130)
+    assert all_scores() == pytest.approx(whole, abs=1e-12)
+
+
+def test_equal_features_are_at_distance_zero() -> None:
+    """Copies of the reals are inside, and a generator that repeats one image covers that one alone."""
+    real = torch.randn(40, 300, generator=torch.Generator().manual_seed(0)) + 100
+    assert PrecisionRecall(3)(real, real.clone()) == {"precision": 1.0, "recall": 1.0}
+    alike = real[:1].expand(30, -1)
+    assert PrecisionRecall(3)(real, alike) == {"precision": 1.0, "recall": 1 / 40}
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_features_that_are_no_numbers_are_refused(value: float) -> None:
+    good, bad = torch.randn(20, 3), torch.randn(20, 3)
+    bad[7, 1] = value
+    scores = [KID(2, 5), PrecisionRecall(3), DensityCoverage(3), lambda real, fake: memorised(fake, real, real)]
+    for score in scores:
+        for real, fake in ((good, bad), (bad, good)):
+            with pytest.raises(DataError, match=r"features of (real|generated) images hold NaN or infinite numbers"):
+                score(real, fake)
+    moments = FeatureMoments(3)
+    moments.update(bad)
+    with pytest.raises(DataError, match="features of images hold NaN"):
+        moments.compute()
 
 
 def test_manifolds_by_hand() -> None:

@@ -107,24 +107,61 @@ def test_moments_survive_the_disk(tmp_path: Path) -> None:
 
 
 def test_inception_score_in_closed_form() -> None:
-    sure = InceptionScore(5)
-    sure.update(1000 * torch.eye(5))
-    assert float(sure.compute()) == pytest.approx(5)
-    unsure = InceptionScore(5)
+    """Sure of one class each, all five equally often in every split: 5. Unsure: 1."""
+    sure = InceptionScore(5, 50)
+    logits = torch.empty(50, 5)
+    for split in range(10):
+        logits[sure.split_of == split] = 1000 * torch.eye(5)
+    sure.update(logits)
+    assert sure.compute() == (pytest.approx(5), pytest.approx(0))
+    unsure = InceptionScore(5, 7)
     unsure.update(torch.zeros(7, 5))
-    assert float(unsure.compute()) == pytest.approx(1)
+    assert float(unsure.compute().mean) == pytest.approx(1)
 
 
-def test_inception_score_agrees_with_torchmetrics() -> None:
-    from torchmetrics.image.inception import InceptionScore as Reference
+def test_inception_score_is_that_of_ten_splits() -> None:
+    """Of 1,000 samples of 100 classes, each split of 100 sees too few for its p(y): less than over all samples."""
+    from torch_fidelity.metric_isc import isc_features_to_metric
 
-    logits = torch.randn(64, 10) * 3
-    reference = Reference(feature=torch.nn.Identity(), splits=1)
-    reference.update(logits)
-    ours = InceptionScore(10)
-    for piece in logits.split(13):
-        ours.update(piece)
-    assert float(ours.compute()) == pytest.approx(float(reference.compute()[0]), rel=1e-5)
+    logits = torch.randn(1000, 100, generator=torch.Generator().manual_seed(0)) * 4
+    ours = InceptionScore(100, 1000)
+    order = torch.randperm(20, generator=torch.Generator().manual_seed(1)).tolist()
+    for block in order:  # as processes and blocks come
+        ours.update(logits[50 * block : 50 * (block + 1)], 50 * block)
+    reference = isc_features_to_metric(logits, splits=10)
+    assert float(ours.compute().mean) == pytest.approx(reference["inception_score_mean"], rel=1e-9)
+    assert float(ours.compute().std) == pytest.approx(reference["inception_score_std"], rel=1e-9)
+    over_all = isc_features_to_metric(logits, splits=1)["inception_score_mean"]
+    assert float(ours.compute().mean) < 0.9 * over_all
+
+
+@pytest.mark.parametrize("num_samples", [1, 3, 10, 11, 2560])
+def test_splits_are_equal_and_do_not_follow_the_order_of_samples(num_samples: int) -> None:
+    split = InceptionScore(2, num_samples).split_of
+    sizes = split.bincount()
+    assert len(sizes) == min(10, num_samples)
+    assert sizes.max() - sizes.min() <= 1
+    if num_samples > 1000:
+        assert (split[:256].bincount(minlength=10) > 10).all()
+        assert (split[::10].bincount(minlength=10) > 10).all()
+
+
+def test_the_inception_score_of_few_samples_has_a_warning() -> None:
+    data = digits()
+    images = Samples(draw(to_unit(data.samples[:64])), 64)
+    scores = score_all({"images": ImageScores(EfficientNetLite0(32), num_samples=64)}, images, data, CPU)
+    found = {score.name: score for score in scores}
+    for name in ("is_efficientnet_lite0", "is_std_efficientnet_lite0"):
+        assert found[name].protocol["splits"] == 10
+        assert "fewer than 20000 generated samples in 10 splits" in found[name].protocol["warning"]
+    assert "splits" not in found["fd_efficientnet_lite0"].protocol
+
+
+def test_logits_that_are_no_numbers_are_refused() -> None:
+    score = InceptionScore(3, 4)
+    score.update(torch.tensor([[0.0, math.nan, 1.0]]))
+    with pytest.raises(DataError, match="class logits of images hold NaN"):
+        score.compute()
 
 
 def test_the_packaged_extractor_knows_what_it_sees() -> None:
@@ -175,7 +212,7 @@ def test_real_pictures_score_better_than_noise() -> None:
 def test_a_score_carries_its_protocol_and_a_warning() -> None:
     data = digits()
     evaluator = ImageScores(EfficientNetLite0(32), num_samples=64)
-    (score, _) = score_all({"images": evaluator}, Samples(draw(to_unit(data.samples[:64])), 64), data, CPU)
+    (score, *_) = score_all({"images": evaluator}, Samples(draw(to_unit(data.samples[:64])), 64), data, CPU)
     expected = {"extractor": "efficientnet_lite0", "resize": "antialiased bilinear", "data": "digits", "input_size": 32}
     expected |= {"num_real": 1797, "num_generated": 64, "split": "all"}
     assert expected.items() <= score.protocol.items()

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,14 +15,23 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from gan_zoo.build import build, build_module
+from gan_zoo.games.base import Game
+from gan_zoo.games.feature_matching import FeatureMatching
+from gan_zoo.games.gan import GAN
+from gan_zoo.games.vae_gan import VAEGAN
+from gan_zoo.losses.logistic import NonSaturating
 from gan_zoo.networks import changes
 from gan_zoo.networks.augment import ADAugment, AugmentedCritic, DiffAugment
 from gan_zoo.networks.autoencoder import AutoEncoder
+from gan_zoo.networks.mlp import MLPDiscriminator
 from gan_zoo.noise import Noise
 from gan_zoo.regularizers.ada import AdaptiveAugmentation
 from gan_zoo.regularizers.zero_centered import R1
 from gan_zoo.run import train
+from gan_zoo.terms.classification import GaussianKL
 from gan_zoo.types import Critique, Duel, judge
+from tests.conformance.zoo import LOSSES
+from tests.games.playing import ENCODER, GENERATOR, SHAPE, Still, batch
 
 SHAPES = [(5, 1, 8, 8), (4, 3, 7, 7), (3, 3, 5, 9), (2, 2, 6, 3), (2, 3, 1, 1)]
 EVERYTHING = [DiffAugment(), *(DiffAugment([name]) for name in ("colour", "translation", "cutout"))]
@@ -370,7 +382,7 @@ def test_energy_passes_through() -> None:
         (lambda: DiffAugment()(torch.zeros(4, 2)), r"works on pictures \[B, C, H, W\], got samples of shape \[4, 2\]"),
         (lambda: ADAugment()(torch.zeros(4, 2)), "add augment=none"),
         (lambda: AugmentedCritic(Telling(), ADAugment()).eval()(torch.zeros(4, 2)), "add augment=none"),
-        (lambda: AdaptiveAugmentation(target=1.0), r"target must be in \(-1, 1\), got 1.0"),
+        (lambda: AdaptiveAugmentation(target=1.0), r"target must be in \[0, 1\), got 1.0"),
         (lambda: AdaptiveAugmentation(images_to_full=0), "images_to_full must be > 0, got 0"),
         (lambda: AdaptiveAugmentation(interval=0), "interval must be >= 1, got 0"),
     ],
@@ -418,9 +430,88 @@ def test_the_threshold_is_where_the_critic_is_undecided() -> None:
     assert show(critic, ada, [0.4, 0.4]) > 0.5
 
 
-def test_pairings_that_only_teach_the_critic_do_not_count() -> None:
+READS = {name: make for name, make in LOSSES.items() if not name.startswith(("began", "ebgan"))}
+FREE = ("wgan", "rpgan", "ragan", "r3gan", "loss_sensitive", "glsgan")
+
+
+def told(name: str, real: list[float], fake: list[float], shift: float = 0.0) -> float:
+    """Where p goes from 1/2 when a discriminator under this loss scores reals and fakes like this."""
+    critic, ada = controlled(p=0.5, images_to_full=100, interval=1)
+    ada.attach(READS[name]())
+    x = torch.zeros(len(real), 1, 2, 2)
+    sides = (Critique(torch.tensor(scores) + shift, x) for scores in (real, fake))
+    ada.update(Duel("realism", critic, x, x), *sides)
+    return critic.augmentation.p.item()
+
+
+@pytest.mark.parametrize("name", READS)
+def test_p_falls_for_a_discriminator_that_cannot_tell(name: str) -> None:
+    """Scores of both sides are the same, around where the loss is undecided; constants are free in some losses."""
+    undecided = READS[name]().threshold
+    scores = [undecided - 0.4, undecided - 0.3, undecided + 0.3, undecided + 0.4]
+    for shift in (0.0, -50.0, 50.0) if name.startswith(FREE) else (0.0,):
+        assert told(name, scores, scores, shift) == pytest.approx(0.46)
+
+
+@pytest.mark.parametrize("name", READS)
+def test_p_rises_for_a_discriminator_that_knows_the_reals(name: str) -> None:
+    high, low = [12.0, 13.0, 14.0, 15.0], [-12.0, -13.0, -14.0, -15.0]
+    real, fake = (low, high) if name.startswith(("loss_sensitive", "glsgan")) else (high, low)
+    for shift in (0.0, -50.0, 50.0) if name.startswith(FREE) else (0.0,):
+        assert told(name, real, fake, shift) == pytest.approx(0.54)
+        assert told(name, fake, real, shift) == pytest.approx(0.46)
+
+
+def test_a_threshold_given_by_hand_counts() -> None:
+    critic, ada = controlled(p=0.5, images_to_full=100, interval=1, threshold=2.0)
+    ada.attach(READS["hinge"]())
+    assert show(critic, ada, [1.0, 1.0]) < 0.5
+
+
+def test_mismatched_pairs_do_not_count() -> None:
     critic, ada = controlled(p=0.5, images_to_full=10, interval=1)
-    assert show(critic, ada, [1.0, 1.0], generator_weight=0.0) == 0.5
+    assert show(critic, ada, [1.0, 1.0], mismatched=True) == 0.5
+
+
+def test_p_counts_images_and_not_packs() -> None:
+    """Four images in two packs are four images."""
+    critic, ada = controlled(p=0.5, images_to_full=100, interval=1)
+    x = torch.zeros(4, 1, 2, 2)
+    ada.update(Duel("realism", critic, x, x), Critique(torch.ones(2), x), Critique(torch.zeros(2), x))
+    assert critic.augmentation.p.item() == pytest.approx(0.54)
+
+
+class Sure(MLPDiscriminator):
+    """Takes everything for real, and shows a feature."""
+
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Critique:
+        critique = super().forward(x, condition)
+        return replace(critique, score=critique.score * 0 + 1)
+
+
+def p_after_a_step(make: Callable[..., Game], **loss: Any) -> float:
+    """Where p goes from 1/2 after one discriminator step on 6 reals, with 100 images from 0 to 1."""
+
+    def critic(**wishes: Any) -> nn.Module:
+        return AugmentedCritic(Sure(SHAPE, width=16, **wishes), ADAugment(["blit"], p=0.5))
+
+    game, ada = make(critic), AdaptiveAugmentation(images_to_full=100, interval=1)
+    module = Still(game, NonSaturating(), {"ada": ada})
+    module.critic = module.generator = object()
+    data = batch()
+    module.critics_turn(data, game.generate(data), step=1)
+    return float(next(b for name, b in game.discriminators.named_buffers() if name.endswith(".p")))
+
+
+def test_reals_that_two_terms_share_count_once() -> None:
+    """A VAE-GAN has two adversarial terms over the same reals."""
+    assert p_after_a_step(lambda critic: GAN(GENERATOR, critic, latent_dim=4)) == pytest.approx(0.56)
+    assert p_after_a_step(lambda critic: VAEGAN(GENERATOR, ENCODER, critic, GaussianKL(), 4)) == pytest.approx(0.56)
+
+
+def test_feature_matching_is_adapted_too() -> None:
+    """Its generator has no adversarial term, but its discriminator overfits like any other."""
+    assert p_after_a_step(lambda critic: FeatureMatching(GENERATOR, critic, latent_dim=4)) == pytest.approx(0.56)
 
 
 class NoSync(TorchDispatchMode):

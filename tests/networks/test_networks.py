@@ -5,11 +5,15 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from gan_zoo.networks.autoencoder import AutoEncoder
 from gan_zoo.networks.dcgan import DCGANDiscriminator, DCGANGenerator
+from gan_zoo.networks.infogan import InfoGANDiscriminator
 from gan_zoo.networks.mlp import MLPDiscriminator, MLPGenerator
 from gan_zoo.networks.norm import norm_layer
+from gan_zoo.networks.patchgan import PatchGAN
+from gan_zoo.networks.resnet import ResNetDiscriminator, ResNetGenerator
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -90,13 +94,58 @@ def test_spectral_norm_bounds_every_layer() -> None:
             assert torch.linalg.matrix_norm(m.weight.detach().flatten(1), 2).item() == pytest.approx(1, abs=0.02)
 
 
+def largest_singular_value(layer: nn.Module) -> float:
+    weight = layer.weight.detach()
+    rows = weight.transpose(0, 1) if isinstance(layer, nn.ConvTranspose2d) else weight
+    return torch.linalg.matrix_norm(rows.flatten(1), 2).item()
+
+
+MAKES = {
+    "dcgan discriminator": lambda: DCGANDiscriminator([1, 16, 16], width=8, norm="spectral"),
+    "dcgan generator": lambda: DCGANGenerator(10, [1, 16, 16], width=8, norm="spectral+batch"),
+    "patchgan": lambda: PatchGAN([1, 16, 16], layers=2, width=8, norm="spectral"),
+    "autoencoder": lambda: AutoEncoder([1, 16, 16], width=8, code_dim=6, norm="spectral"),
+    "autoencoder of vectors": lambda: AutoEncoder([4], width=8, code_dim=6, norm="spectral"),
+    "mlp": lambda: MLPDiscriminator([4], width=32, norm="spectral"),
+    "infogan": lambda: InfoGANDiscriminator([1, 16, 16], width=8, hidden=32, norm="spectral"),
+    "resnet discriminator": lambda: ResNetDiscriminator([1, 16, 16], width=8, norm="spectral", attention=8),
+    "resnet generator": lambda: ResNetGenerator(10, [1, 16, 16], width=8, norm="spectral+batch", attention=8),
+}
+
+
+@pytest.mark.parametrize("name", MAKES)
+def test_spectral_norm_is_that_of_the_first_weights(name: str) -> None:
+    """Every layer starts with the gain 1, before any training pass; weights are those of the network's own init."""
+    torch.manual_seed(0)
+    network = MAKES[name]().eval()
+    weighted = [m for m in network.modules() if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear))]
+    assert all(is_parametrized(layer, "weight") for layer in weighted)
+    for layer in weighted:
+        assert largest_singular_value(layer) == pytest.approx(1, abs=0.1)
+    if name.startswith(("dcgan", "patchgan")):
+        widest = max((layer.parametrizations.weight.original for layer in weighted), key=torch.numel)
+        assert widest.std().item() == pytest.approx(0.02, rel=0.1), "N(0, 0.02) is what is normalized"
+
+
+@pytest.mark.parametrize("norm", ["batch", "layer", "instance"])
+def test_both_kinds_of_normalization_go_together(norm: str) -> None:
+    generator = DCGANGenerator(10, [1, 16, 16], width=4, norm=f"spectral+{norm}")
+    assert type(norm_layer(f"spectral+{norm}")(4)) is type(norm_layer(norm)(4))
+    assert sum(type(layer) is type(norm_layer(norm)(4)) for layer in generator.modules()) == 2
+    hidden = [m for m in generator.modules() if isinstance(m, nn.ConvTranspose2d)][:-1]
+    assert all(layer.bias is None for layer in hidden), "activations are centred after it"
+    generator(torch.randn(2, 10)).sum().backward()
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (lambda: norm_layer("spectral+none"), r"spectral\+batch, .*got 'spectral\+none'"),
+        (lambda: norm_layer("batch+spectral"), r"got 'batch\+spectral'"),
         (lambda: DCGANGenerator(10, [3, 48, 48]), "square images of 8, 16, 32, 64, 128, 256 pixels, got 48x48"),
         (lambda: DCGANGenerator(10, [3, 32, 64]), "got 32x64"),
         (lambda: DCGANDiscriminator([2]), "use model=gan for vectors"),
-        (lambda: norm_layer("bach"), "norm must be one of batch, instance, layer, spectral, none, got 'bach'"),
+        (lambda: norm_layer("bach"), "norm must be one of batch, instance, layer, spectral, none, .*got 'bach'"),
         (lambda: MLPDiscriminator([2], norm="batch"), "norm must be one of none, spectral"),
         (lambda: MLPGenerator(3, [2], depth=0), "depth must be >= 1, got 0"),
         (lambda: AutoEncoder([2], distance="l3"), "distance must be one of l1, l2, got 'l3'"),

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_zoo.metrics.extractors import EfficientNetLite0
-from gan_zoo.terms.perceptual import Lite0Features, Perceptual
+from gan_zoo.terms.perceptual import Lite0Features, Perceptual, Style, gram
 
 
 class Two(nn.Module):
@@ -140,3 +140,34 @@ def test_autocast_does_not_reach_it(lite0: Perceptual) -> None:
 def test_bad_arguments_are_named(make, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         make()
+
+
+# -------------------------------------------------------------------- style
+
+
+def test_a_gram_matrix_by_hand() -> None:
+    """Two features at two places: (1, 2) and (3, 4); products 5, 11 and 25, over 2 places and 2 features."""
+    activations = torch.tensor([[[[1.0, 2.0]], [[3.0, 4.0]]]])
+    torch.testing.assert_close(gram(activations), torch.tensor([[[5.0, 11.0], [11.0, 25.0]]]) / 4)
+
+
+class Itself(nn.Module):
+    def forward(self, x: Tensor) -> list[Tensor]:
+        return [x]
+
+
+def test_style_by_hand() -> None:
+    """||G - H||_F^2, the mean over samples; its derivative by a is 4 (G - H) a / (F N) / B."""
+    a = A.double().requires_grad_()
+    rows, others = (x.double().flatten(2) for x in (A, B))
+    difference = (rows @ rows.transpose(1, 2) - others @ others.transpose(1, 2)) / 48
+    loss = Style(Itself(), [2.0])(a, B.double())
+    assert loss.item() == pytest.approx(2 * difference.square().sum((1, 2)).mean().item())
+    by_hand = 2 * 4 * torch.einsum("bij,bjhw->bihw", difference, A.double()) / 48 / len(A)
+    torch.testing.assert_close(torch.autograd.grad(loss, a)[0], by_hand)
+
+
+def test_style_does_not_know_places() -> None:
+    shuffled = A.flatten(2)[:, :, torch.randperm(16, generator=torch.Generator().manual_seed(0))].view_as(A)
+    assert Style(Itself())(A, shuffled).item() == pytest.approx(0, abs=1e-10)
+    assert Perceptual(Itself())(A, shuffled).item() > 0.1

@@ -9,7 +9,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gan_zoo.terms.reconstruction import L1, L2, SSIM, Charbonnier, Huber, LogCosh, Robust, SmoothL1
+from gan_zoo.terms.reconstruction import (
+    L1,
+    L2,
+    SSIM,
+    Charbonnier,
+    Huber,
+    LogCosh,
+    Robust,
+    SmoothL1,
+    TripletDistance,
+)
 
 INF = math.inf
 
@@ -188,3 +198,25 @@ def test_bad_arguments_are_named(make, words: str) -> None:
 def test_torch_agrees() -> None:
     assert Huber(0.4)(A, B).item() == pytest.approx(F.huber_loss(A, B, delta=0.4).item())
     assert LogCosh()(A, B).item() == pytest.approx((A - B).cosh().log().mean().item())
+
+
+# -------------------------------------------------------------------- triplet
+
+
+def test_triplet_by_hand() -> None:
+    """Root mean squared distances: to the own targets 0.1 and 1, to the next ones 0.9 and 2; with a margin of 0.9."""
+    target = torch.tensor([[0.0, 0.0], [1.0, 1.0], [3.0, 3.0]], dtype=torch.float64)
+    rebuilt = torch.tensor([[0.1, 0.1], [2.0, 2.0], [3.0, 3.0]], dtype=torch.float64, requires_grad=True)
+    loss = TripletDistance(0.9)(rebuilt, target)
+    assert loss.item() == pytest.approx((0.9 + 0.1 - 0.9 + 0.9 + 1 - 1) / 3)
+    # each coordinate moves its distance by 1/2: the first two samples away from their own targets, towards the next
+    expected = [[(0.5 + 0.5) / 3] * 2, [(0.5 + 0.5) / 3] * 2, [0.0, 0.0]]
+    torch.testing.assert_close(torch.autograd.grad(loss, rebuilt)[0], torch.tensor(expected, dtype=torch.float64))
+
+
+def test_triplet_is_zero_at_targets_that_differ() -> None:
+    assert TripletDistance(0.2)(A, A).item() == 0
+    with pytest.raises(ValueError, match="a batch of >= 2 samples, got 1"):
+        TripletDistance()(A[:1], A[:1])
+    with pytest.raises(ValueError, match="margin must be > 0"):
+        TripletDistance(0.0)

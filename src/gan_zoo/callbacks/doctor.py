@@ -21,7 +21,7 @@ from gan_zoo.loggers import log
 from gan_zoo.module import GANModule
 from gan_zoo.noise import Noise, stable_seed
 from gan_zoo.players import TrainingDiverged
-from gan_zoo.types import Batch, CountOrZero
+from gan_zoo.types import Batch, Whole
 
 NORMS = ("d/grad_norm", "g/grad_norm")
 
@@ -38,7 +38,7 @@ class Doctor(Callback):
         seed: of the samples and latents, which are the same at every look.
     """
 
-    def __init__(self, every_images: CountOrZero = 16_000, count: int = 256, seed: int = 0) -> None:
+    def __init__(self, every_images: Whole = 16_000, count: int = 256, seed: int = 0) -> None:
         if count < 16:
             raise ValueError(f"callbacks.doctor.count must be >= 16, got {count}")
         self.every_images, self.count, self.seed = every_images, count, seed

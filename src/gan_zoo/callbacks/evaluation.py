@@ -20,7 +20,7 @@ from gan_zoo.metrics.base import Evaluator
 from gan_zoo.module import GANModule
 from gan_zoo.scoring import score_module
 from gan_zoo.signals import SIGNALS
-from gan_zoo.types import Batch, Count, CountOrZero, Score
+from gan_zoo.types import Batch, Count, Score, Whole
 
 
 class Evaluation(Callback):
@@ -42,7 +42,7 @@ class Evaluation(Callback):
         self,
         evaluators: Mapping[str, Evaluator | None],
         path: str,
-        every_images: CountOrZero = 0,
+        every_images: Whole = 0,
         seed: int = 0,
         num_samples: int | None = None,
         training_steps: Count | None = None,

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from gan_zoo.games.gan import GAN
-from gan_zoo.types import Batch, Fakes, Terms, Verdict
+from gan_zoo.types import Batch, Count, Fakes, Terms, Verdict, Weight
 
 
 class ACGAN(GAN):
@@ -36,8 +36,8 @@ class ACGAN(GAN):
         classification: nn.Module,
         num_classes: int | None,
         aux_on_fake: bool = True,
-        class_weight: float = 1.0,
-        latent_dim: int = 100,
+        class_weight: Weight = 1.0,
+        latent_dim: Count = 100,
         prior: str = "normal",
     ) -> None:
         if num_classes is None or num_classes < 2:

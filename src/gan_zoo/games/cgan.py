@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from gan_zoo.games.cgan_single import ConditionalGAN
-from gan_zoo.types import Batch, Duel, Fakes
+from gan_zoo.types import Batch, Duel, Fakes, Positive, Share
 
 
 class CGAN(ConditionalGAN):
@@ -21,6 +21,9 @@ class CGAN(ConditionalGAN):
         L_D = w_r [realism] + w_m ((1 - s) [match] + s [wrong]),   L_G = w_r g(D_r(x~)) + w_m g(D_m(x~, c)).
 
     The share must be below 1: a match critic that never sees fakes is fooled by noise.
+
+    R1 and R2 act on (x, c), (G(z, c), c) and (x, c') with the weights of the loss. The gradient penalty of ``wrong``
+    and the margin of the loss-sensitive loss are explained in `GradientPenalty` and `LossSensitive`.
 
     Args:
         generator, discriminator, condition, fusion, latent_dim, prior: as in `ConditionalGAN`; the realism
@@ -36,9 +39,9 @@ class CGAN(ConditionalGAN):
         generator: Callable[..., nn.Module],
         discriminator: Callable[..., nn.Module],
         condition: Callable[[], Any],
-        realism_weight: float = 1.0,
-        match_weight: float = 1.0,
-        wrong_share: float = 0.5,
+        realism_weight: Positive = 1.0,
+        match_weight: Positive = 1.0,
+        wrong_share: Share = 0.5,
         **options: Any,
     ) -> None:
         if realism_weight <= 0 or match_weight <= 0:
@@ -66,5 +69,5 @@ class CGAN(ConditionalGAN):
         return [
             Duel("realism", realism, real, fake, critic_weight=w_r, generator_weight=w_r),
             Duel("match", match, real, fake, right, right, critic_weight=w_m * (1 - s), generator_weight=w_m),
-            Duel("wrong", match, real, real, right, wrong, critic_weight=w_m * s, generator_weight=0.0),
+            Duel("wrong", match, real, real, right, wrong, w_m * s, generator_weight=0.0, mismatched=True),
         ]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_zoo.games.gan import GAN
-from gan_zoo.types import Batch, Duel, Fakes
+from gan_zoo.types import Batch, Count, Duel, Fakes
 
 
 class ConditionalGAN(GAN):
@@ -34,7 +34,7 @@ class ConditionalGAN(GAN):
         discriminator: Callable[..., nn.Module],
         condition: Callable[[], Any],
         fusion: str = "concat",
-        latent_dim: int = 100,
+        latent_dim: Count = 100,
         prior: str = "normal",
     ) -> None:
         encoder = condition()

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from gan_zoo.games.base import Game
 from gan_zoo.games.pool import Pool
-from gan_zoo.types import Batch, Duel, Fakes, Terms, Verdict
+from gan_zoo.types import Batch, Duel, Fakes, Shape, Terms, Verdict, Weight, Whole
 
 
 class CycleGAN(Game):
@@ -41,11 +41,11 @@ class CycleGAN(Game):
         discriminator: Callable[..., nn.Module],
         reconstruction: nn.Module,
         identity: nn.Module,
-        a_shape: Sequence[int] | None,
-        b_shape: Sequence[int],
-        cycle_weight: float = 10.0,
-        identity_weight: float = 5.0,
-        pool_size: int = 50,
+        a_shape: Shape | None,
+        b_shape: Shape,
+        cycle_weight: Weight = 10.0,
+        identity_weight: Weight = 5.0,
+        pool_size: Whole = 50,
     ) -> None:
         super().__init__()
         a_shape = require_pictures(a_shape, "model=cyclegan")

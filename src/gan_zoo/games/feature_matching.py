@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from gan_zoo.distributed import mean_over_ranks
 from gan_zoo.games.gan import GAN
-from gan_zoo.types import Batch, Duel, Fakes, Terms, Verdict
+from gan_zoo.types import Batch, Count, Duel, Fakes, Positive, Terms, Verdict, Weight, at_least_float32
 
 
 class FeatureMatching(GAN):
@@ -29,9 +29,9 @@ class FeatureMatching(GAN):
         self,
         generator: Callable[..., nn.Module],
         discriminator: Callable[..., nn.Module],
-        feature_weight: float = 1.0,
-        adversarial_weight: float = 0.0,
-        latent_dim: int = 100,
+        feature_weight: Positive = 1.0,
+        adversarial_weight: Weight = 0.0,
+        latent_dim: Count = 100,
         prior: str = "normal",
     ) -> None:
         if feature_weight <= 0 or adversarial_weight < 0:
@@ -50,7 +50,12 @@ class FeatureMatching(GAN):
         (verdict,) = verdicts
         assert verdict.real is not None
         pairs = zip(verdict.real.features, verdict.fake.features, strict=True)
-        gaps: list[Tensor] = [mean_over_ranks(fake.mean(0) - real.mean(0)).square().sum() for real, fake in pairs]
+        gaps: list[Tensor] = [mean_over_ranks(mean_of(fake) - mean_of(real)).square().sum() for real, fake in pairs]
         if not gaps:
             raise ValueError("model=feature_matching needs a critic that shows its features, such as dcgan")
         return {"features": self.feature_weight * sum(gaps[1:], start=gaps[0])}
+
+
+def mean_of(features: Tensor) -> Tensor:
+    """The mean over samples, in float32 at least."""
+    return at_least_float32(features).mean(0)

@@ -8,7 +8,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from gan_zoo.games.base import Game
-from gan_zoo.types import Batch, Duel, Fakes
+from gan_zoo.types import Batch, Count, Duel, Fakes
 
 PRIORS = ("normal", "uniform")
 
@@ -29,7 +29,7 @@ class GAN(Game):
         self,
         generator: Callable[..., nn.Module],
         discriminator: Callable[..., nn.Module],
-        latent_dim: int = 100,
+        latent_dim: Count = 100,
         prior: str = "normal",
     ) -> None:
         super().__init__()

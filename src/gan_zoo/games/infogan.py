@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from gan_zoo.games.gan import GAN
-from gan_zoo.types import Batch, Fakes, Terms, Verdict
+from gan_zoo.types import Batch, Count, Fakes, Terms, Verdict, Weight, Whole
 
 
 class InfoGAN(GAN):
@@ -39,11 +39,11 @@ class InfoGAN(GAN):
         discriminator: Callable[..., nn.Module],
         classification: nn.Module,
         likelihood: nn.Module,
-        categories: int = 10,
-        continuous: int = 2,
-        code_weight: float = 1.0,
-        continuous_weight: float = 0.1,
-        latent_dim: int = 62,
+        categories: Whole = 10,
+        continuous: Whole = 2,
+        code_weight: Weight = 1.0,
+        continuous_weight: Weight = 0.1,
+        latent_dim: Count = 62,
         prior: str = "normal",
     ) -> None:
         if categories == 1 or categories < 0 or continuous < 0 or categories + continuous == 0:

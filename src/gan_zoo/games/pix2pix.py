@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from gan_zoo.games.base import Game
 from gan_zoo.games.cyclegan import require_pictures
-from gan_zoo.types import Batch, Duel, Fakes, Terms, Verdict
+from gan_zoo.types import Batch, Duel, Fakes, Shape, Terms, Verdict, Weight
 
 
 class Pix2Pix(Game):
@@ -33,9 +33,9 @@ class Pix2Pix(Game):
         generator: Callable[..., nn.Module],
         discriminator: Callable[..., nn.Module],
         reconstruction: nn.Module,
-        a_shape: Sequence[int] | None,
-        b_shape: Sequence[int],
-        reconstruction_weight: float = 100.0,
+        a_shape: Shape | None,
+        b_shape: Shape,
+        reconstruction_weight: Weight = 100.0,
     ) -> None:
         super().__init__()
         a_shape = require_pictures(a_shape, "model=pix2pix")

@@ -8,7 +8,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from gan_zoo.games.base import Game
-from gan_zoo.types import Batch, Duel, Fakes, Terms, Verdict
+from gan_zoo.types import Batch, Count, Duel, Fakes, Terms, Verdict, Weight, at_least_float32
 
 
 class VAE(Game):
@@ -36,8 +36,8 @@ class VAE(Game):
         encoder: Callable[..., nn.Module],
         reconstruction: nn.Module,
         kl: nn.Module,
-        latent_dim: int = 64,
-        kl_weight: float = 1e-3,
+        latent_dim: Count = 64,
+        kl_weight: Weight = 1e-3,
         discriminator: None = None,
     ) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class VAE(Game):
 
     def generate(self, batch: Batch) -> Fakes:
         assert batch.real is not None
-        mu, log_variance = self.generators["encoder"](batch.real).chunk(2, dim=1)
+        mu, log_variance = at_least_float32(self.generators["encoder"](batch.real)).chunk(2, dim=1)
         latents = mu + (0.5 * log_variance).exp() * batch.noise.normal("posterior", batch.size, self.latent_dim)
         return {"rebuilt": self.generators["main"](latents), "mu": mu, "log_variance": log_variance}
 

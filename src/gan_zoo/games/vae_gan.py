@@ -8,7 +8,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from gan_zoo.games.base import Game
-from gan_zoo.types import Batch, Duel, Fakes, Terms, Verdict, judge
+from gan_zoo.types import Batch, Count, Duel, Fakes, Positive, Terms, Verdict, Weight, at_least_float32, judge
 
 
 class VAEGAN(Game):
@@ -37,10 +37,10 @@ class VAEGAN(Game):
         encoder: Callable[..., nn.Module],
         discriminator: Callable[..., nn.Module],
         kl: nn.Module,
-        latent_dim: int = 64,
-        kl_weight: float = 1e-2,
-        feature_weight: float = 1.0,
-        adversarial_weight: float = 0.5,
+        latent_dim: Count = 64,
+        kl_weight: Weight = 1e-2,
+        feature_weight: Weight = 1.0,
+        adversarial_weight: Positive = 0.5,
     ) -> None:
         super().__init__()
         if kl_weight < 0 or feature_weight < 0 or adversarial_weight <= 0:
@@ -61,7 +61,7 @@ class VAEGAN(Game):
     def generate(self, batch: Batch) -> Fakes:
         assert batch.real is not None
         decoder = self.generators["main"]
-        mu, log_variance = self.generators["encoder"](batch.real).chunk(2, dim=1)
+        mu, log_variance = at_least_float32(self.generators["encoder"](batch.real)).chunk(2, dim=1)
         z = mu + (0.5 * log_variance).exp() * batch.noise.normal("posterior", batch.size, self.latent_dim)
         return {
             "fake": decoder(self.latents(batch)),
@@ -84,7 +84,7 @@ class VAEGAN(Game):
         assert real is not None
         rebuilt = judge(self.discriminators["main"], fakes["through"])
         pairs = zip(real.features, rebuilt.features, strict=True)
-        gaps = [(theirs - target.detach()).square().mean() for target, theirs in pairs]
+        gaps = [(at_least_float32(theirs) - target.detach()).square().mean() for target, theirs in pairs]
         if not gaps:
             raise ValueError("model=vae_gan needs a critic that shows its features, such as dcgan")
         return {

@@ -7,6 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from gan_zoo.distributed import mean_over_ranks
 from gan_zoo.types import Critique, Terms
 
 
@@ -40,12 +41,35 @@ class Loss(nn.Module):
         return {}
 
     threshold: float = 0.0
-    """The score at which the critic is undecided."""
+    """The score at which the discriminator is undecided, where a single score says anything."""
+
+    def leaning(self, real: Critique, fake: Critique) -> Tensor:
+        """How far each score of a real leans towards "real", in the shape of the scores: 0 is undecided, < 0 "fake"."""
+        return real.score - self.threshold
 
     @torch.no_grad()
     def accuracy(self, real: Critique, fake: Critique) -> tuple[Tensor, Tensor]:
         """The 0-1 view of the critic: shares of reals scored above, and of fakes scored below, `threshold`."""
         return (real.score > self.threshold).float().mean(), (fake.score < self.threshold).float().mean()
+
+
+def above_the_middle(ahead: Tensor, behind: Tensor) -> Tensor:
+    """The scores ``ahead`` minus the middle between the mean scores of both sides of the global batch.
+
+    For losses whose scores are free up to a constant: the difference does not change when a constant is added.
+    """
+    middle = mean_over_ranks((ahead.float().mean() + behind.float().mean()) / 2)
+    return ahead - middle
+
+
+@torch.no_grad()
+def accuracy_by_means(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+    """The shares of reals scored above the mean fake, and of fakes scored below the mean real, of the global batch.
+
+    For losses whose scores are free up to a constant: the shares do not change when a constant is added.
+    """
+    of_real, of_fake = mean_over_ranks(torch.stack([real.float().mean(), fake.float().mean()]))
+    return (real > of_fake).float().mean(), (fake < of_real).float().mean()
 
 
 def limited(score: Tensor, limit: float = 10.0) -> Tensor:

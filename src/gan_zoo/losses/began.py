@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from gan_zoo.distributed import mean_over_ranks
-from gan_zoo.losses.base import Loss, require_autoencoder
-from gan_zoo.types import Critique, Terms
+from gan_zoo.losses.base import Loss, above_the_middle, accuracy_by_means, require_autoencoder
+from gan_zoo.types import Critique, Fraction, Positive, Terms
 
 
 class BEGAN(Loss):
@@ -24,7 +24,7 @@ class BEGAN(Loss):
 
     k: Tensor
 
-    def __init__(self, gamma: float = 0.5, rate: float = 0.001) -> None:
+    def __init__(self, gamma: Fraction = 0.5, rate: Positive = 0.001) -> None:
         super().__init__()
         if not 0 <= gamma <= 1:
             raise ValueError(f"gamma must be in [0, 1], got {gamma}")
@@ -52,8 +52,9 @@ class BEGAN(Loss):
         on_real, on_fake = real.score.mean(), fake.score.mean()
         return {"began_m": on_real + (self.gamma * on_real - on_fake).abs(), "began_k": self.k}
 
-    @torch.no_grad()
+    def leaning(self, real: Critique, fake: Critique) -> Tensor:
+        return above_the_middle(-real.score, -fake.score)
+
     def accuracy(self, real: Critique, fake: Critique) -> tuple[Tensor, Tensor]:
         """Reals reconstructed better than the average fake, and fakes worse than the average real."""
-        below, above = real.score < fake.score.mean(), fake.score > real.score.mean()
-        return below.float().mean(), above.float().mean()
+        return accuracy_by_means(-real.score, -fake.score)

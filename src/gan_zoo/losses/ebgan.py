@@ -8,7 +8,7 @@ from torch.nn.functional import normalize
 
 from gan_zoo.distributed import gather_over_ranks
 from gan_zoo.losses.base import Loss, require_autoencoder
-from gan_zoo.types import Critique, Terms
+from gan_zoo.types import Critique, Positive, Terms, Weight, at_least_float32
 
 
 class EBGAN(Loss):
@@ -22,7 +22,7 @@ class EBGAN(Loss):
         pulling_away: w, the weight of `pulling_away` on ``critique.features[0]``; 0 switches it off.
     """
 
-    def __init__(self, margin: float = 1.0, pulling_away: float = 0.1) -> None:
+    def __init__(self, margin: Positive = 1.0, pulling_away: Weight = 0.1) -> None:
         super().__init__()
         if margin <= 0:
             raise ValueError(f"margin must be > 0, got {margin}")
@@ -44,6 +44,9 @@ class EBGAN(Loss):
     def readings(self, real: Critique, fake: Critique) -> Terms:
         return {"energy_gap": fake.score.mean() - real.score.mean()}
 
+    def leaning(self, real: Critique, fake: Critique) -> Tensor:
+        return self.threshold - real.score
+
     @torch.no_grad()
     def accuracy(self, real: Critique, fake: Critique) -> tuple[Tensor, Tensor]:
         """Energies of reals below half the margin, and of fakes above it."""
@@ -56,9 +59,10 @@ def pulling_away(codes: Tensor) -> Tensor:
     Zhao et al. 2016, eq. 4: 1/(N(N-1)) sum_{i != j} (S_i . S_j / |S_i| |S_j|)^2 over the N samples of the global
     batch. ``codes`` is ``[B, ...]`` and is flattened for each sample. Raises `ValueError` for a single sample.
     """
-    directions = gather_over_ranks(normalize(codes.flatten(1), dim=1))
+    directions = gather_over_ranks(normalize(at_least_float32(codes).flatten(1), dim=1))
     count = len(directions)
     if count < 2:
         raise ValueError(f"the pulling-away term needs a batch of >= 2 samples, got {count}")
-    squared_cosines = (directions @ directions.T).square()
-    return (squared_cosines.sum() - squared_cosines.diagonal().sum()) / (count * (count - 1))
+    with torch.autocast(directions.device.type, enabled=False):
+        cosines = directions @ directions.T
+    return 2 * cosines.triu(1).square().sum() / (count * (count - 1))

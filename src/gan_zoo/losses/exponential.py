@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from gan_zoo.losses.base import Loss, limited
-from gan_zoo.types import Critique
+from gan_zoo.types import Critique, Positive
 
 
 class Exponential(Loss):
@@ -18,7 +18,7 @@ class Exponential(Loss):
         limit: the score up to which the exponential is exact, > 0.
     """
 
-    def __init__(self, limit: float = 10.0) -> None:
+    def __init__(self, limit: Positive = 10.0) -> None:
         super().__init__()
         if limit <= 0:
             raise ValueError(f"limit must be > 0, got {limit}")

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from gan_zoo.distributed import mean_over_ranks
 from gan_zoo.losses.base import Loss
-from gan_zoo.types import Critique, Terms
+from gan_zoo.types import Critique, Positive, Terms
 
 
 class Fisher(Loss):
@@ -24,7 +24,7 @@ class Fisher(Loss):
 
     multiplier: Tensor
 
-    def __init__(self, rho: float = 1e-6) -> None:
+    def __init__(self, rho: Positive = 1e-6) -> None:
         super().__init__()
         if rho <= 0:
             raise ValueError(f"rho must be > 0, got {rho}")

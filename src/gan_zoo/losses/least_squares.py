@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from gan_zoo.losses.base import Loss
-from gan_zoo.types import Critique
+from gan_zoo.types import Critique, Finite
 
 
 class LeastSquares(Loss):
@@ -20,7 +20,7 @@ class LeastSquares(Loss):
             (-1, 1, 0) minimises the Pearson chi-squared divergence.
     """
 
-    def __init__(self, fake_target: float = 0.0, real_target: float = 1.0, generator_target: float = 1.0) -> None:
+    def __init__(self, fake_target: Finite = 0.0, real_target: Finite = 1.0, generator_target: Finite = 1.0) -> None:
         super().__init__()
         self.fake_target, self.real_target, self.generator_target = fake_target, real_target, generator_target
         self.threshold = (fake_target + real_target) / 2

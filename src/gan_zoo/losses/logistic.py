@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from gan_zoo.losses.base import Loss
-from gan_zoo.types import Critique, Terms
+from gan_zoo.types import Critique, Share, Terms
 
 
 class Minimax(Loss):
@@ -20,7 +20,7 @@ class Minimax(Loss):
             section 3.4): E sp(-D(x)) becomes E (1 - s) sp(-D(x)) + s sp(D(x)).
     """
 
-    def __init__(self, label_smoothing: float = 0.0) -> None:
+    def __init__(self, label_smoothing: Share = 0.0) -> None:
         super().__init__()
         if not 0 <= label_smoothing < 1:
             raise ValueError(f"label_smoothing must be in [0, 1), got {label_smoothing}")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
+from annotated_types import Le
 from torch import Tensor
 
-from gan_zoo.losses.base import Loss
-from gan_zoo.types import Critique, Terms
+from gan_zoo.losses.base import Loss, above_the_middle
+from gan_zoo.types import Critique, Finite, Terms, Weight
 
 
 class LossSensitive(Loss):
@@ -17,13 +20,20 @@ class LossSensitive(Loss):
     (so that lambda means the same at every resolution) and detached. nu = 0 is LS-GAN, nu = 1 has the gradients of
     WGAN with the critic -D.
 
+    Where the discriminator judges pairs of a sample and a condition, Delta has to be a distance of pairs: it is the
+    L1 distance plus the discrete metric of the conditions, 1 where real and fake are told different things and 0 where
+    they are told the same. So a mismatched pair (x, c') has to cost more than (x, c) by lambda; by the samples alone
+    the two are equal, the margin would be 0, and a constant D would satisfy it.
+
     Args:
         margin_weight: lambda, >= 0; 2.5 is the author's 2e-4 per unit of distance summed over 64x64x3.
         real_weight: gamma, how much the loss of reals counts by itself, >= 0.
         slope: nu, at most 1.
     """
 
-    def __init__(self, margin_weight: float = 2.5, real_weight: float = 0.0, slope: float = 0.0) -> None:
+    def __init__(
+        self, margin_weight: Weight = 2.5, real_weight: Weight = 0.0, slope: Annotated[Finite, Le(1)] = 0.0
+    ) -> None:
         super().__init__()
         if margin_weight < 0 or real_weight < 0:
             raise ValueError(f"margin_weight and real_weight must be >= 0, got {margin_weight} and {real_weight}")
@@ -32,8 +42,7 @@ class LossSensitive(Loss):
         self.margin_weight, self.real_weight, self.slope = margin_weight, real_weight, slope
 
     def discriminator(self, real: Critique, fake: Critique) -> Tensor:
-        distance = l1_distance(real.x, fake.x).view(len(real.score), -1).mean(1)  # of packs, where they are judged
-        margin = self.margin_weight * distance
+        margin = self.margin_weight * pair_distance(real, fake).view(len(real.score), -1).mean(1)  # packs are one input
         violation = margin.view(-1, *[1] * (real.score.ndim - 1)) + real.score - fake.score
         return self.real_weight * real.score.mean() + torch.maximum(violation, self.slope * violation).mean()
 
@@ -41,8 +50,11 @@ class LossSensitive(Loss):
         return fake.score.mean()
 
     def readings(self, real: Critique, fake: Critique) -> Terms:
-        margin = self.margin_weight * l1_distance(real.x, fake.x).mean()
+        margin = self.margin_weight * pair_distance(real, fake).mean()
         return {"energy_gap": fake.score.mean() - real.score.mean(), "margin": margin}
+
+    def leaning(self, real: Critique, fake: Critique) -> Tensor:
+        return above_the_middle(-real.score, -fake.score)
 
     @torch.no_grad()
     def accuracy(self, real: Critique, fake: Critique) -> tuple[Tensor, Tensor]:
@@ -55,3 +67,13 @@ class LossSensitive(Loss):
 def l1_distance(real: Tensor, fake: Tensor) -> Tensor:
     """The mean absolute difference of each real to the fake of the same index, ``[B]``."""
     return (real - fake).abs().flatten(1).mean(1)
+
+
+@torch.no_grad()
+def pair_distance(real: Critique, fake: Critique) -> Tensor:
+    """The distance of each judged pair (sample, condition) to the fake one of the same index, ``[B]``."""
+    distance = l1_distance(real.x, fake.x)
+    if real.condition is fake.condition or not isinstance(real.condition, Tensor):
+        return distance
+    differs: Tensor = (real.condition != fake.condition).reshape(len(distance), -1).any(1)
+    return distance + differs.to(distance.dtype)

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from gan_zoo.distributed import mean_over_ranks
-from gan_zoo.losses.base import Loss
+from gan_zoo.losses.base import Loss, above_the_middle, accuracy_by_means
 from gan_zoo.types import Critique, Terms
 
 
@@ -33,8 +33,12 @@ class RelativisticPaired(Loss):
     def readings(self, real: Critique, fake: Critique) -> Terms:
         return {"score_gap": real.score.mean() - fake.score.mean()}
 
+    def leaning(self, real: Critique, fake: Critique) -> Tensor:
+        return above_the_middle(real.score, fake.score)
+
     @torch.no_grad()
     def accuracy(self, real: Critique, fake: Critique) -> tuple[Tensor, Tensor]:
+        """The share of pairs whose real is scored above its fake, twice."""
         share = (real.score > fake.score).float().mean()
         return share, share
 
@@ -68,10 +72,12 @@ class RelativisticAverage(Loss):
     def readings(self, real: Critique, fake: Critique) -> Terms:
         return {"score_gap": real.score.mean() - fake.score.mean()}
 
-    @torch.no_grad()
+    def leaning(self, real: Critique, fake: Critique) -> Tensor:
+        return above_the_middle(real.score, fake.score)
+
     def accuracy(self, real: Critique, fake: Critique) -> tuple[Tensor, Tensor]:
-        above, below = real.score > fake.score.mean(), fake.score < real.score.mean()
-        return above.float().mean(), below.float().mean()
+        """Reals scored above the average fake, and fakes below the average real."""
+        return accuracy_by_means(real.score, fake.score)
 
 
 class RelativisticAverageLeastSquares(RelativisticAverage):

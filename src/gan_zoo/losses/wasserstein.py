@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from gan_zoo.losses.base import Loss
+from gan_zoo.losses.base import Loss, above_the_middle, accuracy_by_means
 from gan_zoo.types import Critique, Terms
 
 
@@ -12,7 +12,8 @@ class Wasserstein(Loss):
     """WGAN: the critic's gap estimates the earth mover's distance while something keeps it 1-Lipschitz.
 
     Arjovsky et al. 2017: L_D = E D(G(z)) - E D(x), L_G = -E D(G(z)). The constraint is a regularizer: weight
-    clipping in the original, the gradient penalty in Gulrajani et al. 2017.
+    clipping in the original, the gradient penalty in Gulrajani et al. 2017. Scores are free up to a constant, so the
+    accuracies compare each score with the mean of the other side.
     """
 
     def discriminator(self, real: Critique, fake: Critique) -> Tensor:
@@ -23,3 +24,10 @@ class Wasserstein(Loss):
 
     def readings(self, real: Critique, fake: Critique) -> Terms:
         return {"wasserstein": real.score.mean() - fake.score.mean()}
+
+    def leaning(self, real: Critique, fake: Critique) -> Tensor:
+        return above_the_middle(real.score, fake.score)
+
+    def accuracy(self, real: Critique, fake: Critique) -> tuple[Tensor, Tensor]:
+        """Reals scored above the average fake, and fakes below the average real."""
+        return accuracy_by_means(real.score, fake.score)

@@ -126,6 +126,14 @@ def warned(protocol: Mapping[str, Any], *warnings: str) -> dict[str, Any]:
     return dict(protocol) | ({"warning": "; ".join(told)} if told else {})
 
 
+def require_finite(values: Tensor, what: str) -> None:
+    """Raise `DataError` if ``what`` holds NaN or infinite numbers, instead of a score of whatever that becomes."""
+    if not values.isfinite().all():
+        raise DataError(
+            f"{what} hold NaN or infinite numbers, which cannot be scored: check the images and the extractor"
+        )
+
+
 def score_all(
     evaluators: Mapping[str, Evaluator],
     samples: Samples,

@@ -1,15 +1,30 @@
-"""Scores over sets of features: KID, precision and recall, density and coverage, memorisation."""
+"""Scores over sets of features: KID, precision and recall, density and coverage, memorisation.
+
+Distances are computed in float64, from features centred on the mean of the reals, on the device where the features are,
+in blocks of rows that are dealt to the processes. In float32 the product form |x|^2 + |y|^2 - 2 x.y loses what sets two
+features apart where they have a large common part.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from torch import Tensor
 from torchmetrics import Metric
 
 from gan_zoo.data.source import DataError
+from gan_zoo.distributed import rank, world_size
+from gan_zoo.metrics.base import require_finite
+from gan_zoo.noise import CPU
+
+BLOCK = 2**23
+"""Numbers in a block of distances: 64 MiB."""
+SAME = 1e-13
+"""Squared distances below this share of |x|^2 + |y|^2 are rounding: float32 features can tell no smaller ones apart."""
 
 
 class FeatureBank(Metric):
@@ -30,16 +45,20 @@ class FeatureBank(Metric):
         self.numbers.append(torch.arange(start, start + len(features), device=features.device))
 
     def compute(self) -> Tensor:
-        """``[N, F]``, float32, on the CPU."""
+        """``[N, F]``, float32."""
         features, numbers = (torch.cat(s) if isinstance(s, list) else s for s in (self.features, self.numbers))
-        return features[numbers.argsort()].float().cpu()
+        return features[numbers.argsort()].float()
 
 
 class FeatureScore:
-    """The contract: scores of generated against real features ``[N, F]`` and ``[M, F]``, by name."""
+    """The contract: scores of generated against real features ``[M, F]`` and ``[N, F]``, by name."""
 
     def __call__(self, real: Tensor, fake: Tensor) -> dict[str, float]:
-        """The scores, without the extractor's name."""
+        """The scores, without the extractor's name; called by all processes at once, with the same features.
+
+        Raises:
+            DataError: if features are not finite, or too few.
+        """
         raise NotImplementedError
 
     @property
@@ -71,16 +90,18 @@ class KID(FeatureScore):
     def __call__(self, real: Tensor, fake: Tensor) -> dict[str, float]:
         size = min(self.subset_size, len(real), len(fake))
         random = np.random.RandomState(self.seed)
-        fake, real = fake.double(), real.double()
-        values = []
-        for _ in range(self.subsets):
-            x = fake[torch.from_numpy(random.choice(len(fake), size, replace=False))]
-            y = real[torch.from_numpy(random.choice(len(real), size, replace=False))]
-            values.append(squared_mmd(x, y))
-        return {"kid": float(np.mean(values)), "kid_std": float(np.std(values))}
+        fake, real = in_float64(fake, "generated"), in_float64(real, "real")
+        values = torch.zeros(self.subsets, dtype=torch.float64, device=fake.device)
+        for number in range(self.subsets):
+            of_fake = torch.from_numpy(random.choice(len(fake), size, replace=False)).to(fake.device)
+            of_real = torch.from_numpy(random.choice(len(real), size, replace=False)).to(real.device)
+            if number % world_size() == rank():
+                values[number] = squared_mmd(fake[of_fake], real[of_real])
+        values = summed(values)
+        return {"kid": float(values.mean()), "kid_std": float(values.std(correction=0))}
 
 
-def squared_mmd(x: Tensor, y: Tensor) -> float:
+def squared_mmd(x: Tensor, y: Tensor) -> Tensor:
     """The unbiased estimate of MMD^2 with the cubic kernel, from as many samples ``[n, F]`` of both."""
     size = len(x)
 
@@ -89,7 +110,7 @@ def squared_mmd(x: Tensor, y: Tensor) -> float:
 
     xx, yy, xy = kernel(x, x), kernel(y, y), kernel(x, y)
     within = (xx.sum() - xx.trace() + yy.sum() - yy.trace()) / (size * (size - 1))
-    return float(within - 2 * xy.mean())
+    return within - 2 * xy.mean()
 
 
 class PrecisionRecall(FeatureScore):
@@ -111,9 +132,16 @@ class PrecisionRecall(FeatureScore):
         return self.neighbours + 1
 
     def __call__(self, real: Tensor, fake: Tensor) -> dict[str, float]:
-        between = torch.cdist(real, fake)
-        precision = (between <= radii(real, self.neighbours)[:, None]).any(0).float().mean()
-        recall = (between <= radii(fake, self.neighbours)[None]).any(1).float().mean()
+        real, fake = centred(real, fake)
+        of_real, of_fake = radii(real, self.neighbours), radii(fake, self.neighbours)
+        fakes_inside = real.new_zeros(len(fake))
+        reals_inside = real.new_zeros(len(real))
+        for rows in dealt(len(real), len(fake)):
+            distances = squared_distances(real[rows], fake)
+            fakes_inside += (distances <= of_real[rows, None]).any(0)
+            reals_inside[rows] = (distances <= of_fake).any(1).double()
+        precision = (summed(fakes_inside) > 0).double().mean()
+        recall = summed(reals_inside).mean()
         return {"precision": float(precision), "recall": float(recall)}
 
 
@@ -136,17 +164,73 @@ class DensityCoverage(FeatureScore):
         return self.neighbours + 1
 
     def __call__(self, real: Tensor, fake: Tensor) -> dict[str, float]:
-        inside = torch.cdist(real, fake) < radii(real, self.neighbours)[:, None]
-        density = inside.float().sum(0).mean() / self.neighbours
-        return {"density": float(density), "coverage": float(inside.any(1).float().mean())}
+        real, fake = centred(real, fake)
+        of_real = radii(real, self.neighbours)
+        balls = real.new_zeros(len(fake))
+        covered = real.new_zeros(len(real))
+        for rows in dealt(len(real), len(fake)):
+            inside = squared_distances(real[rows], fake) < of_real[rows, None]
+            balls += inside.sum(0)
+            covered[rows] = inside.any(1).double()
+        density = summed(balls).mean() / self.neighbours
+        return {"density": float(density), "coverage": float(summed(covered).mean())}
+
+
+def in_float64(features: Tensor, kind: str) -> Tensor:
+    """Features in float64 where they are, or on the CPU if their device has no float64; `DataError` unless finite."""
+    require_finite(features, f"features of {kind} images")
+    return features.to(exact_device(features.device)).double()
+
+
+def centred(real: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
+    """Features in float64 on one device, minus the mean of the reals; distances stay as they are."""
+    real = in_float64(real, "real")
+    mean = real.mean(0)
+    return real - mean, *(in_float64(other, "generated").to(real.device) - mean for other in others)
+
+
+def squared_distances(x: Tensor, y: Tensor) -> Tensor:
+    """The squared Euclidean distances ``[N, M]`` of centred float64 features; exactly 0 for equal ones."""
+    lengths = x.square().sum(1)[:, None] + y.square().sum(1)
+    squared = torch.addmm(lengths, x, y.T, alpha=-2)
+    return squared.masked_fill_(squared <= SAME * lengths, 0.0)
+
+
+def dealt(count: int, width: int) -> Iterator[slice]:
+    """This process's share of ``count`` rows of ``width`` distances each, in blocks."""
+    size = max(1, BLOCK // max(1, width))
+    for start in range(rank() * size, count, world_size() * size):
+        yield slice(start, min(start + size, count))
+
+
+def summed(values: Tensor) -> Tensor:
+    """The sum of ``values`` over processes, which each filled in their own rows; in place."""
+    if world_size() > 1:
+        dist.all_reduce(values)
+    return values
 
 
 def radii(features: Tensor, neighbours: int) -> Tensor:
-    """The distance of every sample to its k-th nearest neighbour, itself not counted, ``[N]``."""
+    """The squared distance of every sample to its k-th nearest neighbor, itself not counted, ``[N]``.
+
+    Raises:
+        DataError: if there are too few samples.
+    """
     if len(features) <= neighbours:
         raise DataError(f"{neighbours} neighbours need more than {neighbours} samples, got {len(features)}")
-    distances: Tensor = torch.cdist(features, features).kthvalue(neighbours + 1).values
-    return distances
+    radii = features.new_zeros(len(features))
+    for rows in dealt(len(features), len(features)):
+        distances = squared_distances(features[rows], features)
+        radii[rows] = distances.topk(neighbours + 1, largest=False).values[:, -1]
+    return summed(radii)
+
+
+def nearest(features: Tensor, among: Tensor) -> Tensor:
+    """The squared distance of every sample to the nearest of others, ``[N]``."""
+    smallest = features.new_zeros(len(features))
+    for rows in dealt(len(features), len(among)):
+        smallest[rows] = squared_distances(features[rows], among).min(1).values
+    return summed(smallest)
 
 
 def require_neighbours(neighbours: int) -> None:
@@ -161,6 +245,7 @@ def memorised(fake: Tensor, train: Tensor, held_out: Tensor) -> float:
     0.5 where the generator knows the training pictures no better than others of their kind; 1 for copies.
     """
     count = min(len(train), len(held_out))
-    to_train, to_held_out = (torch.cdist(fake, some[:count]).min(1).values for some in (train, held_out))
+    train, held_out, fake = centred(train, held_out, fake)
+    to_train, to_held_out = (nearest(fake, some[:count]) for some in (train, held_out))
     ties = (to_train == to_held_out).double().mean() / 2
     return float((to_train < to_held_out).double().mean() + ties)

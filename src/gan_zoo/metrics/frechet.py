@@ -11,6 +11,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from gan_zoo.files import atomic_path
+from gan_zoo.metrics.base import require_finite
 
 
 class Moments(NamedTuple):
@@ -72,6 +73,7 @@ def moments_from(number: Tensor, total: Tensor, outer: Tensor) -> Moments:
     count = int(number)
     if count < 2:
         raise ValueError(f"a covariance needs at least 2 samples, got {count}")
+    require_finite(total, "features of images")  # one bad sample spoils the sum
     mean = total / count
     covariance = (outer - count * torch.outer(mean, mean)) / (count - 1)
     return Moments(count, mean.cpu(), covariance.cpu())

@@ -26,9 +26,9 @@ GENERATED = "generated pictures, got"
 class ImageScores(Evaluator):
     """Frechet distance and Inception score of generated pictures against the whole of a data set, and more if wanted.
 
-    ``fd_<extractor>`` and, where the extractor names classes, ``is_<extractor>``; over InceptionV3 ``fid`` and ``is``.
-    Generated and real pictures are made uint8 by the same rule before the extractor sees them. The real moments are
-    computed once and cached.
+    ``fd_<extractor>`` and, where the extractor names classes, ``is_<extractor>`` and ``is_std_<extractor>``, mean and
+    standard deviation over ten splits; over InceptionV3 ``fid``, ``is`` and ``is_std``. Generated and real pictures are
+    made uint8 by the same rule before the extractor sees them. The real moments are computed once and cached.
 
     Args:
         extractor: makes the features.
@@ -75,14 +75,15 @@ class ImageScores(Evaluator):
         self.extractor.prepare(source, device)
         self.source, self.real = source, self.real_moments(source, device)
         self.moments = FeatureMoments(self.extractor.num_features).to(exact_device(device))
-        self.inception = InceptionScore(self.extractor.num_classes).to(exact_device(device))
+        inception = InceptionScore(self.extractor.num_classes, self.num_samples)
+        self.inception = inception.to(exact_device(device))
         self.bank = FeatureBank().to(device)
         self.bank.update(torch.empty(0, self.extractor.num_features, device=device), 0)  # some processes get no block
 
     def update(self, generated: Generated) -> None:
         features, logits = self.extractor(to_uint8(generated.samples))
         self.moments.update(features)
-        self.inception.update(logits)
+        self.inception.update(logits, generated.start)
         if self.parts or self.memorisation:
             self.bank.update(features, generated.start)
 
@@ -92,8 +93,21 @@ class ImageScores(Evaluator):
         distance = frechet_distance(self.real, fake)
         scores = [Score(name("fd"), distance, warned(protocol, *self.doubts(fake)))]
         if self.extractor.num_classes:
-            scores.append(Score(name("is"), float(self.inception.compute()), protocol))
+            scores += self.inception_scores(protocol)
         return scores + (self.compute_parts(protocol) if self.parts or self.memorisation else [])
+
+    def inception_scores(self, protocol: dict[str, Any]) -> list[Score]:
+        """Mean and spread over splits, with a warning where splits are so small that the score is biased.
+
+        The entropy of p(y) estimated from n samples is too small by about (K - 1) / (2 n), so the score is too low.
+        """
+        splits = len(self.inception.count)
+        enough = 2 * splits * self.extractor.num_classes
+        found = self.inception.compute()
+        few = f"fewer than {enough} generated samples in {splits} splits: the Inception score is biased downwards"
+        told = warned(protocol | {"splits": splits}, *([few] if protocol["num_generated"] < enough else []))
+        values = {"is": found.mean, "is_std": found.std}
+        return [Score(self.extractor.score_name(kind), float(value), told) for kind, value in values.items()]
 
     def compute_parts(self, protocol: dict[str, Any]) -> list[Score]:
         """The scores that need all features."""

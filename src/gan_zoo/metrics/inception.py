@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from gan_zoo.data.source import DataError
 from gan_zoo.metrics.extractors import Extractor, published
-from gan_zoo.metrics.fused import FusedConv
+from gan_zoo.networks.fused import FusedConv
 
 FILE = "weights-inception-2015-12-05-6726825d.pth"
 HASH_START = "6726825d"

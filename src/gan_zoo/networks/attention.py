@@ -18,7 +18,7 @@ class SelfAttention(nn.Module):
 
     Args:
         channels: C, >= 8.
-        norm: ``spectral`` normalises the weights of all four maps.
+        norm: names with ``spectral`` normalize the weights of all four maps.
     """
 
     def __init__(self, channels: int, norm: str = "none") -> None:

@@ -27,7 +27,7 @@ from gan_zoo.networks.changes import (
     turned,
     with_channels,
 )
-from gan_zoo.types import Critique
+from gan_zoo.types import Critique, Fraction
 
 Change = Callable[[Tensor, int], Tensor]
 """Changes pictures ``[B, C, H, W]``; of their channels the first so many have colours, the others only move along."""
@@ -112,7 +112,7 @@ class ADAugment(nn.Module):
 
     p: Tensor
 
-    def __init__(self, transforms: Sequence[str] = ("blit", "geometry", "colour"), p: float = 0.0) -> None:
+    def __init__(self, transforms: Sequence[str] = ("blit", "geometry", "colour"), p: Fraction = 0.0) -> None:
         super().__init__()
         if not 0 <= p <= 1:
             raise ValueError(f"p must be in [0, 1], got {p}")

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from gan_zoo.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from gan_zoo.networks.norm import maybe_spectral
 from gan_zoo.networks.shapes import square_image
-from gan_zoo.types import Count, Critique
+from gan_zoo.types import Count, Critique, Shape
 
 DISTANCES = ("l1", "l2")
 
@@ -27,7 +27,7 @@ class AutoEncoder(nn.Module):
         width: channels at the image's side, or units of a hidden layer for vectors times 1/4.
         code_dim: size of the code.
         distance: ``l1`` or ``l2``.
-        norm: normalisation in both halves: ``none``, ``batch``, ``layer``, ``instance``, ``spectral``.
+        norm: normalization in both halves, a name of `norm_layer`; for vectors ``none`` or ``spectral``.
         aux_outputs, condition_dim, condition_channels: must be None; ``fusion`` means nothing then.
     """
 
@@ -36,9 +36,9 @@ class AutoEncoder(nn.Module):
 
     def __init__(
         self,
-        sample_shape: Sequence[int],
+        sample_shape: Shape,
         width: Count = 32,
-        code_dim: int = 64,
+        code_dim: Count = 64,
         distance: str = "l2",
         norm: str = "none",
         aux_outputs: int | None = None,
@@ -70,8 +70,9 @@ def _vector_halves(sample_shape: Sequence[int], width: int, code_dim: int, norm:
     size, hidden = math.prod(sample_shape), 4 * width
 
     def half(inputs: int, outputs: int) -> nn.Module:
-        first, second = (maybe_spectral(nn.Linear(a, hidden), norm) for a in (inputs, hidden))
-        return nn.Sequential(first, nn.LeakyReLU(0.2), second, nn.LeakyReLU(0.2), nn.Linear(hidden, outputs))
+        sizes = ((inputs, hidden), (hidden, hidden), (hidden, outputs))
+        first, second, last = (maybe_spectral(nn.Linear(a, b), norm) for a, b in sizes)
+        return nn.Sequential(first, nn.LeakyReLU(0.2), second, nn.LeakyReLU(0.2), last)
 
     # A code as large as the data would let the identity through; a vector's code is one number short of it.
     code = min(code_dim, max(1, size - 1))
@@ -81,7 +82,7 @@ def _vector_halves(sample_shape: Sequence[int], width: int, code_dim: int, norm:
 def _image_halves(sample_shape: Sequence[int], width: int, code_dim: int, norm: str) -> tuple[nn.Module, nn.Module]:
     square_image(sample_shape, "discriminator=autoencoder")
     critic = DCGANDiscriminator(sample_shape, width, norm)
-    to_code = nn.Conv2d(critic.out_channels, code_dim, 4)
+    to_code = maybe_spectral(nn.Conv2d(critic.out_channels, code_dim, 4), norm)
     encoder = nn.Sequential(critic.layers, to_code, nn.Flatten())
     decoder = DCGANGenerator(code_dim, sample_shape, width, norm)
     return encoder, decoder

@@ -15,7 +15,7 @@ from torch.nn.functional import normalize
 
 from gan_zoo.networks.encoders import DCGANEncoder
 from gan_zoo.networks.shapes import square_image
-from gan_zoo.types import Batch, Critique
+from gan_zoo.types import Batch, Count, Critique
 
 
 class Condition(nn.Module):
@@ -60,7 +60,7 @@ class ClassCondition(Condition):
 
     need = "label"
 
-    def __init__(self, num_classes: int | None, outputs: int = 32) -> None:
+    def __init__(self, num_classes: int | None, outputs: Count = 32) -> None:
         super().__init__()
         if num_classes is None or num_classes < 2:
             raise ValueError(
@@ -97,7 +97,7 @@ class BagOfWords(Condition):
 
     need = "text"
 
-    def __init__(self, vocabulary_size: int | None, outputs: int = 64) -> None:
+    def __init__(self, vocabulary_size: int | None, outputs: Count = 64) -> None:
         super().__init__()
         self.outputs = outputs
         self.words = nn.EmbeddingBag(require_vocabulary(vocabulary_size), outputs, mode="mean", padding_idx=0)
@@ -118,7 +118,7 @@ class RecurrentText(Condition):
 
     need = "text"
 
-    def __init__(self, vocabulary_size: int | None, outputs: int = 64) -> None:
+    def __init__(self, vocabulary_size: int | None, outputs: Count = 64) -> None:
         super().__init__()
         self.outputs = outputs
         self.words = nn.Embedding(require_vocabulary(vocabulary_size), outputs, padding_idx=0)
@@ -140,7 +140,7 @@ class VectorCondition(Condition):
 
     need = "vector"
 
-    def __init__(self, condition_shape: Sequence[int] | None, outputs: int = 64) -> None:
+    def __init__(self, condition_shape: Sequence[int] | None, outputs: Count = 64) -> None:
         super().__init__()
         if condition_shape is None or len(condition_shape) != 1:
             raise ValueError(f"condition=vector needs data.condition_shape=[D], got {condition_shape}")
@@ -164,7 +164,7 @@ class ImageCondition(Condition):
 
     need = "image"
 
-    def __init__(self, condition_shape: Sequence[int] | None, outputs: int = 128, width: int = 32) -> None:
+    def __init__(self, condition_shape: Sequence[int] | None, outputs: Count = 128, width: Count = 32) -> None:
         super().__init__()
         if condition_shape is None or len(condition_shape) != 3:
             raise ValueError(f"condition=image needs data.condition_shape=[C, S, S], got {condition_shape}")

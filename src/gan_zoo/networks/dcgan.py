@@ -7,7 +7,6 @@ LeakyReLU in D. All weights start from N(0, 0.02).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
 from typing import ClassVar
 
@@ -15,15 +14,15 @@ from torch import Tensor, nn
 
 from gan_zoo.networks.heads import Heads
 from gan_zoo.networks.minibatch import MinibatchStatistic
-from gan_zoo.networks.norm import maybe_spectral, norm_layer
+from gan_zoo.networks.norm import initialize, maybe_spectral, norm_layer, wants_bias
 from gan_zoo.networks.shapes import square_image
-from gan_zoo.types import Count, Critique
+from gan_zoo.types import Count, Critique, Shape
 
 
 def dcgan_init(module: nn.Module) -> None:
     """Weights from N(0, 0.02), scales of normalisation layers from N(1, 0.02), biases zero."""
-    # Under spectral normalisation the trained weight is the parametrisation's `original`.
-    weight, bias = getattr(module, "original", getattr(module, "weight", None)), getattr(module, "bias", None)
+    weight = getattr(module, "weight", None)
+    bias = getattr(module, "bias", None)
     if isinstance(weight, Tensor) and isinstance(bias, Tensor | None):
         is_scale = weight.ndim == 1
         nn.init.normal_(weight, 1.0 if is_scale else 0.0, 0.02)
@@ -44,10 +43,10 @@ class DCGANGenerator(nn.Module):
         latent_dim: size of the latents.
         sample_shape: ``[C, S, S]`` with S a power of two from 8 to 256.
         width: channels before the last layer; they double towards the 4x4 end (the paper's 64 pixels: 128).
-        norm: ``batch`` as in the paper, or ``layer``, ``instance``, ``spectral``, ``none``.
+        norm: ``batch`` as in the paper, or another name of `norm_layer`.
     """
 
-    def __init__(self, latent_dim: int, sample_shape: Sequence[int], width: Count = 64, norm: str = "batch") -> None:
+    def __init__(self, latent_dim: Count, sample_shape: Shape, width: Count = 64, norm: str = "batch") -> None:
         super().__init__()
         channels, size = square_image(sample_shape, "generator=dcgan")
         widths = _widths(size, width)
@@ -55,12 +54,13 @@ class DCGANGenerator(nn.Module):
         layers += self._up(latent_dim, widths[0], 1, 0, norm)
         for c_in, c_out in pairwise(widths):
             layers += self._up(c_in, c_out, 2, 1, norm)
-        self.layers = nn.Sequential(*layers, nn.ConvTranspose2d(widths[-1], channels, 4, 2, 1), nn.Tanh())
-        self.apply(dcgan_init)
+        last = maybe_spectral(nn.ConvTranspose2d(widths[-1], channels, 4, 2, 1), norm)
+        self.layers = nn.Sequential(*layers, last, nn.Tanh())
+        initialize(self, dcgan_init)
 
     @staticmethod
     def _up(c_in: int, c_out: int, stride: int, padding: int, norm: str) -> list[nn.Module]:
-        up = nn.ConvTranspose2d(c_in, c_out, 4, stride, padding, bias=norm in ("none", "spectral"))
+        up = nn.ConvTranspose2d(c_in, c_out, 4, stride, padding, bias=wants_bias(norm))
         return [maybe_spectral(up, norm), norm_layer(norm)(c_out), nn.ReLU(inplace=True)]
 
     def forward(self, latents: Tensor) -> Tensor:
@@ -73,7 +73,7 @@ class DCGANDiscriminator(nn.Module):
     Args:
         sample_shape: ``[C, S, S]`` with S a power of two from 8 to 256.
         width: channels after the first layer; they double towards the 4x4 end.
-        norm: ``batch`` as in the paper, or ``layer``, ``instance``, ``spectral``, ``none``.
+        norm: ``batch`` as in the paper, or another name of `norm_layer`.
         minibatch: ``none``, or a `MinibatchStatistic` of the last activations: ``stddev`` or ``difference``.
         aux_outputs, condition_dim, fusion: as in `Heads`.
     """
@@ -82,7 +82,7 @@ class DCGANDiscriminator(nn.Module):
 
     def __init__(
         self,
-        sample_shape: Sequence[int],
+        sample_shape: Shape,
         width: Count = 64,
         norm: str = "batch",
         minibatch: str = "none",
@@ -97,13 +97,13 @@ class DCGANDiscriminator(nn.Module):
         layers: list[nn.Module] = [maybe_spectral(nn.Conv2d(channels, widths[0], 4, 2, 1), norm)]
         layers += [nn.LeakyReLU(0.2, inplace=True)]
         for c_in, c_out in pairwise(widths):
-            down = nn.Conv2d(c_in, c_out, 4, 2, 1, bias=norm in ("none", "spectral"))
+            down = nn.Conv2d(c_in, c_out, 4, 2, 1, bias=wants_bias(norm))
             layers += [maybe_spectral(down, norm), normalise(c_out), nn.LeakyReLU(0.2, inplace=True)]
         self.layers, self.out_channels = nn.Sequential(*layers), widths[-1]
         self.minibatch = nn.Identity() if minibatch == "none" else MinibatchStatistic(minibatch)
         last = widths[-1] + (minibatch != "none")
         self.heads = Heads([last, 4, 4], aux_outputs, condition_dim, fusion, norm)
-        self.apply(dcgan_init)
+        initialize(self, dcgan_init)
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Critique:
         critique: Critique = self.heads(self.minibatch(self.layers(x)), x, condition)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from torch import Tensor, nn
 
 from gan_zoo.networks.dcgan import DCGANDiscriminator, dcgan_init
 from gan_zoo.networks.mlp import MLPDiscriminator
 from gan_zoo.networks.shapes import square_image
+from gan_zoo.types import Count, Shape
 
 
 class DCGANEncoder(nn.Module):
@@ -19,7 +18,7 @@ class DCGANEncoder(nn.Module):
         sample_shape, width, norm: as in `gan_zoo.networks.dcgan.DCGANDiscriminator`.
     """
 
-    def __init__(self, outputs: int, sample_shape: Sequence[int], width: int = 64, norm: str = "batch") -> None:
+    def __init__(self, outputs: Count, sample_shape: Shape, width: Count = 64, norm: str = "batch") -> None:
         super().__init__()
         square_image(sample_shape, "encoder=dcgan")
         critic = DCGANDiscriminator(sample_shape, width, norm)
@@ -40,7 +39,7 @@ class MLPEncoder(nn.Module):
         sample_shape, width, depth: as in `gan_zoo.networks.mlp.MLPDiscriminator`.
     """
 
-    def __init__(self, outputs: int, sample_shape: Sequence[int], width: int = 256, depth: int = 3) -> None:
+    def __init__(self, outputs: Count, sample_shape: Shape, width: Count = 256, depth: Count = 3) -> None:
         super().__init__()
         hidden = MLPDiscriminator(sample_shape, width, depth).layers
         self.layers = nn.Sequential(*hidden, nn.Linear(width, outputs))

@@ -27,7 +27,7 @@ class Heads(nn.Module):
         aux_outputs: size of a second, linear output ``[B, aux_outputs]``, the critique's ``aux``; None for none.
         condition_dim: size of the condition vectors; None for a critic that is told nothing.
         fusion: ``projection`` or ``concat``.
-        norm: ``spectral`` normalises the weights of the score; other names do nothing here.
+        norm: names with ``spectral`` normalize the weights of the score; other names do nothing here.
     """
 
     def __init__(

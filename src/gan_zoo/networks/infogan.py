@@ -6,15 +6,14 @@ generator, batch normalisation in both except at G's output and D's input. Q has
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import ClassVar
 
 from torch import Tensor, nn
 
 from gan_zoo.networks.heads import Heads
-from gan_zoo.networks.norm import maybe_spectral, norm_layer
+from gan_zoo.networks.norm import maybe_spectral, norm_layer, of_activations, wants_bias
 from gan_zoo.networks.shapes import square_image
-from gan_zoo.types import Count, Critique
+from gan_zoo.types import Count, Critique, Shape
 
 
 class InfoGANGenerator(nn.Module):
@@ -27,7 +26,7 @@ class InfoGANGenerator(nn.Module):
         hidden: units of the dense layer (1024 in the paper).
     """
 
-    def __init__(self, latent_dim: int, sample_shape: Sequence[int], width: Count = 32, hidden: Count = 512) -> None:
+    def __init__(self, latent_dim: Count, sample_shape: Shape, width: Count = 32, hidden: Count = 512) -> None:
         super().__init__()
         channels, size = square_image(sample_shape, "generator=infogan", largest=64)
         side = size // 4
@@ -66,7 +65,7 @@ class InfoGANDiscriminator(nn.Module):
 
     def __init__(
         self,
-        sample_shape: Sequence[int],
+        sample_shape: Shape,
         width: Count = 32,
         hidden: Count = 512,
         norm: str = "batch",
@@ -76,9 +75,9 @@ class InfoGANDiscriminator(nn.Module):
     ) -> None:
         super().__init__()
         channels, size = square_image(sample_shape, "discriminator=infogan", largest=64)
-        if norm == "instance":
-            raise ValueError("norm must be one of batch, layer, spectral, none for dense layers, got 'instance'")
-        bias = norm in ("none", "spectral")
+        if of_activations(norm) == "instance":
+            raise ValueError(f"norm must be one of batch, layer, spectral, none for dense layers, got {norm!r}")
+        bias = wants_bias(norm)
 
         def active(channels: int) -> list[nn.Module]:
             return [norm_layer(norm)(channels), nn.LeakyReLU(0.1, inplace=True)]

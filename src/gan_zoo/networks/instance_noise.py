@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from gan_zoo.types import Weight
+
 
 class InstanceNoise(nn.Module):
     """Adds N(0, std^2) to every value that the critic sees, real or fake (Sonderby et al. 2017, section 3.2).
@@ -21,7 +23,7 @@ class InstanceNoise(nn.Module):
 
     std: Tensor
 
-    def __init__(self, std: float = 0.1) -> None:
+    def __init__(self, std: Weight = 0.1) -> None:
         super().__init__()
         if std < 0:
             raise ValueError(f"std must be >= 0, got {std}")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from gan_zoo.types import Critique
+from gan_zoo.types import Critique, Shape
 
 STATISTICS = ("none", "stddev", "difference")
 
@@ -60,9 +60,7 @@ class PackedCritic(nn.Module):
         pack: m >= 2; batches on every process must be divisible by it.
     """
 
-    def __init__(
-        self, make_critic: Callable[..., nn.Module], sample_shape: Sequence[int], pack: int, **options: Any
-    ) -> None:
+    def __init__(self, make_critic: Callable[..., nn.Module], sample_shape: Shape, pack: int, **options: Any) -> None:
         super().__init__()
         if pack < 2:
             raise ValueError(f"pack must be >= 2, got {pack}")

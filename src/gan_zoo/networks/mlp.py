@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from itertools import pairwise
 from typing import ClassVar
 
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 from gan_zoo.networks.heads import Heads
 from gan_zoo.networks.minibatch import MinibatchStatistic
 from gan_zoo.networks.norm import maybe_spectral
-from gan_zoo.types import Count, Critique
+from gan_zoo.types import Count, Critique, Shape
 
 
 def _hidden(inputs: int, width: int, depth: int, activation: nn.Module, norm: str = "none") -> list[nn.Module]:
@@ -36,7 +35,7 @@ class MLPGenerator(nn.Module):
         width, depth: units of a hidden layer, number of hidden layers.
     """
 
-    def __init__(self, latent_dim: int, sample_shape: Sequence[int], width: Count = 256, depth: Count = 3) -> None:
+    def __init__(self, latent_dim: Count, sample_shape: Shape, width: Count = 256, depth: Count = 3) -> None:
         super().__init__()
         last = nn.Linear(width, math.prod(sample_shape))
         squash = nn.Tanh() if len(sample_shape) > 1 else nn.Identity()
@@ -62,7 +61,7 @@ class MLPDiscriminator(nn.Module):
 
     def __init__(
         self,
-        sample_shape: Sequence[int],
+        sample_shape: Shape,
         width: Count = 256,
         depth: Count = 3,
         norm: str = "none",

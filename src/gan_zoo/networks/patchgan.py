@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from gan_zoo.networks.dcgan import dcgan_init
-from gan_zoo.networks.norm import maybe_spectral, norm_layer
-from gan_zoo.types import Count, Critique
+from gan_zoo.networks.norm import initialize, maybe_spectral, norm_layer, wants_bias
+from gan_zoo.types import Count, Critique, Shape, Whole
 
 
 class PatchGAN(nn.Module):
@@ -24,15 +23,15 @@ class PatchGAN(nn.Module):
         condition_channels: channels of the condition picture; 0 for none.
         layers: halvings, >= 1.
         width: channels after the first layer; they double up to 8 times that.
-        norm: ``instance``, ``batch``, ``layer``, ``spectral`` or ``none``.
+        norm: a name of `norm_layer`.
     """
 
     samples_apart: ClassVar[bool] = True
 
     def __init__(
         self,
-        sample_shape: Sequence[int],
-        condition_channels: int = 0,
+        sample_shape: Shape,
+        condition_channels: Whole = 0,
         layers: Count = 3,
         width: Count = 64,
         norm: str = "instance",
@@ -46,7 +45,7 @@ class PatchGAN(nn.Module):
                 f"{min(sample_shape[1:])} pixels allow {min(sample_shape[1:]).bit_length() - 3}, got {layers}"
             )
         widths = [width * min(2**k, 8) for k in range(layers + 1)]
-        biased = norm in ("none", "spectral")
+        biased = wants_bias(norm)
         stack: list[nn.Module] = [
             maybe_spectral(nn.Conv2d(sample_shape[0] + condition_channels, width, 4, 2, 1), norm),
             nn.LeakyReLU(0.2, inplace=True),
@@ -58,7 +57,7 @@ class PatchGAN(nn.Module):
             stack += [layer, norm_layer(norm)(c_out), nn.LeakyReLU(0.2, inplace=True)]
         self.layers = nn.Sequential(*stack)
         self.score = maybe_spectral(nn.Conv2d(widths[-1], 1, 4, 1, 1), norm)
-        self.apply(dcgan_init)
+        initialize(self, dcgan_init)
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Critique:
         h = self.layers(x if condition is None else torch.cat([x, condition], 1))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from itertools import pairwise
 from typing import ClassVar
 
@@ -13,7 +12,7 @@ from torch.nn import functional as F
 
 from gan_zoo.networks.heads import Heads
 from gan_zoo.networks.shapes import square_image
-from gan_zoo.types import Count, Critique
+from gan_zoo.types import Count, Critique, Shape
 
 SLOPE = 0.2
 
@@ -102,7 +101,7 @@ class R3GANGenerator(nn.Module):
         width: channels up to 32 pixels, a multiple of 16 (768 in the paper's CIFAR-10 network).
     """
 
-    def __init__(self, latent_dim: int, sample_shape: Sequence[int], width: Count = 128) -> None:
+    def __init__(self, latent_dim: Count, sample_shape: Shape, width: Count = 128) -> None:
         super().__init__()
         _check(width)
         channels, size = square_image(sample_shape, "generator=r3gan")
@@ -137,7 +136,7 @@ class R3GANDiscriminator(nn.Module):
 
     def __init__(
         self,
-        sample_shape: Sequence[int],
+        sample_shape: Shape,
         width: Count = 128,
         aux_outputs: int | None = None,
         condition_dim: int | None = None,

@@ -6,7 +6,6 @@ of two; with an attention block they are SAGAN's (Zhang et al. 2019).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import ClassVar
 
 from torch import Tensor, nn
@@ -17,7 +16,7 @@ from gan_zoo.networks.heads import Heads
 from gan_zoo.networks.minibatch import MinibatchStatistic
 from gan_zoo.networks.norm import maybe_spectral, norm_layer
 from gan_zoo.networks.shapes import square_image
-from gan_zoo.types import Count, Critique
+from gan_zoo.types import Count, Critique, Shape
 
 
 def _conv(c_in: int, c_out: int, kernel: int, norm: str, gain: float = 2**0.5) -> nn.Module:
@@ -78,17 +77,17 @@ class ResNetGenerator(nn.Module):
         latent_dim: size of the latents.
         sample_shape: ``[C, S, S]`` with S a power of two from 8 to 256.
         width: channels of every block (256 in SNGAN's 32-pixel network).
-        norm: ``batch`` as in the papers, or ``layer``, ``instance``, ``spectral``, ``none``.
+        norm: ``batch`` as in SNGAN, ``spectral+batch`` as in SAGAN, or another name of `norm_layer`.
         attention: the size in pixels at which positions see each other; None for no attention.
     """
 
     def __init__(
         self,
-        latent_dim: int,
-        sample_shape: Sequence[int],
+        latent_dim: Count,
+        sample_shape: Shape,
         width: Count = 128,
         norm: str = "batch",
-        attention: int | None = None,
+        attention: Count | None = None,
     ) -> None:
         super().__init__()
         channels, size = square_image(sample_shape, "generator=resnet")
@@ -112,7 +111,7 @@ class ResNetDiscriminator(nn.Module):
     Args:
         sample_shape: ``[C, S, S]`` with S a power of two from 8 to 256.
         width: channels of every block (128 in SNGAN's 32-pixel network).
-        norm: ``spectral`` as in SNGAN, or ``none``, ``layer``, ``instance``, ``batch``.
+        norm: ``spectral`` as in SNGAN and SAGAN, or another name of `norm_layer`.
         attention: the size in pixels at which positions see each other; None for no attention.
         minibatch: ``none``, or a `MinibatchStatistic` of the last activations: ``stddev`` or ``difference``.
         aux_outputs, condition_dim, fusion: as in `Heads`.
@@ -122,10 +121,10 @@ class ResNetDiscriminator(nn.Module):
 
     def __init__(
         self,
-        sample_shape: Sequence[int],
+        sample_shape: Shape,
         width: Count = 128,
         norm: str = "spectral",
-        attention: int | None = None,
+        attention: Count | None = None,
         minibatch: str = "none",
         aux_outputs: int | None = None,
         condition_dim: int | None = None,

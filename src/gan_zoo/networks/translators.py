@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from gan_zoo.networks.dcgan import dcgan_init
 from gan_zoo.networks.norm import norm_layer
-from gan_zoo.types import Count
+from gan_zoo.types import Count, Shape, Share
 
 UPSAMPLING = ("transposed", "resize")
 
@@ -31,8 +31,8 @@ def check_translation(
         raise ValueError(
             f"{network} needs at least {smallest * factor} pixels, got {list(in_shape[1:])}: set data.image_size"
         )
-    if norm == "spectral":
-        raise ValueError("norm must be one of batch, instance, layer, none for a translator, got 'spectral'")
+    if norm.startswith("spectral"):
+        raise ValueError(f"norm must be one of batch, instance, layer, none for a translator, got {norm!r}")
     return in_shape[0], out_shape[0]
 
 
@@ -84,8 +84,8 @@ class ResNetTranslator(nn.Module):
 
     def __init__(
         self,
-        in_shape: Sequence[int],
-        out_shape: Sequence[int],
+        in_shape: Shape,
+        out_shape: Shape,
         width: Count = 64,
         blocks: Count = 6,
         norm: str = "instance",
@@ -147,12 +147,12 @@ class UNetTranslator(nn.Module):
 
     def __init__(
         self,
-        in_shape: Sequence[int],
-        out_shape: Sequence[int],
+        in_shape: Shape,
+        out_shape: Shape,
         width: Count = 64,
         depth: Count | None = None,
         norm: str = "batch",
-        dropout: float = 0.5,
+        dropout: Share = 0.5,
         upsample: str = "transposed",
     ) -> None:
         super().__init__()

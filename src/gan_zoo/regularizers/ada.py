@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 
 from gan_zoo.distributed import mean_over_ranks, world_size
 from gan_zoo.regularizers.base import Regularizer, augmentations, state_of
-from gan_zoo.types import Critique, Duel, Terms
+from gan_zoo.types import Count, Critique, Duel, Finite, Share, Terms
 
 
 class AdaptiveAugmentation(Regularizer):
@@ -18,34 +19,39 @@ class AdaptiveAugmentation(Regularizer):
     Karras et al. 2020 (StyleGAN2-ADA), section 3: every ``interval`` critic steps the overfitting measure
     r_t = E sign(D(x)), over the interval's reals on all processes, is compared with ``target``, and the probability p
     of the critic's augmentation moves one step towards fewer or more augmented samples, within [0, 1]. There is no
-    penalty. r_t needs a score that says where the critic is undecided: Wasserstein, relativistic and loss-sensitive
-    critics have none. A critic that several duels share is moved by each of them; pairings that only teach it do not
-    count.
+    penalty.
+
+    The sign is taken around the score at which the loss is undecided: 0 for logits, 1/2 for ``loss=lsgan``, f'(1) for
+    f-divergences. Scores that are free up to a constant (Wasserstein, relativistic, loss-sensitive) are compared with
+    the middle between the mean scores of both sides. p counts images: what a real was scored by several duels of one
+    critic, or in a pack, counts each image once; mismatched pairs, which say nothing of the reals, do not count.
 
     Args:
-        target: r_t to hold, in (-1, 1).
+        target: r_t to hold, in [0, 1): 0 is a discriminator that cannot tell, 1 one that always knows.
         images_to_full: number of real images in which p can go from 0 to 1, > 0.
         interval: critic steps between two moves, >= 1.
-        threshold: the score at which the critic is undecided; 0.5 for ``loss=lsgan``.
+        threshold: the score at which the critic is undecided; None for that of the loss, or 0 without a loss.
     """
 
     second_order: ClassVar[bool] = False
+    counts_reals: ClassVar[bool] = True
 
     signs: Tensor
     images: Tensor
     steps: Tensor
 
     def __init__(
-        self, target: float = 0.6, images_to_full: int = 500_000, interval: int = 4, threshold: float = 0.0
+        self, target: Share = 0.6, images_to_full: Count = 500_000, interval: Count = 4, threshold: Finite | None = None
     ) -> None:
         super().__init__()
-        if not -1 < target < 1:
-            raise ValueError(f"target must be in (-1, 1), got {target}")
+        if not 0 <= target < 1:
+            raise ValueError(f"target must be in [0, 1), got {target}")
         if images_to_full <= 0:
             raise ValueError(f"images_to_full must be > 0, got {images_to_full}")
         if interval < 1:
             raise ValueError(f"interval must be >= 1, got {interval}")
         self.target, self.images_to_full, self.interval, self.threshold = target, images_to_full, interval, threshold
+        self._leaning: Callable[[Critique, Critique], Tensor] | None = None
         for name in ("signs", "images", "steps"):  # what was counted since the last move
             self.register_buffer(name, torch.zeros(()))
 
@@ -61,13 +67,22 @@ class AdaptiveAugmentation(Regularizer):
                 "use augment=diffaugment"
             )
 
+    def attach(self, loss: nn.Module) -> None:
+        self._leaning = getattr(loss, "leaning", None)
+
+    def sign(self, real: Critique, fake: Critique) -> Tensor:
+        """1 where the critic takes a real for real, -1 where it takes it for fake, 0 where it is undecided."""
+        if self.threshold is None and self._leaning is not None:
+            return self._leaning(real, fake).float().sign()
+        return (real.score.float() - (self.threshold or 0.0)).sign()
+
     @torch.no_grad()
     def update(self, duel: Duel, real: Critique, fake: Critique) -> None:
         """Count the signs of the reals' scores and, at the interval's end, move p. The host waits for nothing."""
-        if not duel.trains_generator:
+        if duel.mismatched:
             return
-        images = len(real.score) * world_size()
-        self.signs += images * mean_over_ranks((real.score.float() - self.threshold).sign().mean())
+        images = len(real.x) * world_size()  # of which a pack holds several
+        self.signs += images * mean_over_ranks(self.sign(real, fake).mean())
         self.images += images
         self.steps += 1
         due = (self.steps >= self.interval).float()

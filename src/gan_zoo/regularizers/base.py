@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_zoo.noise import Noise
-from gan_zoo.types import Critique, Duel, Terms
+from gan_zoo.types import Count, Critique, Duel, Terms
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
@@ -32,7 +32,10 @@ class Regularizer(nn.Module):
     second_order: ClassVar[bool] = True
     """Whether `penalty` differentiates the critic, so that training does so twice: it is not compiled then."""
 
-    def __init__(self, every: int = 1) -> None:
+    counts_reals: ClassVar[bool] = False
+    """Whether `update` counts the judged reals: then reals that several duels share are shown to one of them only."""
+
+    def __init__(self, every: Count = 1) -> None:
         super().__init__()
         if every < 1:
             raise ValueError(f"every must be >= 1, got {every}")
@@ -45,6 +48,9 @@ class Regularizer(nn.Module):
                 f"{type(self).__name__} looks at the critic one sample at a time, but {type(critic).__name__} uses "
                 "batch normalisation, which mixes samples: add discriminator.norm=layer (or none)"
             )
+
+    def attach(self, loss: nn.Module) -> None:
+        """Learn, before training, the loss of the same duel; for regularizers that need to know how to read scores."""
 
     def penalty(self, duel: Duel, real: Critique, fake: Critique, noise: Noise) -> Tensor | None:
         """The weighted penalty, a scalar; None for regularizers that only project."""
@@ -76,20 +82,34 @@ def state_of(critic: nn.Module, name: str) -> Terms:
 
 
 def input_gradient(critique: Critique, create_graph: bool = True) -> Tensor:
-    """The gradient of every sample's score with respect to that sample, ``[B, ...]``.
+    """The gradient of every score with respect to the discriminator's input, ``[N, D]``, one row for each score.
 
-    Patch scores are summed per sample. Exact only for critics that judge samples independently.
+    An input is one sample, or a pack of samples where the discriminator judges packs (PacGAN, Lin et al. 2018, section
+    3: the discriminator's input is the concatenation of m samples): N is the number of scores, which for packs is
+    smaller than that of samples. Scores of patches are summed for each input. Exact only for discriminators that judge
+    their inputs independently.
     """
     (gradient,) = torch.autograd.grad(critique.score.sum(), critique.x, create_graph=create_graph)
-    return gradient
+    return gradient.reshape(len(critique.score), -1)
 
 
 def squared_norm(gradient: Tensor) -> Tensor:
-    """The squared Euclidean norm of each sample over all its dimensions, ``[B]``."""
+    """The squared Euclidean norm of each row over all its dimensions, ``[N]``."""
     return gradient.flatten(1).square().sum(1)
 
 
 def norm(gradient: Tensor) -> Tensor:
-    """The Euclidean norm of each sample over all its dimensions, ``[B]``; its derivative at zero is zero."""
+    """The Euclidean norm of each row over all its dimensions, ``[N]``; its derivative at zero is zero."""
     length: Tensor = torch.linalg.vector_norm(gradient.flatten(1), dim=1)
     return length
+
+
+def share_per_input(critique: Critique, noise: Noise, purpose: str) -> Tensor:
+    """One number from U[0, 1] for each of the discriminator's inputs, in the shape that multiplies ``critique.x``.
+
+    All samples of a pack get the same number: a pack is one point, and moves along one straight line.
+    """
+    x = critique.x
+    inputs = len(critique.score)
+    share = noise.uniform(purpose, inputs).repeat_interleave(len(x) // inputs)
+    return share.to(x).view(-1, *[1] * (x.ndim - 1))

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gan_zoo.noise import Noise
 from gan_zoo.regularizers.base import Regularizer
-from gan_zoo.types import Critique, Duel, judge
+from gan_zoo.types import Count, Critique, Duel, Weight, Whole, judge
 
 
 class Consistency(Regularizer):
@@ -29,7 +29,7 @@ class Consistency(Regularizer):
 
     second_order: ClassVar[bool] = False
 
-    def __init__(self, weight: float = 10.0, fake_weight: float = 10.0, shift: int = 4, every: int = 1) -> None:
+    def __init__(self, weight: Weight = 10.0, fake_weight: Weight = 10.0, shift: Whole = 4, every: Count = 1) -> None:
         super().__init__(every)
         if shift < 0:
             raise ValueError(f"shift must be >= 0, got {shift}")

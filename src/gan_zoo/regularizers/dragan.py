@@ -9,16 +9,17 @@ from torch import Tensor
 
 from gan_zoo.distributed import mean_over_ranks
 from gan_zoo.noise import Noise
-from gan_zoo.regularizers.base import Regularizer, input_gradient, norm
-from gan_zoo.types import Critique, Duel, judge
+from gan_zoo.regularizers.base import Regularizer, input_gradient, norm, share_per_input
+from gan_zoo.types import Count, Critique, Duel, Weight, judge
 
 
 class DRAGAN(Regularizer):
     """The critic's gradient norm is pulled to 1 around the reals.
 
-    Kodali et al. 2017, section 2.3: weight * E(||grad D(x + noise)||_2 - 1)^2, two-sided, the norm per sample over all
-    its dimensions. The noise is the authors' code's: scale * s * u with u ~ U[0, 1] for every dimension and s the
-    standard deviation over all numbers of the global batch.
+    Kodali et al. 2017, section 2.3: weight * E(||grad D(x^)||_2 - 1)^2, two-sided, the norm over all dimensions of an
+    input. The point is that of the authors' code: x^ = x + a * scale * s * u, where a ~ U[0, 1] is one number for each
+    input of the discriminator (a sample, or a pack), u ~ U[0, 1] one for every dimension, and s the standard deviation
+    over all numbers of the global batch. So x^ lies on the line from x to its perturbed copy.
 
     Args:
         weight: lambda of the paper.
@@ -28,7 +29,7 @@ class DRAGAN(Regularizer):
 
     per_sample: ClassVar[bool] = True
 
-    def __init__(self, weight: float = 10.0, scale: float = 0.5, every: int = 1) -> None:
+    def __init__(self, weight: Weight = 10.0, scale: Weight = 0.5, every: Count = 1) -> None:
         super().__init__(every)
         if scale < 0:
             raise ValueError(f"scale must be >= 0, got {scale}")
@@ -36,8 +37,9 @@ class DRAGAN(Regularizer):
 
     def penalty(self, duel: Duel, real: Critique, fake: Critique, noise: Noise) -> Tensor:
         x = real.x.detach()
-        around = noise.uniform(f"dragan/{duel.name}", *x.shape).to(x)
-        near = (x + self.scale * spread(x) * around).requires_grad_()
+        direction = noise.uniform(f"dragan/{duel.name}", *x.shape).to(x)
+        amount = share_per_input(real, noise, f"dragan amount/{duel.name}")
+        near = (x + amount * self.scale * spread(x) * direction).requires_grad_()
         excess = norm(input_gradient(judge(duel.critic, near, duel.real_condition))) - 1
         return self.weight * excess.square().mean()
 

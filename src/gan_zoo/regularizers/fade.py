@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from gan_zoo.noise import Noise
 from gan_zoo.regularizers.base import Regularizer, augmentations, state_of
-from gan_zoo.types import Critique, Duel, Terms
+from gan_zoo.types import Count, Critique, Duel, Terms, Weight
 
 
 class Fade(Regularizer):
@@ -23,7 +23,7 @@ class Fade(Regularizer):
 
     second_order: ClassVar[bool] = False
 
-    def __init__(self, std: float = 0.1, steps: int = 3000) -> None:
+    def __init__(self, std: Weight = 0.1, steps: Count = 3000) -> None:
         super().__init__()
         if std < 0 or steps < 1:
             raise ValueError(f"std must be >= 0 and steps >= 1, got {std} and {steps}")

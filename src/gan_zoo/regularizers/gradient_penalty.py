@@ -6,17 +6,25 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from gan_zoo.distributed import gather_over_ranks, rank
 from gan_zoo.noise import Noise
-from gan_zoo.regularizers.base import Regularizer, input_gradient, norm
-from gan_zoo.types import Critique, Duel, judge
+from gan_zoo.regularizers.base import Regularizer, input_gradient, norm, share_per_input
+from gan_zoo.types import Count, Critique, Duel, Weight, judge
 
 
 class GradientPenalty(Regularizer):
     """The critic's gradient norm is pulled to 1 between reals and fakes.
 
     Gulrajani et al. 2017, eq. 3: weight * E(||grad D(x^)||_2 - 1)^2 with x^ = e x + (1 - e) G(z) and ONE e ~ U[0, 1]
-    for each sample; the norm is per sample over all its dimensions. One-sided (section 4 there): only norms above 1
-    cost, E((||grad|| - 1)+)^2.
+    for each input of the discriminator, which is a sample or, with ``pack``, a pack; the norm is over all dimensions of
+    an input. One-sided (section 4 there): only norms above 1 cost, E((||grad|| - 1)+)^2.
+
+    A conditional discriminator is a function of the sample for each condition, and is held to slope 1 in the sample
+    with the condition fixed: x^ is judged under the condition of the fake. Where both sides are told the same this is
+    the usual penalty. A mismatched duel compares (x, c) with (x, c'); there both ends of the line would be the same
+    point. But sum_c E_{x not of c} D(x, c) is the same sum as that over the wrong pairs, so what the duel estimates is,
+    for each condition, the distance between samples that belong to it and samples that do not. The line runs between
+    two reals of the global batch, x and the one that follows it, and is judged under the wrong condition c' of x.
 
     Args:
         weight: lambda of the paper.
@@ -26,14 +34,22 @@ class GradientPenalty(Regularizer):
 
     per_sample: ClassVar[bool] = True
 
-    def __init__(self, weight: float = 10.0, one_sided: bool = False, every: int = 1) -> None:
+    def __init__(self, weight: Weight = 10.0, one_sided: bool = False, every: Count = 1) -> None:
         super().__init__(every)
         self.weight, self.one_sided = weight, one_sided
 
     def penalty(self, duel: Duel, real: Critique, fake: Critique, noise: Noise) -> Tensor:
-        x, fakes = real.x.detach(), fake.x.detach()
-        share = noise.uniform(f"gradient_penalty/{duel.name}", len(x)).view(-1, *[1] * (x.ndim - 1))
-        between = (share * x + (1 - share) * fakes).requires_grad_()
-        excess = norm(input_gradient(judge(duel.critic, between, duel.real_condition))) - 1
+        start, end = real.x.detach(), fake.x.detach()
+        if duel.mismatched:
+            start = next_in_global_batch(end)
+        share = share_per_input(real, noise, f"gradient_penalty/{duel.name}")
+        between = (share * start + (1 - share) * end).requires_grad_()
+        excess = norm(input_gradient(judge(duel.critic, between, duel.fake_condition))) - 1
         excess = excess.relu() if self.one_sided else excess
         return self.weight * excess.square().mean()
+
+
+def next_in_global_batch(x: Tensor) -> Tensor:
+    """For each sample the one that follows it in the global batch, and for the last one the first, ``[B, ...]``."""
+    following = gather_over_ranks(x).roll(-1, 0)
+    return following[rank() * len(x) :][: len(x)]

@@ -10,7 +10,7 @@ from torch import Tensor
 from gan_zoo.distributed import mean_over_ranks
 from gan_zoo.noise import Noise
 from gan_zoo.regularizers.base import Regularizer
-from gan_zoo.types import Critique, Duel
+from gan_zoo.types import Count, Critique, Duel, Share, Weight
 
 
 class LeCam(Regularizer):
@@ -31,7 +31,7 @@ class LeCam(Regularizer):
     averages: Tensor
     mass: Tensor
 
-    def __init__(self, weight: float = 0.3, decay: float = 0.99, every: int = 1) -> None:
+    def __init__(self, weight: Weight = 0.3, decay: Share = 0.99, every: Count = 1) -> None:
         super().__init__(every)
         if not 0 <= decay < 1:
             raise ValueError(f"decay must be in [0, 1), got {decay}")

@@ -5,18 +5,22 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+from torch.nn.utils.parametrize import is_parametrized
 
 from gan_zoo.noise import Noise
 from gan_zoo.regularizers.base import Regularizer
-from gan_zoo.types import Critique, Duel
+from gan_zoo.types import Count, Critique, Duel, Weight
 
 
 class Orthogonal(Regularizer):
     """The filters of each of the critic's layers are pulled to be orthogonal, whatever their lengths.
 
-    Brock et al. 2019 (BigGAN), eq. 3: weight * sum over matrices ||W W^T * (1 - I)||_F^2, where a layer's weight is
-    flattened to one row for each output.
+    Brock et al. 2019 (BigGAN), eq. 3: weight * sum over layers ||W W^T * (1 - I)||_F^2, where a layer's weight W has
+    one row for each output. Layers are linear maps and convolutions, each group of a grouped convolution by itself.
+    Biases of any shape, scales and embeddings are no filters and do not count; the authors' code leaves embeddings out,
+    too. Under spectral normalization W is the weight that is trained, before it is normalized.
 
     Args:
         weight: beta of the paper.
@@ -25,16 +29,29 @@ class Orthogonal(Regularizer):
 
     second_order: ClassVar[bool] = False
 
-    def __init__(self, weight: float = 1e-4, every: int = 1) -> None:
+    def __init__(self, weight: Weight = 1e-4, every: Count = 1) -> None:
         super().__init__(every)
         self.weight = weight
 
     def penalty(self, duel: Duel, real: Critique, fake: Critique, noise: Noise) -> Tensor:
-        overlaps = [overlap(w.flatten(1)) for w in duel.critic.parameters() if w.ndim > 1]
+        overlaps = [overlap(matrix) for layer in duel.critic.modules() for matrix in filters(layer)]
         return self.weight * torch.stack(overlaps).sum() if overlaps else real.score.new_zeros(())
 
 
+def filters(layer: nn.Module) -> list[Tensor]:
+    """The trained weight of a linear or convolutional layer as matrices ``[outputs, inputs]``, one for each group."""
+    if not isinstance(layer, (nn.Linear, _ConvNd)):
+        return []
+    normalized = is_parametrized(layer, "weight")
+    weight: Tensor = layer.parametrizations["weight"].original if normalized else layer.weight  # type: ignore
+    groups = weight.chunk(getattr(layer, "groups", 1))
+    if isinstance(layer, _ConvTransposeNd):  # its weight is [inputs, outputs, ...]
+        return [group.transpose(0, 1).flatten(1) for group in groups]
+    return [group.flatten(1) for group in groups]
+
+
 def overlap(matrix: Tensor) -> Tensor:
-    """The sum of the squared dot products of different rows."""
-    squared = (matrix @ matrix.T).square()
-    return squared.sum() - squared.diagonal().sum()
+    """The sum of the squared dot products of different rows, in float32 at least."""
+    with torch.autocast(matrix.device.type, enabled=False):
+        products = matrix @ matrix.T
+    return 2 * products.triu(1).square().sum()

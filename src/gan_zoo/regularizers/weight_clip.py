@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from gan_zoo.regularizers.base import Regularizer
+from gan_zoo.types import Positive
 
 
 class WeightClip(Regularizer):
@@ -19,7 +20,7 @@ class WeightClip(Regularizer):
 
     second_order: ClassVar[bool] = False
 
-    def __init__(self, limit: float = 0.01) -> None:
+    def __init__(self, limit: Positive = 0.01) -> None:
         super().__init__()
         if limit <= 0:
             raise ValueError(f"limit must be > 0, got {limit}")

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from gan_zoo.noise import Noise
 from gan_zoo.regularizers.base import Regularizer, input_gradient, squared_norm
-from gan_zoo.types import Critique, Duel
+from gan_zoo.types import Count, Critique, Duel, Weight
 
 
 class R1(Regularizer):
@@ -24,7 +24,7 @@ class R1(Regularizer):
     real_gradient: ClassVar[bool] = True
     per_sample: ClassVar[bool] = True
 
-    def __init__(self, gamma: float = 10.0, every: int = 1) -> None:
+    def __init__(self, gamma: Weight = 10.0, every: Count = 1) -> None:
         super().__init__(every)
         self.gamma = gamma
 

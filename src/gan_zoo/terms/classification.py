@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gan_zoo.distributed import gather_over_ranks, mean_over_ranks
+from gan_zoo.types import Positive, Share, Weight, at_least_float32
 
 
 class CrossEntropy(nn.Module):
@@ -24,7 +26,7 @@ class CrossEntropy(nn.Module):
 
     class_weights: Tensor | None
 
-    def __init__(self, label_smoothing: float = 0.0, class_weights: Sequence[float] | None = None) -> None:
+    def __init__(self, label_smoothing: Share = 0.0, class_weights: Sequence[Weight] | None = None) -> None:
         super().__init__()
         if not 0 <= label_smoothing < 1:
             raise ValueError(f"label_smoothing must be in [0, 1), got {label_smoothing}")
@@ -33,7 +35,7 @@ class CrossEntropy(nn.Module):
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         """The loss of raw ``logits`` against class numbers."""
-        require_classes(logits, self.class_weights)
+        logits = checked(logits, self.class_weights)
         if self.class_weights is None:
             return F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
         weight = self.class_weights.to(logits.dtype)
@@ -54,7 +56,7 @@ class Focal(nn.Module):
 
     class_weights: Tensor | None
 
-    def __init__(self, gamma: float = 2.0, class_weights: Sequence[float] | None = None) -> None:
+    def __init__(self, gamma: Weight = 2.0, class_weights: Sequence[Weight] | None = None) -> None:
         super().__init__()
         if gamma < 0:
             raise ValueError(f"gamma must be >= 0, got {gamma}")
@@ -63,7 +65,7 @@ class Focal(nn.Module):
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         """The loss of raw ``logits`` against class numbers."""
-        require_classes(logits, self.class_weights)
+        logits = checked(logits, self.class_weights)
         surprise = F.cross_entropy(logits, labels, reduction="none")
         doubt = -torch.expm1(-surprise)  # 1 - p_y, kept off zero, where its power may have no slope
         terms = doubt.clamp_min(torch.finfo(doubt.dtype).tiny) ** self.gamma * surprise
@@ -83,7 +85,7 @@ class Triplet(nn.Module):
         margin: > 0, in the features' units.
     """
 
-    def __init__(self, margin: float = 1.0) -> None:
+    def __init__(self, margin: Positive = 1.0) -> None:
         super().__init__()
         if margin <= 0:
             raise ValueError(f"margin must be > 0, got {margin}")
@@ -91,6 +93,7 @@ class Triplet(nn.Module):
 
     def forward(self, anchor: Tensor, match: Tensor, other: Tensor) -> Tensor:
         """The mean over the batch."""
+        anchor, match, other = (at_least_float32(rows) for rows in (anchor, match, other))
         return F.triplet_margin_loss(anchor, match, other, margin=self.margin)
 
 
@@ -105,7 +108,7 @@ class Contrastive(nn.Module):
         temperature: > 0; 0.07 is the second paper's start.
     """
 
-    def __init__(self, temperature: float = 0.07) -> None:
+    def __init__(self, temperature: Positive = 0.07) -> None:
         super().__init__()
         if temperature <= 0:
             raise ValueError(f"temperature must be > 0, got {temperature}")
@@ -113,10 +116,11 @@ class Contrastive(nn.Module):
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
         """The mean of both ways over the global batch."""
-        ours, theirs = (gather_over_ranks(F.normalize(rows, dim=1)) for rows in (first, second))
+        ours, theirs = (gather_over_ranks(F.normalize(at_least_float32(rows), dim=1)) for rows in (first, second))
         if len(ours) < 2:
             raise ValueError(f"the contrastive term needs a batch of >= 2 pairs, got {len(ours)}")
-        logits = ours @ theirs.T / self.temperature
+        with torch.autocast(ours.device.type, enabled=False):
+            logits = ours @ theirs.T / self.temperature
         partners = torch.arange(len(ours), device=ours.device)
         return (F.cross_entropy(logits, partners) + F.cross_entropy(logits.T, partners)) / 2
 
@@ -130,6 +134,7 @@ class GaussianKL(nn.Module):
 
     def forward(self, mu: Tensor, log_variance: Tensor) -> Tensor:
         """The mean over the batch."""
+        mu, log_variance = at_least_float32(mu), at_least_float32(log_variance)
         capped = log_variance.clamp_max(20.0)
         excess = capped.expm1() + capped.exp() * (log_variance - capped)  # the variance minus 1
         return 0.5 * (mu.square() + excess - log_variance).flatten(1).sum(1).mean()
@@ -138,14 +143,18 @@ class GaussianKL(nn.Module):
 class GaussianLikelihood(nn.Module):
     """Negative log-likelihood of codes under Gaussians, ``(mu, log_variance, codes), each [B, D] -> scalar``.
 
-    E sum_d 1/2 (log 2 pi + v_d + (c_d - mu_d)^2 / e^(v_d)), v the log variance, kept above -6: the codes are as good as
-    known there, and the likelihood of a point has no bound.
+    E sum_d 1/2 (log 2 pi + v_d + (c_d - mu_d)^2 / e^(v_d)), v the log variance. The likelihood of a point has no bound:
+    v counts as -6 below that, where a code is as good as known, and the precision e^(-v) goes on along its tangent,
+    e^6 (1 - 6 - v): a head that has gone too far is still pulled back by its error, where a clamp would leave it there.
     """
 
     def forward(self, mu: Tensor, log_variance: Tensor, codes: Tensor) -> Tensor:
         """The mean over samples, summed over dimensions."""
-        variance = log_variance.clamp(-6, 20).exp()
-        terms = F.gaussian_nll_loss(mu, codes, variance, full=True, reduction="none")
+        v = at_least_float32(log_variance)
+        bounded = v.clamp_min(-6.0)
+        precision = (-bounded).exp() * (1 + (-6.0 - v).relu())
+        squared = (codes - at_least_float32(mu)).square()
+        terms = 0.5 * (math.log(2 * math.pi) + bounded + squared * precision)
         return terms.sum(1).mean()
 
 
@@ -158,11 +167,12 @@ def weights_of_classes(weights: Sequence[float] | None) -> Tensor | None:
     return torch.tensor([float(weight) for weight in weights])
 
 
-def require_classes(logits: Tensor, weights: Tensor | None) -> None:
-    """Raise `ValueError` unless ``logits`` are ``[B, K]`` with as many classes as there are weights."""
+def checked(logits: Tensor, weights: Tensor | None = None) -> Tensor:
+    """The logits in float32 at least; `ValueError` unless they are ``[B, K]`` with as many classes as weights."""
     if logits.ndim != 2:
         raise ValueError(f"logits must be [B, K], got shape {list(logits.shape)}")
     if weights is not None and len(weights) != logits.shape[1]:
         raise ValueError(
             f"class_weights must have one number for each of the {logits.shape[1]} classes, got {len(weights)}"
         )
+    return at_least_float32(logits)

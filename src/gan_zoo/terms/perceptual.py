@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gan_zoo.metrics.extractors import EfficientNetLite0
+from gan_zoo.networks.efficientnet import lite0
 from gan_zoo.terms.reconstruction import Reconstruction
+from gan_zoo.types import Count, Weight, at_least_float32
 
 
 class Perceptual(Reconstruction):
@@ -34,7 +35,7 @@ class Perceptual(Reconstruction):
     def __init__(
         self,
         features: nn.Module | None = None,
-        layer_weights: Sequence[float] | None = None,
+        layer_weights: Sequence[Weight] | None = None,
         normalise: bool = True,
     ) -> None:
         super().__init__()
@@ -72,6 +73,42 @@ class Perceptual(Reconstruction):
         return (a - b).square().sum(1).mean()
 
 
+class Style(Perceptual):
+    """How differently the features of two images go together, wherever they are, ``(rebuilt, target) -> scalar``.
+
+    Gatys et al. 2016, eq. 3 to 5, in the units of Johnson et al. 2016, eq. 3 and 4: sum_l w_l E ||G(a_l) - G(b_l)||_F^2
+    with the Gram matrix G(a)_ij = mean over places of a_i a_j, divided by the number of channels. It knows textures and
+    colors and no places, so it goes beside an adversarial or another reconstruction term.
+
+    Args:
+        features, layer_weights: as in `Perceptual`.
+        normalise: whether activations are divided by their length; in the papers they are not.
+    """
+
+    def __init__(
+        self,
+        features: nn.Module | None = None,
+        layer_weights: Sequence[Weight] | None = None,
+        normalise: bool = False,
+    ) -> None:
+        super().__init__(features, layer_weights, normalise)
+
+    def of_layer(self, ours: Tensor, theirs: Tensor) -> Tensor:
+        """The squared distance of the Gram matrices of activations ``[B, F, ...]``, the mean over samples."""
+        if self.normalise:
+            ours, theirs = (F.normalize(activations, dim=1, eps=1e-2) for activations in (ours, theirs))
+        return (gram(ours) - gram(theirs)).square().sum((1, 2)).mean()
+
+
+def gram(activations: Tensor) -> Tensor:
+    """How features ``[B, F, ...]`` go together: ``[B, F, F]``, the mean product over places, divided by F."""
+    rows = at_least_float32(activations)
+    rows = rows.flatten(2) if rows.ndim > 2 else rows[:, :, None]
+    with torch.autocast(rows.device.type, enabled=False):
+        products: Tensor = rows @ rows.transpose(1, 2)
+    return products / rows[0].numel()
+
+
 # The number of the trunk's last layer of each stage.
 _LITE0 = {"stem": 0, "stage1": 1, "stage2": 3, "stage3": 5, "stage4": 8, "stage5": 11, "stage6": 15, "stage7": 16}
 _LITE0 |= {"head": 17}
@@ -90,7 +127,7 @@ class Lite0Features(nn.Module):
             come. The network was trained at 224 pixels; below 64 its deeper stages see single places.
     """
 
-    def __init__(self, layers: Sequence[str] = ("stage2", "stage3", "stage4"), image_size: int | None = 64) -> None:
+    def __init__(self, layers: Sequence[str] = ("stage2", "stage3", "stage4"), image_size: Count | None = 64) -> None:
         super().__init__()
         unknown = [layers] if isinstance(layers, str) else [name for name in layers if name not in _LITE0]
         if unknown or not layers:
@@ -98,7 +135,7 @@ class Lite0Features(nn.Module):
         if image_size is not None and image_size < 8:
             raise ValueError(f"image_size must be >= 8 or null, got {image_size}")
         self.image_size, self.layers = image_size, tuple(sorted(set(layers), key=_LITE0.__getitem__))
-        trunk = EfficientNetLite0().trunk
+        trunk = lite0()[0].to(memory_format=torch.channels_last)
         ends = [0, *(_LITE0[name] + 1 for name in self.layers)]
         self.parts = nn.ModuleList(trunk[start:end] for start, end in pairwise(ends))
         self.eval().requires_grad_(False)

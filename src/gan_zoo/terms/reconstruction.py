@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import math
+from typing import Annotated
 
 import torch
+from annotated_types import Le
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics.functional.image import structural_similarity_index_measure
+
+from gan_zoo.distributed import gather_over_ranks, rank
+from gan_zoo.types import Positive, at_least_float32
 
 
 class Reconstruction(nn.Module):
     """A distance of samples ``[B, ...]``, 0 (or least) where they are equal.
 
-    A subclass implements `distance`. Raises `ValueError` for samples of different shapes, which would broadcast.
+    A subclass implements `distance`, which is given float32 at least, outside of autocast. Raises `ValueError` for
+    samples of different shapes, which would broadcast.
     """
 
     def forward(self, rebuilt: Tensor, target: Tensor) -> Tensor:
@@ -22,7 +28,8 @@ class Reconstruction(nn.Module):
             raise ValueError(
                 f"rebuilt and target must have the same shape, got {list(rebuilt.shape)} and {list(target.shape)}"
             )
-        return self.distance(rebuilt, target)
+        with torch.autocast(rebuilt.device.type, enabled=False):
+            return self.distance(at_least_float32(rebuilt), at_least_float32(target))
 
     def distance(self, rebuilt: Tensor, target: Tensor) -> Tensor:
         """The mean distance of samples of equal shape."""
@@ -52,7 +59,7 @@ class SmoothL1(Reconstruction):
         beta: where the two pieces meet, > 0.
     """
 
-    def __init__(self, beta: float = 1.0) -> None:
+    def __init__(self, beta: Positive = 1.0) -> None:
         super().__init__()
         self.beta = positive("beta", beta)
 
@@ -69,7 +76,7 @@ class Huber(Reconstruction):
         delta: the largest difference that still counts squared, and the largest slope, > 0.
     """
 
-    def __init__(self, delta: float = 1.0) -> None:
+    def __init__(self, delta: Positive = 1.0) -> None:
         super().__init__()
         self.delta = positive("delta", delta)
 
@@ -94,7 +101,7 @@ class Charbonnier(Reconstruction):
         epsilon: below it the distance is round instead of pointed, > 0.
     """
 
-    def __init__(self, epsilon: float = 1e-3) -> None:
+    def __init__(self, epsilon: Positive = 1e-3) -> None:
         super().__init__()
         self.epsilon = positive("epsilon", epsilon)
 
@@ -115,7 +122,7 @@ class Robust(Reconstruction):
         scale: the difference at which a sample begins to count as an outlier, > 0.
     """
 
-    def __init__(self, alpha: float = 1.0, scale: float = 0.1) -> None:
+    def __init__(self, alpha: Annotated[float, Le(2)] = 1.0, scale: Positive = 0.1) -> None:
         super().__init__()
         if not alpha <= 2:
             raise ValueError(f"alpha must be <= 2, got {alpha}")
@@ -144,21 +151,19 @@ class SSIM(Reconstruction):
 
     Wang et al. 2004, eq. 13, with the paper's Gaussian window of 11 pixels and standard deviation 1.5, k1 = 0.01 and
     k2 = 0.03, intensities counted from 0 to 2. Pictures smaller than the window get the largest odd one that fits,
-    and a standard deviation in proportion. Computed in float32 at least.
+    and a standard deviation in proportion.
 
     Args:
         sigma: standard deviation of the window in pixels, > 0; the window reaches 3.5 of them.
     """
 
-    def __init__(self, sigma: float = 1.5) -> None:
+    def __init__(self, sigma: Positive = 1.5) -> None:
         super().__init__()
         self.sigma = positive("sigma", sigma)
 
     def distance(self, rebuilt: Tensor, target: Tensor) -> Tensor:
         sigma = self.fitting_sigma(rebuilt)
-        with torch.autocast(rebuilt.device.type, enabled=False):
-            ours, theirs = (at_least_float32(x) + 1.0 for x in (rebuilt, target))
-            similarity = structural_similarity_index_measure(ours, theirs, sigma=sigma, data_range=2.0)
+        similarity = structural_similarity_index_measure(rebuilt + 1.0, target + 1.0, sigma=sigma, data_range=2.0)
         assert isinstance(similarity, Tensor)
         return 1.0 - similarity
 
@@ -170,9 +175,35 @@ class SSIM(Reconstruction):
         return self.sigma if int(3.5 * self.sigma + 0.5) <= reach else reach / 3.5
 
 
-def at_least_float32(x: Tensor) -> Tensor:
-    """``x`` in float32, or in float64 if it is."""
-    return x if x.dtype == torch.float64 else x.float()
+class TripletDistance(Reconstruction):
+    """A rebuilt sample has to be nearer to its target than to another target, by a margin.
+
+    Schroff et al. 2015 (FaceNet), eq. 2, with the root mean squared difference as distance:
+    E (d(rebuilt_i, target_i) - d(rebuilt_i, target_j) + margin)+, where target j is the one that follows i in the
+    global batch. It is 0 where every sample is nearer to its own target by the margin: details below that cost nothing,
+    so it goes beside an adversarial term. Raises `ValueError` for a batch of one.
+
+    Args:
+        margin: > 0, in the units of the samples, which are in [-1, 1].
+    """
+
+    def __init__(self, margin: Positive = 0.2) -> None:
+        super().__init__()
+        self.margin = positive("margin", margin)
+
+    def distance(self, rebuilt: Tensor, target: Tensor) -> Tensor:
+        everyones = gather_over_ranks(target)
+        if len(everyones) < 2:
+            raise ValueError(f"the triplet term needs a batch of >= 2 samples, got {len(everyones)}")
+        others = everyones.roll(-1, 0)[rank() * len(target) :][: len(target)]
+        away = self.margin + root_mean_square(rebuilt - target) - root_mean_square(rebuilt - others)
+        return away.relu().mean()
+
+
+def root_mean_square(difference: Tensor) -> Tensor:
+    """The root of the mean squared difference of each sample, ``[B]``; its derivative at zero is zero."""
+    length: Tensor = torch.linalg.vector_norm(difference.flatten(1), dim=1)
+    return length / math.sqrt(difference[0].numel())
 
 
 def positive(argument: str, value: float) -> float:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from gan_zoo.metrics.fused import FusedConv
+from gan_zoo.networks.fused import FusedConv
 
 ACTIVATIONS = {math.inf: nn.ReLU(), 1.5: nn.Hardtanh(0, 1.5), None: nn.Identity()}
 
@@ -19,7 +19,7 @@ ACTIVATIONS = {math.inf: nn.ReLU(), 1.5: nn.Hardtanh(0, 1.5), None: nn.Identity(
 @pytest.mark.parametrize(("groups", "stride", "kernel"), [(1, 1, 1), (1, 2, 3), (6, 1, 3)])
 def test_one_operation_is_three(ceiling, groups, stride, kernel, onednn, monkeypatch) -> None:
     if not onednn:
-        monkeypatch.setattr("gan_zoo.metrics.fused.has_onednn", lambda: False)
+        monkeypatch.setattr("gan_zoo.networks.fused.has_onednn", lambda: False)
     torch.manual_seed(0)
     conv, norm = nn.Conv2d(6, 12, kernel, stride, kernel // 2, groups=groups, bias=False), nn.BatchNorm2d(12).eval()
     norm.running_mean.normal_()

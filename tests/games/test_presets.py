@@ -1,0 +1,140 @@
+"""Presets as they are composed, held to their papers: who is normalized how, which optimizer, how many steps."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from omegaconf import DictConfig
+from torch import nn
+from torch.nn.utils.parametrize import is_parametrized
+
+from gan_zoo.build import build_module
+from gan_zoo.compose import CONF
+from gan_zoo.errors import choices
+from gan_zoo.module import GANModule
+from gan_zoo.networks.attention import SelfAttention
+
+DOCS = Path(__file__).parents[2] / "docs"
+SMALL = ("data=digits", "data.image_size=32", "generator.width=8", "discriminator.width=8", "metric=none")
+Compose = Callable[..., DictConfig]
+
+
+def built(composed: Compose, *overrides: str) -> GANModule:
+    torch.manual_seed(0)
+    return build_module(composed(*SMALL, *overrides))
+
+
+def layers_of(player: nn.Module, *kinds: type[nn.Module]) -> list[nn.Module]:
+    return [layer for layer in player.modules() if isinstance(layer, kinds)]
+
+
+def normalized(player: nn.Module) -> list[bool]:
+    """For each layer with a weight matrix, whether it is spectrally normalized."""
+    return [is_parametrized(layer, "weight") for layer in layers_of(player, nn.Conv2d, nn.Linear)]
+
+
+def rates(module: GANModule) -> list[tuple[type, float, tuple[float, float]]]:
+    """Kind, learning rate and betas of the discriminator's and the generator's optimizer."""
+    groups = [(type(made), made.param_groups[0]) for made in module.configure_optimizers()]
+    return [(kind, group["lr"], tuple(group["betas"])) for kind, group in groups]
+
+
+def test_sngan_normalizes_its_discriminator_alone(composed: Compose) -> None:
+    """Miyato et al. 2018, table 3: batch norm in G, spectral norm and nothing else in D; appendix: n_dis 5."""
+    module = built(composed, "model=sngan", "loss=hinge")
+    generator, critic = module.game.generators, module.game.discriminators
+    assert all(normalized(critic))
+    assert not any(normalized(generator))
+    assert len(layers_of(generator, nn.BatchNorm2d)) == 2 * 3 + 1, "two in each of three blocks, one before the end"
+    assert not layers_of(critic, nn.BatchNorm2d, nn.GroupNorm)
+    assert not layers_of(module.game, SelfAttention)
+    assert module.n_critic == 5
+    assert module.game.latent_dim == 128
+    assert rates(module) == [(torch.optim.Adam, 2e-4, (0.0, 0.9))] * 2
+
+
+def test_sagan_normalizes_both_players(composed: Compose) -> None:
+    """Zhang et al. 2019, sections 4.1, 4.2 and 5: spectral norm in both, batch norm in G, two learning rates."""
+    module = built(composed, "model=sagan", "loss=hinge")
+    generator, critic = module.game.generators, module.game.discriminators
+    assert all(normalized(critic))
+    assert all(normalized(generator))
+    assert len(layers_of(generator, nn.BatchNorm2d)) == 2 * 3 + 1
+    assert not layers_of(critic, nn.BatchNorm2d, nn.GroupNorm)
+    assert [len(layers_of(player, SelfAttention)) for player in (generator, critic)] == [1, 1]
+    assert module.n_critic == 1
+    adam = torch.optim.Adam
+    assert rates(module) == [(adam, 4e-4, (0.0, 0.9)), (adam, 1e-4, (0.0, 0.9))]
+
+
+@pytest.mark.parametrize("model", ["sngan", "sagan"])
+def test_a_loss_that_brings_an_optimizer_keeps_it(model: str, composed: Compose) -> None:
+    config = composed(f"model={model}", "loss=wgan")
+    assert config.optim.generator._target_ == "torch.optim.RMSprop"
+    assert config.optim.discriminator.lr == 5e-5
+    assert config.loss.n_critic == 5
+
+
+PAPERS = {
+    # learning rates of D and G, betas, steps of D, what else is set
+    "dcgan": ([], (2e-4, 2e-4), [0.5, 0.999], 1, {"model.latent_dim": 100, "generator.norm": "batch"}),
+    "acgan": ([], (2e-4, 2e-4), [0.5, 0.999], 1, {"model.aux_on_fake": True, "model.class_weight": 1.0}),
+    "infogan": (
+        [],
+        (2e-4, 1e-3),
+        [0.5, 0.999],
+        1,
+        {"model.latent_dim": 62, "model.prior": "uniform", "model.continuous_weight": 0.1, "data.batch_size": 128},
+    ),
+    "cyclegan": (
+        [],
+        (2e-4, 2e-4),
+        [0.5, 0.999],
+        1,
+        {"model.cycle_weight": 10, "model.identity_weight": 5, "model.pool_size": 50, "optim.schedule.start": 0.5},
+    ),
+    "pix2pix": ([], (2e-4, 2e-4), [0.5, 0.999], 1, {"model.reconstruction_weight": 100, "generator.dropout": 0.5}),
+    "r3gan": (
+        ["loss=r3gan"],
+        (1e-4, 1e-4),
+        [0.0, 0.9],
+        1,
+        {"regularizer.r1.every": 1, "regularizer.r2.every": 1, "model.latent_dim": 64},
+    ),
+    "wgan_gp": (
+        ["model=dcgan", "loss=wgan_gp"],
+        (1e-4, 1e-4),
+        [0.0, 0.9],
+        5,
+        {"regularizer.gradient_penalty.weight": 10, "discriminator.norm": "layer"},
+    ),
+    "fisher": (["model=dcgan", "loss=fisher"], (2e-4, 2e-4), [0.5, 0.999], 2, {"loss.adversarial.rho": 1e-6}),
+    "dragan": (["model=dcgan", "loss=dragan"], (2e-4, 2e-4), [0.5, 0.999], 1, {"regularizer.dragan.weight": 10}),
+}
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_presets_compose_the_numbers_of_their_papers(name: str, composed: Compose) -> None:
+    overrides, (of_critic, of_generator), betas, steps, more = PAPERS[name]
+    chosen = [] if any(o.startswith("model=") for o in overrides) else [f"model={name}"]
+    config = composed(*chosen, *overrides)
+    assert (config.optim.discriminator.lr, config.optim.generator.lr) == (of_critic, of_generator)
+    assert config.optim.generator.betas == config.optim.discriminator.betas == betas
+    assert config.loss.n_critic == steps
+    for key, value in more.items():
+        node = config
+        for part in key.split("."):
+            node = node[part]
+        assert node == value, key
+
+
+@pytest.mark.parametrize("group", ["model", "loss"])
+def test_every_preset_has_a_row_beside_its_paper(group: str) -> None:
+    section = (DOCS / "games.md").read_text().split("## Presets and their papers")[1]
+    table = section.split(f"| `{group}=` |")[1].split("\n\n")[0]
+    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    assert set(choices(group, CONF)) <= {name for row in rows for name in re.findall(r"`(\w+)`", row)}
