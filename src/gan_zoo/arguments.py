@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, get_type_hints
@@ -10,6 +11,7 @@ from typing import Any, get_type_hints
 from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 
+from gan_zoo.checks import at
 from gan_zoo.compose import locate
 from gan_zoo.errors import CompositionError
 from gan_zoo.types import Count
@@ -32,6 +34,7 @@ def _top(
     tags: list[str],
     run_dir: str,
     seed: int,
+    compiled: dict[str, Any] | None,
 ) -> None:
     """The settings at the top of the config."""
 
@@ -47,19 +50,27 @@ def check_arguments(config: Mapping[str, Any]) -> None:
     from gan_zoo.module import GANModule
 
     check_call(_top, config, "")
+    for player in ("generator", "discriminator"):
+        _check_rate(at(config, f"optim.{player}.lr"), f"optim.{player}.lr")
     for name in GROUPS:
         _demand(isinstance(config[name], dict), name, "a group of settings", config[name])
     for name in NAMED:
         for key, node in config[name].items():
             _demand(node is None or _is_node(node), f"{name}.{key}", "null or have a _target_", node)
     for name in (*MADE, *MADE_OR_NULL):
-        node = _at(config, name)
+        node = at(config, name)
         _demand(_is_node(node) or (name in MADE_OR_NULL and not node), name, "a group with a _target_", node)
     check_call(DataModule, config["data"], "data")
     check_call(GANModule, config["loss"] | config["optim"] | {"ema": config["ema"]}, "")
     if config["ema"] is not None:
         check_call(EMA, config["ema"], "ema")
     _check_nodes({key: node for key, node in config.items() if key != "launcher"}, "")
+
+
+def _check_rate(rate: Any, name: str) -> None:
+    """Raise `CompositionError` for a learning rate with which nothing is learned; optimizers take 0 and NaN."""
+    is_number = isinstance(rate, (int, float)) and not isinstance(rate, bool)
+    _demand(rate is None or not is_number or 0 < rate < math.inf, name, "a finite number > 0", rate)
 
 
 def check_call(make: Callable[..., Any], values: Mapping[str, Any], where: str) -> None:
@@ -84,13 +95,6 @@ def _check_nodes(node: Any, where: str) -> None:
             target = node["_target_"]
             _demand(isinstance(target, str) and "." in target, f"{where}._target_", "the name of code", target)
             check_call(locate(target), node, where)
-
-
-def _at(config: Mapping[str, Any], name: str) -> Any:
-    node: Any = config
-    for part in name.split("."):
-        node = node.get(part)
-    return node
 
 
 def _is_node(value: Any) -> bool:

@@ -18,7 +18,16 @@ class CompositionError(ValueError):
     """The parts of a config do not fit together; the message says what to change."""
 
 
-BUILDING_ERRORS = (ValueError, TypeError, OSError, ImportError, HydraException, OmegaConfBaseException)
+BUILDING_ERRORS = (
+    ValueError,
+    TypeError,
+    OSError,
+    MemoryError,
+    OverflowError,
+    ImportError,
+    HydraException,
+    OmegaConfBaseException,
+)
 
 
 NO_SLURM = 'Could not detect "srun"'
@@ -53,7 +62,8 @@ def is_usage_error(error: BaseException, building: bool = False) -> bool:
     if building:
         from lightning.fabric.utilities.exceptions import MisconfigurationException
 
-        return isinstance(error, (*BUILDING_ERRORS, MisconfigurationException))
+        too_large = isinstance(error, RuntimeError) and "allocate" in str(error)
+        return too_large or isinstance(error, (*BUILDING_ERRORS, MisconfigurationException))
     names = {cls.__name__ for cls in type(error).__mro__}
     return (
         is_unwritable(error)
@@ -97,6 +107,10 @@ def explain(error: BaseException, conf: Path, overrides: Sequence[str] = ()) -> 
         message += ": start the server or set logger.wandb.offline=true, and wandb sync later"
     if NO_SLURM in message:
         message = "launcher=slurm submits with SLURM's commands, and there is no srun here: try launcher=local"
+    if isinstance(cause, (MemoryError, OverflowError)) or "can't allocate memory" in message:
+        message = (
+            f"there is not enough memory for these sizes ({' '.join(message.split())[:120]}): smaller widths, or data"
+        )
     return " ".join(message.split())
 
 

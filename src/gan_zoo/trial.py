@@ -119,14 +119,14 @@ def tiny_batch(game: Game, data: DataModule) -> Batch:
 
 def try_loss(loss: Loss) -> None:
     """Raise `CompositionError` unless both functions of a loss return one finite number of scores of either sign."""
-    scores = torch.linspace(-2.0, 2.0, 2 * SIZE)
+    scores = torch.linspace(-2.0, 2.0, SIZE)
     samples = torch.zeros(SIZE, 2)
     for patches in (False, True):
-        low, high = (part.clone().requires_grad_() for part in scores.chunk(2))
-        if patches:
-            low, high = low[:, None, None, None], high[:, None, None, None]
-        real = Critique(high, samples)
-        fake = Critique(low, samples)
+        rising = scores.clone().requires_grad_()
+        falling = scores.flip(0).requires_grad_()
+        shape = (SIZE, 1, 1, 1) if patches else (SIZE,)
+        real = Critique(rising.view(shape), samples)
+        fake = Critique(falling.view(shape), samples)
         with contract(loss, "discriminator", LOSS) as promised:
             check_scalar(promised, loss.discriminator(real, fake))
         with contract(loss, "generator", LOSS) as promised:

@@ -34,6 +34,9 @@ Fraction = Annotated[float, Ge(0), Le(1), AllowInfNan(False)]
 Whole = Annotated[int, Ge(0)]
 """How many of something that there may be none of."""
 
+PathText = Annotated[str, MinLen(1)]
+"""Where a file or a folder is."""
+
 Shape = Annotated[Sequence[Count], MinLen(1)]
 """The shape of a sample or a condition."""
 

@@ -19,7 +19,7 @@ from gan_zoo.module import GANModule
 from gan_zoo.players import TrainingDiverged, stop_if_not_finite
 from gan_zoo.signals import Interrupted
 from gan_zoo.store import POINTERS, Store
-from gan_zoo.types import Batch, Count
+from gan_zoo.types import Batch, Count, PathText
 
 
 class Checkpoints(Checkpoint):
@@ -32,7 +32,7 @@ class Checkpoints(Checkpoint):
         keep: how many of the newest are kept, beside the best one.
     """
 
-    def __init__(self, folder: str, every_images: Count | None = None, keep: Count = 2) -> None:
+    def __init__(self, folder: PathText, every_images: Count | None = None, keep: Count = 2) -> None:
         self.store = Store(Path(folder), keep)
         self.every_images = every_images
         self.best_value: float | None = None

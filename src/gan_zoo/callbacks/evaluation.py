@@ -20,7 +20,7 @@ from gan_zoo.metrics.base import Evaluator
 from gan_zoo.module import GANModule
 from gan_zoo.scoring import score_module
 from gan_zoo.signals import SIGNALS
-from gan_zoo.types import Batch, Count, Score, Whole
+from gan_zoo.types import Batch, Count, PathText, Score, Whole
 
 
 class Evaluation(Callback):
@@ -41,7 +41,7 @@ class Evaluation(Callback):
     def __init__(
         self,
         evaluators: Mapping[str, Evaluator | None],
-        path: str,
+        path: PathText,
         every_images: Whole = 0,
         seed: int = 0,
         num_samples: int | None = None,

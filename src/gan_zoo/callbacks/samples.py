@@ -18,7 +18,7 @@ from gan_zoo.noise import Noise, stable_seed
 from gan_zoo.pictures import picture_of, save
 from gan_zoo.plots import scatter
 from gan_zoo.signals import Interrupted
-from gan_zoo.types import Batch, Count, Whole
+from gan_zoo.types import Batch, Count, PathText, Whole
 
 SHOWN_BESIDE = {"image", "domain"}  # needs of games whose pictures show what a sample was made from
 
@@ -37,7 +37,7 @@ class SampleGrid(Callback):
         seed: of the latents.
     """
 
-    def __init__(self, folder: str, every_images: Whole | None = None, count: Count = 64, seed: int = 0) -> None:
+    def __init__(self, folder: PathText, every_images: Whole | None = None, count: Count = 64, seed: int = 0) -> None:
         if count < 1:
             raise ValueError(f"callbacks.samples.count must be >= 1, got {count}")
         self.folder = Path(folder)

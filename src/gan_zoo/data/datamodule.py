@@ -11,7 +11,7 @@ from gan_zoo.data.order import Plan
 from gan_zoo.data.source import DataError, Source
 from gan_zoo.data.stream import Stream
 from gan_zoo.noise import Noise
-from gan_zoo.types import Batch
+from gan_zoo.types import Batch, Count, Weight, Whole
 
 WORDS = {"label": "a class", "text": "a caption", "vector": "a condition vector"}
 WORDS |= {"image": "a picture of its own", "domain": "pictures of another domain"}
@@ -35,11 +35,11 @@ class DataModule(LightningDataModule):
     def __init__(
         self,
         source: Source,
-        batch_size: int,
+        batch_size: Count,
         seed: int = 0,
         flip: bool = False,
-        num_workers: int = 0,
-        memory_limit: float = 2e9,
+        num_workers: Whole = 0,
+        memory_limit: Weight = 2e9,
     ) -> None:
         super().__init__()
         if not isinstance(batch_size, int) or batch_size < 1:

@@ -18,8 +18,7 @@ from torchmetrics import Metric
 
 from gan_zoo.data.source import DataError
 from gan_zoo.distributed import rank, world_size
-from gan_zoo.metrics.base import require_finite
-from gan_zoo.noise import CPU
+from gan_zoo.metrics.base import exact_device, require_finite
 
 BLOCK = 2**23
 """Numbers in a block of distances: 64 MiB."""
