@@ -92,16 +92,18 @@ class CycleGAN(Game):
         return terms
 
     def sample(self, batch: Batch, generators: nn.ModuleDict) -> Tensor:
-        samples: Tensor = generators["a_to_b"](batch.condition)
+        with batch.noise.as_default():  # of translators with dropout that stays on
+            samples: Tensor = generators["a_to_b"](batch.condition)
         return samples
 
     def views(self, batch: Batch, generators: nn.ModuleDict) -> dict[str, Tensor]:
         """Input, output, and back; where the partner is known also it, and the way from there."""
         assert batch.condition is not None
         translated = self.sample(batch, generators)
-        views = {"input": batch.condition, "sample": translated, "cycled": generators["b_to_a"](translated)}
-        if batch.real is not None:
-            views |= {"target": batch.real, "reverse": generators["b_to_a"](batch.real)}
+        with batch.noise.as_default():
+            views = {"input": batch.condition, "sample": translated, "cycled": generators["b_to_a"](translated)}
+            if batch.real is not None:
+                views |= {"target": batch.real, "reverse": generators["b_to_a"](batch.real)}
         return views
 
 
