@@ -8,6 +8,8 @@ before nor on the number of processes.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import torch
@@ -83,3 +85,14 @@ class Noise:
         torch.default_generator.manual_seed(seed)
         if self.device.type == "cuda":
             torch.cuda.manual_seed(seed)
+
+    @contextmanager
+    def as_default(self) -> Iterator[None]:
+        """Within the block what draws from torch's global generators depends on this noise alone; then they go on.
+
+        For networks that draw random numbers while sampling: sample i is the same whatever was drawn before.
+        """
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            self.seed_default()
+            yield

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
 
+from gan_zoo.games.cyclegan import CycleGAN
+from gan_zoo.games.pix2pix import Pix2Pix
 from gan_zoo.networks.patchgan import PatchGAN
 from gan_zoo.networks.translators import ResNetTranslator, TranslatorBlock, UNetTranslator, doubling
-from gan_zoo.types import Critique
+from gan_zoo.noise import Noise
+from gan_zoo.types import Batch, Critique
 
 
 @pytest.fixture(autouse=True)
@@ -187,3 +192,65 @@ def test_a_condition_is_a_picture_beside_the_sample(norm: str) -> None:
 def test_impossible_patch_critics_say_what_is_possible(make, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make()
+
+
+# ------------------------------------------------------------------ test time as in the paper
+
+
+def unet(**options) -> UNetTranslator:
+    torch.manual_seed(0)
+    return UNetTranslator([1, 16, 16], [1, 16, 16], width=4, **options)
+
+
+X = torch.randn(3, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+
+
+def test_by_default_a_translation_depends_on_its_input_alone() -> None:
+    network = unet()
+    network(X)
+    network.eval()
+    torch.testing.assert_close(network(X)[:1], network(X[:1]))
+
+
+def test_test_time_as_in_the_paper_is_as_training() -> None:
+    """Section 3.3: dropout on, batch norm by the statistics of the test batch. With one seed both modes agree."""
+    network = unet(paper_test_time=True)
+    outputs = []
+    for training in (True, False):
+        network.train(training)
+        torch.manual_seed(1)
+        outputs.append(network(X))
+    torch.testing.assert_close(*outputs)
+    assert not torch.allclose(network(X), network(X)), "dropout draws"
+    assert not list(network.buffers()), "no running statistics that would go unused"
+    without = unet(paper_test_time=True, dropout=0.0).eval()
+    torch.testing.assert_close(without(X), without(X))
+    assert not torch.allclose(without(X)[:1], without(X[:1])), "the batch's own statistics"
+
+
+def test_training_is_the_same_with_either_test_time() -> None:
+    outputs = []
+    for paper in (False, True):
+        network = unet(paper_test_time=paper)
+        torch.manual_seed(1)
+        outputs.append(network(X))
+    torch.testing.assert_close(*outputs)
+
+
+@pytest.mark.parametrize("make", [Pix2Pix, CycleGAN])
+def test_samples_of_a_generator_that_draws_depend_on_their_number_alone(make) -> None:
+    """And whoever drew random numbers before goes on where they were."""
+    shapes = {"a_shape": [1, 16, 16], "b_shape": [1, 16, 16]}
+    translator = partial(UNetTranslator, width=4, paper_test_time=True)
+    terms = [nn.Identity()] if make is Pix2Pix else [nn.Identity(), nn.Identity()]
+    game = make(translator, lambda **_: nn.Identity(), *terms, **shapes).eval()
+    batch = Batch(3, Noise(0, 5), real=X, condition=X)
+    torch.manual_seed(7)
+    first = game.views(batch, game.generators)
+    after = torch.rand(1)
+    again = game.views(batch, game.generators)
+    other = game.views(Batch(3, Noise(0, 6), condition=X), game.generators)
+    torch.testing.assert_close(first, again)
+    assert not torch.allclose(first["sample"], other["sample"])
+    torch.manual_seed(7)
+    assert torch.equal(torch.rand(1), after)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from gan_zoo.data.cache import read_ahead
 from gan_zoo.data.order import Plan, Rows, at
 from gan_zoo.data.source import DataError, Source, to_unit
 from gan_zoo.noise import CPU, Noise
@@ -168,6 +169,10 @@ class _Shelf(Dataset[Any]):
         self.source = source
 
     def __getitems__(self, rows: list[Rows]) -> Taken:
+        read_ahead(self.source.samples, rows[0].samples)
+        if self.source.conditions is not None:
+            read_ahead(self.source.conditions, rows[0].conditions)
+            read_ahead(self.source.conditions, rows[0].wrong)
         return take(self.source, rows[0])
 
 

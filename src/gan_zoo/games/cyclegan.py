@@ -92,20 +92,22 @@ class CycleGAN(Game):
         return terms
 
     def sample(self, batch: Batch, generators: nn.ModuleDict) -> Tensor:
-        samples: Tensor = generators["a_to_b"](batch.condition)
+        with batch.noise.as_default():  # of translators with dropout that stays on
+            samples: Tensor = generators["a_to_b"](batch.condition)
         return samples
 
     def views(self, batch: Batch, generators: nn.ModuleDict) -> dict[str, Tensor]:
         """Input, output, and back, in both directions: from the true partner where it is known, else from another B."""
         assert batch.condition is not None
         translated = self.sample(batch, generators)
-        views = {"input": batch.condition, "sample": translated, "cycled": generators["b_to_a"](translated)}
-        if batch.real is not None:
-            reverse = generators["b_to_a"](batch.real)
-            views |= {"target": batch.real, "reverse": reverse, "recycled": generators["a_to_b"](reverse)}
-        elif batch.unrelated is not None:
-            reverse = generators["b_to_a"](batch.unrelated)
-            views |= {"input B": batch.unrelated, "B to A": reverse, "B cycled": generators["a_to_b"](reverse)}
+        with batch.noise.as_default():
+            views = {"input": batch.condition, "sample": translated, "cycled": generators["b_to_a"](translated)}
+            if batch.real is not None:
+                reverse = generators["b_to_a"](batch.real)
+                views |= {"target": batch.real, "reverse": reverse, "recycled": generators["a_to_b"](reverse)}
+            elif batch.unrelated is not None:
+                reverse = generators["b_to_a"](batch.unrelated)
+                views |= {"input B": batch.unrelated, "B to A": reverse, "B cycled": generators["a_to_b"](reverse)}
         return views
 
 

@@ -57,7 +57,8 @@ class Pix2Pix(Game):
         return {"reconstruction": self.reconstruction_weight * self.reconstruction(fakes["fake"], batch.real)}
 
     def sample(self, batch: Batch, generators: nn.ModuleDict) -> Tensor:
-        samples: Tensor = generators["main"](batch.condition)
+        with batch.noise.as_default():  # of dropout that stays on
+            samples: Tensor = generators["main"](batch.condition)
         return samples
 
     def views(self, batch: Batch, generators: nn.ModuleDict) -> dict[str, Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -119,6 +120,21 @@ class ResNetTranslator(nn.Module):
         return y
 
 
+class LastingDropout(nn.Module):
+    """Dropout that stays on in evaluation mode, where it is a translator's only noise.
+
+    Args:
+        p: share of activations that become zero.
+    """
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.dropout(x, self.p, training=True)
+
+
 class _Level(nn.Module):
     """One level of the U: half the size, what is below, double the size; the input goes on beside the output."""
 
@@ -133,8 +149,8 @@ class _Level(nn.Module):
 class UNetTranslator(nn.Module):
     """pix2pix' translator (Isola et al. 2017, section 3.2 and appendix): an encoder-decoder with skip connections.
 
-    Maps ``[B, C_in, S, S]`` to ``[B, C_out, S, S]`` in (-1, 1). The picture is halved down to 2x2. Dropout in the
-    decoder's inner layers is the only noise, and only while training.
+    Maps ``[B, C_in, S, S]`` to ``[B, C_out, S, S]`` in (-1, 1). The image is halved down to 2x2. Dropout in the
+    decoder's inner layers is the only noise, and only while training unless ``paper_test_time`` says otherwise.
 
     Args:
         in_shape, out_shape: ``[C, S, S]``, S a multiple of 2^depth.
@@ -143,6 +159,9 @@ class UNetTranslator(nn.Module):
         norm: ``batch`` as in the paper, or ``instance``, ``layer``, ``none``.
         dropout: of the up to three inner layers of the decoder (0.5 in the paper).
         upsample: ``transposed`` as in the paper, or ``resize``, which leaves no checkerboard.
+        paper_test_time: whether samples are made as in section 3.3 of the paper, with dropout on and batch norm by the
+            statistics of the batch at hand. A sample then depends on the others of its batch, and on random numbers.
+            Otherwise dropout is off and batch norm has the running statistics of training.
     """
 
     def __init__(
@@ -154,6 +173,7 @@ class UNetTranslator(nn.Module):
         norm: str = "batch",
         dropout: Share = 0.5,
         upsample: str = "transposed",
+        paper_test_time: bool = False,
     ) -> None:
         super().__init__()
         depth = max(2, in_shape[-1].bit_length() - 2) if depth is None else depth
@@ -163,6 +183,9 @@ class UNetTranslator(nn.Module):
         self.multiple = 2**depth
         widths = [width * min(2**k, 8) for k in range(depth)]
         normalise = norm_layer(norm)
+        drop: type[nn.Module] = LastingDropout if paper_test_time else nn.Dropout
+        if paper_test_time:
+            normalise = partial(nn.BatchNorm2d, track_running_stats=False) if norm == "batch" else normalise
 
         below: nn.Module = nn.Identity()
         inside = widths[-1]  # channels that come out of `below`
@@ -171,7 +194,7 @@ class UNetTranslator(nn.Module):
             bottom = level == depth - 1
             down = [nn.LeakyReLU(0.2), nn.Conv2d(outer, inner, 4, 2, 1), nn.Identity() if bottom else normalise(inner)]
             up = [nn.ReLU(), *doubling(inside, outer, upsample, kernel=4), normalise(outer)]
-            up += [nn.Dropout(dropout)] if depth - level <= 3 and level > 1 else []
+            up += [drop(dropout)] if depth - level <= 3 and level > 1 else []
             below, inside = _Level(nn.Sequential(*down), below, nn.Sequential(*up)), 2 * outer
         first, last = nn.Conv2d(c_in, width, 4, 2, 1), doubling(inside, c_out, upsample, kernel=4)
         self.layers = nn.Sequential(first, below, nn.ReLU(), *last, nn.Tanh())

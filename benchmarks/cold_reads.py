@@ -1,0 +1,66 @@
+"""Random batches from a memory-mapped cache that is not in memory: one page fault after another, or read ahead.
+
+    python benchmarks/cold_reads.py [--images 20000] [--size 128]
+
+Needs root to empty the system's cache of files between the rounds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from gan_zoo.data.cache import cached_images, read_ahead
+
+
+def images_per_second(
+    path: Path, images: torch.Tensor, batches: list[torch.Tensor], ahead: Callable[..., None]
+) -> float:
+    os.sync()
+    Path("/proc/sys/vm/drop_caches").write_text("3", encoding="utf-8")
+    began = time.perf_counter()
+    for rows in batches:
+        ahead(images, rows)
+        images.index_select(0, rows)
+    return sum(map(len, batches)) / (time.perf_counter() - began)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--images", type=int, default=20_000)
+    parser.add_argument("--size", type=int, default=128)
+    parser.add_argument("--batches", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    shape = (options.images, 3, options.size, options.size)
+    with tempfile.TemporaryDirectory(dir=Path.home()) as folder:
+        path = Path(folder) / "x.npy"
+
+        def fill(array: np.ndarray) -> None:
+            chance = np.random.default_rng(0)
+            for start in range(0, len(array), 500):
+                piece = array[start : start + 500]
+                piece[:] = chance.integers(0, 256, piece.shape, dtype=np.uint8)
+
+        images = cached_images(path, shape, fill)
+        ways = {"page faults": lambda *_: None, "read ahead": read_ahead}
+        found: dict[str, list[float]] = {name: [] for name in ways}
+        for number in range(options.rounds):
+            generator = torch.Generator().manual_seed(number)
+            batches = list(torch.randperm(options.images, generator=generator)[: 64 * options.batches].split(64))
+            for name, ahead in ways.items():
+                found[name].append(images_per_second(images, batches, ahead))
+        for name, speeds in found.items():
+            print(f"{name}: {statistics.median(speeds):,.0f} images/s (from {min(speeds):,.0f} to {max(speeds):,.0f})")
+
+
+if __name__ == "__main__":
+    main()
