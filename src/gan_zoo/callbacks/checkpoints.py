@@ -19,7 +19,7 @@ from gan_zoo.module import GANModule
 from gan_zoo.players import TrainingDiverged, stop_if_not_finite
 from gan_zoo.signals import Interrupted
 from gan_zoo.store import POINTERS, Store
-from gan_zoo.types import Batch, Count, PathText
+from gan_zoo.types import Batch, Count, PathText, Whole
 
 
 class Checkpoints(Checkpoint):
@@ -27,12 +27,12 @@ class Checkpoints(Checkpoint):
 
     Args:
         folder: where they go.
-        every_images: images between two checkpoints, at least 1; None for a fifth of the run, and one within the first
-            minute.
+        every_images: images between two checkpoints, 0 for only one at the end; None for a fifth of the run, and one
+            within the first minute.
         keep: how many of the newest are kept, beside the best one.
     """
 
-    def __init__(self, folder: PathText, every_images: Count | None = None, keep: Count = 2) -> None:
+    def __init__(self, folder: PathText, every_images: Whole | None = None, keep: Count = 2) -> None:
         self.store = Store(Path(folder), keep)
         self.every_images = every_images
         self.best_value: float | None = None
