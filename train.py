@@ -4,7 +4,7 @@ import sys
 
 if __name__ == "__main__":
     try:
-        from gan_zoo.run import main
+        from gan_zoo.launch.main import main
 
         main()
     except KeyboardInterrupt:  # before anything listens

@@ -13,10 +13,10 @@ from functools import partial
 import torch
 
 import gan_zoo as gz
+from gan_zoo.core.rng import Noise
+from gan_zoo.core.types import Batch
 from gan_zoo.losses.base import Loss
-from gan_zoo.metrics.frechet import FeatureMoments, Moments, frechet_distance
-from gan_zoo.noise import Noise
-from gan_zoo.types import Batch
+from gan_zoo.metrics.functional.frechet import FeatureMoments, Moments, frechet_distance
 
 TRAINED_ON = 150
 LOSSES = {

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from gan_zoo.data.cache import cached_images, read_ahead
+from gan_zoo.data.files.cache import cached_images, read_ahead
 
 
 def images_per_second(

@@ -20,14 +20,16 @@ import torch
 from measuring import Speeds, device, in_turns, median, ratio, table, timed, write
 from torch import Tensor, nn
 
-from gan_zoo.data.source import Source, to_unit
+from gan_zoo.core.rng import CPU, Noise
+from gan_zoo.core.types import Batch
+from gan_zoo.data.dataset import Source
+from gan_zoo.data.image_tensors import to_unit
 from gan_zoo.metrics.base import Generated, Samples, score_all
-from gan_zoo.metrics.extractors import EfficientNetLite0, Extractor
-from gan_zoo.metrics.images import ImageScores
-from gan_zoo.metrics.inception import InceptionV3
+from gan_zoo.metrics.extractors.base import Extractor
+from gan_zoo.metrics.extractors.efficientnet_lite0 import EfficientNetLite0
+from gan_zoo.metrics.extractors.inception import InceptionV3
+from gan_zoo.metrics.image_quality import ImageScores
 from gan_zoo.networks.fused import has_onednn
-from gan_zoo.noise import CPU, Noise
-from gan_zoo.types import Batch
 
 COUNTS = (256, 1024, 4096)
 SIDE = 64

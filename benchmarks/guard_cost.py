@@ -21,14 +21,15 @@ from loops import Stopwatch, ours
 from measuring import in_turns, median, ratio, table, write
 from train_speed import CASES
 
-from gan_zoo import module
-from gan_zoo.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints
-from gan_zoo.callbacks.doctor import Doctor
+from gan_zoo.callbacks.checkpoints import Checkpoints
+from gan_zoo.callbacks.diagnostics import Doctor
 from gan_zoo.callbacks.interruption import Interruption
-from gan_zoo.compose import compose_overrides, instantiate
-from gan_zoo.data.source import Source
-from gan_zoo.players import Watch
-from gan_zoo.signals import SIGNALS
+from gan_zoo.config.compose import compose_overrides, instantiate
+from gan_zoo.core.signals import SIGNALS
+from gan_zoo.data.dataset import Source
+from gan_zoo.runs.checkpoint_io import AtomicCheckpointIO
+from gan_zoo.training import module
+from gan_zoo.training.divergence import Watch
 
 KINDS = ("bare", "safe", "watched")
 

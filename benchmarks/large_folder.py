@@ -49,7 +49,7 @@ def own_memory() -> float:
 
 def reading(root: str) -> tuple[float, float, int]:
     """Seconds until the folder's source is there, memory in MB beside the mapped file, number of pictures."""
-    from gan_zoo.data.image_folder import image_folder
+    from gan_zoo.data.datasets.image_folder import image_folder
 
     torch.rand(1)
     before, start = own_memory(), time.perf_counter()
@@ -61,10 +61,10 @@ def training(root: str, held: list[str], steps: int) -> tuple[float, float, floa
     """Batches alone and training, in images/s, and memory in MB at the end."""
     from loops import ours
 
-    from gan_zoo.compose import compose_overrides, instantiate
-    from gan_zoo.data.order import Plan
-    from gan_zoo.data.stream import Stream
-    from gan_zoo.noise import Noise
+    from gan_zoo.config.compose import compose_overrides, instantiate
+    from gan_zoo.core.rng import Noise
+    from gan_zoo.data.batch_order import Plan
+    from gan_zoo.data.loader import Stream
 
     warnings.filterwarnings("ignore")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)

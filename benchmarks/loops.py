@@ -25,12 +25,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
-from gan_zoo.build import build_module
-from gan_zoo.compose import instantiate
+from gan_zoo.config.build import build_module
+from gan_zoo.config.compose import instantiate
+from gan_zoo.core.types import Critique
 from gan_zoo.data.datamodule import DataModule
-from gan_zoo.data.source import Source, to_unit
-from gan_zoo.games.base import Game
-from gan_zoo.types import Critique
+from gan_zoo.data.dataset import Source
+from gan_zoo.data.image_tensors import to_unit
+from gan_zoo.models.base import Game
 
 Loop = Callable[[Any, Source, int, int], float]
 """Config, data, steps to warm up, steps to time: images/s."""

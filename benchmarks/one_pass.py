@@ -2,7 +2,7 @@
 
 The critic's turn alone: two forward passes or one over both, and one backward pass. Critics that keep samples apart,
 those without batch statistics, compute the same both ways. One pass is faster where passes are small: where the line is
-drawn, `gan_zoo.judging.LARGE` numbers of the reals, comes from this table. Then whole training both ways.
+drawn, `gan_zoo.training.joint_forward.LARGE` numbers of the reals, comes from this table. Then whole training both ways.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from loops import game_of, ours
 from measuring import Speeds, device, in_turns, median, ratio, table, timed, write
 from torch.nn import functional as F
 
-from gan_zoo.compose import compose_overrides, instantiate
-from gan_zoo.judging import judge_both, judges_apart
-from gan_zoo.types import Duel
+from gan_zoo.config.compose import compose_overrides, instantiate
+from gan_zoo.core.types import Duel
+from gan_zoo.training.joint_forward import judge_both, judges_apart
 
 APART, TOGETHER = "one after the other", "together"
 MLP = ["model=gan", "data=digits"]
@@ -48,7 +48,7 @@ def training(config: Any, rounds: int, seconds: float) -> Speeds:
     steps = max(20, int(seconds * ours(config, source, 5, 20) / config.data.batch_size))
 
     def speed(large: int) -> float:
-        with mock.patch("gan_zoo.judging.LARGE", large):
+        with mock.patch("gan_zoo.training.joint_forward.LARGE", large):
             return ours(config, source, max(5, steps // 10), steps)
 
     return in_turns({APART: partial(speed, 0), TOGETHER: partial(speed, 2**62)}, rounds)
@@ -90,7 +90,7 @@ def main() -> None:
     turns, trainings = [], []
     for case, overrides in CASES.items():
         config = compose_overrides(["trainer=auto", "run_dir=/tmp", *overrides])
-        with mock.patch("gan_zoo.judging.LARGE", 2**62):
+        with mock.patch("gan_zoo.training.joint_forward.LARGE", 2**62):
             speeds = measure(config, arguments.rounds, arguments.seconds)
         size, numbers = config.data.batch_size, config.data.batch_size * math.prod(config.data.sample_shape)
         turns.append([case, str(size), f"{numbers:,}", *figures(speeds)])

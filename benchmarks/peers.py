@@ -21,7 +21,7 @@ from loops import Loop, batches, game_of, score_of
 from measuring import device, settle
 from torch import Tensor, nn
 
-from gan_zoo.data.source import Source
+from gan_zoo.data.dataset import Source
 
 
 class Named(nn.Module):

@@ -37,7 +37,7 @@ def training(job: tuple[Any, int, float]) -> float:
     """Images/s with one setting changed."""
     from loops import ours
 
-    from gan_zoo.compose import compose_overrides, instantiate
+    from gan_zoo.config.compose import compose_overrides, instantiate
 
     warnings.filterwarnings("ignore")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
@@ -51,9 +51,9 @@ def training(job: tuple[Any, int, float]) -> float:
 
 def scoring(count: int) -> tuple[float, float]:
     """Seconds of one evaluation of an untrained DCGAN with ``count`` samples, and the process's memory in MB."""
-    from gan_zoo.build import build_module
-    from gan_zoo.compose import compose_overrides, instantiate
-    from gan_zoo.scoring import score_module
+    from gan_zoo.config.build import build_module
+    from gan_zoo.config.compose import compose_overrides, instantiate
+    from gan_zoo.training.scoring import score_module
 
     config = compose_overrides(DCGAN)
     module, source = build_module(config).eval(), instantiate(config.data.source)

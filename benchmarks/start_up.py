@@ -20,7 +20,7 @@ TRAIN = str(Path(__file__).parents[1] / "train.py")
 FIRST_STEP = ["data=digits", "trainer=cpu", "trainer.max_steps=1", "callbacks=none", "metric=none"]
 LEAVE = """
 import os, runpy, sys
-from gan_zoo.module import GANModule
+from gan_zoo.training.module import GANModule
 step = GANModule.training_step
 GANModule.training_step = lambda *batch: (step(*batch), os._exit(0))
 sys.argv.pop(0)
@@ -30,7 +30,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 COMMANDS = {
     "`python train.py --help`": [sys.executable, TRAIN, "--help"],
     "`python train.py --cfg job`": [sys.executable, TRAIN, "--cfg", "job"],
-    "`gan-zoo --help`": [sys.executable, "-m", "gan_zoo.cli", "--help"],
+    "`gan-zoo --help`": [sys.executable, "-m", "gan_zoo.cli.app", "--help"],
     "`python -c 'import gan_zoo'`": [sys.executable, "-c", "import gan_zoo"],
     "training on `digits`, from command to the end of the first step": [
         sys.executable,

@@ -24,7 +24,7 @@ import torch.multiprocessing as multiprocessing
 from lightning.pytorch.strategies import DDPStrategy
 from measuring import in_turns, median, ratio, table, write
 
-from gan_zoo.strategies import FlatDDPStrategy
+from gan_zoo.training.strategy import FlatDDPStrategy
 
 SIZES = {"32": ["data.image_size=32"], "64": ["data.image_size=64"]}
 FLAT, WRAPPED, APART = "two, one flat all-reduce a step", "two, `find_unused_parameters`", "two, no exchange"
@@ -68,8 +68,8 @@ def worker(rank: int, port: int, way: str, overrides: list[str], steps: int, fol
     """Train and write images/s of both processes and elements of a batch."""
     from loops import Stopwatch, ours
 
-    import gan_zoo.module
-    from gan_zoo.compose import compose_overrides, instantiate
+    import gan_zoo.training.module
+    from gan_zoo.config.compose import compose_overrides, instantiate
 
     warnings.filterwarnings("ignore")
     logging.disable(logging.INFO)
@@ -87,7 +87,7 @@ def worker(rank: int, port: int, way: str, overrides: list[str], steps: int, fol
         options["devices"] = 2
         options["strategy"] = FindUnused(sent, **backend) if way == WRAPPED else FlatDDPStrategy(**backend)
         if way != FLAT:
-            gan_zoo.module.average_gradients = lambda parameters, statistics: None
+            gan_zoo.training.module.average_gradients = lambda parameters, statistics: None
     speed = ours(config, source, 5, steps, **options)
     if rank == 0:
         Path(folder, "result").write_text(f"{speed} {sent.elements / (steps + 5)}", encoding="utf-8")
@@ -108,8 +108,8 @@ def measure(way: str, overrides: list[str], steps: int) -> tuple[float, float]:
 
 def weights(overrides: list[str]) -> list[int]:
     """Numbers of weights of the generator and of the critic."""
-    from gan_zoo.build import build_module
-    from gan_zoo.compose import compose_overrides
+    from gan_zoo.config.build import build_module
+    from gan_zoo.config.compose import compose_overrides
 
     game = build_module(compose_overrides([*DCGAN, *overrides])).game
     return [sum(p.numel() for p in players.parameters()) for players in (game.generators, game.discriminators)]

@@ -18,7 +18,7 @@ from loops import GAN, TRANSLATION, Loop
 from measuring import Speeds, in_turns, median, ratio, table, write
 from peers import installed
 
-from gan_zoo.compose import compose_overrides, instantiate
+from gan_zoo.config.compose import compose_overrides, instantiate
 
 CYCLEGAN = ["model=cyclegan", "loss=lsgan", "data.image_size=64"]
 CASES: dict[str, tuple[dict[str, Loop], list[str]]] = {

@@ -46,7 +46,7 @@ def measure(job: tuple[str, float]) -> dict[str, Any]:
     import torch
     from loops import ours
 
-    from gan_zoo.compose import compose_overrides, instantiate
+    from gan_zoo.config.compose import compose_overrides, instantiate
 
     warnings.filterwarnings("ignore")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)

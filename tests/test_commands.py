@@ -11,15 +11,17 @@ import pytest
 import torch
 from PIL import Image
 
-from gan_zoo import sampling
-from gan_zoo.build import build_module
-from gan_zoo.compose import CONF, as_plain, compose_overrides
-from gan_zoo.data.source import DataError
-from gan_zoo.errors import CompositionError
-from gan_zoo.evaluating import some_of
-from gan_zoo.run import train
-from gan_zoo.runs import Run, load_run
-from gan_zoo.trust import is_trusted
+from gan_zoo.config.allowlist import is_trusted
+from gan_zoo.config.build import build_module
+from gan_zoo.config.compose import as_plain, compose_overrides
+from gan_zoo.core.errors import CompositionError, DataError
+from gan_zoo.core.paths import CONF
+from gan_zoo.inference import sampling
+from gan_zoo.inference.evaluate_folders import some_of
+from gan_zoo.inference.latents import between, draw_latents
+from gan_zoo.inference.load import load_run
+from gan_zoo.inference.model import Run, wish
+from gan_zoo.launch.train import train
 
 from .helpers import invoke, refused
 
@@ -73,23 +75,23 @@ def test_a_folder_of_samples_begins_alike_whatever_its_length(trained, tmp_path:
 def test_walks_end_where_they_should() -> None:
     a, b = torch.randn(2, 3, 50)
     for spherical in (True, False):
-        path = sampling.between(a, b, 7, spherical)
+        path = between(a, b, 7, spherical)
         torch.testing.assert_close(path[0], a)
         torch.testing.assert_close(path[-1], b)
-    middle = sampling.between(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]]), 3)[1]
+    middle = between(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]]), 3)[1]
     torch.testing.assert_close(middle, torch.tensor([[0.5**0.5, 0.5**0.5]]))
-    middle = sampling.between(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]]), 3, spherical=False)[1]
+    middle = between(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]]), 3, spherical=False)[1]
     torch.testing.assert_close(middle, torch.tensor([[0.5, 0.5]]))
 
 
 def test_truncated_latents_stay_inside(trained) -> None:
     module = load_run(trained(*DIGITS)).module
-    latents = sampling.draw_latents(module, 200, 0, truncation=0.7)
+    latents = draw_latents(module, 200, 0, truncation=0.7)
     assert 0.69 < latents.abs().max() <= 0.7001
-    whole = sampling.draw_latents(module, 200, 0)
+    whole = draw_latents(module, 200, 0)
     assert whole.std().item() == pytest.approx(1, abs=0.02)
     with pytest.raises(DataError, match="truncation must be > 0, got -1"):
-        sampling.draw_latents(module, 2, 0, truncation=-1)
+        draw_latents(module, 2, 0, truncation=-1)
 
 
 def test_walks_sums_and_classes_become_pictures(trained, tmp_path: Path) -> None:
@@ -114,7 +116,7 @@ def test_a_model_of_sentence_vectors_is_told_captions(tmp_path: Path, monkeypatc
     overrides = ["model=cgan", "data=openmoji_captions", "data.text=minilm", "condition=vector", "run_dir=x"]
     config = compose_overrides([*overrides, "generator.width=4", "discriminator.width=4"])
     run = Run(tmp_path, tmp_path, as_plain(config), build_module(config).eval())
-    told = sampling.wish(run, 3, 0, caption="a red car")[0].condition
+    told = wish(run, 3, 0, caption="a red car")[0].condition
     assert torch.equal(told, torch.full((3, 384), 9.0))
     pictures = [run.sample(2, seed=0, caption=caption) for caption in ("a red car", "a red cap", "flag of France")]
     assert torch.equal(pictures[0], pictures[1]), "vectors decide"
@@ -207,7 +209,7 @@ def test_what_is_no_run_is_named(trained, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "target", ["os.system", "gan_zoo.run.os.system", "gan_zoo.data.cache.os.remove", "torch.load", 3]
+    "target", ["os.system", "gan_zoo.launch.train.os.system", "gan_zoo.data.files.cache.os.remove", "torch.load", 3]
 )
 def test_code_from_outside_is_not_built(target: object, trained, tmp_path: Path) -> None:
     assert not is_trusted(target, CONF)
@@ -246,8 +248,8 @@ def test_codes_stay_the_same_along_a_walk(trained, monkeypatch) -> None:
 
 
 def test_pictures_of_the_training_size_are_translated_as_in_training(trained, tmp_path: Path) -> None:
-    from gan_zoo.data.source import to_uint8, to_unit
-    from gan_zoo.translating import translate_picture, translator
+    from gan_zoo.data.image_tensors import to_uint8, to_unit
+    from gan_zoo.inference.translate import translate_picture, translator
 
     for domain in ("a", "b"):
         (tmp_path / domain).mkdir()
@@ -283,7 +285,7 @@ def test_wishes_that_cannot_be_granted_are_refused(arguments: list[str], message
 
 
 def test_packs_must_divide_the_batch(tiny) -> None:
-    from gan_zoo.build import build
+    from gan_zoo.config.build import build
 
     with pytest.raises(CompositionError, match="pack=3 must divide the batch of each process, 8"):
         build(tiny("data=digits", "pack=3"))

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gan_zoo.comparing import find_runs, grouped, rows_of
-from gan_zoo.comparing_files import rendered
-from gan_zoo.errors import CompositionError
-from gan_zoo.protocols import labels
+from gan_zoo.core.errors import CompositionError
+from gan_zoo.reports.comparison import find_runs, grouped, rows_of
+from gan_zoo.reports.comparison_files import rendered
+from gan_zoo.runs.metric_protocols import labels
 
 from .helpers import invoke, refused
 

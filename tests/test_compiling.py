@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from gan_zoo.build import build, build_module
-from gan_zoo.compiling import compile_networks
+from gan_zoo.config.build import build, build_module
 from gan_zoo.regularizers.base import Regularizer
+from gan_zoo.training.compile import compile_networks
 
 SMALL = ("data=digits", "generator.width=4", "discriminator.width=4", "data.batch_size=8", "trainer.max_steps=5")
 QUIET = ("callbacks=none", "metric=none", "logger=none")

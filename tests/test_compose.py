@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from gan_zoo.build import build_module
-from gan_zoo.compose import CONF
+from gan_zoo.config.build import build_module
+from gan_zoo.core.paths import CONF
 
 LAUNCHERS = {"joblib": "hydra_plugins.hydra_joblib_launcher", "ray": "hydra_plugins.hydra_ray_launcher"}
 LAUNCHERS["slurm"] = "hydra_plugins.hydra_submitit_launcher"

@@ -11,9 +11,9 @@ import torch
 from lightning.fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
 from lightning.pytorch.strategies import DDPStrategy
 
-from gan_zoo import cores
-from gan_zoo.cores import allowed_cores, keep_to, share
-from gan_zoo.strategies import FlatDDPStrategy
+from gan_zoo.training import cpu_affinity as cores
+from gan_zoo.training.cpu_affinity import allowed_cores, keep_to, share
+from gan_zoo.training.strategy import FlatDDPStrategy
 
 needs_linux = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system binds no thread to cores")
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from gan_zoo.data.openmoji import openmoji
-from gan_zoo.data.source import DataError
-from gan_zoo.evaluating import compare_folders
+from gan_zoo.core.errors import DataError
+from gan_zoo.data.datasets.openmoji import openmoji
+from gan_zoo.inference.evaluate_folders import compare_folders
 
 LINES = {
     "one": "--against must hold at least 2 pictures, .*one has 1$",

@@ -51,7 +51,7 @@ def test_a_part_is_one_file_and_one_yaml(section: str, tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(content)
     quick = [*QUICK, *(SCORED if section == "A score" else ["callbacks=none"])]
-    line = [sys.executable, "-m", "gan_zoo.cli", "train", *arguments, *quick]
+    line = [sys.executable, "-m", "gan_zoo.cli.app", "train", *arguments, *quick]
     done = subprocess.run(line, cwd=tmp_path, env=os.environ.copy(), capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
     (target,) = re.findall(r"_target_: (\S+)", next(text for name, text in files.items() if name.endswith(".yaml")))

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from gan_zoo.ema import EMA
+from gan_zoo.training.ema import EMA
 
 
 def players(value: float) -> nn.ModuleDict:

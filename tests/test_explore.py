@@ -44,7 +44,7 @@ def page(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Any]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    line = [sys.executable, "-m", "gan_zoo.cli", "explore", str(run), "--port", str(port), "--no-browser"]
+    line = [sys.executable, "-m", "gan_zoo.cli.app", "explore", str(run), "--port", str(port), "--no-browser"]
     server = subprocess.Popen(line, env=os.environ | {"PYTHONPATH": str(ROOT / "src")})
     address, until = f"http://127.0.0.1:{port}", time.monotonic() + 90
     while True:
@@ -136,10 +136,10 @@ def test_a_picture_is_uploaded_and_translated_in_a_browser(page: Any, tmp_path: 
 
 
 def test_directions_move_a_linear_generator_most(tmp_path: Path) -> None:
-    from gan_zoo.build import build_module
-    from gan_zoo.compose import as_plain, compose_overrides
-    from gan_zoo.directions import principal_directions
-    from gan_zoo.runs import Run
+    from gan_zoo.config.build import build_module
+    from gan_zoo.config.compose import as_plain, compose_overrides
+    from gan_zoo.inference.directions import principal_directions
+    from gan_zoo.inference.model import Run
 
     config = compose_overrides(["model=gan", "data=digits", "run_dir=x", "ema=null", "trainer=cpu"])
     module = build_module(config)

@@ -11,11 +11,11 @@ import torch
 from PIL import Image
 
 import gan_zoo
-from gan_zoo.errors import CompositionError
-from gan_zoo.exporting import export
-from gan_zoo.run import train
-from gan_zoo.runs import load_run
-from gan_zoo.sampling import samples
+from gan_zoo.core.errors import CompositionError
+from gan_zoo.export.write import export
+from gan_zoo.inference.load import load_run
+from gan_zoo.inference.model import samples
+from gan_zoo.launch.train import train
 
 from .helpers import invoke
 
@@ -54,7 +54,7 @@ def test_export_and_load_give_equal_samples(name: str, composed, tmp_path: Path)
 def test_an_export_needs_neither_the_data_nor_the_run(composed, tmp_path: Path, monkeypatch) -> None:
     train(composed(*MODELS["cgan"], *QUICK))
     out = export(load_run(tmp_path / "run"), tmp_path / "out", samples=8)
-    monkeypatch.setattr("gan_zoo.build.build_data", lambda config: pytest.fail("the data were asked for"))
+    monkeypatch.setattr("gan_zoo.config.build.build_data", lambda config: pytest.fail("the data were asked for"))
     invoke("sample", out, "--size", 20, "--out", tmp_path / "grid.png")
     assert (tmp_path / "grid.png").is_file()
     assert gan_zoo.load(str(out)).sample(3, label=7).shape == (3, 1, 8, 8)

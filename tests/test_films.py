@@ -10,10 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
-from gan_zoo.data.source import DataError
-from gan_zoo.films import animation
-from gan_zoo.pictures import save
-from gan_zoo.run import train
+from gan_zoo.core.errors import DataError
+from gan_zoo.launch.train import train
+from gan_zoo.visualization.animation import animation
+from gan_zoo.visualization.image_grid import save
 
 from .helpers import invoke, refused
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gan_zoo import help as help_of
-from gan_zoo.compose import CONF
+from gan_zoo.config import help as help_of
+from gan_zoo.core.paths import CONF
 
 ROOT = Path(__file__).parents[1]
 GROUPS = sorted({str(f.parent.relative_to(CONF)) for f in CONF.rglob("*.yaml")} - {".", "hydra/launcher"})
@@ -22,7 +22,7 @@ def sections(page: str) -> dict[str, list[str]]:
 
 
 def test_help_is_printed_without_composing_anything() -> None:
-    for command in ([str(ROOT / "train.py")], ["-m", "gan_zoo.cli", "train"]):
+    for command in ([str(ROOT / "train.py")], ["-m", "gan_zoo.cli.app", "train"]):
         line = [sys.executable, *command, "loss=there_is_none", "--help"]
         done = subprocess.run(line, capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stderr

@@ -19,10 +19,10 @@ import torch
 from typer.testing import CliRunner
 
 import gan_zoo
-from gan_zoo.cli import app
-from gan_zoo.errors import CompositionError
-from gan_zoo.hub import address
-from gan_zoo.run import train
+from gan_zoo.cli.common import app
+from gan_zoo.core.errors import CompositionError
+from gan_zoo.inference.hub import address
+from gan_zoo.launch.train import train
 
 hub = pytest.importorskip("huggingface_hub")
 QUICK = ("trainer.max_steps=2", "data.batch_size=8", "callbacks.progress=null", "callbacks.samples=null", "metric=none")

@@ -10,18 +10,19 @@ import pytest
 import torch
 from torch import nn
 
-from gan_zoo import judging
-from gan_zoo.build import build
-from gan_zoo.compose import CONF, instantiate
-from gan_zoo.errors import choices
-from gan_zoo.judging import judge_both, judges_apart
-from gan_zoo.networks.augment import AugmentedCritic
+from gan_zoo.augmentation.base import AugmentedCritic
+from gan_zoo.config.build import build
+from gan_zoo.config.compose import instantiate
+from gan_zoo.config.messages import choices
+from gan_zoo.core.paths import CONF
+from gan_zoo.core.types import Critique, Duel
 from gan_zoo.networks.dcgan import DCGANDiscriminator
 from gan_zoo.networks.infogan import InfoGANDiscriminator
-from gan_zoo.networks.minibatch import PackedCritic
 from gan_zoo.networks.mlp import MLPDiscriminator
+from gan_zoo.networks.packing import PackedCritic
 from gan_zoo.networks.patchgan import PatchGAN
-from gan_zoo.types import Critique, Duel
+from gan_zoo.training import joint_forward as judging
+from gan_zoo.training.joint_forward import judge_both, judges_apart
 
 CRITICS = [name for name in choices("discriminator", CONF) if name != "none"]
 NORMS = ("none", "layer", "instance", "batch", "spectral")

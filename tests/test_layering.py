@@ -62,5 +62,5 @@ def test_the_command_line_answers_without_torch() -> None:
     import subprocess
     import sys
 
-    code = "import sys, gan_zoo.run; assert not {'torch', 'lightning', 'torchvision'} & set(sys.modules)"
+    code = "import sys, gan_zoo.launch.train; assert not {'torch', 'lightning', 'torchvision'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

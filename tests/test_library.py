@@ -20,9 +20,8 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 import gan_zoo as gz
-from gan_zoo.data.source import DataError
-from gan_zoo.errors import CompositionError
-from gan_zoo.module import AVERAGED, adam
+from gan_zoo.core.errors import CompositionError, DataError
+from gan_zoo.training.module import AVERAGED, adam
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOK = ROOT / "docs" / "notebook.ipynb"

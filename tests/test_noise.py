@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from gan_zoo.noise import Noise, stable_seed
+from gan_zoo.core.rng import Noise, stable_seed
 
 
 def test_a_draw_depends_on_seed_step_and_purpose_alone() -> None:

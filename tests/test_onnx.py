@@ -10,14 +10,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from gan_zoo import onnx_export
-from gan_zoo.errors import CompositionError
-from gan_zoo.exporting import export
-from gan_zoo.noise import Noise
-from gan_zoo.run import train
-from gan_zoo.runs import Run, load_run
-from gan_zoo.sampling import draw_latents, samples
-from gan_zoo.types import Batch
+from gan_zoo.core.errors import CompositionError
+from gan_zoo.core.rng import Noise
+from gan_zoo.core.types import Batch
+from gan_zoo.export import onnx as onnx_export
+from gan_zoo.export.write import export
+from gan_zoo.inference.latents import draw_latents
+from gan_zoo.inference.load import load_run
+from gan_zoo.inference.model import Run, samples
+from gan_zoo.launch.train import train
 
 from .helpers import refused
 

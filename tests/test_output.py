@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gan_zoo.output import PATIENCE, _Unblocking
+from gan_zoo.core.output import PATIENCE, _Unblocking
 
 ROOT = Path(__file__).parents[1]
 RING = ("model=gan", "data=ring", "metric=none", "callbacks.doctor=null", "trainer=cpu", "trainer.log_every_n_steps=1")

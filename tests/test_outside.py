@@ -14,13 +14,15 @@ import pytest
 import torch
 import yaml
 
-from gan_zoo.compose import CONF, reach_own_parts
-from gan_zoo.errors import CompositionError
-from gan_zoo.exporting import MODEL, export, load
-from gan_zoo.resuming import expanded, recorded
-from gan_zoo.run import train
-from gan_zoo.runs import load_run
-from gan_zoo.trust import refuse_places
+from gan_zoo.config.allowlist import refuse_places
+from gan_zoo.config.compose import reach_own_parts
+from gan_zoo.config.resume_overrides import expanded
+from gan_zoo.core.errors import CompositionError
+from gan_zoo.core.paths import CONF
+from gan_zoo.export.write import export
+from gan_zoo.inference.load import MODEL, load, load_run
+from gan_zoo.launch.train import train
+from gan_zoo.runs.overrides import recorded
 
 ROOT = Path(__file__).parents[1]
 SMALL = ("data=digits", "generator.width=8", "discriminator.width=8", "trainer.max_steps=1", "data.batch_size=8")
@@ -53,13 +55,13 @@ PLACES = {
     "mlflow": "+logger.mlflow={_target_: lightning.pytorch.loggers.MLFlowLogger, tracking_uri: 'sqlite:////x.db'}",
     "profiler": "+trainer.profiler={_target_: lightning.pytorch.profilers.SimpleProfiler, dirpath: /x}",
     "root": "trainer.default_root_dir=/somewhere/else",
-    "any key": "+callbacks.own={_target_: gan_zoo.callbacks.samples.SampleGrid, whatever: /x/y}",
+    "any key": "+callbacks.own={_target_: gan_zoo.callbacks.sample_grid.SampleGrid, whatever: /x/y}",
 }
 
 
 @pytest.mark.parametrize("place", PLACES)
 def test_a_foreign_run_writes_in_its_own_folder_alone(place: str, composed) -> None:
-    from gan_zoo.compose import as_plain
+    from gan_zoo.config.compose import as_plain
 
     config = as_plain(composed("model=gan", "data=ring", PLACES[place]))
     with pytest.raises(CompositionError, match=r"lies outside the run folder: add trust=true if you trust the run"):
@@ -67,7 +69,7 @@ def test_a_foreign_run_writes_in_its_own_folder_alone(place: str, composed) -> N
 
 
 def test_what_our_own_configs_write_is_inside(composed) -> None:
-    from gan_zoo.compose import as_plain
+    from gan_zoo.config.compose import as_plain
 
     for logger in ("csv", "tensorboard", "wandb", "none"):
         refuse_places(as_plain(composed("data=digits", f"logger={logger}", "trainer=ddp_cpu")), "trust=true")
@@ -94,7 +96,9 @@ def test_our_own_variables_and_references_are_fine(tmp_path: Path) -> None:
     assert recorded(tmp_path) == overrides
 
 
-@pytest.mark.parametrize("command", [["-m", "gan_zoo.cli", "doctor", "."], [str(ROOT / "train.py"), "--cfg", "job"]])
+@pytest.mark.parametrize(
+    "command", [["-m", "gan_zoo.cli.app", "doctor", "."], [str(ROOT / "train.py"), "--cfg", "job"]]
+)
 def test_files_beside_the_user_shadow_nothing(command: list[str], tmp_path: Path) -> None:
     """``torch.py`` in a downloaded run folder is not what is imported."""
     for name in ("torch", "PIL", "hydra", "yaml", "rich"):
@@ -116,10 +120,10 @@ def test_own_parts_are_found_behind_what_is_installed(tmp_path: Path, monkeypatc
 
 
 EVIL = {
-    "a download": {"_target_": "gan_zoo.data.torchvision_sets.mnist", "root": "HERE", "download": True},
-    "a folder": {"_target_": "gan_zoo.data.image_folder.image_folder", "root": "HERE"},
-    "weights": {"_target_": "gan_zoo.metrics.inception.InceptionV3"},
-    "a callback": {"_target_": "gan_zoo.callbacks.samples.SampleGrid", "folder": "HERE"},
+    "a download": {"_target_": "gan_zoo.data.datasets.torchvision_datasets.mnist", "root": "HERE", "download": True},
+    "a folder": {"_target_": "gan_zoo.data.datasets.image_folder.image_folder", "root": "HERE"},
+    "weights": {"_target_": "gan_zoo.metrics.extractors.inception.InceptionV3"},
+    "a callback": {"_target_": "gan_zoo.callbacks.sample_grid.SampleGrid", "folder": "HERE"},
 }
 
 
@@ -146,7 +150,10 @@ def test_an_exports_data_read_nothing(exported: Path, tmp_path: Path) -> None:
     loaded = load(exported)
     assert len(loaded.source) > 0, "embedded data need no trust"
     loaded = load(exported)
-    loaded.config["data"]["source"] = {"_target_": "gan_zoo.data.image_folder.image_folder", "root": str(tmp_path)}
+    loaded.config["data"]["source"] = {
+        "_target_": "gan_zoo.data.datasets.image_folder.image_folder",
+        "root": str(tmp_path),
+    }
     with pytest.raises(CompositionError, match=r"would read or fetch them here: add --trust"):
         _ = loaded.source
 

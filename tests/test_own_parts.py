@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from torch import nn
 
-from gan_zoo.build import build
-from gan_zoo.compose import locate
-from gan_zoo.errors import CompositionError
+from gan_zoo.config.build import build
+from gan_zoo.config.compose import locate
+from gan_zoo.core.errors import CompositionError
 from gan_zoo.losses.base import Loss
 from gan_zoo.metrics.base import Evaluator
 from gan_zoo.regularizers.base import Regularizer

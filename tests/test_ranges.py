@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-from gan_zoo.arguments import check_arguments, check_call
-from gan_zoo.compose import CONF, as_plain, locate
-from gan_zoo.ema import EMA
-from gan_zoo.errors import CompositionError
+from gan_zoo.config.compose import as_plain, locate
+from gan_zoo.config.signatures import check_arguments, check_call
+from gan_zoo.core.errors import CompositionError
+from gan_zoo.core.paths import CONF
+from gan_zoo.training.ema import EMA
 
 GROUPS = ("loss", "regularizer", "augment", "generator", "discriminator", "encoder", "condition", "model")
 GROUPS += ("reconstruction", "classification", "optim/schedule")
@@ -20,7 +21,7 @@ GROUPS += ("reconstruction", "classification", "optim/schedule")
 NEGATIVE = {"fake_target", "real_target", "generator_target", "slope", "alpha"}
 """Arguments that may be below 0: targets of least squares, the slope of GLS-GAN, the shape of Barron's family."""
 INFINITE = {"alpha"}
-"""Minus infinity is Welsch's loss; see `gan_zoo.terms.reconstruction.Robust`."""
+"""Minus infinity is Welsch's loss; see `gan_zoo.auxiliary_losses.reconstruction.Robust`."""
 
 
 def nodes(value: Any) -> Iterator[dict[str, Any]]:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from gan_zoo.compose import CONF
-from gan_zoo.errors import choices
+from gan_zoo.config.messages import choices
+from gan_zoo.core.paths import CONF
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -33,7 +33,7 @@ def test_a_loss_is_one_file_and_one_yaml(tmp_path: Path) -> None:
         "callbacks.evaluation.num_samples=100",
         "trainer=cpu",
     ]
-    line = [sys.executable, "-m", "gan_zoo.cli", "train", *arguments, *quick]
+    line = [sys.executable, "-m", "gan_zoo.cli.app", "train", *arguments, *quick]
     done = subprocess.run(line, cwd=tmp_path, env=os.environ.copy(), capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
     (run,) = (tmp_path / "outputs").glob("gan-cubic-ring/*")

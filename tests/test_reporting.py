@@ -7,8 +7,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from gan_zoo.charts import chart
-from gan_zoo.reporting import page, spread, write_report
+from gan_zoo.reports.charts import chart
+from gan_zoo.reports.run_report import page, spread, write_report
 
 
 def run_folder(folder: Path) -> Path:

@@ -14,18 +14,20 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 import gan_zoo.callbacks.evaluation as evaluation
-from gan_zoo.build import build
-from gan_zoo.compose import CONF
-from gan_zoo.errors import CompositionError
-from gan_zoo.loggers import rewind_csv, wandb_logger
-from gan_zoo.players import TrainingDiverged
-from gan_zoo.resuming import expanded, key_of, quoted, read_checkpoint, recorded, unquoted
-from gan_zoo.run import train
-from gan_zoo.runs import load_run
-from gan_zoo.signals import SIGNALS, Interrupted
-from gan_zoo.store import store_of
-from gan_zoo.trust import refuse_foreign
-from gan_zoo.types import Batch
+from gan_zoo.config.allowlist import refuse_foreign
+from gan_zoo.config.build import build
+from gan_zoo.config.resume_overrides import expanded
+from gan_zoo.core.errors import CompositionError, Interrupted, TrainingDiverged
+from gan_zoo.core.paths import CONF
+from gan_zoo.core.signals import SIGNALS
+from gan_zoo.core.types import Batch
+from gan_zoo.inference.load import load_run
+from gan_zoo.launch.train import train
+from gan_zoo.loggers.csv import rewind_csv
+from gan_zoo.loggers.wandb import wandb_logger
+from gan_zoo.runs.checkpoint_io import read_checkpoint
+from gan_zoo.runs.checkpoint_store import store_of
+from gan_zoo.runs.overrides import key_of, quoted, recorded, unquoted
 from tests.test_run import command, run_folders
 
 QUICK = ("trainer.log_every_n_steps=2", "data.batch_size=8", "callbacks.progress=null", "callbacks.samples=null")
@@ -172,7 +174,7 @@ def test_resuming_with_another_config_is_refused(composed, tmp_path: Path) -> No
     train(composed(*resume, "trainer.max_steps=8", f"run_dir={tmp_path / 'longer'}"))
     for change, message in {
         "generator.width=32": "generator.width was 256, is 32",
-        "loss=hinge": "loss.adversarial._target_ was gan_zoo.losses.logistic.NonSaturating, is",
+        "loss=hinge": "loss.adversarial._target_ was gan_zoo.losses.minimax.NonSaturating, is",
         "regularizer=r1": "regularizer.r1 was None",
         "data.batch_size=16": "data.batch_size was 8, is 16",
         "optim.generator.lr=1": "optim.generator.lr was 0.001, is 1",

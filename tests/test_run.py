@@ -12,11 +12,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from gan_zoo.build import build
-from gan_zoo.checks import refuse_processes_in_multirun
-from gan_zoo.compose import CONF
-from gan_zoo.errors import CompositionError, choices, explain
-from gan_zoo.run import main, train
+from gan_zoo.config.build import build
+from gan_zoo.config.checks import refuse_processes_in_multirun
+from gan_zoo.config.messages import choices, explain
+from gan_zoo.core.errors import CompositionError
+from gan_zoo.core.paths import CONF
+from gan_zoo.launch.main import main
+from gan_zoo.launch.train import train
 
 ROOT = Path(__file__).parents[1]
 SMALL = ("callbacks.evaluation.num_samples=64", "extractor.image_size=32")

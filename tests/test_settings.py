@@ -13,22 +13,25 @@ import torch
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.strategies import DDPStrategy
 
-import gan_zoo.store as store_file
-from gan_zoo.build import build
+import gan_zoo.runs.checkpoint_store as store_file
 from gan_zoo.callbacks.interruption import check_equal_start
-from gan_zoo.callbacks.schedule import interval
-from gan_zoo.compose import CONF, check_choices, check_grammar, compose_overrides
-from gan_zoo.errors import CompositionError, explain, is_usage_error
-from gan_zoo.fitting import processes_of_torchrun, resolved_precision
-from gan_zoo.loggers import wandb_logger
+from gan_zoo.callbacks.intervals import interval
+from gan_zoo.config.build import build
+from gan_zoo.config.compose import check_choices, check_grammar, compose_overrides
+from gan_zoo.config.messages import explain, is_usage_error
+from gan_zoo.config.resume_overrides import expanded
+from gan_zoo.core.errors import CompositionError
+from gan_zoo.core.paths import CONF
+from gan_zoo.core.unique import unique_now
+from gan_zoo.inference.load import best_device, load_run
+from gan_zoo.launch.train import train
+from gan_zoo.loggers.wandb import wandb_logger
 from gan_zoo.metrics.base import exact_device
-from gan_zoo.metrics.frechet import FeatureMoments
-from gan_zoo.resuming import expanded, with_absolute_values
-from gan_zoo.run import train
-from gan_zoo.runs import best_device, load_run
-from gan_zoo.store import Store
-from gan_zoo.strategies import FlatDDPStrategy
-from gan_zoo.unique import unique_now
+from gan_zoo.metrics.functional.frechet import FeatureMoments
+from gan_zoo.runs.checkpoint_store import Store
+from gan_zoo.runs.overrides import with_absolute_values
+from gan_zoo.training.strategy import FlatDDPStrategy
+from gan_zoo.training.trainer import processes_of_torchrun, resolved_precision
 from tests.data.test_files import write
 
 RING = ("model=gan", "data=ring", "metric=none", "trainer=cpu", "trainer.max_steps=2", "data.batch_size=8")

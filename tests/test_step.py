@@ -10,13 +10,14 @@ import torch
 from omegaconf import DictConfig
 from PIL import Image
 
-from gan_zoo import module as module_file
-from gan_zoo.build import build
-from gan_zoo.compose import CONF
-from gan_zoo.errors import choices
-from gan_zoo.module import GANModule
-from gan_zoo.players import TrainingDiverged, gradient_norm
+from gan_zoo.config.build import build
+from gan_zoo.config.messages import choices
+from gan_zoo.core.errors import TrainingDiverged
+from gan_zoo.core.paths import CONF
 from gan_zoo.regularizers.base import augmentations
+from gan_zoo.training import module as module_file
+from gan_zoo.training.module import GANModule
+from gan_zoo.training.updater import gradient_norm
 
 MODELS, LOSSES, REGULARIZERS = (choices(group, CONF) for group in ("model", "loss", "regularizer"))
 TRANSLATIONS = {"cyclegan", "pix2pix"}
@@ -259,7 +260,7 @@ def test_several_penalties_at_once_and_lazily(tiny, monkeypatch) -> None:
 
 
 def test_an_exception_in_the_generators_turn_leaves_nothing_frozen(tiny, monkeypatch) -> None:
-    from gan_zoo.losses.logistic import NonSaturating
+    from gan_zoo.losses.minimax import NonSaturating
 
     def broken(self, fake, real=None):
         raise RuntimeError("on purpose")

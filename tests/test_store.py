@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from gan_zoo.errors import CompositionError
-from gan_zoo.store import MANIFEST, Store
+from gan_zoo.core.errors import CompositionError
+from gan_zoo.runs.checkpoint_store import MANIFEST, Store
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ def test_a_damaged_manifest_is_said_so(store: Store) -> None:
 
 def test_two_processes_cannot_train_into_one_folder_and_a_dead_one_holds_nothing(store: Store) -> None:
     code = (
-        "import sys, time; from pathlib import Path; from gan_zoo.store import Store\n"
+        "import sys, time; from pathlib import Path; from gan_zoo.runs.checkpoint_store import Store\n"
         "with Store(Path(sys.argv[1])).locked(): print('held', flush=True); time.sleep(60)"
     )
     other = subprocess.Popen([sys.executable, "-c", code, str(store.folder)], stdout=subprocess.PIPE, text=True)

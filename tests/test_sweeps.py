@@ -12,16 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from gan_zoo.errors import CompositionError
-from gan_zoo.jobs import Job, Record, environment_of, run_all
+from gan_zoo.core.errors import CompositionError
+from gan_zoo.launch.processes import Job, Record, environment_of, run_all
 
 optuna = pytest.importorskip("optuna", reason="the extra `sweep` is not installed")
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution  # noqa: E402
 from optuna.trial import TrialState  # noqa: E402
 
-from gan_zoo.searching import Search, default_score  # noqa: E402
-from gan_zoo.spaces import space_of  # noqa: E402
+from gan_zoo.launch.search import Search, default_score
+from gan_zoo.launch.search_space import space_of
 
 ROOT = Path(__file__).parents[1]
 RING = ("model=gan", "data=ring", "trainer=cpu", "generator.width=16", "discriminator.width=16")
@@ -212,7 +212,7 @@ def test_a_job_that_is_killed_takes_nothing_along_and_the_rerun_does_what_is_mis
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_search_that_is_stopped_goes_on(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "gan_zoo.cli", "sweep", *SHORT, "loss=hinge,rpgan", "loss.n_critic=range(1,3)"]
+    command = [sys.executable, "-m", "gan_zoo.cli.app", "sweep", *SHORT, "loss=hinge,rpgan", "loss.n_critic=range(1,3)"]
     command += ["--trials", "3", "--out", "found"]
     process = start(*command, cwd=tmp_path)
     assert process.stdout is not None

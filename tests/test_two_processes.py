@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from gan_zoo.compose import CONF
-from gan_zoo.errors import choices
+from gan_zoo.config.messages import choices
+from gan_zoo.core.paths import CONF
 from tests.two_processes import MODELS
 
 ROOT = Path(__file__).parents[1]

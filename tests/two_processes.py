@@ -12,9 +12,9 @@ import torch
 import torch.distributed as dist
 from hydra import compose, initialize_config_dir
 
-from gan_zoo.build import build
-from gan_zoo.compose import CONF
-from gan_zoo.module import GANModule
+from gan_zoo.config.build import build
+from gan_zoo.core.paths import CONF
+from gan_zoo.training.module import GANModule
 
 SMALL = ("generator.width=8", "discriminator.width=8", "data.batch_size=4", "data=digits")
 TRANSLATION = ("data=openmoji_lines", "data.image_size=32", "generator.width=8", "discriminator.width=8")

@@ -20,13 +20,16 @@ import typer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gan_zoo import sampling
-from gan_zoo.data.source import Source, to_uint8, to_unit
-from gan_zoo.metrics.classifier import classifier
+from gan_zoo.core.types import Batch
+from gan_zoo.data.dataset import Source
+from gan_zoo.data.image_tensors import to_uint8, to_unit
+from gan_zoo.inference import sampling
+from gan_zoo.inference.latents import draw_latents
+from gan_zoo.inference.load import load_run
+from gan_zoo.inference.model import Run
+from gan_zoo.metrics.reference_classifier import classifier
 from gan_zoo.networks.dcgan import DCGANDiscriminator
-from gan_zoo.pictures import grid_of, save
-from gan_zoo.runs import Run, load_run
-from gan_zoo.types import Batch
+from gan_zoo.visualization.image_grid import grid_of, save
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 HERE = Path(__file__).parent
@@ -183,7 +186,7 @@ def found(samples: Tensor, source: Source, digit: int, thick: bool, count: int =
 def arithmetic(run: RunPath, first: int = 0, second: int = 7, pool: int = 2000, seed: int = 0) -> None:
     """thick FIRST - thin FIRST + thin SECOND, each the mean of three latents, is a thick SECOND (section 6.3.2)."""
     loaded = load_run(run, "last")
-    latents = sampling.draw_latents(loaded.module, pool, seed)
+    latents = draw_latents(loaded.module, pool, seed)
     samples = torch.cat([sampling.show(loaded, block) for block in torch.split(latents, 250)])
     groups = [found(samples, loaded.source, d, thick) for d, thick in ((first, True), (first, False), (second, False))]
     means = [latents[group].mean(0) for group in groups]
@@ -217,7 +220,7 @@ def drop(run: RunPath, seed: int = 0, show: int = 32) -> None:
     loaded = load_run(run, "last")
     generator = loaded.module.sampling_generators["main"]
     maps = [m for m in generator.layers if isinstance(m, nn.ReLU)][-1]
-    latents = sampling.draw_latents(loaded.module, 400, seed)
+    latents = draw_latents(loaded.module, 400, seed)
     before, h = pictures_and_maps(loaded, latents, maps)
     yellow = F.adaptive_avg_pool2d(is_yellow(before).float()[:, None], h.shape[2:]).flatten() > 0.5
     rows = h.permute(0, 2, 3, 1).flatten(0, 2)

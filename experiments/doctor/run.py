@@ -117,7 +117,7 @@ def few_digits(folder: Path, count: int = 120) -> Path:
     """A folder with ``count`` pictures of handwritten digits, a fifth of which will be held out."""
     from PIL import Image
 
-    from gan_zoo.data.digits import digits
+    from gan_zoo.data.datasets.digits import digits
 
     folder.mkdir(parents=True)
     for number, pixels in enumerate(digits(channels=1, image_size=8).samples[:count]):
@@ -131,10 +131,10 @@ def train_one(job: tuple[str, str, int]) -> dict[str, Any]:
     import torch
     from hydra import compose, initialize_config_dir
 
-    from gan_zoo.build import build
-    from gan_zoo.callbacks.doctor import Doctor
-    from gan_zoo.compose import CONF
-    from gan_zoo.players import TrainingDiverged
+    from gan_zoo.callbacks.diagnostics import Doctor
+    from gan_zoo.config.build import build
+    from gan_zoo.core.errors import TrainingDiverged
+    from gan_zoo.core.paths import CONF
 
     torch.set_num_threads(1)
     failure, case, seed = job
@@ -158,7 +158,7 @@ def train_one(job: tuple[str, str, int]) -> dict[str, Any]:
 
 def found(run: dict[str, Any]) -> set[str]:
     """What the doctor named at any time of a run."""
-    from gan_zoo.doctor.diagnosis import diagnose
+    from gan_zoo.diagnostics.failure_modes import diagnose
 
     looks = zip(*run["readings"].values(), strict=True)
     named = {finding.name for finding in diagnose([dict(zip(run["readings"], look, strict=True)) for look in looks])}

@@ -21,10 +21,11 @@ from omegaconf import OmegaConf
 from PIL import Image
 from torch import Tensor
 
-from gan_zoo.compose import CONF, instantiate
+from gan_zoo.config.compose import instantiate
+from gan_zoo.core.paths import CONF
+from gan_zoo.core.types import Critique
 from gan_zoo.losses.base import Loss
 from gan_zoo.losses.f_gan import DIVERGENCES, FGAN
-from gan_zoo.types import Critique
 
 HERE = Path(__file__).parent
 PICTURES = (HERE / "atlas.png", HERE.parents[1] / "docs" / "images" / "loss_atlas.png")  # the site has a copy

@@ -54,10 +54,10 @@ def train_one(job: tuple[str, str, int]) -> dict[str, Any]:
     import torch
     from hydra import compose, initialize_config_dir
 
-    from gan_zoo.build import build
     from gan_zoo.callbacks.evaluation import Evaluation
-    from gan_zoo.compose import CONF
-    from gan_zoo.players import TrainingDiverged
+    from gan_zoo.config.build import build
+    from gan_zoo.core.errors import TrainingDiverged
+    from gan_zoo.core.paths import CONF
 
     torch.set_num_threads(1)
     data, loss, seed = job
@@ -82,8 +82,8 @@ def train_one(job: tuple[str, str, int]) -> dict[str, Any]:
 
 
 def _points(module: Any) -> list[list[float]]:
-    from gan_zoo.noise import Noise
-    from gan_zoo.types import Batch
+    from gan_zoo.core.rng import Noise
+    from gan_zoo.core.types import Batch
 
     samples = module.sample(Batch(500, Noise(0, 0)))
     return [[round(x, 2), round(y, 2)] for x, y in samples.tolist()]

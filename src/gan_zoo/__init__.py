@@ -16,11 +16,11 @@ __all__ = ["__version__", "load", *_parts]
 
 
 def load(folder: str, **options: Any) -> Any:
-    """The generators of an export or a run: ``gan_zoo.load(folder).sample(16, seed=0)``; `gan_zoo.runs.load_run`.
+    """The generators of an export or a run: ``gan_zoo.load(folder).sample(16, seed=0)``; `gan_zoo.inference.load.load_run`.
 
     ``hf://user/name`` is an export on the Hugging Face hub.
     """
-    from gan_zoo.runs import load_run
+    from gan_zoo.inference.load import load_run
 
     return load_run(folder, **options)
 

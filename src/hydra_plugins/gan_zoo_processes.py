@@ -1,4 +1,4 @@
-"""Where Hydra looks for launchers; what this one does is in `gan_zoo.launching`."""
+"""Where Hydra looks for launchers; what this one does is in `gan_zoo.launch.multirun`."""
 
 from __future__ import annotations
 
@@ -29,6 +29,6 @@ class ProcessLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run the jobs and wait for all of them."""
-        from gan_zoo.launching import launch
+        from gan_zoo.launch.multirun import launch
 
         return launch(self.context, self.config, job_overrides, self.n_jobs)

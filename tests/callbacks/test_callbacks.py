@@ -10,14 +10,14 @@ import pytest
 import torch
 from PIL import Image
 
-from gan_zoo.build import build
-from gan_zoo.callbacks.checkpoints import AtomicCheckpointIO
 from gan_zoo.callbacks.evaluation import Evaluation
-from gan_zoo.clock import Clock
-from gan_zoo.pictures import LINE, grid_of, side_by_side
-from gan_zoo.players import TrainingDiverged
-from gan_zoo.run import train
-from gan_zoo.scoring import score_module
+from gan_zoo.config.build import build
+from gan_zoo.core.errors import TrainingDiverged
+from gan_zoo.launch.train import train
+from gan_zoo.runs.checkpoint_io import AtomicCheckpointIO
+from gan_zoo.training.clock import Clock
+from gan_zoo.training.scoring import score_module
+from gan_zoo.visualization.image_grid import LINE, grid_of, side_by_side
 
 QUICK = ("trainer.max_steps=8", "trainer.log_every_n_steps=2", "data.batch_size=8")
 OFTEN = ("callbacks.samples.every_images=16", "callbacks.evaluation.every_images=24")
@@ -115,7 +115,7 @@ def test_a_checkpoint_cannot_run_code(tmp_path: Path) -> None:
 
 def test_pauses_are_not_training(monkeypatch) -> None:
     now = [100.0]
-    monkeypatch.setattr("gan_zoo.clock.time.perf_counter", lambda: now[0])
+    monkeypatch.setattr("gan_zoo.training.clock.time.perf_counter", lambda: now[0])
     clock = Clock()
     clock.start()
     now[0] += 2

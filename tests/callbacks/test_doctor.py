@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from gan_zoo.build import build
-from gan_zoo.callbacks.doctor import Doctor
-from gan_zoo.doctor.verdicts import diagnose_run, logged
-from gan_zoo.run import train
+from gan_zoo.callbacks.diagnostics import Doctor
+from gan_zoo.config.build import build
+from gan_zoo.diagnostics.from_log import diagnose_run, logged
+from gan_zoo.launch.train import train
 
 QUICK = ("trainer.max_steps=6", "trainer.log_every_n_steps=1", "data.batch_size=8", "metric=none")
 OFTEN = ("callbacks.doctor.every_images=16", "callbacks.doctor.count=16")

@@ -16,7 +16,7 @@ from gan_zoo.losses.f_gan import FGAN
 from gan_zoo.losses.fisher import Fisher
 from gan_zoo.losses.hinge import Hinge
 from gan_zoo.losses.least_squares import LeastSquares
-from gan_zoo.losses.logistic import Minimax
+from gan_zoo.losses.minimax import Minimax
 from gan_zoo.losses.wasserstein import Wasserstein
 
 from .zoo import critique

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from gan_zoo.core.types import Critique
 from gan_zoo.losses.base import Loss
-from gan_zoo.types import Critique
 
 from .zoo import LOSSES, critique
 

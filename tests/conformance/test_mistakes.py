@@ -19,10 +19,10 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy, normalize, softplus
 
 import gan_zoo
+from gan_zoo.core.rng import Noise
 from gan_zoo.losses.ebgan import EBGAN, pulling_away
 from gan_zoo.losses.f_gan import FGAN
-from gan_zoo.losses.logistic import NonSaturating
-from gan_zoo.noise import Noise
+from gan_zoo.losses.minimax import NonSaturating
 from gan_zoo.regularizers.gradient_penalty import GradientPenalty
 from gan_zoo.regularizers.zero_centered import R1
 

@@ -12,22 +12,23 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gan_zoo.data.digits import digits
-from gan_zoo.data.order import Others
-from gan_zoo.data.source import Source, to_uint8
-from gan_zoo.games.gan import GAN
-from gan_zoo.games.infogan import InfoGAN
-from gan_zoo.losses.logistic import NonSaturating
-from gan_zoo.metrics.base import Generated, Samples, score_all
-from gan_zoo.metrics.extractors import Extractor
-from gan_zoo.metrics.images import ImageScores
-from gan_zoo.module import GANModule
-from gan_zoo.networks.conditions import ClassCondition
+from gan_zoo.auxiliary_losses.classification import CrossEntropy, GaussianLikelihood
+from gan_zoo.core.rng import Noise
+from gan_zoo.core.types import Batch, Terms, Verdict, sum_of
+from gan_zoo.data.batch_order import Others
+from gan_zoo.data.dataset import Source
+from gan_zoo.data.datasets.digits import digits
+from gan_zoo.data.image_tensors import to_uint8
+from gan_zoo.losses.minimax import NonSaturating
+from gan_zoo.metrics.base import Generated, Samples, Score, score_all
+from gan_zoo.metrics.extractors.base import Extractor
+from gan_zoo.metrics.image_quality import ImageScores
+from gan_zoo.models.gan import GAN
+from gan_zoo.models.infogan import InfoGAN
+from gan_zoo.networks.condition_encoders import ClassCondition
 from gan_zoo.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from gan_zoo.networks.mlp import MLPDiscriminator, MLPGenerator
-from gan_zoo.noise import Noise
-from gan_zoo.terms.classification import CrossEntropy, GaussianLikelihood
-from gan_zoo.types import Batch, Score, Terms, Verdict, sum_of
+from gan_zoo.training.module import GANModule
 
 CPU = torch.device("cpu")
 

@@ -12,11 +12,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from gan_zoo.core.rng import Noise
+from gan_zoo.core.types import Duel
 from gan_zoo.losses.loss_sensitive import LossSensitive
-from gan_zoo.networks.conditions import ClassCondition
-from gan_zoo.networks.minibatch import PackedCritic
+from gan_zoo.networks.condition_encoders import ClassCondition
+from gan_zoo.networks.packing import PackedCritic
 from gan_zoo.networks.r3gan import BiasedLeakyReLU, R3GANDiscriminator
-from gan_zoo.noise import Noise
 from gan_zoo.regularizers.base import Regularizer
 from gan_zoo.regularizers.consistency import Consistency, draw_places, moved
 from gan_zoo.regularizers.dragan import DRAGAN
@@ -25,7 +26,6 @@ from gan_zoo.regularizers.lecam import LeCam
 from gan_zoo.regularizers.orthogonal import Orthogonal
 from gan_zoo.regularizers.weight_clip import WeightClip
 from gan_zoo.regularizers.zero_centered import R1, R2
-from gan_zoo.types import Duel
 
 from .zoo import REGULARIZERS, LinearCritic, QuadraticCritic, critique, duel_of, gradients
 

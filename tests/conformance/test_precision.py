@@ -10,20 +10,20 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gan_zoo.games.acgan import ACGAN
-from gan_zoo.games.base import Game
-from gan_zoo.games.feature_matching import FeatureMatching
-from gan_zoo.games.gan import GAN
-from gan_zoo.games.infogan import InfoGAN
-from gan_zoo.games.vae import VAE
-from gan_zoo.games.vae_gan import VAEGAN
+from gan_zoo.auxiliary_losses.classification import Contrastive, CrossEntropy, GaussianKL, GaussianLikelihood
+from gan_zoo.auxiliary_losses.reconstruction import L2
+from gan_zoo.core.rng import Noise
+from gan_zoo.core.types import Critique, Duel
 from gan_zoo.losses.base import Loss
 from gan_zoo.losses.ebgan import pulling_away
-from gan_zoo.losses.logistic import NonSaturating
-from gan_zoo.noise import Noise
-from gan_zoo.terms.classification import Contrastive, CrossEntropy, GaussianKL, GaussianLikelihood
-from gan_zoo.terms.reconstruction import L2
-from gan_zoo.types import Critique, Duel
+from gan_zoo.losses.minimax import NonSaturating
+from gan_zoo.models.acgan import ACGAN
+from gan_zoo.models.base import Game
+from gan_zoo.models.feature_matching import FeatureMatching
+from gan_zoo.models.gan import GAN
+from gan_zoo.models.infogan import InfoGAN
+from gan_zoo.models.vae import VAE
+from gan_zoo.models.vae_gan import VAEGAN
 from tests.games.playing import CRITIC, ENCODER, GENERATOR, batch, turns
 
 from .zoo import LOSSES, REGULARIZERS, CodedCritic

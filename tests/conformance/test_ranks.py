@@ -13,11 +13,11 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import Tensor, nn
 
-from gan_zoo.distributed import average_gradients, mean_over_ranks
-from gan_zoo.networks.augment import ADAugment
-from gan_zoo.noise import Noise
-from gan_zoo.terms.reconstruction import TripletDistance
-from gan_zoo.types import Duel, judge
+from gan_zoo.augmentation.base import ADAugment
+from gan_zoo.auxiliary_losses.reconstruction import TripletDistance
+from gan_zoo.core.distributed import average_gradients, mean_over_ranks
+from gan_zoo.core.rng import Noise
+from gan_zoo.core.types import Duel, judge
 
 from .zoo import LOSSES, REGULARIZERS, CodedCritic, duel_of
 

@@ -18,8 +18,8 @@ from gan_zoo.losses.f_gan import FGAN
 from gan_zoo.losses.fisher import Fisher
 from gan_zoo.losses.hinge import Hinge
 from gan_zoo.losses.least_squares import LeastSquares
-from gan_zoo.losses.logistic import Minimax, NonSaturating
 from gan_zoo.losses.loss_sensitive import LossSensitive
+from gan_zoo.losses.minimax import Minimax, NonSaturating
 from gan_zoo.losses.relativistic import (
     RelativisticAverage,
     RelativisticAverageHinge,

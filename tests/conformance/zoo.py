@@ -11,6 +11,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
+from gan_zoo.core.types import Critique, Duel
 from gan_zoo.losses.base import Loss
 from gan_zoo.losses.began import BEGAN
 from gan_zoo.losses.f_gan import DIVERGENCES, FGAN
@@ -19,7 +20,6 @@ from gan_zoo.losses.least_squares import LeastSquares
 from gan_zoo.losses.loss_sensitive import LossSensitive
 from gan_zoo.regularizers.ada import AdaptiveAugmentation
 from gan_zoo.regularizers.base import Regularizer
-from gan_zoo.types import Critique, Duel
 
 CONF = Path(__file__).parents[2] / "conf"
 

@@ -7,8 +7,8 @@ from importlib.util import find_spec
 import pytest
 import torch
 
-from gan_zoo.data.captions import TextOptions, Vocabulary, split_words
-from gan_zoo.data.source import DataError
+from gan_zoo.core.errors import DataError
+from gan_zoo.data.text import TextOptions, Vocabulary, split_words
 
 
 def test_words_are_runs_of_letters_and_digits_of_any_script() -> None:
@@ -51,7 +51,7 @@ def test_impossible_text_options(options: TextOptions, message: str) -> None:
 
 
 def test_sentence_vectors_are_computed_once(monkeypatch) -> None:
-    from gan_zoo.data import sentences
+    from gan_zoo.data import text as sentences
 
     asked: list[str] = []
 

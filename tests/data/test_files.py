@@ -11,12 +11,14 @@ import pytest
 import torch
 from PIL import Image
 
-from gan_zoo.data import cache
-from gan_zoo.data.cache import cache_key, cache_root, cached_images
-from gan_zoo.data.decoding import decode_files
-from gan_zoo.data.image_folder import find_pictures, image_folder, in_natural_order
-from gan_zoo.data.images import decode, opened
-from gan_zoo.data.source import DataError, check_interface
+from gan_zoo.core import paths
+from gan_zoo.core.errors import DataError
+from gan_zoo.core.paths import cache_root
+from gan_zoo.data.dataset import check_interface
+from gan_zoo.data.datasets.image_folder import find_pictures, image_folder, in_natural_order
+from gan_zoo.data.files.cache import cache_key, cached_images
+from gan_zoo.data.files.image_cache import decode_files
+from gan_zoo.data.files.image_io import decode, opened
 
 
 def write(path: Path, value: int = 0, size: tuple[int, int] = (8, 8)) -> Path:
@@ -203,7 +205,7 @@ def test_skipped_images_are_listed_whole_or_not_at_all(tmp_path: Path, monkeypat
 def test_caches_without_a_home(tmp_path: Path, monkeypatch, capsys) -> None:
     monkeypatch.delenv("GAN_ZOO_CACHE")
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    cache._default_root.cache_clear()
+    paths._default_root.cache_clear()
 
     def no_home(self: Path) -> Path:
         raise RuntimeError("Could not determine home directory.")
@@ -211,4 +213,4 @@ def test_caches_without_a_home(tmp_path: Path, monkeypatch, capsys) -> None:
     monkeypatch.setattr(Path, "expanduser", no_home)
     assert "gan_zoo-" in cache_root().name
     assert "GAN_ZOO_CACHE says where to keep them" in capsys.readouterr().err
-    cache._default_root.cache_clear()
+    paths._default_root.cache_clear()

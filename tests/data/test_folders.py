@@ -8,9 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
-from gan_zoo.data.captioned_folder import captioned_folder
-from gan_zoo.data.folders import paired_folder, unpaired_folder
-from gan_zoo.data.source import DataError, check_interface
+from gan_zoo.core.errors import DataError
+from gan_zoo.data.dataset import check_interface
+from gan_zoo.data.datasets.captioned_folder import captioned_folder
+from gan_zoo.data.datasets.paired_folders import paired_folder, unpaired_folder
 
 
 def picture(path: Path, grey: int, mode: str = "RGB", size: tuple[int, int] = (10, 8)) -> Path:

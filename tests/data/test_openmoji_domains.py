@@ -8,9 +8,10 @@ import re
 import pytest
 import torch
 
-from gan_zoo.data.openmoji import emoji_names, line_drawing, openmoji, openmoji_captions, openmoji_lines
-from gan_zoo.data.partition import is_held_out, variant_group
-from gan_zoo.data.source import DataError, check_interface
+from gan_zoo.core.errors import DataError
+from gan_zoo.data.dataset import check_interface
+from gan_zoo.data.datasets.openmoji import emoji_names, line_drawing, openmoji, openmoji_captions, openmoji_lines
+from gan_zoo.data.splits import is_held_out, variant_group
 
 
 def test_only_lines_are_left_of_a_drawing() -> None:

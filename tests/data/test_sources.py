@@ -9,15 +9,16 @@ import pytest
 import torch
 from PIL import Image
 
+from gan_zoo.core.errors import DataError
+from gan_zoo.core.files import atomic_path
 from gan_zoo.data.datamodule import DataModule
-from gan_zoo.data.digits import digits
-from gan_zoo.data.image_folder import image_folder
-from gan_zoo.data.images import decode
-from gan_zoo.data.mixtures import grid, ring, spiral
-from gan_zoo.data.openmoji import openmoji
-from gan_zoo.data.source import DataError, fit_images, to_uint8, to_unit
-from gan_zoo.data.torchvision_sets import fashion_mnist, mnist
-from gan_zoo.files import atomic_path
+from gan_zoo.data.datasets.digits import digits
+from gan_zoo.data.datasets.gaussian_mixtures import grid, ring, spiral
+from gan_zoo.data.datasets.image_folder import image_folder
+from gan_zoo.data.datasets.openmoji import openmoji
+from gan_zoo.data.datasets.torchvision_datasets import fashion_mnist, mnist
+from gan_zoo.data.files.image_io import decode
+from gan_zoo.data.image_tensors import fit_images, to_uint8, to_unit
 
 
 def picture(path: Path, mode: str = "RGB", size: tuple[int, int] = (20, 12), colour=(255, 0, 0), **options) -> Path:
@@ -165,7 +166,7 @@ def test_one_unreadable_picture_is_named(tmp_path: Path, capsys) -> None:
 
 
 def test_a_picture_with_too_many_pixels_is_refused(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("gan_zoo.data.images.MAX_PIXELS", 100)
+    monkeypatch.setattr("gan_zoo.data.files.image_io.MAX_PIXELS", 100)
     with pytest.raises(ValueError, match="20x12 pixels are more than 100"):
         decode(picture(tmp_path / "big.png"), 3, 8)
 

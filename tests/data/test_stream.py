@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from gan_zoo.data.cache import cached_images
-from gan_zoo.data.order import Order, Plan
-from gan_zoo.data.source import Source
-from gan_zoo.data.stream import Stream
-from gan_zoo.noise import Noise
+from gan_zoo.core.rng import Noise
+from gan_zoo.data.batch_order import Order, Plan
+from gan_zoo.data.dataset import Source
+from gan_zoo.data.files.cache import cached_images
+from gan_zoo.data.loader import Stream
 
 
 def source(count: int = 10, size: int = 4) -> Source:

@@ -13,12 +13,13 @@ import pytest
 import torch
 from PIL import Image
 
-from gan_zoo.data.celeba import celeba
-from gan_zoo.data.huggingface import huggingface
-from gan_zoo.data.lsun import lsun
-from gan_zoo.data.source import DataError, check_interface
-from gan_zoo.data.stacked_mnist import stacked_mnist
-from gan_zoo.data.torchvision_sets import cifar10, cifar100, kmnist, mnist, stl10, svhn
+from gan_zoo.core.errors import DataError
+from gan_zoo.data.dataset import check_interface
+from gan_zoo.data.datasets.celeba import celeba
+from gan_zoo.data.datasets.huggingface import huggingface
+from gan_zoo.data.datasets.lsun import lsun
+from gan_zoo.data.datasets.stacked_mnist import stacked_mnist
+from gan_zoo.data.datasets.torchvision_datasets import cifar10, cifar100, kmnist, mnist, stl10, svhn
 
 
 def pixels(*shape: int, seed: int = 0) -> np.ndarray:

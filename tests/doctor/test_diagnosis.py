@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gan_zoo.doctor.diagnosis import History, diagnose
-from gan_zoo.doctor.verdicts import diagnose_run, logged, verdict
+from gan_zoo.diagnostics.failure_modes import History, diagnose
+from gan_zoo.diagnostics.from_log import diagnose_run, logged, verdict
 
 LOOKS = 20
 

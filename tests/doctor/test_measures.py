@@ -6,7 +6,7 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from gan_zoo.doctor.measures import features, memory, nearest, separation, spread
+from gan_zoo.diagnostics.statistics import features, memory, nearest, separation, spread
 
 
 def test_spread_and_nearest_by_hand() -> None:

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from gan_zoo.resuming import read_checkpoint
-from gan_zoo.store import store_of
+from gan_zoo.runs.checkpoint_io import read_checkpoint
+from gan_zoo.runs.checkpoint_store import store_of
 from tests.faults.running import finish, kill_session, moments, overrides, start, wait_for, weights_hash
 
 LENGTH = {"dcgan": (240, 3), "cgan": (300, 3), "cyclegan": (90, 2), "gan": (2500, 50)}

@@ -16,13 +16,11 @@ from hypothesis import HealthCheck, given, settings
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
-from gan_zoo.data.captioned_folder import captioned_folder
-from gan_zoo.data.image_folder import image_folder
-from gan_zoo.data.images import FORMATS
-from gan_zoo.data.source import DataError
-from gan_zoo.errors import CompositionError
-from gan_zoo.players import TrainingDiverged
-from gan_zoo.run import train
+from gan_zoo.core.errors import CompositionError, DataError, TrainingDiverged
+from gan_zoo.data.datasets.captioned_folder import captioned_folder
+from gan_zoo.data.datasets.image_folder import image_folder
+from gan_zoo.data.files.image_io import FORMATS
+from gan_zoo.launch.train import train
 
 PATIENCE = 10.0  # seconds
 UNHURRIED = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large]

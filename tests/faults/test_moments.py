@@ -12,11 +12,11 @@ import torch
 from lightning.pytorch import Callback
 
 import gan_zoo.callbacks.evaluation as evaluation
-from gan_zoo.callbacks.checkpoints import AtomicCheckpointIO
-from gan_zoo.resuming import read_checkpoint
-from gan_zoo.run import train
-from gan_zoo.signals import SIGNALS, Interrupted
-from gan_zoo.store import store_of
+from gan_zoo.core.errors import Interrupted
+from gan_zoo.core.signals import SIGNALS
+from gan_zoo.launch.train import train
+from gan_zoo.runs.checkpoint_io import AtomicCheckpointIO, read_checkpoint
+from gan_zoo.runs.checkpoint_store import store_of
 
 STEPS = 12
 TINY = (
@@ -79,7 +79,7 @@ def undisturbed(tmp_path_factory, request) -> dict[str, torch.Tensor]:
     """The final state of the run that nobody interrupts."""
     from hydra import compose, initialize_config_dir
 
-    from gan_zoo.compose import CONF
+    from gan_zoo.core.paths import CONF
 
     run = tmp_path_factory.mktemp("undisturbed") / "run"
     with initialize_config_dir(str(CONF), version_base="1.3"):

@@ -8,13 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gan_zoo.games.base import Game
+from gan_zoo.core.rng import Noise
+from gan_zoo.core.types import Batch, Terms
 from gan_zoo.losses.base import Loss
-from gan_zoo.module import GANModule
-from gan_zoo.networks.encoders import MLPEncoder
+from gan_zoo.models.base import Game
+from gan_zoo.networks.image_encoders import MLPEncoder
 from gan_zoo.networks.mlp import MLPDiscriminator, MLPGenerator
-from gan_zoo.noise import Noise
-from gan_zoo.types import Batch, Terms
+from gan_zoo.training.module import GANModule
 
 SHAPE = [1, 4, 4]
 GENERATOR = partial(MLPGenerator, sample_shape=SHAPE, width=16)

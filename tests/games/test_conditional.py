@@ -9,19 +9,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
-from gan_zoo.data.order import Others, Plan
-from gan_zoo.data.source import DataError, Source
-from gan_zoo.data.stream import Stream
-from gan_zoo.games.cgan import CGAN
-from gan_zoo.games.cgan_single import ConditionalGAN
+from gan_zoo.augmentation.base import ADAugment, AugmentedCritic
+from gan_zoo.core.errors import DataError
+from gan_zoo.core.rng import Noise
+from gan_zoo.core.types import Batch, Critique, sum_of
+from gan_zoo.data.batch_order import Others, Plan
+from gan_zoo.data.dataset import Source
+from gan_zoo.data.loader import Stream
 from gan_zoo.losses.hinge import Hinge
-from gan_zoo.losses.logistic import NonSaturating
-from gan_zoo.networks.augment import ADAugment, AugmentedCritic
-from gan_zoo.networks.conditions import BagOfWords, ClassCondition, ImageCondition, VectorCondition
-from gan_zoo.networks.heads import Heads
-from gan_zoo.noise import Noise
+from gan_zoo.losses.minimax import NonSaturating
+from gan_zoo.models.cgan import CGAN
+from gan_zoo.models.conditional_gan import ConditionalGAN
+from gan_zoo.networks.condition_encoders import BagOfWords, ClassCondition, ImageCondition, VectorCondition
+from gan_zoo.networks.layers.heads import Heads
 from gan_zoo.regularizers.ada import AdaptiveAugmentation
-from gan_zoo.types import Batch, Critique, sum_of
 
 from .playing import CRITIC, GENERATOR, SHAPE, batch, gradients, reaches, turns
 

@@ -8,16 +8,16 @@ import pytest
 import torch
 from torch import nn
 
-from gan_zoo.games.acgan import ACGAN
-from gan_zoo.games.gan import GAN
-from gan_zoo.games.vae import VAE
+from gan_zoo.auxiliary_losses.classification import CrossEntropy, GaussianKL
+from gan_zoo.auxiliary_losses.reconstruction import L2
+from gan_zoo.core.rng import Noise
+from gan_zoo.core.types import Batch, Critique, Verdict
+from gan_zoo.models.acgan import ACGAN
+from gan_zoo.models.gan import GAN
+from gan_zoo.models.vae import VAE
 from gan_zoo.networks.dcgan import DCGANDiscriminator
-from gan_zoo.networks.encoders import DCGANEncoder, MLPEncoder
+from gan_zoo.networks.image_encoders import DCGANEncoder, MLPEncoder
 from gan_zoo.networks.mlp import MLPDiscriminator, MLPGenerator
-from gan_zoo.noise import Noise
-from gan_zoo.terms.classification import CrossEntropy, GaussianKL
-from gan_zoo.terms.reconstruction import L2
-from gan_zoo.types import Batch, Critique, Verdict
 
 SHAPE = [1, 8, 8]
 GENERATOR = partial(MLPGenerator, sample_shape=SHAPE, width=16)

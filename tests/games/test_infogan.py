@@ -10,11 +10,11 @@ from torch import Tensor
 from torch.distributions import Categorical, Normal
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from gan_zoo.games.infogan import InfoGAN
-from gan_zoo.losses.logistic import NonSaturating
-from gan_zoo.noise import Noise
-from gan_zoo.terms.classification import CrossEntropy, GaussianLikelihood
-from gan_zoo.types import Batch, Critique, Duel, Verdict, sum_of
+from gan_zoo.auxiliary_losses.classification import CrossEntropy, GaussianLikelihood
+from gan_zoo.core.rng import Noise
+from gan_zoo.core.types import Batch, Critique, Duel, Verdict, sum_of
+from gan_zoo.losses.minimax import NonSaturating
+from gan_zoo.models.infogan import InfoGAN
 
 from .playing import CRITIC, GENERATOR, SHAPE, batch, gradients, reaches, turns
 

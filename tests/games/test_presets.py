@@ -12,11 +12,11 @@ from omegaconf import DictConfig
 from torch import nn
 from torch.nn.utils.parametrize import is_parametrized
 
-from gan_zoo.build import build_module
-from gan_zoo.compose import CONF
-from gan_zoo.errors import choices
-from gan_zoo.module import GANModule
-from gan_zoo.networks.attention import SelfAttention
+from gan_zoo.config.build import build_module
+from gan_zoo.config.messages import choices
+from gan_zoo.core.paths import CONF
+from gan_zoo.networks.layers.attention import SelfAttention
+from gan_zoo.training.module import GANModule
 
 DOCS = Path(__file__).parents[2] / "docs"
 SMALL = ("data=digits", "data.image_size=32", "generator.width=8", "discriminator.width=8", "metric=none")

@@ -6,16 +6,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gan_zoo.games import pool as pool_file
-from gan_zoo.games.cyclegan import CycleGAN
-from gan_zoo.games.pix2pix import Pix2Pix
-from gan_zoo.games.pool import Pool
+from gan_zoo.auxiliary_losses.reconstruction import L1, L2
+from gan_zoo.core.rng import Noise
+from gan_zoo.core.types import Batch, Critique, sum_of
 from gan_zoo.losses.least_squares import LeastSquares
-from gan_zoo.losses.logistic import NonSaturating
+from gan_zoo.losses.minimax import NonSaturating
+from gan_zoo.models import image_pool as pool_file
+from gan_zoo.models.cyclegan import CycleGAN
+from gan_zoo.models.image_pool import Pool
+from gan_zoo.models.pix2pix import Pix2Pix
 from gan_zoo.networks.patchgan import PatchGAN
-from gan_zoo.noise import Noise
-from gan_zoo.terms.reconstruction import L1, L2
-from gan_zoo.types import Batch, Critique, sum_of
 
 from .playing import SHAPE, gradients, pictures, reaches, turns
 

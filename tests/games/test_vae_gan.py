@@ -6,14 +6,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gan_zoo.games.feature_matching import FeatureMatching
-from gan_zoo.games.vae_gan import VAEGAN
+from gan_zoo.auxiliary_losses.classification import GaussianKL
+from gan_zoo.core.rng import Noise
+from gan_zoo.core.types import Batch, Critique, Verdict, sum_of
 from gan_zoo.losses.least_squares import LeastSquares
-from gan_zoo.losses.logistic import NonSaturating
+from gan_zoo.losses.minimax import NonSaturating
 from gan_zoo.losses.relativistic import RelativisticPaired
-from gan_zoo.noise import Noise
-from gan_zoo.terms.classification import GaussianKL
-from gan_zoo.types import Batch, Critique, Verdict, sum_of
+from gan_zoo.models.feature_matching import FeatureMatching
+from gan_zoo.models.vae_gan import VAEGAN
 
 from .playing import CRITIC, ENCODER, GENERATOR, SHAPE, batch, gradients, reaches, turns
 

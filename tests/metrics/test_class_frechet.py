@@ -8,13 +8,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from gan_zoo.data.source import DataError, Source, to_unit
-from gan_zoo.metrics.base import Generated, Samples, score_all
-from gan_zoo.metrics.class_frechet import ClassFrechet, ClassMoments
-from gan_zoo.metrics.extractors import Extractor
-from gan_zoo.metrics.frechet import FeatureMoments, frechet_distance
-from gan_zoo.noise import CPU, Noise
-from gan_zoo.types import Batch, Score
+from gan_zoo.core.errors import DataError
+from gan_zoo.core.rng import CPU, Noise
+from gan_zoo.core.types import Batch
+from gan_zoo.data.dataset import Source
+from gan_zoo.data.image_tensors import to_unit
+from gan_zoo.metrics.base import Generated, Samples, Score, score_all
+from gan_zoo.metrics.extractors.base import Extractor
+from gan_zoo.metrics.functional.frechet import FeatureMoments, frechet_distance
+from gan_zoo.metrics.intra_class_frechet import ClassFrechet, ClassMoments
 
 
 class Pixels(Extractor):
@@ -134,6 +136,6 @@ def test_models_and_data_without_classes_are_refused(monkeypatch: pytest.MonkeyP
         scored(evaluator, Source("x", "all", images), drawer(images, labels), 12)
     with pytest.raises(ValueError, match="num_samples must be >= 2, got 1"):
         ClassFrechet(Pixels(), 1)
-    monkeypatch.setattr("gan_zoo.metrics.class_frechet.MOST_BYTES", 100)
+    monkeypatch.setattr("gan_zoo.metrics.intra_class_frechet.MOST_BYTES", 100)
     with pytest.raises(DataError, match="choose an extractor with fewer features"):
         scored(evaluator, source, drawer(images, labels), 12)

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from gan_zoo.data.digits import digits
-from gan_zoo.data.source import DataError, to_unit
+from gan_zoo.core.errors import DataError
+from gan_zoo.core.rng import CPU, Noise
+from gan_zoo.core.types import Batch
+from gan_zoo.data.datasets.digits import digits
+from gan_zoo.data.image_tensors import to_unit
 from gan_zoo.metrics.base import Generated, Samples, score_all
-from gan_zoo.metrics.dinov2 import DINOv2, placed
-from gan_zoo.metrics.images import ImageScores
-from gan_zoo.noise import CPU, Noise
-from gan_zoo.types import Batch
+from gan_zoo.metrics.extractors.dinov2 import DINOv2, placed
+from gan_zoo.metrics.image_quality import ImageScores
 
 vision_transformer = pytest.importorskip("timm.models.vision_transformer", reason="timm is not installed")
 

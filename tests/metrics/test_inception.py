@@ -9,14 +9,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from gan_zoo.data.source import DataError, Source
-from gan_zoo.metrics import features as features_module
+from gan_zoo.core.errors import DataError
+from gan_zoo.core.rng import CPU, Noise
+from gan_zoo.core.types import Batch
+from gan_zoo.data.dataset import Source
 from gan_zoo.metrics.base import Generated, Samples, score_all
-from gan_zoo.metrics.features import KID, DensityCoverage, PrecisionRecall, memorised, squared_mmd
-from gan_zoo.metrics.frechet import FeatureMoments
-from gan_zoo.metrics.images import ImageScores
-from gan_zoo.noise import CPU, Noise
-from gan_zoo.types import Batch
+from gan_zoo.metrics.functional import feature_metrics as features_module
+from gan_zoo.metrics.functional.feature_metrics import KID, DensityCoverage, PrecisionRecall, memorised, squared_mmd
+from gan_zoo.metrics.functional.frechet import FeatureMoments
+from gan_zoo.metrics.image_quality import ImageScores
 
 theirs = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3", reason="torch-fidelity is not installed")
 
@@ -47,7 +48,7 @@ def pictures() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def ours(path: Path, **options):
-    from gan_zoo.metrics.inception import InceptionV3
+    from gan_zoo.metrics.extractors.inception import InceptionV3
 
     return InceptionV3(str(path), check_hash=False, **options)
 
@@ -195,7 +196,7 @@ def test_the_clean_resize_is_pillows() -> None:
     import numpy as np
     from PIL import Image
 
-    from gan_zoo.metrics.inception import resized
+    from gan_zoo.metrics.extractors.inception import resized
 
     picture = np.random.default_rng(0).random((64, 64), dtype=np.float32) * 255
     pillow = np.asarray(Image.fromarray(picture).resize((299, 299), Image.Resampling.BICUBIC)).clip(0, 255)
@@ -207,14 +208,14 @@ def test_the_clean_resize_is_pillows() -> None:
 def test_the_resize_is_tensorflows_to_the_bit(size) -> None:
     from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x as legacy
 
-    from gan_zoo.metrics.inception import resized
+    from gan_zoo.metrics.extractors.inception import resized
 
     pictures = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(0)) * 255
     assert torch.equal(resized(pictures, "tf"), legacy(pictures, size=(299, 299), align_corners=False))
 
 
 def test_weights_that_cannot_be_used_say_why(reference, tmp_path: Path, monkeypatch) -> None:
-    from gan_zoo.metrics.inception import InceptionV3
+    from gan_zoo.metrics.extractors.inception import InceptionV3
 
     _, path = reference
     with pytest.raises(DataError, match=r"is not the published file: its SHA-256 begins with \w{8}, not with 6726825d"):

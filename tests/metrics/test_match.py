@@ -12,18 +12,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
-from gan_zoo.data.digits import digits
-from gan_zoo.data.mixtures import ring
-from gan_zoo.data.source import DataError, Source, to_unit
-from gan_zoo.metrics import classifier as classifier_file
+from gan_zoo.core.errors import DataError
+from gan_zoo.core.rng import Noise
+from gan_zoo.core.types import Batch
+from gan_zoo.data.dataset import Source
+from gan_zoo.data.datasets.digits import digits
+from gan_zoo.data.datasets.gaussian_mixtures import ring
+from gan_zoo.data.image_tensors import to_unit
+from gan_zoo.metrics import reference_classifier as classifier_file
 from gan_zoo.metrics import retrieval as retrieval_file
-from gan_zoo.metrics.base import Generated, Samples, score_all
-from gan_zoo.metrics.classifier import SmallNet, classifier, fitted, split
-from gan_zoo.metrics.condition_match import ClassMatch, CodeMatch, ConditionMatch, Contingency
+from gan_zoo.metrics.base import Generated, Samples, Score, score_all
+from gan_zoo.metrics.condition_accuracy import ClassMatch, CodeMatch, ConditionMatch, Contingency
+from gan_zoo.metrics.reference_classifier import SmallNet, classifier, fitted, split
 from gan_zoo.metrics.retrieval import Retrieval, TwoTowers, condition_tower, equal_rows
 from gan_zoo.metrics.translation import Translation, distance
-from gan_zoo.noise import Noise
-from gan_zoo.types import Batch, Score
 
 CPU = torch.device("cpu")
 

@@ -8,20 +8,22 @@ from pathlib import Path
 import pytest
 import torch
 
-from gan_zoo.data.digits import digits
-from gan_zoo.data.mixtures import grid, ring
-from gan_zoo.data.source import DataError, Source, to_unit
+from gan_zoo.core.errors import DataError
+from gan_zoo.core.rng import Noise
+from gan_zoo.core.types import Batch
+from gan_zoo.data.dataset import Source
+from gan_zoo.data.datasets.digits import digits
+from gan_zoo.data.datasets.gaussian_mixtures import grid, ring
+from gan_zoo.data.image_tensors import to_unit
 from gan_zoo.metrics.base import Generated, Samples, score_all, warned
-from gan_zoo.metrics.extractors import EfficientNetLite0
-from gan_zoo.metrics.features import radii
-from gan_zoo.metrics.frechet import FeatureMoments, Moments, frechet_distance
-from gan_zoo.metrics.images import ImageScores
-from gan_zoo.metrics.inception_score import InceptionScore
-from gan_zoo.metrics.modes import ModeCoverage
-from gan_zoo.metrics.own_classifier import OwnClassifier
-from gan_zoo.metrics.stacked_modes import StackedModes
-from gan_zoo.noise import Noise
-from gan_zoo.types import Batch
+from gan_zoo.metrics.extractors.dataset_classifier import OwnClassifier
+from gan_zoo.metrics.extractors.efficientnet_lite0 import EfficientNetLite0
+from gan_zoo.metrics.functional.feature_metrics import radii
+from gan_zoo.metrics.functional.frechet import FeatureMoments, Moments, frechet_distance
+from gan_zoo.metrics.functional.inception_score import InceptionScore
+from gan_zoo.metrics.image_quality import ImageScores
+from gan_zoo.metrics.mode_coverage import ModeCoverage
+from gan_zoo.metrics.stacked_mnist_modes import StackedModes
 
 CPU = torch.device("cpu")
 
@@ -354,7 +356,7 @@ def test_stacked_modes_by_hand(monkeypatch) -> None:
         seen.append(source)
         return ReadsBrightness(), 0.99
 
-    monkeypatch.setattr("gan_zoo.metrics.stacked_modes.classifier", judge)
+    monkeypatch.setattr("gan_zoo.metrics.stacked_mnist_modes.classifier", judge)
     rgb = torch.tensor([[1, 2, 3], [1, 2, 3], [3, 2, 1], [0, 0, 9]])
     pictures = (20 * rgb).to(torch.uint8).view(4, 3, 1, 1).expand(-1, -1, 4, 4).contiguous()
     labels, names = torch.tensor([123, 123, 321, 9]), [str(mode) for mode in range(1000)]

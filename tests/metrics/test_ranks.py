@@ -12,13 +12,13 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from hydra import compose, initialize_config_dir
 
-from gan_zoo.build import build_data, build_module
-from gan_zoo.compose import CONF
-from gan_zoo.metrics import features
-from gan_zoo.metrics.extractors import EfficientNetLite0
-from gan_zoo.metrics.features import KID, DensityCoverage, PrecisionRecall
-from gan_zoo.metrics.images import ImageScores
-from gan_zoo.scoring import score_module
+from gan_zoo.config.build import build_data, build_module
+from gan_zoo.core.paths import CONF
+from gan_zoo.metrics.extractors.efficientnet_lite0 import EfficientNetLite0
+from gan_zoo.metrics.functional import feature_metrics as features
+from gan_zoo.metrics.functional.feature_metrics import KID, DensityCoverage, PrecisionRecall
+from gan_zoo.metrics.image_quality import ImageScores
+from gan_zoo.training.scoring import score_module
 
 COUNTS = (100, 150)  # two blocks, so that a third process has none, and three, the last of them short
 Result = dict[str, float]

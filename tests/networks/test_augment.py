@@ -14,22 +14,22 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from gan_zoo.build import build, build_module
-from gan_zoo.games.base import Game
-from gan_zoo.games.feature_matching import FeatureMatching
-from gan_zoo.games.gan import GAN
-from gan_zoo.games.vae_gan import VAEGAN
-from gan_zoo.losses.logistic import NonSaturating
-from gan_zoo.networks import changes
-from gan_zoo.networks.augment import ADAugment, AugmentedCritic, DiffAugment
+from gan_zoo.augmentation import transforms as changes
+from gan_zoo.augmentation.base import ADAugment, AugmentedCritic, DiffAugment
+from gan_zoo.auxiliary_losses.classification import GaussianKL
+from gan_zoo.config.build import build, build_module
+from gan_zoo.core.rng import Noise
+from gan_zoo.core.types import Critique, Duel, judge
+from gan_zoo.launch.train import train
+from gan_zoo.losses.minimax import NonSaturating
+from gan_zoo.models.base import Game
+from gan_zoo.models.feature_matching import FeatureMatching
+from gan_zoo.models.gan import GAN
+from gan_zoo.models.vae_gan import VAEGAN
 from gan_zoo.networks.autoencoder import AutoEncoder
 from gan_zoo.networks.mlp import MLPDiscriminator
-from gan_zoo.noise import Noise
 from gan_zoo.regularizers.ada import AdaptiveAugmentation
 from gan_zoo.regularizers.zero_centered import R1
-from gan_zoo.run import train
-from gan_zoo.terms.classification import GaussianKL
-from gan_zoo.types import Critique, Duel, judge
 from tests.conformance.zoo import LOSSES
 from tests.games.playing import ENCODER, GENERATOR, SHAPE, Still, batch
 

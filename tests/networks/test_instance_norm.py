@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gan_zoo.networks.instance_norm import InstanceNorm
+from gan_zoo.networks.layers.instance_norm import InstanceNorm
 
 LAYOUTS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
 SHAPES = [(2, 5, 6, 7), (1, 3, 4, 4), (3, 1, 5, 5), (2, 4, 1, 6)]

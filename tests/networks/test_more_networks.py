@@ -10,9 +10,8 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, leaky_relu, max_pool2d
 from torch.nn.utils.parametrize import is_parametrized
 
-from gan_zoo.networks.attention import SelfAttention
 from gan_zoo.networks.autoencoder import AutoEncoder
-from gan_zoo.networks.conditions import (
+from gan_zoo.networks.condition_encoders import (
     BagOfWords,
     ClassCondition,
     ConditionedCritic,
@@ -21,10 +20,12 @@ from gan_zoo.networks.conditions import (
     VectorCondition,
 )
 from gan_zoo.networks.dcgan import DCGANDiscriminator
-from gan_zoo.networks.encoders import DCGANEncoder
-from gan_zoo.networks.heads import Heads
-from gan_zoo.networks.minibatch import MinibatchStatistic, PackedCritic
+from gan_zoo.networks.image_encoders import DCGANEncoder
+from gan_zoo.networks.layers.attention import SelfAttention
+from gan_zoo.networks.layers.heads import Heads
+from gan_zoo.networks.layers.minibatch_statistics import MinibatchStatistic
 from gan_zoo.networks.mlp import MLPDiscriminator
+from gan_zoo.networks.packing import PackedCritic
 from gan_zoo.networks.r3gan import (
     BiasedLeakyReLU,
     R3GANDiscriminator,

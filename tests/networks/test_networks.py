@@ -10,8 +10,8 @@ from torch.nn.utils.parametrize import is_parametrized
 from gan_zoo.networks.autoencoder import AutoEncoder
 from gan_zoo.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from gan_zoo.networks.infogan import InfoGANDiscriminator
+from gan_zoo.networks.layers.normalization import norm_layer
 from gan_zoo.networks.mlp import MLPDiscriminator, MLPGenerator
-from gan_zoo.networks.norm import norm_layer
 from gan_zoo.networks.patchgan import PatchGAN
 from gan_zoo.networks.resnet import ResNetDiscriminator, ResNetGenerator
 

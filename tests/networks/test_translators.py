@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import nn
 
-from gan_zoo.games.cyclegan import CycleGAN
-from gan_zoo.games.pix2pix import Pix2Pix
+from gan_zoo.core.rng import Noise
+from gan_zoo.core.types import Batch, Critique
+from gan_zoo.models.cyclegan import CycleGAN
+from gan_zoo.models.pix2pix import Pix2Pix
+from gan_zoo.networks.image_to_image import ResNetTranslator, TranslatorBlock, UNetTranslator, doubling
 from gan_zoo.networks.patchgan import PatchGAN
-from gan_zoo.networks.translators import ResNetTranslator, TranslatorBlock, UNetTranslator, doubling
-from gan_zoo.noise import Noise
-from gan_zoo.types import Batch, Critique
 
 
 @pytest.fixture(autouse=True)

@@ -14,8 +14,8 @@ import torch.multiprocessing as mp
 from torch import Tensor, nn
 from torch.distributions import Normal, kl_divergence
 
-from gan_zoo.distributed import average_gradients
-from gan_zoo.terms.classification import Contrastive, CrossEntropy, Focal, GaussianKL, Triplet
+from gan_zoo.auxiliary_losses.classification import Contrastive, CrossEntropy, Focal, GaussianKL, Triplet
+from gan_zoo.core.distributed import average_gradients
 
 LOGITS = torch.tensor([[2.0, 0.0, -1.0], [0.5, 0.5, 3.0], [-1.0, 1.0, 0.0], [0.0, 4.0, 1.0]], dtype=torch.float64)
 LABELS = torch.tensor([0, 1, 2, 1])

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gan_zoo.terms.distributions import CategoricalKL, SigmoidCrossEntropy, SoftTargets
-from gan_zoo.terms.margins import (
+from gan_zoo.auxiliary_losses.gaussian import CategoricalKL, SigmoidCrossEntropy, SoftTargets
+from gan_zoo.auxiliary_losses.margins import (
     ClassTriplet,
     ExponentialMargins,
     LargeMarginSoftmax,

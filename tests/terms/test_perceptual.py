@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gan_zoo.metrics.extractors import EfficientNetLite0
-from gan_zoo.terms.perceptual import Lite0Features, Perceptual, Style, gram
+from gan_zoo.auxiliary_losses.perceptual import Lite0Features, Perceptual, Style, gram
+from gan_zoo.metrics.extractors.efficientnet_lite0 import EfficientNetLite0
 
 
 class Two(nn.Module):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gan_zoo.terms.reconstruction import (
+from gan_zoo.auxiliary_losses.reconstruction import (
     L1,
     L2,
     SSIM,

@@ -8,18 +8,16 @@ from typing import Any
 import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Checkpoint
-from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from gan_zoo.callbacks.evaluation import Evaluation
-from gan_zoo.callbacks.schedule import SOON, due, interval
-from gan_zoo.files import atomic_path
-from gan_zoo.guard import survived
-from gan_zoo.loggers import log_checkpoints
-from gan_zoo.module import GANModule
-from gan_zoo.players import TrainingDiverged, stop_if_not_finite
-from gan_zoo.signals import Interrupted
-from gan_zoo.store import POINTERS, Store
-from gan_zoo.types import Batch, Count, PathText, Whole
+from gan_zoo.callbacks.intervals import SOON, due, interval
+from gan_zoo.core.errors import Interrupted, TrainingDiverged
+from gan_zoo.core.guard import survived
+from gan_zoo.core.types import Batch, Count, PathText, Whole
+from gan_zoo.loggers.dispatch import log_checkpoints
+from gan_zoo.runs.checkpoint_store import POINTERS, Store
+from gan_zoo.training.divergence import stop_if_not_finite
+from gan_zoo.training.module import GANModule
 
 
 class Checkpoints(Checkpoint):
@@ -160,23 +158,3 @@ def _stop_if_weights_not_finite(module: GANModule) -> None:
         if parameters := [p.detach() for p in network.parameters()]:
             norm = torch.stack(torch._foreach_norm(parameters)).sum()
             stop_if_not_finite({f"weights of the {player}": float(norm)}, module.global_step)
-
-
-class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes in the target's own folder, synced, then renamed: a file is whole or the old one is still there.
-
-    Reads tensors and plain data only (``weights_only=True``), so that a foreign checkpoint cannot run code.
-    """
-
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        with atomic_path(Path(path)) as temporary, temporary.open("wb") as file:
-            try:
-                torch.save(checkpoint, file)
-            except RuntimeError as error:
-                if isinstance(error.__context__, OSError):  # a full disk, behind what torch makes of it
-                    raise error.__context__ from None
-                raise
-
-    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
-        checkpoint: dict[str, Any] = torch.load(path, map_location=map_location or "cpu", weights_only=True)
-        return checkpoint

@@ -11,16 +11,16 @@ from typing import Any
 
 from lightning.pytorch import Callback, Trainer
 
-from gan_zoo.callbacks.schedule import due
-from gan_zoo.data.source import Source
-from gan_zoo.files import atomic_path
-from gan_zoo.guard import survived
-from gan_zoo.loggers import log
-from gan_zoo.metrics.base import Evaluator
-from gan_zoo.module import GANModule
-from gan_zoo.scoring import score_module
-from gan_zoo.signals import SIGNALS
-from gan_zoo.types import Batch, Count, PathText, Score, Whole
+from gan_zoo.callbacks.intervals import due
+from gan_zoo.core.files import atomic_path
+from gan_zoo.core.guard import survived
+from gan_zoo.core.signals import SIGNALS
+from gan_zoo.core.types import Batch, Count, PathText, Whole
+from gan_zoo.data.dataset import Source
+from gan_zoo.loggers.dispatch import log
+from gan_zoo.metrics.base import Evaluator, Score
+from gan_zoo.training.module import GANModule
+from gan_zoo.training.scoring import score_module
 
 
 class Evaluation(Callback):

@@ -8,11 +8,11 @@ from typing import Any
 
 from lightning.pytorch import Callback, Trainer
 
-from gan_zoo.checks import first_difference
-from gan_zoo.distributed import HostGroup
-from gan_zoo.errors import CompositionError
-from gan_zoo.signals import SIGNALS, Interrupted
-from gan_zoo.types import Batch
+from gan_zoo.core.distributed import HostGroup
+from gan_zoo.core.errors import CompositionError, Interrupted
+from gan_zoo.core.nested import first_difference
+from gan_zoo.core.signals import SIGNALS
+from gan_zoo.core.types import Batch
 
 AGREE_EVERY = 0.25
 """Seconds after which several processes ask each other for signals: asking costs 0.5 to 3 ms."""

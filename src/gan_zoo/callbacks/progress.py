@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Column
 
-from gan_zoo.types import Batch
+from gan_zoo.core.types import Batch
 
 
 class Progressing(ProgressBar):

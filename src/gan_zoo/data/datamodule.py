@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import torch
 from lightning.pytorch import LightningDataModule
 
-from gan_zoo.data.order import Plan
-from gan_zoo.data.source import DataError, Source
-from gan_zoo.data.stream import Stream
-from gan_zoo.noise import Noise
-from gan_zoo.types import Batch, Count, Weight, Whole
+from gan_zoo.core.errors import DataError
+from gan_zoo.core.rng import Noise
+from gan_zoo.core.types import Batch, Count, Weight, Whole
+from gan_zoo.data.batch_order import Plan
+from gan_zoo.data.dataset import Source
+from gan_zoo.data.loader import Stream
 
 WORDS = {"label": "a class", "text": "a caption", "vector": "a condition vector"}
 WORDS |= {"image": "a picture of its own", "domain": "pictures of another domain"}

@@ -7,8 +7,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from gan_zoo.distributed import mean_over_ranks
-from gan_zoo.types import Critique, Terms
+from gan_zoo.core.distributed import mean_over_ranks
+from gan_zoo.core.types import Critique, Terms
 
 
 class Loss(nn.Module):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from gan_zoo.distributed import mean_over_ranks
+from gan_zoo.core.distributed import mean_over_ranks
+from gan_zoo.core.types import Critique, Fraction, Positive, Terms
 from gan_zoo.losses.base import Loss, above_the_middle, accuracy_by_means, require_autoencoder
-from gan_zoo.types import Critique, Fraction, Positive, Terms
 
 
 class BEGAN(Loss):

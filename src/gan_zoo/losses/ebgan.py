@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from gan_zoo.distributed import gather_over_ranks
+from gan_zoo.core.distributed import gather_over_ranks
+from gan_zoo.core.types import Critique, Positive, Terms, Weight, at_least_float32
 from gan_zoo.losses.base import Loss, require_autoencoder
-from gan_zoo.types import Critique, Positive, Terms, Weight, at_least_float32
 
 
 class EBGAN(Loss):

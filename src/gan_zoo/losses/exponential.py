@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from gan_zoo.core.types import Critique, Positive
 from gan_zoo.losses.base import Loss, limited
-from gan_zoo.types import Critique, Positive
 
 
 class Exponential(Loss):

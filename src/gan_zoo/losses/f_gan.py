@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid, softplus
 
+from gan_zoo.core.types import Critique, Terms
 from gan_zoo.losses.base import Loss, limited
-from gan_zoo.types import Critique, Terms
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gan_zoo.distributed import mean_over_ranks
+from gan_zoo.core.distributed import mean_over_ranks
+from gan_zoo.core.types import Critique, Positive, Terms
 from gan_zoo.losses.base import Loss
-from gan_zoo.types import Critique, Positive, Terms
 
 
 class Fisher(Loss):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn.functional import relu
 
+from gan_zoo.core.types import Critique
 from gan_zoo.losses.base import Loss
-from gan_zoo.types import Critique
 
 
 class Hinge(Loss):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from gan_zoo.core.types import Critique, Finite
 from gan_zoo.losses.base import Loss
-from gan_zoo.types import Critique, Finite
 
 
 class LeastSquares(Loss):

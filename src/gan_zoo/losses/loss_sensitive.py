@@ -8,8 +8,8 @@ import torch
 from annotated_types import Le
 from torch import Tensor
 
+from gan_zoo.core.types import Critique, Finite, Terms, Weight
 from gan_zoo.losses.base import Loss, above_the_middle
-from gan_zoo.types import Critique, Finite, Terms, Weight
 
 
 class LossSensitive(Loss):

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from gan_zoo.distributed import mean_over_ranks
+from gan_zoo.core.distributed import mean_over_ranks
+from gan_zoo.core.types import Critique, Terms
 from gan_zoo.losses.base import Loss, above_the_middle, accuracy_by_means
-from gan_zoo.types import Critique, Terms
 
 
 class RelativisticPaired(Loss):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from gan_zoo.core.types import Critique, Terms
 from gan_zoo.losses.base import Loss, above_the_middle, accuracy_by_means
-from gan_zoo.types import Critique, Terms
 
 
 class Wasserstein(Loss):

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from gan_zoo.data.source import DataError, Source
-from gan_zoo.types import Batch, Score
+from gan_zoo.core.errors import DataError
+from gan_zoo.core.types import Batch
+from gan_zoo.data.dataset import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One metric's value with everything needed to read it.
+
+    ``protocol`` holds the extractor and its weights' hash, the resize rule, the split, the numbers of real and
+    generated samples, whether EMA weights were used, the seed and the world size.
+    """
+
+    name: str
+    value: float
+    protocol: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

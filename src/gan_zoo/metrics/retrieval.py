@@ -10,11 +10,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics import MeanMetric
 
-from gan_zoo.data.source import DataError, Source, to_uint8, to_unit
-from gan_zoo.metrics.base import Evaluator, Generated
-from gan_zoo.metrics.classifier import SmallNet, fitted, shifted, split
-from gan_zoo.networks.conditions import BagOfWords, ImageCondition, VectorCondition
-from gan_zoo.types import Score
+from gan_zoo.core.errors import DataError
+from gan_zoo.data.dataset import Source
+from gan_zoo.data.image_tensors import to_uint8, to_unit
+from gan_zoo.metrics.base import Evaluator, Generated, Score
+from gan_zoo.metrics.reference_classifier import SmallNet, fitted, shifted, split
+from gan_zoo.networks.condition_encoders import BagOfWords, ImageCondition, VectorCondition
 
 OUTPUTS = 64
 

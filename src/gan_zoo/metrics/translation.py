@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from gan_zoo.data.source import DataError, Source
-from gan_zoo.metrics.base import Evaluator, Generated
-from gan_zoo.types import Score
+from gan_zoo.core.errors import DataError
+from gan_zoo.data.dataset import Source
+from gan_zoo.metrics.base import Evaluator, Generated, Score
 
 PAIRS = {
     "target_l1": ("sample", "target"),

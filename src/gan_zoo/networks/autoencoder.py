@@ -8,10 +8,10 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from gan_zoo.core.types import Count, Critique, Shape
 from gan_zoo.networks.dcgan import DCGANDiscriminator, DCGANGenerator
-from gan_zoo.networks.norm import maybe_spectral
-from gan_zoo.networks.shapes import square_image
-from gan_zoo.types import Count, Critique, Shape
+from gan_zoo.networks.layers.normalization import maybe_spectral
+from gan_zoo.networks.layers.shapes import square_image
 
 DISTANCES = ("l1", "l2")
 

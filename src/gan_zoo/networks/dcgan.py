@@ -12,11 +12,11 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from gan_zoo.networks.heads import Heads
-from gan_zoo.networks.minibatch import MinibatchStatistic
-from gan_zoo.networks.norm import initialize, maybe_spectral, norm_layer, wants_bias
-from gan_zoo.networks.shapes import square_image
-from gan_zoo.types import Count, Critique, Shape
+from gan_zoo.core.types import Count, Critique, Shape
+from gan_zoo.networks.layers.heads import Heads
+from gan_zoo.networks.layers.minibatch_statistics import MinibatchStatistic
+from gan_zoo.networks.layers.normalization import initialize, maybe_spectral, norm_layer, wants_bias
+from gan_zoo.networks.layers.shapes import square_image
 
 
 def dcgan_init(module: nn.Module) -> None:

@@ -10,10 +10,10 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from gan_zoo.networks.heads import Heads
-from gan_zoo.networks.norm import maybe_spectral, norm_layer, of_activations, wants_bias
-from gan_zoo.networks.shapes import square_image
-from gan_zoo.types import Count, Critique, Shape
+from gan_zoo.core.types import Count, Critique, Shape
+from gan_zoo.networks.layers.heads import Heads
+from gan_zoo.networks.layers.normalization import maybe_spectral, norm_layer, of_activations, wants_bias
+from gan_zoo.networks.layers.shapes import square_image
 
 
 class InfoGANGenerator(nn.Module):

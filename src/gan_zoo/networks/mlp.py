@@ -8,10 +8,10 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from gan_zoo.networks.heads import Heads
-from gan_zoo.networks.minibatch import MinibatchStatistic
-from gan_zoo.networks.norm import maybe_spectral
-from gan_zoo.types import Count, Critique, Shape
+from gan_zoo.core.types import Count, Critique, Shape
+from gan_zoo.networks.layers.heads import Heads
+from gan_zoo.networks.layers.minibatch_statistics import MinibatchStatistic
+from gan_zoo.networks.layers.normalization import maybe_spectral
 
 
 def _hidden(inputs: int, width: int, depth: int, activation: nn.Module, norm: str = "none") -> list[nn.Module]:

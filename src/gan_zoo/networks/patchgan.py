@@ -7,9 +7,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from gan_zoo.core.types import Count, Critique, Shape, Whole
 from gan_zoo.networks.dcgan import dcgan_init
-from gan_zoo.networks.norm import initialize, maybe_spectral, norm_layer, wants_bias
-from gan_zoo.types import Count, Critique, Shape, Whole
+from gan_zoo.networks.layers.normalization import initialize, maybe_spectral, norm_layer, wants_bias
 
 
 class PatchGAN(nn.Module):

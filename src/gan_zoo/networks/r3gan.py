@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gan_zoo.networks.heads import Heads
-from gan_zoo.networks.shapes import square_image
-from gan_zoo.types import Count, Critique, Shape
+from gan_zoo.core.types import Count, Critique, Shape
+from gan_zoo.networks.layers.heads import Heads
+from gan_zoo.networks.layers.shapes import square_image
 
 SLOPE = 0.2
 

@@ -11,12 +11,12 @@ from typing import ClassVar
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, relu
 
-from gan_zoo.networks.attention import SelfAttention
-from gan_zoo.networks.heads import Heads
-from gan_zoo.networks.minibatch import MinibatchStatistic
-from gan_zoo.networks.norm import maybe_spectral, norm_layer
-from gan_zoo.networks.shapes import square_image
-from gan_zoo.types import Count, Critique, Shape
+from gan_zoo.core.types import Count, Critique, Shape
+from gan_zoo.networks.layers.attention import SelfAttention
+from gan_zoo.networks.layers.heads import Heads
+from gan_zoo.networks.layers.minibatch_statistics import MinibatchStatistic
+from gan_zoo.networks.layers.normalization import maybe_spectral, norm_layer
+from gan_zoo.networks.layers.shapes import square_image
 
 
 def _conv(c_in: int, c_out: int, kernel: int, norm: str, gain: float = 2**0.5) -> nn.Module:

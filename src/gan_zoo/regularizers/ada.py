@@ -8,9 +8,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from gan_zoo.distributed import mean_over_ranks, world_size
+from gan_zoo.core.distributed import mean_over_ranks, world_size
+from gan_zoo.core.types import Count, Critique, Duel, Finite, Share, Terms
 from gan_zoo.regularizers.base import Regularizer, augmentations, state_of
-from gan_zoo.types import Count, Critique, Duel, Finite, Share, Terms
 
 
 class AdaptiveAugmentation(Regularizer):

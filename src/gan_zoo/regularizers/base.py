@@ -8,8 +8,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from gan_zoo.noise import Noise
-from gan_zoo.types import Count, Critique, Duel, Terms
+from gan_zoo.core.rng import Noise
+from gan_zoo.core.types import Count, Critique, Duel, Terms
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 

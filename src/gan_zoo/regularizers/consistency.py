@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from gan_zoo.noise import Noise
+from gan_zoo.core.rng import Noise
+from gan_zoo.core.types import Count, Critique, Duel, Weight, Whole, judge
 from gan_zoo.regularizers.base import Regularizer
-from gan_zoo.types import Count, Critique, Duel, Weight, Whole, judge
 
 
 class Consistency(Regularizer):

@@ -6,9 +6,9 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from gan_zoo.noise import Noise
+from gan_zoo.core.rng import Noise
+from gan_zoo.core.types import Count, Critique, Duel, Terms, Weight
 from gan_zoo.regularizers.base import Regularizer, augmentations, state_of
-from gan_zoo.types import Count, Critique, Duel, Terms, Weight
 
 
 class Fade(Regularizer):

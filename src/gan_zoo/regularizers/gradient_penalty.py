@@ -6,10 +6,10 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from gan_zoo.distributed import gather_over_ranks, rank
-from gan_zoo.noise import Noise
+from gan_zoo.core.distributed import gather_over_ranks, rank
+from gan_zoo.core.rng import Noise
+from gan_zoo.core.types import Count, Critique, Duel, Weight, judge
 from gan_zoo.regularizers.base import Regularizer, input_gradient, norm, share_per_input
-from gan_zoo.types import Count, Critique, Duel, Weight, judge
 
 
 class GradientPenalty(Regularizer):

@@ -7,10 +7,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from gan_zoo.distributed import mean_over_ranks
-from gan_zoo.noise import Noise
+from gan_zoo.core.distributed import mean_over_ranks
+from gan_zoo.core.rng import Noise
+from gan_zoo.core.types import Count, Critique, Duel, Share, Weight
 from gan_zoo.regularizers.base import Regularizer
-from gan_zoo.types import Count, Critique, Duel, Share, Weight
 
 
 class LeCam(Regularizer):

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.nn.utils.parametrize import is_parametrized
 
-from gan_zoo.noise import Noise
+from gan_zoo.core.rng import Noise
+from gan_zoo.core.types import Count, Critique, Duel, Weight
 from gan_zoo.regularizers.base import Regularizer
-from gan_zoo.types import Count, Critique, Duel, Weight
 
 
 class Orthogonal(Regularizer):

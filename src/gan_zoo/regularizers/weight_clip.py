@@ -7,8 +7,8 @@ from typing import ClassVar
 import torch
 from torch import nn
 
+from gan_zoo.core.types import Positive
 from gan_zoo.regularizers.base import Regularizer
-from gan_zoo.types import Positive
 
 
 class WeightClip(Regularizer):

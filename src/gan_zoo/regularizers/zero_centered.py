@@ -6,9 +6,9 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from gan_zoo.noise import Noise
+from gan_zoo.core.rng import Noise
+from gan_zoo.core.types import Count, Critique, Duel, Weight
 from gan_zoo.regularizers.base import Regularizer, input_gradient, squared_norm
-from gan_zoo.types import Count, Critique, Duel, Weight
 
 
 class R1(Regularizer):

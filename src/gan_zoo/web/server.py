@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import gradio as gr
 
-from gan_zoo.errors import CompositionError
-from gan_zoo.runs import Run
+from gan_zoo.core.errors import CompositionError
+from gan_zoo.inference.model import Run
 from gan_zoo.web.tabs import between_tab, codes_tab, directions_tab, report_tab, samples_tab, translate_tab
 
 LOCAL = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"])  # nothing from the network

@@ -12,15 +12,16 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from gan_zoo import sampling
-from gan_zoo.data.source import DataError
-from gan_zoo.directions import principal_directions
-from gan_zoo.films import animation
-from gan_zoo.pictures import grid_of, pillow
-from gan_zoo.reporting import page
-from gan_zoo.runs import Run
-from gan_zoo.translating import read, translate_picture, translator
-from gan_zoo.web.fields import SIDE, Asked, asked_for, enlarged, one, said_on_the_page
+from gan_zoo.core.errors import DataError
+from gan_zoo.inference import sampling
+from gan_zoo.inference.directions import principal_directions
+from gan_zoo.inference.latents import between, draw_latents
+from gan_zoo.inference.model import Run
+from gan_zoo.inference.translate import read, translate_picture, translator
+from gan_zoo.reports.run_report import page
+from gan_zoo.visualization.animation import animation
+from gan_zoo.visualization.image_grid import grid_of, pillow
+from gan_zoo.web.inputs import SIDE, Asked, asked_for, enlarged, one, said_on_the_page
 
 
 def samples_tab(run: Run, blocks: gr.Blocks) -> None:
@@ -63,10 +64,7 @@ def directions_tab(run: Run, blocks: gr.Blocks) -> None:
     def moved(seed: int, *given: Any) -> Image.Image:
         with said_on_the_page():
             amounts, wishes = given[: len(sliders)], given[len(sliders) :]
-            latent = (
-                sampling.draw_latents(run.module, 1, int(seed))
-                + torch.tensor([amounts], dtype=torch.float32) @ directions
-            )
+            latent = draw_latents(run.module, 1, int(seed)) + torch.tensor([amounts], dtype=torch.float32) @ directions
             return one(run, latent, int(seed), **asked.wishes(*wishes))
 
     inputs = [seed, *sliders, *asked.inputs]
@@ -90,8 +88,8 @@ def between_tab(run: Run, blocks: gr.Blocks) -> None:
             moving = gr.Image(label="Film", type="filepath", height=256, buttons=["download"])
 
     def path(first: int, second: int, straight: bool, steps: int) -> Tensor:
-        ends = [sampling.draw_latents(run.module, 1, int(seed)) for seed in (first, second)]
-        return sampling.between(ends[0], ends[1], steps, spherical=not straight)
+        ends = [draw_latents(run.module, 1, int(seed)) for seed in (first, second)]
+        return between(ends[0], ends[1], steps, spherical=not straight)
 
     def at(first: int, second: int, where: float, straight: bool, *wishes: Any) -> Image.Image:
         with said_on_the_page():

@@ -1,0 +1,1 @@
+"""What changes the images that a discriminator sees: the group augment=."""

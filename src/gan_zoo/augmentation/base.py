@@ -1,0 +1,222 @@
+"""Differentiable augmentation of what a critic sees, for data so scarce that critics learn it by heart.
+
+Real and fake samples are changed alike, in both players' turns, and gradients reach the generator through the change
+(Zhao et al. 2020, section 3; Karras et al. 2020, section 2.2). The generator's own samples stay as they are.
+
+Random numbers come from torch's default generators, which the training step seeds from seed, step and rank.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gan_zoo.augmentation.transforms import (
+    contrasted,
+    flipped,
+    hue_rotated,
+    luma_flipped,
+    placed,
+    saturated,
+    shifted,
+    turned,
+    with_channels,
+)
+from gan_zoo.core.types import Critique, Fraction
+
+Change = Callable[[Tensor, int], Tensor]
+"""Changes pictures ``[B, C, H, W]``; of their channels the first so many have colours, the others only move along."""
+
+
+class AugmentedCritic(nn.Module):
+    """A critic that judges augmented samples.
+
+    Its `Critique` carries the samples as they came, so that penalties differentiate through the augmentation.
+    Conditions that are pictures of the same size (pix2pix) move along with the sample, their colours untouched. In
+    evaluation mode the critic sees everything as it is.
+
+    Args:
+        critic: judges ``[B, C, H, W]``; scores or a `Critique`.
+        augmentation: called with pictures and the number of channels that have colours, returns the same shape.
+    """
+
+    def __init__(self, critic: nn.Module, augmentation: nn.Module) -> None:
+        super().__init__()
+        self.critic, self.augmentation = critic, augmentation
+        if hasattr(critic, "energy"):
+            self.energy = critic.energy
+
+    def forward(self, x: Tensor, *condition: Any) -> Critique:
+        require_pictures(x)
+        seen, *told = self.augmented(x, *condition) if self.training else (x, *condition)
+        verdict = self.critic(seen, *told)
+        return replace(verdict, x=x) if isinstance(verdict, Critique) else Critique(score=verdict, x=x)
+
+    def augmented(self, x: Tensor, *condition: Any) -> list[Any]:
+        """The samples and their conditions after one draw of the augmentation."""
+        parts = [x, *condition]
+        moving = [i for i, part in enumerate(parts) if is_picture_beside(part, x)]
+        stack = torch.cat([parts[i] for i in moving], 1)
+        changed = self.augmentation(stack, x.shape[1]).split([parts[i].shape[1] for i in moving], 1)
+        for i, part in zip(moving, changed, strict=True):
+            parts[i] = part
+        return parts
+
+
+class DiffAugment(nn.Module):
+    """The same few strong changes for every sample, at random strengths (Zhao et al. 2020, section 4).
+
+    ``colour``: brightness by U(-1/2, 1/2), saturation by a factor U(0, 2), contrast around the picture's mean by
+    U(1/2, 3/2); ``translation``: by up to 1/8 of each side, zeros flow in; ``cutout``: a rectangle of half of each
+    side becomes zero. They are applied in the order of the list.
+
+    Args:
+        policies: names of the changes; none leaves samples exactly as they are.
+    """
+
+    def __init__(self, policies: Sequence[str] = ("colour", "translation", "cutout")) -> None:
+        super().__init__()
+        self.changes: dict[str, Change] = {"colour": colour, "translation": translation, "cutout": cutout}
+        require_known("policies", policies, self.changes)
+        self.policies = tuple(policies)
+
+    def forward(self, x: Tensor, coloured: int | None = None) -> Tensor:
+        require_pictures(x)
+        for name in self.policies:
+            x = self.changes[name](x, coloured or x.shape[1])
+        return x
+
+
+class ADAugment(nn.Module):
+    """Invertible changes, each applied to each sample with probability p (Karras et al. 2020, appendix B).
+
+    With p below about 0.8 the generator cannot hide its samples' distribution behind them, so nothing leaks into what
+    it makes. ``blit``: left-right flip, quarter turns (half turns where height and width differ), whole-pixel shifts
+    by up to 1/8 of each side. ``geometry``: isotropic scale 2^N(0, 0.2), rotation, anisotropic scale 2^N(0, 0.2),
+    rotation, shifts by N(0, 1/8) of each side; bilinear, where the paper has a wavelet filter. ``colour``: brightness
+    by N(0, 0.2), contrast 2^N(0, 0.5), luma flip, and, for RGB, hue rotation and saturation 2^N(0, 1). Pictures are
+    mirrored at their borders.
+
+    Args:
+        transforms: names of the groups, applied in the order of the list.
+        p: where the probability starts, in [0, 1]; ``regularizer=ada`` moves it, without that it stays.
+
+    Attributes:
+        p: the probability, a buffer: saved with the critic.
+    """
+
+    p: Tensor
+
+    def __init__(self, transforms: Sequence[str] = ("blit", "geometry", "colour"), p: Fraction = 0.0) -> None:
+        super().__init__()
+        if not 0 <= p <= 1:
+            raise ValueError(f"p must be in [0, 1], got {p}")
+        require_known("transforms", transforms, ("blit", "geometry", "colour"))
+        self.transforms = tuple(transforms)
+        self.register_buffer("p", torch.tensor(float(p)))
+
+    def forward(self, x: Tensor, coloured: int | None = None) -> Tensor:
+        require_pictures(x)
+        changes: dict[str, Change] = {"blit": self.blit, "geometry": self.geometry, "colour": self.colour}
+        for name in self.transforms:
+            x = changes[name](x, coloured or x.shape[1])
+        return x
+
+    def maybe(self, value: Tensor, neutral: float, p: Tensor | None = None) -> Tensor:
+        """``value`` ``[..., B]`` for the samples that a coin of probability p picks, ``neutral`` for the others."""
+        coin = torch.rand_like(value[..., 0, :] if value.ndim > 1 else value)
+        return torch.where(coin < (self.p if p is None else p), value, neutral)
+
+    def blit(self, x: Tensor, coloured: int) -> Tensor:
+        """Flip, turn and shift without mixing pixels."""
+        height, width = x.shape[2:]
+        x = flipped(x, self.maybe(uniform(x, 0, 2).floor(), 0) == 1)
+        quarters = self.maybe(uniform(x, 0, 4).floor(), 0)
+        x = turned(x, quarters if height == width else 2 * (quarters >= 2))
+        down, right = self.maybe(uniform(x, -1 / 8, 1 / 8, 2), 0)
+        return shifted(x, (down * height).round(), (right * width).round(), mirror=True)
+
+    def geometry(self, x: Tensor, coloured: int) -> Tensor:
+        """Scale, turn, stretch, turn and shift: one resampling."""
+        of_rotation = 1 - (1 - self.p).sqrt()  # two of them: the coin of at least one falls with probability p
+        before, after = (self.maybe(uniform(x, -math.pi, math.pi), 0, of_rotation) for _ in range(2))
+        scale, stretch = (self.maybe(torch.exp2(normal(x, 0.2)), 1) for _ in range(2))
+        down, right = self.maybe(normal(x, 1 / 8, 2), 0)
+        return placed(x, scale, before, stretch, after, down, right)
+
+    def colour(self, x: Tensor, coloured: int) -> Tensor:
+        """Brightness, contrast, luma flip, hue and saturation."""
+        seen = x[:, :coloured] + self.maybe(normal(x, 0.2), 0)[:, None, None, None]
+        seen = seen * self.maybe(torch.exp2(normal(x, 0.5)), 1)[:, None, None, None]
+        seen = luma_flipped(seen, self.maybe(uniform(x, 0, 2).floor(), 0))
+        if coloured == 3:
+            seen = hue_rotated(seen, self.maybe(uniform(x, -math.pi, math.pi), 0))
+            seen = saturated(seen, self.maybe(torch.exp2(normal(x, 1.0)), 1))
+        return with_channels(seen, x)
+
+
+def colour(x: Tensor, coloured: int) -> Tensor:
+    """Random brightness, saturation and contrast."""
+    seen = x[:, :coloured] + uniform(x, -0.5, 0.5)[:, None, None, None]
+    if coloured > 1:
+        seen = saturated(seen, uniform(x, 0, 2))
+    return with_channels(contrasted(seen, uniform(x, 0.5, 1.5)), x)
+
+
+def translation(x: Tensor, coloured: int) -> Tensor:
+    """A random shift by up to 1/8 of each side, zeros flow in."""
+    down, right = (whole(x, -reach, reach) for reach in (int(side / 8 + 0.5) for side in x.shape[2:]))
+    return shifted(x, down, right)
+
+
+def cutout(x: Tensor, coloured: int) -> Tensor:
+    """A rectangle of half of each side, centred anywhere, becomes zero."""
+    rows, columns = (covered(x, side, int(side / 2 + 0.5)) for side in x.shape[2:])
+    return x.masked_fill((rows[:, :, None] & columns[:, None, :])[:, None], 0)
+
+
+def covered(x: Tensor, side: int, length: int) -> Tensor:
+    """For each sample a random stretch of ``length`` of ``side`` pixels as a mask ``[B, side]``; it may hang over."""
+    first = whole(x, 0, side - length % 2)[:, None] - length // 2
+    pixel = torch.arange(side, device=x.device)
+    return (pixel >= first) & (pixel < first + length)
+
+
+def uniform(x: Tensor, low: float, high: float, *count: int) -> Tensor:
+    """Numbers from U(low, high), ``[*count, B]``."""
+    return low + (high - low) * torch.rand(*count, len(x), device=x.device)
+
+
+def normal(x: Tensor, spread: float, *count: int) -> Tensor:
+    """Numbers from N(0, spread^2), ``[*count, B]``."""
+    return spread * torch.randn(*count, len(x), device=x.device)
+
+
+def whole(x: Tensor, low: int, high: int) -> Tensor:
+    """Whole numbers from low to high, both included, ``[B]``."""
+    return torch.randint(low, high + 1, (len(x),), device=x.device)
+
+
+def is_picture_beside(part: Any, x: Tensor) -> bool:
+    """Whether ``part`` holds pictures of the size of ``x``."""
+    return isinstance(part, Tensor) and part.ndim == 4 and part.shape[2:] == x.shape[2:]
+
+
+def require_pictures(x: Tensor) -> None:
+    """Raise `ValueError` unless ``x`` is ``[B, C, H, W]``."""
+    if x.ndim != 4:
+        raise ValueError(
+            f"augmentation works on pictures [B, C, H, W], got samples of shape {list(x.shape)}: add augment=none"
+        )
+
+
+def require_known(argument: str, names: Sequence[str], known: Collection[str]) -> None:
+    """Raise `ValueError` unless ``names`` is a list of names from ``known``."""
+    unknown = [names] if isinstance(names, str) else [name for name in names if name not in known]
+    if unknown:
+        raise ValueError(f"{argument} must be a list of {', '.join(known)}, got {unknown[0]!r}")

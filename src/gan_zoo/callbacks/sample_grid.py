@@ -1,0 +1,76 @@
+"""Pictures of samples from fixed latents and conditions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback, Trainer
+
+from gan_zoo.callbacks.intervals import SOON, due, interval
+from gan_zoo.core.errors import Interrupted
+from gan_zoo.core.guard import survived
+from gan_zoo.core.rng import Noise, stable_seed
+from gan_zoo.core.types import Batch, Count, PathText, Whole
+from gan_zoo.data.dataset import Source
+from gan_zoo.loggers.dispatch import log_picture
+from gan_zoo.training.module import GANModule
+from gan_zoo.training.requests import request, sample_picture
+from gan_zoo.visualization.image_grid import save
+from gan_zoo.visualization.scatter import scatter
+
+
+class SampleGrid(Callback):
+    """Writes ``samples/<images seen>.png`` every so many images and at the end: always the same latents.
+
+    Games that are told a class show one column for each class; games that are told a caption write it below; games
+    that translate show input and output side by side, of data they do not train on where there are any.
+
+    Args:
+        folder: where the pictures go.
+        every_images: images between two pictures; None for a tenth of the run, and one within the first minute; 0 for
+            only one at the end.
+        count: samples in a picture; vectors are drawn as a scatter plot of ten times as many.
+        seed: of the latents.
+    """
+
+    def __init__(self, folder: PathText, every_images: Whole | None = None, count: Count = 64, seed: int = 0) -> None:
+        if count < 1:
+            raise ValueError(f"callbacks.samples.count must be >= 1, got {count}")
+        self.folder = Path(folder)
+        self.every_images = every_images
+        self.count = count
+        self.seed = seed
+        self._drawn_at = -1
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        first_is_late = self.every_images is None and self._drawn_at < 0 and pl_module.clock.seconds > SOON
+        every_images = interval(trainer, self.every_images, times=10)
+        if first_is_late or due(pl_module, every_images, batch.size * trainer.world_size):
+            self.draw(trainer, pl_module)
+
+    def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
+        self.draw(trainer, pl_module)
+
+    def on_exception(self, trainer: Trainer, pl_module: Any, exception: BaseException) -> None:
+        """A run that is stopped leaves a picture of what it has reached."""
+        if isinstance(exception, Interrupted) and pl_module.global_step > 0:
+            self.draw(trainer, pl_module)
+
+    def draw(self, trainer: Trainer, module: GANModule) -> None:
+        """Write the picture and pass it on to loggers that take pictures; a failure is reported, training goes on."""
+        self._drawn_at = module.clock.images_seen
+        if not trainer.is_global_zero:
+            return
+        path = self.folder / f"{module.clock.images_seen:09d}.png"
+        if path.exists():
+            return
+        with module.clock.paused(), survived(f"drawing {path.name}"):
+            source: Source = trainer.datamodule.source  # type: ignore[attr-defined]
+            if source.samples.ndim == 2:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                noise = Noise(stable_seed(self.seed, "grid"), 0, device=module.device)
+                scatter(module.sample(request(module, source, 10 * self.count, noise)[0]).cpu(), source, path)
+            else:
+                save(sample_picture(module, source, self.count, self.seed), path)
+            log_picture(trainer, path, module.global_step)

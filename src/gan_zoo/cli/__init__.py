@@ -1,0 +1,1 @@
+"""The command gan-zoo, a file for each command."""

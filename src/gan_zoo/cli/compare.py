@@ -1,0 +1,39 @@
+"""gan-zoo compare"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gan_zoo.cli.common import app, guarded
+
+
+@app.command()
+@guarded
+def compare(
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders with runs in them.")],
+    out: Annotated[Path | None, typer.Option(help="Also write a .html, .md or .csv file, by its ending.")] = None,
+) -> None:
+    """Put many runs into one table: means, spreads, failures, speed, the doctor's word, with --out as a file."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from gan_zoo.reports import comparison as comparing
+    from gan_zoo.reports import comparison_files as comparing_files
+
+    groups = comparing.grouped(comparing.find_runs(folders))
+    text = None if out is None else comparing_files.rendered(groups, out.suffix)
+    header, rows = comparing.rows_of(groups)
+    table = Table()
+    for name in header:
+        table.add_column(escape(name), overflow="fold")
+    for row in rows:
+        table.add_row(*map(escape, row))
+    Console().print(table)
+    if out is not None and text is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(text)
+        typer.echo(out)

@@ -1,0 +1,35 @@
+"""gan-zoo translate"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gan_zoo.cli.common import Checkpoint, Device, RunPath, Trust, app, guarded
+
+
+@app.command()
+@guarded
+def translate(
+    run: RunPath,
+    source: Annotated[Path, typer.Argument(metavar="IN", help="A folder of pictures.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="Where the translations go, under the same names.")],
+    direction: Annotated[str, typer.Option(help="forward or backward (CycleGAN).")] = "forward",
+    full_size: Annotated[bool, typer.Option("--full-size", help="Do not resize to the training size.")] = False,
+    checkpoint: Checkpoint = "best",
+    device: Device = "auto",
+    trust: Trust = False,
+) -> None:
+    """Send a folder of pictures through a trained CycleGAN or pix2pix."""
+    from gan_zoo.inference.load import load_run
+    from gan_zoo.inference.translate import listed, translate_folder
+
+    loaded = load_run(run, checkpoint, device, trust)
+    written, failed = translate_folder(loaded, source, target, direction, full_size)
+    typer.echo(f"{written} pictures in {target}")
+    if failed:
+        for line in listed(failed, written + len(failed)):
+            typer.echo(line, err=True)
+        raise typer.Exit(1)

@@ -1,0 +1,1 @@
+"""Configs: composed, checked, built. The room that knows Hydra."""

@@ -1,0 +1,209 @@
+"""From a config to its objects, checked against each other."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from gan_zoo.config.allowlist import refuse_foreign, refuse_places
+from gan_zoo.config.checks import check_complete, check_precision, check_trainer, check_whole_numbers
+from gan_zoo.config.compose import as_plain, compose_overrides, instantiate, instantiate_each, reach_own_parts
+from gan_zoo.core.errors import CompositionError
+from gan_zoo.core.paths import CONF
+from gan_zoo.runs.resume import data_identity
+
+if TYPE_CHECKING:
+    from lightning.pytorch import Trainer
+
+    from gan_zoo.data.datamodule import DataModule
+    from gan_zoo.training.module import GANModule
+
+
+def build(config: DictConfig) -> tuple[Trainer, GANModule, DataModule]:
+    """The trainer, the module and the data that ``config`` describes, checked against each other."""
+    import torch
+
+    from gan_zoo.config.signatures import check_arguments
+    from gan_zoo.core.warning_filters import quiet
+    from gan_zoo.training.trainer import SETTLED, check_together, equipped, resolved_precision, steps_of_epochs
+    from gan_zoo.training.trial import check_kinds, try_parts
+
+    quiet()
+    check_complete(OmegaConf.to_container(config, resolve=False))
+    plain = as_plain(config)
+    check_whole_numbers(plain)
+    check_precision(plain["trainer"]["precision"])
+    check_trainer(plain["trainer"], SETTLED)
+    if plain["resume"] not in (None, "auto") and not plain["trust"]:
+        refuse_foreign(plain, CONF, "trust=true")
+        refuse_places(plain, "trust=true")
+    else:
+        reach_own_parts(plain)
+    check_arguments(plain)
+    torch.manual_seed(config.seed)
+    data = build_data(config)
+    module = build_module(config)
+    module.metadata["data"] = data_identity(data.source, plain["data"].get("root"))
+    data.serve(module.game.needs)
+    callbacks = instantiate_each(config.callbacks)
+    make = partial(
+        instantiate,
+        config.trainer,
+        precision=resolved_precision(config.trainer.precision),
+        max_steps=steps_of_epochs(config.trainer.max_epochs, data, config.trainer.max_steps),
+        max_epochs=None,
+    )
+    trainer = equipped(make, callbacks, instantiate_each(config.logger))
+    if plain["divergence"]["retries"] and trainer.world_size > 1:
+        raise CompositionError(
+            f"divergence.retries needs a single process, got {trainer.world_size}: use resume=auto instead"
+        )
+    for callback in callbacks:
+        if hasattr(callback, "evaluators"):
+            check_kinds(callback.evaluators)
+    check_together(trainer, module, data)
+    try_parts(module, data)
+    if config.data.batch_size // trainer.world_size % config.pack:
+        raise CompositionError(
+            f"pack={config.pack} must divide the batch of each process, {config.data.batch_size // trainer.world_size}"
+        )
+    return trainer, module, data
+
+
+def build_data(config: DictConfig) -> DataModule:
+    """The data set of ``config.data`` and its stream of batches."""
+    from gan_zoo.data.datamodule import DataModule
+    from gan_zoo.data.dataset import check_interface
+    from gan_zoo.training.trial import check_source
+
+    options = config.data
+    source = instantiate(options.source)
+    check_source(source)
+    check_interface(source, options.sample_shape, options.num_classes, options.condition_shape)
+    return DataModule(
+        source,
+        batch_size=options.batch_size,
+        seed=config.seed,
+        flip=options.flip,
+        num_workers=options.num_workers,
+        memory_limit=options.memory_limit,
+    )
+
+
+def build_module(config: DictConfig) -> GANModule:
+    """The game of ``config.model`` with its networks, the loss, the regularizers and the optimizers."""
+    from gan_zoo.core.provenance import provenance
+    from gan_zoo.training.module import GANModule
+
+    networks = {"generator": network_factory(config.generator, "generator")}
+    if "_target_" in config.discriminator:
+        networks["discriminator"] = critic_factory(config)
+    loss = instantiate(config.loss.adversarial)
+    regularizers = {name: instantiate(node) for name, node in config.regularizer.items() if node is not None}
+    check_parts(loss, regularizers)
+    return GANModule(
+        build_game(config, networks),
+        loss=loss,
+        regularizers=regularizers,
+        generator_optimizer=instantiate(config.optim.generator),
+        discriminator_optimizer=instantiate(config.optim.discriminator),
+        schedule=instantiate(config.optim.schedule),
+        horizon=config.optim.horizon,
+        n_critic=config.loss.n_critic,
+        clip_grad_norm=config.optim.clip_grad_norm,
+        ema=OmegaConf.to_container(config.ema) if config.ema is not None else None,  # type: ignore[arg-type]
+        channels_last=config.channels_last,
+        compiled=as_plain(config).get("compiled"),
+        metadata={"config": as_plain(config), "provenance": provenance()},
+    )
+
+
+def check_parts(loss: Any, regularizers: Mapping[str, Any]) -> None:
+    """Raise `CompositionError` for a loss or a regularizer of one's own that lacks its base class."""
+    from gan_zoo.losses.base import Loss
+    from gan_zoo.regularizers.base import Regularizer
+
+    wanted: list[tuple[str, Any, type]] = [("loss.adversarial", loss, Loss)]
+    wanted += [(f"regularizer.{name}", part, Regularizer) for name, part in regularizers.items()]
+    for name, part, kind in wanted:
+        if not isinstance(part, kind):
+            raise CompositionError(
+                f"{name} must be a subclass of {kind.__module__}.{kind.__name__}, got a {type(part).__name__}"
+            )
+
+
+def build_game(config: DictConfig, networks: Mapping[str, Any]) -> Any:
+    """The game of ``config.model`` with networks from these factories."""
+    try:
+        return instantiate(config.model, **networks)
+    except TypeError as error:
+        if "discriminator" in networks or "'discriminator'" not in str(error):
+            raise
+        raise CompositionError("this model needs a critic: discriminator=none goes with model=vae alone") from error
+
+
+def critic_factory(config: DictConfig) -> Any:
+    """What makes a game's critics: the network of ``config.discriminator``, each behind an augmentation of its own.
+
+    Raises:
+        CompositionError: if the data are not pictures that ``config.augment`` could change.
+    """
+    discriminator = network_factory(config.discriminator, "discriminator")
+    if config.pack != 1:
+        from gan_zoo.networks.packing import PackedCritic
+
+        options = {"sample_shape": list(config.data.sample_shape), "pack": config.pack}
+        discriminator = partial(PackedCritic, discriminator, **options)
+    if not config.augment:
+        return discriminator
+    from gan_zoo.augmentation.base import AugmentedCritic
+
+    shape = list(config.data.sample_shape)
+    if len(shape) != 3:
+        raise CompositionError(f"augment works on pictures, the data's sample_shape is {shape}: use augment=none")
+    return lambda *args, **kwargs: AugmentedCritic(discriminator(*args, **kwargs), instantiate(config.augment))
+
+
+def network_factory(node: Any, group: str) -> Any:
+    """What makes networks of ``node``; a request that the network does not know is an error that says so."""
+    make = instantiate(node)
+    if not callable(make) or not hasattr(make, "func"):
+        raise CompositionError(
+            f"{group} needs _partial_: true beside its _target_, as the model itself makes the network and says what "
+            f"goes in; got a {type(make).__name__}"
+        )
+
+    def network(**wishes: Any) -> Any:
+        try:
+            return make(**wishes)
+        except TypeError as error:
+            unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+            if unknown is None:
+                raise
+            raise CompositionError(
+                f"this model asks {group}=... for {unknown.group(1)}, which {make.func.__name__} does not have: choose "
+                f"another {group}="
+            ) from error
+
+    return network
+
+
+def evaluators_of(config: DictConfig, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """The evaluators of a run's config, or with ``metric`` and ``extractor`` as ``overrides`` say.
+
+    Raises:
+        CompositionError: for overrides of anything else.
+    """
+    if overrides:
+        if foreign := [o for o in overrides if not o.lstrip("+~").startswith(("metric", "extractor"))]:
+            raise CompositionError(f"only metric and extractor can be overridden here, got {foreign[0]!r}")
+        named = [] if any(o.startswith("metric=") for o in overrides) else [f"metric=[{','.join(config.metric)}]"]
+        chosen = compose_overrides([*named, *overrides])
+        if not any(o.startswith("extractor") for o in overrides):
+            chosen.extractor = config.extractor
+        config = chosen
+    return {name: instantiate(node) for name, node in config.metric.items() if node is not None}

@@ -1,0 +1,149 @@
+"""Configs: composed from the files in ``conf``, plain, and turned into objects. The one user of Hydra's machinery."""
+
+from __future__ import annotations
+
+import glob
+import importlib.util
+import shlex
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException, InstantiationException
+from omegaconf import DictConfig, OmegaConf
+
+from gan_zoo.config.help import defaults
+from gan_zoo.config.messages import choices, explain, innermost, is_usage_error
+from gan_zoo.core.errors import CompositionError
+from gan_zoo.core.paths import CONF
+from gan_zoo.core.unique import unique_now
+from gan_zoo.runs.overrides import key_of, quoted
+
+OmegaConf.register_new_resolver("unique_now", unique_now, use_cache=True, replace=True)
+
+
+def as_plain(config: DictConfig) -> dict[str, Any]:
+    """A config as plain containers, all interpolations resolved."""
+    plain: Any = OmegaConf.to_container(config, resolve=True)
+    return plain  # type: ignore[no-any-return]
+
+
+def as_config(plain: Mapping[str, Any]) -> DictConfig:
+    """A config again from what a checkpoint carries."""
+    return OmegaConf.create(dict(plain))
+
+
+def compose_overrides(overrides: Sequence[str]) -> DictConfig:
+    """The config that these overrides compose.
+
+    Raises:
+        CompositionError: if they do not.
+    """
+    check_grammar(overrides)
+    overrides = check_choices(overrides)
+    try:
+        with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+            return hydra.compose("config", list(overrides))
+    except Exception as error:
+        if not is_usage_error(error):
+            raise
+        raise CompositionError(explain(error, CONF, overrides)) from error
+
+
+def composed_without(key: str, overrides: Sequence[str]) -> Any:
+    """The plain config of the command without its override of ``key``, or of its choices alone if that fails, too."""
+    others = [override for override in overrides if "=" in override and key_of(override) != key]
+    chosen = [override for override in others if (CONF / key_of(override).partition("@")[0]).is_dir()]
+    for kept in (others, chosen, []):
+        try:
+            with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+                return OmegaConf.to_container(hydra.compose("config", kept), resolve=False)
+        except Exception:
+            continue
+    raise AssertionError("unreachable: the config composes without overrides")
+
+
+def check_choices(arguments: Sequence[str]) -> list[str]:
+    """The arguments without choices of nothing where that is the default anyway, such as ``debug=null``.
+
+    Raises:
+        CompositionError: naming a group that must have a choice.
+    """
+    kept = []
+    for argument in arguments:
+        key, _, value = argument.partition("=")
+        if value != "null" or not (CONF / key).is_dir() or key in ("regularizer", "metric"):
+            kept.append(argument)
+        elif f"{key}=None" not in defaults(CONF):
+            raise CompositionError(f"{key} must be one of {', '.join(choices(key, CONF))}, got null")
+    return kept
+
+
+def check_grammar(overrides: Sequence[str]) -> None:
+    """Raise `CompositionError` naming an override whose value Hydra's grammar cannot read, with the quotes it needs."""
+    parser = OverridesParser.create()
+    for override in overrides:
+        if "=" not in override:  # a deletion, or the value of a flag
+            continue
+        try:
+            parser.parse_override(override)
+        except HydraException:
+            key, _, value = override.partition("=")
+            typed = shlex.quote(f"{key}={quoted(value)}")
+            raise CompositionError(
+                f"{override} cannot be read, as some characters of the value have a meaning of their own; as plain "
+                f"text it is {typed}"
+            ) from None
+
+
+def reach_own_parts(config: Any) -> None:
+    """Let ``_target_`` find modules in the current folder that are nowhere else, without shadowing any that are."""
+    if isinstance(config, dict):
+        target = config.get("_target_")
+        if isinstance(target, str) and str(Path.cwd()) not in sys.path:
+            package = target.split(".")[0]
+            if importlib.util.find_spec(package) is None and list(Path.cwd().glob(f"{glob.escape(package)}*")):
+                sys.path.append(str(Path.cwd()))
+        config = list(config.values())
+    if isinstance(config, list):
+        for part in config:
+            reach_own_parts(part)
+
+
+def locate(target: str) -> Callable[..., Any]:
+    """The class or function of this name."""
+    try:
+        found: Callable[..., Any] = hydra.utils.get_object(target)
+    except Exception as error:
+        package = target.partition(".")[0]
+        if importlib.util.find_spec(package) is None:
+            raise CompositionError(
+                f"_target_ {target}: there is no module {package!r} here; parts of your own are found in the current "
+                f"folder, {Path.cwd()}, or on PYTHONPATH"
+            ) from error
+        raise CompositionError(f"_target_ {target} cannot be imported: {' '.join(str(error).split())}") from error
+    return found
+
+
+def instantiate(node: Any, **kwargs: Any) -> Any:
+    """The one way from a config node to an object: plain Python containers, never a ``DictConfig``.
+
+    What a constructor raises comes through as it is.
+    """
+    if node is None:
+        return None
+    try:
+        return hydra.utils.instantiate(node, **kwargs, _convert_="all")
+    except InstantiationException as error:
+        cause = innermost(error)
+        if isinstance(cause, AttributeError) and "before Module.__init__() call" in str(cause):
+            raise CompositionError(f"{node.get('_target_')}.__init__ must begin with super().__init__()") from error
+        raise cause from None
+
+
+def instantiate_each(group: DictConfig | None) -> list[Any]:
+    """The objects of a group of named nodes, in order; null nodes are left out."""
+    return [instantiate(node) for node in (group or {}).values() if node is not None]

@@ -1,0 +1,180 @@
+"""One clear line for what a user can put right; tracebacks for what is a bug."""
+
+from __future__ import annotations
+
+import difflib
+import errno
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+
+from gan_zoo.core.errors import CompositionError, DataError, TrainingDiverged
+
+BUILDING_ERRORS = (
+    ValueError,
+    TypeError,
+    OSError,
+    MemoryError,
+    OverflowError,
+    ImportError,
+    HydraException,
+    OmegaConfBaseException,
+)
+
+
+NO_SLURM = 'Could not detect "srun"'
+OF_WANDB = ("CommError", "AuthenticationError")  # no server, no key: by name, as wandb is imported only when used
+
+
+UNWRITABLE = (
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EISDIR),
+    *(errno.ENAMETOOLONG, errno.ELOOP),
+)
+
+
+def is_unwritable(error: BaseException) -> bool:
+    """Whether ``error`` is about a place that cannot be read or written."""
+    return isinstance(error, OSError) and error.errno in UNWRITABLE and error.filename is not None
+
+
+def setting_of(path: Path) -> str:
+    """What moves the file ``path`` elsewhere."""
+    from gan_zoo.core.paths import cache_root
+
+    if path.is_relative_to(cache_root()):
+        return "set GAN_ZOO_CACHE to a folder that can be written"
+    return "choose another folder, for a run with hydra.run.dir=FOLDER, for results with --out"
+
+
+def is_usage_error(error: BaseException, building: bool = False) -> bool:
+    """Whether the user can put ``error`` right by changing the command.
+
+    While objects are being built that is any complaint about arguments; later only errors made for users are.
+    """
+    if building:
+        from lightning.fabric.utilities.exceptions import MisconfigurationException
+
+        too_large = isinstance(error, RuntimeError) and "allocate" in str(error)
+        return too_large or isinstance(error, (*BUILDING_ERRORS, MisconfigurationException))
+    made_for_users = (CompositionError, DataError, TrainingDiverged, HydraException, OmegaConfBaseException)
+    of_wandb = type(error).__name__ in OF_WANDB
+    return is_unwritable(error) or isinstance(error, made_for_users) or of_wandb or NO_SLURM in str(error)
+
+
+NEAR_BY_KIND = {
+    r"style|pro(gressive)?_?gan|pg_?gan|big|projected|fast_?gan|gat|diffusion": "r3gan or sagan",
+    r"cut|fastcut|unit|munit|star|disco|dual": "cyclegan",
+    r"pix2pix|bicycle|spade|gaugan|sr_?gan|esr|context": "pix2pix",
+    r"bigan|ali|aae|adversarial_auto|alae": "vae_gan",
+    r"contra|rea_?c|tac|adc|proj": "acgan or cgan_single",
+    r"wgan|lsgan|rgan|rsgan|ebgan|began|dragan|fisher": "a loss: model=dcgan loss=...",
+}
+"""What to try for models that are not here, by the beginning of their names."""
+
+
+def explain(error: BaseException, conf: Path, overrides: Sequence[str] = ()) -> str:
+    """One line: what was wrong, what is allowed, what came.
+
+    Args:
+        error: what was raised.
+        conf: the folder of the configs.
+        overrides: of the command, from which the keys that there are can be found.
+    """
+    cause = innermost(error)
+    message = str(cause) or type(cause).__name__
+    if option := re.search(r"Could not (?:find|load) '?([\w/.]+)'?", message):
+        return unknown_option(option.group(1), conf)
+    if key := re.search(r"Could not override '([^']+)'", str(error)):
+        from gan_zoo.config.compose import composed_without
+
+        return unknown_key(key.group(1), composed_without(key.group(1), overrides))
+    if isinstance(cause, OSError) and is_unwritable(cause):
+        place = Path(os.fsdecode(cause.filename))
+        message = f"{place}: {os.strerror(cause.errno or 0).lower()}; {setting_of(place)}"
+    if type(cause).__name__ in OF_WANDB:
+        message += ": start the server or set logger.wandb.offline=true, and wandb sync later"
+    if NO_SLURM in message:
+        message = "launcher=slurm submits with SLURM's commands, and there is no srun here: try launcher=local"
+    if isinstance(cause, (MemoryError, OverflowError)) or "can't allocate memory" in message:
+        message = (
+            f"there is not enough memory for these sizes ({' '.join(message.split())[:120]}): smaller widths, or data"
+        )
+    return " ".join(message.split())
+
+
+def innermost(error: BaseException) -> BaseException:
+    """What Hydra wrapped, if it wrapped anything."""
+    while isinstance(error, (HydraException, OmegaConfBaseException)) and error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def choices(group: str, conf: Path) -> list[str]:
+    """What can be chosen for a config group."""
+    return sorted(file.stem for file in (conf / group).glob("*.yaml") if not file.stem.startswith("_"))
+
+
+def unknown_option(option: str, conf: Path) -> str:
+    """What exists instead of ``group/name``."""
+    group, _, name = option.rpartition("/")
+    existing = choices(group, conf)
+    if not existing:
+        return f"there is no config file {option!r}"
+    hint = did_you_mean(name, existing) or (related(name) if group == "model" else "")
+    return f"{group} must be one of {', '.join(existing)}, got {name!r}{hint}"
+
+
+def unknown_key(key: str, config: Any) -> str:
+    """What exists instead of a dotted key.
+
+    Args:
+        key: is not in ``config``.
+        config: composed of everything else in the command, plain containers.
+    """
+    parent, _, name = key.rpartition(".")
+    existing = sorted(str(k) for k in keys_at(config, parent) if k not in ("_target_", "_partial_"))
+    same_name = [path for path in dotted_keys(config) if path.rpartition(".")[2] == name]
+    hint = did_you_mean(name, existing)
+    if same_name:
+        hint = f" (did you mean {' or '.join(same_name[:3])}?)"
+    where = f"in {parent}" if parent else "at the top"
+    listed = f"; {where} there are {', '.join(existing)}" if existing else ""
+    return f"there is no key {key!r}{hint}{listed}; to add one write +{key}=..."
+
+
+def keys_at(config: Any, parent: str) -> list[Any]:
+    """The keys below the dotted name ``parent``; none where there is no group."""
+    for part in parent.split(".") if parent else ():
+        config = config.get(part) if isinstance(config, dict) else None
+    return list(config) if isinstance(config, dict) else []
+
+
+def dotted_keys(config: Any, name: str = "") -> list[str]:
+    """The dotted names of all values that a user would set; what data functions are handed comes from above them."""
+    if not isinstance(config, dict):
+        return [name]
+    below = {f"{name}.{key}" if name else str(key): child for key, child in config.items()}
+    return [found for key, child in below.items() if key != "data.source" for found in dotted_keys(child, key)]
+
+
+def alike(name: str) -> str:
+    """What is compared of a model's name: nearly all of them end in ``gan``."""
+    return name.replace("gan", "") or name
+
+
+def related(name: str) -> str:
+    """What is near by kind to a model that is not here, or nothing."""
+    near = next((near for pattern, near in NEAR_BY_KIND.items() if re.match(pattern, name)), None)
+    return "" if near is None else f" (of the same kind there is {near})"
+
+
+def did_you_mean(name: str, existing: list[str]) -> str:
+    """A suggestion in brackets, or nothing."""
+    by_stem = {alike(option): option for option in existing}
+    close = difflib.get_close_matches(alike(name), by_stem, n=1)
+    return f" (did you mean {by_stem[close[0]]!r}?)" if close else ""

@@ -1,0 +1,157 @@
+"""Every value of a config against the signature it is meant for, before anything is built."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any, get_type_hints
+
+from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError
+from pydantic.errors import PydanticUserError
+
+from gan_zoo.config.compose import locate
+from gan_zoo.core.errors import CompositionError
+from gan_zoo.core.nested import at
+from gan_zoo.core.types import Count
+
+GROUPS = (
+    *("trainer", "callbacks", "logger", "extractor", "metric", "data", "generator", "discriminator", "optim", "model"),
+    *("loss", "regularizer", "divergence"),
+)
+NAMED = ("callbacks", "logger", "metric", "regularizer")
+MADE = ("trainer", "data.source", "generator", "model", "loss.adversarial", "optim.generator", "optim.discriminator")
+MADE_OR_NULL = ("optim.schedule", "augment")
+
+
+def _top(
+    resume: str | None,
+    other_data: bool,
+    trust: bool,
+    pack: Count,
+    channels_last: bool,
+    tags: list[str],
+    run_dir: str,
+    seed: int,
+    compiled: dict[str, Any] | None,
+) -> None:
+    """The settings at the top of the config."""
+
+
+def check_arguments(config: Mapping[str, Any]) -> None:
+    """Raise `CompositionError` naming the first value that is not what its place in the config is for.
+
+    Args:
+        config: the resolved config, plain containers.
+    """
+    from gan_zoo.data.datamodule import DataModule
+    from gan_zoo.training.ema import EMA
+    from gan_zoo.training.module import GANModule
+
+    check_call(_top, config, "")
+    for player in ("generator", "discriminator"):
+        _check_rate(at(config, f"optim.{player}.lr"), f"optim.{player}.lr")
+    for name in GROUPS:
+        _demand(isinstance(config[name], dict), name, "a group of settings", config[name])
+    for name in NAMED:
+        for key, node in config[name].items():
+            _demand(node is None or _is_node(node), f"{name}.{key}", "null or have a _target_", node)
+    for name in (*MADE, *MADE_OR_NULL):
+        node = at(config, name)
+        _demand(_is_node(node) or (name in MADE_OR_NULL and not node), name, "a group with a _target_", node)
+    check_call(DataModule, config["data"], "data")
+    check_call(GANModule, config["loss"] | config["optim"] | {"ema": config["ema"]}, "")
+    if config["ema"] is not None:
+        check_call(EMA, config["ema"], "ema")
+    _check_nodes({key: node for key, node in config.items() if key != "launcher"}, "")
+
+
+def _check_rate(rate: Any, name: str) -> None:
+    """Raise `CompositionError` for a learning rate with which nothing is learned; optimizers take 0 and NaN."""
+    is_number = isinstance(rate, (int, float)) and not isinstance(rate, bool)
+    _demand(rate is None or not is_number or 0 < rate < math.inf, name, "a finite number > 0", rate)
+
+
+def check_call(make: Callable[..., Any], values: Mapping[str, Any], where: str) -> None:
+    """Raise `CompositionError` naming the first of ``values`` that ``make`` does not take; unknown names stay.
+
+    Args:
+        make: a class or a function with annotated arguments.
+        values: plain values by argument; those that are built first (with a ``_target_``) are not looked at.
+        where: what the config calls the place of ``values``.
+    """
+    types = _types_of(make)
+    for name, value in values.items():
+        if name in types and not _holds_nodes(value) and (complaint := _complaint(types[name], value)):
+            raise CompositionError(f"{where}{'.' if where else ''}{name}: {complaint}, got {value!r}")
+
+
+def _check_nodes(node: Any, where: str) -> None:
+    if isinstance(node, dict):
+        for key, child in node.items():
+            _check_nodes(child, f"{where}.{key}" if where else str(key))
+        if "_target_" in node:
+            target = node["_target_"]
+            _demand(isinstance(target, str) and "." in target, f"{where}._target_", "the name of code", target)
+            check_call(locate(target), node, where)
+
+
+def _is_node(value: Any) -> bool:
+    return isinstance(value, dict) and "_target_" in value
+
+
+def _holds_nodes(value: Any) -> bool:
+    if isinstance(value, dict):
+        return _is_node(value) or any(map(_holds_nodes, value.values()))
+    return isinstance(value, list) and any(map(_holds_nodes, value))
+
+
+def _demand(holds: bool, name: str, allowed: str, value: Any) -> None:
+    if not holds:
+        raise CompositionError(f"{name} must be {allowed}, got {value!r}")
+
+
+@cache
+def _types_of(make: Callable[..., Any]) -> dict[str, TypeAdapter[Any]]:
+    """What checks each argument; arguments whose annotation says nothing that could be checked are left out."""
+    try:
+        hints = get_type_hints(make.__init__ if inspect.isclass(make) else make, include_extras=True)
+    except (NameError, TypeError):
+        return {}
+    adapters = {}
+    for name, hint in hints.items():
+        try:
+            adapters[name] = TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True, strict=True))
+        except (PydanticSchemaGenerationError, PydanticUserError, TypeError):
+            continue
+    return adapters
+
+
+def _said(message: str) -> str:
+    """Pydantic's words for what is allowed, in the words of a YAML file."""
+    words = {
+        "Input should be ": "",
+        "a valid integer": "a whole number",
+        "a valid ": "a ",
+        "an instance of Sequence": "a list",
+        "a tuple": "a list",
+    }
+    for theirs, ours in words.items():
+        message = message.replace(theirs, ours)
+    return message
+
+
+def _complaint(adapter: TypeAdapter[Any], value: Any) -> str:
+    """What is wrong with ``value``, in a few words; empty if nothing is."""
+    complaint = ""
+    for candidate in (value, tuple(value)) if isinstance(value, list) else (value,):  # YAML has no tuples
+        try:
+            adapter.validate_python(candidate)
+        except ValidationError as error:
+            wrongs = [wrong for wrong in error.errors() if wrong.get("ctx") != {"class": "Tensor"}]  # YAML has none
+            says = dict.fromkeys(_said(wrong["msg"]) for wrong in wrongs or error.errors())
+            complaint = f"must be {' or '.join(says)}"
+        else:
+            return ""
+    return complaint

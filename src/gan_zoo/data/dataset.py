@@ -1,0 +1,133 @@
+"""A data set as one tensor."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from gan_zoo.core.errors import DataError
+
+
+@dataclass(slots=True)
+class Source:
+    """All samples of one split.
+
+    Attributes:
+        name, split: what this is, for protocols and reports.
+        samples: ``[N, C, H, W]`` uint8 images, possibly memory-mapped, or ``[N, D]`` float32 vectors.
+        labels: class numbers ``[N]`` (int64), if there are any.
+        conditions: what samples come with beside their class: pictures ``[M, C, H, W]`` (uint8), vectors ``[M, D]``
+            (float32) or token numbers ``[M, L]`` (int64).
+        aligned: whether row i of the conditions belongs to sample i, M = N; if not, they are another domain.
+        unpaired: whether training sees samples and conditions in independent orders although they may be aligned.
+        captions: for token conditions, their text; for any others, what to write beside a sample.
+        vocabulary: for token conditions, the words; a word's number is its index + 2, 1 is an unknown word, 0 padding.
+        classes: names of the classes.
+        held_out: makes the part of the data that training does not see, if there is one.
+        licence: what a model card has to say of the data.
+        fingerprint: changes whenever the samples do; made from the samples' bytes unless given.
+    """
+
+    name: str
+    split: str
+    samples: Tensor
+    labels: Tensor | None = None
+    conditions: Tensor | None = None
+    aligned: bool = True
+    unpaired: bool = False
+    captions: Sequence[str] | None = None
+    vocabulary: Sequence[str] | None = None
+    classes: Sequence[str] | None = None
+    held_out: Callable[[], Source] | None = None
+    licence: str = ""
+    fingerprint: str = ""
+    _told: Source | None = field(default=None, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.unpaired = self.unpaired or not self.aligned
+        if not self.fingerprint:
+            self.fingerprint = hashlib.sha256(self.samples.contiguous().numpy().tobytes()).hexdigest()
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    @property
+    def sample_shape(self) -> list[int]:
+        """Shape of one sample."""
+        return list(self.samples.shape[1:])
+
+    @property
+    def num_classes(self) -> int | None:
+        """Number of classes that occur, or have names."""
+        if self.labels is None:
+            return None
+        return int(self.labels.max()) + 1 if self.classes is None else len(self.classes)
+
+    def told(self) -> Source:
+        """Where the conditions of generated samples come from: held-out data if there are any, else these."""
+        if self._told is None:
+            self._told = self if self.held_out is None else self.held_out()
+        return self._told
+
+    @property
+    def condition_kind(self) -> str | None:
+        """``image``, ``vector`` or ``text``; None without conditions."""
+        if self.conditions is None:
+            return None
+        if self.conditions.ndim == 4:
+            return "image"
+        return "vector" if self.conditions.is_floating_point() else "text"
+
+    @property
+    def offers(self) -> set[str]:
+        """What its batches bring beside samples, in the words of `gan_zoo.models.base.Game.needs`."""
+        kinds = {None if self.labels is None else "label", "domain" if self.condition_kind == "image" else None}
+        kinds |= {None if self.unpaired else self.condition_kind}
+        return {kind for kind in kinds if kind is not None}
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of samples and conditions."""
+        return self.samples.nbytes + (0 if self.conditions is None else self.conditions.nbytes)
+
+
+@dataclass(slots=True)
+class Mixture(Source):
+    """Vectors from a mixture whose modes are known.
+
+    Attributes:
+        centers: ``[K, D]``, one row a mode.
+        std: standard deviation of every mode.
+    """
+
+    centers: Tensor = field(default_factory=lambda: torch.empty(0))
+    std: float = 0.0
+
+
+def check_interface(
+    source: Source,
+    sample_shape: Sequence[int],
+    num_classes: int | None = None,
+    condition_shape: Sequence[int] | None = None,
+) -> None:
+    """Raise `DataError` if samples, labels or conditions are not what the config promises the networks."""
+    if condition_shape is not None:
+        conditions = None if source.conditions is None else list(source.conditions.shape[1:])
+        if conditions != list(condition_shape):
+            raise DataError(
+                f"data={source.name} has conditions of shape {conditions}, but data.condition_shape says "
+                f"{list(condition_shape)}"
+            )
+    found = source.num_classes
+    if num_classes is not None and found != num_classes:
+        has = "no labels" if found is None else f"{found} classes"
+        raise DataError(f"data={source.name} has {has}, but data.num_classes says {num_classes}")
+    if source.sample_shape != list(sample_shape):
+        raise DataError(
+            f"data={source.name} has samples of shape {source.sample_shape}, but data.sample_shape says "
+            f"{list(sample_shape)}"
+        )

@@ -1,0 +1,1 @@
+"""Data sets: the group data=, one file each."""

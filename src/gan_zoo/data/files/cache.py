@@ -1,0 +1,88 @@
+"""Files that are made once and read many times, safe against kills and against each other."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import hashlib
+import json
+import mmap
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from filelock import FileLock
+from torch import Tensor
+
+from gan_zoo.core.files import atomic_path
+
+
+def cache_key(*parts: Any) -> str:
+    """A file name's worth of hash over plain data."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:20]
+
+
+def cached_images(path: Path, shape: tuple[int, ...], fill: Callable[[np.ndarray[Any, Any]], None]) -> Tensor:
+    """uint8 images ``shape`` memory-mapped from ``path``, which ``fill`` writes if it is not there yet.
+
+    Of several processes on a machine one fills it, and the others wait. Pages are read on demand, and count against
+    no limit of memory.
+    """
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with one_at_a_time(path):
+            if not path.exists():
+                with atomic_path(path) as temporary:
+                    array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+                    fill(array)
+                    array.flush()
+                    del array
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*not writable.*")  # nobody writes into a data set
+        return torch.from_numpy(np.load(path, mmap_mode="r"))
+
+
+@contextmanager
+def one_at_a_time(path: Path) -> Iterator[None]:
+    """Within the block no other process of this machine makes ``path``; where files cannot be locked, one might."""
+    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    try:
+        lock.acquire()
+    except (OSError, NotImplementedError) as error:
+        if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+            raise
+        yield
+        return
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def read_ahead(tensor: Tensor, rows: Tensor | None) -> None:
+    """Let the system read ``rows`` of a memory-mapped ``tensor`` from the disk side by side, not one page fault after
+    another; it changes nothing else. Where the system cannot, nothing happens.
+    """
+    if rows is None or _madvise is None or not tensor.is_contiguous():
+        return
+    row_bytes = tensor[0].nbytes
+    page = mmap.PAGESIZE
+    for row in rows.tolist():
+        start = tensor.data_ptr() + row * row_bytes
+        first_page = start // page * page
+        _madvise(ctypes.c_void_p(first_page), ctypes.c_size_t(start + row_bytes - first_page), mmap.MADV_WILLNEED)
+
+
+def _system_call() -> Any:
+    """``madvise`` of the C library; None where there is none."""
+    try:
+        return ctypes.CDLL(None).madvise if hasattr(mmap, "MADV_WILLNEED") else None
+    except (OSError, AttributeError, TypeError):
+        return None
+
+
+_madvise = _system_call()

@@ -1,0 +1,144 @@
+"""Picture files to uint8 arrays of one size."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from gan_zoo.core.errors import DataError
+from gan_zoo.core.progress import with_progress
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
+LEFT_OUT = (".avif", ".heic", ".heif", ".jp2", ".jxl", ".svg", ".psd", ".dng", ".cr2", ".nef", ".arw", ".exr", ".hdr")
+"""Endings of images that cannot be read: such files are counted and named."""
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+MAX_PIXELS = 64_000_000
+MAX_RATIO = 32
+"""Of the longer to the shorter side: the short side is resized first, so a line would become a huge image."""
+AT_ONCE = 1024
+MODES = {1: "L", 3: "RGB"}
+FULL_RANGE = {"PNG": 65535.0, "PPM": 65535.0}
+"""Formats whose 16-bit values are from black to white by definition."""
+
+ValueRange = Sequence[float]
+"""The values ``[low, high]`` that mean black and white, where a format with more than 8 bits does not say."""
+
+
+def check_channels(channels: int) -> None:
+    """Raise `DataError` unless images can be drawn in so many channels."""
+    if channels not in MODES:
+        raise DataError(f"data.channels must be 1 or 3, got {channels}: transparency is drawn on white")
+
+
+def check_value_range(value_range: ValueRange | None) -> None:
+    """Raise `DataError` unless ``value_range`` is two increasing numbers, or None."""
+    if value_range is not None and (len(value_range) != 2 or not value_range[0] < value_range[1]):
+        raise DataError(f"data.value_range must be [low, high] with low < high or null, got {list(value_range)}")
+
+
+def decode(
+    file: Path | bytes, channels: int, image_size: int, value_range: ValueRange | None = None
+) -> np.ndarray[Any, Any]:
+    """One picture as ``[C, S, S]`` uint8: upright, transparency on white, short side resized to S, centre cropped.
+
+    Args:
+        file: a file, or its bytes.
+        channels: C, 1 or 3.
+        image_size: S.
+        value_range: see `ValueRange`.
+
+    Raises:
+        ValueError, OSError: if it is not a whole picture of an allowed format, has more than `MAX_PIXELS` pixels or a
+            side more than `MAX_RATIO` times the other, or its range of values is not known.
+    """
+    array = np.asarray(_square(opened(file, channels, value_range), image_size))
+    return array[None] if channels == 1 else array.transpose(2, 0, 1)
+
+
+def opened(file: Path | bytes, channels: int, value_range: ValueRange | None = None) -> Image.Image:
+    """One picture at its own size, upright, grey or RGB, transparency on white; arguments and errors as of `decode`."""
+    check_channels(channels)
+    try:
+        with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file, formats=FORMATS) as image:
+            _check_size(image)
+            picture = _eight_bit(image, value_range)
+            picture = ImageOps.exif_transpose(picture)
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"more than {MAX_PIXELS:,} pixels") from error
+    if picture.has_transparency_data:
+        rgba = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+    return picture.convert(MODES[channels])
+
+
+def _check_size(image: Image.Image) -> None:
+    """Raise `ValueError` before anything is decoded that would take too much memory."""
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise ValueError(f"{width}x{height} pixels are more than {MAX_PIXELS:,}")
+    if max(width, height) > MAX_RATIO * min(width, height):
+        raise ValueError(f"{width}x{height} pixels: one side is more than {MAX_RATIO} times the other")
+
+
+def _eight_bit(picture: Image.Image, value_range: ValueRange | None) -> Image.Image:
+    """The decoded picture with at most 8 bits a channel.
+
+    Pillow would clip greater values instead of scaling them. Whole 16-bit numbers of PNG and PPM go from black to white
+    by definition; those of TIFF, with a sign or not, and floats mean what their maker says: ``value_range``.
+    """
+    picture.load()
+    if picture.mode not in ("I", "F") and not picture.mode.startswith("I;"):
+        return picture.copy()
+    values = np.asarray(picture).astype(np.float64)
+    if value_range is not None:
+        low, high = value_range
+    elif picture.format in FULL_RANGE:
+        low, high = 0.0, FULL_RANGE[picture.format]
+    else:
+        raise ValueError(
+            f"{picture.format} with values from {values.min():g} to {values.max():g}, of which the file does not say "
+            "which are black and white: set data.value_range=[low,high]"
+        )
+    scaled = (values - low) / (high - low) * 255
+    grey = Image.fromarray(scaled.round().clip(0, 255).astype(np.uint8))
+    grey.info = picture.info
+    return grey
+
+
+def _square(picture: Image.Image, size: int) -> Image.Image:
+    width, height = picture.size
+    if (width, height) == (size, size):
+        return picture
+    scale = size / min(width, height)
+    new = (max(size, round(width * scale)), max(size, round(height * scale)))
+    picture = picture.resize(new, Image.Resampling.BICUBIC)
+    left, top = (new[0] - size) // 2, (new[1] - size) // 2
+    return picture.crop((left, top, left + size, top + size))
+
+
+def fill_array(
+    array: np.ndarray[Any, Any], make: Callable[[int], np.ndarray[Any, Any]], title: str
+) -> dict[int, Exception]:
+    """Fill every row with what ``make(row)`` returns, several at a time; the rows that failed, and why."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    def attempt(row: int) -> tuple[int, Exception | None]:
+        try:
+            array[row] = make(row)
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            return row, error
+        return row, None
+
+    total = len(array)
+    pool = ThreadPoolExecutor()
+    try:  # a task waits for its turn in memory: not all of them at once
+        blocks = (range(first, min(first + AT_ONCE, total)) for first in range(0, total, AT_ONCE))
+        results = with_progress((result for block in blocks for result in pool.map(attempt, block)), total, title)
+        return {row: error for row, error in results if error is not None}
+    finally:  # at Ctrl-C tasks that wait are dropped
+        pool.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,49 @@
+"""uint8 images and images in [-1, 1]."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from gan_zoo.core.errors import DataError
+
+
+def to_unit(samples: Tensor) -> Tensor:
+    """uint8 images to float32 in [-1, 1]; vectors stay as they are."""
+    return samples.float().div_(127.5).sub_(1.0) if samples.dtype == torch.uint8 else samples
+
+
+def to_uint8(samples: Tensor) -> Tensor:
+    """Images in [-1, 1] to uint8, the inverse of `to_unit`."""
+    return samples.float().mul(127.5).add_(128).clamp_(0, 255).to(torch.uint8)
+
+
+def fit_images(images: Tensor, channels: int, image_size: int) -> Tensor:
+    """uint8 images ``[N, C, H, W]`` at the channels and size asked for.
+
+    28 pixels become 32 by a border of the corner's grey value 0, so that MNIST keeps its pixels; every other change
+    of size is an antialiased bilinear resize.
+    """
+    if images.shape[1:2] != (channels,):
+        images = convert_channels(images, channels)
+    if images.shape[-1] == image_size:
+        return images
+    if images.shape[-1] == 28 and image_size == 32:
+        return F.pad(images, (2, 2, 2, 2))
+    return torch.cat([_resize(piece, image_size) for piece in torch.split(images, 4096)])
+
+
+def _resize(images: Tensor, image_size: int) -> Tensor:
+    resized = F.interpolate(images.float(), (image_size, image_size), mode="bilinear", antialias=True)
+    return resized.round_().clamp_(0, 255).to(torch.uint8)
+
+
+def convert_channels(images: Tensor, channels: int) -> Tensor:
+    """Grey to RGB by repetition, RGB to grey by the luma of ITU-R 601."""
+    if (images.shape[1], channels) == (1, 3):
+        return images.expand(-1, 3, -1, -1).contiguous()
+    if (images.shape[1], channels) == (3, 1):
+        luma = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
+        return (images.float() * luma).sum(1, keepdim=True).round_().to(torch.uint8)
+    raise DataError(f"data.channels must be 1 or 3, got {channels}")

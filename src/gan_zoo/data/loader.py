@@ -1,0 +1,195 @@
+"""The endless stream of batches: order and noise are functions of seed and step, so any step can be continued from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from gan_zoo.core.errors import DataError
+from gan_zoo.core.rng import CPU, Noise
+from gan_zoo.core.types import Batch
+from gan_zoo.data.batch_order import Plan, Rows, at
+from gan_zoo.data.dataset import Source
+from gan_zoo.data.files.cache import read_ahead
+from gan_zoo.data.image_tensors import to_unit
+
+
+class Taken(NamedTuple):
+    """What lies in those rows."""
+
+    samples: Tensor
+    labels: Tensor | None
+    conditions: Tensor | None
+    wrong: Tensor | None
+
+
+def take(source: Source, rows: Rows) -> Taken:
+    """Gather ``rows`` where the source's tensors are."""
+
+    def gather(tensor: Tensor | None, index: Tensor | None) -> Tensor | None:
+        if tensor is None or index is None:
+            return None
+        return tensor.index_select(0, index.to(tensor.device, non_blocking=True))
+
+    samples = gather(source.samples, rows.samples)
+    assert samples is not None
+    labels, conditions = gather(source.labels, rows.samples), gather(source.conditions, rows.conditions)
+    return Taken(samples, labels, conditions, gather(source.conditions, rows.wrong))
+
+
+@dataclass
+class Stream:
+    """An iterable of `Batch` without end, beginning at the step that ``start()`` names.
+
+    Small sets live on the device as uint8 and are gathered there; large ones come through worker processes.
+
+    Args:
+        source: the data set.
+        plan: which rows a batch holds.
+        noise: the run's noise; its step is set for every batch.
+        start: the number of the first batch, asked when iteration begins.
+        flip: mirror every image with probability 1/2, together with a picture that is its condition.
+        num_workers: worker processes, if the set is not on the device.
+        on_device: keep all samples on the device.
+    """
+
+    source: Source
+    plan: Plan
+    noise: Noise
+    start: Callable[[], int]
+    flip: bool = False
+    num_workers: int = 0
+    on_device: bool = True
+
+    def __iter__(self) -> Iterator[Batch]:
+        first = self.start()
+        taken = self._gathered(first) if self.on_device else self._loaded(first)
+        for step, parts in enumerate(taken, start=first):
+            yield self._batch(step, parts)
+
+    def _gathered(self, first: int) -> Iterator[Taken]:
+        held = on_device(self.source, self.noise.device)
+        step = first
+        while True:
+            yield take(held, self.plan.rows(step))
+            step += 1
+
+    def _loaded(self, first: int) -> Iterator[Taken]:
+        device = self.noise.device
+        loader = DataLoader(
+            _Shelf(self.source),
+            batch_sampler=_Steps(self.plan, first),
+            num_workers=self.num_workers,
+            collate_fn=_as_is,
+            pin_memory=device.type == "cuda",
+        )
+        for parts in _from(loader):
+            moved: list[Any] = [None if part is None else part.to(device, non_blocking=True) for part in parts]
+            yield Taken(*moved)
+
+    def _batch(self, step: int, parts: Taken) -> Batch:
+        noise = at(self.noise, step)
+        real, condition, wrong = (None if p is None else to_unit(p) for p in (parts.samples, *parts[2:]))
+        assert real is not None
+        if self.flip:
+            mirrored = noise.uniform("flip", len(real)) < 0.5
+            real, condition, wrong = (_mirrored(pictures, mirrored) for pictures in (real, condition, wrong))
+        return Batch(len(real), noise, real, parts.labels, condition=condition, wrong_condition=wrong)
+
+
+def _from(loader: Iterable[Taken]) -> Iterator[Taken]:
+    """The loader's batches; a worker process that dies is said to have died."""
+    try:
+        yield from loader
+    except (OSError, EOFError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(
+            f"a worker process of data.num_workers failed: {reason}; data.num_workers=0 does without"
+        ) from error
+
+
+def _mirrored(pictures: Any, mirrored: Tensor) -> Any:
+    """The pictures, some of them mirrored; what is no picture stays."""
+    if pictures is None or pictures.ndim != 4:
+        return pictures
+    return torch.where(mirrored.view(-1, 1, 1, 1), pictures.flip(-1), pictures)
+
+
+def on_device(source: Source, device: torch.device) -> Source:
+    """The same data with its tensors on ``device``."""
+
+    def move(tensor: Tensor | None) -> Tensor | None:
+        return None if tensor is None else tensor.to(device)
+
+    return replace(
+        source, samples=source.samples.to(device), labels=move(source.labels), conditions=move(source.conditions)
+    )
+
+
+def one_batch(source: Source, size: int, noise: Noise, wrong_conditions: bool = False) -> Batch:
+    """A single batch of ``source``, the same for the same noise, with at most as many samples as there are."""
+    size = min(size, len(source))
+    plan = Plan(source, size, noise.to(CPU), wrong_conditions)
+    batches = Stream(source, plan, noise.to(CPU), start=lambda: noise.step, on_device=False)
+    return next(iter(batches)).to(noise.device)
+
+
+def asked_rows(source: Source, size: int, noise: Noise) -> Tensor:
+    """The rows whose labels and conditions `asked` takes, ``[size]``."""
+    owners = source.samples if source.aligned or source.conditions is None else source.conditions
+    return noise.to(CPU).integers("asked", size, 0, len(owners))
+
+
+def asked(source: Source, size: int, noise: Noise) -> Batch:
+    """What to ask generators for: labels and conditions of ``size`` random samples of ``source``.
+
+    Where conditions are pictures, ``real`` holds the samples they belong to, if that is known, else ``unrelated`` some
+    samples.
+    """
+    labels = conditions = real = unrelated = None
+    rows = asked_rows(source, size, noise)
+    if source.labels is not None and source.aligned:
+        labels = source.labels[rows]
+    if source.conditions is not None:
+        conditions = to_unit(source.conditions[rows])
+        if source.condition_kind == "image" and source.aligned:
+            real = to_unit(source.samples[rows])
+        elif source.condition_kind == "image":
+            unrelated = to_unit(source.samples[noise.to(CPU).integers("unrelated", size, 0, len(source))])
+    return Batch(size, noise, real, labels, condition=conditions, unrelated=unrelated)
+
+
+class _Shelf(Dataset[Any]):
+    """Whole batches of rows at once, for worker processes."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+
+    def __getitems__(self, rows: list[Rows]) -> Taken:
+        read_ahead(self.source.samples, rows[0].samples)
+        if self.source.conditions is not None:
+            read_ahead(self.source.conditions, rows[0].conditions)
+            read_ahead(self.source.conditions, rows[0].wrong)
+        return take(self.source, rows[0])
+
+
+class _Steps(Sampler[list[Rows]]):
+    """The rows of one step after another, one `Rows` in a list."""
+
+    def __init__(self, plan: Plan, first: int) -> None:
+        self.plan, self.first = plan, first
+
+    def __iter__(self) -> Iterator[list[Rows]]:
+        step = self.first
+        while True:
+            yield [self.plan.rows(step)]
+            step += 1
+
+
+def _as_is(batch: Any) -> Any:
+    return batch

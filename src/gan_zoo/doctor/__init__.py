@@ -1,1 +1,0 @@
-"""What goes wrong when two players train, measured and named."""

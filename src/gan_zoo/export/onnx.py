@@ -1,0 +1,184 @@
+"""Generators as ONNX files, each held to what torch says of the same inputs."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gan_zoo.core.errors import CompositionError
+from gan_zoo.core.rng import Noise, stable_seed
+from gan_zoo.core.types import Batch
+from gan_zoo.inference.model import Run
+
+TOLERANCE = 1e-4
+"""Largest difference to torch, as a share of the largest number that torch gives."""
+LOGGERS = ("torch.onnx", "onnxscript", "onnx_ir")
+TRACED, CHECKED = 2, 5  # samples in the batches that a file is made with and checked on
+
+
+@dataclass(frozen=True)
+class Input:
+    """What a file is asked with.
+
+    Attributes:
+        shape: of one sample.
+        limit: whole numbers are below it; None for floating point.
+    """
+
+    shape: tuple[int, ...]
+    limit: int | None = None
+
+    @property
+    def kind(self) -> str:
+        """The name of the numbers' type."""
+        return "float32" if self.limit is None else "int64"
+
+    def example(self, size: int, noise: Noise, name: str) -> Tensor:
+        """Some values ``[size, *shape]``; pictures and codes in (-1, 1), latents from a normal distribution."""
+        if self.limit is not None:
+            numbers = noise.integers(name, size * max(1, sum(self.shape)), 0, self.limit)
+            return numbers.reshape(size, *self.shape)
+        values = noise.normal(name, size, *self.shape)
+        return values if name == "latents" else values.clamp(-1, 1)
+
+
+class Asked(nn.Module):
+    """A game's generators as a function of tensors alone: latents, class and condition, as far as it takes them."""
+
+    def __init__(self, game: Any, generators: nn.ModuleDict, names: tuple[str, ...]) -> None:
+        super().__init__()
+        self.game, self.generators, self.names = [game], generators, names  # in a list: its weights stay out
+
+    def forward(self, *tensors: Tensor) -> Tensor:
+        batch = Batch(tensors[0].shape[0], Noise(0, 0), **dict(zip(self.names, tensors, strict=True)))
+        sample: Tensor = self.game[0].sample(batch, self.generators)
+        return sample
+
+
+def write_onnx(run: Run, folder: Path) -> dict[str, Any]:
+    """Write the run's generators into ``folder``, check them, and say what each file takes and how well it agrees.
+
+    ``generator.onnx``, or ``a_to_b.onnx`` and ``b_to_a.onnx`` for CycleGAN; the number of samples is free.
+
+    Raises:
+        CompositionError: if a generator cannot be written, or onnxruntime and torch disagree about it.
+        ModuleNotFoundError: without the extra ``onnx``.
+    """
+    import onnxruntime  # noqa: F401
+    import onnxscript  # noqa: F401
+
+    return {name: _written(network, inputs, folder / name) for name, (network, inputs) in parts_of(run).items()}
+
+
+def parts_of(run: Run) -> dict[str, tuple[nn.Module, dict[str, Input]]]:
+    """The files to write: a network and its inputs, by file name."""
+    game: Any = run.module.game
+    data = run.config["data"]
+    networks = copy.deepcopy(run.module.sampling_generators)
+    networks = networks.to("cpu", memory_format=torch.contiguous_format).float().eval()  # type: ignore[call-overload]
+    if not hasattr(game, "latent_dim"):
+        there, back = (Input(tuple(data[shape])) for shape in ("condition_shape", "sample_shape"))
+        if "b_to_a" not in networks:
+            return {"generator.onnx": (networks["main"], {"picture": there})}
+        ways = {"a_to_b": there, "b_to_a": back}
+        return {f"{name}.onnx": (networks[name], {"picture": part}) for name, part in ways.items()}
+    inputs = {"latents": Input((game.latent_dim,))}
+    if game.num_intents:
+        inputs["label"] = Input((), game.num_intents)
+    if {"text", "vector", "image"} & set(game.needs):
+        inputs["condition"] = Input(tuple(data["condition_shape"]), data["vocabulary_size"])
+    elif codes := getattr(game, "continuous", 0):
+        inputs["condition"] = Input((codes,))
+    return {"generator.onnx": (Asked(game, networks, tuple(inputs)), inputs)}
+
+
+def _written(network: nn.Module, inputs: dict[str, Input], path: Path) -> dict[str, Any]:
+    noise = Noise(stable_seed("onnx"), 0)
+    example = {name: part.example(TRACED, noise, name) for name, part in inputs.items()}
+    asked = {name: part.example(CHECKED, replace(noise, step=1), name) for name, part in inputs.items()}
+    try:
+        with silent(), torch.no_grad():
+            _trace(network, example, path)
+        difference, allowed = compared(network, asked, path)
+    except Exception as error:  # those of the exporter and of onnxruntime have no public base
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise CompositionError(f"--onnx cannot write {path.name} of this model: {reason}") from error
+    if not difference <= allowed:
+        raise CompositionError(
+            f"--onnx: {path.name} differs from torch by {difference:.2g} where {allowed:.2g} is allowed: export without"
+        )
+    takes = {name: {"type": part.kind, "shape": ["batch", *part.shape]} for name, part in inputs.items()}
+    return {"inputs": takes, "difference": difference, "allowed": allowed}
+
+
+def _trace(network: nn.Module, example: dict[str, Tensor], path: Path) -> None:
+    axes = tuple({0: torch.export.Dim("batch")} for _ in example)
+    torch.onnx.export(
+        network,
+        tuple(example.values()),
+        path,
+        input_names=list(example),
+        output_names=["samples"],
+        dynamic_shapes=(axes,) if isinstance(network, Asked) else axes,
+        dynamo=True,
+        external_data=False,
+        verbose=False,
+    )
+
+
+@torch.no_grad()
+def compared(network: nn.Module, asked: Mapping[str, Tensor], path: Path) -> tuple[float, float]:
+    """The largest difference between the file in onnxruntime and ``network`` in torch, and what is allowed."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    (answer,) = session.run(None, {name: tensor.numpy() for name, tensor in asked.items()})
+    expected: Tensor = network(*asked.values())
+    difference = (torch.from_numpy(answer) - expected).abs().max()
+    return float(difference), TOLERANCE * float(expected.abs().max())
+
+
+@contextmanager
+def silent() -> Iterator[None]:
+    """Without what the exporter says of its own insides."""
+    loggers = [logging.getLogger(name) for name in LOGGERS]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def usage(files: Mapping[str, Any]) -> list[str]:
+    """How to ask the files, for the model card."""
+    lines = ["## ONNX", "", "The number of samples is free; pictures have the training size."]
+    for file, about in files.items():
+        takes = [f"`{name}` {part['type']} {part['shape']}" for name, part in about["inputs"].items()]
+        agrees = f"onnxruntime and torch differed by {about['difference']:.1e} at most ({about['allowed']:.1e} allowed)"
+        lines += ["", f"`{file}` takes {', '.join(takes)} and gives `samples`; {agrees}.".replace("'", "")]
+    file, about = next(iter(files.items()))
+    asked = [f'"{name}": {_values(name, part)}' for name, part in about["inputs"].items()]
+    code = ["import numpy as np, onnxruntime", f'session = onnxruntime.InferenceSession("{file}")']
+    code += [f"asked = {{{', '.join(asked)}}}", "(samples,) = session.run(None, asked)"]
+    return [*lines, "", *(f"    {line}" for line in code)]
+
+
+def _values(name: str, part: Mapping[str, Any]) -> str:
+    sizes = [16, *part["shape"][1:]]
+    if name == "latents":
+        return f"np.random.randn({', '.join(map(str, sizes))}).astype(np.float32)"
+    return f"np.zeros({sizes}, np.{part['type']})"

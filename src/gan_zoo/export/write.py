@@ -1,0 +1,98 @@
+"""A trained generator to give away: weights without code, plain data, and a model card."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save_file
+
+from gan_zoo.config.allowlist import is_trusted
+from gan_zoo.core.errors import CompositionError
+from gan_zoo.core.files import sha256
+from gan_zoo.core.paths import CONF
+from gan_zoo.export.model_card import card
+from gan_zoo.inference.load import BUILT, FORMAT, MODEL, WEIGHTS
+from gan_zoo.inference.model import Run
+
+KEPT = (*BUILT, "seed", "pack", "channels_last", "condition")
+
+
+def export(run: Run, out: Path, samples: int = 64, onnx: bool = False) -> Path:
+    """Write the generators that a run is judged by into a new folder ``out``, whole or not at all.
+
+    ``generators.safetensors`` are the weights (averaged ones if there are any), ``model.json`` all that is needed to
+    rebuild and ask them, ``README.md`` a model card with scores and the data's licence, ``samples.png`` a picture.
+
+    Args:
+        run: what `gan_zoo.load` gives.
+        out: the folder.
+        samples: in the picture.
+        onnx: also write what `gan_zoo.export.onnx.write_onnx` does.
+
+    Raises:
+        CompositionError: if ``out`` is there already and not empty, or ONNX files do not agree with torch.
+    """
+    out = out.absolute()
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise CompositionError(f"--out must be a new or empty folder, got {str(out)!r}")
+    temporary = out.with_name(f".{out.name}.part")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    try:
+        _write(run, temporary, out.name, samples, onnx)
+        if out.exists():
+            out.rmdir()
+        temporary.rename(out)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return out
+
+
+def _write(run: Run, folder: Path, name: str, samples: int, onnx: bool) -> None:
+    from gan_zoo.export.onnx import write_onnx
+    from gan_zoo.inference.sampling import grid
+    from gan_zoo.visualization.image_grid import save
+
+    state = run.module.sampling_generators.state_dict()
+    save_file({key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}, folder / WEIGHTS)
+    metrics = run.folder / "metrics.json"
+    about: dict[str, Any] = {
+        "format": FORMAT,
+        "weights_sha256": sha256(folder / WEIGHTS),
+        "config": shareable(run.config),
+        "provenance": run.module.metadata["provenance"],
+        "needs": sorted(run.module.game.needs),
+        "images_seen": run.module.clock.images_seen,
+        "averaged": run.module.ema is not None,
+        "data": {"name": run.source.name, "licence": run.source.licence, "classes": list(run.source.classes or [])},
+        "words": None if run.words is None else {"vocabulary": list(run.words.vocabulary), "length": run.words.length},
+        "scores": json.loads(metrics.read_text()).get("metrics", []) if metrics.is_file() else [],
+    }
+    if onnx:
+        run.module.to("cpu")
+        about["onnx"] = write_onnx(run, folder)
+    if len(run.config["data"]["sample_shape"]) == 3:
+        save(grid(run, samples, 0), folder / "samples.png")
+    (folder / MODEL).write_text(json.dumps(about, indent=2) + "\n")
+    (folder / "README.md").write_text(card(name, about, (folder / "samples.png").is_file()))
+
+
+def shareable(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What rebuilds the generators, without paths of this machine and without code that only trains and is not ours."""
+
+    def without_paths(node: Any) -> Any:
+        if isinstance(node, dict):
+            return {key: "data" if key == "root" else without_paths(value) for key, value in node.items()}
+        return node
+
+    kept: dict[str, Any] = {key: without_paths(config[key]) for key in KEPT if key in config}
+    if not is_trusted(kept["loss"]["adversarial"]["_target_"], CONF):
+        kept["loss"] = kept["loss"] | {"adversarial": {"_target_": "gan_zoo.losses.minimax.NonSaturating"}}
+    regularizers = {name: node for name, node in kept["regularizer"].items() if node is not None}
+    kept["regularizer"] = {n: node for n, node in regularizers.items() if is_trusted(node["_target_"], CONF)}
+    kept["metric"] = {}
+    return kept

@@ -1,1 +1,0 @@
-"""Games: who plays on what data, one small file each."""

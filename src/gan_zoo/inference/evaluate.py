@@ -1,0 +1,84 @@
+"""Metrics of finished runs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from gan_zoo.config.build import evaluators_of
+from gan_zoo.config.compose import as_config
+from gan_zoo.config.messages import explain
+from gan_zoo.core.errors import DataError
+from gan_zoo.core.files import atomic_path
+from gan_zoo.core.paths import CONF
+from gan_zoo.inference.load import load_run
+from gan_zoo.metrics.base import Evaluator, Score
+from gan_zoo.training.scoring import score_module
+
+
+def evaluate_run(
+    run: Path,
+    overrides: Sequence[str] = (),
+    num_samples: int | None = None,
+    checkpoint: str = "best",
+    trust: bool = False,
+    device: str = "auto",
+    other_data: bool = False,
+) -> list[Score]:
+    """Score a finished run and add the scores to its ``metrics.json``.
+
+    Args:
+        run: a run folder, or a checkpoint file.
+        overrides: ``metric=...`` and ``extractor=...`` instead of the run's own.
+        num_samples: samples generated for every score; None for what each asks for.
+        checkpoint: ``best`` or ``last``.
+        trust, device, other_data: as in `load_run`.
+    """
+    loaded = load_run(run, checkpoint, device, trust, other_data)
+    evaluators = with_samples(evaluators_of(as_config(loaded.config), overrides), num_samples)
+    scores = score_module(loaded.module, loaded.source, evaluators, loaded.config["seed"])
+    of = {"checkpoint": loaded.checkpoint.name, "images_seen": loaded.module.clock.images_seen}
+    scores = [Score(score.name, score.value, score.protocol | of) for score in scores]
+    try:
+        append(loaded.folder / "metrics.json", scores)
+    except OSError as error:  # what was computed is still worth printing
+        print(f"the scores cannot be saved: {explain(error, CONF)}", file=sys.stderr)
+    return scores
+
+
+def with_samples(evaluators: dict[str, Evaluator], num_samples: int | None) -> dict[str, Evaluator]:
+    """The evaluators, wanting ``num_samples`` each if that is given."""
+    if not evaluators:
+        raise DataError("there is nothing to score: add metric=images")
+    for evaluator in evaluators.values():
+        evaluator.num_samples = num_samples or evaluator.num_samples
+    return evaluators
+
+
+def append(path: Path, scores: Sequence[Score]) -> None:
+    """Add scores to a run's ``metrics.json``, whole or not at all; a repeated one takes the old one's place."""
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    new = [asdict(score) for score in scores]
+    keys = {json.dumps([entry["name"], entry["protocol"]], sort_keys=True) for entry in new}
+    old = content.get("metrics", [])
+    kept = [entry for entry in old if json.dumps([entry["name"], entry["protocol"]], sort_keys=True) not in keys]
+    content["metrics"] = kept + new
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + "\n")
+
+
+def table(scores: Sequence[Score]) -> list[str]:
+    """One line for each score, with the numbers of samples."""
+    width = max(len(score.name) for score in scores)
+    lines = []
+    for score in scores:
+        counts = {"generated": score.protocol.get("num_generated"), "real": score.protocol.get("num_real")}
+        told = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
+        lines.append(f"{score.name:<{width}}  {score.value:<10.5g}  {told}")
+        if warning := score.protocol.get("warning"):
+            lines.append(f"{'':<{width}}  {warning}")
+    return lines

@@ -1,0 +1,55 @@
+"""Latents of a seed, and paths between them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from gan_zoo.core.errors import DataError
+from gan_zoo.core.rng import Noise, stable_seed
+from gan_zoo.training.module import GANModule
+
+
+def latent_dim(module: GANModule) -> int:
+    """The size of the latents; `DataError` for games that have none."""
+    size = getattr(module.game, "latent_dim", None)
+    if not isinstance(size, int):
+        raise DataError(f"{type(module.game).__name__} has no latents to walk in: use gan-zoo translate")
+    return size
+
+
+def draw_latents(module: GANModule, count: int, seed: int, truncation: float | None = None) -> Tensor:
+    """``count`` latents ``[count, latent_dim]`` of a seed, the same on every device.
+
+    Args:
+        truncation: normal latents are drawn from the part of the prior within +- this many standard deviations;
+            smaller is safer and more alike. None for the whole prior.
+    """
+    noise, size = Noise(stable_seed(seed, "sample"), 0), latent_dim(module)
+    if getattr(module.game, "prior", "normal") == "uniform":
+        latents = 2 * noise.uniform("latents", count, size) - 1
+        return latents if truncation is None else latents * min(1.0, truncation)
+    if truncation is None:
+        return noise.normal("latents", count, size)
+    if truncation <= 0:
+        raise DataError(f"truncation must be > 0, got {truncation}")
+    edge = float(torch.special.ndtr(torch.tensor(truncation)))
+    share = noise.uniform("latents", count, size).double()
+    return torch.special.ndtri((1 - edge) + share * (2 * edge - 1)).to(torch.float32)  # type: ignore[no-any-return]
+
+
+def between(start: Tensor, end: Tensor, steps: int, spherical: bool = True) -> Tensor:
+    """``steps`` points from ``start`` to ``end``, both included, ``[steps, ...]``.
+
+    Spherical: along the great circle, the length interpolated too, so that normal latents keep their length
+    (White 2016); linear: along the straight line.
+    """
+    t = torch.linspace(0, 1, steps).view(-1, *[1] * start.ndim)
+    if not spherical:
+        return torch.lerp(start[None], end[None], t)
+    a, b = (p / p.norm(dim=-1, keepdim=True).clamp(min=1e-8) for p in (start, end))
+    angle = (a * b).sum(-1, keepdim=True).clamp(-1 + 1e-6, 1 - 1e-6).acos()[None]
+    ray = (((1 - t) * angle).sin() * a[None] + (t * angle).sin() * b[None]) / angle.sin()
+    length = torch.lerp(start.norm(dim=-1, keepdim=True)[None], end.norm(dim=-1, keepdim=True)[None], t)
+    path: Tensor = ray * length
+    return path

@@ -1,0 +1,80 @@
+"""Training without a config: parts made in Python, and Lightning's trainer set up as our module needs it."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.loggers import Logger
+
+from gan_zoo.callbacks.interruption import Interruption
+from gan_zoo.callbacks.progress import Progressing
+from gan_zoo.config.checks import check_precision
+from gan_zoo.core.errors import CompositionError, Interrupted
+from gan_zoo.core.signals import SIGNALS
+from gan_zoo.core.warning_filters import quiet
+from gan_zoo.data.datamodule import DataModule
+from gan_zoo.training.module import GANModule
+from gan_zoo.training.trainer import SETTLED, check_together, equipped, resolved_precision
+
+
+def fit(
+    module: GANModule,
+    data: DataModule,
+    steps: int,
+    *,
+    callbacks: Sequence[Callback] = (),
+    logger: Logger | None = None,
+    progress: bool = True,
+    devices: int = 1,
+    log_every_n_steps: int = 50,
+    **options: Any,
+) -> GANModule:
+    """Train ``module`` on ``data`` and return it; it is trained in place.
+
+    Ctrl-C, or a notebook's stop button, finishes the step and raises `KeyboardInterrupt`; the module keeps what it
+    has learned. Nothing is written but what callbacks and loggers write.
+
+    Args:
+        module: what is trained.
+        data: what it is trained on.
+        steps: batches, that is critic steps.
+        callbacks: further ones, such as `gan_zoo.SampleGrid`.
+        logger: where losses go, such as `gan_zoo.History`.
+        progress: show a bar, or on a dumb terminal a line every tenth of the way.
+        devices: how many processes, each with a device of its own.
+        log_every_n_steps: steps between two entries of the logger.
+        options: further arguments of `lightning.pytorch.Trainer`, such as ``accelerator`` and ``precision``.
+
+    Raises:
+        CompositionError: if ``steps`` or an option is not allowed.
+        DataError: if the data lack what the game needs.
+    """
+    if not isinstance(steps, int) or steps < 1:
+        raise CompositionError(f"steps must be a whole number >= 1, got {steps!r}")
+    if settled := sorted({*SETTLED, "max_steps"} & options.keys()):
+        raise CompositionError(f"{settled[0]} is settled by gan_zoo.fit, got {settled[0]}={options[settled[0]]!r}")
+    check_precision(options.get("precision", "32-true"))
+    if "precision" in options:
+        options["precision"] = resolved_precision(options["precision"])
+    quiet()
+    data.serve(module.game.needs)
+    settings = SETTLED | {"devices": devices, "max_steps": steps, "log_every_n_steps": log_every_n_steps} | options
+    own = [Interruption(), *([Progressing()] if progress else [])]
+    trainer = equipped(Trainer, [*own, *callbacks], logger or False, **settings)
+    check_together(trainer, module, data)
+    with SIGNALS.restored():
+        _trained(trainer, module, data)
+    return module
+
+
+def _trained(trainer: Trainer, module: GANModule, data: DataModule) -> None:
+    try:
+        trainer.fit(module, datamodule=data)
+    except Interrupted as stop:
+        if stop.signum == signal.SIGINT:
+            raise KeyboardInterrupt(f"stopped at step {module.global_step:,}") from None
+        sys.exit(stop.exit_code)

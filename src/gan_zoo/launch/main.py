@@ -1,0 +1,102 @@
+"""The command line of training."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from gan_zoo.config import help as help_of
+from gan_zoo.config.checks import refuse_processes_in_multirun
+from gan_zoo.config.compose import as_plain, check_choices, check_grammar
+from gan_zoo.config.messages import explain, is_usage_error
+from gan_zoo.config.resume_overrides import expanded
+from gan_zoo.core.errors import CompositionError, Interrupted
+from gan_zoo.core.output import never_blocking
+from gan_zoo.core.paths import CONF
+from gan_zoo.core.signals import SIGNALS
+from gan_zoo.launch.processes import WANTS_TRACEBACK
+from gan_zoo.launch.train import remove_empty_run, train
+from gan_zoo.runs.overrides import apart
+
+if TYPE_CHECKING:
+    pass
+
+
+def main() -> None:
+    """The command line: compose a config from ``sys.argv`` and train with it, or with each one of a multirun.
+
+    What a user can put right is one line on stderr and exit code 1; with HYDRA_FULL_ERROR=1 it is a traceback.
+    Whether anybody reads the output does not matter, and a signal before training ends the command at once.
+    """
+    never_blocking()
+    with SIGNALS.restored():
+        SIGNALS.listen()
+        try:
+            with SIGNALS.stopping_at_once():
+                _main()
+        except Interrupted as stop:
+            if HydraConfig.initialized() and HydraConfig.get().runtime.output_dir is not None:
+                remove_empty_run(Path(HydraConfig.get().runtime.output_dir))
+            sys.exit(stop.exit_code)
+
+
+def _main() -> None:
+    if help_of.wanted(sys.argv[1:]):
+        print(help_of.text(sys.argv[1:], CONF))
+        return
+    wished = os.environ.get("HYDRA_FULL_ERROR", "0")
+    wants_traceback = wished == "1"
+    os.environ[WANTS_TRACEBACK] = wished
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # while composing, Hydra then raises instead of printing its own report
+    failures: list[str] = []
+
+    def fail(error: Exception) -> None:
+        failures.append(f"error: {explain(error, CONF, apart(sys.argv[1:])[0])}")
+        print(failures[-1], file=sys.stderr)
+
+    def job(config: DictConfig) -> None:
+        os.environ["HYDRA_FULL_ERROR"] = wished  # processes that the job starts inherit it
+        in_multirun = HydraConfig.get().mode == RunMode.MULTIRUN
+        try:
+            if in_multirun:
+                os.environ.setdefault("WANDB_RUN_GROUP", Path(HydraConfig.get().sweep.dir).name)
+                refuse_processes_in_multirun(as_plain(config))
+            train(config)
+        except Exception as error:
+            if wants_traceback or not (in_multirun or is_usage_error(error)):
+                raise
+            if in_multirun:
+                raise job_failure(error) from None
+            fail(error)
+
+    try:
+        check_grammar(apart(sys.argv[1:])[0])
+        sys.argv[1:] = check_choices(expanded(sys.argv[1:]))
+        hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()
+    except Exception as error:
+        if wants_traceback or not is_usage_error(error):
+            raise
+        fail(error)
+    finally:
+        os.environ["HYDRA_FULL_ERROR"] = wished
+    if failures:
+        sys.exit(1)
+
+
+def job_failure(error: Exception) -> CompositionError:
+    """What a job of a multirun raises: Hydra hands it to the process of the sweep once all jobs have ended."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # where that process is this one, it shall not print a report of its own
+    line = f"job {HydraConfig.get().job.num}: {explain(error, CONF)}"
+    print(f"error: {line}", file=sys.stderr)
+    return CompositionError(f"not every job ended well, the first that failed was {line}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,198 @@
+"""Jobs of a sweep, each in a process of its own: one that dies or is killed takes nothing along."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gan_zoo.core.errors import CompositionError, Interrupted
+from gan_zoo.core.files import atomic_path
+from gan_zoo.core.signals import SIGNALS
+from gan_zoo.runs.overrides import quoted
+
+POLL_SECONDS = 0.2
+WANTS_TRACEBACK = "GAN_ZOO_FULL_ERROR"  # what HYDRA_FULL_ERROR was before Hydra was made to raise
+
+
+@dataclass
+class Job:
+    """One run of a sweep.
+
+    Attributes:
+        overrides: what it is composed of.
+        folder: where it goes; a run that is there already goes on.
+        exit_code: as `subprocess.Popen.returncode`; None before it has ended.
+        seconds: that its process took.
+    """
+
+    overrides: list[str]
+    folder: Path
+    exit_code: int | None = None
+    seconds: float = 0.0
+    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+    slot: int = 0
+    began: float = 0.0
+
+    @property
+    def log(self) -> Path:
+        """What it prints, where jobs run side by side."""
+        return self.folder.with_name(f"{self.folder.name}.log")
+
+    def start(self, slot: int, num_jobs: int, options: Sequence[str] = ()) -> None:
+        """Begin or go on, as number ``slot`` of ``num_jobs`` side by side."""
+        place = [f"hydra.run.dir={quoted(self.folder.absolute())}", "resume=auto"]
+        command = [sys.executable, "-m", "gan_zoo.launch.main", *options, *self.overrides, *place]
+        environment = environment_of(slot, num_jobs) | {"WANDB_RUN_GROUP": self.folder.absolute().parent.name}
+        self.slot, self.began = slot, time.monotonic()
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        if num_jobs == 1:
+            self.process = subprocess.Popen(command, env=environment, start_new_session=True)
+            return
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                command, env=environment, start_new_session=True, stdout=log, stderr=log, stdin=subprocess.DEVNULL
+            )
+
+    def ended(self) -> bool:
+        """Whether its process is over."""
+        assert self.process is not None
+        self.exit_code = self.process.poll()
+        self.seconds = time.monotonic() - self.began
+        return self.exit_code is not None
+
+    def stop(self) -> None:
+        """Ask it to save and leave."""
+        assert self.process is not None
+        with suppress(ProcessLookupError):
+            self.process.send_signal(signal.SIGTERM)
+
+    @property
+    def failure(self) -> str:
+        """Why it failed, in one line; empty if it did not."""
+        if self.exit_code in (None, 0):
+            return ""
+        if self.exit_code < 0:
+            return f"killed by {signal.Signals(-self.exit_code).name}"
+        for file in (self.folder / "FAILED.txt", self.log):
+            if file.is_file() and (lines := file.read_text(errors="replace").strip().splitlines()):
+                return lines[0] if file.name == "FAILED.txt" else lines[-1].removeprefix("error: ")
+        return f"exit code {self.exit_code}"
+
+
+def environment_of(slot: int, num_jobs: int) -> dict[str, str]:
+    """The environment of a job: where several run side by side each has its share of the cores, and a GPU by turns."""
+    environment = dict(os.environ)
+    environment["HYDRA_FULL_ERROR"] = environment.get(WANTS_TRACEBACK, "0")
+    if num_jobs > 1:
+        environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // num_jobs)))
+        gpus = visible_gpus()
+        if len(gpus) > 1:
+            environment["CUDA_VISIBLE_DEVICES"] = gpus[slot % len(gpus)]
+    return environment
+
+
+def visible_gpus() -> list[str]:
+    """The names of this machine's GPUs as ``CUDA_VISIBLE_DEVICES`` takes them."""
+    if "CUDA_VISIBLE_DEVICES" in os.environ:
+        return [name for name in os.environ["CUDA_VISIBLE_DEVICES"].split(",") if name]
+    import torch
+
+    return [str(number) for number in range(torch.cuda.device_count())]
+
+
+def run_all(
+    jobs: Iterable[Job],
+    num_jobs: int,
+    ended: Callable[[Job], None],
+    options: Sequence[str] = (),
+    watch: Callable[[Job], None] = lambda job: None,
+) -> None:
+    """Run ``jobs``, at most ``num_jobs`` side by side; the next one is asked for when there is room.
+
+    Args:
+        ended: called with each job whose process is over.
+        options: flags for Hydra that every job gets.
+        watch: called with each running job now and then; may `Job.stop` it.
+
+    Raises:
+        Interrupted: on SIGTERM or SIGINT, once all running jobs have saved and left.
+    """
+    if num_jobs < 1:
+        raise CompositionError(f"the number of jobs side by side must be >= 1, got {num_jobs}")
+    coming, running = iter(jobs), list[Job]()
+    with SIGNALS.restored(), stopped_on_failure(running):
+        SIGNALS.listen()
+        more = True
+        while more or running:
+            while more and len(running) < num_jobs and SIGNALS.received is None:
+                if (job := next(coming, None)) is None:
+                    more = False
+                else:
+                    free = min(set(range(num_jobs)) - {other.slot for other in running})
+                    job.start(free, num_jobs, options)
+                    running.append(job)
+            time.sleep(POLL_SECONDS)
+            if SIGNALS.received is not None:
+                raise Interrupted(SIGNALS.received)
+            for job in list(running):
+                if job.ended():
+                    running.remove(job)
+                    ended(job)
+                else:
+                    watch(job)
+
+
+@contextmanager
+def stopped_on_failure(running: Sequence[Job]) -> Iterator[None]:
+    """Whatever ends the block early: all that run are asked to save, and waited for."""
+    try:
+        yield
+    except BaseException:
+        for job in running:
+            job.stop()
+        for job in running:
+            assert job.process is not None
+            job.process.wait()
+        raise
+
+
+class Record:
+    """``jobs.json`` of a sweep's folder: which jobs there are, in which folders, and how they ended."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "jobs.json"
+        self.jobs: list[Job] = []
+        if self.path.is_file():
+            try:
+                entries = json.loads(self.path.read_text())
+                self.jobs = [Job(folder=folder / entry.pop("folder"), **entry) for entry in entries]
+            except (ValueError, TypeError, KeyError, AttributeError) as error:
+                raise CompositionError(f"{self.path} is damaged: {error}") from error
+
+    def of(self, overrides: Sequence[str]) -> Job | None:
+        """The job of these overrides, if it is recorded."""
+        return next((job for job in self.jobs if job.overrides == list(overrides)), None)
+
+    def add(self, overrides: Sequence[str], name: str) -> Job:
+        """A new job in the folder ``name``."""
+        self.jobs.append(Job(list(overrides), self.path.parent / name))
+        return self.jobs[-1]
+
+    def write(self) -> None:
+        """Write the record whole or not at all."""
+        kept = ("overrides", "exit_code", "seconds")
+        entries = [
+            {"folder": job.folder.name} | {key: value for key, value in vars(job).items() if key in kept}
+            for job in self.jobs
+        ]
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(self.path) as temporary:
+            temporary.write_text(json.dumps(entries, indent=2) + "\n")

@@ -1,0 +1,101 @@
+"""Hydra's sweep syntax as a space to search."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
+from hydra.errors import HydraException
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+from gan_zoo.core.errors import CompositionError
+
+
+@dataclass(frozen=True)
+class Space:
+    """What is searched over.
+
+    Attributes:
+        fixed: overrides that every trial has.
+        dimensions: a distribution for each override that is searched over.
+    """
+
+    fixed: tuple[str, ...]
+    dimensions: dict[str, BaseDistribution]
+
+    def overrides(self, values: dict[str, Any]) -> list[str]:
+        """The overrides of a trial with these values."""
+        return [*self.fixed, *(f"{key}={value}" for key, value in values.items())]
+
+    def first(self) -> list[str]:
+        """The overrides of some trial."""
+        return self.overrides({key: _some(distribution) for key, distribution in self.dimensions.items()})
+
+    def described(self) -> dict[str, Any]:
+        """Plain data that is equal for equal spaces."""
+        return {"fixed": list(self.fixed)} | {key: repr(value) for key, value in self.dimensions.items()}
+
+
+def space_of(overrides: Sequence[str]) -> Space:
+    """Overrides in Hydra's sweep syntax as a space.
+
+    ``loss=hinge,rpgan`` is a choice, ``loss.n_critic=range(1,6)`` whole numbers, ``x=interval(0,1)`` numbers between,
+    ``x=tag(log,interval(1e-5,1e-3))`` the same on a logarithmic scale, and anything else is fixed.
+
+    Raises:
+        CompositionError: if nothing varies, the seed does, or an override is not understood.
+    """
+    try:
+        parsed = OverridesParser.create().parse_overrides(list(overrides))
+    except HydraException as error:
+        raise CompositionError(" ".join(str(error).split())) from error
+    lines = list(zip(overrides, parsed, strict=True))
+    fixed = tuple(line for line, override in lines if not override.is_sweep_override())
+    varied = {line.partition("=")[0]: override for line, override in lines if override.is_sweep_override()}
+    if not varied:
+        raise CompositionError(
+            "nothing to search over: give choices like loss=hinge,rpgan or intervals like "
+            "'optim.generator.lr=tag(log,interval(1e-5,1e-3))'"
+        )
+    if "seed" in varied:
+        raise CompositionError("seed is nothing to search over: the best seed is luck; give one")
+    return Space(fixed, {key: distribution_of(key, override) for key, override in varied.items()})
+
+
+def distribution_of(key: str, override: Override) -> BaseDistribution:
+    """What Optuna draws from for an override that sweeps."""
+    value = override.value()
+    tags = set(getattr(value, "tags", ()))
+    if unknown := tags - {"log", "int"}:
+        raise CompositionError(f"{key}: tags must be log or int, got {', '.join(sorted(unknown))}")
+    whole, log = "int" in tags, "log" in tags
+    try:
+        if isinstance(value, IntervalSweep):
+            assert value.start is not None
+            assert value.end is not None
+            if whole:
+                return IntDistribution(int(value.start), int(value.end), log=log)
+            return FloatDistribution(float(value.start), float(value.end), log=log)
+        if isinstance(value, RangeSweep):
+            return _steps(value)
+        if isinstance(value, ChoiceSweep):
+            return CategoricalDistribution(list(override.sweep_string_iterator()))
+    except ValueError as error:
+        raise CompositionError(f"{key}: {error}") from error
+    raise CompositionError(f"{key}: must be choices, range(...) or interval(...), got {override.input_line}")
+
+
+def _some(distribution: BaseDistribution) -> Any:
+    return distribution.choices[0] if isinstance(distribution, CategoricalDistribution) else distribution.low  # type: ignore[attr-defined]
+
+
+def _steps(sweep: RangeSweep) -> BaseDistribution:
+    values = [*sweep.range()]
+    if not values:
+        raise CompositionError("range(...) is empty")
+    if all(isinstance(value, int) for value in values):
+        return IntDistribution(min(values), max(values), step=abs(int(sweep.step)))
+    return FloatDistribution(float(min(values)), float(max(values)), step=abs(float(sweep.step)))

@@ -1,0 +1,193 @@
+"""From a command to a trained run.
+
+Everything heavy is imported when it is needed, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from gan_zoo.config.build import build
+from gan_zoo.config.checks import check_divergence
+from gan_zoo.config.compose import as_plain
+from gan_zoo.config.messages import explain, is_usage_error
+from gan_zoo.core.errors import CompositionError, Interrupted
+from gan_zoo.core.files import atomic_path
+from gan_zoo.core.paths import CONF
+from gan_zoo.core.signals import SIGNALS
+from gan_zoo.runs.checkpoint_io import read_checkpoint
+from gan_zoo.runs.checkpoint_store import store_of
+from gan_zoo.runs.overrides import PATHS, absolute, with_absolute_values
+from gan_zoo.runs.resume import check_same_data, checkpoint_to_resume
+
+if TYPE_CHECKING:
+    from lightning.pytorch import Trainer
+
+    from gan_zoo.training.module import GANModule
+
+
+def train(config: DictConfig) -> dict[str, float]:
+    """Build everything ``config`` describes, train, and return the final scores by name.
+
+    After divergence it goes back to the last good checkpoint with smaller learning rates, as often as
+    ``config.divergence`` allows.
+
+    Raises:
+        CompositionError: if the parts do not fit together; the run folder is then removed again.
+        TrainingDiverged: if a loss stops being a number; what was saved before stays.
+        Interrupted: on SIGTERM or SIGINT; the state is saved.
+    """
+    from gan_zoo.core.errors import TrainingDiverged
+
+    with usage_errors(Path(config.run_dir)):
+        check_divergence(as_plain(OmegaConf.masked_copy(config, ["divergence"]))["divergence"])
+    retries, pace = config.divergence.retries, 1.0
+    for attempt in range(retries + 1):
+        try:
+            return _train_once(config, pace)
+        except TrainingDiverged as error:
+            good = store_of(Path(config.run_dir)).newest_good()
+            if attempt == retries:
+                advice = f"; the last good checkpoint is {good}" if good else ""
+                raise TrainingDiverged(f"{error}{advice}") from error
+            saved = read_checkpoint(good)["gan_zoo"]["pace"] if good else 1.0
+            pace = min(pace, saved) * config.divergence.factor
+            print(f"{error}: going back to {good or 'the start'}, learning rates times {pace:g}", file=sys.stderr)
+    raise AssertionError("unreachable")
+
+
+def _train_once(config: DictConfig, pace: float) -> dict[str, float]:
+    from gan_zoo.loggers.dispatch import log_config
+    from gan_zoo.reports.terminal_summary import print_summary
+
+    run_dir = Path(config.run_dir)
+    went_back = pace < 1 and bool(store_of(run_dir).entries())
+    with usage_errors(run_dir):
+        with_absolute_paths(config)
+        trainer, module, data = build(config)
+        wished = as_plain(config) | ({"resume": "auto"} if went_back else {})
+        check_resumed(checkpoint_to_resume(wished), module, trainer, config)  # before anything is written
+    module.pace = pace
+    with SIGNALS.restored(), store_of(run_dir).locked() if trainer.is_global_zero else nullcontext():
+        checkpoint = checkpoint_to_resume(wished)  # another process may have been leaving, and saving
+        if trainer.is_global_zero:
+            record(config)
+            log_config(trainer, as_plain(config))
+            go_on_from(checkpoint, run_dir, trainer.max_steps)
+        with SIGNALS.stopping_when_asked(), afterwards(run_dir, trainer, module):
+            trainer.fit(module, datamodule=data, ckpt_path=checkpoint)
+    print_summary(run_dir, trainer, module)
+    return {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
+
+
+@contextmanager
+def usage_errors(run_dir: Path) -> Iterator[None]:
+    """Until anything is written, complaints about arguments become one line, and an empty run folder is removed."""
+    try:
+        yield
+    except BaseException as error:
+        remove_empty_run(run_dir)
+        if is_usage_error(error, building=True):
+            raise CompositionError(explain(error, CONF)) from error
+        raise
+
+
+def with_absolute_paths(config: DictConfig) -> None:
+    """Make paths to data absolute in place, so that the run finds them whatever folder it is resumed from."""
+    for name in PATHS:
+        value = OmegaConf.select(config, name, default=None)
+        if isinstance(value, str):
+            OmegaConf.update(config, name, absolute(value))
+
+
+def check_resumed(checkpoint: Path | None, module: GANModule, trainer: Trainer, config: DictConfig) -> None:
+    """Raise `CompositionError` if the run of ``checkpoint`` cannot go on with these data or for so long."""
+    if checkpoint is None:
+        return
+    saved = read_checkpoint(checkpoint)["gan_zoo"]
+    if not config.other_data:
+        check_same_data(saved.get("data"), module.metadata["data"], "other_data=true")
+    module.check_horizon(saved.get("horizon"), trainer.max_steps)
+
+
+def go_on_from(checkpoint: Path | None, run_dir: Path, max_steps: int) -> None:
+    """Clear away what an earlier process left behind in the run folder after its last checkpoint."""
+    from gan_zoo.loggers.csv import rewind_csv
+
+    (run_dir / "FAILED.txt").unlink(missing_ok=True)
+    if checkpoint is None:
+        return
+    step = int(read_checkpoint(checkpoint)["global_step"])
+    rewind_csv(run_dir / "metrics.csv", step)
+    if step >= max_steps > 0:
+        print(f"{checkpoint} is that of a finished run of {step:,} steps; to train on: trainer.max_steps={2 * step}")
+    else:
+        print(f"going on from {checkpoint}")
+
+
+@contextmanager
+def afterwards(run_dir: Path, trainer: Trainer, module: GANModule) -> Iterator[None]:
+    """Write the report however training ends, and say how it did where that is not the end it was meant to have."""
+    from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+    from gan_zoo.core.guard import DISK_IS_FULL
+    from gan_zoo.loggers.dispatch import close
+    from gan_zoo.reports.run_report import write_report
+    from gan_zoo.training.strategy import is_child_of_lightning
+
+    failure = ""
+    try:
+        yield
+    except (Interrupted, SIGTERMException) as error:  # the latter where no callback listens
+        stop = error if isinstance(error, Interrupted) else Interrupted(signal.SIGTERM)
+        if trainer.is_global_zero:
+            advice = f"; to go on: resume={run_dir}" if store_of(run_dir).entries() else ""
+            print(f"{stop} at step {module.global_step:,}{advice}", file=sys.stderr)
+        if is_child_of_lightning(trainer):  # its launcher would kill rank 0, which still has to say goodbye
+            sys.exit(0)
+        raise stop from None
+    except BaseException as error:
+        failure = f"{type(error).__name__}: {error}\n"
+        if isinstance(error, OSError) and error.errno in DISK_IS_FULL:
+            raise CompositionError(
+                f"no space left for {run_dir}; what was saved before is whole, to go on: resume={run_dir}"
+            ) from error
+        raise
+    finally:
+        if trainer.is_global_zero and run_dir.is_dir():
+            with suppress(OSError):  # a full disk must not hide what went wrong
+                if failure:
+                    (run_dir / "FAILED.txt").write_text(failure, encoding="utf-8")
+                write_report(run_dir)
+        close(trainer, bool(failure))
+
+
+def record(config: DictConfig) -> None:
+    """Write ``.hydra/`` into the run folder, once the config is known to be good."""
+    if not HydraConfig.initialized():
+        return
+    hydra_config: Any = HydraConfig.instance().cfg
+    parts = {"config": config, "hydra": OmegaConf.masked_copy(hydra_config, ["hydra"])}
+    texts = {name: OmegaConf.to_yaml(part) for name, part in parts.items()}
+    texts["overrides"] = OmegaConf.to_yaml(with_absolute_values(hydra_config.hydra.overrides.task))
+    for name, text in texts.items():
+        with atomic_path(Path(config.run_dir) / ".hydra" / f"{name}.yaml") as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+
+def remove_empty_run(run_dir: Path) -> None:
+    """Remove a run folder that nothing was written into, and its parents if they are empty then."""
+    if run_dir.is_dir() and not any(run_dir.iterdir()):
+        run_dir.rmdir()
+        for parent in run_dir.parents[:2]:
+            if parent.name in ("", Path.cwd().name) or any(parent.iterdir()):
+                break
+            parent.rmdir()

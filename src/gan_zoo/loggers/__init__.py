@@ -1,0 +1,1 @@
+"""Where numbers and images are logged: the group logger=."""

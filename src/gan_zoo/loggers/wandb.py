@@ -1,0 +1,62 @@
+"""Weights & Biases."""
+
+from __future__ import annotations
+
+import netrc
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers import WandbLogger
+
+WANDB_FOLDER = re.compile(r"(offline-)?run-(?P<time>\d{8}_\d{6})-(?P<id>.+)")
+
+
+def wandb_logger(save_dir: str, project: str, offline: bool | None = None, **options: Any) -> WandbLogger:
+    """A Weights & Biases logger that goes offline, and says so, when there is no key to go online with.
+
+    A resumed run goes on under the id that it began with, or under ``id`` or ``WANDB_RUN_ID`` if they are given.
+
+    Args:
+        save_dir: the run folder.
+        project: the project's name, without any of ``/ \\ # ? % :``.
+        offline: True or False to insist, None to decide by whether there is a key.
+        options: further arguments of `lightning.pytorch.loggers.WandbLogger`.
+
+    Raises:
+        ValueError: if ``project`` cannot be a project's name.
+    """
+    if bad := set("/\\#?%:") & set(project):
+        raise ValueError(f"logger.wandb.project must not hold {' '.join(sorted(bad))}, got {project!r}")
+    os.environ.setdefault("WANDB_SILENT", "true")
+    if offline is None:
+        offline = os.environ.get("WANDB_MODE", "") != "online" and not _has_key()
+        if offline:
+            print(f"wandb: no API key, logging offline; later: wandb sync {save_dir}/wandb/*")
+    if not offline:
+        options["resume"] = "allow"
+    run = Path(save_dir)
+    options["name"] = options.get("name") or "/".join(run.absolute().parts[-2:])
+    options["id"] = options.get("id") or os.environ.get("WANDB_RUN_ID") or _begun_as(run)
+    logger = WandbLogger(save_dir=save_dir, project=project, offline=offline, **options)
+    logger._wandb_init.pop("anonymous", None)  # Lightning passes it on, wandb warns of it
+    return logger
+
+
+def _begun_as(run: Path) -> str | None:
+    """The id that the run's folders in ``wandb/`` end in, ``run-<date>-<id>``; None if it begins now."""
+    names = [WANDB_FOLDER.fullmatch(folder.name) for folder in run.glob("wandb/*run-*-*")]
+    begun = sorted((name["time"], name["id"]) for name in names if name is not None)
+    return begun[-1][1] if begun else None
+
+
+def _has_key() -> bool:
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    try:
+        hosts = netrc.netrc(Path("~/.netrc").expanduser()).hosts
+    except (OSError, netrc.NetrcParseError):
+        return False
+    wanted = os.environ.get("WANDB_BASE_URL", "api.wandb.ai")
+    return any(host in wanted for host in hosts)

@@ -1,0 +1,1 @@
+"""Who plays on what data: the group model=."""

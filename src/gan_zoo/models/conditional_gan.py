@@ -1,0 +1,75 @@
+"""The conditional game with one critic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from gan_zoo.core.types import Batch, Count, Duel, Fakes
+from gan_zoo.models.gan import GAN
+
+
+class ConditionalGAN(GAN):
+    """Generator and critic are told the same condition (Mirza & Osindero 2014, eq. 2).
+
+    The critic judges pairs: min E l(D(x, c)) + l(D(G(z, c), c)). How it is told is the network's ``fusion``:
+    ``concat`` (Reed et al. 2016) or ``projection`` (Miyato & Koyama 2018).
+
+    Args:
+        generator: called with ``latent_dim``, the latents' size plus that of the condition's vectors.
+        discriminator: called with ``condition_dim`` and ``fusion``.
+        condition: makes an encoder of conditions, one for each player (a `gan_zoo.networks.condition_encoders.Condition`).
+        fusion: how critics are told.
+        latent_dim, prior: as in `GAN`.
+    """
+
+    duel_names: ClassVar[tuple[str, ...]] = ("match",)
+
+    def __init__(
+        self,
+        generator: Callable[..., nn.Module],
+        discriminator: Callable[..., nn.Module],
+        condition: Callable[[], Any],
+        fusion: str = "concat",
+        latent_dim: Count = 100,
+        prior: str = "normal",
+    ) -> None:
+        encoder = condition()
+        outputs: int = encoder.outputs
+
+        def told(latent_dim: int) -> nn.Module:
+            return generator(latent_dim=latent_dim + outputs)
+
+        def matcher() -> nn.Module:
+            critic: nn.Module = condition().told_to(discriminator(condition_dim=outputs, fusion=fusion))
+            return critic
+
+        super().__init__(told, matcher, latent_dim, prior)
+        self.generators["condition"] = encoder
+        self.needs = (encoder.need,)
+        self.num_intents = encoder.num_classes if encoder.need == "label" else None
+
+    def conditions(self, batch: Batch) -> Tensor:
+        """The raw conditions of the batch."""
+        raw: Tensor = self.generators["condition"].of(batch)  # type: ignore[operator]
+        return raw
+
+    def intent(self, batch: Batch) -> Tensor | None:
+        """The classes, if conditions are classes."""
+        return None if self.num_intents is None else self.conditions(batch)
+
+    def generate(self, batch: Batch) -> Fakes:
+        return {"fake": self.sample(batch, self.generators)}
+
+    def duels(self, batch: Batch, fakes: Fakes) -> Sequence[Duel]:
+        assert batch.real is not None
+        told = self.conditions(batch)
+        return [Duel("match", self.discriminators["main"], batch.real, fakes["fake"], told, told)]
+
+    def sample(self, batch: Batch, generators: nn.ModuleDict) -> Tensor:
+        vectors = generators["condition"](generators["condition"].of(batch))  # type: ignore[operator]
+        samples: Tensor = generators["main"](torch.cat([self.latents(batch), vectors], 1))
+        return samples

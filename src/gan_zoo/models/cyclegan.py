@@ -1,0 +1,111 @@
+"""The unpaired translation game."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from gan_zoo.core.types import Batch, Duel, Fakes, Shape, Terms, Verdict, Weight, Whole
+from gan_zoo.models.base import Game, require_pictures
+from gan_zoo.models.image_pool import Pool
+
+
+class CycleGAN(Game):
+    """Two translators between domains A and B that undo each other, and a critic for each domain (Zhu et al. 2017).
+
+    A is the domain of a batch's conditions, B that of its samples. With F: A -> B and G: B -> A (eq. 3 and section 5.2)
+
+        L = adv(D_B, F) + adv(D_A, G) + w_c (|G(F(a)) - a| + |F(G(b)) - b|) + w_i (|F(b) - b| + |G(a) - a|).
+
+    Duels ``b`` and ``a``; terms ``cycle`` and ``identity``; critics see fakes from a pool of past ones.
+
+    Args:
+        generator: makes a translator, called with ``in_shape`` and ``out_shape``.
+        discriminator: makes a critic, called with ``sample_shape``.
+        reconstruction: distance ``(rebuilt, target) -> scalar`` of the cycle.
+        identity: distance of the identity term.
+        a_shape, b_shape: ``[C, H, W]`` of both domains.
+        cycle_weight: w_c (10 in the paper).
+        identity_weight: w_i (5 in the paper's painting experiments, 0 without); needs equal shapes.
+        pool_size: past fakes that are kept for each domain (50 in the paper); 0 for none.
+    """
+
+    duel_names: ClassVar[tuple[str, ...]] = ("b", "a")
+    needs = ("domain",)
+
+    def __init__(
+        self,
+        generator: Callable[..., nn.Module],
+        discriminator: Callable[..., nn.Module],
+        reconstruction: nn.Module,
+        identity: nn.Module,
+        a_shape: Shape | None,
+        b_shape: Shape,
+        cycle_weight: Weight = 10.0,
+        identity_weight: Weight = 5.0,
+        pool_size: Whole = 50,
+    ) -> None:
+        super().__init__()
+        a_shape = require_pictures(a_shape, "model=cyclegan")
+        if cycle_weight < 0 or identity_weight < 0:
+            raise ValueError(f"cycle_weight and identity_weight must be >= 0, got {cycle_weight} and {identity_weight}")
+        if identity_weight > 0 and list(a_shape) != list(b_shape):
+            raise ValueError(f"identity_weight > 0 needs domains of one shape, got {list(a_shape)} and {list(b_shape)}")
+        a_to_b = generator(in_shape=a_shape, out_shape=b_shape)
+        b_to_a = generator(in_shape=b_shape, out_shape=a_shape)
+        self.generators = nn.ModuleDict({"a_to_b": a_to_b, "b_to_a": b_to_a})
+        critics = {"b": discriminator(sample_shape=b_shape), "a": discriminator(sample_shape=a_shape)}
+        self.discriminators = nn.ModuleDict(critics)
+        self.pools = nn.ModuleDict({"b": Pool(pool_size, b_shape), "a": Pool(pool_size, a_shape)})
+        self.reconstruction, self.identity = reconstruction, identity
+        self.cycle_weight, self.identity_weight = cycle_weight, identity_weight
+
+    def domains(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The real samples of A and B."""
+        assert batch.condition is not None
+        assert batch.real is not None
+        return batch.condition, batch.real
+
+    def generate(self, batch: Batch) -> Fakes:
+        a, b = self.domains(batch)
+        return {"b": self.generators["a_to_b"](a), "a": self.generators["b_to_a"](b)}
+
+    def replay(self, batch: Batch, fakes: Fakes) -> Fakes:
+        return {domain: self.pools[domain](fake, batch.noise, domain) for domain, fake in fakes.items()}
+
+    def duels(self, batch: Batch, fakes: Fakes) -> Sequence[Duel]:
+        a, b = self.domains(batch)
+        return [
+            Duel("b", self.discriminators["b"], b, fakes["b"]),
+            Duel("a", self.discriminators["a"], a, fakes["a"]),
+        ]
+
+    def generator_terms(self, batch: Batch, fakes: Fakes, verdicts: Sequence[Verdict]) -> Terms:
+        a, b = self.domains(batch)
+        a_to_b, b_to_a = self.generators["a_to_b"], self.generators["b_to_a"]
+        cycle = self.reconstruction(b_to_a(fakes["b"]), a) + self.reconstruction(a_to_b(fakes["a"]), b)
+        terms = {"cycle": self.cycle_weight * cycle}
+        if self.identity_weight > 0:
+            terms["identity"] = self.identity_weight * (self.identity(a_to_b(b), b) + self.identity(b_to_a(a), a))
+        return terms
+
+    def sample(self, batch: Batch, generators: nn.ModuleDict) -> Tensor:
+        with batch.noise.as_default():  # of translators with dropout that stays on
+            samples: Tensor = generators["a_to_b"](batch.condition)
+        return samples
+
+    def views(self, batch: Batch, generators: nn.ModuleDict) -> dict[str, Tensor]:
+        """Input, output, and back, in both directions: from the true partner where it is known, else from another B."""
+        assert batch.condition is not None
+        translated = self.sample(batch, generators)
+        with batch.noise.as_default():
+            views = {"input": batch.condition, "sample": translated, "cycled": generators["b_to_a"](translated)}
+            if batch.real is not None:
+                reverse = generators["b_to_a"](batch.real)
+                views |= {"target": batch.real, "reverse": reverse, "recycled": generators["a_to_b"](reverse)}
+            elif batch.unrelated is not None:
+                reverse = generators["b_to_a"](batch.unrelated)
+                views |= {"input B": batch.unrelated, "B to A": reverse, "B cycled": generators["a_to_b"](reverse)}
+        return views

@@ -1,0 +1,61 @@
+"""The game whose generator matches what the critic sees on average."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from gan_zoo.core.distributed import mean_over_ranks
+from gan_zoo.core.types import Batch, Count, Duel, Fakes, Positive, Terms, Verdict, Weight, at_least_float32
+from gan_zoo.models.gan import GAN
+
+
+class FeatureMatching(GAN):
+    """The generator minimises ||E f(x) - E f(G(z))||^2 over activations f of the critic (Salimans et al. 2016, eq. 3).
+
+    The means are over the global batch. Term: ``features``.
+
+    Args:
+        generator, discriminator, latent_dim, prior: as in `GAN`; the critic's critique must carry features.
+        feature_weight: factor on the term, > 0.
+        adversarial_weight: factor on the generator's adversarial term; 0 in the paper.
+    """
+
+    generator_sees_real: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        generator: Callable[..., nn.Module],
+        discriminator: Callable[..., nn.Module],
+        feature_weight: Positive = 1.0,
+        adversarial_weight: Weight = 0.0,
+        latent_dim: Count = 100,
+        prior: str = "normal",
+    ) -> None:
+        if feature_weight <= 0 or adversarial_weight < 0:
+            raise ValueError(
+                f"feature_weight must be > 0 and adversarial_weight >= 0, got {feature_weight} and {adversarial_weight}"
+            )
+        super().__init__(generator, discriminator, latent_dim, prior)
+        self.feature_weight, self.adversarial_weight = feature_weight, adversarial_weight
+
+    def duels(self, batch: Batch, fakes: Fakes) -> Sequence[Duel]:
+        (duel,) = super().duels(batch, fakes)
+        duel.generator_weight = self.adversarial_weight
+        return [duel]
+
+    def generator_terms(self, batch: Batch, fakes: Fakes, verdicts: Sequence[Verdict]) -> Terms:
+        (verdict,) = verdicts
+        assert verdict.real is not None
+        pairs = zip(verdict.real.features, verdict.fake.features, strict=True)
+        gaps: list[Tensor] = [mean_over_ranks(mean_of(fake) - mean_of(real)).square().sum() for real, fake in pairs]
+        if not gaps:
+            raise ValueError("model=feature_matching needs a critic that shows its features, such as dcgan")
+        return {"features": self.feature_weight * sum(gaps[1:], start=gaps[0])}
+
+
+def mean_of(features: Tensor) -> Tensor:
+    """The mean over samples, in float32 at least."""
+    return at_least_float32(features).mean(0)

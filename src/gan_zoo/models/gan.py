@@ -1,0 +1,61 @@
+"""The unconditional game."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from gan_zoo.core.types import Batch, Count, Duel, Fakes
+from gan_zoo.models.base import Game
+
+PRIORS = ("normal", "uniform")
+
+
+class GAN(Game):
+    """One generator against one critic (Goodfellow et al. 2014, algorithm 1); DCGAN is this game with its networks.
+
+    Args:
+        generator: makes a network ``[B, latent_dim] -> [B, *sample_shape]``, called with ``latent_dim``.
+        discriminator: makes a critic of samples.
+        latent_dim: size of the latents.
+        prior: ``normal`` for N(0, 1), ``uniform`` for U(-1, 1), in every latent dimension.
+    """
+
+    duel_names: ClassVar[tuple[str, ...]] = ("realism",)
+
+    def __init__(
+        self,
+        generator: Callable[..., nn.Module],
+        discriminator: Callable[..., nn.Module],
+        latent_dim: Count = 100,
+        prior: str = "normal",
+    ) -> None:
+        super().__init__()
+        if latent_dim < 1:
+            raise ValueError(f"latent_dim must be >= 1, got {latent_dim}")
+        if prior not in PRIORS:
+            raise ValueError(f"prior must be one of {', '.join(PRIORS)}, got {prior!r}")
+        self.latent_dim, self.prior = latent_dim, prior
+        self.generators = nn.ModuleDict({"main": generator(latent_dim=latent_dim)})
+        self.discriminators = nn.ModuleDict({"main": discriminator()})
+
+    def latents(self, batch: Batch) -> Tensor:
+        """The batch's own latents if it brings any, else fresh ones from the prior, ``[B, latent_dim]``."""
+        if batch.latents is not None:
+            return batch.latents
+        if self.prior == "uniform":
+            return 2 * batch.noise.uniform("latents", batch.size, self.latent_dim) - 1
+        return batch.noise.normal("latents", batch.size, self.latent_dim)
+
+    def generate(self, batch: Batch) -> Fakes:
+        return {"fake": self.generators["main"](self.latents(batch))}
+
+    def duels(self, batch: Batch, fakes: Fakes) -> Sequence[Duel]:
+        assert batch.real is not None
+        return [Duel("realism", self.discriminators["main"], batch.real, fakes["fake"])]
+
+    def sample(self, batch: Batch, generators: nn.ModuleDict) -> Tensor:
+        samples: Tensor = generators["main"](self.latents(batch))
+        return samples

@@ -1,0 +1,71 @@
+"""The variational auto-encoder, the baseline without a critic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from gan_zoo.core.types import Batch, Count, Duel, Fakes, Terms, Verdict, Weight, at_least_float32
+from gan_zoo.models.base import Game
+
+
+class VAE(Game):
+    """An encoder and a decoder; the only "player" is the generator's side (Kingma & Welling 2014, eq. 10).
+
+    Terms: ``reconstruction`` of x from z = mu + sigma e, and ``kl``, KL(N(mu, sigma^2) || N(0, 1)) per sample times
+    `kl_weight`. For a Gaussian decoder of variance v, the weight is v times 2 / (number of dimensions) if the
+    reconstruction is the mean squared error.
+
+    Args:
+        generator: the decoder, ``[B, latent_dim] -> [B, *sample_shape]``, called with ``latent_dim``.
+        encoder: ``[B, *sample_shape] -> [B, outputs]``, called with ``outputs`` = 2 ``latent_dim``.
+        reconstruction: distance ``(rebuilt, target) -> scalar``.
+        kl: ``(mu, log_variance) -> scalar``.
+        latent_dim: size of the latents.
+        kl_weight: beta, >= 0.
+        discriminator: must be None.
+    """
+
+    duel_names: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(
+        self,
+        generator: Callable[..., nn.Module],
+        encoder: Callable[..., nn.Module],
+        reconstruction: nn.Module,
+        kl: nn.Module,
+        latent_dim: Count = 64,
+        kl_weight: Weight = 1e-3,
+        discriminator: None = None,
+    ) -> None:
+        super().__init__()
+        if discriminator is not None:
+            raise ValueError("model=vae has no critic: use discriminator=none, and a loss that does not bring a critic")
+        if kl_weight < 0:
+            raise ValueError(f"kl_weight must be >= 0, got {kl_weight}")
+        self.latent_dim, self.kl_weight = latent_dim, kl_weight
+        players = {"main": generator(latent_dim=latent_dim), "encoder": encoder(outputs=2 * latent_dim)}
+        self.generators, self.discriminators = nn.ModuleDict(players), nn.ModuleDict()
+        self.reconstruction, self.kl = reconstruction, kl
+
+    def generate(self, batch: Batch) -> Fakes:
+        assert batch.real is not None
+        mu, log_variance = at_least_float32(self.generators["encoder"](batch.real)).chunk(2, dim=1)
+        latents = mu + (0.5 * log_variance).exp() * batch.noise.normal("posterior", batch.size, self.latent_dim)
+        return {"rebuilt": self.generators["main"](latents), "mu": mu, "log_variance": log_variance}
+
+    def duels(self, batch: Batch, fakes: Fakes) -> Sequence[Duel]:
+        return []
+
+    def generator_terms(self, batch: Batch, fakes: Fakes, verdicts: Sequence[Verdict]) -> Terms:
+        kl = self.kl_weight * self.kl(fakes["mu"], fakes["log_variance"])
+        return {"reconstruction": self.reconstruction(fakes["rebuilt"], batch.real), "kl": kl}
+
+    def sample(self, batch: Batch, generators: nn.ModuleDict) -> Tensor:
+        latents = batch.latents
+        if latents is None:
+            latents = batch.noise.normal("latents", batch.size, self.latent_dim)
+        samples: Tensor = generators["main"](latents)
+        return samples

@@ -1,0 +1,97 @@
+"""The variational auto-encoder with a learned similarity."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from gan_zoo.core.types import Batch, Count, Duel, Fakes, Positive, Terms, Verdict, Weight, at_least_float32, judge
+from gan_zoo.models.base import Game
+
+
+class VAEGAN(Game):
+    """A VAE that rebuilds in the critic's feature space, and a GAN that shares its decoder (Larsen et al. 2016).
+
+    Algorithm 1: the encoder minimises KL + w_f ||f(x) - f(x~)||^2 / dims, the decoder the same distance and the
+    adversarial terms of samples from the prior and of rebuilt ones; the adversarial terms do not reach the encoder.
+    Duels ``realism`` (prior) and ``rebuilt``; terms ``kl`` and ``features``.
+
+    Args:
+        generator: the decoder, called with ``latent_dim``.
+        encoder: called with ``outputs`` = 2 ``latent_dim``.
+        discriminator: makes a critic whose critique carries features.
+        kl: ``(mu, log_variance) -> scalar``.
+        latent_dim: size of the latents.
+        kl_weight, feature_weight: factors on the terms, >= 0.
+        adversarial_weight: factor on each of the two adversarial terms, > 0.
+    """
+
+    duel_names: ClassVar[tuple[str, ...]] = ("realism", "rebuilt")
+    generator_sees_real: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        generator: Callable[..., nn.Module],
+        encoder: Callable[..., nn.Module],
+        discriminator: Callable[..., nn.Module],
+        kl: nn.Module,
+        latent_dim: Count = 64,
+        kl_weight: Weight = 1e-2,
+        feature_weight: Weight = 1.0,
+        adversarial_weight: Positive = 0.5,
+    ) -> None:
+        super().__init__()
+        if kl_weight < 0 or feature_weight < 0 or adversarial_weight <= 0:
+            raise ValueError(
+                "kl_weight and feature_weight must be >= 0 and adversarial_weight > 0, got "
+                f"{kl_weight}, {feature_weight} and {adversarial_weight}"
+            )
+        players = {"main": generator(latent_dim=latent_dim), "encoder": encoder(outputs=2 * latent_dim)}
+        self.generators = nn.ModuleDict(players)
+        self.discriminators = nn.ModuleDict({"main": discriminator()})
+        self.latent_dim, self.kl, self.kl_weight = latent_dim, kl, kl_weight
+        self.feature_weight, self.adversarial_weight = feature_weight, adversarial_weight
+
+    def latents(self, batch: Batch) -> Tensor:
+        """Latents from the prior N(0, 1), ``[B, latent_dim]``, or the batch's own."""
+        return batch.noise.normal("latents", batch.size, self.latent_dim) if batch.latents is None else batch.latents
+
+    def generate(self, batch: Batch) -> Fakes:
+        assert batch.real is not None
+        decoder = self.generators["main"]
+        mu, log_variance = at_least_float32(self.generators["encoder"](batch.real)).chunk(2, dim=1)
+        z = mu + (0.5 * log_variance).exp() * batch.noise.normal("posterior", batch.size, self.latent_dim)
+        return {
+            "fake": decoder(self.latents(batch)),
+            "rebuilt": decoder(z.detach()),  # what the adversarial term sees: it must not reach the encoder
+            "through": decoder(z),
+            "mu": mu,
+            "log_variance": log_variance,
+        }
+
+    def duels(self, batch: Batch, fakes: Fakes) -> Sequence[Duel]:
+        assert batch.real is not None
+        critic, weight = self.discriminators["main"], self.adversarial_weight
+        return [
+            Duel(name, critic, batch.real, fakes[key], critic_weight=weight, generator_weight=weight)
+            for name, key in (("realism", "fake"), ("rebuilt", "rebuilt"))
+        ]
+
+    def generator_terms(self, batch: Batch, fakes: Fakes, verdicts: Sequence[Verdict]) -> Terms:
+        real = verdicts[0].real
+        assert real is not None
+        rebuilt = judge(self.discriminators["main"], fakes["through"])
+        pairs = zip(real.features, rebuilt.features, strict=True)
+        gaps = [(at_least_float32(theirs) - target.detach()).square().mean() for target, theirs in pairs]
+        if not gaps:
+            raise ValueError("model=vae_gan needs a critic that shows its features, such as dcgan")
+        return {
+            "kl": self.kl_weight * self.kl(fakes["mu"], fakes["log_variance"]),
+            "features": self.feature_weight * sum(gaps[1:], start=gaps[0]),
+        }
+
+    def sample(self, batch: Batch, generators: nn.ModuleDict) -> Tensor:
+        samples: Tensor = generators["main"](self.latents(batch))
+        return samples

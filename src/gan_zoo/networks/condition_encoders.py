@@ -1,0 +1,200 @@
+"""What turns conditions into vectors: classes, captions, pictures, and vectors of any origin.
+
+Each player has an encoder of its own, trained with it. Vectors have length 1, many times shorter than latents: a
+generator that is told too loudly stops listening to its latents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from gan_zoo.core.types import Batch, Count, Critique
+from gan_zoo.networks.image_encoders import DCGANEncoder
+from gan_zoo.networks.layers.shapes import square_image
+
+
+class Condition(nn.Module):
+    """The contract: knows what it reads of a batch, and maps it to ``[B, outputs]``.
+
+    Attributes:
+        need: what batches must bring: ``label``, ``text``, ``image`` or ``vector``.
+        outputs: size of the vectors.
+    """
+
+    need: ClassVar[str]
+    outputs: int
+
+    def of(self, batch: Batch) -> Tensor:
+        """The raw conditions of a batch's samples."""
+        if batch.condition is None:
+            raise ValueError(f"{type(self).__name__} needs batches with a condition, this one has none")
+        return batch.condition
+
+    def wrong(self, batch: Batch) -> Tensor:
+        """Raw conditions that are guaranteed to differ from `of`, row by row."""
+        if batch.wrong_condition is None:
+            raise ValueError(f"{type(self).__name__} needs batches with wrong conditions, this one has none")
+        return batch.wrong_condition
+
+    def told_to(self, critic: nn.Module) -> ConditionedCritic:
+        """A critic of samples and raw conditions, made of this encoder and a ``critic`` of samples and vectors."""
+        return ConditionedCritic(critic, self)
+
+    def forward(self, condition: Tensor) -> Tensor:
+        """Vectors ``[B, outputs]`` of raw conditions."""
+        raise NotImplementedError
+
+
+class ClassCondition(Condition):
+    """A learned vector for each class.
+
+    Args:
+        num_classes: K >= 2.
+        outputs: size of the vectors.
+    """
+
+    need = "label"
+
+    def __init__(self, num_classes: int | None, outputs: Count = 32) -> None:
+        super().__init__()
+        if num_classes is None or num_classes < 2:
+            raise ValueError(
+                f"condition=class needs data with labels (data=digits, mnist, ...): data.num_classes must be >= 2, got "
+                f"{num_classes}"
+            )
+        self.num_classes, self.outputs = num_classes, outputs
+        self.embedding = nn.Embedding(num_classes, outputs)
+        nn.init.normal_(self.embedding.weight, 0, outputs**-0.5)  # of length 1: latents are many times longer
+
+    def of(self, batch: Batch) -> Tensor:
+        """The labels, or uniformly random ones for batches without."""
+        if batch.label is None:
+            return batch.noise.integers("classes", batch.size, 0, self.num_classes)
+        return batch.label
+
+    def wrong(self, batch: Batch) -> Tensor:
+        """(c + U{1 .. K-1}) mod K: every other class is equally likely, the right one impossible."""
+        shift = batch.noise.integers("wrong classes", batch.size, 1, self.num_classes)
+        return (self.of(batch) + shift) % self.num_classes
+
+    def forward(self, condition: Tensor) -> Tensor:
+        vectors: Tensor = self.embedding(condition)
+        return vectors
+
+
+class BagOfWords(Condition):
+    """A caption as the mean of its words' learned vectors; the order of words is lost.
+
+    Args:
+        vocabulary_size: numbers that words have: 0 is padding and counts for nothing, 1 stands for unknown words.
+        outputs: size of the vectors.
+    """
+
+    need = "text"
+
+    def __init__(self, vocabulary_size: int | None, outputs: Count = 64) -> None:
+        super().__init__()
+        self.outputs = outputs
+        self.words = nn.EmbeddingBag(require_vocabulary(vocabulary_size), outputs, mode="mean", padding_idx=0)
+        nn.init.normal_(self.words.weight, 0, 1)
+        self.mix = nn.Sequential(nn.Linear(outputs, outputs), nn.LeakyReLU(0.2), nn.Linear(outputs, outputs))
+
+    def forward(self, condition: Tensor) -> Tensor:
+        return normalize(self.mix(self.words(condition)), dim=1)
+
+
+class RecurrentText(Condition):
+    """A caption as the last state of a GRU over its words' learned vectors.
+
+    Args:
+        vocabulary_size: as in `BagOfWords`.
+        outputs: size of the vectors.
+    """
+
+    need = "text"
+
+    def __init__(self, vocabulary_size: int | None, outputs: Count = 64) -> None:
+        super().__init__()
+        self.outputs = outputs
+        self.words = nn.Embedding(require_vocabulary(vocabulary_size), outputs, padding_idx=0)
+        self.recurrent = nn.GRU(outputs, outputs, batch_first=True)
+
+    def forward(self, condition: Tensor) -> Tensor:
+        states, _ = self.recurrent(self.words(condition))
+        last = (condition != 0).sum(1).clamp(min=1) - 1
+        return normalize(states[torch.arange(len(states), device=states.device), last], dim=1)
+
+
+class VectorCondition(Condition):
+    """A vector of any origin (sentence or speech embeddings, attributes) through two layers.
+
+    Args:
+        condition_shape: ``[D]`` of the data's vectors.
+        outputs: size of the vectors that come out.
+    """
+
+    need = "vector"
+
+    def __init__(self, condition_shape: Sequence[int] | None, outputs: Count = 64) -> None:
+        super().__init__()
+        if condition_shape is None or len(condition_shape) != 1:
+            raise ValueError(f"condition=vector needs data.condition_shape=[D], got {condition_shape}")
+        self.outputs = outputs
+        self.layers = nn.Sequential(
+            nn.Linear(condition_shape[0], 2 * outputs), nn.LeakyReLU(0.2), nn.Linear(2 * outputs, outputs)
+        )
+
+    def forward(self, condition: Tensor) -> Tensor:
+        return normalize(self.layers(condition), dim=1)
+
+
+class ImageCondition(Condition):
+    """Another picture, through the layers of DCGAN's critic.
+
+    Args:
+        condition_shape: ``[C, S, S]`` of the data's condition pictures.
+        outputs: size of the vectors.
+        width: as in `gan_zoo.networks.dcgan.DCGANDiscriminator`.
+    """
+
+    need = "image"
+
+    def __init__(self, condition_shape: Sequence[int] | None, outputs: Count = 128, width: Count = 32) -> None:
+        super().__init__()
+        if condition_shape is None or len(condition_shape) != 3:
+            raise ValueError(f"condition=image needs data.condition_shape=[C, S, S], got {condition_shape}")
+        square_image(condition_shape, "condition=image")
+        self.outputs = outputs
+        self.encoder = DCGANEncoder(outputs, condition_shape, width, norm="layer")
+
+    def forward(self, condition: Tensor) -> Tensor:
+        return normalize(self.encoder(condition), dim=1)
+
+
+class ConditionedCritic(nn.Module):
+    """A critic with the encoder that translates conditions for it.
+
+    Args:
+        critic: judges samples given vectors.
+        condition: makes the vectors.
+    """
+
+    def __init__(self, critic: nn.Module, condition: Condition) -> None:
+        super().__init__()
+        self.critic, self.condition = critic, condition
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor | Critique:
+        verdict: Tensor | Critique = self.critic(x, self.condition(condition))
+        return verdict
+
+
+def require_vocabulary(size: int | None) -> int:
+    """The vocabulary's size, if the data have one."""
+    if size is None or size < 3:
+        raise ValueError(f"condition=text needs data with captions: data.vocabulary_size must be >= 3, got {size}")
+    return size

@@ -1,0 +1,205 @@
+"""Generators that map pictures to pictures of the same size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from gan_zoo.core.types import Count, Shape, Share
+from gan_zoo.networks.dcgan import dcgan_init
+from gan_zoo.networks.layers.normalization import norm_layer
+
+UPSAMPLING = ("transposed", "resize")
+
+
+def check_translation(
+    in_shape: Sequence[int], out_shape: Sequence[int], network: str, factor: int, norm: str, smallest: int = 1
+) -> tuple[int, int]:
+    """Channels in and out, if both are pictures of one size that ``factor`` divides and that stays >= ``smallest``.
+
+    There is no spectral normalisation here: weights are left as they are.
+    """
+    if len(in_shape) != 3 or len(out_shape) != 3 or list(in_shape[1:]) != list(out_shape[1:]):
+        raise ValueError(
+            f"{network} maps pictures to pictures of the same size, got {list(in_shape)} to {list(out_shape)}"
+        )
+    if any(side % factor for side in in_shape[1:]):
+        raise ValueError(f"{network} needs sides divisible by {factor}, got {list(in_shape[1:])}: set data.image_size")
+    if min(in_shape[1:]) < smallest * factor:
+        raise ValueError(
+            f"{network} needs at least {smallest * factor} pixels, got {list(in_shape[1:])}: set data.image_size"
+        )
+    if norm.startswith("spectral"):
+        raise ValueError(f"norm must be one of batch, instance, layer, none for a translator, got {norm!r}")
+    return in_shape[0], out_shape[0]
+
+
+def doubling(c_in: int, c_out: int, upsample: str, kernel: Count = 3) -> list[nn.Module]:
+    """Layers that double the size.
+
+    ``transposed`` convolutions overlap unevenly and can leave a checkerboard; ``resize``, nearest-neighbour doubling
+    and a plain convolution, cannot (Odena et al. 2016).
+    """
+    if upsample not in UPSAMPLING:
+        raise ValueError(f"upsample must be one of {', '.join(UPSAMPLING)}, got {upsample!r}")
+    if upsample == "resize":
+        return [nn.Upsample(scale_factor=2), nn.Conv2d(c_in, c_out, 3, padding=1, padding_mode="reflect")]
+    odd = kernel % 2
+    return [nn.ConvTranspose2d(c_in, c_out, kernel, 2, 1, output_padding=odd)]
+
+
+class TranslatorBlock(nn.Module):
+    """x + two 3x3 convolutions with reflected borders and normalisation."""
+
+    def __init__(self, channels: int, norm: str) -> None:
+        super().__init__()
+
+        def conv() -> nn.Module:
+            return nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect")
+
+        self.layers = nn.Sequential(
+            conv(), norm_layer(norm)(channels), nn.ReLU(inplace=True), conv(), norm_layer(norm)(channels)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = x + self.layers(x)
+        return y
+
+
+class ResNetTranslator(nn.Module):
+    """CycleGAN's translator (Zhu et al. 2017, appendix; Johnson et al. 2016): two halvings, blocks, two doublings.
+
+    Maps ``[B, C_in, H, W]`` to ``[B, C_out, H, W]`` in (-1, 1).
+
+    Args:
+        in_shape, out_shape: ``[C, H, W]``; H and W are divisible by 4, and at least 8.
+        width: channels after the first layer (64 in the paper).
+        blocks: residual blocks in the middle (6 at 128 pixels, 9 from 256 on, in the paper).
+        norm: ``instance`` as in the paper, or ``layer``, ``batch``, ``none``.
+        upsample: ``transposed`` as in the paper, or ``resize``, which leaves no checkerboard.
+        kernel: of the first and the last convolution, odd (7 in the paper).
+    """
+
+    def __init__(
+        self,
+        in_shape: Shape,
+        out_shape: Shape,
+        width: Count = 64,
+        blocks: Count = 6,
+        norm: str = "instance",
+        upsample: str = "transposed",
+        kernel: Count = 7,
+    ) -> None:
+        super().__init__()
+        c_in, c_out = check_translation(in_shape, out_shape, "generator=resnet_translator", 4, norm, smallest=2)
+        if blocks < 1:
+            raise ValueError(f"blocks must be >= 1, got {blocks}")
+        if kernel < 1 or kernel % 2 == 0:
+            raise ValueError(f"kernel must be odd, so that the size stays as it is, got {kernel}")
+
+        def ends(a: int, b: int) -> nn.Module:
+            return nn.Conv2d(a, b, kernel, padding=kernel // 2, padding_mode="reflect")
+
+        def then(channels: int) -> list[nn.Module]:
+            return [norm_layer(norm)(channels), nn.ReLU(inplace=True)]
+
+        layers: list[nn.Module] = [ends(c_in, width), *then(width)]
+        for k in (1, 2):
+            layers += [nn.Conv2d(k * width, 2 * k * width, 3, 2, 1), *then(2 * k * width)]
+        layers += [TranslatorBlock(4 * width, norm) for _ in range(blocks)]
+        for k in (2, 1):
+            layers += [*doubling(2 * k * width, k * width, upsample), *then(k * width)]
+        self.layers = nn.Sequential(*layers, ends(width, c_out), nn.Tanh())
+        self.apply(dcgan_init)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.layers(x)
+        return y
+
+
+class LastingDropout(nn.Module):
+    """Dropout that stays on in evaluation mode, where it is a translator's only noise.
+
+    Args:
+        p: share of activations that become zero.
+    """
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.dropout(x, self.p, training=True)
+
+
+class _Level(nn.Module):
+    """One level of the U: half the size, what is below, double the size; the input goes on beside the output."""
+
+    def __init__(self, down: nn.Module, below: nn.Module, up: nn.Module) -> None:
+        super().__init__()
+        self.down, self.below, self.up = down, below, up
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([x, self.up(self.below(self.down(x)))], 1)
+
+
+class UNetTranslator(nn.Module):
+    """pix2pix' translator (Isola et al. 2017, section 3.2 and appendix): an encoder-decoder with skip connections.
+
+    Maps ``[B, C_in, S, S]`` to ``[B, C_out, S, S]`` in (-1, 1). The image is halved down to 2x2. Dropout in the
+    decoder's inner layers is the only noise, and only while training unless ``paper_test_time`` says otherwise.
+
+    Args:
+        in_shape, out_shape: ``[C, S, S]``, S a multiple of 2^depth.
+        width: channels after the first layer (64 in the paper); they double up to 8 times that.
+        depth: halvings; None for as many as lead to 2x2.
+        norm: ``batch`` as in the paper, or ``instance``, ``layer``, ``none``.
+        dropout: of the up to three inner layers of the decoder (0.5 in the paper).
+        upsample: ``transposed`` as in the paper, or ``resize``, which leaves no checkerboard.
+        paper_test_time: whether samples are made as in section 3.3 of the paper, with dropout on and batch norm by the
+            statistics of the batch at hand. A sample then depends on the others of its batch, and on random numbers.
+            Otherwise dropout is off and batch norm has the running statistics of training.
+    """
+
+    def __init__(
+        self,
+        in_shape: Shape,
+        out_shape: Shape,
+        width: Count = 64,
+        depth: Count | None = None,
+        norm: str = "batch",
+        dropout: Share = 0.5,
+        upsample: str = "transposed",
+        paper_test_time: bool = False,
+    ) -> None:
+        super().__init__()
+        depth = max(2, in_shape[-1].bit_length() - 2) if depth is None else depth
+        if depth < 1:
+            raise ValueError(f"depth must be >= 1 or null, got {depth}")
+        c_in, c_out = check_translation(in_shape, out_shape, "generator=unet", 2**depth, norm)
+        self.multiple = 2**depth
+        widths = [width * min(2**k, 8) for k in range(depth)]
+        normalise = norm_layer(norm)
+        drop: type[nn.Module] = LastingDropout if paper_test_time else nn.Dropout
+        if paper_test_time:
+            normalise = partial(nn.BatchNorm2d, track_running_stats=False) if norm == "batch" else normalise
+
+        below: nn.Module = nn.Identity()
+        inside = widths[-1]  # channels that come out of `below`
+        for level in reversed(range(1, depth)):
+            outer, inner = widths[level - 1], widths[level]
+            bottom = level == depth - 1
+            down = [nn.LeakyReLU(0.2), nn.Conv2d(outer, inner, 4, 2, 1), nn.Identity() if bottom else normalise(inner)]
+            up = [nn.ReLU(), *doubling(inside, outer, upsample, kernel=4), normalise(outer)]
+            up += [drop(dropout)] if depth - level <= 3 and level > 1 else []
+            below, inside = _Level(nn.Sequential(*down), below, nn.Sequential(*up)), 2 * outer
+        first, last = nn.Conv2d(c_in, width, 4, 2, 1), doubling(inside, c_out, upsample, kernel=4)
+        self.layers = nn.Sequential(first, below, nn.ReLU(), *last, nn.Tanh())
+        self.apply(dcgan_init)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.layers(x)
+        return y

@@ -1,0 +1,72 @@
+"""Normalization by name, of activations and of weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm
+from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations
+
+from gan_zoo.networks.layers.instance_norm import InstanceNorm
+
+NormFactory = Callable[[int], nn.Module]
+
+_NORMS: dict[str, NormFactory] = {
+    "batch": nn.BatchNorm2d,
+    "instance": InstanceNorm,
+    "layer": lambda channels: nn.GroupNorm(1, channels),
+    "spectral": lambda _: nn.Identity(),
+    "none": lambda _: nn.Identity(),
+}
+NORMS = (*_NORMS, *(f"spectral+{name}" for name in ("batch", "instance", "layer")))
+
+
+def norm_layer(norm: str) -> NormFactory:
+    """A factory ``channels -> layer`` for feature maps ``[B, C, H, W]``.
+
+    Args:
+        norm: ``batch``, ``layer`` (over C, H, W of each sample), ``instance``, ``none``; ``spectral`` normalizes
+            weights instead of activations (see `maybe_spectral`), so its layer does nothing. ``spectral+batch``,
+            ``spectral+layer`` and ``spectral+instance`` do both.
+
+    Raises:
+        ValueError: for any other name.
+    """
+    return _NORMS[of_activations(norm)]
+
+
+def of_activations(norm: str) -> str:
+    """What normalizes activations in ``norm``: ``batch``, ``layer``, ``instance``, or ``none``; checks the name."""
+    if norm not in NORMS:
+        raise ValueError(f"norm must be one of {', '.join(NORMS)}, got {norm!r}")
+    name = norm.removeprefix("spectral+")
+    return "none" if name == "spectral" else name
+
+
+def wants_bias(norm: str) -> bool:
+    """Whether a layer before ``norm`` needs a bias, because no normalization of activations would take it away."""
+    return of_activations(norm) == "none"
+
+
+def maybe_spectral(layer: nn.Module, norm: str) -> nn.Module:
+    """``layer`` with its weight divided by its largest singular value if ``norm`` has ``spectral`` (Miyato 2018).
+
+    The singular value is that of the weight at this moment: who draws weights anew calls `initialize`.
+    """
+    return spectral_norm(layer) if norm.startswith("spectral") else layer
+
+
+def initialize(network: nn.Module, init: Callable[[nn.Module], None]) -> None:
+    """Apply ``init`` to every layer of ``network``, in place.
+
+    Spectral normalization estimates the largest singular value by power iterations, 15 of them when it is made and one
+    in each training pass. It is taken off and made anew here, so that the estimate belongs to the weights that training
+    starts from: with that of the weights before, layers would start with another gain than 1.
+    """
+    normalized = [layer for layer in network.modules() if is_parametrized(layer, "weight")]
+    for layer in normalized:
+        remove_parametrizations(layer, "weight", leave_parametrized=False)
+    network.apply(init)
+    for layer in normalized:
+        spectral_norm(layer)

@@ -1,0 +1,53 @@
+"""What a run says when it is done."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lightning.pytorch import Trainer
+
+from gan_zoo.callbacks.diagnostics import Doctor
+from gan_zoo.callbacks.evaluation import Evaluation
+from gan_zoo.diagnostics.failure_modes import diagnose
+from gan_zoo.diagnostics.from_log import verdict
+from gan_zoo.training.module import GANModule
+
+
+def print_summary(run_dir: Path, trainer: Trainer, module: GANModule) -> None:
+    """Where the run is, how its scores moved, and the picture to look at."""
+    if not trainer.is_global_zero:
+        return
+    clock = module.clock
+    speed = f"{clock.images_per_second:,.0f} images/s"
+    lines = {"run": str(_short(run_dir)), "trained": f"{clock.images_seen:,} images in {clock.seconds:,.0f} s, {speed}"}
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(callback, Evaluation) and callback.history:
+            lines |= _courses(callback.history)
+        if isinstance(callback, Doctor) and callback.history:
+            lines["doctor"] = verdict(callback.history, diagnose(callback.history))
+    names = (module.metadata.get("data") or {}).get("classes")
+    if names and "label" in module.game.needs:
+        listed = [f"{number} {name}" for number, name in enumerate(names[:10])]
+        lines["classes"] = ", ".join(listed) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+    pictures = sorted((run_dir / "samples").glob("*.png"))
+    if pictures:
+        lines["picture"] = str(_short(pictures[-1]))
+    if (run_dir / "report.html").is_file():
+        lines["report"] = str(_short(run_dir / "report.html"))
+    width = max(map(len, lines))
+    for name, text in lines.items():
+        print(f"{name:<{width}}  {text}")
+
+
+def _courses(history: list[dict[str, float]]) -> dict[str, str]:
+    """For each score the first value and the last four."""
+    courses = {}
+    for name in (name for name in history[-1] if name.startswith("val/")):
+        values = [f"{entry[name]:.4g}" for entry in history if name in entry]
+        shown = values if len(values) <= 5 else [values[0], "...", *values[-4:]]
+        courses[name.removeprefix("val/")] = " -> ".join(shown)
+    return courses
+
+
+def _short(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

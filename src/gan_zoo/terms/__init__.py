@@ -1,1 +1,0 @@
-"""Terms a game adds to its duels: reconstruction, classification, matching. Each is a module that returns a scalar."""

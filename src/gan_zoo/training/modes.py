@@ -1,0 +1,43 @@
+"""Networks for the length of a block: frozen, in evaluation mode, uncompiled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+import torch
+from torch import nn
+
+from gan_zoo.training.updater import full_precision
+
+
+@contextmanager
+def frozen(networks: nn.Module) -> Iterator[None]:
+    """Within the block no gradient is computed for these weights; gradients still flow through them to the inputs."""
+    trained = [p for p in networks.parameters() if p.requires_grad]
+    for parameter in trained:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in trained:
+            parameter.requires_grad_(True)
+
+
+@contextmanager
+def at_rest(network: nn.Module, device: torch.device) -> Iterator[None]:
+    """Within the block ``network`` on ``device`` does not train: evaluation mode, no gradients, full precision."""
+    modes = {module: module.training for module in network.modules()}
+    network.eval()
+    try:
+        with torch.no_grad(), full_precision(device), eager():
+            yield
+    finally:
+        for module, training in modes.items():
+            module.training = training
+
+
+def eager() -> AbstractContextManager[None]:
+    """Within the block compiled networks run as written: batches of another size would be compiled anew."""
+    stance: AbstractContextManager[None] = torch.compiler.set_stance("force_eager")
+    return stance

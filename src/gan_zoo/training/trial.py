@@ -1,0 +1,216 @@
+"""Parts from outside gan_zoo are tried once on a tiny batch, so that mistakes are answered with the contract."""
+
+from __future__ import annotations
+
+import copy
+import math
+import sys
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gan_zoo.core.errors import CompositionError, DataError
+from gan_zoo.core.rng import Noise
+from gan_zoo.core.types import Batch, Critique, Duel, judge
+from gan_zoo.data.datamodule import DataModule
+from gan_zoo.data.dataset import Source
+from gan_zoo.data.loader import one_batch
+from gan_zoo.losses.base import Loss
+from gan_zoo.metrics.base import Evaluator
+from gan_zoo.models.base import Game
+from gan_zoo.regularizers.base import Regularizer
+from gan_zoo.training.module import GANModule
+
+SIZE = 4
+LOSS = (
+    "{} returns one number to minimize, the .mean() over scores; discriminator(real, fake) and generator(fake, "
+    "real=None) take Critiques, whose .score are raw scores [B, ...]"
+)
+GENERATOR = "{} takes (latents [B, latent_dim]) or what its model says, and returns samples [B, {}] in [-1, 1]"
+DISCRIMINATOR = "{} takes samples [B, {}] (and a condition) and returns scores [B, ...] or a Critique of them"
+PENALTY = "{} returns one number, or None for nothing to add"
+
+
+class contract:
+    """Within the block an exception of one's own code is answered with what the part must do.
+
+    Args:
+        part: is tried.
+        method: of it.
+        says: what the contract says, with ``{}`` for class and method.
+    """
+
+    def __init__(self, part: Any, method: str, says: str) -> None:
+        self.name = f"{type(part).__name__}.{method}"
+        self.says = says.replace("{}", self.name, 1)
+
+    def __enter__(self) -> contract:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if isinstance(error, CompositionError) or not isinstance(error, Exception):
+            return
+        if isinstance(error, NotImplementedError) and not str(error):
+            raise CompositionError(f"{self.name} is not written: {self.says}") from error
+        reason = " ".join(str(error).split())[:300]
+        raise CompositionError(f"{self.name} failed with {type(error).__name__}: {reason}; {self.says}") from error
+
+    def demand(self, holds: bool, came: str) -> None:
+        """Raise `CompositionError` with what ``came`` unless the contract ``holds``."""
+        if not holds:
+            raise CompositionError(f"{self.name}: {self.says}; got {came}")
+
+
+def is_own(part: Any) -> bool:
+    """Whether the class of ``part`` comes from outside gan_zoo."""
+    return type(part).__module__.partition(".")[0] not in ("gan_zoo", "torch")
+
+
+def has_own(networks: nn.Module) -> bool:
+    """Whether any network is one's own, also inside a wrapper."""
+    return any(is_own(part) for part in networks.modules())
+
+
+def check_kinds(evaluators: Mapping[str, Any]) -> None:
+    """Raise `CompositionError` for an evaluator that lacks what the contract asks for."""
+    for name, evaluator in evaluators.items():
+        if not isinstance(evaluator, Evaluator):
+            raise CompositionError(
+                f"metric.{name} must be a gan_zoo.metrics.base.Evaluator, got a {type(evaluator).__name__}"
+            )
+        if not is_own(evaluator):
+            continue
+        for method in ("prepare", "update", "compute"):
+            if getattr(type(evaluator), method) is getattr(Evaluator, method):
+                raise CompositionError(f"{type(evaluator).__name__}.{method} is not written: every evaluator has one")
+        for attribute in ("num_samples", "best"):
+            if not hasattr(evaluator, attribute):
+                raise CompositionError(f"{type(evaluator).__name__} has no {attribute}: its __init__ must set it")
+
+
+def try_parts(module: GANModule, data: DataModule) -> None:
+    """Try one's own parts on a tiny batch; copies, so that the run's numbers stay what they are.
+
+    Parts of gan_zoo are not tried: tests have.
+
+    Raises:
+        CompositionError: naming class and method, what the contract says and what came.
+    """
+    losses = [loss for loss in module.losses.values() if is_own(loss)][:1]
+    regularizers = [r for each in module.regularizers.values() for r in each.children() if is_own(r)]
+    own_game = is_own(module.game) or has_own(module.game)
+    if not (losses or regularizers or own_game):
+        return
+    for loss in losses:
+        try_loss(copy.deepcopy(loss))  # type: ignore[arg-type]
+    with torch.random.fork_rng(devices=[]):
+        batch = tiny_batch(module.game, data)
+        try_game(copy.deepcopy(module.game), batch, data.source, module)
+
+
+def tiny_batch(game: Game, data: DataModule) -> Batch:
+    """A few samples of the data, as many as critics that judge packs need."""
+    pack = math.lcm(*(getattr(part, "pack", 1) for part in game.discriminators.modules()))
+    return one_batch(data.source, SIZE * pack, Noise(data.seed, 0), data.wrong_conditions)
+
+
+def try_loss(loss: Loss) -> None:
+    """Raise `CompositionError` unless both functions of a loss return one finite number of scores of either sign."""
+    scores = torch.linspace(-2.0, 2.0, SIZE)
+    samples = torch.zeros(SIZE, 2)
+    for patches in (False, True):
+        rising = scores.clone().requires_grad_()
+        falling = scores.flip(0).requires_grad_()
+        shape = (SIZE, 1, 1, 1) if patches else (SIZE,)
+        real = Critique(rising.view(shape), samples)
+        fake = Critique(falling.view(shape), samples)
+        with contract(loss, "discriminator", LOSS) as promised:
+            check_scalar(promised, loss.discriminator(real, fake))
+        with contract(loss, "generator", LOSS) as promised:
+            check_scalar(promised, loss.generator(fake, real if loss.generator_sees_real else None))
+
+
+def check_scalar(promised: contract, value: Any) -> None:
+    """Raise `CompositionError` unless ``value`` is one finite number with a gradient."""
+    promised.demand(isinstance(value, Tensor), f"a {type(value).__name__}")
+    promised.demand(value.ndim == 0, f"a tensor of shape {list(value.shape)}")
+    promised.demand(
+        bool(value.isfinite()),
+        f"{float(value.detach()):g} of scores between -2 and 2: a logarithm or a root of a raw score?",
+    )
+    promised.demand(value.requires_grad, "a number without a gradient: detached somewhere?")
+
+
+def try_game(game: Game, batch: Batch, source: Source, module: GANModule) -> None:
+    """Raise `CompositionError` unless generators, discriminators and duels give what they promise."""
+    shape = ", ".join(map(str, source.sample_shape))
+    own = next((part for part in game.generators.values() if has_own(part)), game)
+    method = "generate" if own is game else "forward"
+    with contract(own, method, GENERATOR.replace("[B, {}]", f"[B, {shape}]")) as promised:
+        fakes = game.generate(batch)
+        promised.demand(isinstance(fakes, dict) and len(fakes) > 0, f"a {type(fakes).__name__} of fakes")
+        for fake in fakes.values():
+            promised.demand(isinstance(fake, Tensor), f"a {type(fake).__name__}")
+            promised.demand(
+                fake.ndim == len(source.sample_shape) + 1 and len(fake) == batch.size,
+                f"a tensor of shape {list(fake.shape)} for {batch.size} samples",
+            )
+            if "image" not in game.needs and "domain" not in game.needs:
+                promised.demand(list(fake.shape[1:]) == source.sample_shape, f"samples of shape {list(fake.shape[1:])}")
+            promised.demand(bool(fake.isfinite().all()), "numbers that are not finite")
+    if source.samples.dtype == torch.uint8:
+        warn_of_range(own, torch.cat([fake.flatten() for fake in fakes.values()]))
+    with contract(game, "duels", "{} returns a sequence of Duel"):
+        duels = list(game.duels(batch, fakes))
+    for duel in duels:
+        try_duel(duel, batch, module, shape)
+    with contract(game, "sample", "{} takes (batch, generators) and returns samples, also without real ones"):
+        game.eval()
+        with torch.no_grad():
+            game.sample(batch, game.generators)
+
+
+def try_duel(duel: Duel, batch: Batch, module: GANModule, shape: str) -> None:
+    """Raise `CompositionError` unless a discriminator scores samples, and own regularizers return one number."""
+    duel = duel.as_leaves(real=True, fake=True)
+    with contract(duel.critic, "forward", DISCRIMINATOR.replace("[B, {}]", f"[B, {shape}]")) as promised:
+        real = judge(duel.critic, duel.real, duel.real_condition)
+        fake = judge(duel.critic, duel.fake, duel.fake_condition)
+        promised.demand(isinstance(real.score, Tensor), f"a {type(real.score).__name__}")
+        promised.demand(real.score.ndim >= 1, "a single number")
+        promised.demand(bool(real.score.isfinite().all()), "scores that are not finite")
+    for name, regularizer in module.regularizers_of(duel).items():
+        if not is_own(regularizer):
+            continue
+        with contract(regularizer, "penalty", PENALTY) as promised:
+            trial: Regularizer = copy.deepcopy(regularizer)
+            penalty = trial.penalty(duel, real, fake, batch.noise)
+            promised.demand(penalty is None or isinstance(penalty, Tensor), f"a {type(penalty).__name__} ({name})")
+            if penalty is not None:
+                check_scalar(promised, penalty)
+
+
+def warn_of_range(generator: Any, values: Tensor) -> None:
+    """Warn where a generator's outputs are not in the data's range, [-1, 1]."""
+    low = float(values.detach().min())
+    high = float(values.detach().max())
+    if low < -1.01 or high > 1.01 or low >= 0 or high <= 0:
+        said = f"{type(generator).__name__} returns values in [{low:.3g}, {high:.3g}], and images are in [-1, 1]"
+        print(f"{said}: end it with tanh?", file=sys.stderr, flush=True)
+
+
+def check_source(source: Any) -> None:
+    """Raise `DataError` unless a data function returned a data set."""
+    if not isinstance(source, Source):
+        raise DataError(f"data.source must return a gan_zoo.data.dataset.Source, got a {type(source).__name__}")
+    samples = source.samples
+    if not isinstance(samples, Tensor) or not (
+        (samples.ndim == 4 and samples.dtype == torch.uint8) or (samples.ndim == 2 and samples.dtype == torch.float32)
+    ):
+        came = f"{samples.dtype} {list(samples.shape)}" if isinstance(samples, Tensor) else type(samples).__name__
+        raise DataError(
+            f"samples of data={source.name} must be uint8 images [N, C, H, W] or float32 vectors [N, D], got {came}"
+        )

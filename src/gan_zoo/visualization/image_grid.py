@@ -1,0 +1,130 @@
+"""Samples as one picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image, ImageDraw
+from torch import Tensor
+from torchvision.utils import make_grid
+
+from gan_zoo.core.errors import DataError
+from gan_zoo.data.image_tensors import to_uint8
+
+LINE = 11
+"""Height of a line of text in pixels."""
+
+
+def grid_of(samples: Tensor, columns: int | None = None) -> Tensor:
+    """Images ``[B, C, H, W]`` in [-1, 1] as one uint8 picture ``[3, H', W']``, about square unless told."""
+    columns = columns or max(1, round(len(samples) ** 0.5))
+    return make_grid(to_uint8(samples.cpu()), nrow=columns, padding=2, pad_value=255)
+
+
+def side_by_side(views: Mapping[str, Tensor], rows: int = 8) -> Image.Image:
+    """One row for each sample with all of its views next to each other under their names, in blocks of ``rows`` rows.
+
+    Views ``[B, C, H, W]`` in [-1, 1] may differ in channels: grey becomes RGB. Small ones are enlarged so far that the
+    names fit.
+    """
+    tensors = [view.cpu().expand(-1, 3, -1, -1) for view in views.values()]
+    table = torch.stack(tensors, 1)  # [B, V, 3, H, W]
+    rows = min(rows, len(table))
+    missing = -len(table) % rows
+    table = torch.cat([table, table.new_ones(missing, *table.shape[1:])])
+    blocks = [grid_of(block.flatten(0, 1), len(tensors)) for block in torch.split(table, rows)]
+    cell = table.shape[-1] + 2  # with the border
+    return under_names(torch.cat(blocks, 2), list(views), len(blocks), cell)
+
+
+def under_names(grid: Tensor, names: Sequence[str], blocks: int, cell: int, smallest: int = 48) -> Image.Image:
+    """A grid with the names of its columns above each block; cells are enlarged to at least ``smallest`` pixels."""
+    scale = -(-smallest // cell)
+    columns = pillow(grid)
+    columns = columns.resize((columns.width * scale, columns.height * scale), Image.Resampling.NEAREST)
+    page = Image.new("RGB", (columns.width, columns.height + LINE), "white")
+    page.paste(columns, (0, LINE))
+    pen = ImageDraw.Draw(page)
+    for block in range(blocks):
+        for number, name in enumerate(names):
+            middle = block * (len(names) * cell + 2) + (number + 0.5) * cell + 1
+            pen.text((middle * scale, 0), cut_to(name, pen, cell * scale), fill="black", anchor="ma")
+    return page
+
+
+def cut_to(text: str, pen: ImageDraw.ImageDraw, width: float) -> str:
+    """As much of ``text`` as ``width`` pixels hold."""
+    while text and pen.textlength(text) > width:
+        text = text[:-1]
+    return text
+
+
+def with_captions(samples: Tensor, captions: Sequence[str], columns: int = 8, side: int = 96) -> Image.Image:
+    """Images ``[B, C, H, W]`` in [-1, 1], enlarged to ``side`` pixels, each above what was asked for."""
+    line, lines = LINE, 3
+    rows = -(-len(samples) // columns)
+    cell = side + 8, side + lines * line + 8
+    page = Image.new("RGB", (columns * cell[0], rows * cell[1]), "white")
+    pen = ImageDraw.Draw(page)
+    for number, (sample, caption) in enumerate(zip(to_uint8(samples.cpu()), captions, strict=True)):
+        left, top = number % columns * cell[0] + 4, number // columns * cell[1] + 4
+        picture = pillow(sample).convert("RGB").resize((side, side), Image.Resampling.NEAREST)
+        page.paste(picture, (left, top))
+        for k, text in enumerate(wrapped(caption, pen, side)[:lines]):
+            pen.text((left, top + side + k * line), text, fill="black")
+    return page
+
+
+def pillow(picture: Tensor) -> Image.Image:
+    """A uint8 picture ``[1 or 3, H, W]`` as a Pillow image."""
+    return Image.fromarray(picture.permute(1, 2, 0).squeeze(2).numpy())
+
+
+def picture(samples: Tensor, columns: int | None = None) -> Image.Image:
+    """Images ``[B, C, H, W]`` in [-1, 1] as one Pillow image, which a notebook shows; about square unless told."""
+    return pillow(grid_of(samples, columns))
+
+
+def wrapped(text: str, pen: ImageDraw.ImageDraw, width: int) -> list[str]:
+    """``text`` in lines of at most ``width`` pixels; longer words are cut."""
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and pen.textlength(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
+
+
+def save(picture: Tensor | Image.Image, path: Path) -> None:
+    """Write a uint8 picture ``[3, H, W]`` or a Pillow image, in the format that the name's ending stands for.
+
+    Raises:
+        DataError: if it stands for none.
+    """
+    if path.suffix.lower() not in Image.registered_extensions():
+        raise DataError(f"a picture must end in .png or another ending of pictures, got {path.name!r}")
+    image = pillow(picture) if isinstance(picture, Tensor) else picture
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save(path)
+
+
+def picture_of(
+    views: Mapping[str, Tensor],
+    captions: Sequence[str] | None = None,
+    columns: int | None = None,
+    classes: Sequence[str] = (),
+) -> Any:
+    """The picture that suits ``views``: inputs beside outputs, captions below, classes above columns, or a grid."""
+    if len(views) > 1:
+        return side_by_side(views)
+    samples = views["sample"]
+    if captions is not None:
+        return with_captions(samples, captions)
+    grid = grid_of(samples, columns)
+    named = columns is not None and len(classes) == columns
+    return under_names(grid, classes, 1, samples.shape[-1] + 2) if named else grid
