@@ -343,7 +343,7 @@ def test_divergence_is_named_and_stops_the_run(tiny) -> None:
 @pytest.mark.parametrize(
     ("overrides", "name"),
     [
-        (["augment=ada", "regularizer=[ada]", "regularizer.ada.interval=1", "regularizer.ada.target=-0.9"], "ada/p"),
+        (["augment=ada", "regularizer=[ada]", "regularizer.ada.interval=1", "regularizer.ada.threshold=-100"], "ada/p"),
         (["augment=instance_noise", "regularizer=[fade]"], "fade/std"),
     ],
 )
