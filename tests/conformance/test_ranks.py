@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from gan_zoo.distributed import average_gradients, mean_over_ranks
 from gan_zoo.networks.augment import ADAugment
 from gan_zoo.noise import Noise
+from gan_zoo.terms.reconstruction import TripletDistance
 from gan_zoo.types import Duel, judge
 
 from .zoo import LOSSES, REGULARIZERS, CodedCritic, duel_of
@@ -82,6 +83,24 @@ def run_regularizer(name: str, rank: int, ranks: int) -> list[Tensor]:
     return found
 
 
+def run_mismatched(name: str, rank: int, ranks: int) -> list[Tensor]:
+    """The penalty of a duel whose sides are the same samples: its lines run between reals of the whole batch."""
+    _, critic = players()
+    real, _ = share(rank, ranks)
+    duel = Duel("wrong", critic, real, real, mismatched=True)
+    penalty = REGULARIZERS[name]().penalty(duel, duel.judge_real(), duel.judge_fake(), Noise(7, 0, rank, ranks))
+    assert penalty is not None
+    return turn(penalty, critic)
+
+
+def run_triplet(name: str, rank: int, ranks: int) -> list[Tensor]:
+    """A distance that compares with other samples of the whole batch."""
+    generator, _ = players()
+    real, latents = share(rank, ranks)
+    return turn(TERMS[name](generator(latents).view(-1, *SHAPE), real), generator)
+
+
+TERMS = {"triplet": TripletDistance(0.9)}
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 
 
@@ -102,6 +121,8 @@ def run_layout(name: str, rank: int, ranks: int) -> list[Tensor]:
 RUNS: dict[str, tuple[Callable[[str, int, int], list[Tensor]], Any]] = {
     "loss": (run_loss, LOSSES),
     "regularizer": (run_regularizer, REGULARIZERS),
+    "mismatched": (run_mismatched, ["gradient_penalty"]),
+    "term": (run_triplet, TERMS),
     "layout": (run_layout, LAYOUTS),
 }
 
