@@ -33,10 +33,11 @@ test-faults: $(READY)  ## kill, interrupt, starve and damage real runs; a table 
 conformance: $(READY)  ## every loss and penalty against mathematics
 	$(BIN)/python -m pytest tests/conformance $(ARGS)
 
-lint: $(READY)  ## ruff and mypy, as CI runs them
+lint: $(READY)  ## ruff, mypy and the floors of the package, as CI runs them
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 format: $(READY)  ## let ruff put right what it can
 	$(BIN)/ruff check --fix .

@@ -2,7 +2,8 @@
 
 The critic's turn alone: two forward passes or one over both, and one backward pass. Critics that keep samples apart,
 those without batch statistics, compute the same both ways. One pass is faster where passes are small: where the line is
-drawn, `gan_zoo.training.joint_forward.LARGE` numbers of the reals, comes from this table. Then whole training both ways.
+drawn, `gan_zoo.training.joint_forward.LARGE` numbers of the reals, comes from this table. Then whole training both
+ways.
 """
 
 from __future__ import annotations

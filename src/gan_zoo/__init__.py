@@ -16,7 +16,9 @@ __all__ = ["__version__", "load", *_parts]
 
 
 def load(folder: str, **options: Any) -> Any:
-    """The generators of an export or a run: ``gan_zoo.load(folder).sample(16, seed=0)``; `gan_zoo.inference.load.load_run`.
+    """The generators of an export or a run: ``gan_zoo.load(folder).sample(16, seed=0)``.
+
+    See `gan_zoo.inference.load.load_run`.
 
     ``hf://user/name`` is an export on the Hugging Face hub.
     """

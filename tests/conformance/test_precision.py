@@ -24,7 +24,7 @@ from gan_zoo.models.gan import GAN
 from gan_zoo.models.infogan import InfoGAN
 from gan_zoo.models.vae import VAE
 from gan_zoo.models.vae_gan import VAEGAN
-from tests.games.playing import CRITIC, ENCODER, GENERATOR, batch, turns
+from tests.models.playing import CRITIC, ENCODER, GENERATOR, batch, turns
 
 from .zoo import LOSSES, REGULARIZERS, CodedCritic
 

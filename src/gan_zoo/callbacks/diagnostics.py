@@ -29,8 +29,9 @@ NORMS = ("d/grad_norm", "g/grad_norm")
 class Doctor(Callback):
     """Looks at both players every so many images and says by name what goes wrong, and which override to try.
 
-    What it reads is logged as ``doctor/...``, so that `gan_zoo.diagnostics.failure_modes.diagnose` comes to the same findings
-    from the log; see `gan_zoo.diagnostics.probe.Probe` for what it looks at. Nothing of the training state is touched.
+    What it reads is logged as ``doctor/...``, so that `gan_zoo.diagnostics.failure_modes.diagnose` comes to the same
+    findings from the log; see `gan_zoo.diagnostics.probe.Probe` for what it looks at. Nothing of the training state is
+    touched.
 
     Args:
         every_images: images between two looks; 0 for never.

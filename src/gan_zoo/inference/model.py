@@ -122,7 +122,7 @@ class Run:
         exported_words: what an export brings to encode captions with.
         exported_classes: the names of classes that an export brings.
         given_source: the data set where the config does not say it.
-        data_identity: of the data it was trained on, see `gan_zoo.runs.resume.data_identity`; None where it is not known.
+        data_identity: of the data it was trained on, see `gan_zoo.runs.resume.data_identity`; None if not known.
         other_data: use the data although they are not those that it was trained on.
         may_read: whether its config may name files and downloads: an export's may not, unless it is trusted.
     """

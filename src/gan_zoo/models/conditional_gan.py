@@ -21,7 +21,8 @@ class ConditionalGAN(GAN):
     Args:
         generator: called with ``latent_dim``, the latents' size plus that of the condition's vectors.
         discriminator: called with ``condition_dim`` and ``fusion``.
-        condition: makes an encoder of conditions, one for each player (a `gan_zoo.networks.condition_encoders.Condition`).
+        condition: makes an encoder of conditions, one for each player (a
+            `gan_zoo.networks.condition_encoders.Condition`).
         fusion: how critics are told.
         latent_dim, prior: as in `GAN`.
     """

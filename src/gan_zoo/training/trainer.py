@@ -6,16 +6,16 @@ import math
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 from lightning.pytorch.strategies import DDPStrategy
 
-from gan_zoo.callbacks.evaluation import Evaluation
 from gan_zoo.core.errors import CompositionError
 from gan_zoo.data.datamodule import DataModule
+from gan_zoo.data.dataset import Source
 from gan_zoo.runs.checkpoint_io import AtomicCheckpointIO
 from gan_zoo.training.module import GANModule
 from gan_zoo.training.strategy import FlatDDPStrategy
@@ -26,6 +26,14 @@ SETTLED: dict[str, Any] = {
     "enable_model_summary": False,
 }
 """Arguments of the trainer that follow from how the module trains, as in ``conf/trainer/auto.yaml``."""
+
+
+@runtime_checkable
+class ChecksBefore(Protocol):
+    """A callback that can tell before training that it will fail."""
+
+    def check(self, module: GANModule, source: Source) -> None:
+        """Raise `DataError` if it will."""
 
 
 def equipped(make: Callable[..., Trainer], callbacks: Sequence[Callback], logger: Any, **settings: Any) -> Trainer:
@@ -49,8 +57,8 @@ def equipped(make: Callable[..., Trainer], callbacks: Sequence[Callback], logger
         return trainer
     if type(trainer.strategy) is not DDPStrategy:  # what Lightning chooses for strategy=auto
         raise CompositionError(
-            f"trainer.strategy must be auto or gan_zoo.training.strategy.FlatDDPStrategy for {trainer.world_size} processes, "
-            f"got {type(trainer.strategy).__name__}"
+            "trainer.strategy must be auto or gan_zoo.training.strategy.FlatDDPStrategy for "
+            f"{trainer.world_size} processes, got {type(trainer.strategy).__name__}"
         )
     return make(strategy=FlatDDPStrategy(), **settings)
 
@@ -86,5 +94,5 @@ def check_together(trainer: Trainer, module: GANModule, data: DataModule) -> Non
     module.check(trainer)
     data.check(trainer.world_size)
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
-        if isinstance(callback, Evaluation):
+        if isinstance(callback, ChecksBefore):
             callback.check(module, data.source)

@@ -28,7 +28,7 @@ from gan_zoo.networks.image_encoders import MLPEncoder
 from gan_zoo.networks.image_to_image import ResNetTranslator
 from gan_zoo.networks.mlp import MLPGenerator
 from gan_zoo.networks.patchgan import PatchGAN
-from tests.games.playing import CRITIC, GENERATOR, batch, gradients, turns
+from tests.models.playing import CRITIC, GENERATOR, batch, gradients, turns
 from tests.test_layering import imports
 
 RECONSTRUCTIONS, CLASSIFICATIONS = choices("reconstruction", CONF), choices("classification", CONF)

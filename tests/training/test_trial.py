@@ -14,7 +14,7 @@ from gan_zoo.losses.base import Loss
 from gan_zoo.metrics.base import Evaluator
 from gan_zoo.regularizers.base import Regularizer
 
-HERE = "tests.test_own_parts"
+HERE = "tests.training.test_trial"
 
 
 class Good(Loss):

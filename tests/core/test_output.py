@@ -13,7 +13,7 @@ import pytest
 
 from gan_zoo.core.output import PATIENCE, _Unblocking
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 RING = ("model=gan", "data=ring", "metric=none", "callbacks.doctor=null", "trainer=cpu", "trainer.log_every_n_steps=1")
 
 

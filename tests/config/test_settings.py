@@ -54,7 +54,7 @@ class OtherDDP(DDPStrategy):
 
 
 def test_another_strategy_for_several_processes_is_refused(tiny) -> None:
-    other = "trainer.strategy={_target_: tests.test_settings.OtherDDP}"
+    other = "trainer.strategy={_target_: tests.config.test_settings.OtherDDP}"
     with pytest.raises(CompositionError, match=r"trainer.strategy must be auto or .* for 2 processes, got OtherDDP"):
         build(tiny("model=gan", "data=ring", "trainer=cpu", "trainer.devices=2", other))
 

@@ -20,7 +20,7 @@ from gan_zoo.core.paths import CONF
 from gan_zoo.launch.main import main
 from gan_zoo.launch.train import train
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SMALL = ("callbacks.evaluation.num_samples=64", "extractor.image_size=32")
 QUICK = ("trainer.max_steps=6", "trainer.log_every_n_steps=2", "data.batch_size=8", "trainer=cpu")
 

@@ -11,7 +11,7 @@ import pytest
 from gan_zoo.config import help as help_of
 from gan_zoo.core.paths import CONF
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 GROUPS = sorted({str(f.parent.relative_to(CONF)) for f in CONF.rglob("*.yaml")} - {".", "hydra/launcher"})
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 TINY = ["model=gan", "data=ring", "trainer=cpu", "trainer.max_steps=3", "trainer.log_every_n_steps=1"]
 TINY += ["callbacks=none", "metric=none", "generator.width=8", "discriminator.width=8"]
 LAUNCHERS = {

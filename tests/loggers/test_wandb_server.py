@@ -19,7 +19,7 @@ import pytest
 pytest.importorskip("openwandb", reason="openwandb, a server that the wandb client talks to, is not installed")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 TINY = ("data=digits", "trainer=cpu", "data.batch_size=16", "callbacks.evaluation.num_samples=64")
 QUICK = (*TINY, "extractor.image_size=32", "trainer.log_every_n_steps=5", "trainer.max_steps=10", "logger=wandb")
 KEY = "local" + "0" * 40

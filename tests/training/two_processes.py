@@ -1,4 +1,4 @@
-"""One of two processes, in which every model takes two steps and is evaluated; see `tests.test_two_processes`."""
+"""One of two processes, in which every model takes two steps and is evaluated, see `test_two_processes`."""
 
 from __future__ import annotations
 

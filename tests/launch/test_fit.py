@@ -23,7 +23,7 @@ import gan_zoo as gz
 from gan_zoo.core.errors import CompositionError, DataError
 from gan_zoo.training.module import AVERAGED, adam
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "docs" / "notebook.ipynb"
 PAGE = re.search(r"<!-- library -->\n```python\n(.+?)```", (ROOT / "docs" / "library.md").read_text(), re.DOTALL)
 README = re.search(r"<!-- library -->\n```python\n(.+?)```", (ROOT / "README.md").read_text(), re.DOTALL)

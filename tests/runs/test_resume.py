@@ -28,7 +28,7 @@ from gan_zoo.loggers.wandb import wandb_logger
 from gan_zoo.runs.checkpoint_io import read_checkpoint
 from gan_zoo.runs.checkpoint_store import store_of
 from gan_zoo.runs.overrides import key_of, quoted, recorded, unquoted
-from tests.test_run import command, run_folders
+from tests.launch.test_main import command, run_folders
 
 QUICK = ("trainer.log_every_n_steps=2", "data.batch_size=8", "callbacks.progress=null", "callbacks.samples=null")
 OFTEN = ("callbacks.checkpoints.every_images=16", "callbacks.evaluation.every_images=24", "data=digits")

@@ -24,7 +24,7 @@ from gan_zoo.inference.load import MODEL, load, load_run
 from gan_zoo.launch.train import train
 from gan_zoo.runs.overrides import recorded
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SMALL = ("data=digits", "generator.width=8", "discriminator.width=8", "trainer.max_steps=1", "data.batch_size=8")
 SMALL += ("metric=none", "callbacks.progress=null", "callbacks.samples=null", "callbacks.doctor=null", "logger=none")
 

@@ -31,7 +31,7 @@ from gan_zoo.networks.mlp import MLPDiscriminator
 from gan_zoo.regularizers.ada import AdaptiveAugmentation
 from gan_zoo.regularizers.zero_centered import R1
 from tests.conformance.zoo import LOSSES
-from tests.games.playing import ENCODER, GENERATOR, SHAPE, Still, batch
+from tests.models.playing import ENCODER, GENERATOR, SHAPE, Still, batch
 
 SHAPES = [(5, 1, 8, 8), (4, 3, 7, 7), (3, 3, 5, 9), (2, 2, 6, 3), (2, 3, 1, 1)]
 EVERYTHING = [DiffAugment(), *(DiffAugment([name]) for name in ("colour", "translation", "cutout"))]

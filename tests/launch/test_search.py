@@ -20,10 +20,10 @@ optuna = pytest.importorskip("optuna", reason="the extra `sweep` is not installe
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution  # noqa: E402
 from optuna.trial import TrialState  # noqa: E402
 
-from gan_zoo.launch.search import Search, default_score
-from gan_zoo.launch.search_space import space_of
+from gan_zoo.launch.search import Search, default_score  # noqa: E402
+from gan_zoo.launch.search_space import space_of  # noqa: E402
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 RING = ("model=gan", "data=ring", "trainer=cpu", "generator.width=16", "discriminator.width=16")
 SHORT = (*RING, "callbacks.evaluation.num_samples=100", "trainer.max_steps=4")
 

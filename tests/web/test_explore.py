@@ -21,7 +21,7 @@ from PIL import Image
 
 pytest.importorskip("gradio", reason="the extra `explore` is not installed")
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), ""
 )

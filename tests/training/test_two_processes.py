@@ -13,9 +13,9 @@ import pytest
 
 from gan_zoo.config.messages import choices
 from gan_zoo.core.paths import CONF
-from tests.two_processes import MODELS
+from tests.training.two_processes import MODELS
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def outcomes(tmp_path_factory) -> list[dict[str, str]]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "tests.two_processes", str(folder)]
+    command = [sys.executable, "-m", "tests.training.two_processes", str(folder)]
     processes = []
     for rank in range(2):
         place = {"RANK": str(rank), "LOCAL_RANK": str(rank), "NODE_RANK": "0"}
