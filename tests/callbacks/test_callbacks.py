@@ -143,3 +143,29 @@ def test_views_stand_under_their_names() -> None:
     assert cells.tolist() == [[0, 255, 0, 255], [0, 255, 255, 255]], "black inputs beside white samples; none is fourth"
     written = picture[:LINE].min((0, 2)) < 255
     assert all(part.any() for part in np.split(written, [68, 140, 208])), "a name above each of four columns"
+
+
+class Hurried(Clock):
+    """A clock on which a minute has passed."""
+
+    @property
+    def seconds(self) -> float:
+        return 61.0
+
+
+def test_the_first_image_and_checkpoint_come_within_a_minute(composed, tmp_path: Path, monkeypatch) -> None:
+    """However long the run is; after that at a tenth and a fifth of it."""
+    monkeypatch.setattr("gan_zoo.training.module.Clock", Hurried)
+    trainer, module, data = build(composed("model=gan", "data=ring", "metric=none", "data.batch_size=8", "logger=none"))
+    seen: dict[str, list[int]] = {"images": [], "checkpoints": []}
+
+    def stopped_at_5(*_: object) -> None:
+        seen["images"].append(len(list((tmp_path / "run" / "samples").glob("*.png"))))
+        seen["checkpoints"].append(len(list((tmp_path / "run" / "checkpoints").glob("step-*.ckpt"))))
+        trainer.should_stop = module.global_step == 5
+
+    last_callback = trainer.callbacks[-1]
+    monkeypatch.setattr(last_callback, "on_train_batch_start", stopped_at_5)
+    trainer.fit(module, datamodule=data)
+    assert seen["images"] == [0, 1, 1, 1, 1]
+    assert seen["checkpoints"] == [0, 1, 1, 1, 1]

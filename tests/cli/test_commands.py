@@ -22,8 +22,7 @@ from gan_zoo.inference.latents import between, draw_latents
 from gan_zoo.inference.load import load_run
 from gan_zoo.inference.model import Run, wish
 from gan_zoo.launch.train import train
-
-from .helpers import invoke, refused
+from tests.helpers import invoke, refused
 
 QUICK = ["trainer.max_steps=2", "data.batch_size=8", "logger=none", "metric=none"]
 DIGITS = ["data=digits", "generator.width=4", "discriminator.width=4"]

@@ -16,8 +16,7 @@ from gan_zoo.export.write import export
 from gan_zoo.inference.load import load_run
 from gan_zoo.inference.model import samples
 from gan_zoo.launch.train import train
-
-from .helpers import invoke
+from tests.helpers import invoke
 
 QUICK = ("trainer.max_steps=2", "data.batch_size=8", "callbacks.progress=null", "callbacks.samples=null", "metric=none")
 SMALL = ("generator.width=8", "discriminator.width=8")

@@ -19,8 +19,7 @@ from gan_zoo.inference.latents import draw_latents
 from gan_zoo.inference.load import load_run
 from gan_zoo.inference.model import Run, samples
 from gan_zoo.launch.train import train
-
-from .helpers import refused
+from tests.helpers import refused
 
 onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")

@@ -9,6 +9,9 @@ from torch import Tensor, nn
 from gan_zoo.auxiliary_losses.reconstruction import L1, L2
 from gan_zoo.core.rng import Noise
 from gan_zoo.core.types import Batch, Critique, sum_of
+from gan_zoo.data.dataset import Source
+from gan_zoo.data.image_tensors import to_unit
+from gan_zoo.data.loader import asked
 from gan_zoo.losses.least_squares import LeastSquares
 from gan_zoo.losses.minimax import NonSaturating
 from gan_zoo.models import image_pool as pool_file
@@ -388,3 +391,26 @@ def test_two_processes_have_the_pool_of_one(monkeypatch) -> None:
                 halves.append(pool(fakes[2 * rank : 2 * rank + 2], Noise(0, step, rank, 2), "b"))
         assert torch.equal(torch.cat(halves), expected)
         assert all(torch.equal(pool.images, alone.images) for pool in ranks)
+
+
+def test_both_directions_and_both_cycles_are_shown() -> None:
+    """From the true partner where it is known, else from another sample of the second domain."""
+    game = cyclegan()
+    generators = game.generators
+    a, b = pictures(3, 1), pictures(3, 2)
+    known = game.views(Batch(3, Noise(0, 0), real=b, condition=a), generators)
+    assert list(known) == ["input", "sample", "cycled", "target", "reverse", "recycled"]
+    torch.testing.assert_close(known["recycled"], generators["a_to_b"](generators["b_to_a"](b)))
+    unknown = game.views(Batch(3, Noise(0, 0), condition=a, unrelated=b), generators)
+    assert list(unknown) == ["input", "sample", "cycled", "input B", "B to A", "B cycled"]
+    torch.testing.assert_close(unknown["B to A"], generators["b_to_a"](b))
+    torch.testing.assert_close(unknown["B cycled"], known["recycled"])
+
+
+def test_unpaired_data_bring_unrelated_samples() -> None:
+    samples, conditions = (torch.randint(0, 256, (n, 1, 4, 4), dtype=torch.uint8) for n in (5, 7))
+    source = Source("x", "all", samples, conditions=conditions, aligned=False)
+    batch = asked(source, 3, Noise(0, 0))
+    assert batch.real is None
+    assert batch.unrelated.shape == (3, 1, 4, 4)
+    assert all(any(torch.equal(one, to_unit(other)) for other in samples) for one in batch.unrelated)

@@ -12,8 +12,7 @@ from gan_zoo.core.errors import CompositionError
 from gan_zoo.reports.comparison import find_runs, grouped, rows_of
 from gan_zoo.reports.comparison_files import rendered
 from gan_zoo.runs.metric_protocols import labels
-
-from .helpers import invoke, refused
+from tests.helpers import invoke, refused
 
 
 def fake_run(folder: Path, overrides: list[str], seed: int, value: float | None, count: int = 100) -> None:
@@ -113,3 +112,17 @@ def test_the_doctor_says_what_it_can(tmp_path: Path) -> None:
     said = invoke("doctor", tmp_path)
     assert said.startswith("saturated critic in realism at 11,000 images")
     assert "optim.discriminator.lr=1e-4" in said
+
+
+def test_text_from_outside_is_shown_as_it_is(tmp_path: Path) -> None:
+    """No markup of a terminal, no cell of Markdown, no formula of a spreadsheet, no element of a page."""
+    for name, override in (("a", "regularizer=[r1]"), ("b", "regularizer=[r1,r2]"), ("c", "tags=[x|y<b>]")):
+        fake_run(tmp_path / name, [override], 1, 5.0)
+    fake_run(tmp_path / "d", ["loss==1+1"], 1, 5.0)
+    shown = invoke("compare", tmp_path)
+    for text in ("regularizer=[r1]", "regularizer=[r1,r2]", "tags=[x|y<b>]"):
+        assert text in shown.replace("\n", ""), shown
+    groups = grouped(find_runs([tmp_path]))
+    assert "tags=[x\\|y&lt;b>]" in rendered(groups, ".md")
+    assert ",'=1+1," in rendered(groups, ".csv")
+    assert "tags=[x|y&lt;b&gt;]" in rendered(groups, ".html")

@@ -14,8 +14,7 @@ from gan_zoo.core.errors import DataError
 from gan_zoo.launch.train import train
 from gan_zoo.visualization.animation import animation
 from gan_zoo.visualization.image_grid import save
-
-from .helpers import invoke, refused
+from tests.helpers import invoke, refused
 
 
 def shades() -> torch.Tensor:
