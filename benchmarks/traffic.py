@@ -68,7 +68,7 @@ def worker(rank: int, port: int, way: str, overrides: list[str], steps: int, fol
     """Train and write images/s of both processes and elements of a batch."""
     from loops import Stopwatch, ours
 
-    import gan_zoo.training.module
+    import gan_zoo.training.updater
     from gan_zoo.config.compose import compose_overrides, instantiate
 
     warnings.filterwarnings("ignore")
@@ -87,7 +87,7 @@ def worker(rank: int, port: int, way: str, overrides: list[str], steps: int, fol
         options["devices"] = 2
         options["strategy"] = FindUnused(sent, **backend) if way == WRAPPED else FlatDDPStrategy(**backend)
         if way != FLAT:
-            gan_zoo.training.module.average_gradients = lambda parameters, statistics: None
+            gan_zoo.training.updater.average_gradients = lambda parameters, statistics: None
     speed = ours(config, source, 5, steps, **options)
     if rank == 0:
         Path(folder, "result").write_text(f"{speed} {sent.elements / (steps + 5)}", encoding="utf-8")

@@ -30,8 +30,9 @@ from gan_zoo.networks.autoencoder import AutoEncoder
 from gan_zoo.networks.mlp import MLPDiscriminator
 from gan_zoo.regularizers.ada import AdaptiveAugmentation
 from gan_zoo.regularizers.zero_centered import R1
+from gan_zoo.training.module import GANModule
 from tests.conformance.zoo import LOSSES
-from tests.models.playing import ENCODER, GENERATOR, SHAPE, Still, batch
+from tests.models.playing import ENCODER, GENERATOR, SHAPE, batch
 
 SHAPES = [(5, 1, 8, 8), (4, 3, 7, 7), (3, 3, 5, 9), (2, 2, 6, 3), (2, 3, 1, 1)]
 EVERYTHING = [DiffAugment(), *(DiffAugment([name]) for name in ("colour", "translation", "cutout"))]
@@ -496,10 +497,10 @@ def p_after_a_step(make: Callable[..., Game], **loss: Any) -> float:
         return AugmentedCritic(Sure(SHAPE, width=16, **wishes), ADAugment(["blit"], p=0.5))
 
     game, ada = make(critic), AdaptiveAugmentation(images_to_full=100, interval=1)
-    module = Still(game, NonSaturating(), {"ada": ada})
-    module.critic = module.generator = object()
+    step = GANModule(game, NonSaturating(), {"ada": ada}).adversarial
     data = batch()
-    module.critics_turn(data, game.generate(data), step=1)
+    _, verdicts = step.discriminator_terms(data, game.generate(data), 1)
+    step.update(verdicts)
     return float(next(b for name, b in game.discriminators.named_buffers() if name.endswith(".p")))
 
 

@@ -14,6 +14,7 @@ from gan_zoo.losses.base import Loss
 from gan_zoo.models.base import Game
 from gan_zoo.networks.image_encoders import MLPEncoder
 from gan_zoo.networks.mlp import MLPDiscriminator, MLPGenerator
+from gan_zoo.training.modes import frozen
 from gan_zoo.training.module import GANModule
 
 SHAPE = [1, 4, 4]
@@ -31,20 +32,16 @@ def pictures(size: int, seed: int = 0) -> Tensor:
     return torch.randn(size, *SHAPE, generator=torch.Generator().manual_seed(seed)).tanh()
 
 
-class Still(GANModule):
-    """Plays both turns and descends nowhere: the terms are what is wanted."""
-
-    def descend(self, player: Any, terms: Terms, step: int) -> None:
-        pass
-
-
 def turns(game: Game, data: Batch, loss: Loss) -> tuple[Terms, Terms]:
     """What the critics and what the generators would minimise on ``data``, by name."""
-    module = Still(game, loss, generator_optimizer=torch.optim.SGD, discriminator_optimizer=torch.optim.SGD)
-    module.critic = module.generator = object()
+    step = GANModule(game, loss).adversarial
     fakes = game.generate(data)
-    terms, _ = module.critics_turn(data, fakes, step=1)
-    return terms, module.generators_turn(data, fakes, step=1)
+    terms: Terms = {}
+    if len(game.discriminators):
+        terms, verdicts = step.discriminator_terms(data, fakes, 1)
+        step.update(verdicts)
+    with frozen(game.discriminators):
+        return terms, step.generator_terms(data, fakes)
 
 
 def gradients(loss: Tensor, network: nn.Module) -> dict[str, Tensor]:

@@ -15,7 +15,7 @@ from gan_zoo.config.messages import choices
 from gan_zoo.core.errors import TrainingDiverged
 from gan_zoo.core.paths import CONF
 from gan_zoo.regularizers.base import augmentations
-from gan_zoo.training import module as module_file
+from gan_zoo.training import updater
 from gan_zoo.training.module import GANModule
 from gan_zoo.training.updater import gradient_norm
 
@@ -61,7 +61,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Callable[[DictConfig], dict[str,
                 assert (p.grad is None) if before is None else torch.equal(before, p.grad), f"{other} was touched"
             last[mine] = [p.grad.clone() for p in players[mine]]
 
-        monkeypatch.setattr(module_file, "average_gradients", spy)
+        monkeypatch.setattr(updater, "average_gradients", spy)
         trainer.fit(module, datamodule=data)
         assert all(p.requires_grad for p in module.game.parameters())
         assert all(p.isfinite().all() for p in module.parameters())
@@ -236,7 +236,7 @@ def test_running_statistics_are_averaged_once_in_each_step_when_they_rest(tiny, 
     def spy(parameters, statistics) -> None:
         averaged.append(len(statistics))
 
-    monkeypatch.setattr(module_file, "average_gradients", spy)
+    monkeypatch.setattr(updater, "average_gradients", spy)
     module = train(tiny("model=dcgan", "loss.n_critic=2", "trainer.max_steps=4"))
     everything = sum(name.endswith(("running_mean", "running_var")) for name, _ in module.game.named_buffers())
     assert everything > 0
@@ -245,13 +245,13 @@ def test_running_statistics_are_averaged_once_in_each_step_when_they_rest(tiny, 
 
 def test_several_penalties_at_once_and_lazily(tiny, monkeypatch) -> None:
     seen: list[set[str]] = []
-    descend = GANModule.descend
+    update = updater.Updater.step
 
-    def spy(self, player, terms, step) -> None:
+    def spy(self, player, terms, step, last) -> None:
         seen.append(set(terms))
-        descend(self, player, terms, step)
+        update(self, player, terms, step, last)
 
-    monkeypatch.setattr(GANModule, "descend", spy)
+    monkeypatch.setattr(updater.Updater, "step", spy)
     lazy = ["regularizer=[r1,r2]", "regularizer.r1.every=2", "regularizer.r2.every=3"]
     train(tiny("model=gan", "data=digits", *lazy, "trainer.max_steps=6"))
     critic = [terms for terms in seen if "d/realism" in terms]
@@ -311,7 +311,7 @@ def test_the_default_step_is_the_textbook_step(tiny) -> None:
 @pytest.mark.parametrize("schedule", ["linear", "cosine"])
 def test_schedules_really_step(schedule: str, tiny) -> None:
     module = train(tiny("model=gan", "data=ring", f"optim/schedule={schedule}", "trainer.max_steps=10"))
-    factor = module.schedule(9 / 10)
+    factor = module.rates.schedule(9 / 10)
     assert 0 < factor < 1
     for player in (module.critic, module.generator):
         assert [g["lr"] for g in player.optimizer.param_groups] == pytest.approx([1e-3 * factor])

@@ -75,7 +75,7 @@ def _train_once(config: DictConfig, pace: float) -> dict[str, float]:
         trainer, module, data = build(config)
         wished = as_plain(config) | ({"resume": "auto"} if went_back else {})
         check_resumed(checkpoint_to_resume(wished), module, trainer, config)  # before anything is written
-    module.pace = pace
+    module.rates.pace = pace
     with SIGNALS.restored(), store_of(run_dir).locked() if trainer.is_global_zero else nullcontext():
         checkpoint = checkpoint_to_resume(wished)  # another process may have been leaving, and saving
         if trainer.is_global_zero:
@@ -115,7 +115,7 @@ def check_resumed(checkpoint: Path | None, module: GANModule, trainer: Trainer, 
     saved = read_checkpoint(checkpoint)["gan_zoo"]
     if not config.other_data:
         check_same_data(saved.get("data"), module.metadata["data"], "other_data=true")
-    module.check_horizon(saved.get("horizon"), trainer.max_steps)
+    module.rates.resume(saved.get("horizon"), trainer.max_steps)
 
 
 def go_on_from(checkpoint: Path | None, run_dir: Path, max_steps: int) -> None:

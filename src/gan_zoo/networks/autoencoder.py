@@ -32,7 +32,6 @@ class AutoEncoder(nn.Module):
     """
 
     energy: ClassVar[bool] = True
-    samples_apart: ClassVar[bool] = True
 
     def __init__(
         self,

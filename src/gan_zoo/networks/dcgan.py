@@ -8,7 +8,6 @@ LeakyReLU in D. All weights start from N(0, 0.02).
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -77,8 +76,6 @@ class DCGANDiscriminator(nn.Module):
         minibatch: ``none``, or a `MinibatchStatistic` of the last activations: ``stddev`` or ``difference``.
         aux_outputs, condition_dim, fusion: as in `Heads`.
     """
-
-    samples_apart: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -6,8 +6,6 @@ generator, batch normalisation in both except at G's output and D's input. Q has
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from torch import Tensor, nn
 
 from gan_zoo.core.types import Count, Critique, Shape
@@ -60,8 +58,6 @@ class InfoGANDiscriminator(nn.Module):
         aux_outputs: size of the critique's ``aux``, which Q's own layer precedes; None for none.
         condition_dim, fusion: as in `Heads`.
     """
-
-    samples_apart: ClassVar[bool] = True
 
     def __init__(
         self,

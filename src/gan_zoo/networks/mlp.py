@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
-from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -56,8 +55,6 @@ class MLPDiscriminator(nn.Module):
         minibatch: ``none``, or a `MinibatchStatistic` of the last activations: ``stddev`` or ``difference``.
         aux_outputs, condition_dim, fusion: as in `Heads`.
     """
-
-    samples_apart: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor, nn
 
@@ -25,8 +23,6 @@ class PatchGAN(nn.Module):
         width: channels after the first layer; they double up to 8 times that.
         norm: a name of `norm_layer`.
     """
-
-    samples_apart: ClassVar[bool] = True
 
     def __init__(
         self,

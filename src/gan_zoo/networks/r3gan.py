@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -131,8 +130,6 @@ class R3GANDiscriminator(nn.Module):
         width: channels up to 32 pixels, a multiple of 16.
         aux_outputs, condition_dim, fusion: as in `Heads`.
     """
-
-    samples_apart: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -6,8 +6,6 @@ of two; with an attention block they are SAGAN's (Zhang et al. 2019).
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, relu
 
@@ -116,8 +114,6 @@ class ResNetDiscriminator(nn.Module):
         minibatch: ``none``, or a `MinibatchStatistic` of the last activations: ``stddev`` or ``difference``.
         aux_outputs, condition_dim, fusion: as in `Heads`.
     """
-
-    samples_apart: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -11,7 +11,7 @@ from torch import Tensor
 from gan_zoo.core.distributed import mean_over_ranks, world_size
 from gan_zoo.core.errors import TrainingDiverged
 from gan_zoo.core.types import Terms
-from gan_zoo.training.updater import Player, gradient_norm
+from gan_zoo.training.player import Player, gradient_norm
 
 
 class Watch:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+from torch.optim import Optimizer
 
 from gan_zoo.core.types import Fraction, Share
 
@@ -36,3 +38,57 @@ class Cosine:
 
     def __call__(self, progress: float) -> float:
         return self.final + (1 - self.final) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+
+
+class LearningRates:
+    """The factor on both players' learning rates: a pure function of progress, and of what divergence took off.
+
+    Args:
+        schedule: factor as a function of progress, or None for 1.
+        horizon: steps over which progress goes from 0 to 1; None for those that the run is begun with.
+
+    Attributes:
+        pace: a further factor, below 1 after divergence.
+    """
+
+    def __init__(self, schedule: Schedule | None = None, horizon: int | None = None) -> None:
+        self.schedule = schedule
+        self.horizon = horizon
+        self.pace = 1.0
+
+    def factor(self, step: int, max_steps: int) -> float:
+        """The factor at ``step``; beyond the horizon it stays what it is there."""
+        if self.schedule is None:
+            return self.pace
+        return self.pace * self.schedule(min(1.0, step / (self.horizon or max_steps)))
+
+    def apply(self, optimizers: Sequence[Optimizer], step: int, max_steps: int) -> None:
+        """Set the learning rates for ``step``."""
+        if self.schedule is None and self.pace == 1:
+            return
+        factor = self.factor(step, max_steps)
+        for optimizer in optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = group["initial_lr"] * factor
+
+    def resume(self, saved: int | None, max_steps: int) -> None:
+        """Keep the horizon that a run was begun with, and say so where it now goes on for longer.
+
+        Args:
+            saved: the horizon in the checkpoint; None in those of old.
+            max_steps: of the run that goes on.
+
+        Raises:
+            ValueError: if the schedule would leave nothing to learn with beyond its horizon.
+        """
+        if self.schedule is None or self.horizon is not None or saved is None:
+            return
+        self.horizon = saved
+        if max_steps <= saved:
+            return
+        stretched = self.schedule(saved / max_steps)
+        stays = f"the learning rates' schedule ends at step {saved:,}"
+        remedy = f"optim.horizon={max_steps} stretches it, to {stretched:g} of the first rates at step {saved:,}"
+        if self.schedule(1.0) == 0:
+            raise ValueError(f"{stays} with rates of 0, so trainer.max_steps={max_steps} would learn nothing: {remedy}")
+        print(f"{stays} and they stay at {self.schedule(1.0):g} of the first from there; {remedy}", flush=True)

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 import torch
 from torch import nn
 
-from gan_zoo.training.updater import full_precision
+from gan_zoo.training.player import full_precision
 
 
 @contextmanager

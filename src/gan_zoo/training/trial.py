@@ -182,7 +182,7 @@ def try_duel(duel: Duel, batch: Batch, module: GANModule, shape: str) -> None:
         promised.demand(isinstance(real.score, Tensor), f"a {type(real.score).__name__}")
         promised.demand(real.score.ndim >= 1, "a single number")
         promised.demand(bool(real.score.isfinite().all()), "scores that are not finite")
-    for name, regularizer in module.regularizers_of(duel).items():
+    for name, regularizer in module.adversarial.regularizers_of(duel).items():
         if not is_own(regularizer):
             continue
         with contract(regularizer, "penalty", PENALTY) as promised:

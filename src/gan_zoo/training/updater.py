@@ -1,55 +1,66 @@
-"""A player of the game as the training step sees it."""
+"""One step of one player: backward, mean over processes, finite check, clip, optimizer."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
-SMALL = 4096  # numbers
+from gan_zoo.core.distributed import average_gradients
+from gan_zoo.core.types import Terms, sum_of
+from gan_zoo.training.divergence import Watch
+from gan_zoo.training.player import Player, gradient_norm
 
 
-@dataclass(slots=True)
-class Player:
-    """A player as the training step knows it.
+class Updater:
+    """Minimizes the sum of a player's terms by one step of its optimizer.
 
-    Attributes:
-        name: in messages.
-        parameters: all that it trains.
-        optimizer: minimises over them.
-        step: steps the optimizer.
-        gradient_norm: of the last gradient before clipping, where gradients are clipped.
-        sentinels: small parameters, whose gradients are looked at in every step: a backward pass that leaves the
-            finite numbers anywhere reaches biases and normalisations on its way, and these are cheap to read.
+    Args:
+        backward: what runs the backward pass, such as `LightningModule.manual_backward`.
+        statistics: running statistics of the networks, which processes average.
+        watch: stops training before the weights leave the finite numbers.
+        clip_grad_norm: largest gradient norm of a player, or None.
     """
 
-    name: str
-    parameters: list[nn.Parameter]
-    optimizer: Optimizer
-    step: Callable[[], Any]
-    gradient_norm: Tensor = field(init=False)
-    sentinels: list[nn.Parameter] = field(init=False)
+    def __init__(
+        self,
+        backward: Callable[[Tensor], Any],
+        statistics: Sequence[Tensor],
+        watch: Watch,
+        clip_grad_norm: float | None,
+    ) -> None:
+        self.backward = backward
+        self.statistics = statistics
+        self.watch = watch
+        self.clip_grad_norm = clip_grad_norm
 
-    def __post_init__(self) -> None:
-        self.gradient_norm = torch.zeros((), device=self.parameters[0].device)
-        smallest = min(self.parameters, key=nn.Parameter.numel)
-        self.sentinels = [p for p in self.parameters if p.numel() <= SMALL or p is smallest]
+    def step(self, player: Player, terms: Terms, step: int, last: bool) -> None:
+        """One step of ``player``.
 
+        Args:
+            player: whose parameters move.
+            terms: scalars whose sum is minimized.
+            step: the number of the batch, for messages.
+            last: whether this is the last step on the batch, after which running statistics rest.
 
-def full_precision(device: torch.device) -> torch.autocast:
-    """Within the block nothing is rounded to bfloat16: in mixed precision networks may be, losses may not."""
-    return torch.autocast(device.type, enabled=False)
+        Raises:
+            TrainingDiverged: if a term or a gradient is not finite, before the weights take it on.
+        """
+        for parameter in player.parameters:
+            parameter.grad = None
+        total = sum_of(terms)
+        self.backward(total)
 
+        # Statistics ride with the gradients of the batch's last step.
+        average_gradients(player.parameters, self.statistics if last else ())
+        self.watch.observe(player, terms, total, step)
 
-def gradient_norm(parameters: Iterable[nn.Parameter]) -> Tensor:
-    """The Euclidean norm of all gradients that these parameters have; zero if they have none yet."""
-    parameters = list(parameters)
-    gradients = [p.grad for p in parameters if p.grad is not None]
-    if not gradients:
-        return torch.zeros((), device=parameters[0].device)
-    norm: Tensor = torch.stack(torch._foreach_norm(gradients)).norm()
-    return norm
+        if self.clip_grad_norm is not None:
+            player.gradient_norm = gradient_norm(player.parameters)
+            nn.utils.clip_grads_with_norm_(player.parameters, self.clip_grad_norm, player.gradient_norm)
+        player.step()
+
+    def gradient_norm(self, player: Player) -> Tensor:
+        """The norm of the player's last gradient, before clipping."""
+        return gradient_norm(player.parameters) if self.clip_grad_norm is None else player.gradient_norm
