@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PARALLEL := -n auto --dist loadgroup
 
 .DEFAULT_GOAL := help
 .PHONY: help install train test test-all test-faults conformance lint format bench docs clean
@@ -21,11 +22,11 @@ $(READY): pyproject.toml constraints.txt
 train: $(READY)  ## train the default GAN on the embedded drawings (at most 5 minutes on two CPU cores)
 	$(BIN)/python train.py $(ARGS)
 
-test: $(READY)  ## the tests, without those that train until something converges
-	$(BIN)/python -m pytest $(ARGS)
+test: $(READY)  ## the tests, without those that train until something converges; a process for each core
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 test-all: $(READY)  ## all tests, the slow ones too
-	$(BIN)/python -m pytest -m '' $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m '' $(PARALLEL) $(ARGS)
 
 test-faults: $(READY)  ## kill, interrupt, starve and damage real runs; a table of what survived
 	$(BIN)/python -m pytest tests/faults -m '' $(ARGS)

@@ -23,7 +23,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     patch = pytest.MonkeyPatch()
     patch.setenv("GAN_ZOO_CACHE", str(tmp_path_factory.mktemp("cache")))
     patch.setenv("WANDB_MODE", "offline")
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or 2))
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or 1))
 
 
 @pytest.fixture

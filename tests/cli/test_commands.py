@@ -103,7 +103,9 @@ def test_walks_sums_and_classes_become_pictures(trained, tmp_path: Path) -> None
     invoke("sample", folder, "--out", tmp_path / "all.png", "--size", 25)
     assert Image.open(tmp_path / "all.png").size == (10 * 10 + 2, 2 * 10 + 2), "one column for each class"
     invoke("sample", folder, "--class", 3, "--size", 4, "--out", tmp_path / "threes.png")
-    assert "class must be 0 to 9, got 10" in refused("sample", folder, "--class", 10)
+    assert "class must be 0 to 9 or one of 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, got 10" in refused(
+        "sample", folder, "--class", 10
+    )
     assert "is told no caption" in refused("sample", folder, "--caption", "seven")
     assert "is told no caption" in refused("sample", folder, "--class", 3, "--caption", "seven")
     assert "no continuous codes" in refused("sample", folder, "--what", "traverse")
@@ -174,10 +176,10 @@ def test_a_finished_run_scores_as_it_did_in_training(composed, tmp_path: Path) -
     invoke("evaluate", folder, "--checkpoint", "last", "--num-samples", 70)
     after = json.loads((folder / "metrics.json").read_text())
     assert after["images_seen"] == before["images_seen"] == 16
-    assert len(after["metrics"]) == 4
+    assert len(after["metrics"]) == 6
     assert [entry["value"] for entry in after["metrics"][2:]] == [entry["value"] for entry in before["metrics"]]
     invoke("evaluate", folder, "--checkpoint", "last", "--num-samples", 70)
-    assert len(json.loads((folder / "metrics.json").read_text())["metrics"]) == 4, "the same scores are kept once"
+    assert len(json.loads((folder / "metrics.json").read_text())["metrics"]) == 6, "the same scores are kept once"
     assert "must be one of" in refused("evaluate", folder, "metric=imges")
 
 
@@ -276,7 +278,7 @@ def test_pictures_of_the_training_size_are_translated_as_in_training(trained, tm
         (["--what", "arithmetic", "--plus", "a,b"], "--plus and --minus must be numbers like 3,7, got 'a,b'"),
         (["--what", "arithmetic", "--plus", "", "--minus", ""], "must be numbers of samples >= 0, got [] and []"),
         (["--what", "arithmetic", "--plus", "1", "--minus", "-1"], "must be numbers of samples >= 0"),
-        (["--count", "3", "--class", "99"], "class must be 0 to 9, got 99"),
+        (["--count", "3", "--class", "99"], "class must be 0 to 9 or one of 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, got 99"),
     ],
 )
 def test_wishes_that_cannot_be_granted_are_refused(arguments: list[str], message: str, trained) -> None:

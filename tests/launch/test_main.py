@@ -178,8 +178,8 @@ def test_two_processes_equal_one(loss: str, tmp_path: Path) -> None:
         assert torch.equal(tensor, second["weights"][name]), name
         torch.testing.assert_close(tensor, one["weights"][name], atol=1e-6, rtol=1e-6)
     scores = [json.loads((run / "metrics.json").read_text())["metrics"] for run in run_folders(tmp_path)]
-    assert sorted(score["protocol"]["world_size"] for (score, _) in scores) == [1, 2]
-    assert {score["protocol"]["num_generated"] for (score, _) in scores} == {100}
+    assert sorted(found[0]["protocol"]["world_size"] for found in scores) == [1, 2]
+    assert {score["protocol"]["num_generated"] for found in scores for score in found} == {100}
     assert scores[0][0]["value"] == pytest.approx(scores[1][0]["value"], rel=1e-4)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -35,7 +34,7 @@ def shorter_training() -> Iterator[None]:
     """A quarter of the steps is enough for digits."""
     with pytest.MonkeyPatch.context() as patch:
         for file in (classifier_file, retrieval_file):
-            patch.setattr(file, "fitted", partial(fitted, steps=300))
+            patch.setattr(file, "fitted", lambda *args, steps: fitted(*args, steps=300))
         yield
 
 

@@ -352,7 +352,7 @@ class ReadsBrightness(torch.nn.Module):
 def test_stacked_modes_by_hand(monkeypatch) -> None:
     seen: list[Source] = []
 
-    def judge(source: Source, device: torch.device) -> tuple[torch.nn.Module, float]:
+    def judge(source: Source, device: torch.device, steps: int) -> tuple[torch.nn.Module, float]:
         seen.append(source)
         return ReadsBrightness(), 0.99
 

@@ -15,6 +15,8 @@ from gan_zoo.config.messages import choices
 from gan_zoo.core.paths import CONF
 from tests.training.two_processes import MODELS
 
+pytestmark = pytest.mark.xdist_group("training-two_processes")  # the processes of this file are started once
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -158,7 +158,7 @@ def classifier(source: Source, device: torch.device = CPU, steps: int = 1200) ->
         images = shifted(data.samples[rows], generator).to(device)
         return F.cross_entropy(network(images), data.labels[rows].to(device), label_smoothing=0.05)
 
-    network = fitted("classifier", source, lambda: SmallNet(channels, classes), loss, device, steps)
+    network = fitted("classifier", source, lambda: SmallNet(channels, classes), loss, device, steps=steps)
     _, _, test, rows = split(source)
     assert test.labels is not None
     found = torch.cat([network(test.samples[part].to(device)).argmax(1).cpu() for part in torch.split(rows, 500)])

@@ -84,7 +84,7 @@ class Retrieval(Evaluator):
             lambda: TwoTowers(source.samples.shape[1], condition_tower(source)),
             self.loss,
             device,
-            self.training_steps,
+            steps=self.training_steps,
         )
         _, _, test, rows = split(source)
         assert test.conditions is not None
