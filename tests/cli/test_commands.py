@@ -22,6 +22,7 @@ from gan_zoo.inference.latents import between, draw_latents
 from gan_zoo.inference.load import load_run
 from gan_zoo.inference.model import Run, wish
 from gan_zoo.launch.train import train
+from gan_zoo.visualization.image_grid import LINE
 from tests.helpers import invoke, refused
 
 QUICK = ["trainer.max_steps=2", "data.batch_size=8", "logger=none", "metric=none"]
@@ -101,7 +102,8 @@ def test_walks_sums_and_classes_become_pictures(trained, tmp_path: Path) -> None
     invoke("sample", folder, "--what", "arithmetic", "--plus", "3,4", "--minus", "5", "--out", tmp_path / "sum.png")
     assert Image.open(tmp_path / "sum.png").size[0] == 4 * 10 + 2
     invoke("sample", folder, "--out", tmp_path / "all.png", "--size", 25)
-    assert Image.open(tmp_path / "all.png").size == (10 * 10 + 2, 2 * 10 + 2), "one column for each class"
+    cells = (10 * 10 + 2, 2 * 10 + 2)  # one column for each class, enlarged until their names fit above them
+    assert Image.open(tmp_path / "all.png").size == (5 * cells[0], 5 * cells[1] + LINE)
     invoke("sample", folder, "--class", 3, "--size", 4, "--out", tmp_path / "threes.png")
     assert "class must be 0 to 9 or one of 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, got 10" in refused(
         "sample", folder, "--class", 10
