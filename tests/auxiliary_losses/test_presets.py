@@ -119,11 +119,11 @@ def test_every_classification_plays_in_the_games_that_name_something(model: str,
     """Both players' terms are finite and reach the logits' head, and the generator through it."""
     term = instantiate(OmegaConf.load(CONF / f"classification/{name}.yaml"))
     if model == "acgan":
-        game, key = ACGAN(GENERATOR, CRITIC, term, num_classes=3, latent_dim=4), "class"
+        built, key = ACGAN(GENERATOR, CRITIC, term, num_classes=3, latent_dim=4), "class"
     else:
-        game, key = InfoGAN(GENERATOR, CRITIC, term, GaussianLikelihood(), categories=3, latent_dim=4), "code"
-    of_critic, of_generator = turns(game, batch(label=torch.tensor([0, 1, 2, 0, 1, 2])), NonSaturating())
-    for loss, network in ((of_critic[f"d/{key}"], game.discriminators), (of_generator[f"g/{key}"], game.generators)):
+        built, key = InfoGAN(GENERATOR, CRITIC, term, GaussianLikelihood(), categories=3, latent_dim=4), "code"
+    of_critic, of_generator = turns(built, batch(label=torch.tensor([0, 1, 2, 0, 1, 2])), NonSaturating())
+    for loss, network in ((of_critic[f"d/{key}"], built.discriminators), (of_generator[f"g/{key}"], built.generators)):
         assert loss.isfinite()
         assert any(gradient.abs().sum() > 0 for gradient in gradients(loss, network).values())
 
@@ -137,14 +137,14 @@ def test_reconstructions_play_in_the_games_that_rebuild(model: str, name: str) -
     image = torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(1)) * 2 - 1
     data = Batch(2, Noise(0, 0), real=image, condition=image.flip(0))
     if model == "cyclegan":
-        game, key = CycleGAN(translator, critic, term, term, **shapes), "cycle"
+        built, key = CycleGAN(translator, critic, term, term, **shapes), "cycle"
     elif model == "pix2pix":
         patches = partial(PatchGAN, [1, 8, 8], layers=1, width=4)
-        game, key = Pix2Pix(translator, patches, term, **shapes), "reconstruction"
+        built, key = Pix2Pix(translator, patches, term, **shapes), "reconstruction"
     else:
         players = partial(MLPGenerator, sample_shape=[1, 8, 8], width=8), partial(MLPEncoder, sample_shape=[1, 8, 8])
-        game, key = VAE(*players, term, GaussianKL(), latent_dim=2), "reconstruction"
+        built, key = VAE(*players, term, GaussianKL(), latent_dim=2), "reconstruction"
     with torch.enable_grad():
-        loss = game.generator_terms(data, game.generate(data), [])[key]
+        loss = built.generator_terms(data, built.generate(data), [])[key]
     assert loss.isfinite()
-    assert any(gradient.abs().sum() > 0 for gradient in gradients(loss, game.generators).values())
+    assert any(gradient.abs().sum() > 0 for gradient in gradients(loss, built.generators).values())

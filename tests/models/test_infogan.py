@@ -74,18 +74,18 @@ def test_the_likelihood_is_computed_without_waiting() -> None:
         GaussianLikelihood()(torch.randn(3, 2), torch.randn(3, 2), torch.randn(3, 2))
 
 
-@pytest.mark.parametrize("term", ["code", "continuous"])
-def test_gradients_of_information_are_those_of_the_log_likelihood(term: str) -> None:
+@pytest.mark.parametrize("head", ["code", "continuous"])
+def test_gradients_of_information_are_those_of_the_log_likelihood(head: str) -> None:
     """Both for the generator and for Q: its layers and its head."""
     game, data = infogan(code_weight=1.0, continuous_weight=1.0), batch()
     critic, generator = game.discriminators["main"], game.generators["main"]
     (duel,) = game.duels(data, game.generate(data))
-    ours = game.generator_terms(data, {}, [Verdict(duel, None, duel.judge_fake())])[term]
+    ours = game.generator_terms(data, {}, [Verdict(duel, None, duel.judge_fake())])[head]
 
     code, values = game.codes(data), game.values(data)
     inputs = torch.cat([data.noise.normal("latents", 6, 4), torch.eye(3)[code], values], 1)
     said = critic.heads.aux(critic.layers(generator(inputs)))
-    if term == "code":
+    if head == "code":
         by_hand = -said[:, :3].log_softmax(1)[range(6), code].mean()
     else:
         log_variance = said[:, 5:7]

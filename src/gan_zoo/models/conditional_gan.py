@@ -45,8 +45,8 @@ class ConditionalGAN(GAN):
             return generator(latent_dim=latent_dim + outputs)
 
         def matcher() -> nn.Module:
-            critic: nn.Module = condition().told_to(discriminator(condition_dim=outputs, fusion=fusion))
-            return critic
+            network: nn.Module = condition().told_to(discriminator(condition_dim=outputs, fusion=fusion))
+            return network
 
         super().__init__(told, matcher, latent_dim, prior)
         self.generators["condition"] = encoder

@@ -36,10 +36,10 @@ class Consistency(Regularizer):
         self.weight, self.fake_weight, self.shift = weight, fake_weight, shift
 
     def penalty(self, duel: Duel, real: Critique, fake: Critique, noise: Noise) -> Tensor:
-        term = self.weight * self.change(duel, real, duel.real_condition, noise, "real")
+        total = self.weight * self.change(duel, real, duel.real_condition, noise, "real")
         if self.fake_weight:
-            term = term + self.fake_weight * self.change(duel, fake, duel.fake_condition, noise, "fake")
-        return term
+            total = total + self.fake_weight * self.change(duel, fake, duel.fake_condition, noise, "fake")
+        return total
 
     def change(self, duel: Duel, critique: Critique, condition: Any, noise: Noise, side: str) -> Tensor:
         """The mean squared change of the score when the picture is flipped and shifted."""
