@@ -13,7 +13,7 @@ from functools import partial
 import torch
 
 import gan_zoo as gz
-from gan_zoo.core.rng import Noise
+from gan_zoo.core.rng import StepRNG
 from gan_zoo.core.types import Batch
 from gan_zoo.losses.base import Loss
 from gan_zoo.metrics.functional.frechet import FeatureMoments, Moments, frechet_distance
@@ -45,22 +45,22 @@ def trained(loss: Loss, penalties: dict[str, gz.Regularizer], way: str, seed: in
     unseen = source.samples[order[TRAINED_ON:]].float() / 127.5 - 1
 
     # the players, and one of the three ways
-    def critic() -> gz.AugmentedCritic:
-        return gz.AugmentedCritic(gz.DCGANDiscriminator([1, 16, 16], 16, norm="layer"), gz.ADAugment(["blit"]))
+    def discriminator() -> gz.AugmentedDiscriminator:
+        return gz.AugmentedDiscriminator(gz.DCGANDiscriminator([1, 16, 16], 16, norm="layer"), gz.ADAugment(["blit"]))
 
-    game = gz.GAN(partial(gz.DCGANGenerator, sample_shape=[1, 16, 16], width=16), critic, latent_dim=32)
+    model = gz.GAN(partial(gz.DCGANGenerator, sample_shape=[1, 16, 16], width=16), discriminator, latent_dim=32)
     regularizers = dict(penalties)
     if way != "none":
         threshold = 0.0 if way == "zero" else None
         regularizers["ada"] = gz.AdaptiveAugmentation(images_to_full=40_000, threshold=threshold)
     adam = partial(torch.optim.Adam, lr=5e-4, betas=(0.0, 0.9))
     options = {"generator_optimizer": adam, "discriminator_optimizer": adam, "ema": {"half_life": 5000.0}}
-    module = gz.GANModule(game, loss, regularizers, **options)
+    module = gz.GANModule(model, loss, regularizers, **options)
     gz.fit(module, gz.DataModule(few, batch_size=32, seed=seed), steps, progress=False, accelerator="cpu")
 
     # the figure
-    fake = module.sample(Batch(1600, Noise(seed, 10**6)))
-    augmentation = game.discriminators["main"].augmentation
+    fake = module.sample(Batch(1600, StepRNG(seed, 10**6)))
+    augmentation = model.discriminators["main"].augmentation
     return frechet_distance(moments(unseen), moments(fake)), float(augmentation.p)
 
 

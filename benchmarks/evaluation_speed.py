@@ -20,7 +20,7 @@ import torch
 from measuring import Speeds, device, in_turns, median, ratio, table, timed, write
 from torch import Tensor, nn
 
-from gan_zoo.core.rng import CPU, Noise
+from gan_zoo.core.rng import CPU, StepRNG
 from gan_zoo.core.types import Batch
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.image_tensors import to_unit
@@ -119,7 +119,7 @@ def rest(extractor: Extractor, count: int) -> Callable[[], None]:
     samples = to_unit(pictures(64).to(device()))
 
     def draw(block: int) -> Generated:
-        return Generated({"sample": samples}, Batch(64, Noise(0, block, device=CPU)))
+        return Generated({"sample": samples}, Batch(64, StepRNG(0, block, device=CPU)))
 
     return lambda: score_all({"images": evaluator}, Samples(draw, count, 64), source, device()) and None
 
@@ -145,7 +145,7 @@ def memory(count: int) -> float:
     evaluator, real = ImageScores(EfficientNetLite0(32), count), Source("noise", "all", pictures(256, 1))
 
     def draw(block: int) -> Generated:
-        return Generated({"sample": to_unit(pictures(64, block))}, Batch(64, Noise(0, block)))
+        return Generated({"sample": to_unit(pictures(64, block))}, Batch(64, StepRNG(0, block)))
 
     score_all({"images": evaluator}, Samples(draw, count, 64), real, CPU)
     status = Path("/proc/self/status").read_text(encoding="utf-8")  # rusage would count the parent's memory, too

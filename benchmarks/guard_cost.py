@@ -29,7 +29,7 @@ from gan_zoo.core.signals import SIGNALS
 from gan_zoo.data.dataset import Source
 from gan_zoo.runs.checkpoint_io import AtomicCheckpointIO
 from gan_zoo.training import module
-from gan_zoo.training.divergence import Watch
+from gan_zoo.training.divergence import DivergenceDetector
 
 KINDS = ("bare", "safe", "watched")
 
@@ -37,12 +37,12 @@ KINDS = ("bare", "safe", "watched")
 @contextmanager
 def blind() -> Iterator[None]:
     """No look at terms and gradients."""
-    nothing, honest = torch.zeros(()), (module.gradient_norm, Watch.observe)
-    module.gradient_norm, Watch.observe = lambda parameters: nothing, lambda *arguments: None
+    nothing, honest = torch.zeros(()), (module.gradient_norm, DivergenceDetector.observe)
+    module.gradient_norm, DivergenceDetector.observe = lambda parameters: nothing, lambda *arguments: None
     try:
         yield
     finally:
-        module.gradient_norm, Watch.observe = honest
+        module.gradient_norm, DivergenceDetector.observe = honest
 
 
 def speed(kind: str, config: Any, source: Source, steps: int) -> float:

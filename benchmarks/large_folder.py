@@ -30,7 +30,7 @@ HELD["through the loader and a worker"] = [*HELD["through the loader"], "data.nu
 
 
 def make(folder: Path, first: int) -> None:
-    """Pictures ``first`` and on: smooth colours with an edge, 80 to 120 pixels a side."""
+    """Pictures ``first`` and on: smooth colors with an edge, 80 to 120 pixels a side."""
     folder.mkdir(parents=True)
     rng = np.random.default_rng(first)
     for number in range(first, first + PER_FOLDER):
@@ -62,17 +62,17 @@ def training(root: str, held: list[str], steps: int) -> tuple[float, float, floa
     from loops import ours
 
     from gan_zoo.config.compose import compose_overrides, instantiate
-    from gan_zoo.core.rng import Noise
+    from gan_zoo.core.rng import StepRNG
     from gan_zoo.data.batch_order import Plan
     from gan_zoo.data.loader import Stream
 
     warnings.filterwarnings("ignore")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     config: Any = compose_overrides([*DCGAN, f"data.root={root}", *held])
-    source, size, noise = instantiate(config.data.source), config.data.batch_size, Noise(0, 0)
-    plan = Plan(source, size, noise)
+    source, size, rng = instantiate(config.data.source), config.data.batch_size, StepRNG(0, 0)
+    plan = Plan(source, size, rng)
     options = {"num_workers": config.data.num_workers, "on_device": config.data.memory_limit > 0}
-    batches = iter(Stream(source, plan, noise, start=lambda: 0, **options))
+    batches = iter(Stream(source, plan, rng, start=lambda: 0, **options))
     next(batches)
     start = time.perf_counter()
     for _ in islice(batches, 200):

@@ -1,9 +1,11 @@
 """Training loops for the same networks and data: what users write, the best that can be written, and ours.
 
 plain   the structure of the public PyTorch DCGAN and CycleGAN code: a DataLoader with two workers, separate passes of
-        the critic over reals and fakes, default optimizers; DCGAN's critic keeps its graph in the generator's turn;
-        CycleGAN's instance normalisation is `nn.InstanceNorm2d`, which computes what our networks' does
-tuned   the least a hand-written loop can do: data gathered in memory, one critic backward pass, a frozen critic in the
+        the discriminator over reals and fakes, default optimizers; DCGAN's discriminator keeps its graph in the
+        generator's turn; CycleGAN's instance normalization is `nn.InstanceNorm2d`, which computes what our networks'
+        does
+tuned   the least a hand-written loop can do: data gathered in memory, one discriminator backward pass, a frozen
+discriminator in the
         generator's turn, fused optimizers, channels-last; no logging, no averaging, no checkpoint, no noise by purpose
 ours    `GANModule` under Lightning with its logging, averaged generator and exact order of samples
 """
@@ -27,11 +29,11 @@ from torch.utils.data import DataLoader, Dataset
 
 from gan_zoo.config.build import build_module
 from gan_zoo.config.compose import instantiate
-from gan_zoo.core.types import Critique
+from gan_zoo.core.types import DiscriminatorOutput
 from gan_zoo.data.datamodule import DataModule
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.image_tensors import to_unit
-from gan_zoo.models.base import Game
+from gan_zoo.models.base import Model
 
 Loop = Callable[[Any, Source, int, int], float]
 """Config, data, steps to warm up, steps to time: images/s."""
@@ -68,9 +70,9 @@ def batches(source: Source, size: int) -> Iterator[Any]:
         yield from loader
 
 
-def game_of(config: Any, layout: torch.memory_format) -> Game:
-    game = build_module(config).game
-    return game.to(device()).to(memory_format=layout)
+def game_of(config: Any, layout: torch.memory_format) -> Model:
+    model = build_module(config).model
+    return model.to(device()).to(memory_format=layout)
 
 
 def with_instance_norm(network: nn.Module) -> None:
@@ -83,35 +85,36 @@ def with_instance_norm(network: nn.Module) -> None:
                 setattr(parent, name, same.to(layer.weight.device))
 
 
-def score_of(critic: nn.Module, x: Tensor) -> Tensor:
-    verdict = critic(x)
-    return verdict.score if isinstance(verdict, Critique) else verdict
+def score_of(discriminator: nn.Module, x: Tensor) -> Tensor:
+    output = discriminator(x)
+    return output.score if isinstance(output, DiscriminatorOutput) else output
 
 
 def adam(parameters: Any, **options: Any) -> torch.optim.Optimizer:
     return torch.optim.Adam(parameters, lr=2e-4, betas=(0.5, 0.999), **options)
 
 
-# ------------------------------------------------------------------------------- one generator against one critic
+# ------------------------------------------------------------------------------- one generator against one
+# discriminator
 
 
 def plain(config: Any, source: Source, warmup: int, steps: int) -> float:
-    game, size = game_of(config, torch.contiguous_format), config.data.batch_size
-    generator, critic, latent_dim = game.generators["main"], game.discriminators["main"], game.latent_dim
-    opt_d, opt_g = adam(critic.parameters()), adam(generator.parameters())
+    model, size = game_of(config, torch.contiguous_format), config.data.batch_size
+    generator, discriminator, latent_dim = model.generators["main"], model.discriminators["main"], model.latent_dim
+    opt_d, opt_g = adam(discriminator.parameters()), adam(generator.parameters())
     stream = batches(source, size)
 
     def step() -> None:
         real = next(stream).to(device())
         opt_d.zero_grad()
-        score = score_of(critic, real)
+        score = score_of(discriminator, real)
         F.binary_cross_entropy_with_logits(score, torch.ones_like(score)).backward()
         fake = generator(torch.randn(size, latent_dim, device=device()))
-        score = score_of(critic, fake.detach())
+        score = score_of(discriminator, fake.detach())
         F.binary_cross_entropy_with_logits(score, torch.zeros_like(score)).backward()
         opt_d.step()
         opt_g.zero_grad()
-        score = score_of(critic, fake)
+        score = score_of(discriminator, fake)
         F.binary_cross_entropy_with_logits(score, torch.ones_like(score)).backward()
         opt_g.step()
 
@@ -119,29 +122,32 @@ def plain(config: Any, source: Source, warmup: int, steps: int) -> float:
 
 
 def tuned(config: Any, source: Source, warmup: int, steps: int) -> float:
-    game, size = game_of(config, torch.channels_last), config.data.batch_size
-    generator, critic, latent_dim = game.generators["main"], game.discriminators["main"], game.latent_dim
-    opt_d, opt_g = adam(critic.parameters(), fused=True), adam(generator.parameters(), fused=True)
+    model, size = game_of(config, torch.channels_last), config.data.batch_size
+    generator, discriminator, latent_dim = model.generators["main"], model.discriminators["main"], model.latent_dim
+    opt_d, opt_g = adam(discriminator.parameters(), fused=True), adam(generator.parameters(), fused=True)
     samples = source.samples.to(device())
 
     def step() -> None:
         real = to_unit(samples[torch.randint(len(samples), (size,), device=device())])
         fake = generator(torch.randn(size, latent_dim, device=device()))
-        loss = F.softplus(-score_of(critic, real)).mean() + F.softplus(score_of(critic, fake.detach())).mean()
+        loss = (
+            F.softplus(-score_of(discriminator, real)).mean()
+            + F.softplus(score_of(discriminator, fake.detach())).mean()
+        )
         opt_d.zero_grad()
         loss.backward()
         opt_d.step()
-        critic.requires_grad_(False)
-        loss = F.softplus(-score_of(critic, fake)).mean()
+        discriminator.requires_grad_(False)
+        loss = F.softplus(-score_of(discriminator, fake)).mean()
         opt_g.zero_grad()
         loss.backward()
         opt_g.step()
-        critic.requires_grad_(True)
+        discriminator.requires_grad_(True)
 
     return timed(step, warmup, steps, size)
 
 
-# ------------------------------------------------------------------------------- two translators, two critics
+# ------------------------------------------------------------------------------- two translators, two discriminators
 
 
 class PastFakes:
@@ -162,27 +168,27 @@ class PastFakes:
         return torch.cat(shown)
 
 
-def translating(game: Game, fused: bool) -> Callable[[Tensor, Tensor], None]:
-    """A step of CycleGAN on reals of A and B: first the translators, then one critic after the other."""
-    forth, back = game.generators["a_to_b"], game.generators["b_to_a"]
-    critics = game.discriminators
+def translating(model: Model, fused: bool) -> Callable[[Tensor, Tensor], None]:
+    """A step of CycleGAN on reals of A and B: first the translators, then one discriminator after the other."""
+    forth, back = model.generators["a_to_b"], model.generators["b_to_a"]
+    discriminators = model.discriminators
     opt_g = adam(chain(forth.parameters(), back.parameters()), fused=fused)
-    opt_d = adam(critics.parameters(), fused=fused)
+    opt_d = adam(discriminators.parameters(), fused=fused)
     pools = {"a": PastFakes(50), "b": PastFakes(50)}
 
     def score(domain: str, x: Tensor) -> Tensor:
-        return score_of(critics[domain], x)
+        return score_of(discriminators[domain], x)
 
     def step(a: Tensor, b: Tensor) -> None:
         fake_b, fake_a = forth(a), back(b)
-        critics.requires_grad_(False)
+        discriminators.requires_grad_(False)
         opt_g.zero_grad()
         loss = 5 * (F.l1_loss(forth(b), b) + F.l1_loss(back(a), a))
         loss = loss + (score("b", fake_b) - 1).square().mean() + (score("a", fake_a) - 1).square().mean()
         loss = loss + 10 * (F.l1_loss(back(fake_b), a) + F.l1_loss(forth(fake_a), b))
         loss.backward()
         opt_g.step()
-        critics.requires_grad_(True)
+        discriminators.requires_grad_(True)
         opt_d.zero_grad()
         for domain, real, fake in (("a", a, fake_a), ("b", b, fake_b)):
             shown = pools[domain](fake)
@@ -193,9 +199,9 @@ def translating(game: Game, fused: bool) -> Callable[[Tensor, Tensor], None]:
 
 
 def plain_translation(config: Any, source: Source, warmup: int, steps: int) -> float:
-    game, size = game_of(config, torch.contiguous_format), config.data.batch_size
-    with_instance_norm(game)
-    step = translating(game, fused=False)
+    model, size = game_of(config, torch.contiguous_format), config.data.batch_size
+    with_instance_norm(model)
+    step = translating(model, fused=False)
     stream = batches(source, size)
     return timed(lambda: step(*(part.to(device()) for part in next(stream))), warmup, steps, size)
 
@@ -235,7 +241,7 @@ def ours(config: Any, source: Source, warmup: int, steps: int, **options: Any) -
     watch = callbacks[0]
     held = {name: config.data[name] for name in ("batch_size", "num_workers", "memory_limit")}
     data, module = DataModule(source, **held), build_module(config)
-    data.serve(module.game.needs)
+    data.serve(module.model.needs)
     settings = {"logger": False, "enable_progress_bar": False, "enable_checkpointing": False}
     with redirect_stdout(StringIO()):
         trainer = instantiate(config.trainer, max_steps=warmup + steps, **{**settings, **options})

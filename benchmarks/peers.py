@@ -64,11 +64,11 @@ def torchgan(config: Any, source: Source, warmup: int, steps: int) -> float:
     from torchgan.losses import MinimaxDiscriminatorLoss, MinimaxGeneratorLoss
     from torchgan.trainer import Trainer
 
-    game, size = game_of(config, torch.contiguous_format), config.data.batch_size
+    model, size = game_of(config, torch.contiguous_format), config.data.batch_size
     optimizer = {"name": torch.optim.Adam, "args": {"lr": 2e-4, "betas": (0.5, 0.999)}}
-    networks = {"generator": game.generators["main"], "discriminator": game.discriminators["main"]}
+    networks = {"generator": model.generators["main"], "discriminator": model.discriminators["main"]}
     models = {
-        name: {"name": Named, "args": {"network": n, "encoding_dims": game.latent_dim}, "optimizer": optimizer}
+        name: {"name": Named, "args": {"network": n, "encoding_dims": model.latent_dim}, "optimizer": optimizer}
         for name, n in networks.items()
     }
     epoch = Epoch(batches(source, size), size, warmup, steps)

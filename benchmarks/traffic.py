@@ -107,12 +107,12 @@ def measure(way: str, overrides: list[str], steps: int) -> tuple[float, float]:
 
 
 def weights(overrides: list[str]) -> list[int]:
-    """Numbers of weights of the generator and of the critic."""
+    """Numbers of weights of the generator and of the discriminator."""
     from gan_zoo.config.build import build_module
     from gan_zoo.config.compose import compose_overrides
 
-    game = build_module(compose_overrides([*DCGAN, *overrides])).game
-    return [sum(p.numel() for p in players.parameters()) for players in (game.generators, game.discriminators)]
+    model = build_module(compose_overrides([*DCGAN, *overrides])).model
+    return [sum(p.numel() for p in players.parameters()) for players in (model.generators, model.discriminators)]
 
 
 def main() -> None:
@@ -142,8 +142,10 @@ def main() -> None:
             ]
             for way in WAYS
         ]
-        generator, critic = weights(overrides)
-        heading = f"DCGAN at {size} pixels, {generator:,} weights of the generator and {critic:,} of the critic"
+        generator, discriminator = weights(overrides)
+        heading = (
+            f"DCGAN at {size} pixels, {generator:,} weights of the generator and {discriminator:,} of the discriminator"
+        )
         tables[heading] = table(["processes", "elements a batch", "ms a batch", "images/s", "/ one process"], rows)
         print(tables[heading])
     if arguments.write:

@@ -1,10 +1,10 @@
-"""Images/s and peak memory of every loss and every game: python benchmarks/zoo_speed.py
+"""Images/s and peak memory of every loss and every model: python benchmarks/zoo_speed.py
 
-Every loss trains DCGAN at 32 pixels, with all that its preset brings (regularisers, optimizer, critic steps); every
-game trains with its own networks and data at their defaults and batches of 32. Each one has a process of its own, whose
-largest memory is told, and takes turns with the others. An image counts once, however often a loss looks at it; the
-time of the steps in which only the critic trains is part of it. `--write` writes this machine's table into
-benchmarks/results/.
+Every loss trains DCGAN at 32 pixels, with all that its preset brings (regularizers, optimizer, discriminator steps);
+every model trains with its own networks and data at their defaults and batches of 32. Each one has a process of its
+own, whose largest memory is told, and takes turns with the others. An image counts once, however often a loss looks at
+it; the time of the steps in which only the discriminator trains is part of it. `--write` writes this machine's table
+into benchmarks/results/.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def names(group: str) -> list[str]:
 
 
 def overrides_of(choice: str) -> list[str]:
-    """The command of one row, batches of 32 for games and of 64 for losses."""
+    """The command of one row, batches of 32 for models and of 64 for losses."""
     base = DCGAN if choice.startswith("loss=") else ["data.batch_size=32"]
     return [*base, choice, *NEEDS.get(choice, [])]
 
@@ -94,12 +94,12 @@ def main() -> None:
             print(f"{result['choice']:24} {result['speed']:8.0f} images/s {result['memory']:6.0f} MB", flush=True)
     tables = {}
     for (group, mine), reference in zip(groups.items(), ("loss=nonsaturating", "model=dcgan"), strict=True):
-        header = [f"`{group}`", "critic steps", "images/s", f"/ `{reference}`", "peak MB"]
+        header = [f"`{group}`", "discriminator steps", "images/s", f"/ `{reference}`", "peak MB"]
         tables[f"Every `{group}`"] = table(header, rows_of(results, mine, reference))
         print(tables[f"Every `{group}`"])
     if arguments.write:
         command = f"python benchmarks/zoo_speed.py --rounds {arguments.rounds} --seconds {arguments.seconds:g}"
-        print(write("Every loss, every game", command, tables))
+        print(write("Every loss, every model", command, tables))
 
 
 if __name__ == "__main__":

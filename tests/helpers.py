@@ -18,7 +18,7 @@ class DumpRank(Callback):
         self.folder, self.latents = Path(folder), []
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
-        self.latents.append(pl_module.game.latents(batch))
+        self.latents.append(pl_module.model.latents(batch))
 
     def on_train_end(self, trainer, pl_module) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)

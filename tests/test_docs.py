@@ -21,8 +21,8 @@ SECTIONS = {
 LOGGED = {  # what the run of a section logs that no other would
     "A loss": "d/realism/gap",
     "A network": "g/realism",
-    "A game": "g/second",
-    "A regulariser": "d/realism/drift",
+    "A model": "g/second",
+    "A regularizer": "d/realism/drift",
     "A data set": "g/realism",
     "A score": "val/nearest_real",
 }
@@ -36,7 +36,7 @@ def test_there_is_an_example_of_everything() -> None:
     assert set(SECTIONS) == set(LOGGED)
 
 
-EVERY_TIME = "A game"  # the README's loss is run by tests/test_readme.py
+EVERY_TIME = "A model"  # the README's loss is run by tests/test_readme.py
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,10 @@
 """The DCGAN paper's analyses (Radford et al. 2016, sections 5 and 6) on any trained DCGAN.
 
-python experiments/dcgan_paper/run.py probe RUN       # critic features as a classifier, beside two baselines
+python experiments/dcgan_paper/run.py probe RUN       # discriminator features as a classifier, beside two baselines
 python experiments/dcgan_paper/run.py filters RUN     # first-layer filters, and what excites later ones
 python experiments/dcgan_paper/run.py walk RUN        # walks between samples
 python experiments/dcgan_paper/run.py arithmetic RUN  # thick A - thin A + thin B, on averaged latents
-python experiments/dcgan_paper/run.py drop RUN        # switch off the generator units that draw a colour
+python experiments/dcgan_paper/run.py drop RUN        # switch off the generator units that draw a color
 """
 
 from __future__ import annotations
@@ -48,21 +48,21 @@ def watching(layers: list[nn.Module]) -> Iterator[list[Tensor]]:
             hook.remove()
 
 
-def activations_of(critic: DCGANDiscriminator) -> list[nn.Module]:
-    """The critic's nonlinearities, from the picture's end."""
-    return [layer for layer in critic.layers if isinstance(layer, nn.LeakyReLU)]
+def activations_of(discriminator: DCGANDiscriminator) -> list[nn.Module]:
+    """The discriminator's nonlinearities, from the picture's end."""
+    return [layer for layer in discriminator.layers if isinstance(layer, nn.LeakyReLU)]
 
 
 # ------------------------------------------------------------------------------------- probe
 
 
 @torch.no_grad()
-def critic_features(critic: DCGANDiscriminator, images: Tensor) -> np.ndarray:
+def critic_features(discriminator: DCGANDiscriminator, images: Tensor) -> np.ndarray:
     """All layers' activations, each max-pooled to 4x4, side by side (section 5.1)."""
     rows = []
     for block in torch.split(images, 500):
-        with watching(activations_of(critic.eval())) as seen:
-            critic(to_unit(block))
+        with watching(activations_of(discriminator.eval())) as seen:
+            discriminator(to_unit(block))
             rows.append(torch.cat([F.adaptive_max_pool2d(h, 4).flatten(1) for h in seen], 1))
     return torch.cat(rows).numpy()
 
@@ -70,7 +70,7 @@ def critic_features(critic: DCGANDiscriminator, images: Tensor) -> np.ndarray:
 def accuracy(train: tuple[np.ndarray, Tensor], test: tuple[np.ndarray, Tensor]) -> float:
     """The test accuracy of an L2-regularised linear classifier on standardised features.
 
-    The strength of the regularisation is chosen on a fifth of the training images.
+    The strength of the regularization is chosen on a fifth of the training images.
     """
     from sklearn.linear_model import RidgeClassifier
     from sklearn.preprocessing import StandardScaler
@@ -87,10 +87,10 @@ def accuracy(train: tuple[np.ndarray, Tensor], test: tuple[np.ndarray, Tensor]) 
 
 @app.command()
 def probe(run: RunPath, num_train: int = 10_000, seeds: int = 3) -> None:
-    """Classify real test images by the critic's features, by raw pixels and by an untrained critic's features."""
+    """Classify real test images by a discriminator's features, trained or not, and by raw pixels."""
     loaded = load_run(run, "last")
     train, test = loaded.source, loaded.source.told()
-    critic = loaded.module.game.discriminators["main"]
+    discriminator = loaded.module.model.discriminators["main"]
     rows = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))[:num_train]
 
     def score(features) -> float:
@@ -105,17 +105,17 @@ def probe(run: RunPath, num_train: int = 10_000, seeds: int = 3) -> None:
         fresh = DCGANDiscriminator(train.sample_shape, loaded.config["discriminator"]["width"])
         fresh.train()(to_unit(train.samples[rows[:2000]]))  # running statistics of real images
         untrained.append(score(lambda images, fresh=fresh: critic_features(fresh, images)))
-    print(f"| untrained critic, {seeds} seeds | {np.mean(untrained):.4f} ± {np.std(untrained):.4f} |")
-    print(f"| trained critic | {score(lambda images: critic_features(critic, images)):.4f} |")
+    print(f"| untrained discriminator, {seeds} seeds | {np.mean(untrained):.4f} ± {np.std(untrained):.4f} |")
+    print(f"| trained discriminator | {score(lambda images: critic_features(discriminator, images)):.4f} |")
 
 
 # ----------------------------------------------------------------------------------- filters
 
 
 @contextmanager
-def guided(critic: DCGANDiscriminator) -> Iterator[None]:
+def guided(discriminator: DCGANDiscriminator) -> Iterator[None]:
     """Backward passes let only positive gradients through active units (Springenberg et al. 2015)."""
-    layers = activations_of(critic)
+    layers = activations_of(discriminator)
     for layer in layers:
         layer.inplace = False
     hooks = [layer.register_full_backward_hook(lambda _, gradient, __: (gradient[0].clamp(min=0),)) for layer in layers]
@@ -126,18 +126,18 @@ def guided(critic: DCGANDiscriminator) -> Iterator[None]:
             hook.remove()
 
 
-def excitation(critic: DCGANDiscriminator, images: Tensor, units: int = 8, layer: int = 2) -> Tensor:
+def excitation(discriminator: DCGANDiscriminator, images: Tensor, units: int = 8, layer: int = 2) -> Tensor:
     """For the units of a layer with the strongest peaks: the 8 images that excite each most, guided to the pixels."""
-    critic.eval().requires_grad_(False)
-    last = activations_of(critic)[layer]
+    discriminator.eval().requires_grad_(False)
+    last = activations_of(discriminator)[layer]
     with torch.no_grad(), watching([last]) as seen:
-        critic(to_unit(images))
+        discriminator(to_unit(images))
         peaks = seen[0].amax((2, 3))
     rows = []
     for unit in peaks.std(0).topk(units).indices.tolist():
         x = to_unit(images[peaks[:, unit].topk(8).indices]).requires_grad_()
-        with guided(critic), watching([last]) as seen:
-            critic(x)
+        with guided(discriminator), watching([last]) as seen:
+            discriminator(x)
             seen[0][:, unit].amax((1, 2)).sum().backward()
         rows.append(x.grad / x.grad.abs().amax((1, 2, 3), keepdim=True).clamp(min=1e-12))
     return torch.cat(rows)
@@ -145,18 +145,18 @@ def excitation(critic: DCGANDiscriminator, images: Tensor, units: int = 8, layer
 
 @app.command()
 def filters(run: RunPath, images: int = 2000) -> None:
-    """Draw first-layer filters and guided backpropagation, of the trained critic beside an untrained one."""
+    """Draw first-layer filters and guided backpropagation, of the trained discriminator beside an untrained one."""
     loaded = load_run(run, "last")
-    critic = loaded.module.game.discriminators["main"]
+    discriminator = loaded.module.model.discriminators["main"]
     torch.manual_seed(0)
     fresh = DCGANDiscriminator(loaded.source.sample_shape, loaded.config["discriminator"]["width"])
     real = loaded.source.told().samples[:images]
     fresh.train()(to_unit(real))
-    halves = [excitation(network, real) for network in (critic, fresh)]
+    halves = [excitation(network, real) for network in (discriminator, fresh)]
     pages = [grid_of(half, 8) for half in halves]
     gap = torch.full((3, pages[0].shape[1], 12), 255, dtype=torch.uint8)
     save(torch.cat([pages[0], gap, pages[1]], 2), HERE / "guided.png")
-    weights = critic.layers[0].weight.detach()
+    weights = discriminator.layers[0].weight.detach()
     scaled = F.interpolate(weights / weights.abs().amax(), scale_factor=6)
     save(grid_of(scaled, 8), HERE / "filters.png")
     print(HERE / "guided.png", HERE / "filters.png")
@@ -244,7 +244,7 @@ def drop(run: RunPath, seed: int = 0, show: int = 32) -> None:
 def pictures_and_maps(run: Run, latents: Tensor, layer: nn.Module) -> tuple[Tensor, Tensor]:
     """Samples and the outputs of ``layer`` that lead to them."""
     with watching([layer]) as seen:
-        samples = run.module.sample(Batch(len(latents), sampling.Noise(0, 0), latents=latents))
+        samples = run.module.sample(Batch(len(latents), sampling.StepRNG(0, 0), latents=latents))
     return samples, seen[0]
 
 

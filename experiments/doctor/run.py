@@ -51,7 +51,7 @@ CASES: dict[str, dict[str, list[str]]] = {
         ],
     },
     "mode collapse": {
-        "minimax with a slow critic, on the ring": [
+        "minimax with a slow discriminator, on the ring": [
             *RING,
             "loss=minimax",
             "optim.generator.lr=3e-3",
@@ -59,16 +59,16 @@ CASES: dict[str, dict[str, list[str]]] = {
         ],
         "momentum 0.9, too fast, fully connected, on digits": [*MLP, *MOMENTUM],
     },
-    "saturated critic": {
+    "saturated discriminator": {
         "a generator that hardly learns, on digits": [*DIGITS, "optim.generator.lr=2e-6"],
         "a generator that hardly learns, on openmoji": [*EMOJI, "optim.generator.lr=2e-6"],
     },
-    "overfitting critic": {
+    "overfitting discriminator": {
         "96 digits": FEW,
         "96 digits, hinge": [*FEW, "loss=hinge"],
     },
     "vanishing generator gradient": {
-        "minimax against a fast critic, on digits": [
+        "minimax against a fast discriminator, on digits": [
             *DIGITS,
             "loss=minimax",
             FREE,

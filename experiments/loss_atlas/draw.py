@@ -23,7 +23,7 @@ from torch import Tensor
 
 from gan_zoo.config.compose import instantiate
 from gan_zoo.core.paths import CONF
-from gan_zoo.core.types import Critique
+from gan_zoo.core.types import DiscriminatorOutput
 from gan_zoo.losses.base import Loss
 from gan_zoo.losses.f_gan import DIVERGENCES, FGAN
 
@@ -31,7 +31,7 @@ HERE = Path(__file__).parent
 PICTURES = (HERE / "atlas.png", HERE.parents[1] / "docs" / "images" / "loss_atlas.png")  # the site has a copy
 SCORES = torch.linspace(-6, 6, 241)
 COLUMNS = 6
-BLUE, RED, GREEN = "#56B4E9", "#D55E00", "#004D38"  # told apart by colour-blind readers, too
+BLUE, RED, GREEN = "#56B4E9", "#D55E00", "#004D38"  # told apart by color-blind readers, too
 REAL, FAKE = {"color": BLUE, "linewidth": 3.2}, {"color": RED, "linewidth": 1.8}  # where lines coincide, both show
 OF_G, BOUND = ({"color": GREEN, "linewidth": 1.5, "linestyle": dashes} for dashes in ((0, (4, 3)), ":"))
 STATES = {"fisher": ("multiplier", 0.5), "began": ("k", 0.5)}  # as in training; both start at zero
@@ -77,9 +77,9 @@ def panels() -> list[Panel]:
     return known + [Panel([f"fgan: {name}"], [FGAN(name), FGAN(name, practical=False)]) for name in DIVERGENCES]
 
 
-def critique(score: Tensor, x: float = 0.0) -> Critique:
+def critique(score: Tensor, x: float = 0.0) -> DiscriminatorOutput:
     """Two samples with the same score; their codes are at right angles, so that nothing pulls them apart."""
-    return Critique(score=score.expand(2), x=torch.full((2, 1), x), features=(torch.eye(2),))
+    return DiscriminatorOutput(score=score.expand(2), x=torch.full((2, 1), x), features=(torch.eye(2),))
 
 
 def curve(loss: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:

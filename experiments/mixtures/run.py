@@ -82,10 +82,10 @@ def train_one(job: tuple[str, str, int]) -> dict[str, Any]:
 
 
 def _points(module: Any) -> list[list[float]]:
-    from gan_zoo.core.rng import Noise
+    from gan_zoo.core.rng import StepRNG
     from gan_zoo.core.types import Batch
 
-    samples = module.sample(Batch(500, Noise(0, 0)))
+    samples = module.sample(Batch(500, StepRNG(0, 0)))
     return [[round(x, 2), round(y, 2)] for x, y in samples.tolist()]
 
 

@@ -1,7 +1,7 @@
 """The parts by name; `__init__.py` imports each when it is first asked for."""
 
 from .augmentation.base import ADAugment as ADAugment
-from .augmentation.base import AugmentedCritic as AugmentedCritic
+from .augmentation.base import AugmentedDiscriminator as AugmentedDiscriminator
 from .augmentation.base import DiffAugment as DiffAugment
 from .augmentation.instance_noise import InstanceNoise as InstanceNoise
 from .auxiliary_losses.classification import Contrastive as Contrastive
@@ -32,9 +32,9 @@ from .auxiliary_losses.reconstruction import SmoothL1 as SmoothL1
 from .auxiliary_losses.reconstruction import TripletDistance as TripletDistance
 from .callbacks.diagnostics import Doctor as Doctor
 from .callbacks.sample_grid import SampleGrid as SampleGrid
+from .core.types import AdversarialTerm as AdversarialTerm
 from .core.types import Batch as Batch
-from .core.types import Critique as Critique
-from .core.types import Duel as Duel
+from .core.types import DiscriminatorOutput as DiscriminatorOutput
 from .data.datamodule import DataModule as DataModule
 from .data.dataset import Source as Source
 from .data.datasets.captioned_folder import captioned_folder as captioned_folder
@@ -82,7 +82,7 @@ from .losses.relativistic import RelativisticAverageLeastSquares as Relativistic
 from .losses.relativistic import RelativisticPaired as RelativisticPaired
 from .losses.wasserstein import Wasserstein as Wasserstein
 from .models.acgan import ACGAN as ACGAN
-from .models.base import Game as Game
+from .models.base import Model as Model
 from .models.cgan import CGAN as CGAN
 from .models.conditional_gan import ConditionalGAN as ConditionalGAN
 from .models.cyclegan import CycleGAN as CycleGAN
@@ -108,7 +108,7 @@ from .networks.infogan import InfoGANDiscriminator as InfoGANDiscriminator
 from .networks.infogan import InfoGANGenerator as InfoGANGenerator
 from .networks.mlp import MLPDiscriminator as MLPDiscriminator
 from .networks.mlp import MLPGenerator as MLPGenerator
-from .networks.packing import PackedCritic as PackedCritic
+from .networks.packing import PackedDiscriminator as PackedDiscriminator
 from .networks.patchgan import PatchGAN as PatchGAN
 from .networks.r3gan import R3GANDiscriminator as R3GANDiscriminator
 from .networks.r3gan import R3GANGenerator as R3GANGenerator

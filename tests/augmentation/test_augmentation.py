@@ -1,4 +1,4 @@
-"""What the critic is shown: each change by hand, identity, independence of samples, derivatives, and a run."""
+"""What the discriminator is shown: each change by hand, identity, independence of samples, derivatives, and a run."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from gan_zoo.augmentation import transforms as changes
-from gan_zoo.augmentation.base import ADAugment, AugmentedCritic, DiffAugment
+from gan_zoo.augmentation.base import ADAugment, AugmentedDiscriminator, DiffAugment
 from gan_zoo.auxiliary_losses.classification import GaussianKL
 from gan_zoo.config.build import build, build_module
-from gan_zoo.core.rng import Noise
-from gan_zoo.core.types import Critique, Duel, judge
+from gan_zoo.core.rng import StepRNG
+from gan_zoo.core.types import AdversarialTerm, DiscriminatorOutput, run_discriminator
 from gan_zoo.launch.train import train
 from gan_zoo.losses.minimax import NonSaturating
-from gan_zoo.models.base import Game
+from gan_zoo.models.base import Model
 from gan_zoo.models.feature_matching import FeatureMatching
 from gan_zoo.models.gan import GAN
 from gan_zoo.models.vae_gan import VAEGAN
@@ -35,8 +35,8 @@ from tests.conformance.zoo import LOSSES
 from tests.models.playing import ENCODER, GENERATOR, SHAPE, batch
 
 SHAPES = [(5, 1, 8, 8), (4, 3, 7, 7), (3, 3, 5, 9), (2, 2, 6, 3), (2, 3, 1, 1)]
-EVERYTHING = [DiffAugment(), *(DiffAugment([name]) for name in ("colour", "translation", "cutout"))]
-EVERYTHING += [ADAugment(p=1.0), *(ADAugment([name], p=1.0) for name in ("blit", "geometry", "colour"))]
+EVERYTHING = [DiffAugment(), *(DiffAugment([name]) for name in ("color", "translation", "cutout"))]
+EVERYTHING += [ADAugment(p=1.0), *(ADAugment([name], p=1.0) for name in ("blit", "geometry", "color"))]
 NAMES = [f"{type(a).__name__}-{'-'.join(getattr(a, 'policies', getattr(a, 'transforms', ())))}" for a in EVERYTHING]
 
 
@@ -114,11 +114,11 @@ def test_rotations_happen_with_probability_p(p: float) -> None:
 def test_some_samples_stay_exactly_as_they_are() -> None:
     x = pictures(1, 3, 8, 8).expand(2000, -1, -1, -1)
     torch.manual_seed(0)
-    untouched = (ADAugment(["colour"], p=0.5)(x) == x).flatten(1).all(1).float().mean().item()
+    untouched = (ADAugment(["color"], p=0.5)(x) == x).flatten(1).all(1).float().mean().item()
     assert untouched == pytest.approx(0.5**5 * 1.5, abs=0.02)  # a luma flip that was picked happens half of the time
 
 
-# ------------------------------------------------------------------------------- colours
+# ------------------------------------------------------------------------------- colors
 
 
 X = pictures(3, 3, 4, 5, dtype=torch.float64)
@@ -162,9 +162,9 @@ def test_luma_flip_is_an_involution_that_keeps_colour() -> None:
 
 
 def test_brightness_shifts_the_mean_of_each_sample() -> None:
-    """On a flat grey picture, saturation and contrast around the mean leave only brightness."""
+    """On a flat gray picture, saturation and contrast around the mean leave only brightness."""
     x = torch.full((500, 3, 2, 2), 0.1)
-    amounts = seeded(DiffAugment(["colour"]), x) - 0.1
+    amounts = seeded(DiffAugment(["color"]), x) - 0.1
     assert amounts.std((1, 2, 3)).max() < 1e-6
     assert amounts.min() < -0.45
     assert amounts.max() > 0.45
@@ -174,7 +174,7 @@ def test_brightness_shifts_the_mean_of_each_sample() -> None:
 def test_strengths_are_the_papers() -> None:
     torch.manual_seed(0)
     grey = torch.cat([torch.full((20_000, 1, 1, 1), -0.5), torch.full((20_000, 1, 1, 1), 0.5)], 3)
-    dark, light = ADAugment(["colour"], p=1.0)(grey).flatten(1).T
+    dark, light = ADAugment(["color"], p=1.0)(grey).flatten(1).T
     assert (light - dark).abs().log2().std().item() == pytest.approx(0.5, abs=0.02)
     flips = light < dark
     assert flips.float().mean().item() == pytest.approx(0.5, abs=0.02)
@@ -184,7 +184,7 @@ def test_strengths_are_the_papers() -> None:
 
 @pytest.mark.parametrize(
     ("augmentation", "moves"),
-    [(DiffAugment(["colour"]), False), (ADAugment(["colour"], p=1.0), False), (DiffAugment(), True)],
+    [(DiffAugment(["color"]), False), (ADAugment(["color"], p=1.0), False), (DiffAugment(), True)],
 )
 def test_colours_stay_in_their_channels(augmentation: nn.Module, moves: bool) -> None:
     x = torch.cat([pictures(8, 3, 6, 6), torch.ones(8, 2, 6, 6)], 1)
@@ -262,7 +262,7 @@ def test_a_rectangle_of_half_of_each_side_is_cut_out() -> None:
 
 
 def test_sampling_agrees_with_grid_sample() -> None:
-    """Bilinear with reflection at the centres of the outermost pixels, far outside of the picture too."""
+    """Bilinear with reflection at the centers of the outermost pixels, far outside of the picture too."""
     x = pictures(3, 2, 5, 7, dtype=torch.float64)
     torch.manual_seed(0)
     rows, columns = (torch.randn(3, 5, 7, dtype=torch.float64) * 9 for _ in range(2))
@@ -286,7 +286,7 @@ def test_placing_by_hand() -> None:
     torch.testing.assert_close(place(x, down=2 / 9, right=-1 / 9), shift)
     torch.testing.assert_close(place(x, scale=0.5)[:, :, 3:6, 3:6], x[:, :, 2:7:2, 2:7:2])
     spot = dot(9, 9, 2, 3)
-    assert places(place(spot, scale=2)) == [(0, 0, 2)]  # two up and one left of the centre become four and two
+    assert places(place(spot, scale=2)) == [(0, 0, 2)]  # two up and one left of the center become four and two
     assert places(place(spot, stretch=2)) == [(0, 1, 2), (0, 3, 2)]  # half as high, twice as wide; and its mirror image
 
 
@@ -323,66 +323,68 @@ class Linear(nn.Module):
 def test_penalties_differentiate_through_the_augmentation() -> None:
     """Flips and turns keep lengths: R1 is 1/2 |w|^2, whose derivative is w, however samples were turned."""
     weight = pictures(3, 6, 6)
-    critic = AugmentedCritic(Linear(weight), ADAugment(["blit"], p=1.0))
-    critic.augmentation.blit = lambda x, coloured: changes.turned(x, torch.arange(len(x)) % 4)
-    duel = Duel("realism", critic, pictures(8, 3, 6, 6), pictures(8, 3, 6, 6)).as_leaves(real=True, fake=False)
-    real = duel.judge_real()
-    assert real.x is duel.real
-    penalty = R1(gamma=1.0).penalty(duel, real, duel.judge_fake(), Noise(0, 0))
+    discriminator = AugmentedDiscriminator(Linear(weight), ADAugment(["blit"], p=1.0))
+    discriminator.augmentation.blit = lambda x, coloured: changes.turned(x, torch.arange(len(x)) % 4)
+    term = AdversarialTerm("realism", discriminator, pictures(8, 3, 6, 6), pictures(8, 3, 6, 6)).with_input_gradients(
+        real=True, fake=False
+    )
+    real = term.discriminate_real()
+    assert real.x is term.real
+    penalty = R1(gamma=1.0).penalty(term, real, term.discriminate_fake(), StepRNG(0, 0))
     assert penalty.item() == pytest.approx(weight.square().sum().item() / 2, rel=1e-5)
-    torch.testing.assert_close(torch.autograd.grad(penalty, critic.critic.weight)[0], weight)
+    torch.testing.assert_close(torch.autograd.grad(penalty, discriminator.discriminator.weight)[0], weight)
 
 
-# ------------------------------------------------------------------------ the wrapped critic
+# ------------------------------------------------------------------------ the wrapped discriminator
 
 
 class Telling(nn.Module):
-    def forward(self, x: Tensor, *condition: object) -> Critique:
-        return Critique(score=x.mean((1, 2, 3)), x=x, aux=condition, features=(x,))
+    def forward(self, x: Tensor, *condition: object) -> DiscriminatorOutput:
+        return DiscriminatorOutput(score=x.mean((1, 2, 3)), x=x, aux=condition, features=(x,))
 
 
 def test_the_critique_carries_the_original_and_everything_else() -> None:
-    critic, x, label = AugmentedCritic(Telling(), DiffAugment()), pictures(4, 3, 6, 6), torch.arange(4)
-    verdict = judge(critic, x, label)
-    assert verdict.x is x
-    assert verdict.aux[0] is label
-    assert not torch.equal(verdict.features[0], x)
-    torch.testing.assert_close(verdict.score, verdict.features[0].mean((1, 2, 3)))
-    assert critic(x).aux == ()
+    discriminator, x, label = AugmentedDiscriminator(Telling(), DiffAugment()), pictures(4, 3, 6, 6), torch.arange(4)
+    output = run_discriminator(discriminator, x, label)
+    assert output.x is x
+    assert output.aux[0] is label
+    assert not torch.equal(output.features[0], x)
+    torch.testing.assert_close(output.score, output.features[0].mean((1, 2, 3)))
+    assert discriminator(x).aux == ()
 
 
 def test_conditions_that_are_pictures_move_along_uncoloured() -> None:
     x = pictures(16, 3, 8, 8)
     edges = x[:, :1].clone()
-    verdict = judge(AugmentedCritic(Telling(), ADAugment(["blit", "geometry"], p=1.0)), x, edges)
-    torch.testing.assert_close(verdict.aux[0], verdict.features[0][:, :1])
-    verdict = judge(AugmentedCritic(Telling(), DiffAugment(["colour"])), x, edges)
-    assert torch.equal(verdict.aux[0], edges)
+    output = run_discriminator(AugmentedDiscriminator(Telling(), ADAugment(["blit", "geometry"], p=1.0)), x, edges)
+    torch.testing.assert_close(output.aux[0], output.features[0][:, :1])
+    output = run_discriminator(AugmentedDiscriminator(Telling(), DiffAugment(["color"])), x, edges)
+    assert torch.equal(output.aux[0], edges)
     other_size = torch.zeros(16, 1, 4, 4)
-    assert judge(AugmentedCritic(Telling(), DiffAugment()), x, other_size).aux[0] is other_size
+    assert run_discriminator(AugmentedDiscriminator(Telling(), DiffAugment()), x, other_size).aux[0] is other_size
 
 
 def test_in_evaluation_mode_the_critic_sees_samples_as_they_are() -> None:
-    critic, x = AugmentedCritic(Telling(), ADAugment(p=1.0)), pictures(4, 3, 6, 6)
-    assert not torch.equal(critic(x).features[0], x)
-    assert torch.equal(critic.eval()(x).features[0], x)
+    discriminator, x = AugmentedDiscriminator(Telling(), ADAugment(p=1.0)), pictures(4, 3, 6, 6)
+    assert not torch.equal(discriminator(x).features[0], x)
+    assert torch.equal(discriminator.eval()(x).features[0], x)
 
 
 def test_energy_passes_through() -> None:
-    assert AugmentedCritic(AutoEncoder([1, 8, 8]), DiffAugment()).energy is True
-    assert not hasattr(AugmentedCritic(Telling(), DiffAugment()), "energy")
+    assert AugmentedDiscriminator(AutoEncoder([1, 8, 8]), DiffAugment()).energy is True
+    assert not hasattr(AugmentedDiscriminator(Telling(), DiffAugment()), "energy")
 
 
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: DiffAugment(["blur"]), "policies must be a list of colour, translation, cutout, got 'blur'"),
-        (lambda: DiffAugment("colour"), "policies must be a list of colour, translation, cutout, got 'colour'"),
-        (lambda: ADAugment(["cutout"]), "transforms must be a list of blit, geometry, colour, got 'cutout'"),
+        (lambda: DiffAugment(["blur"]), "policies must be a list of color, translation, cutout, got 'blur'"),
+        (lambda: DiffAugment("color"), "policies must be a list of color, translation, cutout, got 'color'"),
+        (lambda: ADAugment(["cutout"]), "transforms must be a list of blit, geometry, color, got 'cutout'"),
         (lambda: ADAugment(p=1.5), r"p must be in \[0, 1\], got 1.5"),
         (lambda: DiffAugment()(torch.zeros(4, 2)), r"works on pictures \[B, C, H, W\], got samples of shape \[4, 2\]"),
         (lambda: ADAugment()(torch.zeros(4, 2)), "add augment=none"),
-        (lambda: AugmentedCritic(Telling(), ADAugment()).eval()(torch.zeros(4, 2)), "add augment=none"),
+        (lambda: AugmentedDiscriminator(Telling(), ADAugment()).eval()(torch.zeros(4, 2)), "add augment=none"),
         (lambda: AdaptiveAugmentation(target=1.0), r"target must be in \[0, 1\), got 1.0"),
         (lambda: AdaptiveAugmentation(images_to_full=0), "images_to_full must be > 0, got 0"),
         (lambda: AdaptiveAugmentation(interval=0), "interval must be >= 1, got 0"),
@@ -396,39 +398,43 @@ def test_bad_arguments_are_named(make, words: str) -> None:
 # -------------------------------------------------------------------------- the controller
 
 
-def controlled(p: float = 0.0, **options: float) -> tuple[AugmentedCritic, AdaptiveAugmentation]:
-    return AugmentedCritic(Telling(), ADAugment(p=p)), AdaptiveAugmentation(**options)
+def controlled(p: float = 0.0, **options: float) -> tuple[AugmentedDiscriminator, AdaptiveAugmentation]:
+    return AugmentedDiscriminator(Telling(), ADAugment(p=p)), AdaptiveAugmentation(**options)
 
 
-def show(critic: nn.Module, ada: AdaptiveAugmentation, scores: list[float], **duel: bool) -> float:
+def show(discriminator: nn.Module, ada: AdaptiveAugmentation, scores: list[float], **term: bool) -> float:
     x = torch.zeros(len(scores), 1, 2, 2)
-    ada.update(Duel("realism", critic, x, x, **duel), Critique(torch.tensor(scores), x), Critique(torch.zeros(1), x))
-    return critic.augmentation.p.item()
+    ada.update(
+        AdversarialTerm("realism", discriminator, x, x, **term),
+        DiscriminatorOutput(torch.tensor(scores), x),
+        DiscriminatorOutput(torch.zeros(1), x),
+    )
+    return discriminator.augmentation.p.item()
 
 
 def test_p_moves_after_each_interval_by_images_over_images_to_full() -> None:
-    critic, ada = controlled(images_to_full=80, interval=2, target=0.6)
-    assert show(critic, ada, [1.0, 2.0, 3.0, 4.0]) == 0.0
-    assert show(critic, ada, [1.0, 2.0, 3.0, 4.0]) == pytest.approx(8 / 80)
-    assert show(critic, ada, [1.0, 2.0, 3.0, 4.0]) == pytest.approx(8 / 80)
-    assert show(critic, ada, [1.0, 2.0, 3.0, -4.0]) == pytest.approx(16 / 80), "r_t = (4 + 2)/8 = 0.75"
-    assert show(critic, ada, [1.0, 2.0, 3.0, -4.0]) == pytest.approx(16 / 80)
-    assert show(critic, ada, [1.0, 2.0, 3.0, -4.0]) == pytest.approx(8 / 80), "r_t = 0.5"
+    discriminator, ada = controlled(images_to_full=80, interval=2, target=0.6)
+    assert show(discriminator, ada, [1.0, 2.0, 3.0, 4.0]) == 0.0
+    assert show(discriminator, ada, [1.0, 2.0, 3.0, 4.0]) == pytest.approx(8 / 80)
+    assert show(discriminator, ada, [1.0, 2.0, 3.0, 4.0]) == pytest.approx(8 / 80)
+    assert show(discriminator, ada, [1.0, 2.0, 3.0, -4.0]) == pytest.approx(16 / 80), "r_t = (4 + 2)/8 = 0.75"
+    assert show(discriminator, ada, [1.0, 2.0, 3.0, -4.0]) == pytest.approx(16 / 80)
+    assert show(discriminator, ada, [1.0, 2.0, 3.0, -4.0]) == pytest.approx(8 / 80), "r_t = 0.5"
 
 
 @pytest.mark.parametrize(("scores", "start", "end"), [([9.0], 0.95, 1.0), ([-9.0], 0.05, 0.0), ([9.0, -9.0], 0.5, 0.0)])
 def test_p_goes_to_its_bounds_and_stays(scores: list[float], start: float, end: float) -> None:
-    critic, ada = controlled(p=start, images_to_full=100, interval=1)
+    discriminator, ada = controlled(p=start, images_to_full=100, interval=1)
     for _ in range(120):
-        assert 0 <= show(critic, ada, scores) <= 1
-    assert critic.augmentation.p.item() == end
+        assert 0 <= show(discriminator, ada, scores) <= 1
+    assert discriminator.augmentation.p.item() == end
 
 
 def test_the_threshold_is_where_the_critic_is_undecided() -> None:
-    critic, ada = controlled(p=0.5, images_to_full=100, interval=1, threshold=0.5)
-    assert show(critic, ada, [0.4, 0.4]) < 0.5
-    critic, ada = controlled(p=0.5, images_to_full=100, interval=1)
-    assert show(critic, ada, [0.4, 0.4]) > 0.5
+    discriminator, ada = controlled(p=0.5, images_to_full=100, interval=1, threshold=0.5)
+    assert show(discriminator, ada, [0.4, 0.4]) < 0.5
+    discriminator, ada = controlled(p=0.5, images_to_full=100, interval=1)
+    assert show(discriminator, ada, [0.4, 0.4]) > 0.5
 
 
 READS = {name: make for name, make in LOSSES.items() if not name.startswith(("began", "ebgan"))}
@@ -437,12 +443,12 @@ FREE = ("wgan", "rpgan", "ragan", "r3gan", "loss_sensitive", "glsgan")
 
 def told(name: str, real: list[float], fake: list[float], shift: float = 0.0) -> float:
     """Where p goes from 1/2 when a discriminator under this loss scores reals and fakes like this."""
-    critic, ada = controlled(p=0.5, images_to_full=100, interval=1)
+    discriminator, ada = controlled(p=0.5, images_to_full=100, interval=1)
     ada.attach(READS[name]())
     x = torch.zeros(len(real), 1, 2, 2)
-    sides = (Critique(torch.tensor(scores) + shift, x) for scores in (real, fake))
-    ada.update(Duel("realism", critic, x, x), *sides)
-    return critic.augmentation.p.item()
+    sides = (DiscriminatorOutput(torch.tensor(scores) + shift, x) for scores in (real, fake))
+    ada.update(AdversarialTerm("realism", discriminator, x, x), *sides)
+    return discriminator.augmentation.p.item()
 
 
 @pytest.mark.parametrize("name", READS)
@@ -464,55 +470,63 @@ def test_p_rises_for_a_discriminator_that_knows_the_reals(name: str) -> None:
 
 
 def test_a_threshold_given_by_hand_counts() -> None:
-    critic, ada = controlled(p=0.5, images_to_full=100, interval=1, threshold=2.0)
+    discriminator, ada = controlled(p=0.5, images_to_full=100, interval=1, threshold=2.0)
     ada.attach(READS["hinge"]())
-    assert show(critic, ada, [1.0, 1.0]) < 0.5
+    assert show(discriminator, ada, [1.0, 1.0]) < 0.5
 
 
 def test_mismatched_pairs_do_not_count() -> None:
-    critic, ada = controlled(p=0.5, images_to_full=10, interval=1)
-    assert show(critic, ada, [1.0, 1.0], mismatched=True) == 0.5
+    discriminator, ada = controlled(p=0.5, images_to_full=10, interval=1)
+    assert show(discriminator, ada, [1.0, 1.0], mismatched=True) == 0.5
 
 
 def test_p_counts_images_and_not_packs() -> None:
     """Four images in two packs are four images."""
-    critic, ada = controlled(p=0.5, images_to_full=100, interval=1)
+    discriminator, ada = controlled(p=0.5, images_to_full=100, interval=1)
     x = torch.zeros(4, 1, 2, 2)
-    ada.update(Duel("realism", critic, x, x), Critique(torch.ones(2), x), Critique(torch.zeros(2), x))
-    assert critic.augmentation.p.item() == pytest.approx(0.54)
+    ada.update(
+        AdversarialTerm("realism", discriminator, x, x),
+        DiscriminatorOutput(torch.ones(2), x),
+        DiscriminatorOutput(torch.zeros(2), x),
+    )
+    assert discriminator.augmentation.p.item() == pytest.approx(0.54)
 
 
 class Sure(MLPDiscriminator):
     """Takes everything for real, and shows a feature."""
 
-    def forward(self, x: Tensor, condition: Tensor | None = None) -> Critique:
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
         critique = super().forward(x, condition)
         return replace(critique, score=critique.score * 0 + 1)
 
 
-def p_after_a_step(make: Callable[..., Game], **loss: Any) -> float:
+def p_after_a_step(make: Callable[..., Model], **loss: Any) -> float:
     """Where p goes from 1/2 after one discriminator step on 6 reals, with 100 images from 0 to 1."""
 
-    def critic(**wishes: Any) -> nn.Module:
-        return AugmentedCritic(Sure(SHAPE, width=16, **wishes), ADAugment(["blit"], p=0.5))
+    def discriminator(**wishes: Any) -> nn.Module:
+        return AugmentedDiscriminator(Sure(SHAPE, width=16, **wishes), ADAugment(["blit"], p=0.5))
 
-    game, ada = make(critic), AdaptiveAugmentation(images_to_full=100, interval=1)
-    step = GANModule(game, NonSaturating(), {"ada": ada}).adversarial
+    model, ada = make(discriminator), AdaptiveAugmentation(images_to_full=100, interval=1)
+    step = GANModule(model, NonSaturating(), {"ada": ada}).adversarial
     data = batch()
-    _, verdicts = step.discriminator_terms(data, game.generate(data), 1)
-    step.update(verdicts)
-    return float(next(b for name, b in game.discriminators.named_buffers() if name.endswith(".p")))
+    _, outputs = step.discriminator_terms(data, model.generate(data), 1)
+    step.update(outputs)
+    return float(next(b for name, b in model.discriminators.named_buffers() if name.endswith(".p")))
 
 
 def test_reals_that_two_terms_share_count_once() -> None:
     """A VAE-GAN has two adversarial terms over the same reals."""
-    assert p_after_a_step(lambda critic: GAN(GENERATOR, critic, latent_dim=4)) == pytest.approx(0.56)
-    assert p_after_a_step(lambda critic: VAEGAN(GENERATOR, ENCODER, critic, GaussianKL(), 4)) == pytest.approx(0.56)
+    assert p_after_a_step(lambda discriminator: GAN(GENERATOR, discriminator, latent_dim=4)) == pytest.approx(0.56)
+    assert p_after_a_step(
+        lambda discriminator: VAEGAN(GENERATOR, ENCODER, discriminator, GaussianKL(), 4)
+    ) == pytest.approx(0.56)
 
 
 def test_feature_matching_is_adapted_too() -> None:
     """Its generator has no adversarial term, but its discriminator overfits like any other."""
-    assert p_after_a_step(lambda critic: FeatureMatching(GENERATOR, critic, latent_dim=4)) == pytest.approx(0.56)
+    assert p_after_a_step(
+        lambda discriminator: FeatureMatching(GENERATOR, discriminator, latent_dim=4)
+    ) == pytest.approx(0.56)
 
 
 class NoSync(TorchDispatchMode):
@@ -526,19 +540,23 @@ class NoSync(TorchDispatchMode):
 
 
 def test_the_host_never_waits() -> None:
-    critic, ada = controlled(p=0.5, interval=1)
+    discriminator, ada = controlled(p=0.5, interval=1)
     x = pictures(4, 3, 8, 8)
     with NoSync():
-        critic(x)
-        AugmentedCritic(Telling(), DiffAugment())(x)
-        ada.update(Duel("realism", critic, x, x), Critique(x.mean((1, 2, 3)), x), Critique(x.mean((1, 2, 3)), x))
+        discriminator(x)
+        AugmentedDiscriminator(Telling(), DiffAugment())(x)
+        ada.update(
+            AdversarialTerm("realism", discriminator, x, x),
+            DiscriminatorOutput(x.mean((1, 2, 3)), x),
+            DiscriminatorOutput(x.mean((1, 2, 3)), x),
+        )
 
 
 def test_p_is_saved_with_the_critic() -> None:
-    critic, ada = controlled(p=0.25)
-    assert critic.state_dict()["augmentation.p"].item() == 0.25
-    assert not list(critic.augmentation.parameters())
-    show(critic, ada, [1.0, 1.0])
+    discriminator, ada = controlled(p=0.25)
+    assert discriminator.state_dict()["augmentation.p"].item() == 0.25
+    assert not list(discriminator.augmentation.parameters())
+    show(discriminator, ada, [1.0, 1.0])
     assert [value.item() for value in ada.state_dict().values()] == [2.0, 2.0, 1.0]
 
 
@@ -554,13 +572,13 @@ def test_augmented_critics_train(augment: str, loss: str, tiny) -> None:
     trainer, module, data = build(tiny(*overrides, *(FAST if augment == "ada" else ())))
     trainer.fit(module, datamodule=data)
     assert all(p.isfinite().all() for p in module.parameters())
-    assert isinstance(module.game.discriminators["main"], AugmentedCritic)
+    assert isinstance(module.model.discriminators["main"], AugmentedDiscriminator)
 
 
 def test_energies_train_with_diffaugment(tiny) -> None:
     trainer, module, data = build(tiny("data=digits", "augment=diffaugment", "loss=ebgan", "trainer.max_steps=2"))
     trainer.fit(module, datamodule=data)
-    assert module.game.discriminators["main"].energy is True
+    assert module.model.discriminators["main"].energy is True
 
 
 @pytest.mark.parametrize("more", [[], ["loss=wgan_gp"], ["loss=r3gan"], ["regularizer=[orthogonal]"]])
@@ -579,7 +597,7 @@ def test_ada_comes_with_its_controller(more: list[str], composed) -> None:
         (["regularizer=ada", "augment=diffaugment"], "add augment=ada"),
         (["augment=ada", "loss=ebgan"], "use augment=diffaugment"),
         (["augment=ada", "data=ring", "model=gan"], r"the data's sample_shape is \[2\]: use augment=none"),
-        (["augment=diffaugment", "augment.policies=[color]"], "colour, translation, cutout, got 'color'"),
+        (["augment=diffaugment", "augment.policies=[color]"], "color, translation, cutout, got 'color'"),
     ],
 )
 def test_what_cannot_work_fails_while_composing(overrides: list[str], words: str, composed) -> None:
@@ -597,7 +615,7 @@ def test_a_resumed_run_has_the_same_p(composed, tmp_path: Path) -> None:
 
     whole, half = final(7, "whole"), final(5, "half")
     resumed = final(7, "rest", f"resume={tmp_path / 'half' / 'checkpoints' / 'last.ckpt'}")
-    p = "game.discriminators.main.augmentation.p"
+    p = "model.discriminators.main.augmentation.p"
     assert half["regularizers.realism.ada.steps"] == 1, "saved in the middle of an interval"
     assert len({0.5, half[p].item(), whole[p].item()}) == 3, "p has moved, before and after"
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)

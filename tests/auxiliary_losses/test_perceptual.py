@@ -97,11 +97,11 @@ def test_large_pictures_stay_finite(lite0: Perceptual) -> None:
 
 def test_frozen_and_not_saved(lite0: Perceptual) -> None:
     term = Perceptual(Two())
-    game = nn.ModuleDict({"term": term}).train().requires_grad_(True)
-    assert game.state_dict() == {}
-    assert not list(game.parameters())
-    assert not list(game.buffers())
-    game.load_state_dict({})
+    model = nn.ModuleDict({"term": term}).train().requires_grad_(True)
+    assert model.state_dict() == {}
+    assert not list(model.parameters())
+    assert not list(model.buffers())
+    model.load_state_dict({})
     assert not term.features.training
     assert not any(p.requires_grad for p in term.features.parameters())
     assert not any(p.requires_grad for p in lite0.features.parameters())

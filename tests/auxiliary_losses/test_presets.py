@@ -1,4 +1,4 @@
-"""Every preset builds what it says, and one override swaps a game's term."""
+"""Every preset builds what it says, and one override swaps a model's term."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gan_zoo.auxiliary_losses.classification import GaussianKL, GaussianLikeliho
 from gan_zoo.config.compose import instantiate
 from gan_zoo.config.messages import choices
 from gan_zoo.core.paths import CONF
-from gan_zoo.core.rng import Noise
+from gan_zoo.core.rng import StepRNG
 from gan_zoo.core.types import Batch
 from gan_zoo.losses.minimax import NonSaturating
 from gan_zoo.models.acgan import ACGAN
@@ -60,7 +60,7 @@ def test_presets_begin_with_a_sentence(option: str) -> None:
 
 
 def test_terms_stand_on_the_ground() -> None:
-    """They know neither games nor losses nor metrics; the perceptual ones alone borrow a network."""
+    """They know neither models nor losses nor metrics; the perceptual ones alone borrow a network."""
     for file in (Path(gan_zoo.__file__).parent / "terms").glob("*.py"):
         ours = {
             name
@@ -133,11 +133,11 @@ def test_every_classification_plays_in_the_games_that_name_something(model: str,
 def test_reconstructions_play_in_the_games_that_rebuild(model: str, name: str) -> None:
     term = instantiate(OmegaConf.load(CONF / f"reconstruction/{name}.yaml"))
     shapes = {"a_shape": [1, 8, 8], "b_shape": [1, 8, 8]}
-    translator, critic = partial(ResNetTranslator, width=4, blocks=1), partial(DCGANDiscriminator, width=4)
+    translator, discriminator = partial(ResNetTranslator, width=4, blocks=1), partial(DCGANDiscriminator, width=4)
     image = torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(1)) * 2 - 1
-    data = Batch(2, Noise(0, 0), real=image, condition=image.flip(0))
+    data = Batch(2, StepRNG(0, 0), real=image, condition=image.flip(0))
     if model == "cyclegan":
-        built, key = CycleGAN(translator, critic, term, term, **shapes), "cycle"
+        built, key = CycleGAN(translator, discriminator, term, term, **shapes), "cycle"
     elif model == "pix2pix":
         patches = partial(PatchGAN, [1, 8, 8], layers=1, width=4)
         built, key = Pix2Pix(translator, patches, term, **shapes), "reconstruction"

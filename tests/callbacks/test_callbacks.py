@@ -37,7 +37,7 @@ def test_looking_does_not_change_what_is_looked_at(loss: str, composed, tmp_path
         trainer, module, data = build(config)
         trainer.fit(module, datamodule=data)
         states.append(module.state_dict())
-        assert module.game.training
+        assert module.model.training
     assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
 
 
@@ -93,7 +93,9 @@ def test_a_diverged_run_keeps_its_last_good_checkpoint_and_says_so(composed, tmp
         return honest(self, real, fake) * (float("nan") if len(calls) >= 6 else 1.0)
 
     monkeypatch.setattr(Hinge, "discriminator", breaks_at_the_sixth)
-    message = r"at step 6: d/realism = nan, gradient of the critics = nan; the last good checkpoint is .*000004.ckpt"
+    message = (
+        r"at step 6: d/realism = nan, gradient of the discriminators = nan; the last good checkpoint is .*000004.ckpt"
+    )
     with pytest.raises(TrainingDiverged, match=message):
         train(composed("model=gan", "data=ring", "loss=hinge", *QUICK, *OFTEN[2:3], "metric=none"))
     saved = last(tmp_path / "run")

@@ -1,4 +1,4 @@
-"""The doctor looks at every game, touches nothing, and goes on where a run goes on."""
+"""The doctor looks at every model, touches nothing, and goes on where a run goes on."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def doctor_of(trainer) -> Doctor:
 
 
 @pytest.mark.parametrize(
-    "model", [pytest.param(game, marks=pytest.mark.slow) if game == "cyclegan" else game for game in GAMES]
+    "model", [pytest.param(model, marks=pytest.mark.slow) if model == "cyclegan" else model for model in GAMES]
 )
 def test_it_looks_at_every_game(model: str, composed) -> None:
     extra = ("discriminator.layers=1",) if model == "cyclegan" else ()
@@ -40,8 +40,8 @@ def test_it_looks_at_every_game(model: str, composed) -> None:
     trainer.fit(module, datamodule=data)
     history = doctor_of(trainer).history
     assert [reading["images_seen"] for reading in history] == [16, 32, 48]
-    for duel in (name for name in module.game.duel_names if f"{name}/separation" in history[0]):
-        assert {f"{duel}/{name}" for name in ("spread", "nearest", "travel", "offset", "gap")} <= set(history[0])
+    for term in (name for name in module.model.term_names if f"{name}/separation" in history[0]):
+        assert {f"{term}/{name}" for name in ("spread", "nearest", "travel", "offset", "gap")} <= set(history[0])
     assert any("memory" in name for name in history[0]) == (data.source.held_out is not None and model != "vae")
     assert 0 < history[-1]["g/moved"] < 1
 
@@ -80,7 +80,9 @@ def test_bad_arguments_are_named() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("failure", ["mode collapse", "saturated critic", "vanishing generator gradient", "healthy"])
+@pytest.mark.parametrize(
+    "failure", ["mode collapse", "saturated discriminator", "vanishing generator gradient", "healthy"]
+)
 def test_a_case_of_the_study_is_named(failure: str) -> None:
     path = Path(__file__).parents[2] / "experiments" / "doctor" / "run.py"
     spec = importlib.util.spec_from_file_location("doctor_study", path)

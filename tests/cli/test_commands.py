@@ -14,7 +14,7 @@ from PIL import Image
 from gan_zoo.config.allowlist import is_trusted
 from gan_zoo.config.build import build_module
 from gan_zoo.config.compose import as_plain, compose_overrides
-from gan_zoo.core.errors import CompositionError, DataError
+from gan_zoo.core.errors import ConfigError, DataError
 from gan_zoo.core.paths import CONF
 from gan_zoo.inference import sampling
 from gan_zoo.inference.evaluate_folders import some_of
@@ -139,7 +139,7 @@ def pictures(tmp_path: Path) -> Path:
     """A folder of pictures of several sizes and kinds, and one file that is none."""
     folder = tmp_path / "pictures"
     (folder / "more").mkdir(parents=True)
-    Image.effect_noise((40, 24), 50).save(folder / "grey.png")
+    Image.effect_noise((40, 24), 50).save(folder / "gray.png")
     Image.effect_noise((16, 16), 50).convert("RGBA").save(folder / "more" / "transparent.webp")
     (folder / "broken.jpg").write_bytes(b"no picture")
     return folder
@@ -164,8 +164,8 @@ def test_a_folder_is_translated_names_kept_and_unreadable_files_listed(trained, 
         output = invoke("translate", folder, pictures, out, "--direction", direction, *options, exit_code=1)
         assert "1 of 3 pictures could not be read" in output
         assert "broken.jpg" in output
-        assert sorted(str(p.relative_to(out)) for p in out.rglob("*.png")) == ["grey.png", "more/transparent.png"]
-        assert (Image.open(out / "grey.png").size, Image.open(out / "more" / "transparent.png").size) == sizes
+        assert sorted(str(p.relative_to(out)) for p in out.rglob("*.png")) == ["gray.png", "more/transparent.png"]
+        assert (Image.open(out / "gray.png").size, Image.open(out / "more" / "transparent.png").size) == sizes
     assert "OUT must be another folder than IN" in refused("translate", folder, pictures, pictures)
     assert "which is not a folder" in refused("translate", folder, tmp_path / "nowhere", tmp_path / "out")
 
@@ -219,20 +219,20 @@ def test_code_from_outside_is_not_built(target: object, trained, tmp_path: Path)
     saved = torch.load(trained(*DIGITS) / "checkpoints" / "last.ckpt", weights_only=True)
     saved["gan_zoo"]["config"]["model"]["_target_"] = target
     torch.save(saved, tmp_path / "foreign.ckpt")
-    with pytest.raises(CompositionError, match=r"which is not part of gan_zoo: add --trust"):
+    with pytest.raises(ConfigError, match=r"which is not part of gan_zoo: add --trust"):
         load_run(tmp_path / "foreign.ckpt")
 
 
 def test_a_class_stays_the_same_along_a_walk_and_a_wish_is_granted(trained, monkeypatch) -> None:
     run = load_run(trained("model=cgan", *DIGITS))
     asked: list[list[int]] = []
-    sample = run.module.game.sample
+    sample = run.module.model.sample
 
     def spy(batch, generators):
         asked.append(batch.label.tolist())
         return sample(batch, generators)
 
-    monkeypatch.setattr(run.module.game, "sample", spy)
+    monkeypatch.setattr(run.module.model, "sample", spy)
     sampling.walk(run, seed=0, rows=3, steps=4)
     sampling.grid(run, 5, 0, label=7)
     sampling.arithmetic(run, [3, 14], [5], 0)
@@ -290,7 +290,7 @@ def test_wishes_that_cannot_be_granted_are_refused(arguments: list[str], message
 def test_packs_must_divide_the_batch(tiny) -> None:
     from gan_zoo.config.build import build
 
-    with pytest.raises(CompositionError, match="pack=3 must divide the batch of each process, 8"):
+    with pytest.raises(ConfigError, match="pack=3 must divide the batch of each process, 8"):
         build(tiny("data=digits", "pack=3"))
 
 

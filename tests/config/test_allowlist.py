@@ -17,7 +17,7 @@ import yaml
 from gan_zoo.config.allowlist import refuse_places
 from gan_zoo.config.compose import reach_own_parts
 from gan_zoo.config.resume_overrides import expanded
-from gan_zoo.core.errors import CompositionError
+from gan_zoo.core.errors import ConfigError
 from gan_zoo.core.paths import CONF
 from gan_zoo.export.write import export
 from gan_zoo.inference.load import MODEL, load, load_run
@@ -64,7 +64,7 @@ def test_a_foreign_run_writes_in_its_own_folder_alone(place: str, composed) -> N
     from gan_zoo.config.compose import as_plain
 
     config = as_plain(composed("model=gan", "data=ring", PLACES[place]))
-    with pytest.raises(CompositionError, match=r"lies outside the run folder: add trust=true if you trust the run"):
+    with pytest.raises(ConfigError, match=r"lies outside the run folder: add trust=true if you trust the run"):
         refuse_places(config, "trust=true")
 
 
@@ -81,10 +81,10 @@ def test_what_our_own_configs_write_is_inside(composed) -> None:
 def test_a_foreign_run_reads_no_environment(override: str, tmp_path: Path) -> None:
     (tmp_path / ".hydra").mkdir()
     (tmp_path / ".hydra" / "overrides.yaml").write_text(yaml.safe_dump([override]), encoding="utf-8")
-    with pytest.raises(CompositionError, match=r"is refused: .* add trust=true"):
+    with pytest.raises(ConfigError, match=r"is refused: .* add trust=true"):
         recorded(tmp_path)
     assert recorded(tmp_path, trust=True) == [override]
-    with pytest.raises(CompositionError, match="is refused"):
+    with pytest.raises(ConfigError, match="is refused"):
         expanded([f"resume={tmp_path}"])
     assert override in expanded([f"resume={tmp_path}", "trust=true"])
 
@@ -141,7 +141,7 @@ def test_an_exports_config_names_parts_of_models_alone(name: str, group: str, ex
     for file in exported.iterdir():
         (evil / file.name).write_bytes(file.read_bytes())
     (evil / MODEL).write_text(json.dumps(about), encoding="utf-8")
-    with pytest.raises(CompositionError, match="which is no part of a model"):
+    with pytest.raises(ConfigError, match="which is no part of a model"):
         load(evil)
     assert not (tmp_path / "made").exists()
 
@@ -154,7 +154,7 @@ def test_an_exports_data_read_nothing(exported: Path, tmp_path: Path) -> None:
         "_target_": "gan_zoo.data.datasets.image_folder.image_folder",
         "root": str(tmp_path),
     }
-    with pytest.raises(CompositionError, match=r"would read or fetch them here: add --trust"):
+    with pytest.raises(ConfigError, match=r"would read or fetch them here: add --trust"):
         _ = loaded.source
 
 
@@ -180,7 +180,7 @@ def test_changed_exports_are_one_line(seed: int, exported: Path, tmp_path: Path)
         said = ""
         try:
             load(tmp_path)
-        except CompositionError as error:
+        except ConfigError as error:
             said = str(error)
         assert "\n" not in said
 
@@ -190,7 +190,7 @@ def test_a_checkpoint_whose_config_is_odd_is_one_line(config: object, run: Path,
     saved = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
     saved["gan_zoo"]["config"] = config
     torch.save(saved, tmp_path / "x.ckpt")
-    with pytest.raises(CompositionError) as refused:
+    with pytest.raises(ConfigError) as refused:
         load_run(tmp_path / "x.ckpt")
     assert "\n" not in str(refused.value)
 
@@ -199,5 +199,5 @@ def test_classes_are_asked_for_by_name(exported: Path, run: Path) -> None:
     for loaded in (load_run(run), load(exported)):
         assert loaded.class_names == [str(digit) for digit in range(10)]
         assert torch.equal(loaded.sample(2, label="3"), loaded.sample(2, label=3))
-        with pytest.raises(CompositionError, match=r"class must be 0 to 9 or one of 0, 1, .*, got ten"):
+        with pytest.raises(ConfigError, match=r"class must be 0 to 9 or one of 0, 1, .*, got ten"):
             loaded.sample(2, label="ten")

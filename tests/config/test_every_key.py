@@ -12,7 +12,7 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from gan_zoo.config.build import build
-from gan_zoo.core.errors import CompositionError, DataError
+from gan_zoo.core.errors import ConfigError, DataError
 
 BASE = (
     *("model=gan", "data=ring", "metric=none", "regularizer=[r1,lecam]", "optim/schedule=linear", "logger=csv"),
@@ -56,7 +56,7 @@ def test_every_key_with_values_that_make_no_sense(composed, tmp_path: Path, monk
             try:
                 with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
                     build(config)
-            except (CompositionError, DataError, ValueError, TypeError, OSError, OverflowError, MemoryError) as error:
+            except (ConfigError, DataError, ValueError, TypeError, OSError, OverflowError, MemoryError) as error:
                 tracebacks += [] if str(error) else [f"{key}={value!r}: an error without words"]
                 continue
             except Exception as error:

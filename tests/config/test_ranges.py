@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from gan_zoo.config.compose import as_plain, locate
 from gan_zoo.config.signatures import check_arguments, check_call
-from gan_zoo.core.errors import CompositionError
+from gan_zoo.core.errors import ConfigError
 from gan_zoo.core.paths import CONF
 from gan_zoo.training.ema import EMA
 
@@ -49,7 +49,7 @@ def complaint(target: str, name: str, value: Any) -> str:
     """What the check of configs says of this value; empty if it is accepted."""
     try:
         check_call(locate(target), {name: value}, "part")
-    except CompositionError as error:
+    except ConfigError as error:
         return str(error)
     return ""
 
@@ -77,7 +77,7 @@ def test_the_presets_own_numbers_are_accepted() -> None:
 @pytest.mark.parametrize("name", ["half_life", "ramp_up"])
 @pytest.mark.parametrize("value", [math.nan, math.inf, 0.0, -1.0])
 def test_the_averaged_generator_too(name: str, value: float) -> None:
-    with pytest.raises(CompositionError, match=f"ema.{name}: must be "):
+    with pytest.raises(ConfigError, match=f"ema.{name}: must be "):
         check_call(EMA, {name: value}, "ema")
 
 
@@ -105,7 +105,7 @@ def test_empty_shapes_are_refused(group: str, shape: Any) -> None:
 def test_a_config_is_refused_with_one_line(
     overrides: list[str], name: str, composed: Callable[..., DictConfig]
 ) -> None:
-    with pytest.raises(CompositionError) as refused:
+    with pytest.raises(ConfigError) as refused:
         check_arguments(as_plain(composed(*overrides)))
     assert str(refused.value).startswith(f"{name}: must ")
     assert "\n" not in str(refused.value)

@@ -20,7 +20,7 @@ from gan_zoo.config.build import build
 from gan_zoo.config.compose import check_choices, check_grammar, compose_overrides
 from gan_zoo.config.messages import explain, is_usage_error
 from gan_zoo.config.resume_overrides import expanded
-from gan_zoo.core.errors import CompositionError
+from gan_zoo.core.errors import ConfigError
 from gan_zoo.core.paths import CONF
 from gan_zoo.core.unique import unique_now
 from gan_zoo.inference.load import best_device, load_run
@@ -55,7 +55,7 @@ class OtherDDP(DDPStrategy):
 
 def test_another_strategy_for_several_processes_is_refused(tiny) -> None:
     other = "trainer.strategy={_target_: tests.config.test_settings.OtherDDP}"
-    with pytest.raises(CompositionError, match=r"trainer.strategy must be auto or .* for 2 processes, got OtherDDP"):
+    with pytest.raises(ConfigError, match=r"trainer.strategy must be auto or .* for 2 processes, got OtherDDP"):
         build(tiny("model=gan", "data=ring", "trainer=cpu", "trainer.devices=2", other))
 
 
@@ -77,7 +77,7 @@ class Gathered:
 
 
 def test_processes_start_from_one_step() -> None:
-    with pytest.raises(CompositionError, match=r"the same state, but from steps 60, 0: every machine needs"):
+    with pytest.raises(ConfigError, match=r"the same state, but from steps 60, 0: every machine needs"):
         check_equal_start(Gathered(0), 60, None)  # type: ignore[arg-type]
 
 
@@ -85,7 +85,7 @@ def test_processes_start_from_one_config() -> None:
     mine = {"run_dir": "/a/run", "optim": {"lr": 1.0}, "data": {"root": "/a"}, "callbacks": {"folder": "/a/run/x"}}
     theirs = {"run_dir": "", "optim": {"lr": 1.0}, "data": {}, "callbacks": {"folder": "/x"}}
     check_equal_start(Gathered(3, theirs), 3, mine)  # type: ignore[arg-type]
-    with pytest.raises(CompositionError, match=r"optim.lr is 1.0 on process 0 and 0.5 on process 1"):
+    with pytest.raises(ConfigError, match=r"optim.lr is 1.0 on process 0 and 0.5 on process 1"):
         check_equal_start(Gathered(3, theirs | {"optim": {"lr": 0.5}}), 3, mine)  # type: ignore[arg-type]
 
 
@@ -107,7 +107,7 @@ def test_the_device_is_the_best_there_is(monkeypatch) -> None:
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     assert best_device().type == "cpu"
     for name in ("cuda:99", "gpu", "nonsense"):
-        with pytest.raises(CompositionError, match=f"--device must be .*, got '{name}', which is not here"):
+        with pytest.raises(ConfigError, match=f"--device must be .*, got '{name}', which is not here"):
             best_device(name)
 
 
@@ -187,7 +187,7 @@ def test_paths_to_data_are_recorded_as_they_are_found_from_anywhere(tmp_path: Pa
 def test_a_value_that_needs_quotes_is_shown_with_them(value: str) -> None:
     import shlex
 
-    with pytest.raises(CompositionError) as refused:
+    with pytest.raises(ConfigError) as refused:
         check_grammar([f"data.root={value}"])
     message = str(refused.value)
     assert message.startswith(f"data.root={value} cannot be read")
@@ -199,7 +199,7 @@ def test_a_value_that_needs_quotes_is_shown_with_them(value: str) -> None:
 def test_choices_of_nothing() -> None:
     assert check_choices(["debug=null", "experiment=null", "loss=hinge"]) == ["loss=hinge"]
     for group in ("loss", "model", "data", "trainer"):
-        with pytest.raises(CompositionError, match=f"{group} must be one of .*, got null"):
+        with pytest.raises(ConfigError, match=f"{group} must be one of .*, got null"):
             check_choices([f"{group}=null"])
 
 
@@ -227,10 +227,10 @@ def test_going_on_with_other_data_is_refused(change: str, photos: Path, composed
     train(composed(*command))
     alter, message = CHANGES[change]
     alter(photos)
-    with pytest.raises(CompositionError, match=f"not what the run was trained on: {message}.*: other_data=true"):
+    with pytest.raises(ConfigError, match=f"not what the run was trained on: {message}.*: other_data=true"):
         train(composed(*command, "resume=auto", "trainer.max_steps=3"))
     loaded = load_run(tmp_path / "run")
-    with pytest.raises(CompositionError, match=r"to use it: --other-data"):
+    with pytest.raises(ConfigError, match=r"to use it: --other-data"):
         _ = loaded.source
     assert len(load_run(tmp_path / "run", other_data=True).source) in (15, 16)
     train(composed(*command, "resume=auto", "trainer.max_steps=3", "other_data=true"))
@@ -258,7 +258,7 @@ def test_a_longer_run_keeps_its_schedule(composed, tmp_path: Path, capsys) -> No
 
 def test_a_longer_run_whose_rates_have_come_to_nothing_is_refused(composed) -> None:
     train(composed(*SCHEDULED))
-    with pytest.raises(CompositionError, match=r"rates of 0, so .*=12 would learn nothing: optim.horizon=12"):
+    with pytest.raises(ConfigError, match=r"rates of 0, so .*=12 would learn nothing: optim.horizon=12"):
         train(composed(*SCHEDULED, "trainer.max_steps=12", "resume=auto"))
     train(composed(*SCHEDULED, "trainer.max_steps=12", "resume=auto", "optim.horizon=12"))
 
@@ -286,7 +286,7 @@ IGNORED = {
 
 @pytest.mark.parametrize("override", IGNORED)
 def test_what_the_trainer_would_ignore_names_our_own_key(override: str, tiny) -> None:
-    with pytest.raises(CompositionError, match=f"has no effect here, use .*{IGNORED[override]}"):
+    with pytest.raises(ConfigError, match=f"has no effect here, use .*{IGNORED[override]}"):
         build(tiny("model=gan", "data=ring", override))
 
 
@@ -295,9 +295,9 @@ def test_passes_over_the_data(tiny) -> None:
     assert len(data.source) == 1797
     assert trainer.max_steps == 36
     for value in (0, -1, "a", 1.5):
-        with pytest.raises(CompositionError, match=r"trainer.max_epochs.* must be a .*whole number"):
+        with pytest.raises(ConfigError, match=r"trainer.max_epochs.* must be a .*whole number"):
             build(tiny("model=gan", "data=ring", f"trainer.max_epochs={value}"))
-    with pytest.raises(CompositionError, match=r"trainer.max_steps must be >= 1, or -1"):
+    with pytest.raises(ConfigError, match=r"trainer.max_steps must be >= 1, or -1"):
         build(tiny("model=gan", "data=ring", "trainer.max_steps=0"))
 
 
@@ -372,8 +372,8 @@ def test_a_metric_that_cannot_be_computed_is_found_before_training(composed, tmp
         "metric=stacked_modes": "counts the modes of data=stacked_mnist",
     }
     for choice, message in cases.items():
-        with pytest.raises(CompositionError, match=message):
+        with pytest.raises(ConfigError, match=message):
             train(composed("model=gan", "data=ring", choice, "trainer.max_steps=2"))
-    with pytest.raises(CompositionError, match=r"metric=modes needs known modes, data=digits has none"):
+    with pytest.raises(ConfigError, match=r"metric=modes needs known modes, data=digits has none"):
         train(composed("model=gan", "data=digits", "metric=modes"))
     assert not (tmp_path / "run").exists()

@@ -1,4 +1,4 @@
-"""What losses and regularizers promise: which critics they take, what they refuse, what they call undecided."""
+"""What losses and regularizers promise: which discriminators they take, what they refuse, what they call undecided."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .zoo import CONF, LOSSES, REGULARIZERS, CodedCritic, critique
 
 @pytest.mark.parametrize("name", ["ebgan", "began"])
 def test_energies_need_an_autoencoder(name: str) -> None:
-    with pytest.raises(ValueError, match="needs an auto-encoder critic: add discriminator=autoencoder"):
+    with pytest.raises(ValueError, match="needs an auto-encoder discriminator: add discriminator=autoencoder"):
         LOSSES[name]().check(nn.Linear(2, 1))
     LOSSES[name]().check(CodedCritic(4))
     assert "override /discriminator@_global_.discriminator: autoencoder" in (CONF / f"loss/{name}.yaml").read_text()
@@ -70,7 +70,7 @@ def direction(loss: Loss) -> float:
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_both_players_agree_on_which_way_is_real(name: str) -> None:
-    """The undecided critic moves the scores of fakes one way, the generator moves slightly fake ones the other."""
+    """An undecided discriminator moves the scores of fakes one way, the generator moves slightly fake ones back."""
     loss = LOSSES[name]()
     loss.update(critique(torch.tensor([2.0, 4.0])), critique(torch.tensor([0.5, 0.5])))
     towards_real = direction(loss)

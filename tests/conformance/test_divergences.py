@@ -1,4 +1,4 @@
-"""With the best critic for two Gaussians every objective is the divergence it claims, by quadrature in float64."""
+"""With the best discriminator for two Gaussians every objective is its divergence, by quadrature in float64."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ BHATTACHARYYA = math.exp(-(SHIFT**2) / 8)
 OVERLAP = math.erfc(SHIFT / 2 / math.sqrt(2))  # integral of min(p, q)
 
 F_GAN: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[], float]]] = {
-    # the raw score of the best critic, g^-1(f'(p/q)), and the divergence
+    # the raw score of the best discriminator, g^-1(f'(p/q)), and the divergence
     "kl": (lambda r: 1 + r.log(), lambda: KL),
     "reverse_kl": (lambda r: r.log(), lambda: KL),
     "pearson": (lambda r: 2 * (r - 1), lambda: CHI2),
@@ -110,7 +110,7 @@ def test_lsgan_generator_is_pearson_chi2() -> None:
 
 
 def test_wgan_is_the_distance_of_the_means() -> None:
-    """The earth mover's distance of shifted copies is the shift; D(x) = -x is the best 1-Lipschitz critic."""
+    """The earth mover's distance of shifted copies is the shift; D(x) = -x is the best 1-Lipschitz discriminator."""
     assert -objective(Wasserstein(), -GRID) == pytest.approx(SHIFT, abs=1e-9)
 
 

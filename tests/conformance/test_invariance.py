@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gan_zoo.core.types import Critique
+from gan_zoo.core.types import DiscriminatorOutput
 from gan_zoo.losses.base import Loss
 
 from .zoo import LOSSES, critique
@@ -14,21 +14,21 @@ from .zoo import LOSSES, critique
 NOT_FOR_REPEATED_FAKES = {"ebgan"}  # the pulling-away term counts pairs of different samples
 
 
-def sides() -> tuple[Critique, Critique]:
+def sides() -> tuple[DiscriminatorOutput, DiscriminatorOutput]:
     draw = torch.Generator().manual_seed(0)
 
-    def side() -> Critique:
+    def side() -> DiscriminatorOutput:
         score, x, code = (torch.randn(6, *s, generator=draw, dtype=torch.float64) for s in ((), (1, 2, 2), (4,)))
         return critique(score, x, code)
 
     return side(), side()
 
 
-def picked(of: Critique, index: Tensor) -> Critique:
+def picked(of: DiscriminatorOutput, index: Tensor) -> DiscriminatorOutput:
     return critique(of.score[index], of.x[index], of.features[0][index])
 
 
-def both(loss: Loss, real: Critique, fake: Critique) -> tuple[Tensor, Tensor]:
+def both(loss: Loss, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> tuple[Tensor, Tensor]:
     return loss.discriminator(real, fake), loss.generator(fake, real)
 
 

@@ -1,6 +1,6 @@
 """Mistakes of widely copied code: a check that ours passes and the mistaken formula, written out here, fails.
 
-Those about games and metrics (InfoGAN's term rebuilt from numbers, wrong pairs that are right, FID of the wrong
+Those about models and metrics (InfoGAN's term rebuilt from numbers, wrong pairs that are right, FID of the wrong
 pictures) are in test_mistakes_of_games.py.
 """
 
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy, normalize, softplus
 
 import gan_zoo
-from gan_zoo.core.rng import Noise
+from gan_zoo.core.rng import StepRNG
 from gan_zoo.losses.ebgan import EBGAN, pulling_away
 from gan_zoo.losses.f_gan import FGAN
 from gan_zoo.losses.minimax import NonSaturating
@@ -39,9 +39,9 @@ def close(ours: Tensor | float, expected: Tensor | float) -> None:
     torch.testing.assert_close(torch.as_tensor(ours), torch.as_tensor(expected), check_dtype=False)
 
 
-def input_gradients(critic: nn.Module, x: Tensor) -> Tensor:
+def input_gradients(discriminator: nn.Module, x: Tensor) -> Tensor:
     x = x.detach().requires_grad_()
-    (found,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
+    (found,) = torch.autograd.grad(discriminator(x).sum(), x, create_graph=True)
     return found
 
 
@@ -50,17 +50,17 @@ def input_gradients(critic: nn.Module, x: Tensor) -> Tensor:
 Penalty = Callable[[nn.Module, Tensor, Tensor], Tensor]
 
 
-def our_penalty(critic: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
-    duel = duel_of(critic, real, fake)
-    return GradientPenalty(10.0).penalty(duel, duel.judge_real(), duel.judge_fake(), Noise(0, 0))
+def our_penalty(discriminator: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
+    term = duel_of(discriminator, real, fake)
+    return GradientPenalty(10.0).penalty(term, term.discriminate_real(), term.discriminate_fake(), StepRNG(0, 0))
 
 
 def penalty_with(shares: tuple[int, ...], length: Callable[[Tensor], Tensor]) -> Penalty:
     """WGAN-GP's penalty with interpolation shares of this shape and this idea of a gradient's length."""
 
-    def penalty(critic: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
+    def penalty(discriminator: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
         share = torch.rand(shares, generator=torch.Generator().manual_seed(0), dtype=real.dtype)
-        lengths = length(input_gradients(critic, share * real + (1 - share) * fake))
+        lengths = length(input_gradients(discriminator, share * real + (1 - share) * fake))
         return 10 * (lengths - 1).square().mean()
 
     return penalty
@@ -80,9 +80,9 @@ class Recorder(LinearCritic):
 
 def check_penalty(penalty: Penalty) -> None:
     """Exact on D(x) = w . x; where it looks lies between each real and its fake, at a place of the pair's own."""
-    real, fake, critic = pictures(0), pictures(1), Recorder(pictures(2)[0])
-    close(penalty(critic, real, fake), 10 * (critic.weight.norm() - 1) ** 2)
-    shares = ((critic.seen - fake) / (real - fake)).flatten(1)
+    real, fake, discriminator = pictures(0), pictures(1), Recorder(pictures(2)[0])
+    close(penalty(discriminator, real, fake), 10 * (discriminator.weight.norm() - 1) ** 2)
+    shares = ((discriminator.seen - fake) / (real - fake)).flatten(1)
     close(shares, shares[:, :1].expand_as(shares))
     assert (shares >= 0).all()
     assert (shares <= 1).all()
@@ -109,20 +109,22 @@ def test_mistaken_gradient_penalty(name: str) -> None:
 
 
 def check_r1(penalty: Penalty) -> None:
-    critic = LinearCritic(pictures(2)[0])
-    close(penalty(critic, pictures(0), pictures(1)), 0.5 * 10 * critic.weight.square().sum())
+    discriminator = LinearCritic(pictures(2)[0])
+    close(penalty(discriminator, pictures(0), pictures(1)), 0.5 * 10 * discriminator.weight.square().sum())
 
 
-def our_r1(critic: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
-    duel = duel_of(critic, real, fake)
-    return R1(10.0).penalty(duel, duel.judge_real(), duel.judge_fake(), Noise(0, 0))
+def our_r1(discriminator: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
+    term = duel_of(discriminator, real, fake)
+    return R1(10.0).penalty(term, term.discriminate_real(), term.discriminate_fake(), StepRNG(0, 0))
 
 
 MISTAKEN_R1: dict[str, Penalty] = {
-    "mean over dimensions": lambda critic, real, fake: 5 * input_gradients(critic, real).square().mean(),
-    "sum over the batch": lambda critic, real, fake: 5 * input_gradients(critic, real).square().sum(),
-    "not squared": lambda critic, real, fake: 5 * per_sample(input_gradients(critic, real)).mean(),
-    "gamma for gamma/2": lambda critic, real, fake: 10 * per_sample(input_gradients(critic, real)).square().mean(),
+    "mean over dimensions": lambda discriminator, real, fake: 5 * input_gradients(discriminator, real).square().mean(),
+    "sum over the batch": lambda discriminator, real, fake: 5 * input_gradients(discriminator, real).square().sum(),
+    "not squared": lambda discriminator, real, fake: 5 * per_sample(input_gradients(discriminator, real)).mean(),
+    "gamma for gamma/2": lambda discriminator, real, fake: (
+        10 * per_sample(input_gradients(discriminator, real)).square().mean()
+    ),
 }
 
 
@@ -295,7 +297,7 @@ Draw = Callable[[int, int], Tensor]
 
 
 def our_noise(rank: int, ranks: int) -> Tensor:
-    return Noise(seed=1, step=2, rank=rank, world_size=ranks).normal("latents", 8 // ranks, 3)
+    return StepRNG(seed=1, step=2, rank=rank, world_size=ranks).normal("latents", 8 // ranks, 3)
 
 
 def equal_everywhere(rank: int, ranks: int) -> Tensor:
@@ -325,8 +327,8 @@ def test_mistaken_noise(mistaken: Draw) -> None:
 
 def test_every_kind_of_noise_is_shared_out() -> None:
     for kind, arguments in (("normal", (3,)), ("uniform", (3,)), ("integers", (0, 1000))):
-        whole = getattr(Noise(1, 2), kind)("purpose", 8, *arguments)
-        parts = [getattr(Noise(1, 2, rank, 4), kind)("purpose", 2, *arguments) for rank in range(4)]
+        whole = getattr(StepRNG(1, 2), kind)("purpose", 8, *arguments)
+        parts = [getattr(StepRNG(1, 2, rank, 4), kind)("purpose", 2, *arguments) for rank in range(4)]
         close(torch.cat(parts), whole)
-        assert not torch.equal(whole, getattr(Noise(1, 2), kind)("other purpose", 8, *arguments))
-        assert not torch.equal(whole, getattr(Noise(1, 3), kind)("purpose", 8, *arguments))
+        assert not torch.equal(whole, getattr(StepRNG(1, 2), kind)("other purpose", 8, *arguments))
+        assert not torch.equal(whole, getattr(StepRNG(1, 3), kind)("purpose", 8, *arguments))

@@ -1,4 +1,4 @@
-"""Mistakes of widely copied code in games and scores: a check that ours passes and the mistaken way fails."""
+"""Mistakes of widely copied code in models and scores: a check that ours passes and the mistaken way fails."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gan_zoo.auxiliary_losses.classification import CrossEntropy, GaussianLikelihood
-from gan_zoo.core.rng import Noise
-from gan_zoo.core.types import Batch, Terms, Verdict, sum_of
+from gan_zoo.core.rng import StepRNG
+from gan_zoo.core.types import Batch, LossTerms, TermOutputs, total_loss
 from gan_zoo.data.batch_order import Others
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.datasets.digits import digits
@@ -41,58 +41,61 @@ SHAPE = [1, 4, 4]
 class OneHotOfArgmax(InfoGAN):
     """Compares the code with the class that Q found, which is a number."""
 
-    def information(self, batch: Batch, verdicts: Sequence[Verdict]) -> Terms:
-        found = F.one_hot(verdicts[0].fake.aux[:, : self.categories].argmax(1), self.categories).float()
+    def information(self, batch: Batch, outputs: Sequence[TermOutputs]) -> LossTerms:
+        found = F.one_hot(outputs[0].fake.aux[:, : self.categories].argmax(1), self.categories).float()
         return {"code": F.mse_loss(found, F.one_hot(self.codes(batch), self.categories).float())}
 
 
 class ThroughNumpy(InfoGAN):
     """Takes Q's word out of the graph and puts it back in as a new tensor, one that even requires grad."""
 
-    def information(self, batch: Batch, verdicts: Sequence[Verdict]) -> Terms:
-        aux = torch.tensor(verdicts[0].fake.aux.detach().numpy(), requires_grad=True)
-        return super().information(batch, [replace(verdicts[0], fake=replace(verdicts[0].fake, aux=aux))])
+    def information(self, batch: Batch, outputs: Sequence[TermOutputs]) -> LossTerms:
+        aux = torch.tensor(outputs[0].fake.aux.detach().numpy(), requires_grad=True)
+        return super().information(batch, [replace(outputs[0], fake=replace(outputs[0].fake, aux=aux))])
 
 
 class AsANumber(InfoGAN):
     """Wraps the finished terms in new tensors."""
 
-    def information(self, batch: Batch, verdicts: Sequence[Verdict]) -> Terms:
-        terms = super().information(batch, verdicts)
+    def information(self, batch: Batch, outputs: Sequence[TermOutputs]) -> LossTerms:
+        terms = super().information(batch, outputs)
         return {name: torch.tensor(term.item(), requires_grad=True) for name, term in terms.items()}
 
 
 class OnDetachedFakes(InfoGAN):
     """Lets Q look at fakes that no longer know their generator, also in the generator's turn."""
 
-    def information(self, batch: Batch, verdicts: Sequence[Verdict]) -> Terms:
-        said = verdicts[0].duel.critic(verdicts[0].duel.fake.detach())
-        return super().information(batch, [replace(verdicts[0], fake=said)])
+    def information(self, batch: Batch, outputs: Sequence[TermOutputs]) -> LossTerms:
+        said = outputs[0].term.discriminator(outputs[0].term.fake.detach())
+        return super().information(batch, [replace(outputs[0], fake=said)])
 
 
 def check_information(kind: type[InfoGAN]) -> None:
     """The generator's gradient is that of the log-likelihood of the codes, and it is not zero; so is Q's."""
     torch.manual_seed(0)
-    generator, critic = partial(MLPGenerator, sample_shape=SHAPE, width=8), partial(MLPDiscriminator, SHAPE, width=8)
-    game = kind(generator, critic, CrossEntropy(), GaussianLikelihood(), 3, 1, 1.0, 1.0, latent_dim=2)
-    data = Batch(6, Noise(0, 0), real=torch.randn(6, *SHAPE))
-    (duel,) = game.duels(data, game.generate(data))
-    ours = sum_of(game.generator_terms(data, {}, [Verdict(duel, None, duel.judge_fake())]))
+    generator, discriminator = (
+        partial(MLPGenerator, sample_shape=SHAPE, width=8),
+        partial(MLPDiscriminator, SHAPE, width=8),
+    )
+    model = kind(generator, discriminator, CrossEntropy(), GaussianLikelihood(), 3, 1, 1.0, 1.0, latent_dim=2)
+    data = Batch(6, StepRNG(0, 0), real=torch.randn(6, *SHAPE))
+    (term,) = model.adversarial_terms(data, model.generate(data))
+    ours = total_loss(model.generator_terms(data, {}, [TermOutputs(term, None, term.discriminate_fake())]))
     assert ours.requires_grad
 
-    said, values = critic_says(game, data), game.values(data)[:, 0]
-    log_of_code = said[:, :3].log_softmax(1)[range(6), game.codes(data)]
+    said, values = critic_says(model, data), model.values(data)[:, 0]
+    log_of_code = said[:, :3].log_softmax(1)[range(6), model.codes(data)]
     log_of_value = torch.distributions.Normal(said[:, 3], (said[:, 4] / 2).exp()).log_prob(values)
     by_hand = -(log_of_code + log_of_value).mean()
-    for network in (game.generators["main"], game.discriminators["main"].heads.aux):
+    for network in (model.generators["main"], model.discriminators["main"].heads.aux):
         parameters = list(network.parameters())
         found = gradients_kept(ours, parameters)
         assert all(gradient.abs().sum() > 0 for gradient in found)
         torch.testing.assert_close(found, gradients_kept(by_hand, parameters))
 
 
-def critic_says(game: InfoGAN, data: Batch) -> Tensor:
-    return game.discriminators["main"](game.generate(data)["fake"]).aux
+def critic_says(model: InfoGAN, data: Batch) -> Tensor:
+    return model.discriminators["main"](model.generate(data)["fake"]).aux
 
 
 def gradients_kept(loss: Tensor, parameters: list[nn.Parameter]) -> list[Tensor]:
@@ -118,13 +121,13 @@ Wrong = Callable[[Tensor, int, int], Tensor]
 
 
 def our_wrong_classes(right: Tensor, step: int, classes: int) -> Tensor:
-    return ClassCondition(classes).wrong(Batch(len(right), Noise(0, step), label=right))
+    return ClassCondition(classes).wrong(Batch(len(right), StepRNG(0, step), label=right))
 
 
 def our_wrong_conditions(right: Tensor, step: int, classes: int) -> Tensor:
     """As for captions: the data's rows are the conditions of one sample for each entry of ``right``."""
     data = right[:, None].float()
-    return data[Others(data).pick(torch.arange(len(right)), Noise(0, step))][:, 0].long()
+    return data[Others(data).pick(torch.arange(len(right)), StepRNG(0, step))][:, 0].long()
 
 
 def shifted_by_one(right: Tensor, step: int, classes: int) -> Tensor:
@@ -201,12 +204,12 @@ class EightNumbers(Extractor):
 def barely_trained() -> GANModule:
     """A module in training whose batch norms have seen a few batches."""
     torch.manual_seed(0)
-    game = GAN(partial(DCGANGenerator, sample_shape=[1, 8, 8], width=8), partial(DCGANDiscriminator, [1, 8, 8], 8), 4)
+    model = GAN(partial(DCGANGenerator, sample_shape=[1, 8, 8], width=8), partial(DCGANDiscriminator, [1, 8, 8], 8), 4)
     make = partial(torch.optim.SGD, lr=0.1)
-    module = GANModule(game, NonSaturating(), generator_optimizer=make, discriminator_optimizer=make, ema=None)
+    module = GANModule(model, NonSaturating(), generator_optimizer=make, discriminator_optimizer=make, ema=None)
     module.train()
     for step in range(3):
-        game.generate(Batch(16, Noise(1, step)))
+        model.generate(Batch(16, StepRNG(1, step)))
     return module
 
 
@@ -220,19 +223,19 @@ def halves() -> Source:
 
 def scored(draw: Callable[[int], Tensor], source: Source, count: int) -> Score:
     def block(number: int) -> Generated:
-        return Generated({"sample": draw(number)}, Batch(64, Noise(5, number)))
+        return Generated({"sample": draw(number)}, Batch(64, StepRNG(5, number)))
 
     return score_all({"images": ImageScores(EightNumbers(), count)}, Samples(block, count), source, CPU)[0]
 
 
 def our_evaluation(module: GANModule, source: Source, count: int) -> Score:
-    return scored(lambda number: module.sample(Batch(64, Noise(5, number))), source, count)
+    return scored(lambda number: module.sample(Batch(64, StepRNG(5, number))), source, count)
 
 
 def in_training_mode(module: GANModule, source: Source, count: int) -> Score:
     """Batch norms use the batch and learn from it."""
     with torch.no_grad():
-        return scored(lambda k: module.game.sample(Batch(64, Noise(5, k)), module.game.generators), source, count)
+        return scored(lambda k: module.model.sample(Batch(64, StepRNG(5, k)), module.model.generators), source, count)
 
 
 def left_in_evaluation_mode(module: GANModule, source: Source, count: int) -> Score:
@@ -258,7 +261,7 @@ def by_hand(generator: nn.Module, source: Source, count: int) -> float:
     """The distance of the first ``count`` samples in evaluation mode, by plain matrix algebra."""
     generator = copy.deepcopy(generator).eval()
     with torch.no_grad():
-        latents = torch.cat([Noise(5, k).normal("latents", 64, 4) for k in range(-(-count // 64))])[:count]
+        latents = torch.cat([StepRNG(5, k).normal("latents", 64, 4) for k in range(-(-count // 64))])[:count]
         fakes = to_uint8(generator(latents))
     fake, real = (EightNumbers()(images)[0].double() for images in (fakes, source.samples))
     covariances = fake.T.cov(), real.T.cov()
@@ -280,7 +283,7 @@ def check_evaluation(evaluate: Evaluation) -> None:
     torch.testing.assert_close(state_of(module), before, rtol=0, atol=0)
     assert (score.protocol["num_generated"], score.protocol["num_real"]) == (200, 890)
     named = {"train": source, "test": source.told()}[score.protocol["split"]]
-    assert score.value == pytest.approx(by_hand(module.game.generators["main"], named, 200), rel=1e-4)
+    assert score.value == pytest.approx(by_hand(module.model.generators["main"], named, 200), rel=1e-4)
 
 
 def test_evaluation() -> None:
@@ -307,7 +310,7 @@ def test_shown_generators_are_in_evaluation_mode_and_come_back_even_after_an_exc
     with module.shown() as generators:
         assert not any(part.training for part in generators.modules())
         assert not torch.is_grad_enabled()
-        assert generators is module.game.generators
+        assert generators is module.model.generators
     with pytest.raises(RuntimeError, match="on purpose"), module.shown():
         raise RuntimeError("on purpose")
     torch.testing.assert_close(state_of(module), before, rtol=0, atol=0)
@@ -315,13 +318,13 @@ def test_shown_generators_are_in_evaluation_mode_and_come_back_even_after_an_exc
 
 
 def test_shown_generators_are_the_averaged_ones_if_there_are_any() -> None:
-    game = barely_trained().game
+    model = barely_trained().model
     make = partial(torch.optim.SGD, lr=0.1)
     module = GANModule(
-        game, NonSaturating(), generator_optimizer=make, discriminator_optimizer=make, ema={"half_life": 10.0}
+        model, NonSaturating(), generator_optimizer=make, discriminator_optimizer=make, ema={"half_life": 10.0}
     )
     module.train()
     with module.shown() as generators:
         assert generators is module.ema.generators
     assert not any(part.training for part in module.ema.generators.modules())
-    assert all(part.training for part in module.game.modules())
+    assert all(part.training for part in module.model.modules())

@@ -1,4 +1,4 @@
-"""Regularizers on critics whose gradients are known, for samples of shape [B, C, H, W]."""
+"""Regularizers on discriminators whose gradients are known, for samples of shape [B, C, H, W]."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from gan_zoo.core.rng import Noise
-from gan_zoo.core.types import Duel
+from gan_zoo.core.rng import StepRNG
+from gan_zoo.core.types import AdversarialTerm
 from gan_zoo.losses.loss_sensitive import LossSensitive
 from gan_zoo.networks.condition_encoders import ClassCondition
-from gan_zoo.networks.packing import PackedCritic
+from gan_zoo.networks.packing import PackedDiscriminator
 from gan_zoo.networks.r3gan import BiasedLeakyReLU, R3GANDiscriminator
 from gan_zoo.regularizers.base import Regularizer
 from gan_zoo.regularizers.consistency import Consistency, draw_places, moved
@@ -29,7 +29,7 @@ from gan_zoo.regularizers.zero_centered import R1, R2
 
 from .zoo import REGULARIZERS, LinearCritic, QuadraticCritic, critique, duel_of, gradients
 
-NOISE = Noise(seed=3, step=5)
+NOISE = StepRNG(seed=3, step=5)
 SHAPE = (3, 4, 5)
 
 
@@ -41,9 +41,9 @@ REAL, FAKE, WEIGHT = pictures(0), pictures(1), pictures(2, 1)[0]
 SMALL = WEIGHT / WEIGHT.norm() / 2
 
 
-def penalise(regularizer: Regularizer, critic: nn.Module, real: Tensor = REAL, fake: Tensor = FAKE) -> Tensor:
-    duel = duel_of(critic, real, fake)
-    penalty = regularizer.penalty(duel, duel.judge_real(), duel.judge_fake(), NOISE)
+def penalise(regularizer: Regularizer, discriminator: nn.Module, real: Tensor = REAL, fake: Tensor = FAKE) -> Tensor:
+    term = duel_of(discriminator, real, fake)
+    penalty = regularizer.penalty(term, term.discriminate_real(), term.discriminate_fake(), NOISE)
     assert penalty is not None
     assert penalty.shape == ()
     return penalty
@@ -64,10 +64,10 @@ ON_LINEAR = {
 @pytest.mark.parametrize("count", [1, 6])
 def test_exact_on_linear_critics(name: str, weight: Tensor, count: int) -> None:
     regularizer, value, slope = ON_LINEAR[name]
-    critic, length = LinearCritic(weight.clone()), weight.norm().item()
-    penalty = penalise(regularizer, critic, REAL[:count], FAKE[:count])
+    discriminator, length = LinearCritic(weight.clone()), weight.norm().item()
+    penalty = penalise(regularizer, discriminator, REAL[:count], FAKE[:count])
     assert penalty.item() == pytest.approx(value(length), rel=1e-12)
-    torch.testing.assert_close(gradients(penalty, critic.weight)[0], slope(length) * weight / length)
+    torch.testing.assert_close(gradients(penalty, discriminator.weight)[0], slope(length) * weight / length)
 
 
 def squared_norms(x: Tensor) -> Tensor:
@@ -77,10 +77,10 @@ def squared_norms(x: Tensor) -> Tensor:
 @pytest.mark.parametrize(("regularizer", "side"), [(R1(3.0), REAL), (R2(3.0), FAKE)], ids=["r1", "r2"])
 def test_zero_centred_on_a_quadratic_critic(regularizer: Regularizer, side: Tensor) -> None:
     """The gradient of D at x is a x: gamma/2 E |a x|^2, whose derivative by a is gamma E a x^2."""
-    critic = QuadraticCritic(WEIGHT.clone())
-    penalty = penalise(regularizer, critic)
+    discriminator = QuadraticCritic(WEIGHT.clone())
+    penalty = penalise(regularizer, discriminator)
     assert penalty.item() == pytest.approx(1.5 * squared_norms(WEIGHT * side).mean().item())
-    torch.testing.assert_close(gradients(penalty, critic.weight)[0], 3.0 * (WEIGHT * side**2).mean(0))
+    torch.testing.assert_close(gradients(penalty, discriminator.weight)[0], 3.0 * (WEIGHT * side**2).mean(0))
 
 
 def two_sided(lengths: Tensor, weight: float) -> float:
@@ -120,9 +120,9 @@ class Recorder(LinearCritic):
 
 def test_the_mean_displacement_of_dragan_is_that_of_the_authors() -> None:
     """E a u = 1/4, times half a standard deviation; without a it would be twice that."""
-    critic, real = Recorder(torch.ones(1, 8, 8)), torch.randn(4000, 1, 8, 8)
-    penalise(DRAGAN(), critic, real, real)
-    moved_by = (critic.seen - real) / (0.5 * real.std())
+    discriminator, real = Recorder(torch.ones(1, 8, 8)), torch.randn(4000, 1, 8, 8)
+    penalise(DRAGAN(), discriminator, real, real)
+    moved_by = (discriminator.seen - real) / (0.5 * real.std())
     assert moved_by.mean().item() == pytest.approx(1 / 4, abs=0.01)
     per_sample = moved_by.flatten(1).mean(1)
     assert per_sample.std().item() == pytest.approx(1 / 2 / math.sqrt(12), abs=0.02), "a is one for each sample"
@@ -131,9 +131,9 @@ def test_the_mean_displacement_of_dragan_is_that_of_the_authors() -> None:
 # ------------------------------------------------------------------ packs
 
 
-def packed(make: Callable[[Tensor], nn.Module], weight: Tensor) -> PackedCritic:
+def packed(make: Callable[[Tensor], nn.Module], weight: Tensor) -> PackedDiscriminator:
     """A discriminator of packs of two samples."""
-    return PackedCritic(lambda sample_shape: make(weight.clone()), SHAPE, pack=2)
+    return PackedDiscriminator(lambda sample_shape: make(weight.clone()), SHAPE, pack=2)
 
 
 PACK_WEIGHT = torch.cat(list(pictures(4, 2)))
@@ -145,10 +145,10 @@ def test_a_pack_is_one_input(name: str, length: float) -> None:
     """A linear discriminator of packs has the slope |w| of the whole pack's weights; at 1 it costs nothing to GP."""
     regularizer, value, slope = ON_LINEAR[name]
     weight = PACK_WEIGHT / PACK_WEIGHT.norm() * length
-    critic = packed(LinearCritic, weight)
-    penalty = penalise(regularizer, critic)
+    discriminator = packed(LinearCritic, weight)
+    penalty = penalise(regularizer, discriminator)
     assert penalty.item() == pytest.approx(value(length), rel=1e-12, abs=1e-12)
-    by_weight = gradients(penalty, critic.critic.weight)[0]
+    by_weight = gradients(penalty, discriminator.discriminator.weight)[0]
     torch.testing.assert_close(by_weight, slope(length) * weight / length, atol=1e-10, rtol=1e-7)
 
 
@@ -160,7 +160,7 @@ def test_penalties_of_packs_on_a_quadratic_critic() -> None:
     """The slope at a pack is a x over both of its samples; a pack moves along one line, by one share."""
     share = NOISE.uniform("gradient_penalty/adversarial", 3).view(3, 1, 1, 1)
     between = share * in_packs(REAL) + (1 - share) * in_packs(FAKE)
-    critic = packed(QuadraticCritic, PACK_WEIGHT)
+    discriminator = packed(QuadraticCritic, PACK_WEIGHT)
     expected = {
         GradientPenalty(7.0): two_sided(squared_norms(PACK_WEIGHT * between).sqrt(), 7.0),
         DRAGAN(7.0): two_sided(squared_norms(PACK_WEIGHT * in_packs(dragan_points(2))).sqrt(), 7.0),
@@ -168,7 +168,7 @@ def test_penalties_of_packs_on_a_quadratic_critic() -> None:
         R2(3.0): 1.5 * squared_norms(PACK_WEIGHT * in_packs(FAKE)).mean().item(),
     }
     for regularizer, value in expected.items():
-        assert penalise(regularizer, critic).item() == pytest.approx(value)
+        assert penalise(regularizer, discriminator).item() == pytest.approx(value)
 
 
 # ------------------------------------------------------------------ mismatched conditions
@@ -190,8 +190,10 @@ RIGHT, WRONG = torch.tensor([0, 0, 0, 1, 1, 1]), torch.tensor([1, 2, 1, 2, 0, 2]
 SLOPES = torch.tensor([0.5, 2.0, 3.0], dtype=torch.float64)
 
 
-def mismatched(critic: nn.Module) -> Duel:
-    return Duel("wrong", critic, REAL, REAL, RIGHT, WRONG, mismatched=True).as_leaves(real=True, fake=True)
+def mismatched(discriminator: nn.Module) -> AdversarialTerm:
+    return AdversarialTerm("wrong", discriminator, REAL, REAL, RIGHT, WRONG, mismatched=True).with_input_gradients(
+        real=True, fake=True
+    )
 
 
 def told_critic() -> ToldCritic:
@@ -200,25 +202,25 @@ def told_critic() -> ToldCritic:
 
 def test_a_mismatched_duel_is_penalised_under_its_wrong_conditions() -> None:
     """7 E (|w_c'| - 1)^2; under the right conditions it would be 7 * (1/4 + 1) / 2."""
-    critic = told_critic()
-    duel = mismatched(critic)
-    penalty = GradientPenalty(7.0).penalty(duel, duel.judge_real(), duel.judge_fake(), NOISE)
+    discriminator = told_critic()
+    term = mismatched(discriminator)
+    penalty = GradientPenalty(7.0).penalty(term, term.discriminate_real(), term.discriminate_fake(), NOISE)
     assert penalty.item() == pytest.approx(7 * (SLOPES[WRONG] - 1).square().mean().item())
-    assert torch.equal(critic.told, WRONG)
+    assert torch.equal(discriminator.told, WRONG)
 
 
 def test_lines_of_a_mismatched_duel_run_between_different_reals() -> None:
-    critic = told_critic()
-    duel = mismatched(critic)
-    GradientPenalty().penalty(duel, duel.judge_real(), duel.judge_fake(), NOISE)
+    discriminator = told_critic()
+    term = mismatched(discriminator)
+    GradientPenalty().penalty(term, term.discriminate_real(), term.discriminate_fake(), NOISE)
     share = NOISE.uniform("gradient_penalty/wrong", 6).view(6, 1, 1, 1)
-    torch.testing.assert_close(critic.seen, share * REAL[[1, 2, 3, 4, 5, 0]] + (1 - share) * REAL)
+    torch.testing.assert_close(discriminator.seen, share * REAL[[1, 2, 3, 4, 5, 0]] + (1 - share) * REAL)
 
 
 @pytest.mark.parametrize(("regularizer", "told"), [(R1(3.0), RIGHT), (R2(3.0), WRONG)], ids=["r1", "r2"])
 def test_zero_centred_penalties_see_both_sides_of_a_mismatched_duel(regularizer: Regularizer, told: Tensor) -> None:
-    duel = mismatched(told_critic())
-    penalty = regularizer.penalty(duel, duel.judge_real(), duel.judge_fake(), NOISE)
+    term = mismatched(told_critic())
+    penalty = regularizer.penalty(term, term.discriminate_real(), term.discriminate_fake(), NOISE)
     assert penalty.item() == pytest.approx(1.5 * SLOPES[told].square().mean().item())
 
 
@@ -229,14 +231,14 @@ def test_a_wrong_pair_has_to_cost_more_than_the_right_one() -> None:
         def forward(self, x: Tensor, condition: Tensor) -> Tensor:
             return condition.double().square()
 
-    duel = mismatched(ByCondition())
-    real, fake = duel.judge_real(), duel.judge_fake()
+    term = mismatched(ByCondition())
+    real, fake = term.discriminate_real(), term.discriminate_fake()
     violations = (2.5 + RIGHT.double() ** 2 - WRONG.double() ** 2).relu()
     loss = LossSensitive(2.5)
     assert loss.discriminator(real, fake).item() == pytest.approx(violations.mean().item())
     assert loss.readings(real, fake)["margin"].item() == pytest.approx(2.5)
-    told_alike = Duel("match", ByCondition(), REAL, FAKE, RIGHT, RIGHT)
-    margin = loss.readings(told_alike.judge_real(), told_alike.judge_fake())["margin"].item()
+    told_alike = AdversarialTerm("match", ByCondition(), REAL, FAKE, RIGHT, RIGHT)
+    margin = loss.readings(told_alike.discriminate_real(), told_alike.discriminate_fake())["margin"].item()
     assert margin == pytest.approx(2.5 * (REAL - FAKE).abs().mean().item())
 
 
@@ -250,35 +252,35 @@ def test_vectors_are_samples_too(name: str) -> None:
 def test_lecam_by_hand() -> None:
     """Two steps with decay 1/2: averages (1/4 * 1 + 1/2 * 3) / (3/4) of reals and (1/4 * 0 - 1/2) / (3/4) of fakes."""
     lecam = LeCam(weight=0.3, decay=0.5)
-    duel = Duel("adversarial", nn.Identity(), REAL, FAKE)
+    term = AdversarialTerm("adversarial", nn.Identity(), REAL, FAKE)
     real = torch.tensor([-1.0, 1.0], dtype=torch.float64, requires_grad=True)
     fake = torch.tensor([1.0, 3.0], dtype=torch.float64, requires_grad=True)
-    assert lecam.penalty(duel, critique(real), critique(fake), NOISE).item() == 0.0  # nothing to be tied to yet
-    lecam.update(duel, critique(torch.tensor([0.0, 2.0])), critique(torch.tensor([-1.0, 1.0])))
-    lecam.update(duel, critique(torch.tensor([2.0, 4.0])), critique(torch.tensor([-1.0, -1.0])))
+    assert lecam.penalty(term, critique(real), critique(fake), NOISE).item() == 0.0  # nothing to be tied to yet
+    lecam.update(term, critique(torch.tensor([0.0, 2.0])), critique(torch.tensor([-1.0, 1.0])))
+    lecam.update(term, critique(torch.tensor([2.0, 4.0])), critique(torch.tensor([-1.0, -1.0])))
     of_real, of_fake = 7 / 3, -2 / 3
-    penalty = lecam.penalty(duel, critique(real), critique(fake), NOISE)
+    penalty = lecam.penalty(term, critique(real), critique(fake), NOISE)
     assert penalty.item() == pytest.approx(0.3 * ((1 - of_fake) ** 2 / 2 + (of_real - 1) ** 2 / 2))
     by_real, by_fake = gradients(penalty, real, fake)
     np.testing.assert_allclose(by_real.numpy(), [0, 0.3 * (1 - of_fake)], rtol=1e-6)
     np.testing.assert_allclose(by_fake.numpy(), [-0.3 * (of_real - 1), 0], rtol=1e-6)
 
 
-def orthogonal(critic: nn.Module, weight: float = 1.0) -> Tensor:
-    duel = Duel("adversarial", critic, REAL, FAKE)
-    penalty = Orthogonal(weight).penalty(duel, critique(torch.zeros(1)), critique(torch.zeros(1)), NOISE)
+def orthogonal(discriminator: nn.Module, weight: float = 1.0) -> Tensor:
+    term = AdversarialTerm("adversarial", discriminator, REAL, FAKE)
+    penalty = Orthogonal(weight).penalty(term, critique(torch.zeros(1)), critique(torch.zeros(1)), NOISE)
     assert penalty is not None
     return penalty
 
 
 def test_orthogonal_by_hand() -> None:
     """Rows (1, 2), (3, 4) have the dot product 11; vectors such as biases do not count."""
-    critic = nn.Sequential(nn.Conv2d(2, 2, 1), nn.Linear(3, 1))
+    discriminator = nn.Sequential(nn.Conv2d(2, 2, 1), nn.Linear(3, 1))
     with torch.no_grad():
-        critic[0].weight.copy_(torch.tensor([[1.0, 2.0], [3.0, 4.0]]).view(2, 2, 1, 1))
-    penalty = orthogonal(critic, 0.1)
+        discriminator[0].weight.copy_(torch.tensor([[1.0, 2.0], [3.0, 4.0]]).view(2, 2, 1, 1))
+    penalty = orthogonal(discriminator, 0.1)
     assert penalty.item() == pytest.approx(0.1 * 2 * 121)
-    by_weight = gradients(penalty, critic[0].weight)[0].view(2, 2)
+    by_weight = gradients(penalty, discriminator[0].weight)[0].view(2, 2)
     torch.testing.assert_close(by_weight, 0.4 * 11 * torch.tensor([[3.0, 4.0], [1.0, 2.0]]))
 
 
@@ -293,8 +295,8 @@ def test_what_is_no_filter_is_not_made_orthogonal() -> None:
     bias = BiasedLeakyReLU(4)
     nn.init.ones_(bias.bias)
     grouped = with_weight(nn.Conv2d(4, 4, 1, groups=2), [[1.0, 2.0], [3.0, 4.0], [1.0, 0.0], [0.0, 1.0]])
-    critic = nn.Sequential(bias, nn.GroupNorm(1, 4), nn.Embedding(3, 4), nn.EmbeddingBag(3, 4), grouped)
-    assert orthogonal(critic).item() == pytest.approx(2 * 121)
+    discriminator = nn.Sequential(bias, nn.GroupNorm(1, 4), nn.Embedding(3, 4), nn.EmbeddingBag(3, 4), grouped)
+    assert orthogonal(discriminator).item() == pytest.approx(2 * 121)
 
 
 def test_filters_of_a_transposed_convolution_are_its_outputs() -> None:
@@ -310,23 +312,23 @@ def test_the_trained_weight_under_spectral_normalisation_counts_and_nothing_is_i
 
 
 def test_zero_weights_cost_nothing() -> None:
-    """The critic with biases of shape [C, 1, 1] and class embeddings, all weights zero, all else as it is."""
+    """The discriminator with biases of shape [C, 1, 1] and class embeddings, all weights zero, all else as it is."""
     network = partial(R3GANDiscriminator, [1, 8, 8], 16, condition_dim=4, fusion="projection")
-    critic = ClassCondition(3, 4).told_to(network())
+    discriminator = ClassCondition(3, 4).told_to(network())
     with torch.no_grad():
-        for layer in critic.modules():
+        for layer in discriminator.modules():
             if isinstance(layer, (nn.Linear, nn.Conv2d)):
                 layer.weight.zero_()
             elif isinstance(layer, BiasedLeakyReLU):
                 layer.bias.fill_(1.0)
-    assert orthogonal(critic).item() == 0.0
+    assert orthogonal(discriminator).item() == 0.0
 
 
 def test_consistency_by_hand() -> None:
-    """A critic that reads one corner sees another pixel after a shift or a flip, which we look up ourselves."""
+    """A discriminator that reads one corner sees another pixel after a shift or a flip, which we look up ourselves."""
     corner = torch.zeros(SHAPE, dtype=torch.float64)
     corner[0, 0, 0] = 1.0
-    critic, regularizer = LinearCritic(corner), Consistency(2.0, 3.0, shift=2)
+    discriminator, regularizer = LinearCritic(corner), Consistency(2.0, 3.0, shift=2)
 
     def change(side: str, x: Tensor) -> float:
         rows, columns = draw_places(x, 2, NOISE, f"consistency/adversarial/{side}")
@@ -334,10 +336,10 @@ def test_consistency_by_hand() -> None:
         return (x[:, 0, 0, 0] - torch.stack(seen)).square().mean().item()
 
     expected = 2 * change("real", REAL) + 3 * change("fake", FAKE)
-    penalty = penalise(regularizer, critic)
+    penalty = penalise(regularizer, discriminator)
     assert penalty.item() == pytest.approx(expected)
-    assert penalise(Consistency(2.0, 0.0, shift=2), critic).item() == pytest.approx(2 * change("real", REAL))
-    assert gradients(penalty, critic.weight)[0].any()
+    assert penalise(Consistency(2.0, 0.0, shift=2), discriminator).item() == pytest.approx(2 * change("real", REAL))
+    assert gradients(penalty, discriminator.weight)[0].any()
 
 
 def test_consistency_does_not_see_what_does_not_change() -> None:
@@ -371,24 +373,24 @@ def test_consistency_refuses_what_it_cannot_move(regularizer: Regularizer, shape
 
 
 def test_weights_are_clipped_in_place() -> None:
-    critic = LinearCritic(torch.tensor([[-1.0, 0.005, 1.0]]))
-    WeightClip(0.01).project(critic)
-    torch.testing.assert_close(critic.weight.detach(), torch.tensor([[-0.01, 0.005, 0.01]]))
+    discriminator = LinearCritic(torch.tensor([[-1.0, 0.005, 1.0]]))
+    WeightClip(0.01).project(discriminator)
+    torch.testing.assert_close(discriminator.weight.detach(), torch.tensor([[-0.01, 0.005, 0.01]]))
 
 
 @pytest.mark.parametrize("name", REGULARIZERS)
 def test_a_dead_critic_is_penalised_without_nan(name: str) -> None:
-    critic = LinearCritic(torch.zeros(1, 8, 8))
-    duel = duel_of(critic, torch.ones(2, 1, 8, 8), torch.zeros(2, 1, 8, 8))
-    penalty = REGULARIZERS[name]().penalty(duel, duel.judge_real(), duel.judge_fake(), NOISE)
+    discriminator = LinearCritic(torch.zeros(1, 8, 8))
+    term = duel_of(discriminator, torch.ones(2, 1, 8, 8), torch.zeros(2, 1, 8, 8))
+    penalty = REGULARIZERS[name]().penalty(term, term.discriminate_real(), term.discriminate_fake(), NOISE)
     if penalty is not None:
         assert math.isfinite(penalty.item())
     if penalty is not None and penalty.requires_grad:
-        assert gradients(penalty, critic.weight)[0].isfinite().all()
+        assert gradients(penalty, discriminator.weight)[0].isfinite().all()
 
 
 @pytest.mark.parametrize("name", ["gradient_penalty", "dragan", "r1", "r2"])
 def test_batch_statistics_are_refused(name: str) -> None:
-    critic = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+    discriminator = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
     with pytest.raises(ValueError, match=r"discriminator\.norm=layer"):
-        REGULARIZERS[name]().check(critic)
+        REGULARIZERS[name]().check(discriminator)

@@ -12,13 +12,13 @@ from torch import Tensor, nn
 
 from gan_zoo.auxiliary_losses.classification import Contrastive, CrossEntropy, GaussianKL, GaussianLikelihood
 from gan_zoo.auxiliary_losses.reconstruction import L2
-from gan_zoo.core.rng import Noise
-from gan_zoo.core.types import Critique, Duel
+from gan_zoo.core.rng import StepRNG
+from gan_zoo.core.types import AdversarialTerm, DiscriminatorOutput
 from gan_zoo.losses.base import Loss
 from gan_zoo.losses.ebgan import pulling_away
 from gan_zoo.losses.minimax import NonSaturating
 from gan_zoo.models.acgan import ACGAN
-from gan_zoo.models.base import Game
+from gan_zoo.models.base import Model
 from gan_zoo.models.feature_matching import FeatureMatching
 from gan_zoo.models.gan import GAN
 from gan_zoo.models.infogan import InfoGAN
@@ -41,16 +41,16 @@ class Recording(Loss):
         self.loss = loss
         self.generator_sees_real = loss.generator_sees_real
 
-    def update(self, real: Critique, fake: Critique) -> None:
+    def update(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> None:
         self.loss.update(real, fake)
 
-    def discriminator(self, real: Critique, fake: Critique) -> Tensor:
+    def discriminator(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
         return self.noted(self.loss.discriminator, real, fake)
 
-    def generator(self, fake: Critique, real: Critique | None = None) -> Tensor:
+    def generator(self, fake: DiscriminatorOutput, real: DiscriminatorOutput | None = None) -> Tensor:
         return self.noted(self.loss.generator, fake, real)
 
-    def noted(self, call: Callable[..., Tensor], *critiques: Critique | None) -> Tensor:
+    def noted(self, call: Callable[..., Tensor], *critiques: DiscriminatorOutput | None) -> Tensor:
         SEEN.extend(c.score for c in critiques if c is not None)
         ROUNDS.append(torch.is_autocast_enabled("cpu"))
         return call(*critiques)
@@ -65,9 +65,9 @@ def test_losses_are_float32(name: str) -> None:
     """Scores that reach a loss are float32, autocast is off in it, and so its value is that of float64."""
     SEEN.clear()
     ROUNDS.clear()
-    critic = partial(CodedCritic, 16) if name.startswith(("ebgan", "began")) else CRITIC
+    discriminator = partial(CodedCritic, 16) if name.startswith(("ebgan", "began")) else CRITIC
     with bfloat16():
-        terms = turns(GAN(GENERATOR, critic, latent_dim=4), batch(), Recording(LOSSES[name]()))
+        terms = turns(GAN(GENERATOR, discriminator, latent_dim=4), batch(), Recording(LOSSES[name]()))
     assert all(term.dtype == torch.float32 for of_player in terms for term in of_player.values())
     assert all(score.dtype == torch.float32 for score in SEEN)
     assert ROUNDS == [False, False]
@@ -83,27 +83,29 @@ def test_the_pulling_away_term_is_float32() -> None:
 @pytest.mark.parametrize("name", REGULARIZERS)
 def test_penalties_are_float32(name: str) -> None:
     torch.manual_seed(0)
-    critic = CodedCritic(36)
+    discriminator = CodedCritic(36)
     x, y = (torch.randn(4, 1, 6, 6, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1))
-    duel = Duel("adversarial", critic, x, y).as_leaves(real=True, fake=True)
+    term = AdversarialTerm("adversarial", discriminator, x, y).with_input_gradients(real=True, fake=True)
     with bfloat16():
-        penalty = REGULARIZERS[name]().penalty(duel, duel.judge_real(), duel.judge_fake(), Noise(0, 0))
+        penalty = REGULARIZERS[name]().penalty(term, term.discriminate_real(), term.discriminate_fake(), StepRNG(0, 0))
     assert penalty is None or penalty.dtype == torch.float32
 
 
 def test_orthogonality_is_not_rounded() -> None:
     """Rows of length 1 that are nearly orthogonal: in bfloat16 their dot product is another one."""
-    critic = nn.Linear(2, 2, bias=False)
+    discriminator = nn.Linear(2, 2, bias=False)
     with torch.no_grad():
-        critic.weight.copy_(torch.tensor([[1.0, 0.001], [0.0, 1.0]]))
-    duel = Duel("adversarial", critic, torch.zeros(1, 2), torch.zeros(1, 2))
+        discriminator.weight.copy_(torch.tensor([[1.0, 0.001], [0.0, 1.0]]))
+    term = AdversarialTerm("adversarial", discriminator, torch.zeros(1, 2), torch.zeros(1, 2))
     with bfloat16():
-        penalty = REGULARIZERS["orthogonal"]().penalty(duel, duel.judge_real(), duel.judge_fake(), Noise(0, 0))
+        penalty = REGULARIZERS["orthogonal"]().penalty(
+            term, term.discriminate_real(), term.discriminate_fake(), StepRNG(0, 0)
+        )
     assert penalty.item() == pytest.approx(1e-4 * 2 * 1e-6, rel=1e-5)
 
 
 LABELS = torch.tensor([0, 1, 2, 0, 1, 2])
-GAMES: dict[str, Callable[[], Game]] = {
+GAMES: dict[str, Callable[[], Model]] = {
     "acgan": lambda: ACGAN(GENERATOR, CRITIC, CrossEntropy(), num_classes=3, latent_dim=4),
     "infogan": lambda: InfoGAN(GENERATOR, CRITIC, CrossEntropy(), GaussianLikelihood(), 3, 2, latent_dim=4),
     "feature_matching": lambda: FeatureMatching(GENERATOR, CRITIC, latent_dim=4),
@@ -120,10 +122,10 @@ def test_terms_of_games_are_float32(name: str) -> None:
 
 
 def test_the_terms_of_a_vae_are_float32() -> None:
-    game = VAE(GENERATOR, ENCODER, L2(), GaussianKL(), latent_dim=4)
+    model = VAE(GENERATOR, ENCODER, L2(), GaussianKL(), latent_dim=4)
     with bfloat16():
-        fakes = game.generate(batch())
-        terms: dict[str, Any] = game.generator_terms(batch(), fakes, [])
+        fakes = model.generate(batch())
+        terms: dict[str, Any] = model.generator_terms(batch(), fakes, [])
     assert all(term.dtype == torch.float32 for term in terms.values())
 
 

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from gan_zoo.augmentation.base import ADAugment
 from gan_zoo.auxiliary_losses.reconstruction import TripletDistance
 from gan_zoo.core.distributed import average_gradients, mean_over_ranks
-from gan_zoo.core.rng import Noise
-from gan_zoo.core.types import Duel, judge
+from gan_zoo.core.rng import StepRNG
+from gan_zoo.core.types import AdversarialTerm, run_discriminator
 
 from .zoo import LOSSES, REGULARIZERS, CodedCritic, duel_of
 
@@ -29,11 +29,11 @@ Result = dict[str, list[Tensor]]
 
 
 def players() -> tuple[nn.Module, CodedCritic]:
-    """A generator and a critic, the same in every process."""
+    """A generator and a discriminator, the same in every process."""
     torch.manual_seed(0)
-    critic = CodedCritic(72)
-    critic.augmentation = ADAugment(p=0.5)  # its probability is what `ada` moves
-    return nn.Linear(3, 72, dtype=torch.float64), critic.double()
+    discriminator = CodedCritic(72)
+    discriminator.augmentation = ADAugment(p=0.5)  # its probability is what `ada` moves
+    return nn.Linear(3, 72, dtype=torch.float64), discriminator.double()
 
 
 def share(rank: int, ranks: int) -> tuple[Tensor, Tensor]:
@@ -57,42 +57,49 @@ def turn(term: Tensor, player: nn.Module) -> list[Tensor]:
 
 def run_loss(name: str, rank: int, ranks: int) -> list[Tensor]:
     """Two rounds of both players' turns and the loss's update."""
-    loss, (generator, critic), (real_x, latents) = LOSSES[name](), players(), share(rank, ranks)
+    loss, (generator, discriminator), (real_x, latents) = LOSSES[name](), players(), share(rank, ranks)
     found: list[Tensor] = []
     for _ in range(2):
         fake_x = generator(latents).view(-1, *SHAPE)
-        real, fake = judge(critic, real_x), judge(critic, fake_x.detach())
-        found += turn(loss.discriminator(real, fake), critic)
+        real, fake = run_discriminator(discriminator, real_x), run_discriminator(discriminator, fake_x.detach())
+        found += turn(loss.discriminator(real, fake), discriminator)
         loss.update(real, fake)
-        found += turn(loss.generator(judge(critic, fake_x), judge(critic, real_x)), generator)
+        found += turn(
+            loss.generator(run_discriminator(discriminator, fake_x), run_discriminator(discriminator, real_x)),
+            generator,
+        )
         found += [buffer.clone() for buffer in loss.buffers()]
     return found
 
 
 def run_regularizer(name: str, rank: int, ranks: int) -> list[Tensor]:
-    """Two rounds of the critic's penalty and the regularizer's update."""
-    regularizer, (generator, critic), (real, latents) = REGULARIZERS[name](), players(), share(rank, ranks)
-    duel: Duel = duel_of(critic, real, generator(latents).view(-1, *SHAPE))
+    """Two rounds of the discriminator's penalty and the regularizer's update."""
+    regularizer, (generator, discriminator), (real, latents) = REGULARIZERS[name](), players(), share(rank, ranks)
+    term: AdversarialTerm = duel_of(discriminator, real, generator(latents).view(-1, *SHAPE))
     found: list[Tensor] = []
     for step in range(2):
-        sides = duel.judge_real(), duel.judge_fake()
-        penalty = regularizer.penalty(duel, *sides, Noise(7, step, rank, ranks))
+        sides = term.discriminate_real(), term.discriminate_fake()
+        penalty = regularizer.penalty(term, *sides, StepRNG(7, step, rank, ranks))
         if penalty is not None:
-            found += turn(penalty, critic)
-        regularizer.update(duel, *sides)
-        regularizer.project(critic)
-        found += [t.detach().clone() for t in (*regularizer.buffers(), *critic.buffers(), *critic.parameters())]
+            found += turn(penalty, discriminator)
+        regularizer.update(term, *sides)
+        regularizer.project(discriminator)
+        found += [
+            t.detach().clone() for t in (*regularizer.buffers(), *discriminator.buffers(), *discriminator.parameters())
+        ]
     return found
 
 
 def run_mismatched(name: str, rank: int, ranks: int) -> list[Tensor]:
-    """The penalty of a duel whose sides are the same samples: its lines run between reals of the whole batch."""
-    _, critic = players()
+    """The penalty of a term whose sides are the same samples: its lines run between reals of the whole batch."""
+    _, discriminator = players()
     real, _ = share(rank, ranks)
-    duel = Duel("wrong", critic, real, real, mismatched=True)
-    penalty = REGULARIZERS[name]().penalty(duel, duel.judge_real(), duel.judge_fake(), Noise(7, 0, rank, ranks))
+    term = AdversarialTerm("wrong", discriminator, real, real, mismatched=True)
+    penalty = REGULARIZERS[name]().penalty(
+        term, term.discriminate_real(), term.discriminate_fake(), StepRNG(7, 0, rank, ranks)
+    )
     assert penalty is not None
-    return turn(penalty, critic)
+    return turn(penalty, discriminator)
 
 
 def run_triplet(name: str, rank: int, ranks: int) -> list[Tensor]:

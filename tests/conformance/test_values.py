@@ -235,7 +235,7 @@ def test_began_controller_by_hand() -> None:
 
 
 def test_fisher_multiplier_by_hand() -> None:
-    """The second moment is (1 + 9) / 4 + (4 + 0) / 4 = 3.5; a critic beyond the bound raises the price."""
+    """The second moment is (1 + 9) / 4 + (4 + 0) / 4 = 3.5; a discriminator beyond the bound raises the price."""
     loss = Fisher(rho=0.01)
     loss.update(critique(torch.tensor([1.0, 3.0])), critique(torch.tensor([2.0, 0.0])))
     assert loss.multiplier.item() == pytest.approx(0.025)
@@ -265,7 +265,7 @@ def test_loss_sensitive_by_hand(slope: float, slack: float) -> None:
 
 
 def test_slope_one_has_the_gradients_of_wgan() -> None:
-    """Of WGAN for the critic -L: a loss is a critic upside down."""
+    """Of WGAN for the discriminator -L: a loss is a discriminator upside down."""
     real, fake = leaf(R), leaf(F)
     ours = LossSensitive(0.3, 0.0, 1.0).discriminator(critique(real), critique(fake))
     theirs = Wasserstein().discriminator(critique(-real), critique(-fake))

@@ -1,4 +1,4 @@
-"""What the conformance tests share: losses and regularizers found in ``conf``, critics, critiques made by hand."""
+"""What the conformance tests share: losses and regularizers found in ``conf``, discriminators, outputs made by hand."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
-from gan_zoo.core.types import Critique, Duel
+from gan_zoo.core.types import AdversarialTerm, DiscriminatorOutput
 from gan_zoo.losses.base import Loss
 from gan_zoo.losses.began import BEGAN
 from gan_zoo.losses.f_gan import DIVERGENCES, FGAN
@@ -49,13 +49,13 @@ REGULARIZERS: dict[str, Callable[[], Regularizer]] = {
 REGULARIZERS["ada-fast"] = lambda: AdaptiveAugmentation(images_to_full=100, interval=1)
 
 
-def critique(score: Tensor, x: Tensor | None = None, code: Tensor | None = None) -> Critique:
+def critique(score: Tensor, x: Tensor | None = None, code: Tensor | None = None) -> DiscriminatorOutput:
     """A verdict made by hand. Samples and codes, if not given, are fixed pictures and vectors of the right number."""
     size = len(score)
     ramp = torch.arange(size * 8.0, dtype=score.dtype).reshape(size, 2, 2, 2)
     x = ramp.cos() if x is None else x
     code = (ramp + 1.0).sin().flatten(1) if code is None else code
-    return Critique(score=score, x=x, features=(code,))
+    return DiscriminatorOutput(score=score, x=x, features=(code,))
 
 
 def gradients(loss: Tensor, *inputs: Tensor) -> list[Tensor]:
@@ -87,7 +87,7 @@ class QuadraticCritic(nn.Module):
 
 
 class CodedCritic(nn.Module):
-    """A small smooth critic that also says which code it gives each sample."""
+    """A small smooth discriminator that also says which code it gives each sample."""
 
     energy = True
 
@@ -95,11 +95,11 @@ class CodedCritic(nn.Module):
         super().__init__()
         self.encode, self.decide = nn.Linear(dimensions, 5), nn.Linear(5, 1)
 
-    def forward(self, x: Tensor, condition: Any = None) -> Critique:
+    def forward(self, x: Tensor, condition: Any = None) -> DiscriminatorOutput:
         code = self.encode(x.flatten(1)).tanh()
-        return Critique(score=self.decide(code).flatten(), x=x, features=(code,))
+        return DiscriminatorOutput(score=self.decide(code).flatten(), x=x, features=(code,))
 
 
-def duel_of(critic: nn.Module, real: Tensor, fake: Tensor) -> Duel:
-    """A duel whose samples are leaves, so that every kind of penalty can be asked for."""
-    return Duel("adversarial", critic, real, fake).as_leaves(real=True, fake=True)
+def duel_of(discriminator: nn.Module, real: Tensor, fake: Tensor) -> AdversarialTerm:
+    """A term whose samples are leaves, so that every kind of penalty can be asked for."""
+    return AdversarialTerm("adversarial", discriminator, real, fake).with_input_gradients(real=True, fake=True)

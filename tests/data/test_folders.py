@@ -124,7 +124,7 @@ def table(root: Path, number: int = 40) -> Path:
     rows = ["name,caption,kind"]
     for grey in range(number):
         picture(root / "pictures" / f"p{grey}.png", grey)
-        rows.append(f'p{grey}.png,"grey, number {grey}",{"even" if grey % 2 == 0 else "an odd one"}')
+        rows.append(f'p{grey}.png,"gray, number {grey}",{"even" if grey % 2 == 0 else "an odd one"}')
     (root / "captions.csv").write_text("\n".join(rows), encoding="utf-8-sig")
     return root
 
@@ -139,9 +139,9 @@ def test_captions_and_classes_of_a_table(tmp_path: Path) -> None:
     for part in (data, test):
         check_interface(part, [3, 4, 4], 2, [4])
         assert part.labels.tolist() == [1 - grey % 2 for grey in greys(part.samples)]
-        assert list(part.captions) == [f"grey, number {grey}" for grey in greys(part.samples)]
+        assert list(part.captions) == [f"gray, number {grey}" for grey in greys(part.samples)]
         assert part.vocabulary == data.vocabulary
-    assert data.vocabulary[:2] == ("grey", "number")
+    assert data.vocabulary[:2] == ("gray", "number")
     assert data.conditions[:, :2].tolist() == [[2, 3]] * len(data)
     assert [data.vocabulary[number - 2] for number in data.conditions[:, 2]] == [str(g) for g in greys(data.samples)]
     assert test.conditions[:, 2].eq(1).all(), "numbers that training has not seen are unknown words"
@@ -163,14 +163,14 @@ def test_rows_without_picture(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match=r"4 of 20 files"):
         data = captioned_folder(str(root), **OPTIONS, on_error="skip", split="all")
     assert sorted(greys(data.samples)) == [0, 2, 4, 6, *range(8, 20)]
-    assert list(data.captions) == [f"grey, number {grey}" for grey in greys(data.samples)]
+    assert list(data.captions) == [f"gray, number {grey}" for grey in greys(data.samples)]
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"csv": "none.csv"}, "data.csv must be a CSV file in UTF-8, got .*none.csv"),
-        ({"class_column": "colour"}, "captions.csv has no column 'colour': its columns are name, caption, kind"),
+        ({"class_column": "color"}, "captions.csv has no column 'color': its columns are name, caption, kind"),
         ({"folder": "nowhere"}, "data.folder must be a folder of pictures"),
         ({"text": "bert"}, "data.text must be one of words, minilm, got 'bert'"),
     ],

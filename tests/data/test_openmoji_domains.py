@@ -33,15 +33,15 @@ def test_lines_and_colours_of_the_same_emojis() -> None:
     assert (train.split, test.split, train.aligned, train.unpaired) == ("train", "test", True, False)
     assert len(train) + len(test) == len(openmoji_lines(split="all")) > 4300
     assert len(test) / len(train) == pytest.approx(1 / 9, abs=0.03)
-    lines, colour = train.conditions.float(), train.samples.float()
-    assert (lines.amax(1) - lines.amin(1)).max() < 8, "lines are grey"
-    assert ((colour.amax(1) - colour.amin(1)).flatten(1).amax(1) > 40).float().mean() > 0.9, "drawings are not"
+    lines, color = train.conditions.float(), train.samples.float()
+    assert (lines.amax(1) - lines.amin(1)).max() < 8, "lines are gray"
+    assert ((color.amax(1) - color.amin(1)).flatten(1).amax(1) > 40).float().mean() > 0.9, "drawings are not"
     dark_line = (lines < 40).all(1)
-    here, elsewhere = ((c.amax(1)[dark_line] < 128).float().mean() for c in (colour, colour.roll(500, 0)))
+    here, elsewhere = ((c.amax(1)[dark_line] < 128).float().mean() for c in (color, color.roll(500, 0)))
     assert here > 0.9, "where a line is, the drawing of that row has one"
     assert elsewhere < 0.5
     assert (lines.flatten(1).amin(1) < 223).all()
-    assert (lines - colour).abs().flatten(1).amax(1).min() >= 32
+    assert (lines - color).abs().flatten(1).amax(1).min() >= 32
 
 
 def test_lines_keep_their_own_channels_and_order() -> None:

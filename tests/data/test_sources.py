@@ -21,9 +21,9 @@ from gan_zoo.data.files.image_io import decode
 from gan_zoo.data.image_tensors import fit_images, to_uint8, to_unit
 
 
-def picture(path: Path, mode: str = "RGB", size: tuple[int, int] = (20, 12), colour=(255, 0, 0), **options) -> Path:
+def picture(path: Path, mode: str = "RGB", size: tuple[int, int] = (20, 12), color=(255, 0, 0), **options) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new(mode, size, colour).save(path, **options)
+    Image.new(mode, size, color).save(path, **options)
     return path
 
 
@@ -80,8 +80,8 @@ def test_real_mnist(shared_data: Path) -> None:
 
 def test_a_share_of_a_folder_is_held_out_with_its_labels(tmp_path: Path) -> None:
     for number in range(40):
-        colour = (number, 0, 100 * (number % 2))
-        picture(tmp_path / "ab"[number % 2] / f"{number}.png", colour=colour)
+        color = (number, 0, 100 * (number % 2))
+        picture(tmp_path / "ab"[number % 2] / f"{number}.png", color=color)
     whole = image_folder(str(tmp_path), image_size=8)
     train = image_folder(str(tmp_path), image_size=8, test_share=0.3)
     assert train.held_out is not None
@@ -125,10 +125,10 @@ def test_a_download_without_network_is_one_line(tmp_path: Path, monkeypatch) -> 
 
 def test_folders_are_read_whatever_is_in_them(tmp_path: Path) -> None:
     picture(tmp_path / "cats" / "deep" / "a.png", size=(40, 20))
-    picture(tmp_path / "cats" / "b.jpg", "L", colour=7)
+    picture(tmp_path / "cats" / "b.jpg", "L", color=7)
     picture(tmp_path / "dogs" / "c.webp")
-    picture(tmp_path / "dogs" / "d.PNG", "RGBA", colour=(0, 0, 0, 0))
-    picture(tmp_path / "dogs" / "e.gif", "P", colour=3)
+    picture(tmp_path / "dogs" / "d.PNG", "RGBA", color=(0, 0, 0, 0))
+    picture(tmp_path / "dogs" / "e.gif", "P", color=3)
     (tmp_path / "dogs" / "notes.txt").write_text("not a picture")
     data = image_folder(str(tmp_path), image_size=8)
     assert data.samples.shape == (5, 3, 8, 8)
@@ -146,7 +146,7 @@ def test_pictures_keep_their_proportions(tmp_path: Path) -> None:
     wide = Image.new("RGB", (90, 30), "white")
     wide.paste((0, 0, 0), (30, 0, 60, 30))
     wide.save(tmp_path / "wide.png")
-    assert decode(tmp_path / "wide.png", 3, 30).max() == 0, "the centre is cropped, not squeezed"
+    assert decode(tmp_path / "wide.png", 3, 30).max() == 0, "the center is cropped, not squeezed"
 
 
 def test_one_unreadable_picture_is_named(tmp_path: Path, capsys) -> None:
@@ -182,9 +182,9 @@ def test_folders_without_pictures(root: str, message: str, tmp_path: Path) -> No
 
 
 def test_a_changed_folder_is_read_again(tmp_path: Path) -> None:
-    picture(tmp_path / "a.png", colour=(255, 0, 0))
+    picture(tmp_path / "a.png", color=(255, 0, 0))
     before = image_folder(str(tmp_path), image_size=8)
-    picture(tmp_path / "a.png", colour=(0, 255, 0), size=(21, 12))
+    picture(tmp_path / "a.png", color=(0, 255, 0), size=(21, 12))
     after = image_folder(str(tmp_path), image_size=8)
     assert before.fingerprint != after.fingerprint
     assert after.samples[0, :, 0, 0].tolist() == [0, 255, 0]

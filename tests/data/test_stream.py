@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from gan_zoo.core.rng import Noise
+from gan_zoo.core.rng import StepRNG
 from gan_zoo.data.batch_order import Order, Plan
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.files.cache import cached_images
@@ -22,7 +22,7 @@ def source(count: int = 10, size: int = 4) -> Source:
 
 def stream(first: int = 0, **options) -> Stream:
     data = source()
-    return Stream(data, Plan(data, 4, Noise(3, 0)), Noise(3, 0), lambda: first, **options)
+    return Stream(data, Plan(data, 4, StepRNG(3, 0)), StepRNG(3, 0), lambda: first, **options)
 
 
 @pytest.mark.parametrize(("count", "batch"), [(10, 4), (7, 7), (5, 4), (100, 32)])
@@ -47,7 +47,7 @@ def test_any_step_can_be_continued_from() -> None:
     for first in (1, 4, 8):
         for batch, again in zip(whole[first:], stream(first), strict=False):
             assert torch.equal(batch.real, again.real)
-            assert batch.noise == again.noise
+            assert batch.rng == again.rng
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
@@ -74,7 +74,7 @@ def test_memory_does_not_grow_with_the_set(tmp_path: Path, on_device: bool) -> N
     """A mapped set of 600 MB: its pages can be dropped at any time, and nothing else is held."""
     images = cached_images(tmp_path / "large.npy", (50_000, 3, 64, 64), lambda array: None)
     data = Source("large", "all", images)
-    batches = iter(Stream(data, Plan(data, 64, Noise(0, 0)), Noise(0, 0), lambda: 0, on_device=on_device))
+    batches = iter(Stream(data, Plan(data, 64, StepRNG(0, 0)), StepRNG(0, 0), lambda: 0, on_device=on_device))
     next(batches)
     before = memory_of_its_own()
     assert sum(len(batch.real) for batch in islice(batches, 300)) == 19_200, "236 MB of pictures"

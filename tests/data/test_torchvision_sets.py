@@ -240,7 +240,7 @@ def test_stacked_digits_show_their_label(grey_digits, tmp_path: Path) -> None:
     for row in range(0, 300, 17):
         red, green, blue = (number[channel.numpy().tobytes()] for channel in data.samples[row, :, 2:-2, 2:-2])
         assert data.labels[row] == 100 * red + 10 * green + blue
-    assert len(data.labels.unique()) > 200, "the colours are drawn independently"
+    assert len(data.labels.unique()) > 200, "the colors are drawn independently"
     again = stacked_mnist(str(tmp_path), num_samples=300, download=False)
     assert torch.equal(again.samples, data.samples)
     other = stacked_mnist(str(tmp_path), num_samples=300, seed=1, download=False)

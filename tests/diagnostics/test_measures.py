@@ -11,7 +11,7 @@ from gan_zoo.diagnostics.statistics import features, memory, nearest, separation
 
 def test_spread_and_nearest_by_hand() -> None:
     square = torch.tensor([[0.0, 0.0], [4.0, 0.0], [4.0, 3.0], [0.0, 3.0]])
-    assert spread(square) == pytest.approx(2.5)  # every corner is 2.5 from the centre
+    assert spread(square) == pytest.approx(2.5)  # every corner is 2.5 from the center
     assert nearest(square) == 3.0
     assert nearest(square.repeat(2, 1)) == 0.0, "a copy is a twin at no distance"
 
@@ -33,8 +33,8 @@ def test_memory_says_where_held_out_reals_are_between_reals_and_fakes(unseen: fl
 
 
 def test_pictures_are_compared_without_their_texture() -> None:
-    noise = torch.rand(1, 3, 64, 64).round()
+    rng = torch.rand(1, 3, 64, 64).round()
     checkerboard = (torch.arange(64).view(-1, 1) + torch.arange(64)).remainder(2).expand(1, 1, -1, -1).float()
     assert torch.allclose(features(checkerboard), features(1 - checkerboard))
-    assert features(noise).shape == (1, 3 * 16 * 16)
+    assert features(rng).shape == (1, 3 * 16 * 16)
     assert features(torch.randn(5, 2)).shape == (5, 2)

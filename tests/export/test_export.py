@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 import gan_zoo
-from gan_zoo.core.errors import CompositionError
+from gan_zoo.core.errors import ConfigError
 from gan_zoo.export.write import export
 from gan_zoo.inference.load import load_run
 from gan_zoo.inference.model import samples
@@ -45,7 +45,7 @@ def test_export_and_load_give_equal_samples(name: str, composed, tmp_path: Path)
     assert about["averaged"] is True
     card = (out / "README.md").read_text()
     assert "16 images seen" in card
-    assert about["data"]["licence"] in card
+    assert about["data"]["license"] in card
     assert (out / "samples.png").is_file() == (name != "vectors")
     assert not list(tmp_path.glob(".given*")), "nothing half-made is left"
 
@@ -63,19 +63,19 @@ def test_exports_that_cannot_be_trusted_are_refused(composed, tmp_path: Path) ->
     train(composed(*MODELS["vectors"], *QUICK))
     run = load_run(tmp_path / "run")
     out = export(run, tmp_path / "out")
-    with pytest.raises(CompositionError, match=r"--out must be a new or empty folder, got .*out"):
+    with pytest.raises(ConfigError, match=r"--out must be a new or empty folder, got .*out"):
         export(run, out)
     about = json.loads((out / "model.json").read_text())
     about["config"]["generator"]["_target_"] = "os.system"
     (out / "model.json").write_text(json.dumps(about))
-    with pytest.raises(CompositionError, match=r"would run 'os.system', which is not part of gan_zoo: add --trust"):
+    with pytest.raises(ConfigError, match=r"would run 'os.system', which is not part of gan_zoo: add --trust"):
         gan_zoo.load(str(out))
     weights = out / "generators.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1])
-    with pytest.raises(CompositionError, match=r"out is damaged or no export of gan_zoo: .* weights of another hash"):
+    with pytest.raises(ConfigError, match=r"out is damaged or no export of gan_zoo: .* weights of another hash"):
         gan_zoo.load(str(out))
     (out / "model.json").write_text("{")
-    with pytest.raises(CompositionError, match=r"out is damaged or no export of gan_zoo"):
+    with pytest.raises(ConfigError, match=r"out is damaged or no export of gan_zoo"):
         gan_zoo.load(str(out))
 
 

@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 
 import gan_zoo
 from gan_zoo.cli.common import app
-from gan_zoo.core.errors import CompositionError
+from gan_zoo.core.errors import ConfigError
 from gan_zoo.inference.hub import address
 from gan_zoo.launch.train import train
 
@@ -150,7 +150,7 @@ def test_a_hub_that_says_no_or_nothing_leaves_the_export_whole(
         r"error: .*out is written but was not pushed to ada/ring: .*401.*: hf upload ada/ring", done.output
     )
     assert gan_zoo.load(str(tmp_path / "out")).sample(2).shape == (2, 2)
-    with pytest.raises(CompositionError, match=r"hf://ada/other cannot be fetched: "):
+    with pytest.raises(ConfigError, match=r"hf://ada/other cannot be fetched: "):
         gan_zoo.load("hf://ada/other")
     (tmp_path / "out").rename(tmp_path / "before")
     use(monkeypatch, "http://127.0.0.1:9", tmp_path)
@@ -179,5 +179,5 @@ def test_addresses_of_the_hub(tmp_path: Path) -> None:
     assert address(Path("hf://ada/ring")) == "ada/ring"
     assert address(tmp_path) is None
     assert address("outputs/hf") is None
-    with pytest.raises(CompositionError, match="a model of the hub must be hf://user/name, got 'hf://ring'"):
+    with pytest.raises(ConfigError, match="a model of the hub must be hf://user/name, got 'hf://ring'"):
         address("hf://ring")

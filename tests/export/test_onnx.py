@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from gan_zoo.core.errors import CompositionError
-from gan_zoo.core.rng import Noise
+from gan_zoo.core.errors import ConfigError
+from gan_zoo.core.rng import StepRNG
 from gan_zoo.core.types import Batch
 from gan_zoo.export import onnx as onnx_export
 from gan_zoo.export.write import export
@@ -107,14 +107,14 @@ def test_generators_that_are_told_something(overrides, inputs, trained, tmp_path
     run = trained(*overrides, *SMALL)
     onnx_export.write_onnx(run, tmp_path)
     latents = draw_latents(run.module, 5, 0)
-    wanted = Batch(5, Noise(0, 0), latents=latents, **inputs)
+    wanted = Batch(5, StepRNG(0, 0), latents=latents, **inputs)
     assert_equal(asked(tmp_path / "generator.onnx", latents=latents, **inputs), run.module.sample(wanted))
 
 
 @pytest.mark.slow
 def test_what_cannot_be_written_is_one_line(trained, tmp_path: Path) -> None:
     run = trained("model=cgan_single", "data=openmoji_captions", "condition=text_gru", "data.image_size=16", *SMALL)
-    with pytest.raises(CompositionError, match=r"^--onnx cannot write generator.onnx of this model: [^\n]+$"):
+    with pytest.raises(ConfigError, match=r"^--onnx cannot write generator.onnx of this model: [^\n]+$"):
         export(run, tmp_path / "out", onnx=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
 

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
-from gan_zoo.core.errors import CompositionError, DataError, TrainingDiverged
+from gan_zoo.core.errors import ConfigError, DataError, TrainingDiverged
 from gan_zoo.data.datasets.captioned_folder import captioned_folder
 from gan_zoo.data.datasets.image_folder import image_folder
 from gan_zoo.data.files.image_io import FORMATS
@@ -86,7 +86,7 @@ def test_a_config_with_a_bad_value(count: int, composed, tmp_path: Path, tally, 
         try:
             with quiet[0], quiet[1]:
                 train(config)
-        except (CompositionError, TrainingDiverged) as error:
+        except (ConfigError, TrainingDiverged) as error:
             one_line(error)
         except BaseException as error:
             pytest.fail(f"{BASES[which][:2]} {key}={value!r}: {type(error).__name__}: {error}")
@@ -145,7 +145,7 @@ def test_folders_of_bad_pictures(count: int, tmp_path: Path, monkeypatch, tally)
 
     @examples(count)
     @given(st.lists(files(), min_size=8, max_size=8), st.lists(st.sampled_from(SUFFIXES), min_size=8, max_size=8))
-    def judge(contents: list[bytes], suffixes: list[str]) -> None:
+    def run_discriminator(contents: list[bytes], suffixes: list[str]) -> None:
         root = tmp_path / str(len(trials))
         root.mkdir()
         Image.new("RGB", (20, 20), (9, 9, 9)).save(root / "good.png")
@@ -163,7 +163,7 @@ def test_folders_of_bad_pictures(count: int, tmp_path: Path, monkeypatch, tally)
         for _ in contents:
             tally.count("bad pictures", survived=True)
 
-    judge()
+    run_discriminator()
     assert len(trials) >= 8 * count * 0.9
 
 
@@ -204,7 +204,7 @@ def test_tables_with_bad_rows(count: int, tmp_path: Path, monkeypatch, tally) ->
 
     @examples(count)
     @given(TABLES, st.sampled_from(["stop", "skip"]), st.sampled_from([None, "class"]))
-    def judge(table: bytes, on_error: str, class_column: str | None) -> None:
+    def run_discriminator(table: bytes, on_error: str, class_column: str | None) -> None:
         (tmp_path / "captions.csv").write_bytes(table)
         begin = time.monotonic()
         try:
@@ -219,7 +219,7 @@ def test_tables_with_bad_rows(count: int, tmp_path: Path, monkeypatch, tally) ->
         assert time.monotonic() - begin < PATIENCE
         tally.count("bad tables", survived=True)
 
-    judge()
+    run_discriminator()
 
 
 def test_a_table_cannot_lead_out_of_its_folder(tmp_path: Path) -> None:

@@ -20,8 +20,8 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 import gan_zoo as gz
-from gan_zoo.core.errors import CompositionError, DataError
-from gan_zoo.training.module import AVERAGED, adam
+from gan_zoo.core.errors import ConfigError, DataError
+from gan_zoo.training.module import DEFAULT_EMA, adam
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "docs" / "notebook.ipynb"
@@ -37,10 +37,10 @@ def code_lines(text: str) -> list[str]:
     return [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
 
 
-def tiny_game(**options) -> gz.Game:
+def tiny_game(**options) -> gz.Model:
     shape = [1, 8, 8]
     generator = partial(gz.DCGANGenerator, sample_shape=shape, width=8)
-    return options.pop("game", gz.GAN)(
+    return options.pop("model", gz.GAN)(
         generator, partial(gz.DCGANDiscriminator, sample_shape=shape, width=8), latent_dim=4, **options
     )
 
@@ -64,7 +64,7 @@ def test_defaults_are_those_of_the_command() -> None:
     for player in (conf.generator, conf.discriminator):
         assert player._target_ == "torch.optim.Adam"
         assert (player.lr, tuple(player.betas)) == (made.defaults["lr"], made.defaults["betas"])
-    assert OmegaConf.load(ROOT / "conf" / "config.yaml").ema == dict(AVERAGED)
+    assert OmegaConf.load(ROOT / "conf" / "config.yaml").ema == dict(DEFAULT_EMA)
 
 
 @pytest.mark.parametrize("text", ["docs", "notebook", "README"])
@@ -101,9 +101,9 @@ def test_samples_are_of_the_seed_and_within_bounds() -> None:
 
 def test_a_game_is_served_what_it_needs() -> None:
     data = gz.DataModule(gz.digits(), batch_size=8)
-    game = tiny_game(game=gz.CGAN, condition=partial(gz.ClassCondition, 10))
-    module = gz.fit(gz.GANModule(game, gz.NonSaturating()), data, 2, progress=False)
-    assert data.wrong_conditions
+    model = tiny_game(model=gz.CGAN, condition=partial(gz.ClassCondition, 10))
+    module = gz.fit(gz.GANModule(model, gz.NonSaturating()), data, 2, progress=False)
+    assert data.mismatched_conditions
     assert gz.samples(module, 4, label=3).shape == (4, 1, 8, 8)
     unlabelled = gz.DataModule(gz.Source("mine", "train", data.source.samples), batch_size=8)
     with pytest.raises(DataError, match="needs data that bring a class"):
@@ -123,7 +123,7 @@ def test_a_game_is_served_what_it_needs() -> None:
 )
 def test_what_is_not_allowed_is_named(options: dict, message: str) -> None:
     data = gz.DataModule(gz.digits(), batch_size=8)
-    with pytest.raises(CompositionError, match=message):
+    with pytest.raises(ConfigError, match=message):
         gz.fit(gz.GANModule(tiny_game(), gz.Hinge()), data, **options)
 
 

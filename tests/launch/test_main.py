@@ -15,7 +15,7 @@ import torch
 from gan_zoo.config.build import build
 from gan_zoo.config.checks import refuse_processes_in_multirun
 from gan_zoo.config.messages import choices, explain
-from gan_zoo.core.errors import CompositionError
+from gan_zoo.core.errors import ConfigError
 from gan_zoo.core.paths import CONF
 from gan_zoo.launch.main import main
 from gan_zoo.launch.train import train
@@ -151,7 +151,7 @@ def test_a_multirun_goes_on_when_a_job_fails(tmp_path: Path) -> None:
 
 def test_launchers_that_stay_in_one_process_refuse_several(monkeypatch) -> None:
     monkeypatch.delenv("SLURM_PROCID", raising=False)
-    with pytest.raises(CompositionError, match=r"single process, got trainer.devices=2: use launcher=local"):
+    with pytest.raises(ConfigError, match=r"single process, got trainer.devices=2: use launcher=local"):
         refuse_processes_in_multirun({"trainer": {"devices": 2}})
 
 
@@ -188,7 +188,7 @@ def test_the_checkpoint_is_plain_data(composed, tmp_path: Path) -> None:
     checkpoint = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
     assert checkpoint["gan_zoo"]["config"]["data"]["batch_size"] == 8
     assert checkpoint["gan_zoo"]["provenance"]["torch"] == torch.__version__.split("+")[0] or "+" in torch.__version__
-    assert {key.split(".")[0] for key in checkpoint["state_dict"]} <= {"game", "losses", "regularizers", "ema"}
+    assert {key.split(".")[0] for key in checkpoint["state_dict"]} <= {"model", "losses", "regularizers", "ema"}
 
 
 def test_large_sets_stream_through_workers(composed, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from gan_zoo.core.errors import CompositionError
+from gan_zoo.core.errors import ConfigError
 from gan_zoo.launch.processes import Job, Record, environment_of, run_all
 
 optuna = pytest.importorskip("optuna", reason="the extra `sweep` is not installed")
@@ -62,7 +62,7 @@ def test_hydras_sweep_syntax_is_a_space() -> None:
     ],
 )
 def test_what_is_no_space_is_one_line(overrides: list[str], message: str) -> None:
-    with pytest.raises(CompositionError) as caught:
+    with pytest.raises(ConfigError) as caught:
         space_of(overrides)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -71,7 +71,7 @@ def test_what_is_no_space_is_one_line(overrides: list[str], message: str) -> Non
 def test_the_score_is_the_one_that_decides_the_best_checkpoint() -> None:
     assert default_score(space_of([*SHORT, "loss=hinge,rpgan"])) == ("reverse_kl", False)
     assert default_score(space_of(["loss=hinge,rpgan"])) == ("fd_efficientnet_lite0", False)
-    with pytest.raises(CompositionError, match="not scored"):
+    with pytest.raises(ConfigError, match="not scored"):
         default_score(space_of(["loss=hinge,rpgan", "metric=none"]))
 
 
@@ -127,7 +127,7 @@ def test_a_search_tells_prunes_and_goes_on(tmp_path: Path) -> None:
     again.tell(resumed)
     assert again.study.best_trial.number == 6
     assert list(again.jobs(trials=7)) == []
-    with pytest.raises(CompositionError, match="holds another search"):
+    with pytest.raises(ConfigError, match="holds another search"):
         Search(tmp_path, space_of(["model=gan", "loss=hinge,wgan"]), "fd")
 
 
@@ -152,7 +152,7 @@ def test_a_record_gives_jobs_their_folders_back(tmp_path: Path) -> None:
     assert (job.folder, job.exit_code, job.failure) == (tmp_path / "1-gan", -9, "killed by SIGKILL")
     assert again.of(["seed=3"]) is None
     (tmp_path / "jobs.json").write_text("[{")
-    with pytest.raises(CompositionError, match="damaged"):
+    with pytest.raises(ConfigError, match="damaged"):
         Record(tmp_path)
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gan_zoo.core.errors import DataError
-from gan_zoo.core.rng import CPU, Noise
+from gan_zoo.core.rng import CPU, StepRNG
 from gan_zoo.core.types import Batch
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.image_tensors import to_unit
@@ -42,12 +42,15 @@ def pictures(count: int, seed: int) -> tuple[Tensor, Tensor]:
     return images, torch.arange(count) % 3
 
 
-def drawer(images: Tensor, intent: Tensor | None, num_intents: int | None = 3, size: int = 8):
+def drawer(images: Tensor, requested_label: Tensor | None, num_requested_labels: int | None = 3, size: int = 8):
     def draw(block: int) -> Generated:
         rows = slice(size * block, size * (block + 1))
-        asked = Batch(len(images[rows]), Noise(0, block))
+        asked = Batch(len(images[rows]), StepRNG(0, block))
         return Generated(
-            {"sample": to_unit(images[rows])}, asked, None if intent is None else intent[rows], num_intents
+            {"sample": to_unit(images[rows])},
+            asked,
+            None if requested_label is None else requested_label[rows],
+            num_requested_labels,
         )
 
     return draw
@@ -65,10 +68,12 @@ def moments(images: Tensor):
 
 
 def test_each_class_is_the_distance_of_its_subset_and_the_mean_is_theirs() -> None:
-    (real, labels), (fake, intent) = pictures(60, 0), pictures(48, 1)
+    (real, labels), (fake, requested_label) = pictures(60, 0), pictures(48, 1)
     source = Source("x", "train", real, labels, classes=["a", "b c", "d"])
-    found = scored(ClassFrechet(Pixels(), 48), source, drawer(fake // 2, intent), 48)
-    expected = [frechet_distance(moments(real[labels == k]), moments(fake[intent == k] // 2)) for k in range(3)]
+    found = scored(ClassFrechet(Pixels(), 48), source, drawer(fake // 2, requested_label), 48)
+    expected = [
+        frechet_distance(moments(real[labels == k]), moments(fake[requested_label == k] // 2)) for k in range(3)
+    ]
     assert list(found) == ["intra_fd_pixels", "intra_fd_pixels_a", "intra_fd_pixels_b_c", "intra_fd_pixels_d"]
     assert [score.value for score in found.values()][1:] == pytest.approx(expected, rel=1e-9)
     assert found["intra_fd_pixels"].value == pytest.approx(sum(expected) / 3, rel=1e-9)
@@ -92,37 +97,39 @@ def test_a_shift_of_every_class_in_closed_form_and_classes_in_each_others_place(
 
 @pytest.mark.parametrize("ranks", [2, 3])
 def test_the_sums_of_several_processes_are_those_of_one(ranks: int) -> None:
-    images, intent = pictures(20, 2)
-    source = Source("x", "all", images, intent)
+    images, requested_label = pictures(20, 2)
+    source = Source("x", "all", images, requested_label)
     states = []
     for rank in range(ranks):
         evaluator = ClassFrechet(Pixels(), 16)
         evaluator.prepare(source, CPU, ("label",))
-        for block in Samples(drawer(images, intent), 16, 8, rank, ranks):  # two blocks: the third process has none
+        for block in Samples(
+            drawer(images, requested_label), 16, 8, rank, ranks
+        ):  # two blocks: the third process has none
             evaluator.update(block)
         assert evaluator.moments.update_called
         states.append(evaluator.moments)
     whole = ClassMoments(3, 4)
-    whole.update(Pixels()(images[:16])[0], intent[:16])
+    whole.update(Pixels()(images[:16])[0], requested_label[:16])
     for name in ("count", "total", "outer"):
         torch.testing.assert_close(sum(getattr(s, name) for s in states), getattr(whole, name), rtol=1e-12, atol=1e-12)
 
 
 def test_few_samples_are_warned_of_or_refused() -> None:
-    (real, labels), (fake, intent) = pictures(60, 0), pictures(48, 1)
+    (real, labels), (fake, requested_label) = pictures(60, 0), pictures(48, 1)
     source = Source("x", "all", real, labels)
-    few = scored(ClassFrechet(Pixels(), 12), source, drawer(fake, intent), 12)
+    few = scored(ClassFrechet(Pixels(), 12), source, drawer(fake, requested_label), 12)
     assert "a class has 4 samples, fewer than 8" in few["intra_fd_pixels"].protocol["warning"]
     with pytest.raises(DataError, match=r"num_samples must be at least 2 for each of the 3 classes, got 5"):
-        scored(ClassFrechet(Pixels(), 5), source, drawer(fake, intent), 5)
-    none_of_class_2 = torch.where(intent == 2, 0, intent)
+        scored(ClassFrechet(Pixels(), 5), source, drawer(fake, requested_label), 5)
+    none_of_class_2 = torch.where(requested_label == 2, 0, requested_label)
     with pytest.raises(DataError, match=r"at least 2 generated samples .* raise .*num_samples; too few are in class 2"):
         scored(ClassFrechet(Pixels(), 6), source, drawer(fake, none_of_class_2), 6)
     lonely = Source("x", "all", real[:4], labels[:4])
     with pytest.raises(
         DataError, match=r"at least 2 real pictures of each class, data=x has not; too few .* class 1, 2"
     ):
-        scored(ClassFrechet(Pixels(), 12), lonely, drawer(fake, intent), 12)
+        scored(ClassFrechet(Pixels(), 12), lonely, drawer(fake, requested_label), 12)
 
 
 def test_models_and_data_without_classes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

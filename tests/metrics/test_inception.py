@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from gan_zoo.core.errors import DataError
-from gan_zoo.core.rng import CPU, Noise
+from gan_zoo.core.rng import CPU, StepRNG
 from gan_zoo.core.types import Batch
 from gan_zoo.data.dataset import Source
 from gan_zoo.metrics.base import Generated, Samples, score_all
 from gan_zoo.metrics.functional import feature_metrics as features_module
-from gan_zoo.metrics.functional.feature_metrics import KID, DensityCoverage, PrecisionRecall, memorised, squared_mmd
+from gan_zoo.metrics.functional.feature_metrics import KID, DensityCoverage, PrecisionRecall, memorized, squared_mmd
 from gan_zoo.metrics.functional.frechet import FeatureMoments
 from gan_zoo.metrics.image_quality import ImageScores
 
@@ -43,8 +43,8 @@ def reference(tmp_path_factory: pytest.TempPathFactory):
 @pytest.fixture(scope="module")
 def pictures() -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
-    noise = torch.randint(0, 256, (24, 3, 40, 40), dtype=torch.uint8, generator=generator)
-    return noise[:12], (noise[12:].float() * 0.6).to(torch.uint8)
+    rng = torch.randint(0, 256, (24, 3, 40, 40), dtype=torch.uint8, generator=generator)
+    return rng[:12], (rng[12:].float() * 0.6).to(torch.uint8)
 
 
 def ours(path: Path, **options):
@@ -68,7 +68,7 @@ def test_features_logits_and_scores_agree_with_torch_fidelity(reference, picture
     real, fake = pictures
 
     def draw(block: int) -> Generated:
-        return Generated({"sample": fake.float() / 127.5 - 1}, Batch(12, Noise(0, block)))
+        return Generated({"sample": fake.float() / 127.5 - 1}, Batch(12, StepRNG(0, block)))
 
     scores = {s.name: s for s in score_all({"images": evaluator}, Samples(draw, 12, 12), Source("x", "all", real), CPU)}
     statistics = [fid_features_to_statistics(f) for f in (fake_f, real_f)]
@@ -144,7 +144,7 @@ def test_blocks_give_the_same_scores(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def all_scores() -> dict[str, float]:
         scores = PrecisionRecall(3)(real, fake) | DensityCoverage(5)(real, fake) | KID(4, 20)(real, fake)
-        return scores | {"memorisation": memorised(fake, real, held_out)}
+        return scores | {"memorization": memorized(fake, real, held_out)}
 
     whole = all_scores()
     monkeypatch.setattr(features_module, "BLOCK", 130)
@@ -163,7 +163,7 @@ def test_equal_features_are_at_distance_zero() -> None:
 def test_features_that_are_no_numbers_are_refused(value: float) -> None:
     good, bad = torch.randn(20, 3), torch.randn(20, 3)
     bad[7, 1] = value
-    scores = [KID(2, 5), PrecisionRecall(3), DensityCoverage(3), lambda real, fake: memorised(fake, real, real)]
+    scores = [KID(2, 5), PrecisionRecall(3), DensityCoverage(3), lambda real, fake: memorized(fake, real, real)]
     for score in scores:
         for real, fake in ((good, bad), (bad, good)):
             with pytest.raises(DataError, match=r"features of (real|generated) images hold NaN or infinite numbers"):
@@ -177,7 +177,7 @@ def test_features_that_are_no_numbers_are_refused(value: float) -> None:
 def test_manifolds_by_hand() -> None:
     real = torch.tensor([[0.0], [1.0], [3.0], [10.0]])
     fake = torch.tensor([[0.5], [2.0], [50.0], [51.0]])
-    # Nearest neighbours of reals: 1, 1, 2, 7. Of fakes: 1.5, 1.5, 1, 1.
+    # Nearest neighbors of reals: 1, 1, 2, 7. Of fakes: 1.5, 1.5, 1, 1.
     assert PrecisionRecall(1)(real, fake) == pytest.approx({"precision": 0.5, "recall": 0.75})
     # Strictly inside: 0.5 in the balls of 0 and 1; 2.0 in that of 3 alone (of 1 it is at the edge).
     found = DensityCoverage(1)(real, fake)
@@ -188,8 +188,8 @@ def test_manifolds_by_hand() -> None:
 def test_copies_of_training_pictures_are_seen_as_memorised() -> None:
     torch.manual_seed(0)
     train, held_out, fresh = torch.randn(200, 5), torch.randn(300, 5), torch.randn(400, 5)
-    assert memorised(train + 1e-3, train, held_out) == 1
-    assert memorised(fresh, train, held_out) == pytest.approx(0.5, abs=0.1)
+    assert memorized(train + 1e-3, train, held_out) == 1
+    assert memorized(fresh, train, held_out) == pytest.approx(0.5, abs=0.1)
 
 
 def test_the_clean_resize_is_pillows() -> None:

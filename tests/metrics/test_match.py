@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
 from gan_zoo.core.errors import DataError
-from gan_zoo.core.rng import Noise
+from gan_zoo.core.rng import StepRNG
 from gan_zoo.core.types import Batch
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.datasets.digits import digits
@@ -46,13 +46,18 @@ def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.optim, "Adam", refuse)
 
 
-def asked_for(images: Tensor, intent: Tensor | None, num_intents: int | None = 10, size: int = 64):
+def asked_for(images: Tensor, requested_label: Tensor | None, num_requested_labels: int | None = 10, size: int = 64):
     """Draws block k of ``images`` with what they were asked to be."""
 
     def block(k: int) -> Generated:
         part = slice(size * k, size * (k + 1))
-        asked = Batch(len(images[part]), Noise(0, k))
-        return Generated({"sample": images[part]}, asked, None if intent is None else intent[part], num_intents)
+        asked = Batch(len(images[part]), StepRNG(0, k))
+        return Generated(
+            {"sample": images[part]},
+            asked,
+            None if requested_label is None else requested_label[part],
+            num_requested_labels,
+        )
 
     return block
 
@@ -222,7 +227,7 @@ def test_hungarian_accuracy_by_hand() -> None:
 
 def test_there_may_be_more_codes_than_classes() -> None:
     data = digits()
-    draw = asked_for(to_unit(data.samples[:64]), torch.arange(64) % 12, num_intents=12)
+    draw = asked_for(to_unit(data.samples[:64]), torch.arange(64) % 12, num_requested_labels=12)
     assert 0 < scored(CodeMatch(64), draw, data, 64).value < 0.5
 
 
@@ -256,7 +261,7 @@ def described_digits(held_out: bool = False) -> Source:
 def described(images: Tensor, conditions: Tensor, size: int = 64):
     def block(k: int) -> Generated:
         part = slice(size * k, size * (k + 1))
-        return Generated({"sample": images[part]}, Batch(len(images[part]), Noise(0, k), condition=conditions[part]))
+        return Generated({"sample": images[part]}, Batch(len(images[part]), StepRNG(0, k), condition=conditions[part]))
 
     return block
 
@@ -287,18 +292,18 @@ class Fits(nn.Module):
 
 
 def judge_with(table: Tensor, spare: list[int], candidates: int) -> Retrieval:
-    judge = Retrieval(1, candidates)
-    judge.towers, judge.spare = Fits(table), torch.tensor(spare)[:, None]
-    return judge
+    run_discriminator = Retrieval(1, candidates)
+    run_discriminator.towers, run_discriminator.spare = Fits(table), torch.tensor(spare)[:, None]
+    return run_discriminator
 
 
 def test_a_hit_is_a_better_fit_than_the_next_conditions_that_differ() -> None:
     """With three candidates, a picture is compared with the next two different conditions, around the end."""
     images, conditions = torch.arange(4)[:, None], torch.tensor([[0], [1], [1], [2]])
     fits = torch.tensor([[5.0, 4.0, 3.0], [4.0, 5.0, 6.0], [0.0, 5.0, 4.0], [9.0, 1.0, 5.0]])
-    judge = judge_with(fits, [], 3)
+    run_discriminator = judge_with(fits, [], 3)
     # 0: 5 against condition 1 twice; 1: 5 against 6 of condition 2, one after its equal; 2: against 2 and 0; 3: 0 wins.
-    assert judge.hits(images, conditions).tolist() == [True, False, True, False]
+    assert run_discriminator.hits(images, conditions).tolist() == [True, False, True, False]
     assert judge_with(fits, [], 2).hits(images, conditions).tolist() == [True, False, True, False]
     reordered = torch.tensor([[0], [2], [1], [1]])
     fits = torch.tensor([[5.0, 9.0, 3.0], [0.0, 0.0, 5.0], [0.0, 5.0, 0.0], [0.0, 5.0, 0.0]])
@@ -329,11 +334,11 @@ def test_any_number_of_samples_can_be_judged(count: int) -> None:
 
 def test_retrieval_judges_by_held_out_pairs_where_there_are_any() -> None:
     data = described_digits(held_out=True)
-    judge = Retrieval(64)
-    judge.prepare(data, CPU, ("vector",))
+    run_discriminator = Retrieval(64)
+    run_discriminator.prepare(data, CPU, ("vector",))
     held_out = data.told().conditions
-    assert torch.equal(judge.spare, held_out[: len(judge.spare)])
-    assert judge.on_real > 0.7
+    assert torch.equal(run_discriminator.spare, held_out[: len(run_discriminator.spare)])
+    assert run_discriminator.on_real > 0.7
 
 
 def test_equal_rows_are_equal_in_every_number() -> None:
@@ -388,8 +393,8 @@ def test_retrieval_needs_pairs(data: Source) -> None:
 
 def test_condition_match_asks_the_judge_that_suits_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
     prepared: list[type] = []
-    for judge in (ClassMatch, Retrieval):
-        monkeypatch.setattr(judge, "prepare", lambda self, *_: prepared.append(type(self)))
+    for run_discriminator in (ClassMatch, Retrieval):
+        monkeypatch.setattr(run_discriminator, "prepare", lambda self, *_: prepared.append(type(self)))
     for needs in (("label",), ("label", "wrong"), (), ("text", "wrong"), ("vector",), ("image",)):
         ConditionMatch(4).prepare(digits(), CPU, needs)
     assert prepared == [ClassMatch] * 3 + [Retrieval] * 3
@@ -401,7 +406,7 @@ def test_condition_match_asks_the_judge_that_suits_the_model(monkeypatch: pytest
 def translated(views: dict[str, Tensor], size: int = 2):
     def block(k: int) -> Generated:
         part = {name: view[size * k : size * (k + 1)] for name, view in views.items()}
-        return Generated(part, Batch(len(part["sample"]), Noise(0, k)))
+        return Generated(part, Batch(len(part["sample"]), StepRNG(0, k)))
 
     return block
 
@@ -412,7 +417,7 @@ def two_domains(**options) -> Source:
 
 
 def flat(*values: float) -> Tensor:
-    """Pictures of one grey value each."""
+    """Pictures of one gray value each."""
     return torch.tensor(values).view(-1, 1, 1, 1).expand(-1, 1, 2, 2)
 
 
@@ -442,9 +447,9 @@ def test_what_the_game_or_the_data_cannot_give_is_left_out() -> None:
     views = {"input": flat(0.0, 0.0), "sample": flat(0.5, -1.0)}
     assert distances(views, 2, two_domains()) == {}
     assert list(distances(views | {"target": flat(0.5, 0.0)}, 2, two_domains())) == ["target_l1", "unchanged_l1"]
-    colour = flat(0.5, 0.0).expand(-1, 3, -1, -1)
-    grey_to_colour = {"input": flat(0.0, 0.0), "sample": colour, "target": colour}
-    assert list(distances(grey_to_colour, 2, two_domains())) == ["target_l1"], "grey and colour cannot be compared"
+    color = flat(0.5, 0.0).expand(-1, 3, -1, -1)
+    grey_to_colour = {"input": flat(0.0, 0.0), "sample": color, "target": color}
+    assert list(distances(grey_to_colour, 2, two_domains())) == ["target_l1"], "gray and color cannot be compared"
 
 
 def test_translations_are_of_the_split_that_training_does_not_see() -> None:
@@ -477,11 +482,11 @@ def test_translation_needs_two_domains_of_pictures() -> None:
 
 
 def test_the_first_few_of_a_block_keep_what_they_were_asked_for() -> None:
-    asked = Batch(4, Noise(0, 0), real=flat(0, 1, 2, 3), label=torch.arange(4), condition=torch.arange(8).view(4, 2))
+    asked = Batch(4, StepRNG(0, 0), real=flat(0, 1, 2, 3), label=torch.arange(4), condition=torch.arange(8).view(4, 2))
     whole = Generated({"sample": flat(4, 5, 6, 7), "input": flat(8, 9, 10, 11)}, asked, torch.arange(4) + 12, 20)
     two = whole.first(2)
     assert whole.first(4) is whole
-    kept = (*two.views.values(), two.intent, two.asked.real, two.asked.label, two.asked.condition)
+    kept = (*two.views.values(), two.requested_label, two.asked.real, two.asked.label, two.asked.condition)
     assert [len(tensor) for tensor in kept] == [2] * 6
-    assert (two.asked.size, two.num_intents, two.intent.tolist()) == (2, 20, [12, 13])
+    assert (two.asked.size, two.num_requested_labels, two.requested_label.tolist()) == (2, 20, [12, 13])
     assert torch.equal(two.samples, flat(4, 5))

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from gan_zoo.core.errors import DataError
-from gan_zoo.core.rng import Noise
+from gan_zoo.core.rng import StepRNG
 from gan_zoo.core.types import Batch
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.datasets.digits import digits
@@ -33,7 +33,7 @@ def draw(samples: torch.Tensor, size: int = 64):
 
     def block(k: int) -> Generated:
         piece = samples[size * k : size * (k + 1)]
-        return Generated({"sample": piece}, Batch(len(piece), Noise(0, k)))
+        return Generated({"sample": piece}, Batch(len(piece), StepRNG(0, k)))
 
     return block
 
@@ -202,13 +202,13 @@ def test_real_pictures_score_better_than_noise() -> None:
     data = digits()
     evaluator = ImageScores(EfficientNetLite0(32), num_samples=600)
     real = to_unit(data.samples[:600])
-    noise = torch.rand(600, 1, 8, 8) * 2 - 1
+    rng = torch.rand(600, 1, 8, 8) * 2 - 1
 
     def scores(images: torch.Tensor) -> dict[str, float]:
         result = score_all({"images": evaluator}, Samples(draw(images), 600), data, CPU)
         return {score.name: score.value for score in result}
 
-    assert scores(real)["fd_efficientnet_lite0"] < 0.2 * scores(noise)["fd_efficientnet_lite0"]
+    assert scores(real)["fd_efficientnet_lite0"] < 0.2 * scores(rng)["fd_efficientnet_lite0"]
 
 
 def test_a_score_carries_its_protocol_and_a_warning() -> None:
@@ -306,7 +306,7 @@ def test_one_picture_is_refused_and_neighbours_need_enough() -> None:
     evaluator.num_samples = 1
     with pytest.raises(DataError, match="needs at least 2 generated pictures, got 1"):
         evaluator.prepare(digits(), CPU)
-    with pytest.raises(DataError, match="3 neighbours need more than 3 samples, got 3"):
+    with pytest.raises(DataError, match="3 neighbors need more than 3 samples, got 3"):
         radii(torch.randn(3, 2), 3)
 
 
@@ -327,10 +327,10 @@ def test_the_datas_own_classifier_as_extractor(monkeypatch, tmp_path: Path) -> N
     monkeypatch.setenv("GAN_ZOO_CACHE", str(tmp_path))
     source = digits(image_size=16)
     evaluator = ImageScores(OwnClassifier(), 512)
-    noise = torch.rand(512, 1, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    rng = torch.rand(512, 1, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
     found = [
         {score.name: score for score in score_all({"images": evaluator}, Samples(draw(fake), 512), source, CPU)}
-        for fake in (to_unit(source.samples[:512]), noise)
+        for fake in (to_unit(source.samples[:512]), rng)
     ]
     assert found[0]["fd_classifier"].value < 0.02 * found[1]["fd_classifier"].value
     assert 6 < found[0]["is_classifier"].value <= 10, "ten digits; smoothed labels keep the classifier from certainty"
@@ -352,11 +352,11 @@ class ReadsBrightness(torch.nn.Module):
 def test_stacked_modes_by_hand(monkeypatch) -> None:
     seen: list[Source] = []
 
-    def judge(source: Source, device: torch.device, steps: int) -> tuple[torch.nn.Module, float]:
+    def run_discriminator(source: Source, device: torch.device, steps: int) -> tuple[torch.nn.Module, float]:
         seen.append(source)
         return ReadsBrightness(), 0.99
 
-    monkeypatch.setattr("gan_zoo.metrics.stacked_mnist_modes.classifier", judge)
+    monkeypatch.setattr("gan_zoo.metrics.stacked_mnist_modes.classifier", run_discriminator)
     rgb = torch.tensor([[1, 2, 3], [1, 2, 3], [3, 2, 1], [0, 0, 9]])
     pictures = (20 * rgb).to(torch.uint8).view(4, 3, 1, 1).expand(-1, -1, 4, 4).contiguous()
     labels, names = torch.tensor([123, 123, 321, 9]), [str(mode) for mode in range(1000)]

@@ -45,7 +45,7 @@ def scores(rank: int, ranks: int) -> list[Result]:
     parts = {"kid": KID(subsets=3, subset_size=50), "pr": PrecisionRecall(), "dc": DensityCoverage()}
     found = []
     for count in COUNTS:
-        images = ImageScores(EfficientNetLite0(32), count, parts=parts, memorisation=True)
+        images = ImageScores(EfficientNetLite0(32), count, parts=parts, memorization=True)
         found.append({s.name: s.value for s in score_module(module, train, {"images": images}, 7, rank, ranks)})
     return found
 

@@ -1,4 +1,4 @@
-"""Networks of the games' tests start from the same weights every time."""
+"""Networks of the models' tests start from the same weights every time."""
 
 from __future__ import annotations
 

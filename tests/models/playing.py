@@ -1,4 +1,4 @@
-"""What the tests of games share: both players' turns without a step, and small players."""
+"""What the tests of models share: both players' turns without a step, and small players."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gan_zoo.core.rng import Noise
-from gan_zoo.core.types import Batch, Terms
+from gan_zoo.core.rng import StepRNG
+from gan_zoo.core.types import Batch, LossTerms
 from gan_zoo.losses.base import Loss
-from gan_zoo.models.base import Game
+from gan_zoo.models.base import Model
 from gan_zoo.networks.image_encoders import MLPEncoder
 from gan_zoo.networks.mlp import MLPDiscriminator, MLPGenerator
 from gan_zoo.training.modes import frozen
@@ -25,22 +25,22 @@ ENCODER = partial(MLPEncoder, sample_shape=SHAPE, width=16)
 
 def batch(size: int = 6, step: int = 0, **parts: Any) -> Batch:
     """Fixed pictures in [-1, 1] with whatever else they come with."""
-    return Batch(size, Noise(0, step), real=pictures(size, step), **parts)
+    return Batch(size, StepRNG(0, step), real=pictures(size, step), **parts)
 
 
 def pictures(size: int, seed: int = 0) -> Tensor:
     return torch.randn(size, *SHAPE, generator=torch.Generator().manual_seed(seed)).tanh()
 
 
-def turns(game: Game, data: Batch, loss: Loss) -> tuple[Terms, Terms]:
-    """What the critics and what the generators would minimise on ``data``, by name."""
-    step = GANModule(game, loss).adversarial
-    fakes = game.generate(data)
-    terms: Terms = {}
-    if len(game.discriminators):
-        terms, verdicts = step.discriminator_terms(data, fakes, 1)
-        step.update(verdicts)
-    with frozen(game.discriminators):
+def turns(model: Model, data: Batch, loss: Loss) -> tuple[LossTerms, LossTerms]:
+    """What the discriminators and what the generators would minimize on ``data``, by name."""
+    step = GANModule(model, loss).adversarial
+    fakes = model.generate(data)
+    terms: LossTerms = {}
+    if len(model.discriminators):
+        terms, outputs = step.discriminator_terms(data, fakes, 1)
+        step.update(outputs)
+    with frozen(model.discriminators):
         return terms, step.generator_terms(data, fakes)
 
 

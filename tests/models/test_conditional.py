@@ -1,4 +1,4 @@
-"""Conditional games: who is told what, wrong conditions that are wrong, scores by hand."""
+"""Conditional models: who is told what, wrong conditions that are wrong, scores by hand."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
-from gan_zoo.augmentation.base import ADAugment, AugmentedCritic
+from gan_zoo.augmentation.base import ADAugment, AugmentedDiscriminator
 from gan_zoo.core.errors import DataError
-from gan_zoo.core.rng import Noise
-from gan_zoo.core.types import Batch, Critique, sum_of
+from gan_zoo.core.rng import StepRNG
+from gan_zoo.core.types import Batch, DiscriminatorOutput, total_loss
 from gan_zoo.data.batch_order import Others, Plan
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.loader import Stream
@@ -44,18 +44,18 @@ def chi_squared(counts: Tensor) -> float:
     return float(((counts - expected).square() / expected).sum())
 
 
-# ------------------------------------------------------------------ the three duels
+# ------------------------------------------------------------------ the three terms
 
 
 def test_the_three_duels_and_what_critics_are_told() -> None:
-    game, data = cgan(realism_weight=2.0, match_weight=3.0, wrong_share=0.25), batch(label=LABELS)
-    fake = game.generate(data)["fake"]
-    realism, match, wrong = game.duels(data, {"fake": fake})
-    assert tuple(duel.name for duel in (realism, match, wrong)) == game.duel_names
-    assert [d.critic_weight for d in (realism, match, wrong)] == pytest.approx([2.0, 3 * 0.75, 3 * 0.25])
+    model, data = cgan(realism_weight=2.0, match_weight=3.0, wrong_share=0.25), batch(label=LABELS)
+    fake = model.generate(data)["fake"]
+    realism, match, wrong = model.adversarial_terms(data, {"fake": fake})
+    assert tuple(term.name for term in (realism, match, wrong)) == model.term_names
+    assert [d.discriminator_weight for d in (realism, match, wrong)] == pytest.approx([2.0, 3 * 0.75, 3 * 0.25])
     assert [d.generator_weight for d in (realism, match, wrong)] == [2.0, 3.0, 0.0]
-    assert realism.critic is game.discriminators["realism"]
-    assert match.critic is wrong.critic is game.discriminators["match"]
+    assert realism.discriminator is model.discriminators["realism"]
+    assert match.discriminator is wrong.discriminator is model.discriminators["match"]
     assert (realism.real_condition, realism.fake_condition) == (None, None)
     assert torch.equal(match.real_condition, LABELS)
     assert torch.equal(match.fake_condition, LABELS)
@@ -67,62 +67,62 @@ def test_the_three_duels_and_what_critics_are_told() -> None:
 
 def test_the_critics_loss_by_hand() -> None:
     """L_D = [realism] + real + 1/2 fake + 1/2 wrong, with the default weights."""
-    game, data = cgan(), batch(label=LABELS)
-    fake, wrong = game.generate(data)["fake"].detach(), game.wrong_conditions(data)
-    realism, match = game.discriminators["realism"], game.discriminators["match"]
+    model, data = cgan(), batch(label=LABELS)
+    fake, wrong = model.generate(data)["fake"].detach(), model.mismatched_conditions(data)
+    realism, match = model.discriminators["realism"], model.discriminators["match"]
     on_real, on_fake = (1 - realism(data.real).score).relu().mean(), (1 + realism(fake).score).relu().mean()
     real = (1 - match(data.real, LABELS).score).relu().mean()
     fakes = (1 + match(fake, LABELS).score).relu().mean()
     wrongs = (1 + match(data.real, wrong).score).relu().mean()
-    terms, _ = turns(game, data, Hinge())
+    terms, _ = turns(model, data, Hinge())
     assert set(terms) == {"d/realism", "d/match", "d/wrong"}
     torch.testing.assert_close(terms["d/realism"], on_real + on_fake)
     torch.testing.assert_close(terms["d/match"] + terms["d/wrong"], real + 0.5 * fakes + 0.5 * wrongs)
 
 
 def test_the_generators_loss_by_hand_and_nothing_of_wrong_pairs() -> None:
-    game, data = cgan(realism_weight=2.0, match_weight=3.0), batch(label=LABELS)
-    _, terms = turns(game, data, Hinge())
-    fake = game.generate(data)["fake"]
+    model, data = cgan(realism_weight=2.0, match_weight=3.0), batch(label=LABELS)
+    _, terms = turns(model, data, Hinge())
+    fake = model.generate(data)["fake"]
     assert set(terms) == {"g/realism", "g/match"}
-    torch.testing.assert_close(terms["g/realism"], -2 * game.discriminators["realism"](fake).score.mean())
-    torch.testing.assert_close(terms["g/match"], -3 * game.discriminators["match"](fake, LABELS).score.mean())
+    torch.testing.assert_close(terms["g/realism"], -2 * model.discriminators["realism"](fake).score.mean())
+    torch.testing.assert_close(terms["g/match"], -3 * model.discriminators["match"](fake, LABELS).score.mean())
 
 
 def test_the_match_critic_judges_reals_once_for_both_its_duels() -> None:
-    game, data, seen = cgan(), batch(label=LABELS), []
-    fake, wrong = game.generate(data)["fake"].detach(), game.wrong_conditions(data)
-    game.discriminators["match"].register_forward_pre_hook(lambda _, inputs: seen.append(inputs))
-    turns(game, data, Hinge())
+    model, data, seen = cgan(), batch(label=LABELS), []
+    fake, wrong = model.generate(data)["fake"].detach(), model.mismatched_conditions(data)
+    model.discriminators["match"].register_forward_pre_hook(lambda _, inputs: seen.append(inputs))
+    turns(model, data, Hinge())
     expected = [(data.real, LABELS), (fake, LABELS), (data.real, wrong), (fake, LABELS)]
     assert all(torch.equal(x, y) and torch.equal(c, d) for (x, c), (y, d) in zip(seen, expected, strict=True))
 
 
 def test_with_no_wrong_share_wrong_pairs_cost_nothing() -> None:
-    game, data = cgan(wrong_share=0.0), batch(label=LABELS)
-    terms, _ = turns(game, data, Hinge())
+    model, data = cgan(wrong_share=0.0), batch(label=LABELS)
+    terms, _ = turns(model, data, Hinge())
     assert terms["d/wrong"].item() == 0
-    fake, match = game.generate(data)["fake"], game.discriminators["match"]
+    fake, match = model.generate(data)["fake"], model.discriminators["match"]
     plain = (1 - match(data.real, LABELS).score).relu().mean() + (1 + match(fake, LABELS).score).relu().mean()
     torch.testing.assert_close(terms["d/match"], plain)
 
 
 def test_gradients_reach_both_encoders_and_no_others() -> None:
-    game, data = cgan(), batch(label=LABELS)
-    of_critic, of_generator = (sum_of(terms) for terms in turns(game, data, NonSaturating()))
-    told = game.discriminators["match"].condition
-    assert told.embedding.weight is not game.generators["condition"].embedding.weight
+    model, data = cgan(), batch(label=LABELS)
+    of_critic, of_generator = (total_loss(terms) for terms in turns(model, data, NonSaturating()))
+    told = model.discriminators["match"].condition
+    assert told.embedding.weight is not model.generators["condition"].embedding.weight
     assert reaches(of_critic, told)
-    assert not any(g.any() for g in gradients(of_critic, game.generators).values())
-    assert reaches(of_generator, game.generators)
-    assert reaches(of_critic, game.discriminators["realism"])
-    assert "condition" not in dict(game.discriminators["realism"].named_modules())
+    assert not any(g.any() for g in gradients(of_critic, model.generators).values())
+    assert reaches(of_generator, model.generators)
+    assert reaches(of_critic, model.discriminators["realism"])
+    assert "condition" not in dict(model.discriminators["realism"].named_modules())
 
 
 def test_an_embedding_learns_from_its_own_class_alone() -> None:
-    game, data = cgan(), batch(4, label=torch.tensor([0, 0, 2, 2]))
-    _, terms = turns(game, data, Hinge())
-    gradient = gradients(sum_of(terms), game.generators["condition"])["embedding.weight"]
+    model, data = cgan(), batch(4, label=torch.tensor([0, 0, 2, 2]))
+    _, terms = turns(model, data, Hinge())
+    gradient = gradients(total_loss(terms), model.generators["condition"])["embedding.weight"]
     assert gradient.abs().sum(1).gt(0).tolist() == [True, False, True]
 
 
@@ -131,21 +131,21 @@ def test_an_embedding_learns_from_its_own_class_alone() -> None:
 
 @pytest.mark.parametrize("make", [cgan, single])
 def test_the_condition_reaches_the_sample(make) -> None:
-    game = make()
-    told = Batch(6, Noise(0, 0), label=LABELS, latents=torch.zeros(6, 4))
-    samples = game.sample(told, game.generators)
+    model = make()
+    told = Batch(6, StepRNG(0, 0), label=LABELS, latents=torch.zeros(6, 4))
+    samples = model.sample(told, model.generators)
     equal = (samples[:, None] - samples[None]).flatten(2).abs().amax(2) < 1e-6
     assert torch.equal(equal, LABELS[:, None] == LABELS[None])
-    assert torch.equal(game.generate(batch(label=LABELS))["fake"], game.sample(batch(label=LABELS), game.generators))
+    assert torch.equal(model.generate(batch(label=LABELS))["fake"], model.sample(batch(label=LABELS), model.generators))
 
 
 def test_classes_are_drawn_where_a_batch_has_none() -> None:
-    game = single()
-    drawn = game.intent(Batch(9000, Noise(0, 0)))
-    assert torch.equal(drawn, game.conditions(Batch(9000, Noise(0, 0))))
+    model = single()
+    drawn = model.requested_label(Batch(9000, StepRNG(0, 0)))
+    assert torch.equal(drawn, model.conditions(Batch(9000, StepRNG(0, 0))))
     assert chi_squared(drawn.bincount(minlength=3)) < 13.8
-    assert torch.equal(game.intent(batch(label=LABELS)), LABELS)
-    assert game.num_intents == 3
+    assert torch.equal(model.requested_label(batch(label=LABELS)), LABELS)
+    assert model.num_requested_labels == 3
 
 
 # ------------------------------------------------------------------ wrong classes
@@ -157,7 +157,7 @@ def test_wrong_classes_are_never_right_and_every_other_comes_equally_often(class
     label = torch.arange(draws) % classes
     table = torch.zeros(classes, classes, dtype=torch.int64)
     for step in range(10):
-        wrong = condition.wrong(Batch(draws, Noise(0, step), label=label))
+        wrong = condition.wrong(Batch(draws, StepRNG(0, step), label=label))
         table += torch.bincount(label * classes + wrong, minlength=classes**2).view(classes, classes)
     assert table.diagonal().sum() == 0
     others = table[~torch.eye(classes, dtype=torch.bool)].view(classes, classes - 1)
@@ -169,7 +169,7 @@ def test_wrong_classes_are_never_right_and_every_other_comes_equally_often(class
 
 def test_wrong_classes_are_those_of_the_batch_and_change_with_the_step() -> None:
     condition, label = ClassCondition(10), torch.arange(20) % 10
-    first, again, later = (condition.wrong(Batch(20, Noise(0, step), label=label)) for step in (0, 0, 1))
+    first, again, later = (condition.wrong(Batch(20, StepRNG(0, step), label=label)) for step in (0, 0, 1))
     assert torch.equal(first, again)
     assert not torch.equal(first, later)
 
@@ -197,7 +197,7 @@ def test_wrong_conditions_are_never_equal_and_uniform_over_the_others(kind: str)
     others, count, draws = Others(conditions), len(conditions), 4000
     equal = (conditions[:, None] == conditions[None]).flatten(2).all(2)
     for row in range(count):
-        picked = others.pick(torch.full((draws,), row), Noise(0, row))
+        picked = others.pick(torch.full((draws,), row), StepRNG(0, row))
         counts = torch.bincount(picked, minlength=count)
         assert counts[equal[row]].sum() == 0
         among = counts[~equal[row]]
@@ -217,16 +217,16 @@ def test_batches_bring_the_right_and_a_wrong_caption_on_any_number_of_processes(
     data = Source("test", "all", samples, conditions=captions())
 
     def first(rank: int, ranks: int) -> Batch:
-        noise = Noise(3, 0, rank, ranks)
-        return next(iter(Stream(data, Plan(data, 4, noise, wrong_conditions=True), noise, start=lambda: 5)))
+        rng = StepRNG(3, 0, rank, ranks)
+        return next(iter(Stream(data, Plan(data, 4, rng, mismatched_conditions=True), rng, start=lambda: 5)))
 
     parts = [first(rank, world_size) for rank in range(world_size)]
     whole = first(0, 1)
-    wrong = torch.cat([part.wrong_condition for part in parts])
-    assert torch.equal(wrong, whole.wrong_condition)
+    wrong = torch.cat([part.mismatched_condition for part in parts])
+    assert torch.equal(wrong, whole.mismatched_condition)
     rows = ((whole.real[:, 0, 0, 0] + 1) * 127.5).round().long()
     assert torch.equal(whole.condition, captions()[rows])
-    assert (whole.wrong_condition != whole.condition).any(1).all()
+    assert (whole.mismatched_condition != whole.condition).any(1).all()
 
 
 TOLD = {
@@ -239,53 +239,55 @@ TOLD = {
 @pytest.mark.parametrize("kind", TOLD)
 def test_captions_vectors_and_pictures_as_conditions(kind: str) -> None:
     condition, right, need = TOLD[kind]
-    game = cgan(condition)
-    data = batch(condition=right, wrong_condition=right.roll(1, 0))
-    assert game.needs == (need, "wrong")
-    assert (game.num_intents, game.intent(data)) == (None, None)
-    _, match, wrong = game.duels(data, game.generate(data))
+    model = cgan(condition)
+    data = batch(condition=right, mismatched_condition=right.roll(1, 0))
+    assert model.needs == (need, "wrong")
+    assert (model.num_requested_labels, model.requested_label(data)) == (None, None)
+    _, match, wrong = model.adversarial_terms(data, model.generate(data))
     assert match.real_condition is match.fake_condition is wrong.real_condition is right
-    assert wrong.fake_condition is data.wrong_condition
-    of_critic, of_generator = (sum_of(terms) for terms in turns(game, data, Hinge()))
-    assert reaches(of_critic, game.discriminators["match"].condition)
-    assert reaches(of_generator, game.generators["condition"])
+    assert wrong.fake_condition is data.mismatched_condition
+    of_critic, of_generator = (total_loss(terms) for terms in turns(model, data, Hinge()))
+    assert reaches(of_critic, model.discriminators["match"].condition)
+    assert reaches(of_generator, model.generators["condition"])
     with pytest.raises(ValueError, match="needs batches with wrong conditions"):
-        game.duels(batch(condition=right), {"fake": data.real})
+        model.adversarial_terms(batch(condition=right), {"fake": data.real})
     with pytest.raises(ValueError, match="needs batches with a condition"):
-        game.generate(batch())
+        model.generate(batch())
 
 
-# ------------------------------------------------------------------ one critic
+# ------------------------------------------------------------------ one discriminator
 
 
 def test_one_critic_judges_pairs() -> None:
-    game, data = single(), batch(label=LABELS)
-    fake = game.generate(data)["fake"]
-    (duel,) = game.duels(data, {"fake": fake})
-    assert (duel.name, duel.critic_weight, duel.generator_weight) == ("match", 1.0, 1.0)
-    assert torch.equal(duel.real_condition, LABELS)
-    assert torch.equal(duel.fake_condition, LABELS)
-    assert game.needs == ("label",)
-    on_critic, on_generator = turns(game, data, Hinge())
-    critic = game.discriminators["main"]
-    expected = (1 - critic(data.real, LABELS).score).relu().mean() + (1 + critic(fake, LABELS).score).relu().mean()
+    model, data = single(), batch(label=LABELS)
+    fake = model.generate(data)["fake"]
+    (term,) = model.adversarial_terms(data, {"fake": fake})
+    assert (term.name, term.discriminator_weight, term.generator_weight) == ("match", 1.0, 1.0)
+    assert torch.equal(term.real_condition, LABELS)
+    assert torch.equal(term.fake_condition, LABELS)
+    assert model.needs == ("label",)
+    on_critic, on_generator = turns(model, data, Hinge())
+    discriminator = model.discriminators["main"]
+    expected = (1 - discriminator(data.real, LABELS).score).relu().mean() + (
+        1 + discriminator(fake, LABELS).score
+    ).relu().mean()
     torch.testing.assert_close(on_critic, {"d/match": expected})
-    torch.testing.assert_close(on_generator, {"g/match": -critic(fake, LABELS).score.mean()})
+    torch.testing.assert_close(on_generator, {"g/match": -discriminator(fake, LABELS).score.mean()})
 
 
 @pytest.mark.parametrize("fusion", ["projection", "concat"])
 def test_scores_of_pairs_by_hand(fusion: str) -> None:
-    critic, x = single(fusion).discriminators["main"], batch().real
-    network, heads = critic.critic, critic.critic.heads
-    h, c = network.layers(x), critic.condition.embedding.weight[LABELS]
+    discriminator, x = single(fusion).discriminators["main"], batch().real
+    network, heads = discriminator.discriminator, discriminator.discriminator.heads
+    h, c = network.layers(x), discriminator.condition.embedding.weight[LABELS]
     assert isinstance(heads, Heads)
     if fusion == "projection":
         score = (h @ heads.score.weight[0] + heads.score.bias) + ((c @ heads.project.weight.T) * h).sum(1)
     else:
         mixed = leaky_relu(torch.cat([h, c], 1) @ heads.mix.weight.T + heads.mix.bias, 0.2)
         score = mixed @ heads.score.weight[0] + heads.score.bias
-    torch.testing.assert_close(critic(x, LABELS).score, score)
-    assert not torch.allclose(critic(x, LABELS).score, critic(x, (LABELS + 1) % 3).score)
+    torch.testing.assert_close(discriminator(x, LABELS).score, score)
+    assert not torch.allclose(discriminator(x, LABELS).score, discriminator(x, (LABELS + 1) % 3).score)
 
 
 # ------------------------------------------------------------------ what cannot be
@@ -314,17 +316,17 @@ def test_impossible_games_name_the_argument(make, message: str) -> None:
 
 
 def test_adaptive_augmentation_behind_a_condition_is_found_and_moved_once() -> None:
-    def critic(**wishes) -> nn.Module:
-        return AugmentedCritic(CRITIC(**wishes), ADAugment(p=0.5))
+    def discriminator(**wishes) -> nn.Module:
+        return AugmentedDiscriminator(CRITIC(**wishes), ADAugment(p=0.5))
 
-    game, data = CGAN(GENERATOR, critic, CLASSES, latent_dim=4), batch(label=LABELS)
+    model, data = CGAN(GENERATOR, discriminator, CLASSES, latent_dim=4), batch(label=LABELS)
     ada = AdaptiveAugmentation(images_to_full=100, interval=1)
-    _, match, wrong = game.duels(data, game.generate(data))
-    ada.check(match.critic)
-    (p,) = (buffer for name, buffer in match.critic.named_buffers() if name.endswith(".p"))
-    sure = Critique(torch.ones(6), data.real)
-    for duel, expected in ((match, 0.56), (wrong, 0.56), (match, 0.62)):
-        ada.update(duel, sure, sure)
+    _, match, wrong = model.adversarial_terms(data, model.generate(data))
+    ada.check(match.discriminator)
+    (p,) = (buffer for name, buffer in match.discriminator.named_buffers() if name.endswith(".p"))
+    sure = DiscriminatorOutput(torch.ones(6), data.real)
+    for term, expected in ((match, 0.56), (wrong, 0.56), (match, 0.62)):
+        ada.update(term, sure, sure)
         assert p.item() == pytest.approx(expected), "6 images of 100; pairings that only teach do not count"
     with pytest.raises(ValueError, match="add augment=ada"):
         ada.check(cgan().discriminators["match"])

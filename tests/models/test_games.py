@@ -1,4 +1,4 @@
-"""What games make of a batch."""
+"""What models make of a batch."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from torch import nn
 
 from gan_zoo.auxiliary_losses.classification import CrossEntropy, GaussianKL
 from gan_zoo.auxiliary_losses.reconstruction import L2
-from gan_zoo.core.rng import Noise
-from gan_zoo.core.types import Batch, Critique, Verdict
+from gan_zoo.core.rng import StepRNG
+from gan_zoo.core.types import Batch, DiscriminatorOutput, TermOutputs
 from gan_zoo.models.acgan import ACGAN
 from gan_zoo.models.gan import GAN
 from gan_zoo.models.vae import VAE
@@ -26,7 +26,7 @@ CRITIC = partial(MLPDiscriminator, sample_shape=SHAPE, width=16)
 
 def batch(size: int = 6, step: int = 0) -> Batch:
     real = torch.randn(size, *SHAPE, generator=torch.Generator().manual_seed(step)).tanh()
-    return Batch(size, Noise(0, step), real=real, label=torch.arange(size) % 3)
+    return Batch(size, StepRNG(0, step), real=real, label=torch.arange(size) % 3)
 
 
 def acgan(**options) -> ACGAN:
@@ -34,57 +34,57 @@ def acgan(**options) -> ACGAN:
 
 
 def test_fakes_and_samples_come_from_the_batchs_noise() -> None:
-    game = GAN(GENERATOR, CRITIC, latent_dim=4)
-    assert torch.equal(game.generate(batch())["fake"], game.sample(batch(), game.generators))
-    assert not torch.equal(game.generate(batch(step=1))["fake"], game.generate(batch())["fake"])
-    given = Batch(2, Noise(0, 0), latents=torch.zeros(2, 4))
-    assert torch.equal(*game.sample(given, game.generators))
+    model = GAN(GENERATOR, CRITIC, latent_dim=4)
+    assert torch.equal(model.generate(batch())["fake"], model.sample(batch(), model.generators))
+    assert not torch.equal(model.generate(batch(step=1))["fake"], model.generate(batch())["fake"])
+    given = Batch(2, StepRNG(0, 0), latents=torch.zeros(2, 4))
+    assert torch.equal(*model.sample(given, model.generators))
 
 
 @pytest.mark.parametrize(("prior", "low", "high"), [("normal", -9, 9), ("uniform", -1, 1)])
 def test_priors(prior: str, low: float, high: float) -> None:
-    latents = GAN(GENERATOR, CRITIC, latent_dim=50, prior=prior).latents(Batch(2000, Noise(0, 0)))
+    latents = GAN(GENERATOR, CRITIC, latent_dim=50, prior=prior).latents(Batch(2000, StepRNG(0, 0)))
     assert low <= latents.min() < latents.max() <= high
     assert latents.mean().abs() < 0.02
     assert latents.var().item() == pytest.approx(1 if prior == "normal" else 1 / 3, rel=0.02)
 
 
 def test_the_same_classes_are_asked_for_in_both_turns() -> None:
-    game = acgan()
-    assert torch.equal(game.intent(batch()), game.intent(batch()))
-    counts = game.intent(Batch(9000, Noise(0, 0))).bincount()
+    model = acgan()
+    assert torch.equal(model.requested_label(batch()), model.requested_label(batch()))
+    counts = model.requested_label(Batch(9000, StepRNG(0, 0))).bincount()
     assert counts.tolist() == pytest.approx([3000] * 3, rel=0.05)
 
 
 def test_acgans_class_terms_by_hand() -> None:
-    game, data = acgan(class_weight=2.0), batch()
-    real = Critique(torch.zeros(6), data.real, aux=torch.randn(6, 3))
-    fake = Critique(torch.zeros(6), data.real, aux=torch.randn(6, 3))
-    (duel,) = game.duels(data, game.generate(data))
-    verdicts = [Verdict(duel, real, fake)]
+    model, data = acgan(class_weight=2.0), batch()
+    real = DiscriminatorOutput(torch.zeros(6), data.real, aux=torch.randn(6, 3))
+    fake = DiscriminatorOutput(torch.zeros(6), data.real, aux=torch.randn(6, 3))
+    (term,) = model.adversarial_terms(data, model.generate(data))
+    outputs = [TermOutputs(term, real, fake)]
 
-    def cross_entropy(critique: Critique, labels: torch.Tensor) -> float:
+    def cross_entropy(critique: DiscriminatorOutput, labels: torch.Tensor) -> float:
         return -float(critique.aux.log_softmax(1)[range(6), labels].mean())
 
-    on_real, on_fake = cross_entropy(real, data.label), cross_entropy(fake, game.intent(data))
-    assert game.discriminator_terms(data, {}, verdicts)["class"].item() == pytest.approx(2 * (on_real + on_fake))
-    assert game.generator_terms(data, {}, verdicts)["class"].item() == pytest.approx(2 * on_fake)
-    game.aux_on_fake = False
-    assert game.discriminator_terms(data, {}, verdicts)["class"].item() == pytest.approx(2 * on_real)
+    on_real, on_fake = cross_entropy(real, data.label), cross_entropy(fake, model.requested_label(data))
+    assert model.discriminator_terms(data, {}, outputs)["class"].item() == pytest.approx(2 * (on_real + on_fake))
+    assert model.generator_terms(data, {}, outputs)["class"].item() == pytest.approx(2 * on_fake)
+    model.aux_on_fake = False
+    assert model.discriminator_terms(data, {}, outputs)["class"].item() == pytest.approx(2 * on_real)
 
 
 def test_the_class_reaches_the_generator_and_comes_back_as_gradient() -> None:
-    game, data = acgan(), batch()
+    model, data = acgan(), batch()
     latents = torch.zeros(6, 4)
-    samples = game.sample(Batch(6, data.noise, latents=latents), game.generators)
-    classes = game.intent(data)
+    samples = model.sample(Batch(6, data.rng, latents=latents), model.generators)
+    classes = model.requested_label(data)
     assert len(set(classes.tolist())) > 1
     for i in range(6):
         for j in range(6):
             assert torch.allclose(samples[i], samples[j], atol=1e-6) == (classes[i] == classes[j])
-    (duel,) = game.duels(data, game.generate(data))
-    game.generator_terms(data, {}, [Verdict(duel, None, duel.judge_fake())])["class"].backward()
-    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in game.generators.parameters())
+    (term,) = model.adversarial_terms(data, model.generate(data))
+    model.generator_terms(data, {}, [TermOutputs(term, None, term.discriminate_fake())])["class"].backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.generators.parameters())
 
 
 @pytest.mark.parametrize("num_classes", [None, 1])
@@ -94,10 +94,10 @@ def test_acgan_needs_labels(num_classes: int | None) -> None:
 
 
 def test_a_class_head_sits_beside_the_score() -> None:
-    for critic in (CRITIC(aux_outputs=3), DCGANDiscriminator(SHAPE, 4, aux_outputs=3)):
-        verdict = critic(torch.randn(2, *SHAPE))
-        assert verdict.score.shape == (2,)
-        assert verdict.aux.shape == (2, 3)
+    for discriminator in (CRITIC(aux_outputs=3), DCGANDiscriminator(SHAPE, 4, aux_outputs=3)):
+        output = discriminator(torch.randn(2, *SHAPE))
+        assert output.score.shape == (2,)
+        assert output.aux.shape == (2, 3)
 
 
 def vae(kl_weight: float = 0.5) -> VAE:
@@ -105,10 +105,10 @@ def vae(kl_weight: float = 0.5) -> VAE:
 
 
 def test_vaes_terms_by_hand() -> None:
-    game, data = vae(), batch()
-    fakes = game.generate(data)
+    model, data = vae(), batch()
+    fakes = model.generate(data)
     mu, log_variance = fakes["mu"], fakes["log_variance"]
-    terms = game.generator_terms(data, fakes, [])
+    terms = model.generator_terms(data, fakes, [])
     kl = 0.5 * (mu.square() + log_variance.exp() - 1 - log_variance).sum(1).mean()
     assert terms["kl"].item() == pytest.approx(0.5 * kl.item(), rel=1e-5)
     error = (fakes["rebuilt"] - data.real).square().mean()
@@ -116,21 +116,21 @@ def test_vaes_terms_by_hand() -> None:
 
 
 def test_vaes_latents_are_reparametrised() -> None:
-    game, data = vae(), batch()
+    model, data = vae(), batch()
     seen = []
-    game.generators["main"].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    fakes = game.generate(data)
-    noise = data.noise.normal("posterior", 6, 4)
-    torch.testing.assert_close(seen[0], fakes["mu"] + (0.5 * fakes["log_variance"]).exp() * noise)
-    game.generator_terms(data, fakes, [])["reconstruction"].backward()
-    assert all(p.grad is not None for p in game.generators.parameters())
+    model.generators["main"].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    fakes = model.generate(data)
+    rng = data.rng.normal("posterior", 6, 4)
+    torch.testing.assert_close(seen[0], fakes["mu"] + (0.5 * fakes["log_variance"]).exp() * rng)
+    model.generator_terms(data, fakes, [])["reconstruction"].backward()
+    assert all(p.grad is not None for p in model.generators.parameters())
 
 
 def test_vae_has_no_critic_and_samples_from_the_prior() -> None:
-    game = vae()
-    assert not len(game.discriminators)
-    assert game.duels(batch(), {}) == []
-    assert game.sample(Batch(3, Noise(0, 0)), game.generators).shape == (3, *SHAPE)
+    model = vae()
+    assert not len(model.discriminators)
+    assert model.adversarial_terms(batch(), {}) == []
+    assert model.sample(Batch(3, StepRNG(0, 0)), model.generators).shape == (3, *SHAPE)
     with pytest.raises(ValueError, match="kl_weight must be >= 0, got -1"):
         vae(-1)
 

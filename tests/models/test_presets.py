@@ -46,26 +46,26 @@ def rates(module: GANModule) -> list[tuple[type, float, tuple[float, float]]]:
 def test_sngan_normalizes_its_discriminator_alone(composed: Compose) -> None:
     """Miyato et al. 2018, table 3: batch norm in G, spectral norm and nothing else in D; appendix: n_dis 5."""
     module = built(composed, "model=sngan", "loss=hinge")
-    generator, critic = module.game.generators, module.game.discriminators
-    assert all(normalized(critic))
+    generator, discriminator = module.model.generators, module.model.discriminators
+    assert all(normalized(discriminator))
     assert not any(normalized(generator))
     assert len(layers_of(generator, nn.BatchNorm2d)) == 2 * 3 + 1, "two in each of three blocks, one before the end"
-    assert not layers_of(critic, nn.BatchNorm2d, nn.GroupNorm)
-    assert not layers_of(module.game, SelfAttention)
+    assert not layers_of(discriminator, nn.BatchNorm2d, nn.GroupNorm)
+    assert not layers_of(module.model, SelfAttention)
     assert module.n_critic == 5
-    assert module.game.latent_dim == 128
+    assert module.model.latent_dim == 128
     assert rates(module) == [(torch.optim.Adam, 2e-4, (0.0, 0.9))] * 2
 
 
 def test_sagan_normalizes_both_players(composed: Compose) -> None:
     """Zhang et al. 2019, sections 4.1, 4.2 and 5: spectral norm in both, batch norm in G, two learning rates."""
     module = built(composed, "model=sagan", "loss=hinge")
-    generator, critic = module.game.generators, module.game.discriminators
-    assert all(normalized(critic))
+    generator, discriminator = module.model.generators, module.model.discriminators
+    assert all(normalized(discriminator))
     assert all(normalized(generator))
     assert len(layers_of(generator, nn.BatchNorm2d)) == 2 * 3 + 1
-    assert not layers_of(critic, nn.BatchNorm2d, nn.GroupNorm)
-    assert [len(layers_of(player, SelfAttention)) for player in (generator, critic)] == [1, 1]
+    assert not layers_of(discriminator, nn.BatchNorm2d, nn.GroupNorm)
+    assert [len(layers_of(player, SelfAttention)) for player in (generator, discriminator)] == [1, 1]
     assert module.n_critic == 1
     adam = torch.optim.Adam
     assert rates(module) == [(adam, 4e-4, (0.0, 0.9)), (adam, 1e-4, (0.0, 0.9))]
@@ -134,7 +134,7 @@ def test_presets_compose_the_numbers_of_their_papers(name: str, composed: Compos
 
 @pytest.mark.parametrize("group", ["model", "loss"])
 def test_every_preset_has_a_row_beside_its_paper(group: str) -> None:
-    section = (DOCS / "games.md").read_text().split("## Presets and their papers")[1]
+    section = (DOCS / "models.md").read_text().split("## Presets and their papers")[1]
     table = section.split(f"| `{group}=` |")[1].split("\n\n")[0]
     rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
     assert set(choices(group, CONF)) <= {name for row in rows for name in re.findall(r"`(\w+)`", row)}

@@ -1,4 +1,4 @@
-"""Our instance normalisation is PyTorch's: values, gradients, gradients of gradients, in every layout."""
+"""Our instance normalization is PyTorch's: values, gradients, gradients of gradients, in every layout."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_frozen_weights_and_an_activation_in_place():
 
 
 def test_a_large_mean_costs_no_digits():
-    """The variance is that of centred pixels; a difference of squares would be all rounding here."""
+    """The variance is that of centered pixels; a difference of squares would be all rounding here."""
     x = (torch.randn(2, 3, 16, 16) + 1e4).to(memory_format=torch.channels_last)
     expected = F.instance_norm(x.double())
     torch.testing.assert_close(InstanceNorm(3)(x).double(), expected, rtol=0, atol=5e-3)

@@ -25,7 +25,7 @@ from gan_zoo.networks.layers.attention import SelfAttention
 from gan_zoo.networks.layers.heads import Heads
 from gan_zoo.networks.layers.minibatch_statistics import MinibatchStatistic
 from gan_zoo.networks.mlp import MLPDiscriminator
-from gan_zoo.networks.packing import PackedCritic
+from gan_zoo.networks.packing import PackedDiscriminator
 from gan_zoo.networks.r3gan import (
     BiasedLeakyReLU,
     R3GANDiscriminator,
@@ -54,11 +54,11 @@ X = torch.zeros(2, 1, 8, 8)
 @pytest.mark.parametrize("shape", [[6], [6, 3, 2]])
 def test_without_a_condition_the_score_is_linear(shape: list[int]) -> None:
     heads, h = Heads(shape, aux_outputs=4), torch.randn(2, *shape)
-    verdict = heads(h, X)
-    torch.testing.assert_close(verdict.score, h.flatten(1) @ heads.score.weight[0] + heads.score.bias)
-    torch.testing.assert_close(verdict.aux, h.flatten(1) @ heads.aux.weight.T + heads.aux.bias)
-    assert verdict.x is X
-    assert verdict.features[0] is h
+    output = heads(h, X)
+    torch.testing.assert_close(output.score, h.flatten(1) @ heads.score.weight[0] + heads.score.bias)
+    torch.testing.assert_close(output.aux, h.flatten(1) @ heads.aux.weight.T + heads.aux.bias)
+    assert output.x is X
+    assert output.features[0] is h
     assert Heads(shape)(h, X).aux is None
 
 
@@ -169,10 +169,10 @@ def test_pictures_become_vectors_one_by_one(size: int) -> None:
 
 
 def test_a_conditioned_critic_translates_for_its_critic() -> None:
-    critic = MLPDiscriminator([4], width=8, condition_dim=3)
-    told, x, labels = ClassCondition(2, 3).told_to(critic), torch.randn(2, 4), torch.tensor([1, 0])
+    discriminator = MLPDiscriminator([4], width=8, condition_dim=3)
+    told, x, labels = ClassCondition(2, 3).told_to(discriminator), torch.randn(2, 4), torch.tensor([1, 0])
     assert isinstance(told, ConditionedCritic)
-    torch.testing.assert_close(told(x, labels).score, critic(x, told.condition.embedding.weight[labels]).score)
+    torch.testing.assert_close(told(x, labels).score, discriminator(x, told.condition.embedding.weight[labels]).score)
 
 
 # ------------------------------------------------------------------ statistics of the batch
@@ -248,35 +248,35 @@ class Recorder(nn.Module):
 
 
 def test_a_pack_is_a_sample_and_those_that_follow_it() -> None:
-    packed = PackedCritic(Recorder, [2, 4, 4], pack=3)
+    packed = PackedDiscriminator(Recorder, [2, 4, 4], pack=3)
     x = torch.arange(6.0).view(6, 1, 1, 1) + torch.tensor([0.0, 0.5]).view(1, 2, 1, 1) + torch.zeros(6, 2, 4, 4)
     x = x.contiguous(memory_format=torch.channels_last).requires_grad_()
-    verdict = packed(x)
-    assert packed.critic.sample_shape == [6, 4, 4]
-    assert packed.critic.seen[:, :, 0, 0].tolist() == [[0, 0.5, 1, 1.5, 2, 2.5], [3, 3.5, 4, 4.5, 5, 5.5]]
-    assert verdict.score.shape == (2,)
-    assert verdict.x is x
-    (gradient,) = torch.autograd.grad(verdict.score.sum(), x)
+    output = packed(x)
+    assert packed.discriminator.sample_shape == [6, 4, 4]
+    assert packed.discriminator.seen[:, :, 0, 0].tolist() == [[0, 0.5, 1, 1.5, 2, 2.5], [3, 3.5, 4, 4.5, 5, 5.5]]
+    assert output.score.shape == (2,)
+    assert output.x is x
+    (gradient,) = torch.autograd.grad(output.score.sum(), x)
     assert torch.equal(gradient, torch.ones_like(x))
 
 
 def test_vectors_are_packed_side_by_side_and_critiques_keep_what_they_say() -> None:
-    packed, x = PackedCritic(MLPDiscriminator, [2], pack=2, width=8), torch.randn(4, 2)
-    verdict, alone = packed(x), packed.critic(x.view(2, 4))
-    assert torch.equal(verdict.score, alone.score)
-    assert torch.equal(verdict.features[0], alone.features[0])
-    assert verdict.x is x
+    packed, x = PackedDiscriminator(MLPDiscriminator, [2], pack=2, width=8), torch.randn(4, 2)
+    output, alone = packed(x), packed.discriminator(x.view(2, 4))
+    assert torch.equal(output.score, alone.score)
+    assert torch.equal(output.features[0], alone.features[0])
+    assert output.x is x
 
 
 def test_a_packed_autoencoder_is_still_an_energy() -> None:
-    assert PackedCritic(AutoEncoder, [3], pack=2).energy is True
-    assert not hasattr(PackedCritic(MLPDiscriminator, [3], pack=2), "energy")
+    assert PackedDiscriminator(AutoEncoder, [3], pack=2).energy is True
+    assert not hasattr(PackedDiscriminator(MLPDiscriminator, [3], pack=2), "energy")
 
 
 @pytest.mark.parametrize("wish", [{"condition_dim": 3}, {"aux_outputs": 3}, {"condition_channels": 3}])
 def test_packs_are_told_nothing(wish: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="told no condition and name no class, use pack=1"):
-        PackedCritic(Recorder, [1, 4, 4], 2, **wish)
+        PackedDiscriminator(Recorder, [1, 4, 4], 2, **wish)
 
 
 # ------------------------------------------------------------------ attention
@@ -330,17 +330,17 @@ def test_attention_can_be_differentiated_twice() -> None:
 @pytest.mark.parametrize("size", [8, 16, 32, 64])
 def test_residual_players_make_and_judge_images(size: int, attention: int | None) -> None:
     shape = [3, size, size]
-    generator, critic = (
+    generator, discriminator = (
         ResNetGenerator(10, shape, width=8, attention=attention),
         ResNetDiscriminator(shape, width=8, attention=attention, aux_outputs=4, condition_dim=5),
     )
     images = generator(torch.randn(2, 10))
     assert images.shape == (2, *shape)
     assert images.abs().max() <= 1
-    verdict = critic(images, torch.randn(2, 5))
-    assert (verdict.score.shape, verdict.aux.shape) == ((2,), (2, 4))
+    output = discriminator(images, torch.randn(2, 5))
+    assert (output.score.shape, output.aux.shape) == ((2,), (2, 4))
     assert len(layers_of(generator, UpBlock)) == int(math.log2(size // 4))
-    for player in (generator, critic):
+    for player in (generator, discriminator):
         assert len(layers_of(player, SelfAttention)) == (attention is not None)
 
 
@@ -374,16 +374,16 @@ def test_attention_at_a_size_that_never_comes(make, sizes: str) -> None:
 
 def test_sagans_and_sngans_weights_are_spectrally_normalised() -> None:
     shape = [3, 8, 8]
-    critic = ResNetDiscriminator(shape, 8, norm="spectral", attention=8, condition_dim=3)
+    discriminator = ResNetDiscriminator(shape, 8, norm="spectral", attention=8, condition_dim=3)
     generator = ResNetGenerator(4, shape, 8, norm="spectral", attention=8)
-    for player in (critic, generator):
+    for player in (discriminator, generator):
         weighted = layers_of(player, nn.Conv2d, nn.Linear)
         assert len(weighted) >= 9
         assert all(is_parametrized(layer) for layer in weighted)
         assert not layers_of(player, nn.BatchNorm2d, nn.GroupNorm)
     for _ in range(10):
-        critic(torch.randn(1, *shape), torch.randn(1, 3))
-    for layer in layers_of(critic, nn.Conv2d, nn.Linear):
+        discriminator(torch.randn(1, *shape), torch.randn(1, 3))
+    for layer in layers_of(discriminator, nn.Conv2d, nn.Linear):
         assert torch.linalg.matrix_norm(layer.weight.detach().flatten(1), 2).item() == pytest.approx(1, abs=0.05)
     assert not any(map(is_parametrized, layers_of(ResNetDiscriminator(shape, 8, norm="layer"), nn.Conv2d, nn.Linear)))
 
@@ -408,11 +408,11 @@ def test_blocks_by_hand() -> None:
 
 
 def test_the_residual_critic_sums_over_positions() -> None:
-    critic, x = ResNetDiscriminator([1, 16, 16], 8, norm="none"), torch.randn(2, 1, 16, 16)
-    h = critic.layers(x)
+    discriminator, x = ResNetDiscriminator([1, 16, 16], 8, norm="none"), torch.randn(2, 1, 16, 16)
+    h = discriminator.layers(x)
     assert h.shape == (2, 8, 8, 8)
     assert (h >= 0).all()
-    torch.testing.assert_close(critic(x).score, critic.heads.score(h.sum((2, 3))).flatten())
+    torch.testing.assert_close(discriminator(x).score, discriminator.heads.score(h.sum((2, 3))).flatten())
 
 
 # ------------------------------------------------------------------ R3GAN
@@ -495,8 +495,11 @@ def test_widths_halve_beyond_32_pixels_and_are_multiples_of_8(size: int, width: 
 @pytest.mark.parametrize("size", [8, 32])
 def test_r3gan_has_no_normalisation_no_bias_and_no_tanh(size: int) -> None:
     shape = [3, size, size]
-    generator, critic = R3GANGenerator(4, shape, 32), R3GANDiscriminator(shape, 32, aux_outputs=2, condition_dim=3)
-    for player in (generator, critic):
+    generator, discriminator = (
+        R3GANGenerator(4, shape, 32),
+        R3GANDiscriminator(shape, 32, aux_outputs=2, condition_dim=3),
+    )
+    for player in (generator, discriminator):
         assert not layers_of(player, nn.BatchNorm2d, nn.GroupNorm, nn.LayerNorm, nn.InstanceNorm2d, nn.Tanh)
         convolutions = layers_of(player, nn.Conv2d)
         assert all(c.bias is None for c in convolutions)
@@ -506,21 +509,21 @@ def test_r3gan_has_no_normalisation_no_bias_and_no_tanh(size: int) -> None:
         seconds = torch.cat([math.sqrt(144) * block.layers[2].weight.flatten() for block in blocks])
         assert seconds.std().item() == pytest.approx(gain, rel=0.02)
     assert generator(1000 * torch.randn(2, 4)).abs().max() > 10
-    verdict = critic(torch.randn(2, *shape), torch.randn(2, 3))
-    assert (verdict.score.shape, verdict.aux.shape) == ((2,), (2, 2))
-    depthwise = layers_of(critic.layers, nn.Conv2d)[-1]
+    output = discriminator(torch.randn(2, *shape), torch.randn(2, 3))
+    assert (output.score.shape, output.aux.shape) == ((2,), (2, 2))
+    depthwise = layers_of(discriminator.layers, nn.Conv2d)[-1]
     assert (depthwise.kernel_size, depthwise.groups, depthwise.out_channels) == ((4, 4), 32, 32)
 
 
 def test_both_players_begin_as_linear_maps() -> None:
     """All blocks are the identity: G(z) is linear in z through the learned 4x4 basis, D(x) affine in x."""
-    generator, critic = R3GANGenerator(4, [1, 8, 8], 16), R3GANDiscriminator([1, 8, 8], 16)
+    generator, discriminator = R3GANGenerator(4, [1, 8, 8], 16), R3GANDiscriminator([1, 8, 8], 16)
     z, w = torch.randn(2, 3, 4)
     torch.testing.assert_close(generator(2 * z + w), 2 * generator(z) + generator(w), rtol=1e-4, atol=1e-4)
     x, y = torch.randn(2, 3, 1, 8, 8)
 
     def score(images: Tensor) -> Tensor:
-        return critic(images).score - critic(torch.zeros_like(images)).score
+        return discriminator(images).score - discriminator(torch.zeros_like(images)).score
 
     torch.testing.assert_close(score(2 * x + y), 2 * score(x) + score(y), rtol=1e-4, atol=1e-4)
     basis = generator.weights(z)[:, :, None, None] * generator.basis
@@ -544,8 +547,11 @@ def test_widths_change_before_doubling_and_after_halving() -> None:
     [
         (lambda: MinibatchStatistic("mean"), "minibatch must be one of none, stddev, difference, got 'mean'"),
         (lambda: MinibatchStatistic("stddev", 1), "group must be >= 2, got 1"),
-        (lambda: PackedCritic(Recorder, [1, 4, 4], 1), "pack must be >= 2, got 1"),
-        (lambda: PackedCritic(Recorder, [1, 4, 4], 2)(torch.zeros(3, 1, 4, 4)), "3 samples .* in packs of 2: set data"),
+        (lambda: PackedDiscriminator(Recorder, [1, 4, 4], 1), "pack must be >= 2, got 1"),
+        (
+            lambda: PackedDiscriminator(Recorder, [1, 4, 4], 2)(torch.zeros(3, 1, 4, 4)),
+            "3 samples .* in packs of 2: set data",
+        ),
         (lambda: SelfAttention(4), "attention needs at least 8 channels, got 4"),
         (lambda: R3GANGenerator(4, [3, 8, 8], 24), "width must be a multiple of 16, got 24"),
         (lambda: R3GANDiscriminator([3, 8, 8], 8), "width must be a multiple of 16, got 8"),

@@ -27,19 +27,21 @@ def test_dcgan_makes_and_judges_images(size: int, channels: int) -> None:
 
 
 def test_the_papers_rules() -> None:
-    generator, critic = DCGANGenerator(100, [3, 64, 64], width=128), DCGANDiscriminator([3, 64, 64], width=128)
+    generator, discriminator = DCGANGenerator(100, [3, 64, 64], width=128), DCGANDiscriminator([3, 64, 64], width=128)
     layers = [m for m in generator.modules() if isinstance(m, nn.ConvTranspose2d)]
     assert [m.out_channels for m in layers] == [1024, 512, 256, 128, 3]
     assert not any(
-        isinstance(m, (nn.Linear, nn.MaxPool2d, nn.AvgPool2d)) for p in (generator, critic.layers) for m in p.modules()
+        isinstance(m, (nn.Linear, nn.MaxPool2d, nn.AvgPool2d))
+        for p in (generator, discriminator.layers)
+        for m in p.modules()
     ), "no pooling, no hidden fully connected layer"
-    assert all(m.negative_slope == 0.2 for m in critic.modules() if isinstance(m, nn.LeakyReLU))
+    assert all(m.negative_slope == 0.2 for m in discriminator.modules() if isinstance(m, nn.LeakyReLU))
     assert isinstance(generator.layers[-1], nn.Tanh)
     assert not isinstance(generator.layers[-2], nn.BatchNorm2d)
     assert sum(isinstance(m, nn.BatchNorm2d) for m in generator.modules()) == 4
-    assert sum(isinstance(m, nn.BatchNorm2d) for m in critic.modules()) == 3
-    assert isinstance(critic.layers[1], nn.LeakyReLU), "no normalisation at the critic's input"
-    for player in (generator, critic):
+    assert sum(isinstance(m, nn.BatchNorm2d) for m in discriminator.modules()) == 3
+    assert isinstance(discriminator.layers[1], nn.LeakyReLU), "no normalization at the discriminator's input"
+    for player in (generator, discriminator):
         weights = [m.weight.detach() for m in player.modules() if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d))]
         assert all(abs(float(w.std()) - 0.02) < 0.002 for w in weights)
 
@@ -56,40 +58,40 @@ def test_mlp(shape: list[int]) -> None:
 @pytest.mark.parametrize("distance", ["l1", "l2"])
 @pytest.mark.parametrize("shape", [[2], [3, 16, 16]])
 def test_an_autoencoders_score_is_its_error(shape: list[int], distance: str) -> None:
-    critic, x = AutoEncoder(shape, width=4, code_dim=6, distance=distance).eval(), torch.randn(3, *shape)
-    verdict = critic(x)
-    error = verdict.aux - x
+    discriminator, x = AutoEncoder(shape, width=4, code_dim=6, distance=distance).eval(), torch.randn(3, *shape)
+    output = discriminator(x)
+    error = output.aux - x
     by_hand = [float(e.detach().abs().mean() if distance == "l1" else e.detach().square().mean()) for e in error]
-    assert verdict.score.tolist() == pytest.approx(by_hand, rel=1e-5)
-    assert verdict.features[0].shape[0] == 3
-    assert verdict.features[0].flatten(1).shape[1] == (6 if len(shape) > 1 else 1)
+    assert output.score.tolist() == pytest.approx(by_hand, rel=1e-5)
+    assert output.features[0].shape[0] == 3
+    assert output.features[0].flatten(1).shape[1] == (6 if len(shape) > 1 else 1)
 
 
 @pytest.mark.parametrize("norm", ["batch", "layer", "instance", "spectral", "none"])
 def test_norms(norm: str) -> None:
-    critic = DCGANDiscriminator([1, 16, 16], width=4, norm=norm)
-    critic(torch.randn(2, 1, 16, 16)).score.sum().backward()
-    assert any(isinstance(m, nn.BatchNorm2d) for m in critic.modules()) == (norm == "batch")
+    discriminator = DCGANDiscriminator([1, 16, 16], width=4, norm=norm)
+    discriminator(torch.randn(2, 1, 16, 16)).score.sum().backward()
+    assert any(isinstance(m, nn.BatchNorm2d) for m in discriminator.modules()) == (norm == "batch")
 
 
 @pytest.mark.parametrize("norm", ["layer", "instance", "spectral", "none"])
 def test_only_batch_norm_mixes_samples(norm: str) -> None:
-    critic = DCGANDiscriminator([1, 16, 16], width=4, norm=norm).eval()
+    discriminator = DCGANDiscriminator([1, 16, 16], width=4, norm=norm).eval()
     x = torch.randn(4, 1, 16, 16)
-    torch.testing.assert_close(critic(x).score[:2], critic(x[:2]).score)
+    torch.testing.assert_close(discriminator(x).score[:2], discriminator(x[:2]).score)
 
 
 @pytest.mark.parametrize("norm", ["layer", "none"])
 def test_an_autoencoder_without_batch_norm_judges_samples_alone(norm: str) -> None:
-    critic, x = AutoEncoder([1, 16, 16], width=4, code_dim=6, norm=norm), torch.randn(4, 1, 16, 16)
-    torch.testing.assert_close(critic(x).score[:2], critic(x[:2]).score)
+    discriminator, x = AutoEncoder([1, 16, 16], width=4, code_dim=6, norm=norm), torch.randn(4, 1, 16, 16)
+    torch.testing.assert_close(discriminator(x).score[:2], discriminator(x[:2]).score)
 
 
 def test_spectral_norm_bounds_every_layer() -> None:
-    critic = DCGANDiscriminator([1, 16, 16], width=8, norm="spectral")
+    discriminator = DCGANDiscriminator([1, 16, 16], width=8, norm="spectral")
     for _ in range(30):
-        critic(torch.randn(2, 1, 16, 16))
-    for m in critic.modules():
+        discriminator(torch.randn(2, 1, 16, 16))
+    for m in discriminator.modules():
         if isinstance(m, (nn.Conv2d, nn.Linear)):
             assert torch.linalg.matrix_norm(m.weight.detach().flatten(1), 2).item() == pytest.approx(1, abs=0.02)
 
@@ -133,7 +135,7 @@ def test_both_kinds_of_normalization_go_together(norm: str) -> None:
     assert type(norm_layer(f"spectral+{norm}")(4)) is type(norm_layer(norm)(4))
     assert sum(type(layer) is type(norm_layer(norm)(4)) for layer in generator.modules()) == 2
     hidden = [m for m in generator.modules() if isinstance(m, nn.ConvTranspose2d)][:-1]
-    assert all(layer.bias is None for layer in hidden), "activations are centred after it"
+    assert all(layer.bias is None for layer in hidden), "activations are centered after it"
     generator(torch.randn(2, 10)).sum().backward()
 
 

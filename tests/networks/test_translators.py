@@ -1,4 +1,4 @@
-"""Networks from pictures to pictures, and the critic of their patches."""
+"""Networks from pictures to pictures, and the discriminator of their patches."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from gan_zoo.core.rng import Noise
-from gan_zoo.core.types import Batch, Critique
+from gan_zoo.core.rng import StepRNG
+from gan_zoo.core.types import Batch, DiscriminatorOutput
 from gan_zoo.models.cyclegan import CycleGAN
 from gan_zoo.models.pix2pix import Pix2Pix
 from gan_zoo.networks.image_to_image import ResNetTranslator, TranslatorBlock, UNetTranslator, doubling
@@ -62,7 +62,7 @@ def test_the_papers_translator() -> None:
     assert [c.kernel_size[0] for c in convolutions] == [7, *[3] * 16, 7]
     norms = layers_of(network, nn.GroupNorm)
     assert len(norms) == 17
-    assert all(norm.num_groups == norm.num_channels for norm in norms), "instance normalisation"
+    assert all(norm.num_groups == norm.num_channels for norm in norms), "instance normalization"
     assert all(c.padding_mode == "reflect" for c in convolutions if c.stride == (1, 1))
     weights = torch.cat([c.weight.flatten() for c in convolutions])
     assert weights.std().item() == pytest.approx(0.02, rel=0.01)
@@ -148,8 +148,8 @@ def test_impossible_translators_say_what_is_possible(make, message: str) -> None
 @pytest.mark.parametrize(("layers", "field", "size"), [(3, 70, 128), (2, 34, 64), (1, 16, 32)])
 def test_a_score_sees_a_patch_of_the_papers_size(layers: int, field: int, size: int) -> None:
     """Measured: where the gradient of a score in the middle is not zero."""
-    critic, x = PatchGAN([1, size, size], layers=layers, width=2, norm="none"), torch.randn(1, 1, size, size)
-    score = critic(x.requires_grad_()).score
+    discriminator, x = PatchGAN([1, size, size], layers=layers, width=2, norm="none"), torch.randn(1, 1, size, size)
+    score = discriminator(x.requires_grad_()).score
     assert score.shape == (1, 1, size // 2**layers - 2, size // 2**layers - 2)
     middle = score.shape[-1] // 2
     (gradient,) = torch.autograd.grad(score[0, 0, middle, middle], x)
@@ -158,26 +158,26 @@ def test_a_score_sees_a_patch_of_the_papers_size(layers: int, field: int, size: 
 
 
 def test_the_papers_patch_critic() -> None:
-    critic = PatchGAN([3, 256, 256])
-    assert [c.out_channels for c in layers_of(critic, nn.Conv2d)] == [64, 128, 256, 512, 1]
-    assert [c.stride[0] for c in layers_of(critic, nn.Conv2d)] == [2, 2, 2, 1, 1]
-    assert isinstance(critic.layers[1], nn.LeakyReLU), "no normalisation at the input"
-    assert len(layers_of(critic, nn.GroupNorm)) == 3
-    assert all(layer.negative_slope == 0.2 for layer in layers_of(critic, nn.LeakyReLU))
+    discriminator = PatchGAN([3, 256, 256])
+    assert [c.out_channels for c in layers_of(discriminator, nn.Conv2d)] == [64, 128, 256, 512, 1]
+    assert [c.stride[0] for c in layers_of(discriminator, nn.Conv2d)] == [2, 2, 2, 1, 1]
+    assert isinstance(discriminator.layers[1], nn.LeakyReLU), "no normalization at the input"
+    assert len(layers_of(discriminator, nn.GroupNorm)) == 3
+    assert all(layer.negative_slope == 0.2 for layer in layers_of(discriminator, nn.LeakyReLU))
     with torch.no_grad():
-        assert critic(torch.zeros(1, 3, 256, 256)).score.shape == (1, 1, 30, 30)
+        assert discriminator(torch.zeros(1, 3, 256, 256)).score.shape == (1, 1, 30, 30)
 
 
 @pytest.mark.parametrize("norm", ["instance", "batch", "layer", "spectral", "none"])
 def test_a_condition_is_a_picture_beside_the_sample(norm: str) -> None:
-    critic = PatchGAN([1, 16, 16], condition_channels=3, layers=1, width=4, norm=norm).eval()
+    discriminator = PatchGAN([1, 16, 16], condition_channels=3, layers=1, width=4, norm=norm).eval()
     x, a = torch.randn(2, 1, 16, 16), torch.randn(2, 3, 16, 16)
-    verdict = critic(x, a)
-    assert isinstance(verdict, Critique)
-    torch.testing.assert_close(verdict.score, critic.score(critic.layers(torch.cat([x, a], 1))))
-    assert critic.layers[0].in_channels == 4
-    assert verdict.x is x
-    assert not torch.allclose(critic(x, a.flip(0)).score, verdict.score)
+    output = discriminator(x, a)
+    assert isinstance(output, DiscriminatorOutput)
+    torch.testing.assert_close(output.score, discriminator.score(discriminator.layers(torch.cat([x, a], 1))))
+    assert discriminator.layers[0].in_channels == 4
+    assert output.x is x
+    assert not torch.allclose(discriminator(x, a.flip(0)).score, output.score)
 
 
 @pytest.mark.parametrize(
@@ -243,13 +243,13 @@ def test_samples_of_a_generator_that_draws_depend_on_their_number_alone(make) ->
     shapes = {"a_shape": [1, 16, 16], "b_shape": [1, 16, 16]}
     translator = partial(UNetTranslator, width=4, paper_test_time=True)
     terms = [nn.Identity()] if make is Pix2Pix else [nn.Identity(), nn.Identity()]
-    game = make(translator, lambda **_: nn.Identity(), *terms, **shapes).eval()
-    batch = Batch(3, Noise(0, 5), real=X, condition=X)
+    model = make(translator, lambda **_: nn.Identity(), *terms, **shapes).eval()
+    batch = Batch(3, StepRNG(0, 5), real=X, condition=X)
     torch.manual_seed(7)
-    first = game.views(batch, game.generators)
+    first = model.views(batch, model.generators)
     after = torch.rand(1)
-    again = game.views(batch, game.generators)
-    other = game.views(Batch(3, Noise(0, 6), condition=X), game.generators)
+    again = model.views(batch, model.generators)
+    other = model.views(Batch(3, StepRNG(0, 6), condition=X), model.generators)
     torch.testing.assert_close(first, again)
     assert not torch.allclose(first["sample"], other["sample"])
     torch.manual_seed(7)

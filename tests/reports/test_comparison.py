@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gan_zoo.core.errors import CompositionError
+from gan_zoo.core.errors import ConfigError
 from gan_zoo.reports.comparison import find_runs, grouped, rows_of
 from gan_zoo.reports.comparison_files import rendered
 from gan_zoo.runs.metric_protocols import labels
@@ -50,7 +50,7 @@ def test_runs_become_a_table_over_seeds(tmp_path: Path) -> None:
     assert "TrainingDiverged: d/realism = nan" in page
     assert "http" not in page, "nothing outside the page"
     assert page.count("<polyline") == 6, "three runs that finished, over images and over seconds"
-    with pytest.raises(CompositionError, match=r"must end in .html, .md or .csv, got '.pdf'"):
+    with pytest.raises(ConfigError, match=r"must end in .html, .md or .csv, got '.pdf'"):
         rendered(groups, ".pdf")
     assert "there is no run in" in refused("compare", tmp_path / "a1" / ".hydra")
 
@@ -110,7 +110,7 @@ def test_the_doctor_says_what_it_can(tmp_path: Path) -> None:
     assert invoke("doctor", tmp_path).startswith("too early to judge: 1 look so far, 11 are needed")
     (tmp_path / "metrics.csv").write_text(doctor_log(12))
     said = invoke("doctor", tmp_path)
-    assert said.startswith("saturated critic in realism at 11,000 images")
+    assert said.startswith("saturated discriminator in realism at 11,000 images")
     assert "optim.discriminator.lr=1e-4" in said
 
 

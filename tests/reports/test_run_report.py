@@ -46,7 +46,7 @@ def test_a_report_holds_scores_curves_samples_and_the_command(tmp_path: Path) ->
         "torch 2.6",
     ):
         assert expected in text, expected
-    assert text.count("<polyline") == 2, "the critic's and the score's; of the generator's there is one number"
+    assert text.count("<polyline") == 2, "the discriminator's and the score's; of the generator's there is one number"
     assert text.count("data:image/png;base64,") == 1
     assert "http" not in text
     assert "<script" not in text

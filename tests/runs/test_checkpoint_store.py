@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gan_zoo.core.errors import CompositionError
+from gan_zoo.core.errors import ConfigError
 from gan_zoo.runs.checkpoint_store import MANIFEST, Store
 
 
@@ -57,7 +57,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_taken(store: Store,
     with pytest.warns(UserWarning, match=r"step-000000020.ckpt is damaged .*: going back to the one before it"):
         assert store.newest_good() == store.path(10)
     for name in (newest, store.folder / "last.ckpt"):
-        with pytest.raises(CompositionError, match="it is not what the run wrote"):
+        with pytest.raises(ConfigError, match="it is not what the run wrote"):
             store.verify(name)
     store.verify(store.path(10))
     store.rewind(10)
@@ -69,10 +69,10 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_taken(store: Store,
 def test_candidates_but_none_good_is_an_error_and_none_is_a_fresh_start(store: Store) -> None:
     assert store.newest_good() is None
     write(store, 10).unlink()
-    with pytest.raises(CompositionError, match=r"none of the checkpoints in .* is whole"):
+    with pytest.raises(ConfigError, match=r"none of the checkpoints in .* is whole"):
         store.newest_good()
     (store.folder / MANIFEST).unlink()
-    with pytest.raises(CompositionError, match=r"none of the checkpoints in .* is whole"):
+    with pytest.raises(ConfigError, match=r"none of the checkpoints in .* is whole"):
         store.newest_good()
 
 
@@ -122,7 +122,7 @@ def test_a_file_system_without_links_gets_copies(store: Store, monkeypatch) -> N
 def test_a_damaged_manifest_is_said_so(store: Store) -> None:
     write(store, 10)
     (store.folder / MANIFEST).write_text(json.dumps({"best": None, "checkpoints": [{"file": "x"}]}))
-    with pytest.raises(CompositionError, match=r"manifest.json is damaged: name a checkpoint yourself, resume="):
+    with pytest.raises(ConfigError, match=r"manifest.json is damaged: name a checkpoint yourself, resume="):
         store.newest_good()
 
 
@@ -134,7 +134,7 @@ def test_two_processes_cannot_train_into_one_folder_and_a_dead_one_holds_nothing
     other = subprocess.Popen([sys.executable, "-c", code, str(store.folder)], stdout=subprocess.PIPE, text=True)
     assert other.stdout is not None
     assert other.stdout.readline() == "held\n"
-    with pytest.raises(CompositionError, match="another process is training into"), store.locked(patience=0.1):
+    with pytest.raises(ConfigError, match="another process is training into"), store.locked(patience=0.1):
         pass
     other.kill()
     other.wait()
@@ -158,7 +158,7 @@ def test_a_folder_without_a_list_is_not_cleared(store: Store) -> None:
         store.folder.mkdir(exist_ok=True)
         (store.folder / name).write_bytes(b"an older run's")
     (store.folder / "step-000000009.ckpt").write_bytes(b"an older run's")
-    with pytest.raises(CompositionError, match=r"none of the checkpoints in .* is whole"):
+    with pytest.raises(ConfigError, match=r"none of the checkpoints in .* is whole"):
         store.newest_good()
     store.rewind(5)
     assert files(store) == {"step-000000005.ckpt", "step-000000009.ckpt", "last.ckpt", MANIFEST}
@@ -176,5 +176,5 @@ def test_a_damaged_manifest_is_made_anew_around_the_checkpoint_that_is_named(sto
 
 
 def test_keep_must_be_positive(tmp_path: Path) -> None:
-    with pytest.raises(CompositionError, match=r"callbacks.checkpoints.keep must be >= 1, got 0"):
+    with pytest.raises(ConfigError, match=r"callbacks.checkpoints.keep must be >= 1, got 0"):
         Store(tmp_path, keep=0)

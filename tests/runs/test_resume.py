@@ -17,7 +17,7 @@ import gan_zoo.callbacks.evaluation as evaluation
 from gan_zoo.config.allowlist import refuse_foreign
 from gan_zoo.config.build import build
 from gan_zoo.config.resume_overrides import expanded
-from gan_zoo.core.errors import CompositionError, Interrupted, TrainingDiverged
+from gan_zoo.core.errors import ConfigError, Interrupted, TrainingDiverged
 from gan_zoo.core.paths import CONF
 from gan_zoo.core.signals import SIGNALS
 from gan_zoo.core.types import Batch
@@ -179,9 +179,9 @@ def test_resuming_with_another_config_is_refused(composed, tmp_path: Path) -> No
         "data.batch_size=16": "data.batch_size was 8, is 16",
         "optim.generator.lr=1": "optim.generator.lr was 0.001, is 1",
     }.items():
-        with pytest.raises(CompositionError, match=message):
+        with pytest.raises(ConfigError, match=message):
             train(composed(*resume, change))
-    with pytest.raises(CompositionError, match=r"run has checkpoints already: go on from them with resume=auto, or"):
+    with pytest.raises(ConfigError, match=r"run has checkpoints already: go on from them with resume=auto, or"):
         train(composed("model=gan", "data=ring", *quiet))
     assert (run / "checkpoints" / "manifest.json").read_text() == before
 
@@ -192,7 +192,7 @@ def test_a_checkpoint_that_would_run_code_is_refused_by_name(tmp_path: Path) -> 
             return os.system, ("touch harm",)
 
     torch.save({"gan_zoo": Evil(), "state_dict": {}}, tmp_path / "evil.ckpt")
-    with pytest.raises(CompositionError, match=r"evil.ckpt is refused: it would run posix.system when opened"):
+    with pytest.raises(ConfigError, match=r"evil.ckpt is refused: it would run posix.system when opened"):
         read_checkpoint(tmp_path / "evil.ckpt")
     assert not Path("harm").exists()
 
@@ -222,7 +222,7 @@ def test_resume_brings_the_runs_own_overrides_along(tmp_path: Path) -> None:
     (run / "checkpoints" / "step-000000001.ckpt").touch()
     assert place in expanded([f"resume={run}/checkpoints/step-000000001.ckpt"])
     assert "hydra.run.dir=b" in expanded([f"resume={run}", "hydra.run.dir=b"])
-    with pytest.raises(CompositionError, match="got 'nowhere', which does not exist"):
+    with pytest.raises(ConfigError, match="got 'nowhere', which does not exist"):
         expanded(["resume=nowhere"])
 
 
@@ -242,7 +242,7 @@ def test_auto_finds_the_newest_run_of_the_same_command(tmp_path: Path, monkeypat
 def test_a_record_that_is_no_list_of_overrides_is_refused(content: str, tmp_path: Path) -> None:
     run = recorded_run(tmp_path / "run", [])
     (run / ".hydra" / "overrides.yaml").write_text(content)
-    with pytest.raises(CompositionError, match=r"overrides.yaml (must be a list of overrides|cannot be read)"):
+    with pytest.raises(ConfigError, match=r"overrides.yaml (must be a list of overrides|cannot be read)"):
         recorded(run)
 
 
@@ -253,7 +253,7 @@ HOSTILE += ("../../tmp/x=y", "+model@_global_.hydra.callbacks=gan")
 @pytest.mark.parametrize("override", HOSTILE)
 def test_a_record_that_reaches_for_other_files_is_refused(override: str, tmp_path: Path) -> None:
     run = recorded_run(tmp_path / "run", ["model=gan", override])
-    with pytest.raises(CompositionError, match=r"is refused: .* reaches for other files|must be a list of overrides"):
+    with pytest.raises(ConfigError, match=r"is refused: .* reaches for other files|must be a list of overrides"):
         recorded(run)
 
 
@@ -275,9 +275,9 @@ def test_a_config_that_would_be_resolved_once_more_is_refused(evil: str, compose
     saved["gan_zoo"]["config"]["loss"]["adversarial"] = evil
     saved["gan_zoo"]["config"]["evil"] = {"_target_": "shutil.copyfile", "src": "a", "dst": "b"}
     torch.save(saved, tmp_path / "evil.ckpt")
-    with pytest.raises(CompositionError, match="is refused: it would be resolved once more"):
+    with pytest.raises(ConfigError, match="is refused: it would be resolved once more"):
         load_run(tmp_path / "evil.ckpt")
-    with pytest.raises(CompositionError, match="is refused: it would be resolved once more"):
+    with pytest.raises(ConfigError, match="is refused: it would be resolved once more"):
         refuse_foreign({"_target_": "gan_zoo.losses.hinge.Hinge", "x": evil}, CONF, "")
 
 
@@ -285,7 +285,7 @@ def test_a_run_that_is_there_is_not_overwritten_by_another(composed, tmp_path: P
     quiet = ("model=gan", "data=ring", "metric=none", "logger=none", "trainer.max_steps=2", *QUICK)
     for run in ("a", "b"):
         train(composed(*quiet, f"run_dir={tmp_path / run}"))
-    with pytest.raises(CompositionError, match=r"b has checkpoints of its own: choose another hydra.run.dir"):
+    with pytest.raises(ConfigError, match=r"b has checkpoints of its own: choose another hydra.run.dir"):
         train(composed(*quiet, f"run_dir={tmp_path / 'b'}", f"resume={tmp_path / 'a'}"))
     monkeypatch.chdir(tmp_path / "a" / "checkpoints")
     train(composed(*quiet, f"run_dir={tmp_path / 'c'}", "resume=last.ckpt", "trainer.max_steps=3"))
@@ -352,7 +352,7 @@ def test_divergence_can_go_back_and_slow_down(composed, tmp_path: Path, monkeypa
 
 @pytest.mark.parametrize("change", [("retries", -1), ("retries", 1.5), ("factor", 1), ("factor", "half")])
 def test_what_divergence_may_say(change: tuple, composed) -> None:
-    with pytest.raises(CompositionError, match=rf"divergence.{change[0]} must be .*, got {change[1]!r}"):
+    with pytest.raises(ConfigError, match=rf"divergence.{change[0]} must be .*, got {change[1]!r}"):
         train(composed("model=gan", "data=ring", f"divergence.{change[0]}={change[1]}"))
 
 

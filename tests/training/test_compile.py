@@ -1,4 +1,4 @@
-"""Compiled networks train to the same weights; critics that are differentiated twice are not compiled."""
+"""Compiled networks train to the same weights; discriminators that are differentiated twice are not compiled."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def test_only_what_is_differentiated_once_is_compiled(loss: str, compiled: set[s
     module = build_module(composed(*SMALL, loss))
     names = set(module.state_dict())
     regularizers = [part for part in module.regularizers.modules() if isinstance(part, Regularizer)]
-    assert set(compile_networks(module.game, regularizers, {"backend": "eager"})) == compiled
+    assert set(compile_networks(module.model, regularizers, {"backend": "eager"})) == compiled
     assert set(module.state_dict()) == names
 
 
 def trained(config) -> dict[str, torch.Tensor]:
     trainer, module, data = build(config)
     trainer.fit(module, datamodule=data)
-    return module.game.state_dict()
+    return module.model.state_dict()
 
 
 @pytest.mark.slow

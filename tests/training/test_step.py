@@ -22,7 +22,7 @@ from gan_zoo.training.updater import gradient_norm
 MODELS, LOSSES, REGULARIZERS = (choices(group, CONF) for group in ("model", "loss", "regularizer"))
 TRANSLATIONS = {"cyclegan", "pix2pix"}
 CONVOLUTIONAL = set(MODELS) - {"gan"}
-AUTOENCODERS = {"ebgan", "began"}  # losses that bring an auto-encoder as critic
+AUTOENCODERS = {"ebgan", "began"}  # losses that bring an auto-encoder as discriminator
 TELLS_ITS_CRITIC = {"acgan", "cgan", "cgan_single", "infogan", "pix2pix"}  # or asks it for more than a score
 PRESETS_WITH_CRITIC_SETTINGS = {"wgan", "wgan_gp", "fisher", "dragan", "r3gan", *AUTOENCODERS}
 BRINGS = {"ada": ["augment=ada"], "fade": ["augment=instance_noise"]}  # what regularizers work on
@@ -41,18 +41,23 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Callable[[DictConfig], dict[str,
     def run(config: DictConfig) -> dict[str, int]:
         trainer, module, data = build(config)
         players = {
-            "critic": list(module.game.discriminators.parameters()),
-            "generator": list(module.game.generators.parameters()),
+            "discriminator": list(module.model.discriminators.parameters()),
+            "generator": list(module.model.generators.parameters()),
         }
         turns = dict.fromkeys(players, 0)
         last: dict[str, list[torch.Tensor | None]] = {name: [None] * len(p) for name, p in players.items()}
 
         def spy(parameters, statistics) -> None:
-            mine = "critic" if players["critic"] and parameters[0] is players["critic"][0] else "generator"
-            other = "generator" if mine == "critic" else "critic"
+            mine = (
+                "discriminator"
+                if players["discriminator"] and parameters[0] is players["discriminator"][0]
+                else "generator"
+            )
+            other = "generator" if mine == "discriminator" else "discriminator"
             turns[mine] += 1
             assert all(p.grad is not None for p in players[mine]), f"{mine}: a parameter without gradient"
-            # Later a hinge may be satisfied: critics that sum over positions win by more than its margin in one step,
+            # Later a hinge may be satisfied: discriminators that sum over positions win by more than its margin in one
+            # step,
             # and that of the loss-sensitive loss, which compares pairs, is for some weights satisfied from the start.
             moving = any(p.grad.abs().sum() > 0 for p in players[mine])
             satisfied = turns[mine] > 1 or "loss_sensitive" in config.loss.adversarial._target_
@@ -63,7 +68,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Callable[[DictConfig], dict[str,
 
         monkeypatch.setattr(updater, "average_gradients", spy)
         trainer.fit(module, datamodule=data)
-        assert all(p.requires_grad for p in module.game.parameters())
+        assert all(p.requires_grad for p in module.model.parameters())
         assert all(p.isfinite().all() for p in module.parameters())
         return turns
 
@@ -101,7 +106,7 @@ def on_pictures(pairs: Path) -> Callable[[str, str], list[str]]:
 def cannot_work(model: str, loss: str) -> str | None:
     """What the refusal says of pairs that cannot work."""
     if model == "vae":
-        return "critic" if loss in PRESETS_WITH_CRITIC_SETTINGS else None
+        return "discriminator" if loss in PRESETS_WITH_CRITIC_SETTINGS else None
     if loss in AUTOENCODERS and model in TELLS_ITS_CRITIC:
         return "discriminator=autoencoder names no class and is told no condition.*choose another discriminator"
     return "for attention, which AutoEncoder does not have" if loss in AUTOENCODERS and model == "sagan" else None
@@ -119,7 +124,7 @@ def test_two_steps(model: str, loss: str, tiny, watched, on_pictures) -> None:
         return
     n_critic = tiny(*overrides).loss.n_critic
     turns = watched(tiny(*overrides, f"trainer.max_steps={2 * n_critic}", "trainer.log_every_n_steps=1"))
-    assert turns == {"critic": 0 if model == "vae" else 2 * n_critic, "generator": 2}
+    assert turns == {"discriminator": 0 if model == "vae" else 2 * n_critic, "generator": 2}
 
 
 def steps_of(loss: str, tiny: Callable[..., DictConfig]) -> int:
@@ -135,7 +140,7 @@ _steps: dict[str, int] = {}
 @pytest.mark.parametrize("loss", ["nonsaturating", "ebgan"])
 @pytest.mark.parametrize("model", sorted(CONVOLUTIONAL))
 def test_models_of_pictures_refuse_vectors(model: str, loss: str, tiny) -> None:
-    refusal = "use model=gan for vectors|model=vae has no critic|needs data of two domains of pictures"
+    refusal = "use model=gan for vectors|model=vae has no discriminator|needs data of two domains of pictures"
     with pytest.raises(ValueError, match=refusal) as refused:
         build(tiny(f"model={model}", f"loss={loss}", "data=ring"))
     assert "\n" not in str(refused.value)
@@ -156,7 +161,7 @@ def test_every_model_with_every_regularizer(model: str, regularizer: str, tiny, 
 @pytest.mark.parametrize("regularizer", REGULARIZERS)
 @pytest.mark.parametrize("loss", LOSSES)
 def test_every_loss_with_every_regularizer(loss: str, regularizer: str, tiny) -> None:
-    """On one game, which is enough: losses and regularizers see no more of a game than its duels."""
+    """On one model, which is enough: losses and regularizers see no more of a model than its terms."""
     overrides = [f"loss={loss}", f"regularizer=[{regularizer}]", "data=digits", "++discriminator.norm=none"]
     overrides += BRINGS.get(regularizer, [])
     if regularizer == "ada" and loss in AUTOENCODERS:
@@ -195,7 +200,7 @@ def test_two_steps_with_every_condition(model: str, condition: str, fusion: str,
     overrides = [*CONDITIONS[condition], f"model.fusion={fusion}", "discriminator.norm=none", "regularizer=[r1]"]
     overrides += [] if condition == "class" else [f"data.root={pairs}", "data.image_size=16"]
     turns = watched(tiny(f"model={model}", *overrides, "trainer.max_steps=2"))
-    assert turns == {"critic": 2, "generator": 2}
+    assert turns == {"discriminator": 2, "generator": 2}
 
 
 @pytest.mark.parametrize("augment", [a for a in choices("augment", CONF) if a != "none"])
@@ -238,9 +243,9 @@ def test_running_statistics_are_averaged_once_in_each_step_when_they_rest(tiny, 
 
     monkeypatch.setattr(updater, "average_gradients", spy)
     module = train(tiny("model=dcgan", "loss.n_critic=2", "trainer.max_steps=4"))
-    everything = sum(name.endswith(("running_mean", "running_var")) for name, _ in module.game.named_buffers())
+    everything = sum(name.endswith(("running_mean", "running_var")) for name, _ in module.model.named_buffers())
     assert everything > 0
-    assert averaged == 2 * [everything, 0, everything]  # a critics' step alone; a step of both players
+    assert averaged == 2 * [everything, 0, everything]  # a discriminators' step alone; a step of both players
 
 
 def test_several_penalties_at_once_and_lazily(tiny, monkeypatch) -> None:
@@ -254,8 +259,8 @@ def test_several_penalties_at_once_and_lazily(tiny, monkeypatch) -> None:
     monkeypatch.setattr(updater.Updater, "step", spy)
     lazy = ["regularizer=[r1,r2]", "regularizer.r1.every=2", "regularizer.r2.every=3"]
     train(tiny("model=gan", "data=digits", *lazy, "trainer.max_steps=6"))
-    critic = [terms for terms in seen if "d/realism" in terms]
-    assert [("d/realism/r1" in t, "d/realism/r2" in t) for t in critic] == [
+    discriminator = [terms for terms in seen if "d/realism" in terms]
+    assert [("d/realism/r1" in t, "d/realism/r2" in t) for t in discriminator] == [
         (False, False), (True, False), (False, True), (True, False), (False, False), (True, True),
     ]  # fmt: skip
 
@@ -270,7 +275,7 @@ def test_an_exception_in_the_generators_turn_leaves_nothing_frozen(tiny, monkeyp
     trainer, module, data = build(tiny("model=gan", "data=ring", "trainer.max_steps=1"))
     with pytest.raises(RuntimeError, match="on purpose"):
         trainer.fit(module, datamodule=data)
-    assert all(p.requires_grad for p in module.game.parameters())
+    assert all(p.requires_grad for p in module.model.parameters())
 
 
 def test_the_same_seed_gives_the_same_bits(tiny) -> None:
@@ -278,7 +283,7 @@ def test_the_same_seed_gives_the_same_bits(tiny) -> None:
     a, b = train(config).state_dict(), train(config).state_dict()
     assert all(torch.equal(a[key], b[key]) for key in a)
     c = train(tiny("data=digits", "loss=wgan_gp", "trainer.max_steps=6", "seed=1")).state_dict()
-    assert not torch.equal(a["game.generators.main.layers.1.weight"], c["game.generators.main.layers.1.weight"])
+    assert not torch.equal(a["model.generators.main.layers.1.weight"], c["model.generators.main.layers.1.weight"])
 
 
 def test_the_default_step_is_the_textbook_step(tiny) -> None:
@@ -289,21 +294,24 @@ def test_the_default_step_is_the_textbook_step(tiny) -> None:
 
     config = tiny("data=digits", "trainer.max_steps=1", "channels_last=false")
     trainer, module, data = build(config)
-    generator = copy.deepcopy(module.game.generators["main"])
-    critic = copy.deepcopy(module.game.discriminators["main"])
+    generator = copy.deepcopy(module.model.generators["main"])
+    discriminator = copy.deepcopy(module.model.discriminators["main"])
     trainer.fit(module, datamodule=data)
 
     batch = next(iter(data.train_dataloader()))
     trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress.total.completed = 0
     batch = next(iter(data.train_dataloader()))
-    opt_d = torch.optim.Adam(critic.parameters(), 2e-4, (0.5, 0.999))
+    opt_d = torch.optim.Adam(discriminator.parameters(), 2e-4, (0.5, 0.999))
     opt_g = torch.optim.Adam(generator.parameters(), 2e-4, (0.5, 0.999))
-    fake = generator(batch.noise.normal("latents", 8, 100))
-    (softplus(-critic(batch.real).score).mean() + softplus(critic(fake.detach()).score).mean()).backward()
+    fake = generator(batch.rng.normal("latents", 8, 100))
+    (softplus(-discriminator(batch.real).score).mean() + softplus(discriminator(fake.detach()).score).mean()).backward()
     opt_d.step()
-    softplus(-critic(fake).score).mean().backward()
+    softplus(-discriminator(fake).score).mean().backward()
     opt_g.step()
-    for ours, theirs in ((module.game.generators["main"], generator), (module.game.discriminators["main"], critic)):
+    for ours, theirs in (
+        (module.model.generators["main"], generator),
+        (module.model.discriminators["main"], discriminator),
+    ):
         for p, q in zip(ours.parameters(), theirs.parameters(), strict=True):
             torch.testing.assert_close(p, q, rtol=1e-5, atol=1e-6)
 
@@ -313,7 +321,7 @@ def test_schedules_really_step(schedule: str, tiny) -> None:
     module = train(tiny("model=gan", "data=ring", f"optim/schedule={schedule}", "trainer.max_steps=10"))
     factor = module.rates.schedule(9 / 10)
     assert 0 < factor < 1
-    for player in (module.critic, module.generator):
+    for player in (module.discriminator, module.generator):
         assert [g["lr"] for g in player.optimizer.param_groups] == pytest.approx([1e-3 * factor])
 
 
@@ -324,9 +332,9 @@ def test_players_have_their_own_learning_rates(tiny) -> None:
     moved = []
     for rate in (0.1, 0.2):
         after = train(tiny(*common, f"optim.generator.lr={rate}"))
-        pairs = zip(before.game.parameters(), after.game.parameters(), strict=True)
+        pairs = zip(before.model.parameters(), after.model.parameters(), strict=True)
         moved.append([q.detach() - p.detach() for p, q in pairs])
-    count = len(list(before.game.generators.parameters()))
+    count = len(list(before.model.generators.parameters()))
     for single, double in zip(*(steps[:count] for steps in moved), strict=True):
         torch.testing.assert_close(2 * single, double, atol=1e-6, rtol=1e-3)
     assert all(float(step.abs().max()) < 1e-6 for step in moved[0][count:])
@@ -334,7 +342,7 @@ def test_players_have_their_own_learning_rates(tiny) -> None:
 
 def test_gradients_are_clipped_by_player(tiny) -> None:
     module = train(tiny("model=gan", "data=ring", "optim.clip_grad_norm=0.001", "trainer.max_steps=2"))
-    assert float(gradient_norm(module.critic.parameters)) == pytest.approx(0.001, rel=1e-3)
+    assert float(gradient_norm(module.discriminator.parameters)) == pytest.approx(0.001, rel=1e-3)
     assert float(gradient_norm(module.generator.parameters)) <= 0.001 * 1.001
 
 
@@ -356,6 +364,6 @@ def test_divergence_is_named_and_stops_the_run(tiny) -> None:
 def test_what_a_regularizer_moves_is_logged(overrides: list[str], name: str, tiny) -> None:
     trainer, module, data = build(tiny("data=digits", *overrides, "trainer.max_steps=3", "trainer.log_every_n_steps=1"))
     trainer.fit(module, datamodule=data)
-    (augmentation,) = augmentations(module.game.discriminators["main"])
+    (augmentation,) = augmentations(module.model.discriminators["main"])
     moved = getattr(augmentation, name.partition("/")[2])
     assert float(trainer.callback_metrics[f"d/realism/{name}"]) == float(moved) > 0

@@ -9,7 +9,7 @@ from torch import nn
 
 from gan_zoo.config.build import build
 from gan_zoo.config.compose import locate
-from gan_zoo.core.errors import CompositionError
+from gan_zoo.core.errors import ConfigError
 from gan_zoo.losses.base import Loss
 from gan_zoo.metrics.base import Evaluator
 from gan_zoo.regularizers.base import Regularizer
@@ -66,7 +66,7 @@ class NoInit(Good):
 
 
 class BadPenalty(Regularizer):
-    def penalty(self, duel, real, fake, noise):
+    def penalty(self, term, real, fake, rng):
         return real.score.square()
 
 
@@ -99,7 +99,7 @@ def no_source(**options) -> int:
 
 LOSSES = {
     "NoMean": r"NoMean.discriminator: .* returns one number to minimize.*; got a tensor of shape \[4\]",
-    "OfTensors": r"OfTensors.discriminator failed with TypeError: .*take Critiques, whose .score are raw scores",
+    "OfTensors": r"OfTensors.discriminator failed with TypeError: .*take Outputs, whose .score are raw scores",
     "Swapped": r"Swapped.generator failed with AttributeError: .*generator\(fake, real=None\)",
     "Logarithm": r"Logarithm.discriminator: .*; got nan of scores between -2 and 2: a logarithm or a root",
     "Detached": r"Detached.generator: .*; got a number without a gradient",
@@ -115,7 +115,7 @@ def own_loss(name: str) -> list[str]:
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_mistakes_in_a_loss(name: str, tiny) -> None:
-    with pytest.raises(CompositionError, match=LOSSES[name]) as refused:
+    with pytest.raises(ConfigError, match=LOSSES[name]) as refused:
         build(tiny("data=digits", *own_loss(name)))
     assert "\n" not in str(refused.value)
 
@@ -126,7 +126,7 @@ def test_a_good_loss_is_taken(tiny) -> None:
 
 def test_mistakes_in_a_regularizer(tiny) -> None:
     own = f"+regularizer.own={{_target_: {HERE}.BadPenalty}}"
-    with pytest.raises(CompositionError, match=r"BadPenalty.penalty: .* one number, or None.*; got a tensor of shape"):
+    with pytest.raises(ConfigError, match=r"BadPenalty.penalty: .* one number, or None.*; got a tensor of shape"):
         build(tiny("data=digits", own))
 
 
@@ -148,7 +148,7 @@ def own_network(group: str, kind: str, arguments: str = "{}", partial: str = "tr
 @pytest.mark.parametrize("name", GENERATORS)
 def test_mistakes_in_a_generator(name: str, tiny) -> None:
     arguments, message = GENERATORS[name]
-    with pytest.raises(CompositionError, match=message):
+    with pytest.raises(ConfigError, match=message):
         build(tiny(*own_network("generator", "Vectors", arguments)))
 
 
@@ -161,17 +161,17 @@ def test_a_generator_outside_the_datas_range_is_warned_of(tiny, capsys) -> None:
 
 def test_a_network_that_is_no_factory(tiny) -> None:
     node = "{_target_: torch.nn.Identity}"
-    with pytest.raises(CompositionError, match=r"generator needs _partial_: true .*; got a Identity"):
+    with pytest.raises(ConfigError, match=r"generator needs _partial_: true .*; got a Identity"):
         build(tiny("model=gan", "data=digits", "~generator", f"+generator={node}"))
 
 
 def test_mistakes_in_a_discriminator(tiny) -> None:
-    with pytest.raises(CompositionError, match=r"BadScores.forward: .*returns scores .*; got a single number"):
+    with pytest.raises(ConfigError, match=r"BadScores.forward: .*returns scores .*; got a single number"):
         build(tiny(*own_network("discriminator", "BadScores")))
 
 
 def test_mistakes_in_a_metric_and_in_data(composed) -> None:
-    with pytest.raises(CompositionError, match=r"Unwritten.prepare is not written"):
+    with pytest.raises(ConfigError, match=r"Unwritten.prepare is not written"):
         build(composed("data=digits", "metric=none", f"+metric.own={{_target_: {HERE}.Unwritten}}"))
     with pytest.raises(ValueError, match=r"data.source must return a .*Source, got a int"):
         build(composed("data=digits", f"data.source._target_={HERE}.no_source"))
@@ -179,7 +179,7 @@ def test_mistakes_in_a_metric_and_in_data(composed) -> None:
 
 def test_code_that_is_not_here(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(CompositionError, match=f"no module 'mine' here; parts .* in .*{tmp_path.name}"):
+    with pytest.raises(ConfigError, match=f"no module 'mine' here; parts .* in .*{tmp_path.name}"):
         locate("mine.Loss")
 
 
@@ -188,7 +188,7 @@ def test_trying_moves_no_number(tiny) -> None:
     states = []
     for loss in (own_loss("Good"), ["loss=nonsaturating"]):
         _, module, _ = build(tiny("data=digits", "model=dcgan", *loss))
-        states.append(module.game.state_dict())
+        states.append(module.model.state_dict())
     assert all(
         nn.functional.mse_loss(a.float(), b.float()) == 0 for a, b in zip(*(s.values() for s in states), strict=True)
     )

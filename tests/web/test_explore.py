@@ -143,7 +143,7 @@ def test_directions_move_a_linear_generator_most(tmp_path: Path) -> None:
 
     config = compose_overrides(["model=gan", "data=digits", "run_dir=x", "ema=null", "trainer=cpu"])
     module = build_module(config)
-    strengths = torch.linspace(3, 0.1, module.game.latent_dim)
+    strengths = torch.linspace(3, 0.1, module.model.latent_dim)
     rotation = torch.linalg.qr(torch.randn(len(strengths), len(strengths), generator=torch.manual_seed(0)))[0]
 
     class Linear(torch.nn.Module):
@@ -151,7 +151,7 @@ def test_directions_move_a_linear_generator_most(tmp_path: Path) -> None:
             wide = torch.nn.functional.pad((latents @ rotation.T) * strengths, (0, 1024 - len(strengths)))
             return wide.unflatten(1, (1, 32, 32))
 
-    module.game.generators["main"] = Linear()
+    module.model.generators["main"] = Linear()
     run = Run(tmp_path, tmp_path, as_plain(config), module)
     directions = principal_directions(run, count=4, samples=128, probes=64)
     torch.testing.assert_close(directions @ directions.T, torch.eye(4), atol=1e-5, rtol=0)

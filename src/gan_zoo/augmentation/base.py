@@ -1,4 +1,4 @@
-"""Differentiable augmentation of what a critic sees, for data so scarce that critics learn it by heart.
+"""Differentiable augmentation of what a discriminator sees, for data so scarce that discriminators learn it by heart.
 
 Real and fake samples are changed alike, in both players' turns, and gradients reach the generator through the change
 (Zhao et al. 2020, section 3; Karras et al. 2020, section 2.2). The generator's own samples stay as they are.
@@ -27,35 +27,37 @@ from gan_zoo.augmentation.transforms import (
     turned,
     with_channels,
 )
-from gan_zoo.core.types import Critique, Fraction
+from gan_zoo.core.types import DiscriminatorOutput, Fraction
 
 Change = Callable[[Tensor, int], Tensor]
-"""Changes pictures ``[B, C, H, W]``; of their channels the first so many have colours, the others only move along."""
+"""Changes pictures ``[B, C, H, W]``; of their channels the first so many have colors, the others only move along."""
 
 
-class AugmentedCritic(nn.Module):
-    """A critic that judges augmented samples.
+class AugmentedDiscriminator(nn.Module):
+    """A discriminator that judges augmented samples.
 
-    Its `Critique` carries the samples as they came, so that penalties differentiate through the augmentation.
-    Conditions that are pictures of the same size (pix2pix) move along with the sample, their colours untouched. In
-    evaluation mode the critic sees everything as it is.
+    Its `DiscriminatorOutput` carries the samples as they came, so that penalties differentiate through the
+    augmentation. Conditions that are pictures of the same size (pix2pix) move along with the sample, their colors
+    untouched. In evaluation mode the discriminator sees everything as it is.
 
     Args:
-        critic: judges ``[B, C, H, W]``; scores or a `Critique`.
-        augmentation: called with pictures and the number of channels that have colours, returns the same shape.
+        discriminator: judges ``[B, C, H, W]``; scores or a `DiscriminatorOutput`.
+        augmentation: called with pictures and the number of channels that have colors, returns the same shape.
     """
 
-    def __init__(self, critic: nn.Module, augmentation: nn.Module) -> None:
+    def __init__(self, discriminator: nn.Module, augmentation: nn.Module) -> None:
         super().__init__()
-        self.critic, self.augmentation = critic, augmentation
-        if hasattr(critic, "energy"):
-            self.energy = critic.energy
+        self.discriminator, self.augmentation = discriminator, augmentation
+        if hasattr(discriminator, "energy"):
+            self.energy = discriminator.energy
 
-    def forward(self, x: Tensor, *condition: Any) -> Critique:
+    def forward(self, x: Tensor, *condition: Any) -> DiscriminatorOutput:
         require_pictures(x)
         seen, *told = self.augmented(x, *condition) if self.training else (x, *condition)
-        verdict = self.critic(seen, *told)
-        return replace(verdict, x=x) if isinstance(verdict, Critique) else Critique(score=verdict, x=x)
+        output = self.discriminator(seen, *told)
+        return (
+            replace(output, x=x) if isinstance(output, DiscriminatorOutput) else DiscriminatorOutput(score=output, x=x)
+        )
 
     def augmented(self, x: Tensor, *condition: Any) -> list[Any]:
         """The samples and their conditions after one draw of the augmentation."""
@@ -71,7 +73,7 @@ class AugmentedCritic(nn.Module):
 class DiffAugment(nn.Module):
     """The same few strong changes for every sample, at random strengths (Zhao et al. 2020, section 4).
 
-    ``colour``: brightness by U(-1/2, 1/2), saturation by a factor U(0, 2), contrast around the picture's mean by
+    ``color``: brightness by U(-1/2, 1/2), saturation by a factor U(0, 2), contrast around the picture's mean by
     U(1/2, 3/2); ``translation``: by up to 1/8 of each side, zeros flow in; ``cutout``: a rectangle of half of each
     side becomes zero. They are applied in the order of the list.
 
@@ -79,9 +81,9 @@ class DiffAugment(nn.Module):
         policies: names of the changes; none leaves samples exactly as they are.
     """
 
-    def __init__(self, policies: Sequence[str] = ("colour", "translation", "cutout")) -> None:
+    def __init__(self, policies: Sequence[str] = ("color", "translation", "cutout")) -> None:
         super().__init__()
-        self.changes: dict[str, Change] = {"colour": colour, "translation": translation, "cutout": cutout}
+        self.changes: dict[str, Change] = {"color": color, "translation": translation, "cutout": cutout}
         require_known("policies", policies, self.changes)
         self.policies = tuple(policies)
 
@@ -98,7 +100,7 @@ class ADAugment(nn.Module):
     With p below about 0.8 the generator cannot hide its samples' distribution behind them, so nothing leaks into what
     it makes. ``blit``: left-right flip, quarter turns (half turns where height and width differ), whole-pixel shifts
     by up to 1/8 of each side. ``geometry``: isotropic scale 2^N(0, 0.2), rotation, anisotropic scale 2^N(0, 0.2),
-    rotation, shifts by N(0, 1/8) of each side; bilinear, where the paper has a wavelet filter. ``colour``: brightness
+    rotation, shifts by N(0, 1/8) of each side; bilinear, where the paper has a wavelet filter. ``color``: brightness
     by N(0, 0.2), contrast 2^N(0, 0.5), luma flip, and, for RGB, hue rotation and saturation 2^N(0, 1). Pictures are
     mirrored at their borders.
 
@@ -107,22 +109,22 @@ class ADAugment(nn.Module):
         p: where the probability starts, in [0, 1]; ``regularizer=ada`` moves it, without that it stays.
 
     Attributes:
-        p: the probability, a buffer: saved with the critic.
+        p: the probability, a buffer: saved with the discriminator.
     """
 
     p: Tensor
 
-    def __init__(self, transforms: Sequence[str] = ("blit", "geometry", "colour"), p: Fraction = 0.0) -> None:
+    def __init__(self, transforms: Sequence[str] = ("blit", "geometry", "color"), p: Fraction = 0.0) -> None:
         super().__init__()
         if not 0 <= p <= 1:
             raise ValueError(f"p must be in [0, 1], got {p}")
-        require_known("transforms", transforms, ("blit", "geometry", "colour"))
+        require_known("transforms", transforms, ("blit", "geometry", "color"))
         self.transforms = tuple(transforms)
         self.register_buffer("p", torch.tensor(float(p)))
 
     def forward(self, x: Tensor, coloured: int | None = None) -> Tensor:
         require_pictures(x)
-        changes: dict[str, Change] = {"blit": self.blit, "geometry": self.geometry, "colour": self.colour}
+        changes: dict[str, Change] = {"blit": self.blit, "geometry": self.geometry, "color": self.color}
         for name in self.transforms:
             x = changes[name](x, coloured or x.shape[1])
         return x
@@ -149,7 +151,7 @@ class ADAugment(nn.Module):
         down, right = self.maybe(normal(x, 1 / 8, 2), 0)
         return placed(x, scale, before, stretch, after, down, right)
 
-    def colour(self, x: Tensor, coloured: int) -> Tensor:
+    def color(self, x: Tensor, coloured: int) -> Tensor:
         """Brightness, contrast, luma flip, hue and saturation."""
         seen = x[:, :coloured] + self.maybe(normal(x, 0.2), 0)[:, None, None, None]
         seen = seen * self.maybe(torch.exp2(normal(x, 0.5)), 1)[:, None, None, None]
@@ -160,7 +162,7 @@ class ADAugment(nn.Module):
         return with_channels(seen, x)
 
 
-def colour(x: Tensor, coloured: int) -> Tensor:
+def color(x: Tensor, coloured: int) -> Tensor:
     """Random brightness, saturation and contrast."""
     seen = x[:, :coloured] + uniform(x, -0.5, 0.5)[:, None, None, None]
     if coloured > 1:
@@ -175,7 +177,7 @@ def translation(x: Tensor, coloured: int) -> Tensor:
 
 
 def cutout(x: Tensor, coloured: int) -> Tensor:
-    """A rectangle of half of each side, centred anywhere, becomes zero."""
+    """A rectangle of half of each side, centered anywhere, becomes zero."""
     rows, columns = (covered(x, side, int(side / 2 + 0.5)) for side in x.shape[2:])
     return x.masked_fill((rows[:, :, None] & columns[:, None, :])[:, None], 0)
 

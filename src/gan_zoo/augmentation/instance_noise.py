@@ -1,4 +1,4 @@
-"""Noise on what the critic sees."""
+"""StepRNG on what the discriminator sees."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gan_zoo.core.types import Weight
 
 
 class InstanceNoise(nn.Module):
-    """Adds N(0, std^2) to every value that the critic sees, real or fake (Sonderby et al. 2017, section 3.2).
+    """Adds N(0, std^2) to every value that the discriminator sees, real or fake (Sonderby et al. 2017, section 3.2).
 
     It makes the distributions of reals and fakes overlap, so that their divergence has a gradient. With
     ``regularizer=fade`` the noise fades while training goes on.
@@ -18,7 +18,7 @@ class InstanceNoise(nn.Module):
         std: standard deviation, >= 0, for samples in [-1, 1].
 
     Attributes:
-        std: the same, a buffer: saved with the critic.
+        std: the same, a buffer: saved with the discriminator.
     """
 
     std: Tensor

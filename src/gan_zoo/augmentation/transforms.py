@@ -13,7 +13,7 @@ from torch import Tensor
 
 
 def saturated(x: Tensor, factor: Tensor) -> Tensor:
-    """Colours pulled from the grey of their mean by ``factor`` ``[B]``: 0 is grey, 1 changes nothing."""
+    """Colours pulled from the gray of their mean by ``factor`` ``[B]``: 0 is gray, 1 changes nothing."""
     factor = factor[:, None, None, None]
     return x * factor + x.mean(1, keepdim=True) * (1 - factor)
 
@@ -25,14 +25,14 @@ def contrasted(x: Tensor, factor: Tensor) -> Tensor:
 
 
 def luma_flipped(x: Tensor, flip: Tensor) -> Tensor:
-    """Light and dark exchanged where ``flip`` ``[B]`` is 1, hue and saturation kept; grey pictures are negated."""
+    """Light and dark exchanged where ``flip`` ``[B]`` is 1, hue and saturation kept; gray pictures are negated."""
     return x - 2 * flip[:, None, None, None] * x.mean(1, keepdim=True)
 
 
 def hue_rotated(x: Tensor, angle: Tensor) -> Tensor:
-    """RGB turned around the grey axis by ``angle`` ``[B]``: a third of a circle makes red green, green blue."""
+    """RGB turned around the gray axis by ``angle`` ``[B]``: a third of a circle makes red green, green blue."""
     cos, sin = angle.cos()[:, None, None, None], angle.sin()[:, None, None, None]
-    across = (x.roll(1, 1) - x.roll(-1, 1)) / math.sqrt(3)  # the cross product of the axis with the colour
+    across = (x.roll(1, 1) - x.roll(-1, 1)) / math.sqrt(3)  # the cross product of the axis with the color
     return x * cos + across * sin + x.mean(1, keepdim=True) * (1 - cos)
 
 
@@ -69,7 +69,7 @@ def shifted(x: Tensor, down: Tensor, right: Tensor, mirror: bool = False) -> Ten
 def placed(
     x: Tensor, scale: Tensor, before: Tensor, stretch: Tensor, after: Tensor, down: Tensor, right: Tensor
 ) -> Tensor:
-    """Pictures scaled, turned, stretched in width (and squeezed in height), turned and shifted around their centre.
+    """Pictures scaled, turned, stretched in width (and squeezed in height), turned and shifted around their center.
 
     All arguments are ``[B]``; angles in radians, shifts in sides of the picture. Each output pixel asks, through the
     inverse of these steps in reverse order, where it comes from.
@@ -85,13 +85,13 @@ def placed(
 
 
 def centred(x: Tensor) -> tuple[Tensor, Tensor]:
-    """The places of rows ``[1, H, 1]`` and columns ``[1, 1, W]`` in pixels from the centre."""
+    """The places of rows ``[1, H, 1]`` and columns ``[1, 1, W]`` in pixels from the center."""
     rows, columns = (torch.arange(side, device=x.device) - (side - 1) / 2 for side in x.shape[2:])
     return rows[None, :, None], columns[None, None, :]
 
 
 def rotated(rows: Tensor, columns: Tensor, angle: Tensor) -> tuple[Tensor, Tensor]:
-    """Places turned around the centre by ``angle`` ``[B]``."""
+    """Places turned around the center by ``angle`` ``[B]``."""
     cos, sin = angle.cos()[:, None, None], angle.sin()[:, None, None]
     return rows * cos - columns * sin, columns * cos + rows * sin
 

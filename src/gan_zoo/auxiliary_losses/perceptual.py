@@ -29,7 +29,7 @@ class Perceptual(Reconstruction):
     Args:
         features: pictures ``[B, C, H, W]`` in [-1, 1] to a list of features ``[B, F, ...]``; `Lite0Features` if None.
         layer_weights: w_l, one number >= 0 for each of the features, or None for ones.
-        normalise: whether activations are divided by their length.
+        normalize: whether activations are divided by their length.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Style(Perceptual):
 
     Args:
         features, layer_weights: as in `Perceptual`.
-        normalise: whether activations are divided by their length; in the papers they are not.
+        normalize: whether activations are divided by their length; in the papers they are not.
     """
 
     def __init__(

@@ -16,7 +16,7 @@ from gan_zoo.core.guard import survived
 from gan_zoo.core.types import Batch, Count, PathText, Whole
 from gan_zoo.loggers.dispatch import log_checkpoints
 from gan_zoo.runs.checkpoint_store import POINTERS, Store
-from gan_zoo.training.divergence import stop_if_not_finite
+from gan_zoo.training.divergence import raise_if_not_finite
 from gan_zoo.training.module import GANModule
 
 
@@ -154,7 +154,7 @@ def latest_score(trainer: Trainer) -> dict[str, float] | None:
 
 @torch.no_grad()
 def _stop_if_weights_not_finite(module: GANModule) -> None:
-    for player, network in (("generators", module.game.generators), ("discriminators", module.game.discriminators)):
+    for player, network in (("generators", module.model.generators), ("discriminators", module.model.discriminators)):
         if parameters := [p.detach() for p in network.parameters()]:
             norm = torch.stack(torch._foreach_norm(parameters)).sum()
-            stop_if_not_finite({f"weights of the {player}": float(norm)}, module.global_step)
+            raise_if_not_finite({f"weights of the {player}": float(norm)}, module.global_step)

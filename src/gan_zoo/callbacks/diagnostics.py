@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from gan_zoo.callbacks.intervals import due
 from gan_zoo.core.errors import DataError, TrainingDiverged
 from gan_zoo.core.guard import survived
-from gan_zoo.core.rng import Noise, stable_seed
+from gan_zoo.core.rng import StepRNG, stable_seed
 from gan_zoo.core.types import Batch, Whole
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.loader import one_batch
@@ -70,7 +70,7 @@ class Doctor(Callback):
         with module.clock.paused(), survived("the diagnosis"):
             if self._probe is None:
                 self._probe = self.probe(trainer, module)
-            reading: Reading = self._probe.look(module.game) | self.of_training(module)
+            reading: Reading = self._probe.look(module.model) | self.of_training(module)
             self._centers = self._probe.centers
             self.history.append({"images_seen": float(module.clock.images_seen)} | reading)
             log(trainer, {f"doctor/{name}": value for name, value in self.history[-1].items()}, module.global_step)
@@ -91,12 +91,12 @@ class Doctor(Callback):
     def probe(self, trainer: Trainer, module: GANModule) -> Probe:
         """What to look with."""
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        noise = Noise(stable_seed(self.seed, "doctor"), 0, device=module.device)
-        wrong = "wrong" in module.game.needs
-        pack = math.lcm(*(getattr(part, "pack", 1) for part in module.game.discriminators.modules()))
+        rng = StepRNG(stable_seed(self.seed, "doctor"), 0, device=module.device)
+        wrong = "wrong" in module.model.needs
+        pack = math.lcm(*(getattr(part, "pack", 1) for part in module.model.discriminators.modules()))
 
         def some(source: Source) -> Batch:
-            return one_batch(source, min(self.count, len(source)) // pack * pack, noise, wrong)
+            return one_batch(source, min(self.count, len(source)) // pack * pack, rng, wrong)
 
         held_out: Batch | None = None
         if data.source.held_out is not None and len(data.source.told()) >= pack:
@@ -134,5 +134,5 @@ def weights_of(module: GANModule) -> dict[str, list[Tensor]]:
     def copied(networks: nn.Module) -> list[Tensor]:
         return [p.detach().flatten()[:4096].clone() for p in networks.parameters()]
 
-    players = {"d": module.game.discriminators, "g": module.game.generators}
+    players = {"d": module.model.discriminators, "g": module.model.generators}
     return {name: copied(networks) for name, networks in players.items() if len(networks)}

@@ -64,7 +64,7 @@ class Evaluation(Callback):
     def check(self, module: GANModule, source: Source) -> None:
         """Raise `DataError` where it is clear before training that a score cannot be computed."""
         for evaluator in self.evaluators.values():
-            evaluator.check(source, module.game.needs, module.game.num_intents)
+            evaluator.check(source, module.model.needs, module.model.num_requested_labels)
 
     def on_fit_start(self, trainer: Trainer, pl_module: Any) -> None:
         ended = trainer.max_steps == self._resumed_at != self._scored_at  # training did, its last evaluation did not

@@ -8,8 +8,8 @@ from typing import Any
 
 from lightning.pytorch import Callback, Trainer
 
-from gan_zoo.core.distributed import HostGroup
-from gan_zoo.core.errors import CompositionError, Interrupted
+from gan_zoo.core.distributed import CPUProcessGroup
+from gan_zoo.core.errors import ConfigError, Interrupted
 from gan_zoo.core.nested import first_difference
 from gan_zoo.core.signals import SIGNALS
 from gan_zoo.core.types import Batch
@@ -30,7 +30,7 @@ class Interruption(Callback):
         SIGNALS.listen()
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
-        self._hosts = HostGroup()
+        self._hosts = CPUProcessGroup()
         self._ask_at = 0
         self._asked_at = (pl_module.global_step, time.monotonic())
         check_equal_start(self._hosts, pl_module.global_step, pl_module.metadata.get("config"))
@@ -59,14 +59,14 @@ class Interruption(Callback):
         self._ask_at = step + min(MOST_STEPS, max(1, int(AGREE_EVERY / max(slowest, 1e-6))))
 
 
-def check_equal_start(hosts: HostGroup, step: int, config: Mapping[str, Any] | None) -> None:
-    """Raise `CompositionError` unless all processes start from one step and one config.
+def check_equal_start(hosts: CPUProcessGroup, step: int, config: Mapping[str, Any] | None) -> None:
+    """Raise `ConfigError` unless all processes start from one step and one config.
 
     Where the run folder and the data lie may differ between machines.
     """
     steps = hosts.gather(step)
     if len(set(steps)) > 1:
-        raise CompositionError(
+        raise ConfigError(
             f"the processes do not start from the same state, but from steps {', '.join(map(str, steps))}: every "
             "machine needs the same run folder on a shared disk, or resume=FILE with a copy of one checkpoint"
         )
@@ -74,7 +74,7 @@ def check_equal_start(hosts: HostGroup, step: int, config: Mapping[str, Any] | N
     for rank, other in enumerate(others, start=1):
         if difference := first_difference(first, other, ""):
             name, theirs, own = difference
-            raise CompositionError(
+            raise ConfigError(
                 f"the processes were started with different configs: {name} is {theirs!r} on process 0 and {own!r} on "
                 f"process {rank}"
             )

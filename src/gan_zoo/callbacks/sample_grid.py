@@ -10,7 +10,7 @@ from lightning.pytorch import Callback, Trainer
 from gan_zoo.callbacks.intervals import SOON, due, interval
 from gan_zoo.core.errors import Interrupted
 from gan_zoo.core.guard import survived
-from gan_zoo.core.rng import Noise, stable_seed
+from gan_zoo.core.rng import StepRNG, stable_seed
 from gan_zoo.core.types import Batch, Count, PathText, Whole
 from gan_zoo.data.dataset import Source
 from gan_zoo.loggers.dispatch import log_picture
@@ -23,7 +23,7 @@ from gan_zoo.visualization.scatter import scatter
 class SampleGrid(Callback):
     """Writes ``samples/<images seen>.png`` every so many images and at the end: always the same latents.
 
-    Games that are told a class show one column for each class; games that are told a caption write it below; games
+    Models that are told a class show one column for each class; models that are told a caption write it below; models
     that translate show input and output side by side, of data they do not train on where there are any.
 
     Args:
@@ -69,8 +69,8 @@ class SampleGrid(Callback):
             source: Source = trainer.datamodule.source  # type: ignore[attr-defined]
             if source.samples.ndim == 2:
                 self.folder.mkdir(parents=True, exist_ok=True)
-                noise = Noise(stable_seed(self.seed, "grid"), 0, device=module.device)
-                scatter(module.sample(request(module, source, 10 * self.count, noise)[0]).cpu(), source, path)
+                rng = StepRNG(stable_seed(self.seed, "grid"), 0, device=module.device)
+                scatter(module.sample(request(module, source, 10 * self.count, rng)[0]).cpu(), source, path)
             else:
                 save(sample_picture(module, source, self.count, self.seed), path)
             log_picture(trainer, path, module.global_step)

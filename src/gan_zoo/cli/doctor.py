@@ -14,12 +14,12 @@ from gan_zoo.cli.common import app, guarded
 @guarded
 def doctor(run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder with a metrics.csv.")]) -> None:
     """Say what went wrong with a run, since when, and which override to try; exit code 0 either way."""
-    from gan_zoo.core.errors import CompositionError
+    from gan_zoo.core.errors import ConfigError
     from gan_zoo.diagnostics.from_log import diagnose_run, verdict
 
     if not (run / "metrics.csv").is_file():
         missing = "has no metrics.csv" if run.is_dir() else "does not exist"
-        raise CompositionError(f"RUN must be a run folder, got {str(run)!r}, which {missing}")
+        raise ConfigError(f"RUN must be a run folder, got {str(run)!r}, which {missing}")
     history, findings = diagnose_run(run)
     for finding in findings:
         typer.echo(f"{finding}{'' if finding.lasting else ' (later no more)'}")

@@ -25,7 +25,7 @@ def evaluate(
     trust: Trust = False,
 ) -> None:
     """Score a finished run (EMA weights, into its metrics.json), or one folder of pictures against another."""
-    from gan_zoo.core.errors import CompositionError
+    from gan_zoo.core.errors import ConfigError
     from gan_zoo.inference.evaluate import evaluate_run, table
     from gan_zoo.inference.evaluate_folders import compare_folders
 
@@ -33,7 +33,7 @@ def evaluate(
         wishes = [*([str(run)] if run is not None else []), *(overrides or [])]
         scores = compare_folders(folder, against, wishes, num_samples, image_size, device)
     elif run is None:
-        raise CompositionError("RUN, or --folder and --against, must be given")
+        raise ConfigError("RUN, or --folder and --against, must be given")
     else:
         scores = evaluate_run(run, overrides or [], num_samples, checkpoint, trust, device, other_data)
     for line in table(scores):

@@ -63,9 +63,9 @@ def sample(
 
 def numbers(text: str) -> list[int]:
     """``3,7`` as [3, 7]."""
-    from gan_zoo.core.errors import CompositionError
+    from gan_zoo.core.errors import ConfigError
 
     try:
         return [int(part) for part in text.split(",") if part.strip()]
     except ValueError:
-        raise CompositionError(f"--plus and --minus must be numbers like 3,7, got {text!r}") from None
+        raise ConfigError(f"--plus and --minus must be numbers like 3,7, got {text!r}") from None

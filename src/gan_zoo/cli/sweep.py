@@ -34,9 +34,9 @@ def sweep(
     from gan_zoo.launch.search_space import space_of
 
     space = space_of(overrides)
-    judge = default_score(space, config_dir)
+    run_discriminator = default_score(space, config_dir)
     target = out or Path("sweeps") / time.strftime("%Y-%m-%d_%H-%M-%S")
-    search = Search(target, space, *((score, maximize) if score else judge), prune, sampler, seed)
+    search = Search(target, space, *((score, maximize) if score else run_discriminator), prune, sampler, seed)
     try:
         search.run(trials, jobs, ["--config-dir", str(config_dir)] if config_dir else [])
     finally:

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from gan_zoo.core.errors import CompositionError
+from gan_zoo.core.errors import ConfigError
 
 PLACE = re.compile(r"(^|[._])(path|folder|dir|dirpath|file|filename|root|uri)$")
 """Keys that say where something is written."""
@@ -28,7 +28,7 @@ DEFINING += ("lightning.pytorch.callbacks", "lightning.pytorch.loggers", "lightn
 
 
 def refuse_foreign(node: Any, conf: Path, remedy: str) -> None:
-    """Raise `CompositionError` if a plain config names code that is neither ours, nor an optimizer, callback or logger.
+    """Raise `ConfigError` if a plain config names code that is neither ours, nor an optimizer, callback or logger.
 
     Args:
         node: the config, or a part of it.
@@ -37,7 +37,7 @@ def refuse_foreign(node: Any, conf: Path, remedy: str) -> None:
     """
     if isinstance(node, dict):
         if "_target_" in node and not is_trusted(node["_target_"], conf):
-            raise CompositionError(
+            raise ConfigError(
                 f"the run's config would run {node['_target_']!r}, which is not part of gan_zoo: add {remedy} if you "
                 "trust the run"
             )
@@ -49,7 +49,7 @@ def refuse_foreign(node: Any, conf: Path, remedy: str) -> None:
 
 
 def refuse_other_kinds(node: Any, group: str, remedy: str) -> None:
-    """Raise `CompositionError` if the config of a model names what is no part of one: nothing it builds may read,
+    """Raise `ConfigError` if the config of a model names what is no part of one: nothing it builds may read,
     write or fetch.
 
     Args:
@@ -60,9 +60,7 @@ def refuse_other_kinds(node: Any, group: str, remedy: str) -> None:
     if isinstance(node, dict):
         target = node.get("_target_")
         if target is not None and not _within(str(target), (*(f"gan_zoo.{part}" for part in OF_MODELS), "torch.optim")):
-            raise CompositionError(
-                f"{group} names {target!r}, which is no part of a model: add {remedy} if you trust it"
-            )
+            raise ConfigError(f"{group} names {target!r}, which is no part of a model: add {remedy} if you trust it")
         node = list(node.values())
     if isinstance(node, list):
         for child in node:
@@ -70,17 +68,17 @@ def refuse_other_kinds(node: Any, group: str, remedy: str) -> None:
 
 
 def refuse_reading(data: Any, remedy: str) -> None:
-    """Raise `CompositionError` if the config of data from outside names files or a download, also in its parts."""
+    """Raise `ConfigError` if the config of data from outside names files or a download, also in its parts."""
     for name, value in _leaves(data, "data"):
         if value and name.rpartition(".")[2] in ("root", "path", "folder", "source_folder", "csv", "download"):
-            raise CompositionError(
+            raise ConfigError(
                 f"the model is asked with its data, and {name}={value} would read or fetch them here: add {remedy} if "
                 "you trust it"
             )
 
 
 def refuse_places(config: dict[str, Any], remedy: str) -> None:
-    """Raise `CompositionError` if a run's config would write outside the run folder, whatever the key is called.
+    """Raise `ConfigError` if a run's config would write outside the run folder, whatever the key is called.
 
     Looked at are all parts that write: callbacks, loggers, and the trainer with its profiler.
 
@@ -93,7 +91,7 @@ def refuse_places(config: dict[str, Any], remedy: str) -> None:
         for name, value in _texts(config[group], group):
             leads_out = not Path(value).expanduser().resolve().is_relative_to(run_dir)
             if leads_out and (PLACE.search(name) or re.search(r"[/\\~]|^\.\.", value)):
-                raise CompositionError(f"{name}={value} lies outside the run folder: add {remedy} if you trust the run")
+                raise ConfigError(f"{name}={value} lies outside the run folder: add {remedy} if you trust the run")
 
 
 def _texts(node: Any, name: str) -> list[tuple[str, str]]:
@@ -111,9 +109,9 @@ def _leaves(node: Any, name: str) -> list[tuple[str, Any]]:
 
 
 def refuse_interpolations(node: Any) -> None:
-    """Raise `CompositionError` if a config from a file, which is resolved, holds text that would be resolved again."""
+    """Raise `ConfigError` if a config from a file, which is resolved, holds text that would be resolved again."""
     if isinstance(node, str) and "${" in node:
-        raise CompositionError(f"the run's config holds {node!r}, which is refused: it would be resolved once more")
+        raise ConfigError(f"the run's config holds {node!r}, which is refused: it would be resolved once more")
     if isinstance(node, dict):
         node = [*node.keys(), *node.values()]
     if isinstance(node, list):

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from gan_zoo.config.allowlist import refuse_foreign, refuse_places
 from gan_zoo.config.checks import check_complete, check_precision, check_trainer, check_whole_numbers
 from gan_zoo.config.compose import as_plain, compose_overrides, instantiate, instantiate_each, reach_own_parts
-from gan_zoo.core.errors import CompositionError
+from gan_zoo.core.errors import ConfigError
 from gan_zoo.core.paths import CONF
 from gan_zoo.runs.resume import data_identity
 
@@ -29,7 +29,13 @@ def build(config: DictConfig) -> tuple[Trainer, GANModule, DataModule]:
 
     from gan_zoo.config.signatures import check_arguments
     from gan_zoo.core.warning_filters import quiet
-    from gan_zoo.training.trainer import SETTLED, check_together, equipped, resolved_precision, steps_of_epochs
+    from gan_zoo.training.trainer import (
+        FIXED_TRAINER_ARGS,
+        check_compatible,
+        make_trainer,
+        resolved_precision,
+        steps_of_epochs,
+    )
     from gan_zoo.training.trial import check_kinds, try_parts
 
     quiet()
@@ -37,7 +43,7 @@ def build(config: DictConfig) -> tuple[Trainer, GANModule, DataModule]:
     plain = as_plain(config)
     check_whole_numbers(plain)
     check_precision(plain["trainer"]["precision"])
-    check_trainer(plain["trainer"], SETTLED)
+    check_trainer(plain["trainer"], FIXED_TRAINER_ARGS)
     if plain["resume"] not in (None, "auto") and not plain["trust"]:
         refuse_foreign(plain, CONF, "trust=true")
         refuse_places(plain, "trust=true")
@@ -48,7 +54,7 @@ def build(config: DictConfig) -> tuple[Trainer, GANModule, DataModule]:
     data = build_data(config)
     module = build_module(config)
     module.metadata["data"] = data_identity(data.source, plain["data"].get("root"))
-    data.serve(module.game.needs)
+    data.serve(module.model.needs)
     callbacks = instantiate_each(config.callbacks)
     make = partial(
         instantiate,
@@ -57,18 +63,18 @@ def build(config: DictConfig) -> tuple[Trainer, GANModule, DataModule]:
         max_steps=steps_of_epochs(config.trainer.max_epochs, data, config.trainer.max_steps),
         max_epochs=None,
     )
-    trainer = equipped(make, callbacks, instantiate_each(config.logger))
+    trainer = make_trainer(make, callbacks, instantiate_each(config.logger))
     if plain["divergence"]["retries"] and trainer.world_size > 1:
-        raise CompositionError(
+        raise ConfigError(
             f"divergence.retries needs a single process, got {trainer.world_size}: use resume=auto instead"
         )
     for callback in callbacks:
         if hasattr(callback, "evaluators"):
             check_kinds(callback.evaluators)
-    check_together(trainer, module, data)
+    check_compatible(trainer, module, data)
     try_parts(module, data)
     if config.data.batch_size // trainer.world_size % config.pack:
-        raise CompositionError(
+        raise ConfigError(
             f"pack={config.pack} must divide the batch of each process, {config.data.batch_size // trainer.world_size}"
         )
     return trainer, module, data
@@ -95,18 +101,18 @@ def build_data(config: DictConfig) -> DataModule:
 
 
 def build_module(config: DictConfig) -> GANModule:
-    """The game of ``config.model`` with its networks, the loss, the regularizers and the optimizers."""
+    """The model of ``config.model`` with its networks, the loss, the regularizers and the optimizers."""
     from gan_zoo.core.provenance import provenance
     from gan_zoo.training.module import GANModule
 
     networks = {"generator": network_factory(config.generator, "generator")}
     if "_target_" in config.discriminator:
-        networks["discriminator"] = critic_factory(config)
+        networks["discriminator"] = discriminator_factory(config)
     loss = instantiate(config.loss.adversarial)
     regularizers = {name: instantiate(node) for name, node in config.regularizer.items() if node is not None}
     check_parts(loss, regularizers)
     return GANModule(
-        build_game(config, networks),
+        build_model(config, networks),
         loss=loss,
         regularizers=regularizers,
         generator_optimizer=instantiate(config.optim.generator),
@@ -123,7 +129,7 @@ def build_module(config: DictConfig) -> GANModule:
 
 
 def check_parts(loss: Any, regularizers: Mapping[str, Any]) -> None:
-    """Raise `CompositionError` for a loss or a regularizer of one's own that lacks its base class."""
+    """Raise `ConfigError` for a loss or a regularizer of one's own that lacks its base class."""
     from gan_zoo.losses.base import Loss
     from gan_zoo.regularizers.base import Regularizer
 
@@ -131,48 +137,48 @@ def check_parts(loss: Any, regularizers: Mapping[str, Any]) -> None:
     wanted += [(f"regularizer.{name}", part, Regularizer) for name, part in regularizers.items()]
     for name, part, kind in wanted:
         if not isinstance(part, kind):
-            raise CompositionError(
+            raise ConfigError(
                 f"{name} must be a subclass of {kind.__module__}.{kind.__name__}, got a {type(part).__name__}"
             )
 
 
-def build_game(config: DictConfig, networks: Mapping[str, Any]) -> Any:
-    """The game of ``config.model`` with networks from these factories."""
+def build_model(config: DictConfig, networks: Mapping[str, Any]) -> Any:
+    """The model of ``config.model`` with networks from these factories."""
     try:
         return instantiate(config.model, **networks)
     except TypeError as error:
         if "discriminator" in networks or "'discriminator'" not in str(error):
             raise
-        raise CompositionError("this model needs a critic: discriminator=none goes with model=vae alone") from error
+        raise ConfigError("this model needs a discriminator: discriminator=none goes with model=vae alone") from error
 
 
-def critic_factory(config: DictConfig) -> Any:
-    """What makes a game's critics: the network of ``config.discriminator``, each behind an augmentation of its own.
+def discriminator_factory(config: DictConfig) -> Any:
+    """What makes a model's discriminators: the network of ``config.discriminator`` behind an augmentation of its own.
 
     Raises:
-        CompositionError: if the data are not pictures that ``config.augment`` could change.
+        ConfigError: if the data are not pictures that ``config.augment`` could change.
     """
     discriminator = network_factory(config.discriminator, "discriminator")
     if config.pack != 1:
-        from gan_zoo.networks.packing import PackedCritic
+        from gan_zoo.networks.packing import PackedDiscriminator
 
         options = {"sample_shape": list(config.data.sample_shape), "pack": config.pack}
-        discriminator = partial(PackedCritic, discriminator, **options)
+        discriminator = partial(PackedDiscriminator, discriminator, **options)
     if not config.augment:
         return discriminator
-    from gan_zoo.augmentation.base import AugmentedCritic
+    from gan_zoo.augmentation.base import AugmentedDiscriminator
 
     shape = list(config.data.sample_shape)
     if len(shape) != 3:
-        raise CompositionError(f"augment works on pictures, the data's sample_shape is {shape}: use augment=none")
-    return lambda *args, **kwargs: AugmentedCritic(discriminator(*args, **kwargs), instantiate(config.augment))
+        raise ConfigError(f"augment works on pictures, the data's sample_shape is {shape}: use augment=none")
+    return lambda *args, **kwargs: AugmentedDiscriminator(discriminator(*args, **kwargs), instantiate(config.augment))
 
 
 def network_factory(node: Any, group: str) -> Any:
     """What makes networks of ``node``; a request that the network does not know is an error that says so."""
     make = instantiate(node)
     if not callable(make) or not hasattr(make, "func"):
-        raise CompositionError(
+        raise ConfigError(
             f"{group} needs _partial_: true beside its _target_, as the model itself makes the network and says what "
             f"goes in; got a {type(make).__name__}"
         )
@@ -184,7 +190,7 @@ def network_factory(node: Any, group: str) -> Any:
             unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
             if unknown is None:
                 raise
-            raise CompositionError(
+            raise ConfigError(
                 f"this model asks {group}=... for {unknown.group(1)}, which {make.func.__name__} does not have: choose "
                 f"another {group}="
             ) from error
@@ -196,11 +202,11 @@ def evaluators_of(config: DictConfig, overrides: Sequence[str] = ()) -> dict[str
     """The evaluators of a run's config, or with ``metric`` and ``extractor`` as ``overrides`` say.
 
     Raises:
-        CompositionError: for overrides of anything else.
+        ConfigError: for overrides of anything else.
     """
     if overrides:
         if foreign := [o for o in overrides if not o.lstrip("+~").startswith(("metric", "extractor"))]:
-            raise CompositionError(f"only metric and extractor can be overridden here, got {foreign[0]!r}")
+            raise ConfigError(f"only metric and extractor can be overridden here, got {foreign[0]!r}")
         named = [] if any(o.startswith("metric=") for o in overrides) else [f"metric=[{','.join(config.metric)}]"]
         chosen = compose_overrides([*named, *overrides])
         if not any(o.startswith("extractor") for o in overrides):

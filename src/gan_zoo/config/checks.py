@@ -6,17 +6,17 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from gan_zoo.core.errors import CompositionError
+from gan_zoo.core.errors import ConfigError
 from gan_zoo.core.nested import at
 
 PRECISIONS = ("auto", "32", "32-true", "bf16", "bf16-mixed")
 
 
 def check_complete(config: Any) -> None:
-    """Raise `CompositionError` naming a value that only the user can give; of a config that is not resolved yet."""
+    """Raise `ConfigError` naming a value that only the user can give; of a config that is not resolved yet."""
     missing = sorted(_missing(config), key=len)
     if missing:
-        raise CompositionError(f"{missing[0]} must be given: add {missing[0]}=...")
+        raise ConfigError(f"{missing[0]} must be given: add {missing[0]}=...")
 
 
 def _missing(node: Any, name: str = "") -> list[str]:
@@ -28,21 +28,21 @@ def _missing(node: Any, name: str = "") -> list[str]:
 
 
 def check_whole_numbers(config: Mapping[str, Any]) -> None:
-    """Raise `CompositionError` naming a number that Lightning or torch would only trip over."""
+    """Raise `ConfigError` naming a number that Lightning or torch would only trip over."""
     for name, least in {"seed": 0, "trainer.max_steps": -1, "trainer.log_every_n_steps": 1}.items():
         value = at(config, name)
         if not isinstance(value, int) or value < least:
-            raise CompositionError(f"{name} must be a whole number >= {least}, got {value!r}")
+            raise ConfigError(f"{name} must be a whole number >= {least}, got {value!r}")
 
 
 def check_precision(precision: Any) -> None:
-    """Raise `CompositionError` for any precision but these.
+    """Raise `ConfigError` for any precision but these.
 
     Scaling the loss, as float16 needs, does not fit two players that step in turns; with weights of 16 or 64 bits the
     random numbers, which are drawn in float32, and the averaged generator would be of another type than the weights.
     """
     if str(precision) not in PRECISIONS:
-        raise CompositionError(f"trainer.precision must be auto, 32-true or bf16-mixed, got {precision!r}")
+        raise ConfigError(f"trainer.precision must be auto, 32-true or bf16-mixed, got {precision!r}")
 
 
 INSTEAD = {
@@ -73,7 +73,7 @@ INSTEAD = {
 
 
 def check_trainer(trainer: Mapping[str, Any], settled: Mapping[str, Any]) -> None:
-    """Raise `CompositionError` naming an argument of Lightning's trainer that would not do what it says.
+    """Raise `ConfigError` naming an argument of Lightning's trainer that would not do what it says.
 
     Args:
         trainer: the arguments.
@@ -81,34 +81,34 @@ def check_trainer(trainer: Mapping[str, Any], settled: Mapping[str, Any]) -> Non
     """
     for name, value in trainer.items():
         if name in INSTEAD and settled.get(name, _NOTHING) != value:
-            raise CompositionError(f"trainer.{name} has no effect here, use {INSTEAD[name]}; got {value!r}")
+            raise ConfigError(f"trainer.{name} has no effect here, use {INSTEAD[name]}; got {value!r}")
     steps, epochs = trainer["max_steps"], trainer.get("max_epochs")
     if steps == 0:
-        raise CompositionError("trainer.max_steps must be >= 1, or -1 for training without end, got 0")
+        raise ConfigError("trainer.max_steps must be >= 1, or -1 for training without end, got 0")
     if epochs is not None and (isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1):
-        raise CompositionError(f"trainer.max_epochs must be a whole number >= 1 or null, got {epochs!r}")
+        raise ConfigError(f"trainer.max_epochs must be a whole number >= 1 or null, got {epochs!r}")
 
 
 _NOTHING = object()
 
 
 def check_divergence(divergence: Any) -> None:
-    """Raise `CompositionError` unless ``divergence`` says how often to go back, and by what factor to slow down."""
+    """Raise `ConfigError` unless ``divergence`` says how often to go back, and by what factor to slow down."""
     if not isinstance(divergence, Mapping) or not {"retries", "factor"} <= divergence.keys():
-        raise CompositionError(f"divergence must have retries and factor, got {divergence!r}")
+        raise ConfigError(f"divergence must have retries and factor, got {divergence!r}")
     retries, factor = divergence["retries"], divergence["factor"]
     if not isinstance(retries, int) or retries < 0:
-        raise CompositionError(f"divergence.retries must be a whole number >= 0, got {retries!r}")
+        raise ConfigError(f"divergence.retries must be a whole number >= 0, got {retries!r}")
     if not isinstance(factor, (int, float)) or not 0 < factor < 1:
-        raise CompositionError(f"divergence.factor must be between 0 and 1, got {factor!r}")
+        raise ConfigError(f"divergence.factor must be between 0 and 1, got {factor!r}")
 
 
 def refuse_processes_in_multirun(config: Mapping[str, Any]) -> None:
-    """Raise `CompositionError` where Lightning's process launcher would run the whole sweep again in each process."""
+    """Raise `ConfigError` where Lightning's process launcher would run the whole sweep again in each process."""
     started_outside = "LOCAL_RANK" in os.environ or "SLURM_PROCID" in os.environ
     devices = config["trainer"].get("devices", 1)
     if devices not in (1, "1", "auto") and not started_outside:
-        raise CompositionError(
+        raise ConfigError(
             f"jobs of this launcher have a single process, got trainer.devices={devices}: use launcher=local, which "
             "gives each job processes of its own"
         )

@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from gan_zoo.config.help import defaults
 from gan_zoo.config.messages import choices, explain, innermost, is_usage_error
-from gan_zoo.core.errors import CompositionError
+from gan_zoo.core.errors import ConfigError
 from gan_zoo.core.paths import CONF
 from gan_zoo.core.unique import unique_now
 from gan_zoo.runs.overrides import key_of, quoted
@@ -40,7 +40,7 @@ def compose_overrides(overrides: Sequence[str]) -> DictConfig:
     """The config that these overrides compose.
 
     Raises:
-        CompositionError: if they do not.
+        ConfigError: if they do not.
     """
     check_grammar(overrides)
     overrides = check_choices(overrides)
@@ -50,7 +50,7 @@ def compose_overrides(overrides: Sequence[str]) -> DictConfig:
     except Exception as error:
         if not is_usage_error(error):
             raise
-        raise CompositionError(explain(error, CONF, overrides)) from error
+        raise ConfigError(explain(error, CONF, overrides)) from error
 
 
 def composed_without(key: str, overrides: Sequence[str]) -> Any:
@@ -70,7 +70,7 @@ def check_choices(arguments: Sequence[str]) -> list[str]:
     """The arguments without choices of nothing where that is the default anyway, such as ``debug=null``.
 
     Raises:
-        CompositionError: naming a group that must have a choice.
+        ConfigError: naming a group that must have a choice.
     """
     kept = []
     for argument in arguments:
@@ -78,12 +78,12 @@ def check_choices(arguments: Sequence[str]) -> list[str]:
         if value != "null" or not (CONF / key).is_dir() or key in ("regularizer", "metric"):
             kept.append(argument)
         elif f"{key}=None" not in defaults(CONF):
-            raise CompositionError(f"{key} must be one of {', '.join(choices(key, CONF))}, got null")
+            raise ConfigError(f"{key} must be one of {', '.join(choices(key, CONF))}, got null")
     return kept
 
 
 def check_grammar(overrides: Sequence[str]) -> None:
-    """Raise `CompositionError` naming an override whose value Hydra's grammar cannot read, with the quotes it needs."""
+    """Raise `ConfigError` naming an override whose value Hydra's grammar cannot read, with the quotes it needs."""
     parser = OverridesParser.create()
     for override in overrides:
         if "=" not in override:  # a deletion, or the value of a flag
@@ -93,7 +93,7 @@ def check_grammar(overrides: Sequence[str]) -> None:
         except HydraException:
             key, _, value = override.partition("=")
             typed = shlex.quote(f"{key}={quoted(value)}")
-            raise CompositionError(
+            raise ConfigError(
                 f"{override} cannot be read, as some characters of the value have a meaning of their own; as plain "
                 f"text it is {typed}"
             ) from None
@@ -120,11 +120,11 @@ def locate(target: str) -> Callable[..., Any]:
     except Exception as error:
         package = target.partition(".")[0]
         if importlib.util.find_spec(package) is None:
-            raise CompositionError(
+            raise ConfigError(
                 f"_target_ {target}: there is no module {package!r} here; parts of your own are found in the current "
                 f"folder, {Path.cwd()}, or on PYTHONPATH"
             ) from error
-        raise CompositionError(f"_target_ {target} cannot be imported: {' '.join(str(error).split())}") from error
+        raise ConfigError(f"_target_ {target} cannot be imported: {' '.join(str(error).split())}") from error
     return found
 
 
@@ -140,7 +140,7 @@ def instantiate(node: Any, **kwargs: Any) -> Any:
     except InstantiationException as error:
         cause = innermost(error)
         if isinstance(cause, AttributeError) and "before Module.__init__() call" in str(cause):
-            raise CompositionError(f"{node.get('_target_')}.__init__ must begin with super().__init__()") from error
+            raise ConfigError(f"{node.get('_target_')}.__init__ must begin with super().__init__()") from error
         raise cause from None
 
 

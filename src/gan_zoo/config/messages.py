@@ -13,7 +13,7 @@ from typing import Any
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from gan_zoo.core.errors import CompositionError, DataError, TrainingDiverged
+from gan_zoo.core.errors import ConfigError, DataError, TrainingDiverged
 
 BUILDING_ERRORS = (
     ValueError,
@@ -61,7 +61,7 @@ def is_usage_error(error: BaseException, building: bool = False) -> bool:
 
         too_large = isinstance(error, RuntimeError) and "allocate" in str(error)
         return too_large or isinstance(error, (*BUILDING_ERRORS, MisconfigurationException))
-    made_for_users = (CompositionError, DataError, TrainingDiverged, HydraException, OmegaConfBaseException)
+    made_for_users = (ConfigError, DataError, TrainingDiverged, HydraException, OmegaConfBaseException)
     of_wandb = type(error).__name__ in OF_WANDB
     return is_unwritable(error) or isinstance(error, made_for_users) or of_wandb or NO_SLURM in str(error)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from gan_zoo.core.errors import CompositionError
+from gan_zoo.core.errors import ConfigError
 from gan_zoo.runs.overrides import (
     NOT_THE_RUNS,
     apart,
@@ -24,7 +24,7 @@ def expanded(arguments: Sequence[str]) -> list[str]:
     """The command line with what ``resume=RUN`` stands for: the run's overrides, under those given now, and its folder.
 
     Raises:
-        CompositionError: if there is no such run.
+        ConfigError: if there is no such run.
     """
     arguments = [with_home(argument) for argument in arguments]
     wish = next((a.removeprefix("resume=") for a in reversed(arguments) if a.startswith("resume=")), "null")
@@ -36,7 +36,7 @@ def expanded(arguments: Sequence[str]) -> list[str]:
     path = Path(unquoted(wish)).expanduser().resolve()
     run = run_of(path)
     if not path.exists():
-        raise CompositionError(f"resume must be auto, a run folder or a checkpoint, got {wish!r}, which does not exist")
+        raise ConfigError(f"resume must be auto, a run folder or a checkpoint, got {wish!r}, which does not exist")
     arguments = [f"resume={quoted(path)}" if argument.startswith("resume=") else argument for argument in arguments]
     if run is None:
         return arguments
@@ -55,7 +55,7 @@ def _folder_of_same_command(arguments: Sequence[str]) -> list[str]:
     mine = with_absolute_values(mine)
     records = sorted(Path("outputs").glob("*/*/.hydra/overrides.yaml"), key=lambda path: path.stat().st_mtime)
     for record in reversed(records):
-        with suppress(CompositionError):  # a record that cannot be used is not this command's
+        with suppress(ConfigError):  # a record that cannot be used is not this command's
             if recorded(record.parents[1]) != mine:
                 continue
             return [f"hydra.run.dir={quoted(record.parents[1])}"]

@@ -12,7 +12,7 @@ from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, Val
 from pydantic.errors import PydanticUserError
 
 from gan_zoo.config.compose import locate
-from gan_zoo.core.errors import CompositionError
+from gan_zoo.core.errors import ConfigError
 from gan_zoo.core.nested import at
 from gan_zoo.core.types import Count
 
@@ -40,7 +40,7 @@ def _top(
 
 
 def check_arguments(config: Mapping[str, Any]) -> None:
-    """Raise `CompositionError` naming the first value that is not what its place in the config is for.
+    """Raise `ConfigError` naming the first value that is not what its place in the config is for.
 
     Args:
         config: the resolved config, plain containers.
@@ -68,13 +68,13 @@ def check_arguments(config: Mapping[str, Any]) -> None:
 
 
 def _check_rate(rate: Any, name: str) -> None:
-    """Raise `CompositionError` for a learning rate with which nothing is learned; optimizers take 0 and NaN."""
+    """Raise `ConfigError` for a learning rate with which nothing is learned; optimizers take 0 and NaN."""
     is_number = isinstance(rate, (int, float)) and not isinstance(rate, bool)
     _demand(rate is None or not is_number or 0 < rate < math.inf, name, "a finite number > 0", rate)
 
 
 def check_call(make: Callable[..., Any], values: Mapping[str, Any], where: str) -> None:
-    """Raise `CompositionError` naming the first of ``values`` that ``make`` does not take; unknown names stay.
+    """Raise `ConfigError` naming the first of ``values`` that ``make`` does not take; unknown names stay.
 
     Args:
         make: a class or a function with annotated arguments.
@@ -84,7 +84,7 @@ def check_call(make: Callable[..., Any], values: Mapping[str, Any], where: str) 
     types = _types_of(make)
     for name, value in values.items():
         if name in types and not _holds_nodes(value) and (complaint := _complaint(types[name], value)):
-            raise CompositionError(f"{where}{'.' if where else ''}{name}: {complaint}, got {value!r}")
+            raise ConfigError(f"{where}{'.' if where else ''}{name}: {complaint}, got {value!r}")
 
 
 def _check_nodes(node: Any, where: str) -> None:
@@ -109,7 +109,7 @@ def _holds_nodes(value: Any) -> bool:
 
 def _demand(holds: bool, name: str, allowed: str, value: Any) -> None:
     if not holds:
-        raise CompositionError(f"{name} must be {allowed}, got {value!r}")
+        raise ConfigError(f"{name} must be {allowed}, got {value!r}")
 
 
 @cache

@@ -69,7 +69,7 @@ def average_gradients(parameters: Iterable[nn.Parameter], statistics: Sequence[T
     """One flat all-reduce of the gradients of the player that is about to step, and of running ``statistics``.
 
     Statistics are averaged so that evaluated and saved networks are the same on every rank. Which parameters have a
-    gradient depends on the game and the step alone, hence is the same on every rank.
+    gradient depends on the model and the step alone, hence is the same on every rank.
     """
     if world_size() == 1:
         return
@@ -96,7 +96,7 @@ def _gradient_as_stored(parameter: nn.Parameter) -> Tensor:
     return gradient.as_strided((gradient.numel(),), (1,))
 
 
-class HostGroup:
+class CPUProcessGroup:
     """Small numbers that processes tell each other without waiting for their devices; made by all of them at once."""
 
     def __init__(self) -> None:

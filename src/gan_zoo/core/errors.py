@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 
 
-class CompositionError(ValueError):
+class ConfigError(ValueError):
     """The parts of a config do not fit together; the message says what to change."""
 
 

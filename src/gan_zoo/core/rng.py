@@ -34,7 +34,7 @@ def seeded_generator(device: torch.device, *parts: object) -> torch.Generator:
 
 
 @dataclass(frozen=True, slots=True)
-class Noise:
+class StepRNG:
     """The random numbers of one step.
 
     Args:
@@ -50,7 +50,7 @@ class Noise:
     world_size: int = 1
     device: torch.device = CPU
 
-    def to(self, device: torch.device) -> Noise:
+    def to(self, device: torch.device) -> StepRNG:
         """The same noise, drawn on ``device``."""
         return self if device == self.device else replace(self, device=device)
 
@@ -76,7 +76,7 @@ class Noise:
         shape = (size * self.world_size,)
         return self._mine(torch.randint(low, high, shape, generator=self._generator(purpose), device=self.device))
 
-    def seed_default(self) -> None:
+    def seed_global_generators(self) -> None:
         """Seed torch's global generators for this step and rank.
 
         Whatever draws from them (dropout, a user's own ``torch.randn``) then resumes exactly, too.
@@ -94,5 +94,5 @@ class Noise:
         """
         devices = [self.device] if self.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):
-            self.seed_default()
+            self.seed_global_generators()
             yield

@@ -1,4 +1,4 @@
-"""The words the five nouns exchange: batches, critiques, duels and named terms."""
+"""The words the five nouns exchange: batches, outputs, terms and named terms."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from annotated_types import Ge, Gt, Le, Lt, MinLen
 from pydantic import AllowInfNan
 from torch import Tensor, nn
 
-from gan_zoo.core.rng import Noise
+from gan_zoo.core.rng import StepRNG
 
 Count = Annotated[int, Gt(0)]
 """How many of something there are: widths, depths, sizes."""
@@ -40,19 +40,19 @@ PathText = Annotated[str, MinLen(1)]
 Shape = Annotated[Sequence[Count], MinLen(1)]
 """The shape of a sample or a condition."""
 
-Terms = dict[str, Tensor]
+LossTerms = dict[str, Tensor]
 """Named scalars: summed for the backward pass and logged as they are."""
 
-Fakes = dict[str, Tensor]
+FakeSamples = dict[str, Tensor]
 """What the generators made of one batch, by name (``"fake"``, or one entry for each direction of a translation)."""
 
 
-def prefixed(prefix: str, terms: Terms) -> Terms:
+def with_prefix(prefix: str, terms: LossTerms) -> LossTerms:
     """``terms`` under log keys ``prefix/name``."""
     return {f"{prefix}/{name}": term for name, term in terms.items()}
 
 
-def sum_of(terms: Terms) -> Tensor:
+def total_loss(terms: LossTerms) -> Tensor:
     """The sum of at least one term."""
     first, *rest = terms.values()
     return sum(rest, start=first)
@@ -70,17 +70,17 @@ class Batch:
         latents: ``[B, latent_dim]``, when the caller wants these and not fresh ones.
         condition: what each sample comes with beside its class: a picture ``[B, C, H, W]`` in [-1, 1], a vector
             ``[B, D]`` or token numbers ``[B, L]`` (int64). For unpaired domains, samples of the other one.
-        wrong_condition: conditions of other samples, each guaranteed to differ from the right one.
+        mismatched_condition: conditions of other samples, each guaranteed to differ from the right one.
         unrelated: for viewers, samples that do not belong to the conditions, where the data know of none that do.
     """
 
     size: int
-    noise: Noise
+    rng: StepRNG
     real: Tensor | None = None
     label: Tensor | None = None
     latents: Tensor | None = None
     condition: Tensor | None = None
-    wrong_condition: Tensor | None = None
+    mismatched_condition: Tensor | None = None
     unrelated: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
@@ -91,19 +91,19 @@ class Batch:
 
         return Batch(
             size=self.size,
-            noise=self.noise.to(device),
+            rng=self.rng.to(device),
             real=move(self.real),
             label=move(self.label),
             latents=move(self.latents),
             condition=move(self.condition),
-            wrong_condition=move(self.wrong_condition),
+            mismatched_condition=move(self.mismatched_condition),
             unrelated=move(self.unrelated),
         )
 
 
 @dataclass(slots=True)
-class Critique:
-    """What a critic says of samples.
+class DiscriminatorOutput:
+    """What a discriminator says of samples.
 
     Attributes:
         score: raw scores, ``[B]`` or one for each patch ``[B, ...]``; never squashed.
@@ -120,14 +120,14 @@ class Critique:
     condition: Any = None
 
 
-def judge(critic: nn.Module, x: Tensor, condition: Any = None) -> Critique:
-    """Let ``critic`` look at ``x``; a critic may return bare scores or a `Critique`.
+def run_discriminator(discriminator: nn.Module, x: Tensor, condition: Any = None) -> DiscriminatorOutput:
+    """Let ``discriminator`` look at ``x``; a discriminator may return bare scores or a `DiscriminatorOutput`.
 
     Scores are in float32 at least: in mixed precision losses and penalties are computed from numbers that bfloat16,
     with its 8 bits, would round to steps of 1/128 of their size.
     """
-    verdict = critic(x) if condition is None else critic(x, condition)
-    critique = verdict if isinstance(verdict, Critique) else Critique(score=verdict, x=x)
+    output = discriminator(x) if condition is None else discriminator(x, condition)
+    critique = output if isinstance(output, DiscriminatorOutput) else DiscriminatorOutput(score=output, x=x)
     return replace(critique, score=at_least_float32(critique.score), condition=condition)
 
 
@@ -137,29 +137,29 @@ def at_least_float32(x: Tensor) -> Tensor:
 
 
 @dataclass(slots=True)
-class Duel:
-    """One adversarial pairing: this critic, these reals against these fakes.
+class AdversarialTerm:
+    """One adversarial pairing: this discriminator, these reals against these fakes.
 
     Attributes:
         name: the key of its loss, its regularizers and its log entries (``d/<name>``, ``g/<name>``).
-        critic: the network that judges.
+        discriminator: the network that judges.
         real, fake: samples of equal shape ``[B, ...]``.
-        real_condition, fake_condition: what the critic is told beside the sample, or None.
-        critic_weight: factor on what the critic minimises here, penalties included.
-        generator_weight: factor on what the generator minimises; 0 for pairings that only teach the critic, such as
-            wrong pairs.
+        real_condition, fake_condition: what the discriminator is told beside the sample, or None.
+        discriminator_weight: factor on what the discriminator minimizes here, penalties included.
+        generator_weight: factor on what the generator minimizes; 0 for pairings that only teach the discriminator, such
+            as wrong pairs.
         mismatched: whether both sides are the same samples, and only what the discriminator is told differs: the fake
             side is real samples with conditions that belong to others. Distances between the sides are then between
             conditions, and penalties find no line from one side to the other.
     """
 
     name: str
-    critic: nn.Module
+    discriminator: nn.Module
     real: Tensor
     fake: Tensor
     real_condition: Any = None
     fake_condition: Any = None
-    critic_weight: float = 1.0
+    discriminator_weight: float = 1.0
     generator_weight: float = 1.0
     mismatched: bool = False
 
@@ -168,16 +168,16 @@ class Duel:
         """Whether the generator has a part in this."""
         return self.generator_weight != 0
 
-    def judge_real(self) -> Critique:
-        """The critic's view of the real samples."""
-        return judge(self.critic, self.real, self.real_condition)
+    def discriminate_real(self) -> DiscriminatorOutput:
+        """The discriminator's view of the real samples."""
+        return run_discriminator(self.discriminator, self.real, self.real_condition)
 
-    def judge_fake(self) -> Critique:
-        """The critic's view of the fake samples."""
-        return judge(self.critic, self.fake, self.fake_condition)
+    def discriminate_fake(self) -> DiscriminatorOutput:
+        """The discriminator's view of the fake samples."""
+        return run_discriminator(self.discriminator, self.fake, self.fake_condition)
 
-    def as_leaves(self, *, real: bool, fake: bool) -> Duel:
-        """The same duel whose samples require grad where asked, so that penalties need no second forward pass."""
+    def with_input_gradients(self, *, real: bool, fake: bool) -> AdversarialTerm:
+        """The same term whose samples require grad where asked, so that penalties need no second forward pass."""
         return replace(
             self,
             real=self.real.detach().requires_grad_() if real else self.real,
@@ -186,20 +186,24 @@ class Duel:
 
 
 @dataclass(slots=True)
-class Verdict:
-    """A duel after its samples were judged.
+class TermOutputs:
+    """A term after its samples were judged.
 
-    ``real`` is None in the generator's turn unless the loss or the game wants to see it there. ``asked`` is the duel as
-    the game named it, before its samples were made leaves.
+    ``real`` is None in the generator's turn unless the loss or the model wants to see it there. ``asked`` is the term
+    as the model named it, before its samples were made leaves.
     """
 
-    duel: Duel
-    real: Critique | None
-    fake: Critique
-    asked: Duel | None = None
+    term: AdversarialTerm
+    real: DiscriminatorOutput | None
+    fake: DiscriminatorOutput
+    asked: AdversarialTerm | None = None
 
-    def judged_reals_of(self, duel: Duel) -> bool:
-        """Whether the same critic judged the very same reals and conditions here as ``duel`` wants judged."""
-        asked = self.asked or self.duel
-        pairs = (asked.critic, duel.critic), (asked.real, duel.real), (asked.real_condition, duel.real_condition)
+    def shares_reals_with(self, term: AdversarialTerm) -> bool:
+        """Whether the same discriminator judged the very same reals and conditions here as ``term`` wants judged."""
+        asked = self.asked or self.term
+        pairs = (
+            (asked.discriminator, term.discriminator),
+            (asked.real, term.real),
+            (asked.real_condition, term.real_condition),
+        )
         return all(a is b for a, b in pairs)

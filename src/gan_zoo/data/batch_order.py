@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from gan_zoo.core.errors import DataError
-from gan_zoo.core.rng import CPU, Noise, seeded_generator
+from gan_zoo.core.rng import CPU, StepRNG, seeded_generator
 from gan_zoo.data.dataset import Source
 
 
@@ -81,12 +81,12 @@ class Others:
         group_of = torch.from_numpy(group)
         self.first, self.count = (last - counts)[group_of], counts[group_of]
 
-    def pick(self, rows: Tensor, noise: Noise) -> Tensor:
+    def pick(self, rows: Tensor, rng: StepRNG) -> Tensor:
         """One other row for each of ``rows`` ``[B]``."""
         total = len(self.by_group)
         first, count = self.first[rows], self.count[rows]
         # Rows of equal conditions lie side by side in `by_group`: draw among the others and step over one's own.
-        drawn = (noise.to(CPU).uniform("wrong", len(rows)) * (total - count)).long()
+        drawn = (rng.to(CPU).uniform("wrong", len(rows)) * (total - count)).long()
         return self.by_group[drawn + (drawn >= first) * count]
 
 
@@ -105,17 +105,17 @@ class Plan:
         source: the data set.
         batch_size: size of the global batch.
         noise: the run's noise, whose seed, rank and number of processes hold here.
-        wrong_conditions: whether batches bring a wrong condition beside each right one.
+        mismatched_conditions: whether batches bring a wrong condition beside each right one.
     """
 
-    def __init__(self, source: Source, batch_size: int, noise: Noise, wrong_conditions: bool = False) -> None:
-        place = batch_size, noise.seed, noise.rank, noise.world_size
-        self.noise, self.order = noise, Order(len(source), *place)
+    def __init__(self, source: Source, batch_size: int, rng: StepRNG, mismatched_conditions: bool = False) -> None:
+        place = batch_size, rng.seed, rng.rank, rng.world_size
+        self.rng, self.order = rng, Order(len(source), *place)
         self.conditional = source.conditions is not None
         self.other_order = self.others = None
         if source.conditions is not None and source.unpaired:
             self.other_order = Order(len(source.conditions), *place, purpose="order of conditions")
-        elif source.conditions is not None and wrong_conditions:
+        elif source.conditions is not None and mismatched_conditions:
             self.others = Others(source.conditions)
 
     def rows(self, step: int) -> Rows:
@@ -125,9 +125,9 @@ class Plan:
             return Rows(rows, self.other_order.indices(step))
         if not self.conditional:
             return Rows(rows)
-        return Rows(rows, rows, None if self.others is None else self.others.pick(rows, at(self.noise, step)))
+        return Rows(rows, rows, None if self.others is None else self.others.pick(rows, at(self.rng, step)))
 
 
-def at(noise: Noise, step: int) -> Noise:
+def at(rng: StepRNG, step: int) -> StepRNG:
     """The same noise at another step."""
-    return Noise(noise.seed, step, noise.rank, noise.world_size, noise.device)
+    return StepRNG(rng.seed, step, rng.rank, rng.world_size, rng.device)

@@ -8,7 +8,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 
 from gan_zoo.core.errors import DataError
-from gan_zoo.core.rng import Noise
+from gan_zoo.core.rng import StepRNG
 from gan_zoo.core.types import Batch, Count, Weight, Whole
 from gan_zoo.data.batch_order import Plan
 from gan_zoo.data.dataset import Source
@@ -53,15 +53,15 @@ class DataModule(LightningDataModule):
             raise DataError(f"data.flip mirrors images; {source.name} has samples of shape {source.sample_shape}")
         self.source, self.batch_size, self.seed = source, batch_size, seed
         self.flip, self.num_workers, self.memory_limit = flip, num_workers, memory_limit
-        self.wrong_conditions = False
+        self.mismatched_conditions = False
 
     def serve(self, needs: Sequence[str]) -> None:
-        """Promise batches that bring what a game needs beside samples.
+        """Promise batches that bring what a model needs beside samples.
 
         Raises:
             DataError: if the data do not have it.
         """
-        self.wrong_conditions = "wrong" in needs
+        self.mismatched_conditions = "wrong" in needs
         for need in needs:
             if need != "wrong" and need not in self.source.offers:
                 has = " and ".join(WORDS[offer] for offer in sorted(self.source.offers)) or "nothing"
@@ -87,11 +87,11 @@ class DataModule(LightningDataModule):
         """This rank's share of the endless stream, from the step the run has reached."""
         trainer = self.trainer
         assert trainer is not None
-        noise = Noise(self.seed, 0, trainer.global_rank, trainer.world_size, trainer.strategy.root_device)
+        rng = StepRNG(self.seed, 0, trainer.global_rank, trainer.world_size, trainer.strategy.root_device)
         return Stream(
             source=self.source,
-            plan=Plan(self.source, self.batch_size, noise, self.wrong_conditions),
-            noise=noise,
+            plan=Plan(self.source, self.batch_size, rng, self.mismatched_conditions),
+            rng=rng,
             start=lambda: trainer.global_step,
             flip=self.flip,
             num_workers=self.num_workers,

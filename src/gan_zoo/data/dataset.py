@@ -28,7 +28,7 @@ class Source:
         vocabulary: for token conditions, the words; a word's number is its index + 2, 1 is an unknown word, 0 padding.
         classes: names of the classes.
         held_out: makes the part of the data that training does not see, if there is one.
-        licence: what a model card has to say of the data.
+        license: what a model card has to say of the data.
         fingerprint: changes whenever the samples do; made from the samples' bytes unless given.
     """
 
@@ -43,7 +43,7 @@ class Source:
     vocabulary: Sequence[str] | None = None
     classes: Sequence[str] | None = None
     held_out: Callable[[], Source] | None = None
-    licence: str = ""
+    license: str = ""
     fingerprint: str = ""
     _told: Source | None = field(default=None, init=False, repr=False)
 
@@ -84,7 +84,7 @@ class Source:
 
     @property
     def offers(self) -> set[str]:
-        """What its batches bring beside samples, in the words of `gan_zoo.models.base.Game.needs`."""
+        """What its batches bring beside samples, in the words of `gan_zoo.models.base.Model.needs`."""
         kinds = {None if self.labels is None else "label", "domain" if self.condition_kind == "image" else None}
         kinds |= {None if self.unpaired else self.condition_kind}
         return {kind for kind in kinds if kind is not None}

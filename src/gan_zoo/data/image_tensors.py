@@ -22,7 +22,7 @@ def to_uint8(samples: Tensor) -> Tensor:
 def fit_images(images: Tensor, channels: int, image_size: int) -> Tensor:
     """uint8 images ``[N, C, H, W]`` at the channels and size asked for.
 
-    28 pixels become 32 by a border of the corner's grey value 0, so that MNIST keeps its pixels; every other change
+    28 pixels become 32 by a border of the corner's gray value 0, so that MNIST keeps its pixels; every other change
     of size is an antialiased bilinear resize.
     """
     if images.shape[1:2] != (channels,):
@@ -40,7 +40,7 @@ def _resize(images: Tensor, image_size: int) -> Tensor:
 
 
 def convert_channels(images: Tensor, channels: int) -> Tensor:
-    """Grey to RGB by repetition, RGB to grey by the luma of ITU-R 601."""
+    """Gray to RGB by repetition, RGB to gray by the luma of ITU-R 601."""
     if (images.shape[1], channels) == (1, 3):
         return images.expand(-1, 3, -1, -1).contiguous()
     if (images.shape[1], channels) == (3, 1):

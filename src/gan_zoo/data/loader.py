@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from gan_zoo.core.errors import DataError
-from gan_zoo.core.rng import CPU, Noise
+from gan_zoo.core.rng import CPU, StepRNG
 from gan_zoo.core.types import Batch
 from gan_zoo.data.batch_order import Plan, Rows, at
 from gan_zoo.data.dataset import Source
@@ -60,7 +60,7 @@ class Stream:
 
     source: Source
     plan: Plan
-    noise: Noise
+    rng: StepRNG
     start: Callable[[], int]
     flip: bool = False
     num_workers: int = 0
@@ -73,14 +73,14 @@ class Stream:
             yield self._batch(step, parts)
 
     def _gathered(self, first: int) -> Iterator[Taken]:
-        held = on_device(self.source, self.noise.device)
+        held = on_device(self.source, self.rng.device)
         step = first
         while True:
             yield take(held, self.plan.rows(step))
             step += 1
 
     def _loaded(self, first: int) -> Iterator[Taken]:
-        device = self.noise.device
+        device = self.rng.device
         loader = DataLoader(
             _Shelf(self.source),
             batch_sampler=_Steps(self.plan, first),
@@ -93,13 +93,13 @@ class Stream:
             yield Taken(*moved)
 
     def _batch(self, step: int, parts: Taken) -> Batch:
-        noise = at(self.noise, step)
+        rng = at(self.rng, step)
         real, condition, wrong = (None if p is None else to_unit(p) for p in (parts.samples, *parts[2:]))
         assert real is not None
         if self.flip:
-            mirrored = noise.uniform("flip", len(real)) < 0.5
+            mirrored = rng.uniform("flip", len(real)) < 0.5
             real, condition, wrong = (_mirrored(pictures, mirrored) for pictures in (real, condition, wrong))
-        return Batch(len(real), noise, real, parts.labels, condition=condition, wrong_condition=wrong)
+        return Batch(len(real), rng, real, parts.labels, condition=condition, mismatched_condition=wrong)
 
 
 def _from(loader: Iterable[Taken]) -> Iterator[Taken]:
@@ -131,28 +131,28 @@ def on_device(source: Source, device: torch.device) -> Source:
     )
 
 
-def one_batch(source: Source, size: int, noise: Noise, wrong_conditions: bool = False) -> Batch:
+def one_batch(source: Source, size: int, rng: StepRNG, mismatched_conditions: bool = False) -> Batch:
     """A single batch of ``source``, the same for the same noise, with at most as many samples as there are."""
     size = min(size, len(source))
-    plan = Plan(source, size, noise.to(CPU), wrong_conditions)
-    batches = Stream(source, plan, noise.to(CPU), start=lambda: noise.step, on_device=False)
-    return next(iter(batches)).to(noise.device)
+    plan = Plan(source, size, rng.to(CPU), mismatched_conditions)
+    batches = Stream(source, plan, rng.to(CPU), start=lambda: rng.step, on_device=False)
+    return next(iter(batches)).to(rng.device)
 
 
-def asked_rows(source: Source, size: int, noise: Noise) -> Tensor:
+def asked_rows(source: Source, size: int, rng: StepRNG) -> Tensor:
     """The rows whose labels and conditions `asked` takes, ``[size]``."""
     owners = source.samples if source.aligned or source.conditions is None else source.conditions
-    return noise.to(CPU).integers("asked", size, 0, len(owners))
+    return rng.to(CPU).integers("asked", size, 0, len(owners))
 
 
-def asked(source: Source, size: int, noise: Noise) -> Batch:
+def asked(source: Source, size: int, rng: StepRNG) -> Batch:
     """What to ask generators for: labels and conditions of ``size`` random samples of ``source``.
 
     Where conditions are pictures, ``real`` holds the samples they belong to, if that is known, else ``unrelated`` some
     samples.
     """
     labels = conditions = real = unrelated = None
-    rows = asked_rows(source, size, noise)
+    rows = asked_rows(source, size, rng)
     if source.labels is not None and source.aligned:
         labels = source.labels[rows]
     if source.conditions is not None:
@@ -160,8 +160,8 @@ def asked(source: Source, size: int, noise: Noise) -> Batch:
         if source.condition_kind == "image" and source.aligned:
             real = to_unit(source.samples[rows])
         elif source.condition_kind == "image":
-            unrelated = to_unit(source.samples[noise.to(CPU).integers("unrelated", size, 0, len(source))])
-    return Batch(size, noise, real, labels, condition=conditions, unrelated=unrelated)
+            unrelated = to_unit(source.samples[rng.to(CPU).integers("unrelated", size, 0, len(source))])
+    return Batch(size, rng, real, labels, condition=conditions, unrelated=unrelated)
 
 
 class _Shelf(Dataset[Any]):

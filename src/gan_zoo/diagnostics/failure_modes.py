@@ -11,27 +11,27 @@ Reading = dict[str, float]
 History = list[Reading]
 """All looks of a run, in order."""
 
-SETTLED = 10  # looks before a run is expected to have got anywhere
+FIXED_TRAINER_ARGS = 10  # looks before a run is expected to have got anywhere
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One duel as it was known after look ``now`` (counted from 0)."""
+    """One term as it was known after look ``now`` (counted from 0)."""
 
     history: Sequence[Reading]
-    duel: str
+    term: str
     now: int
 
     def last(self, name: str, looks: int) -> list[float]:
-        """The last ``looks`` values of a reading of the duel, or of a player (``g/...``); [] if there are fewer."""
-        key = name if name[:2] in ("d/", "g/") else f"{self.duel}/{name}"
+        """The last ``looks`` values of a reading of the term, or of a player (``g/...``); [] if there are fewer."""
+        key = name if name[:2] in ("d/", "g/") else f"{self.term}/{name}"
         rows = self.history[max(0, self.now + 1 - looks) : self.now + 1]
         values = [row[key] for row in rows if key in row]
         return values if len(values) == looks else []
 
     def whole(self, name: str) -> list[float]:
         """All values up to now."""
-        key = name if name[:2] in ("d/", "g/") else f"{self.duel}/{name}"
+        key = name if name[:2] in ("d/", "g/") else f"{self.term}/{name}"
         return [row[key] for row in self.history[: self.now + 1] if key in row]
 
 
@@ -56,7 +56,7 @@ class Finding:
 
     Attributes:
         name: of the ailment.
-        duel: where it was seen.
+        term: where it was seen.
         sign: what was seen when it was first seen.
         since: images seen then.
         lasting: whether it is still so at the last look.
@@ -64,14 +64,14 @@ class Finding:
     """
 
     name: str
-    duel: str
+    term: str
     sign: str
     since: int
     lasting: bool
     remedies: tuple[str, ...]
 
     def __str__(self) -> str:
-        return f"{self.name} in {self.duel} at {self.since:,} images: {self.sign}; try {' or '.join(self.remedies)}"
+        return f"{self.name} in {self.term} at {self.since:,} images: {self.sign}; try {' or '.join(self.remedies)}"
 
 
 def collapse(view: View) -> str:
@@ -81,25 +81,25 @@ def collapse(view: View) -> str:
         return ""
     was_diverse, moves = max(view.whole("spread")) > 0.5, max(travel) > 0.03
     alike = max(spread) < 0.2 and spread[-1] < 1.05 * spread[0]
-    if alike and (was_diverse or (view.now >= SETTLED and (moves or max(spread) < 0.02))):
+    if alike and (was_diverse or (view.now >= FIXED_TRAINER_ARGS and (moves or max(spread) < 0.02))):
         return f"samples spread {spread[-1]:.2g} times as far as reals"
-    if max(twins) < 0.03 and view.now >= SETTLED:
+    if max(twins) < 0.03 and view.now >= FIXED_TRAINER_ARGS:
         return f"each sample has a twin {twins[-1]:.2g} times as far away as reals have"
     return ""
 
 
 def saturation(view: View) -> str:
-    """The critic tells all fakes, and samples do not get better."""
+    """The discriminator tells all fakes, and samples do not get better."""
     separation, offset = view.last("separation", 6), view.last("offset", 6)
     spread = view.last("spread", 6)
-    if not separation or view.now < SETTLED or min(separation) < 0.995:
+    if not separation or view.now < FIXED_TRAINER_ARGS or min(separation) < 0.995:
         return ""
     better = offset[-1] < 0.95 * offset[0] or spread[-1] > 1.1 * spread[0]
     return "" if better else "it tells all fakes from reals, and samples stay as they are"
 
 
 def overfitting(view: View) -> str:
-    """The critic takes held-out reals for fakes."""
+    """The discriminator takes held-out reals for fakes."""
     known, separation = view.last("memory", 5), view.last("separation", 5)
     if not known or min(separation) < 0.8 or median(known) < 0.5:
         return ""
@@ -131,17 +131,17 @@ def oscillation(view: View) -> str:
     travel, offset = view.last("travel", 6), view.last("offset", 6)
     if not travel or median(travel) < 1.0 or median(offset) < 0.6:
         return ""
-    return f"the centre of the samples moves by {median(travel):.2g} spreads of the reals from look to look"
+    return f"the center of the samples moves by {median(travel):.2g} spreads of the reals from look to look"
 
 
 AILMENTS = (
     Ailment("mode collapse", collapse, ("loss=r3gan", "pack=2", "discriminator.minibatch=stddev")),
     Ailment(
-        "saturated critic",
+        "saturated discriminator",
         saturation,
         ("regularizer=[r1] discriminator.norm=none", "optim.discriminator.lr=1e-4", "optim.generator.lr=4e-4"),
     ),
-    Ailment("overfitting critic", overfitting, ("augment=diffaugment", "augment=ada", "data.flip=true")),
+    Ailment("overfitting discriminator", overfitting, ("augment=diffaugment", "augment=ada", "data.flip=true")),
     Ailment("vanishing generator gradient", vanishing, ("loss=nonsaturating", "loss=wgan_gp", "loss=rpgan")),
     Ailment("explosion", explosion, ("optim.clip_grad_norm=1", "regularizer=[r1] discriminator.norm=none")),
     Ailment("oscillation", oscillation, ("regularizer=[r1] discriminator.norm=none", "optim=adam_beta0")),
@@ -151,20 +151,20 @@ REMEDIES = {ailment.name: ailment.remedies for ailment in AILMENTS}
 
 def found_at(history: Sequence[Reading], now: int) -> list[Finding]:
     """What is seen at look ``now``, from it and the looks before it."""
-    duels = [name.removesuffix("/separation") for name in history[now] if name.endswith("/separation")]
+    adversarial_terms = [name.removesuffix("/separation") for name in history[now] if name.endswith("/separation")]
     images = int(history[now]["images_seen"])
     return [
-        Finding(ailment.name, duel, sign, images, True, ailment.remedies)
-        for duel in duels
+        Finding(ailment.name, term, sign, images, True, ailment.remedies)
+        for term in adversarial_terms
         for ailment in AILMENTS
-        if (sign := ailment.sign(View(history, duel, now)))
+        if (sign := ailment.sign(View(history, term, now)))
     ]
 
 
 def diagnose(history: Sequence[Reading]) -> list[Finding]:
-    """What was seen at any look, each ailment of each duel once: as it was first seen, and whether it lasts."""
+    """What was seen at any look, each ailment of each term once: as it was first seen, and whether it lasts."""
     findings: dict[tuple[str, str], Finding] = {}
     for now in range(len(history)):
-        seen = {(finding.name, finding.duel): finding for finding in found_at(history, now)}
+        seen = {(finding.name, finding.term): finding for finding in found_at(history, now)}
         findings = {key: replace(finding, lasting=key in seen) for key, finding in (seen | findings).items()}
     return list(findings.values())

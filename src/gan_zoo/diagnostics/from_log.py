@@ -6,16 +6,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gan_zoo.core.files import numbers_of
-from gan_zoo.diagnostics.failure_modes import REMEDIES, SETTLED, Finding, History, Reading, diagnose
+from gan_zoo.diagnostics.failure_modes import FIXED_TRAINER_ARGS, REMEDIES, Finding, History, Reading, diagnose
 
 
 def verdict(history: Sequence[Reading], findings: Sequence[Finding]) -> str:
     """The findings that last, by name; without any whether all is well, or it is too early to tell."""
     if named := dict.fromkeys(finding.name for finding in findings if finding.lasting):
         return ", ".join(named)
-    if len(history) <= SETTLED:
+    if len(history) <= FIXED_TRAINER_ARGS:
         looks = f"{len(history)} look{'' if len(history) == 1 else 's'}"
-        return f"too early to judge: {looks} so far, {SETTLED + 1} are needed (callbacks.doctor.every_images)"
+        return (
+            f"too early to judge: {looks} so far, {FIXED_TRAINER_ARGS + 1} are needed (callbacks.doctor.every_images)"
+        )
     return "nothing is wrong"
 
 

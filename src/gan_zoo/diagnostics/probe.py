@@ -5,18 +5,18 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gan_zoo.core.types import Batch, Critique, Duel
+from gan_zoo.core.types import AdversarialTerm, Batch, DiscriminatorOutput
 from gan_zoo.diagnostics.failure_modes import Reading
 from gan_zoo.diagnostics.statistics import features, memory, nearest, separation, spread
-from gan_zoo.models.base import Game
-from gan_zoo.training.modes import at_rest
+from gan_zoo.models.base import Model
+from gan_zoo.training.modes import evaluation_mode
 
 
 class Probe:
-    """Looks at a game with the same samples, conditions and latents every time.
+    """Looks at a model with the same samples, conditions and latents every time.
 
     Args:
-        seen: a batch of what the critics train on.
+        seen: a batch of what the discriminators train on.
         unseen: a batch of held-out samples, if there are any.
     """
 
@@ -24,33 +24,33 @@ class Probe:
         self.seen, self.unseen = seen, unseen
         self.centers: dict[str, Tensor] = {}
 
-    def look(self, game: Game) -> Reading:
-        """How sure the critics are, how different the samples are, and how far they have moved since the last look.
+    def look(self, model: Model) -> Reading:
+        """How sure the discriminators are, how different samples are, how far they have moved since the last time.
 
-        For every duel that trains a generator, ``<duel>/separation`` (of reals from fakes), ``<duel>/memory`` (with
-        held-out data) and ``<duel>/gap`` (mean score of reals less that of fakes); of its fakes ``<duel>/spread`` and
-        ``<duel>/nearest`` as shares of the reals', and in spreads of the reals ``<duel>/offset``, the distance of their
-        centre from that of the reals, and ``<duel>/travel``, its way since the last look.
+        For every term that trains a generator, ``<term>/separation`` (of reals from fakes), ``<term>/memory`` (with
+        held-out data) and ``<term>/gap`` (mean score of reals less that of fakes); of its fakes ``<term>/spread`` and
+        ``<term>/nearest`` as shares of the reals', and in spreads of the reals ``<term>/offset``, the distance of their
+        center from that of the reals, and ``<term>/travel``, its way since the last look.
         """
         readings: dict[str, Tensor] = {}
-        with at_rest(game, self.seen.noise.device):
-            fakes = game.generate(self.seen)
-            duels = [duel for duel in game.duels(self.seen, fakes) if duel.trains_generator]
-            unseen: dict[str, Duel] = {}
+        with evaluation_mode(model, self.seen.rng.device):
+            fakes = model.generate(self.seen)
+            adversarial_terms = [term for term in model.adversarial_terms(self.seen, fakes) if term.trains_generator]
+            unseen: dict[str, AdversarialTerm] = {}
             if self.unseen is not None:
-                unseen = {duel.name: duel for duel in game.duels(self.unseen, game.generate(self.unseen))}
-            for duel in duels:
-                found = self.of_samples(duel) | of_scores(duel, unseen.get(duel.name))
-                readings |= {f"{duel.name}/{name}": value for name, value in found.items()}
+                unseen = {term.name: term for term in model.adversarial_terms(self.unseen, model.generate(self.unseen))}
+            for term in adversarial_terms:
+                found = self.of_samples(term) | of_scores(term, unseen.get(term.name))
+                readings |= {f"{term.name}/{name}": value for name, value in found.items()}
         numbers = torch.stack([value.float() for value in readings.values()]).tolist() if readings else []
         return dict(zip(readings, numbers, strict=True))
 
-    def of_samples(self, duel: Duel) -> dict[str, Tensor]:
-        """What the samples of one duel say."""
-        real, fake = features(duel.real), features(duel.fake)
+    def of_samples(self, term: AdversarialTerm) -> dict[str, Tensor]:
+        """What the samples of one term say."""
+        real, fake = features(term.real), features(term.fake)
         scale, center = spread(real).clamp(min=1e-12), fake.mean(0)
-        before = self.centers.get(duel.name, center).to(center)
-        self.centers[duel.name] = center
+        before = self.centers.get(term.name, center).to(center)
+        self.centers[term.name] = center
         return {
             "spread": spread(fake) / scale,
             "nearest": nearest(fake) / nearest(real).clamp(min=1e-12),
@@ -59,15 +59,15 @@ class Probe:
         }
 
 
-def of_scores(duel: Duel, unseen: Duel | None) -> dict[str, Tensor]:
-    """What the critic of one duel says."""
-    real, fake = (per_image(critique) for critique in (duel.judge_real(), duel.judge_fake()))
+def of_scores(term: AdversarialTerm, unseen: AdversarialTerm | None) -> dict[str, Tensor]:
+    """What the discriminator of one term says."""
+    real, fake = (per_image(critique) for critique in (term.discriminate_real(), term.discriminate_fake()))
     readings = {"separation": separation(real, fake), "gap": real.mean() - fake.mean()}
     if unseen is not None:
-        readings["memory"] = memory(real, per_image(unseen.judge_real()), fake)
+        readings["memory"] = memory(real, per_image(unseen.discriminate_real()), fake)
     return readings
 
 
-def per_image(critique: Critique) -> Tensor:
+def per_image(critique: DiscriminatorOutput) -> Tensor:
     """One score for each sample, ``[B]``: the mean over patches."""
     return critique.score.float().reshape(len(critique.score), -1).mean(1)

@@ -17,7 +17,7 @@ def features(samples: Tensor) -> Tensor:
 
 
 def spread(points: Tensor) -> Tensor:
-    """The root of the mean squared distance of ``points`` ``[B, D]`` from their centre."""
+    """The root of the mean squared distance of ``points`` ``[B, D]`` from their center."""
     return (points - points.mean(0)).square().sum(1).mean().sqrt()
 
 
@@ -29,10 +29,11 @@ def nearest(points: Tensor) -> Tensor:
 
 
 def separation(real: Tensor, fake: Tensor) -> Tensor:
-    """How surely a critic's scores ``[N]`` and ``[M]`` tell reals from fakes: the area under the ROC curve.
+    """How surely a discriminator's scores ``[N]`` and ``[M]`` tell reals from fakes: the area under the ROC curve.
 
     The share of pairs in which the real is scored higher, ties counting half: 0.5 for guessing, 1 for always right. It
-    needs no threshold, so it means the same for every loss; critics that score reals lower (energies) count alike.
+    needs no threshold, so it means the same for every loss; discriminators that score reals lower (energies) count
+    alike.
     """
     ordered = real.float().view(-1, 1) - fake.float().view(1, -1)
     share = ((ordered > 0).float() + 0.5 * (ordered == 0).float()).mean()
@@ -43,6 +44,7 @@ def memory(real: Tensor, unseen: Tensor, fake: Tensor) -> Tensor:
     """How far the scores of held-out reals have moved from those of training reals to those of fakes.
 
     r_v = (E D(train) - E D(held out)) / (E D(train) - E D(fake)), Karras et al. 2020 (StyleGAN2-ADA), eq. 1: 0 if the
-    critic judges both alike, 1 if it takes held-out reals for fakes, that is if it knows its training data by heart.
+    discriminator judges both alike, 1 if it takes held-out reals for fakes, that is if it knows its training data by
+    heart.
     """
     return (real.mean() - unseen.mean()) / (real.mean() - fake.mean())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gan_zoo.core.errors import CompositionError
+from gan_zoo.core.errors import ConfigError
 from gan_zoo.inference.hub import KEPT, NAME, first_line
 
 
@@ -12,15 +12,15 @@ def check_push(name: str) -> str:
     """``name``, if it can be pushed to: before anything is written.
 
     Raises:
-        CompositionError: unless it is ``user/name`` and there is a token.
+        ConfigError: unless it is ``user/name`` and there is a token.
         ModuleNotFoundError: without the extra ``hub``.
     """
     from huggingface_hub import get_token
 
     if not NAME.fullmatch(name):
-        raise CompositionError(f"--push must be user/name, got {name!r}")
+        raise ConfigError(f"--push must be user/name, got {name!r}")
     if get_token() is None:
-        raise CompositionError("--push needs a token of the hub: hf auth login, or set HF_TOKEN")
+        raise ConfigError("--push needs a token of the hub: hf auth login, or set HF_TOKEN")
     return name
 
 
@@ -28,7 +28,7 @@ def push(folder: Path, name: str, private: bool = False) -> str:
     """Upload the export in ``folder`` as the model ``name``, which is made if it is not there, and return its address.
 
     Raises:
-        CompositionError: if the hub cannot be reached or says no; ``folder`` stays as it is.
+        ConfigError: if the hub cannot be reached or says no; ``folder`` stays as it is.
     """
     from huggingface_hub import HfApi
 
@@ -37,7 +37,7 @@ def push(folder: Path, name: str, private: bool = False) -> str:
         url = api.create_repo(name, private=private, exist_ok=True)
         api.upload_folder(repo_id=name, folder_path=folder, allow_patterns=list(KEPT), commit_message="gan-zoo export")
     except Exception as error:  # the client's errors have no base of their own, and their bases change
-        raise CompositionError(
+        raise ConfigError(
             f"{folder} is written but was not pushed to {name}: {first_line(error)}; again: hf upload {name} {folder}"
         ) from error
     return str(url)

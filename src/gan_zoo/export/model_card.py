@@ -29,12 +29,12 @@ def card(name: str, about: Mapping[str, Any], with_picture: bool) -> str:
         *usage(name, about),
         "",
         *([*onnx_usage(about["onnx"]), ""] if "onnx" in about else []),
-        f"Game `{config['model']['_target_'].rpartition('.')[2]}`, loss "
+        f"Model `{config['model']['_target_'].rpartition('.')[2]}`, loss "
         f"`{config['loss']['adversarial']['_target_'].rpartition('.')[2]}`; everything else is in `model.json`.",
         "",
         "## Data",
         "",
-        f"Licence of the training data: {data['licence'] or 'not known to gan_zoo; ask whoever made them'}.",
+        f"License of the training data: {data['licence'] or 'not known to gan_zoo; ask whoever made them'}.",
         *(["", "## Scores", "", "| score | value | samples | remark |", "| --- | --- | --- | --- |"] if scores else []),
         *scores,
         "",

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gan_zoo.core.errors import CompositionError
-from gan_zoo.core.rng import Noise, stable_seed
+from gan_zoo.core.errors import ConfigError
+from gan_zoo.core.rng import StepRNG, stable_seed
 from gan_zoo.core.types import Batch
 from gan_zoo.inference.model import Run
 
@@ -42,25 +42,25 @@ class Input:
         """The name of the numbers' type."""
         return "float32" if self.limit is None else "int64"
 
-    def example(self, size: int, noise: Noise, name: str) -> Tensor:
+    def example(self, size: int, rng: StepRNG, name: str) -> Tensor:
         """Some values ``[size, *shape]``; pictures and codes in (-1, 1), latents from a normal distribution."""
         if self.limit is not None:
-            numbers = noise.integers(name, size * max(1, sum(self.shape)), 0, self.limit)
+            numbers = rng.integers(name, size * max(1, sum(self.shape)), 0, self.limit)
             return numbers.reshape(size, *self.shape)
-        values = noise.normal(name, size, *self.shape)
+        values = rng.normal(name, size, *self.shape)
         return values if name == "latents" else values.clamp(-1, 1)
 
 
 class Asked(nn.Module):
-    """A game's generators as a function of tensors alone: latents, class and condition, as far as it takes them."""
+    """A model's generators as a function of tensors alone: latents, class and condition, as far as it takes them."""
 
-    def __init__(self, game: Any, generators: nn.ModuleDict, names: tuple[str, ...]) -> None:
+    def __init__(self, model: Any, generators: nn.ModuleDict, names: tuple[str, ...]) -> None:
         super().__init__()
-        self.game, self.generators, self.names = [game], generators, names  # in a list: its weights stay out
+        self.model, self.generators, self.names = [model], generators, names  # in a list: its weights stay out
 
     def forward(self, *tensors: Tensor) -> Tensor:
-        batch = Batch(tensors[0].shape[0], Noise(0, 0), **dict(zip(self.names, tensors, strict=True)))
-        sample: Tensor = self.game[0].sample(batch, self.generators)
+        batch = Batch(tensors[0].shape[0], StepRNG(0, 0), **dict(zip(self.names, tensors, strict=True)))
+        sample: Tensor = self.model[0].sample(batch, self.generators)
         return sample
 
 
@@ -70,7 +70,7 @@ def write_onnx(run: Run, folder: Path) -> dict[str, Any]:
     ``generator.onnx``, or ``a_to_b.onnx`` and ``b_to_a.onnx`` for CycleGAN; the number of samples is free.
 
     Raises:
-        CompositionError: if a generator cannot be written, or onnxruntime and torch disagree about it.
+        ConfigError: if a generator cannot be written, or onnxruntime and torch disagree about it.
         ModuleNotFoundError: without the extra ``onnx``.
     """
     import onnxruntime  # noqa: F401
@@ -81,39 +81,39 @@ def write_onnx(run: Run, folder: Path) -> dict[str, Any]:
 
 def parts_of(run: Run) -> dict[str, tuple[nn.Module, dict[str, Input]]]:
     """The files to write: a network and its inputs, by file name."""
-    game: Any = run.module.game
+    model: Any = run.module.model
     data = run.config["data"]
     networks = copy.deepcopy(run.module.sampling_generators)
     networks = networks.to("cpu", memory_format=torch.contiguous_format).float().eval()  # type: ignore[call-overload]
-    if not hasattr(game, "latent_dim"):
+    if not hasattr(model, "latent_dim"):
         there, back = (Input(tuple(data[shape])) for shape in ("condition_shape", "sample_shape"))
         if "b_to_a" not in networks:
             return {"generator.onnx": (networks["main"], {"picture": there})}
         ways = {"a_to_b": there, "b_to_a": back}
         return {f"{name}.onnx": (networks[name], {"picture": part}) for name, part in ways.items()}
-    inputs = {"latents": Input((game.latent_dim,))}
-    if game.num_intents:
-        inputs["label"] = Input((), game.num_intents)
-    if {"text", "vector", "image"} & set(game.needs):
+    inputs = {"latents": Input((model.latent_dim,))}
+    if model.num_requested_labels:
+        inputs["label"] = Input((), model.num_requested_labels)
+    if {"text", "vector", "image"} & set(model.needs):
         inputs["condition"] = Input(tuple(data["condition_shape"]), data["vocabulary_size"])
-    elif codes := getattr(game, "continuous", 0):
+    elif codes := getattr(model, "continuous", 0):
         inputs["condition"] = Input((codes,))
-    return {"generator.onnx": (Asked(game, networks, tuple(inputs)), inputs)}
+    return {"generator.onnx": (Asked(model, networks, tuple(inputs)), inputs)}
 
 
 def _written(network: nn.Module, inputs: dict[str, Input], path: Path) -> dict[str, Any]:
-    noise = Noise(stable_seed("onnx"), 0)
-    example = {name: part.example(TRACED, noise, name) for name, part in inputs.items()}
-    asked = {name: part.example(CHECKED, replace(noise, step=1), name) for name, part in inputs.items()}
+    rng = StepRNG(stable_seed("onnx"), 0)
+    example = {name: part.example(TRACED, rng, name) for name, part in inputs.items()}
+    asked = {name: part.example(CHECKED, replace(rng, step=1), name) for name, part in inputs.items()}
     try:
         with silent(), torch.no_grad():
             _trace(network, example, path)
         difference, allowed = compared(network, asked, path)
     except Exception as error:  # those of the exporter and of onnxruntime have no public base
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise CompositionError(f"--onnx cannot write {path.name} of this model: {reason}") from error
+        raise ConfigError(f"--onnx cannot write {path.name} of this model: {reason}") from error
     if not difference <= allowed:
-        raise CompositionError(
+        raise ConfigError(
             f"--onnx: {path.name} differs from torch by {difference:.2g} where {allowed:.2g} is allowed: export without"
         )
     takes = {name: {"type": part.kind, "shape": ["batch", *part.shape]} for name, part in inputs.items()}

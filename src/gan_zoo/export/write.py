@@ -11,7 +11,7 @@ from typing import Any
 from safetensors.torch import save_file
 
 from gan_zoo.config.allowlist import is_trusted
-from gan_zoo.core.errors import CompositionError
+from gan_zoo.core.errors import ConfigError
 from gan_zoo.core.files import sha256
 from gan_zoo.core.paths import CONF
 from gan_zoo.export.model_card import card
@@ -25,7 +25,7 @@ def export(run: Run, out: Path, samples: int = 64, onnx: bool = False) -> Path:
     """Write the generators that a run is judged by into a new folder ``out``, whole or not at all.
 
     ``generators.safetensors`` are the weights (averaged ones if there are any), ``model.json`` all that is needed to
-    rebuild and ask them, ``README.md`` a model card with scores and the data's licence, ``samples.png`` a picture.
+    rebuild and ask them, ``README.md`` a model card with scores and the data's license, ``samples.png`` a picture.
 
     Args:
         run: what `gan_zoo.load` gives.
@@ -34,11 +34,11 @@ def export(run: Run, out: Path, samples: int = 64, onnx: bool = False) -> Path:
         onnx: also write what `gan_zoo.export.onnx.write_onnx` does.
 
     Raises:
-        CompositionError: if ``out`` is there already and not empty, or ONNX files do not agree with torch.
+        ConfigError: if ``out`` is there already and not empty, or ONNX files do not agree with torch.
     """
     out = out.absolute()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise CompositionError(f"--out must be a new or empty folder, got {str(out)!r}")
+        raise ConfigError(f"--out must be a new or empty folder, got {str(out)!r}")
     temporary = out.with_name(f".{out.name}.part")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
@@ -65,10 +65,10 @@ def _write(run: Run, folder: Path, name: str, samples: int, onnx: bool) -> None:
         "weights_sha256": sha256(folder / WEIGHTS),
         "config": shareable(run.config),
         "provenance": run.module.metadata["provenance"],
-        "needs": sorted(run.module.game.needs),
+        "needs": sorted(run.module.model.needs),
         "images_seen": run.module.clock.images_seen,
         "averaged": run.module.ema is not None,
-        "data": {"name": run.source.name, "licence": run.source.licence, "classes": list(run.source.classes or [])},
+        "data": {"name": run.source.name, "license": run.source.license, "classes": list(run.source.classes or [])},
         "words": None if run.words is None else {"vocabulary": list(run.words.vocabulary), "length": run.words.length},
         "scores": json.loads(metrics.read_text()).get("metrics", []) if metrics.is_file() else [],
     }

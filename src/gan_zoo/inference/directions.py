@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gan_zoo.core.rng import Noise, stable_seed
+from gan_zoo.core.rng import StepRNG, stable_seed
 from gan_zoo.inference.latents import draw_latents, latent_dim
 from gan_zoo.inference.model import Run, asked_as_in_the_grid, of_rows
 
@@ -27,11 +27,11 @@ def principal_directions(run: Run, count: int = 8, seed: int = 0, samples: int =
         DataError: if the model has no latents.
     """
     count = min(count, latent_dim(run.module))
-    module, noise = run.module, Noise(stable_seed(seed, "directions"), 0)
+    module, rng = run.module, StepRNG(stable_seed(seed, "directions"), 0)
     latents = draw_latents(module, samples, seed)
     wanted = asked_as_in_the_grid(run, samples, seed)
     wanted = of_rows(wanted, torch.arange(samples) % wanted.size)  # a grid has whole columns
-    gradients = [gradient_of(module, latents, wanted, noise, probe) for probe in range(probes)]
+    gradients = [gradient_of(module, latents, wanted, rng, probe) for probe in range(probes)]
     stacked = torch.cat(gradients).cpu().double()
     _, vectors = torch.linalg.eigh(stacked.T @ stacked)
     strongest = vectors.flip(1).T[:count].float()
@@ -40,13 +40,13 @@ def principal_directions(run: Run, count: int = 8, seed: int = 0, samples: int =
     return directions
 
 
-def gradient_of(module: Any, latents: Tensor, wanted: Any, noise: Noise, probe: int) -> Tensor:
+def gradient_of(module: Any, latents: Tensor, wanted: Any, rng: StepRNG, probe: int) -> Tensor:
     """J'r ``[B, latent_dim]`` for one random output direction r of each sample."""
     leaves = latents.to(module.device).requires_grad_()
     wanted.latents = leaves
     with module.shown() as generators, torch.enable_grad():
-        drawn = module.game.sample(wanted.to(module.device), generators).flatten(1)
-        rays = noise.normal(f"ray {probe}", *drawn.shape).to(drawn)
+        drawn = module.model.sample(wanted.to(module.device), generators).flatten(1)
+        rays = rng.normal(f"ray {probe}", *drawn.shape).to(drawn)
         (gradient,) = torch.autograd.grad((drawn * rays).sum(), leaves)
     on_cpu: Tensor = gradient.cpu()
     return on_cpu

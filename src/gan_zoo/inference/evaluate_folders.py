@@ -10,7 +10,7 @@ import torch
 from gan_zoo.config.build import evaluators_of
 from gan_zoo.config.compose import compose_overrides
 from gan_zoo.core.errors import DataError
-from gan_zoo.core.rng import CPU, Noise, seeded_generator
+from gan_zoo.core.rng import CPU, StepRNG, seeded_generator
 from gan_zoo.core.types import Batch
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.datasets.image_folder import image_folder, pictures_in
@@ -44,7 +44,7 @@ def compare_folders(
 
     def draw(block: int) -> Generated:
         samples = to_unit(fake.samples[chosen[block * BLOCK_SIZE : (block + 1) * BLOCK_SIZE]])
-        return Generated({"sample": samples.to(device)}, Batch(len(samples), Noise(0, block, device=CPU)))
+        return Generated({"sample": samples.to(device)}, Batch(len(samples), StepRNG(0, block, device=CPU)))
 
     scores = score_all(evaluators, Samples(draw, count, BLOCK_SIZE), real, device)
     compared = {"folder": str(folder), "against": str(against), "image_size": image_size}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from gan_zoo.core.errors import CompositionError
+from gan_zoo.core.errors import ConfigError
 
 NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 ADDRESS = re.compile(r"hf:/{1,2}(.+)")  # a path has lost one of the two
@@ -18,7 +18,7 @@ def address(run: str | Path) -> str | None:
     if found is None or Path(run).exists():
         return None
     if not NAME.fullmatch(found[1]):
-        raise CompositionError(f"a model of the hub must be hf://user/name, got {str(run)!r}")
+        raise ConfigError(f"a model of the hub must be hf://user/name, got {str(run)!r}")
     return found[1]
 
 
@@ -26,7 +26,7 @@ def fetched(name: str) -> Path:
     """The folder of a model of the hub, downloaded once; what it holds is trusted no more than any export.
 
     Raises:
-        CompositionError: if it is not there, or the hub cannot be reached and nothing was downloaded before.
+        ConfigError: if it is not there, or the hub cannot be reached and nothing was downloaded before.
         ModuleNotFoundError: without the extra ``hub``.
     """
     from huggingface_hub import snapshot_download
@@ -34,7 +34,7 @@ def fetched(name: str) -> Path:
     try:
         return Path(snapshot_download(name, allow_patterns=list(KEPT)))
     except Exception as error:
-        raise CompositionError(f"hf://{name} cannot be fetched: {first_line(error)}") from error
+        raise ConfigError(f"hf://{name} cannot be fetched: {first_line(error)}") from error
 
 
 def first_line(error: BaseException) -> str:

@@ -6,15 +6,15 @@ import torch
 from torch import Tensor
 
 from gan_zoo.core.errors import DataError
-from gan_zoo.core.rng import Noise, stable_seed
+from gan_zoo.core.rng import StepRNG, stable_seed
 from gan_zoo.training.module import GANModule
 
 
 def latent_dim(module: GANModule) -> int:
-    """The size of the latents; `DataError` for games that have none."""
-    size = getattr(module.game, "latent_dim", None)
+    """The size of the latents; `DataError` for models that have none."""
+    size = getattr(module.model, "latent_dim", None)
     if not isinstance(size, int):
-        raise DataError(f"{type(module.game).__name__} has no latents to walk in: use gan-zoo translate")
+        raise DataError(f"{type(module.model).__name__} has no latents to walk in: use gan-zoo translate")
     return size
 
 
@@ -25,16 +25,16 @@ def draw_latents(module: GANModule, count: int, seed: int, truncation: float | N
         truncation: normal latents are drawn from the part of the prior within +- this many standard deviations;
             smaller is safer and more alike. None for the whole prior.
     """
-    noise, size = Noise(stable_seed(seed, "sample"), 0), latent_dim(module)
-    if getattr(module.game, "prior", "normal") == "uniform":
-        latents = 2 * noise.uniform("latents", count, size) - 1
+    rng, size = StepRNG(stable_seed(seed, "sample"), 0), latent_dim(module)
+    if getattr(module.model, "prior", "normal") == "uniform":
+        latents = 2 * rng.uniform("latents", count, size) - 1
         return latents if truncation is None else latents * min(1.0, truncation)
     if truncation is None:
-        return noise.normal("latents", count, size)
+        return rng.normal("latents", count, size)
     if truncation <= 0:
         raise DataError(f"truncation must be > 0, got {truncation}")
     edge = float(torch.special.ndtr(torch.tensor(truncation)))
-    share = noise.uniform("latents", count, size).double()
+    share = rng.uniform("latents", count, size).double()
     return torch.special.ndtri((1 - edge) + share * (2 * edge - 1)).to(torch.float32)  # type: ignore[no-any-return]
 
 

@@ -16,7 +16,7 @@ from gan_zoo.config.allowlist import (
     refuse_interpolations,
     refuse_other_kinds,
 )
-from gan_zoo.core.errors import CompositionError
+from gan_zoo.core.errors import ConfigError
 from gan_zoo.core.files import sha256
 from gan_zoo.inference.hub import address, fetched
 from gan_zoo.inference.model import Run, Words
@@ -43,7 +43,7 @@ def best_device(name: str = "auto") -> torch.device:
     """The device called ``name``; ``auto`` is the first GPU, Apple's GPU or the CPU.
 
     Raises:
-        CompositionError: if there is no such device here.
+        ConfigError: if there is no such device here.
     """
     if name == "auto":
         has_mps = torch.backends.mps.is_available()
@@ -52,7 +52,7 @@ def best_device(name: str = "auto") -> torch.device:
         device = torch.device(name)
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise CompositionError(
+        raise ConfigError(
             f"--device must be auto, cpu, cuda, cuda:1, ... or mps, got {name!r}, which is not here"
         ) from error
     return device
@@ -75,7 +75,7 @@ def load_run(
         other_data: use the run's data although they are not those that it was trained on.
 
     Raises:
-        CompositionError: if there is no checkpoint, it is damaged, or its config names what is not trusted.
+        ConfigError: if there is no checkpoint, it is damaged, or its config names what is not trusted.
     """
     device = best_device(device) if isinstance(device, str) else device
     if (name := address(run)) is not None:
@@ -89,20 +89,18 @@ def load_run(
     saved = read_checkpoint(path)
     config = saved["gan_zoo"]["config"]
     if not isinstance(config, dict):
-        raise CompositionError(f"{path} holds no config of gan_zoo, but a {type(config).__name__}")
+        raise ConfigError(f"{path} holds no config of gan_zoo, but a {type(config).__name__}")
     try:
         module = built(config, trust)
-    except CompositionError:
+    except ConfigError:
         raise
     except Exception as error:  # what a changed config makes constructors raise is not foreseeable
         reason = " ".join(str(error).split())
-        raise CompositionError(f"{path} cannot be opened, its config cannot be built: {reason}") from error
+        raise ConfigError(f"{path} cannot be opened, its config cannot be built: {reason}") from error
     try:
         module.load_state_dict(saved["state_dict"])
     except (RuntimeError, TypeError, AttributeError) as error:
-        raise CompositionError(
-            f"{path} does not fit the networks of its config: another version of gan_zoo?"
-        ) from error
+        raise ConfigError(f"{path} does not fit the networks of its config: another version of gan_zoo?") from error
     module.clock.load_state_dict(saved["gan_zoo"]["clock"])
     module.metadata["provenance"] = saved["gan_zoo"]["provenance"]
     identity = saved["gan_zoo"].get("data")
@@ -110,7 +108,7 @@ def load_run(
 
 
 def built(config: Mapping[str, Any], trust: bool) -> GANModule:
-    """The module that a config from a file describes; `CompositionError` if it names code that is not trusted."""
+    """The module that a config from a file describes; `ConfigError` if it names code that is not trusted."""
     from gan_zoo.config.build import build_module
     from gan_zoo.config.compose import as_config, reach_own_parts
     from gan_zoo.core.paths import CONF
@@ -126,21 +124,21 @@ def built(config: Mapping[str, Any], trust: bool) -> GANModule:
     try:
         return build_module(as_config(config))
     except ImportError as error:
-        raise CompositionError(f"the run's config names code that is not here: {error}") from error
+        raise ConfigError(f"the run's config names code that is not here: {error}") from error
 
 
 def find_checkpoint(run: Path, checkpoint: str = "best") -> Path:
     """The checkpoint file of a run folder."""
     if checkpoint not in CHECKPOINTS:
-        raise CompositionError(f"checkpoint must be one of {', '.join(CHECKPOINTS)}, got {checkpoint!r}")
+        raise ConfigError(f"checkpoint must be one of {', '.join(CHECKPOINTS)}, got {checkpoint!r}")
     if run.is_file():
         return run
     if not run.is_dir():
-        raise CompositionError(f"RUN must be a run folder or a checkpoint file, got {str(run)!r}, which does not exist")
+        raise ConfigError(f"RUN must be a run folder or a checkpoint file, got {str(run)!r}, which does not exist")
     for name in (checkpoint, "last", "best"):
         if (path := run / "checkpoints" / f"{name}.ckpt").is_file():
             return path
-    raise CompositionError(f"{run} has no checkpoints/{checkpoint}.ckpt: is it the folder of a run that saved one?")
+    raise ConfigError(f"{run} has no checkpoints/{checkpoint}.ckpt: is it the folder of a run that saved one?")
 
 
 FORMAT = 1
@@ -157,7 +155,7 @@ def _check_plain(about: Any) -> None:
 
 
 def load(folder: str | Path, device: torch.device | str = "auto", trust: bool = False) -> Run:
-    """The generators of an export, ready to sample from; critics are there, but untrained.
+    """The generators of an export, ready to sample from; discriminators are there, but untrained.
 
     Args:
         folder: what `export` wrote.
@@ -165,7 +163,7 @@ def load(folder: str | Path, device: torch.device | str = "auto", trust: bool = 
         trust: build classes from outside gan_zoo that the config names. They run code: only for exports you trust.
 
     Raises:
-        CompositionError: if it is no export, damaged, or its config names what is not trusted.
+        ConfigError: if it is no export, damaged, or its config names what is not trusted.
     """
     folder = Path(folder)
     device = best_device(device) if isinstance(device, str) else device
@@ -179,18 +177,18 @@ def load(folder: str | Path, device: torch.device | str = "auto", trust: bool = 
         classes = tuple(str(name) for name in about["data"].get("classes") or ())
         _check_plain(about)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, SafetensorError) as error:
-        raise CompositionError(f"{folder} is damaged or no export of gan_zoo: {error}") from error
+        raise ConfigError(f"{folder} is damaged or no export of gan_zoo: {error}") from error
     try:
         module = built(config | {"ema": None, "run_dir": str(folder)}, trust)
-    except CompositionError:
+    except ConfigError:
         raise
     except Exception as error:  # what a changed config makes constructors raise is not foreseeable
         reason = " ".join(str(error).split())
-        raise CompositionError(f"{folder} is no export of gan_zoo: its config cannot be built: {reason}") from error
+        raise ConfigError(f"{folder} is no export of gan_zoo: its config cannot be built: {reason}") from error
     try:
-        module.game.generators.load_state_dict(state)
+        module.model.generators.load_state_dict(state)
     except RuntimeError as error:
-        raise CompositionError(f"{folder} does not fit the networks of its config: another version?") from error
+        raise ConfigError(f"{folder} does not fit the networks of its config: another version?") from error
     module.clock.images_seen = int(about["images_seen"])
     return Run(
         folder, folder / WEIGHTS, config, module.to(device).eval(), words, may_read=trust, exported_classes=classes

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from gan_zoo.config.allowlist import refuse_reading
-from gan_zoo.core.errors import CompositionError, DataError
-from gan_zoo.core.rng import Noise, stable_seed
+from gan_zoo.core.errors import ConfigError, DataError
+from gan_zoo.core.rng import StepRNG, stable_seed
 from gan_zoo.core.types import Batch
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.text import Vocabulary, embed
@@ -32,18 +32,18 @@ def wish(
         label: the class, by number or name, or the code of all samples; None for one column each, or the data's own.
         caption: what all samples are asked to show; None for the data's own.
     """
-    game, noise = run.module.game, Noise(stable_seed(seed, "sample"), 0)
+    model, rng = run.module.model, StepRNG(stable_seed(seed, "sample"), 0)
     if label is not None:
         label = run.class_number(label)
     if caption is not None and run.reads is None:
         raise DataError("this model is told no caption")
-    if label is not None and not set(game.needs) - {"label", "wrong"}:
-        return Batch(count, noise, label=torch.full((count,), label)), None, None
+    if label is not None and not set(model.needs) - {"label", "wrong"}:
+        return Batch(count, rng, label=torch.full((count,), label)), None, None
     if caption is not None:
         condition = told_by(run, caption)
-        return Batch(count, noise, condition=condition.expand(count, -1)), [caption] * count, None
-    source: Any = run.source if set(game.needs) - {"label", "wrong"} else None
-    return request(run.module, source, count, noise)
+        return Batch(count, rng, condition=condition.expand(count, -1)), [caption] * count, None
+    source: Any = run.source if set(model.needs) - {"label", "wrong"} else None
+    return request(run.module, source, count, rng)
 
 
 def told_by(run: Run, caption: str) -> Tensor:
@@ -70,9 +70,9 @@ def samples(run: Run | GANModule, count: int, seed: int = 0, truncation: float |
         wishes: ``label`` or ``caption``, the same for all samples.
     """
     run = run if isinstance(run, Run) else run_of(run)
-    classes = run.module.game.num_intents or 1
+    classes = run.module.model.num_requested_labels or 1
     batch = wish(run, -(-count // classes) * classes, seed, **wishes)[0]  # a grid has whole columns
-    if hasattr(run.module.game, "latent_dim"):
+    if hasattr(run.module.model, "latent_dim"):
         batch.latents = draw_latents(run.module, batch.size, seed, truncation)
     return run.module.sample(batch).cpu()[:count]
 
@@ -81,25 +81,25 @@ def run_of(module: GANModule) -> Run:
     """A module that was trained in this process as a run without a folder, told of the data it was trained on."""
     data: Any = getattr(module._trainer, "datamodule", None)
     source = None if data is None else data.source
-    if source is None and set(module.game.needs) - {"label", "wrong"}:
-        raise DataError(f"{type(module.game).__name__} is told of its data: train it by gan_zoo.fit first")
+    if source is None and set(module.model.needs) - {"label", "wrong"}:
+        raise DataError(f"{type(module.model).__name__} is told of its data: train it by gan_zoo.fit first")
     return Run(Path(), Path(), {}, module, given_source=source)
 
 
 def of_rows(batch: Batch, rows: Tensor) -> Batch:
     """What ``batch`` asks for in these rows, repeated ones included."""
     label, condition = (None if part is None else part[rows] for part in (batch.label, batch.condition))
-    return Batch(len(rows), batch.noise, label=label, condition=condition)
+    return Batch(len(rows), batch.rng, label=label, condition=condition)
 
 
 def asked_as_in_the_grid(run: Run, count: int, seed: int, **wishes: Any) -> Batch:
-    """What at least ``count`` samples of a grid are asked for, codes that a game would draw itself included."""
-    game: Any = run.module.game
-    batch = wish(run, max(count, game.num_intents or 0, 64), seed, **wishes)[0]
-    if batch.label is None and game.num_intents and not game.needs:
-        batch.label = torch.arange(batch.size) % game.num_intents
-    if codes := getattr(game, "continuous", 0):
-        batch.condition = 2 * batch.noise.uniform("continuous code", batch.size, codes) - 1
+    """What at least ``count`` samples of a grid are asked for, codes that a model would draw itself included."""
+    model: Any = run.module.model
+    batch = wish(run, max(count, model.num_requested_labels or 0, 64), seed, **wishes)[0]
+    if batch.label is None and model.num_requested_labels and not model.needs:
+        batch.label = torch.arange(batch.size) % model.num_requested_labels
+    if codes := getattr(model, "continuous", 0):
+        batch.condition = 2 * batch.rng.uniform("continuous code", batch.size, codes) - 1
     return batch
 
 
@@ -141,34 +141,34 @@ class Run:
     @property
     def class_names(self) -> list[str]:
         """The names of the classes that the model is asked for, by number; empty where it is asked for none."""
-        if "label" not in self.module.game.needs:
+        if "label" not in self.module.model.needs:
             return []
         names = self.exported_classes or (self.data_identity or {}).get("classes") or ()
         if self.given_source is not None:
             names = self.given_source.classes or ()
-        return [str(name) for name in names] if len(names) == self.module.game.num_intents else []
+        return [str(name) for name in names] if len(names) == self.module.model.num_requested_labels else []
 
     def class_number(self, label: int | str) -> int:
         """The number of a class that is given by its name or its number.
 
         Raises:
-            CompositionError: if there is no such class.
+            ConfigError: if there is no such class.
         """
-        names, count = self.class_names, self.module.game.num_intents or 0
+        names, count = self.class_names, self.module.model.num_requested_labels or 0
         if str(label) in names:
             return names.index(str(label))
         if str(label).isdecimal() and int(label) < count:
             return int(label)
         allowed = f"0 to {count - 1}" if count else "nothing: this model is asked for no class"
         listed = f" or one of {', '.join(names[:20])}{' ...' if len(names) > 20 else ''}" if names else ""
-        raise CompositionError(f"class must be {allowed}{listed}, got {label}")
+        raise ConfigError(f"class must be {allowed}{listed}, got {label}")
 
     @cached_property
     def source(self) -> Source:
         """The run's data set, loaded when it is first asked for.
 
         Raises:
-            CompositionError: if it is not the one that the run was trained on.
+            ConfigError: if it is not the one that the run was trained on.
         """
         if self.given_source is not None:
             return self.given_source
@@ -186,7 +186,7 @@ class Run:
     @property
     def reads(self) -> str | None:
         """How it is told captions, see `caption_reader`."""
-        return caption_reader(self.module.game.needs, self.config)
+        return caption_reader(self.module.model.needs, self.config)
 
     @property
     def words(self) -> Words | None:
@@ -208,7 +208,7 @@ class Run:
 
 
 def caption_reader(needs: Collection[str], config: Mapping[str, Any]) -> str | None:
-    """How a game that ``needs`` this is told captions: as ``words``, as vectors of ``minilm``, or None: it is not."""
+    """How a model that ``needs`` this is told captions: as ``words``, as vectors of ``minilm``, or None: it is not."""
     if "text" in needs:
         return "words"
     is_encoded = "vector" in needs and config.get("data", {}).get("text") == "minilm"

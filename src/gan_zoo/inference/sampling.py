@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gan_zoo.core.errors import DataError
 from gan_zoo.core.progress import with_progress
-from gan_zoo.core.rng import CPU, Noise, stable_seed
+from gan_zoo.core.rng import CPU, StepRNG, stable_seed
 from gan_zoo.core.types import Batch
 from gan_zoo.data.image_tensors import to_uint8
 from gan_zoo.data.loader import asked
@@ -21,11 +21,11 @@ from gan_zoo.visualization.image_grid import picture_of, pillow
 
 
 def grid(run: Run, count: int, seed: int, truncation: float | None = None, **wishes: Any) -> Any:
-    """A picture of ``count`` samples; translation games show input and output side by side."""
+    """A picture of ``count`` samples; translation models show input and output side by side."""
     if len(run.config["data"]["sample_shape"]) == 1:
         raise DataError("this run makes vectors, not pictures: its samples folder has scatter plots")
     batch, captions, columns = wish(run, count, seed, **wishes)
-    if hasattr(run.module.game, "latent_dim"):
+    if hasattr(run.module.model, "latent_dim"):
         batch.latents = draw_latents(run.module, batch.size, seed, truncation)
     return picture_of(run.module.views(batch), captions, columns, run.class_names)
 
@@ -64,16 +64,16 @@ def arithmetic(run: Run, plus: Sequence[int], minus: Sequence[int], seed: int) -
 
 def traverse(run: Run, seed: int, steps: int = 9, reach: float = 2.0) -> Tensor:
     """InfoGAN's continuous codes, one in each row from -reach to reach: ``[codes, steps, C, H, W]``."""
-    game: Any = run.module.game
-    codes = getattr(game, "continuous", 0)
+    model: Any = run.module.model
+    codes = getattr(model, "continuous", 0)
     if not codes:
-        raise DataError(f"{type(game).__name__} has no continuous codes to traverse")
+        raise DataError(f"{type(model).__name__} has no continuous codes to traverse")
     latents, values = draw_latents(run.module, 1, seed), torch.linspace(-reach, reach, steps)
     rows = []
     for code in range(codes):
         wanted = torch.zeros(steps, codes)
         wanted[:, code] = values
-        batch = Batch(steps, Noise(stable_seed(seed, "sample"), 0), label=torch.zeros(steps, dtype=torch.int64))
+        batch = Batch(steps, StepRNG(stable_seed(seed, "sample"), 0), label=torch.zeros(steps, dtype=torch.int64))
         batch.latents, batch.condition = latents.expand(steps, -1), wanted
         rows.append(run.module.sample(batch).cpu())
     return torch.stack(rows)
@@ -85,14 +85,14 @@ def export_folder(
     """Write samples 0 to count - 1 as ``000000.png`` ... into ``folder``; sample i depends on seed and i alone."""
     given = {name: value for name, value in wishes.items() if value is not None}
     batch = wish(run, block, seed, **given)[0] if given else None
-    told = run.source.told() if run.module.game.needs and batch is None else None
+    told = run.source.told() if run.module.model.needs and batch is None else None
     blocks = range(0, count, block)
     folder.mkdir(parents=True, exist_ok=True)
     for start in with_progress(blocks, len(blocks), f"Writing {count:,} pictures"):
-        noise = Noise(stable_seed(seed, "sample"), start // block, device=CPU)
+        rng = StepRNG(stable_seed(seed, "sample"), start // block, device=CPU)
         if batch is not None:
-            batch.noise = noise
-        wanted = batch or (Batch(block, noise) if told is None else asked(told, block, noise))
+            batch.rng = rng
+        wanted = batch or (Batch(block, rng) if told is None else asked(told, block, rng))
         if truncation is not None:
             wanted.latents = draw_latents(run.module, block, stable_seed(seed, start), truncation)
         samples = to_uint8(run.module.sample(wanted.to(run.module.device)).cpu())

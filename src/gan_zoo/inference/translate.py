@@ -31,13 +31,13 @@ def translator(run: Run, direction: str) -> tuple[torch.nn.Module, int]:
     networks = run.module.sampling_generators
     if direction not in DIRECTIONS:
         raise DataError(f"direction must be one of {', '.join(DIRECTIONS)}, got {direction!r}")
-    if not {"image", "domain"} & set(run.module.game.needs) or hasattr(run.module.game, "latent_dim"):
-        raise DataError(f"{type(run.module.game).__name__} does not translate pictures: use gan-zoo sample")
+    if not {"image", "domain"} & set(run.module.model.needs) or hasattr(run.module.model, "latent_dim"):
+        raise DataError(f"{type(run.module.model).__name__} does not translate pictures: use gan-zoo sample")
     data = run.config["data"]
     if direction == "forward":
         return networks["a_to_b" if "a_to_b" in networks else "main"], int(data["condition_shape"][0])
     if "b_to_a" not in networks:
-        raise DataError(f"{type(run.module.game).__name__} translates forward only")
+        raise DataError(f"{type(run.module.model).__name__} translates forward only")
     return networks["b_to_a"], int(data["sample_shape"][0])
 
 

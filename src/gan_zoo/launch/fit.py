@@ -13,12 +13,12 @@ from lightning.pytorch.loggers import Logger
 from gan_zoo.callbacks.interruption import Interruption
 from gan_zoo.callbacks.progress import Progressing
 from gan_zoo.config.checks import check_precision
-from gan_zoo.core.errors import CompositionError, Interrupted
+from gan_zoo.core.errors import ConfigError, Interrupted
 from gan_zoo.core.signals import SIGNALS
 from gan_zoo.core.warning_filters import quiet
 from gan_zoo.data.datamodule import DataModule
 from gan_zoo.training.module import GANModule
-from gan_zoo.training.trainer import SETTLED, check_together, equipped, resolved_precision
+from gan_zoo.training.trainer import FIXED_TRAINER_ARGS, check_compatible, make_trainer, resolved_precision
 
 
 def fit(
@@ -41,7 +41,7 @@ def fit(
     Args:
         module: what is trained.
         data: what it is trained on.
-        steps: batches, that is critic steps.
+        steps: batches, that is discriminator steps.
         callbacks: further ones, such as `gan_zoo.SampleGrid`.
         logger: where losses go, such as `gan_zoo.History`.
         progress: show a bar, or on a dumb terminal a line every tenth of the way.
@@ -50,22 +50,24 @@ def fit(
         options: further arguments of `lightning.pytorch.Trainer`, such as ``accelerator`` and ``precision``.
 
     Raises:
-        CompositionError: if ``steps`` or an option is not allowed.
-        DataError: if the data lack what the game needs.
+        ConfigError: if ``steps`` or an option is not allowed.
+        DataError: if the data lack what the model needs.
     """
     if not isinstance(steps, int) or steps < 1:
-        raise CompositionError(f"steps must be a whole number >= 1, got {steps!r}")
-    if settled := sorted({*SETTLED, "max_steps"} & options.keys()):
-        raise CompositionError(f"{settled[0]} is settled by gan_zoo.fit, got {settled[0]}={options[settled[0]]!r}")
+        raise ConfigError(f"steps must be a whole number >= 1, got {steps!r}")
+    if settled := sorted({*FIXED_TRAINER_ARGS, "max_steps"} & options.keys()):
+        raise ConfigError(f"{settled[0]} is settled by gan_zoo.fit, got {settled[0]}={options[settled[0]]!r}")
     check_precision(options.get("precision", "32-true"))
     if "precision" in options:
         options["precision"] = resolved_precision(options["precision"])
     quiet()
-    data.serve(module.game.needs)
-    settings = SETTLED | {"devices": devices, "max_steps": steps, "log_every_n_steps": log_every_n_steps} | options
+    data.serve(module.model.needs)
+    settings = (
+        FIXED_TRAINER_ARGS | {"devices": devices, "max_steps": steps, "log_every_n_steps": log_every_n_steps} | options
+    )
     own = [Interruption(), *([Progressing()] if progress else [])]
-    trainer = equipped(Trainer, [*own, *callbacks], logger or False, **settings)
-    check_together(trainer, module, data)
+    trainer = make_trainer(Trainer, [*own, *callbacks], logger or False, **settings)
+    check_compatible(trainer, module, data)
     with SIGNALS.restored():
         _trained(trainer, module, data)
     return module

@@ -17,7 +17,7 @@ from gan_zoo.config.checks import refuse_processes_in_multirun
 from gan_zoo.config.compose import as_plain, check_choices, check_grammar
 from gan_zoo.config.messages import explain, is_usage_error
 from gan_zoo.config.resume_overrides import expanded
-from gan_zoo.core.errors import CompositionError, Interrupted
+from gan_zoo.core.errors import ConfigError, Interrupted
 from gan_zoo.core.output import never_blocking
 from gan_zoo.core.paths import CONF
 from gan_zoo.core.signals import SIGNALS
@@ -90,12 +90,12 @@ def _main() -> None:
         sys.exit(1)
 
 
-def job_failure(error: Exception) -> CompositionError:
+def job_failure(error: Exception) -> ConfigError:
     """What a job of a multirun raises: Hydra hands it to the process of the sweep once all jobs have ended."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # where that process is this one, it shall not print a report of its own
     line = f"job {HydraConfig.get().job.num}: {explain(error, CONF)}"
     print(f"error: {line}", file=sys.stderr)
-    return CompositionError(f"not every job ended well, the first that failed was {line}")
+    return ConfigError(f"not every job ended well, the first that failed was {line}")
 
 
 if __name__ == "__main__":

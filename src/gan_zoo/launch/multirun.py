@@ -10,7 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import open_dict
 
-from gan_zoo.core.errors import CompositionError
+from gan_zoo.core.errors import ConfigError
 from gan_zoo.core.paths import CONF
 from gan_zoo.launch.processes import Job, Record, run_all
 
@@ -28,7 +28,7 @@ def launch(context: Any, config: Any, job_overrides: Sequence[Sequence[str]], nu
         num_jobs: side by side.
 
     Raises:
-        CompositionError: naming the jobs that failed, once all are done.
+        ConfigError: naming the jobs that failed, once all are done.
     """
     folder = Path(config.hydra.sweep.dir)
     record = Record(folder)
@@ -58,7 +58,7 @@ def launch(context: Any, config: Any, job_overrides: Sequence[Sequence[str]], nu
     if failed:
         listed = "; ".join(f"{job.folder.name}: {job.failure}" for job in failed)
         again = f"the same command with hydra.sweep.dir={folder} does what is missing"
-        raise CompositionError(f"{len(failed)} of {len(jobs)} jobs failed: {listed}; {again}")
+        raise ConfigError(f"{len(failed)} of {len(jobs)} jobs failed: {listed}; {again}")
     return [JobReturn(overrides=job.overrides, status=JobStatus.COMPLETED, _return_value=None) for job in jobs]
 
 

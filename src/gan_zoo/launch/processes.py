@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gan_zoo.core.errors import CompositionError, Interrupted
+from gan_zoo.core.errors import ConfigError, Interrupted
 from gan_zoo.core.files import atomic_path
 from gan_zoo.core.signals import SIGNALS
 from gan_zoo.runs.overrides import quoted
@@ -126,7 +126,7 @@ def run_all(
         Interrupted: on SIGTERM or SIGINT, once all running jobs have saved and left.
     """
     if num_jobs < 1:
-        raise CompositionError(f"the number of jobs side by side must be >= 1, got {num_jobs}")
+        raise ConfigError(f"the number of jobs side by side must be >= 1, got {num_jobs}")
     coming, running = iter(jobs), list[Job]()
     with SIGNALS.restored(), stopped_on_failure(running):
         SIGNALS.listen()
@@ -175,7 +175,7 @@ class Record:
                 entries = json.loads(self.path.read_text())
                 self.jobs = [Job(folder=folder / entry.pop("folder"), **entry) for entry in entries]
             except (ValueError, TypeError, KeyError, AttributeError) as error:
-                raise CompositionError(f"{self.path} is damaged: {error}") from error
+                raise ConfigError(f"{self.path} is damaged: {error}") from error
 
     def of(self, overrides: Sequence[str]) -> Job | None:
         """The job of these overrides, if it is recorded."""

@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from gan_zoo.config.build import evaluators_of
 from gan_zoo.config.compose import compose_overrides
-from gan_zoo.core.errors import CompositionError
+from gan_zoo.core.errors import ConfigError
 from gan_zoo.launch.processes import Job, run_all
 from gan_zoo.launch.search_space import Space
 from gan_zoo.runs.overrides import quoted
@@ -31,14 +31,14 @@ def default_score(space: Space, config_dir: Path | None = None) -> tuple[str, bo
     """The score that decides which checkpoint of such a run is the best, and whether more of it is better.
 
     Raises:
-        CompositionError: if the overrides do not compose, or nothing is scored.
+        ConfigError: if the overrides do not compose, or nothing is scored.
     """
     own = [f"hydra.searchpath=[{quoted(config_dir.absolute())}]"] if config_dir else []
     config = compose_overrides([*space.first(), *own])
     for evaluator in evaluators_of(config).values():
         name, direction = evaluator.best
         return name, direction == "max"
-    raise CompositionError("nothing to search for: these runs are not scored, choose another metric=")
+    raise ConfigError("nothing to search for: these runs are not scored, choose another metric=")
 
 
 class Search:
@@ -54,7 +54,7 @@ class Search:
         seed: of the sampler.
 
     Raises:
-        CompositionError: if the folder holds another search.
+        ConfigError: if the folder holds another search.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Search:
         seed: int = 0,
     ) -> None:
         if sampler not in SAMPLERS:
-            raise CompositionError(f"--sampler must be one of {', '.join(SAMPLERS)}, got {sampler!r}")
+            raise ConfigError(f"--sampler must be one of {', '.join(SAMPLERS)}, got {sampler!r}")
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.folder, self.space, self.score, self.prune = folder, space, score, prune
         self.running: dict[Path, tuple[Trial, set[int]]] = {}
@@ -83,7 +83,7 @@ class Search:
         )
         wanted = space.described() | {"score": score}
         if (there := self.study.user_attrs.get("search", wanted)) != wanted:
-            raise CompositionError(f"{folder} holds another search, {json.dumps(there)}: choose another --out")
+            raise ConfigError(f"{folder} holds another search, {json.dumps(there)}: choose another --out")
         self.study.set_user_attr("search", wanted)
 
     def run(self, trials: int, num_jobs: int = 1, options: Sequence[str] = ()) -> None:

@@ -11,7 +11,7 @@ from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Overrid
 from hydra.errors import HydraException
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from gan_zoo.core.errors import CompositionError
+from gan_zoo.core.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -46,22 +46,22 @@ def space_of(overrides: Sequence[str]) -> Space:
     ``x=tag(log,interval(1e-5,1e-3))`` the same on a logarithmic scale, and anything else is fixed.
 
     Raises:
-        CompositionError: if nothing varies, the seed does, or an override is not understood.
+        ConfigError: if nothing varies, the seed does, or an override is not understood.
     """
     try:
         parsed = OverridesParser.create().parse_overrides(list(overrides))
     except HydraException as error:
-        raise CompositionError(" ".join(str(error).split())) from error
+        raise ConfigError(" ".join(str(error).split())) from error
     lines = list(zip(overrides, parsed, strict=True))
     fixed = tuple(line for line, override in lines if not override.is_sweep_override())
     varied = {line.partition("=")[0]: override for line, override in lines if override.is_sweep_override()}
     if not varied:
-        raise CompositionError(
+        raise ConfigError(
             "nothing to search over: give choices like loss=hinge,rpgan or intervals like "
             "'optim.generator.lr=tag(log,interval(1e-5,1e-3))'"
         )
     if "seed" in varied:
-        raise CompositionError("seed is nothing to search over: the best seed is luck; give one")
+        raise ConfigError("seed is nothing to search over: the best seed is luck; give one")
     return Space(fixed, {key: distribution_of(key, override) for key, override in varied.items()})
 
 
@@ -70,7 +70,7 @@ def distribution_of(key: str, override: Override) -> BaseDistribution:
     value = override.value()
     tags = set(getattr(value, "tags", ()))
     if unknown := tags - {"log", "int"}:
-        raise CompositionError(f"{key}: tags must be log or int, got {', '.join(sorted(unknown))}")
+        raise ConfigError(f"{key}: tags must be log or int, got {', '.join(sorted(unknown))}")
     whole, log = "int" in tags, "log" in tags
     try:
         if isinstance(value, IntervalSweep):
@@ -84,8 +84,8 @@ def distribution_of(key: str, override: Override) -> BaseDistribution:
         if isinstance(value, ChoiceSweep):
             return CategoricalDistribution(list(override.sweep_string_iterator()))
     except ValueError as error:
-        raise CompositionError(f"{key}: {error}") from error
-    raise CompositionError(f"{key}: must be choices, range(...) or interval(...), got {override.input_line}")
+        raise ConfigError(f"{key}: {error}") from error
+    raise ConfigError(f"{key}: must be choices, range(...) or interval(...), got {override.input_line}")
 
 
 def _some(distribution: BaseDistribution) -> Any:
@@ -95,7 +95,7 @@ def _some(distribution: BaseDistribution) -> Any:
 def _steps(sweep: RangeSweep) -> BaseDistribution:
     values = [*sweep.range()]
     if not values:
-        raise CompositionError("range(...) is empty")
+        raise ConfigError("range(...) is empty")
     if all(isinstance(value, int) for value in values):
         return IntDistribution(min(values), max(values), step=abs(int(sweep.step)))
     return FloatDistribution(float(min(values)), float(max(values)), step=abs(float(sweep.step)))

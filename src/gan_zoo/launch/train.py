@@ -19,7 +19,7 @@ from gan_zoo.config.build import build
 from gan_zoo.config.checks import check_divergence
 from gan_zoo.config.compose import as_plain
 from gan_zoo.config.messages import explain, is_usage_error
-from gan_zoo.core.errors import CompositionError, Interrupted
+from gan_zoo.core.errors import ConfigError, Interrupted
 from gan_zoo.core.files import atomic_path
 from gan_zoo.core.paths import CONF
 from gan_zoo.core.signals import SIGNALS
@@ -41,7 +41,7 @@ def train(config: DictConfig) -> dict[str, float]:
     ``config.divergence`` allows.
 
     Raises:
-        CompositionError: if the parts do not fit together; the run folder is then removed again.
+        ConfigError: if the parts do not fit together; the run folder is then removed again.
         TrainingDiverged: if a loss stops being a number; what was saved before stays.
         Interrupted: on SIGTERM or SIGINT; the state is saved.
     """
@@ -96,7 +96,7 @@ def usage_errors(run_dir: Path) -> Iterator[None]:
     except BaseException as error:
         remove_empty_run(run_dir)
         if is_usage_error(error, building=True):
-            raise CompositionError(explain(error, CONF)) from error
+            raise ConfigError(explain(error, CONF)) from error
         raise
 
 
@@ -109,7 +109,7 @@ def with_absolute_paths(config: DictConfig) -> None:
 
 
 def check_resumed(checkpoint: Path | None, module: GANModule, trainer: Trainer, config: DictConfig) -> None:
-    """Raise `CompositionError` if the run of ``checkpoint`` cannot go on with these data or for so long."""
+    """Raise `ConfigError` if the run of ``checkpoint`` cannot go on with these data or for so long."""
     if checkpoint is None:
         return
     saved = read_checkpoint(checkpoint)["gan_zoo"]
@@ -157,7 +157,7 @@ def afterwards(run_dir: Path, trainer: Trainer, module: GANModule) -> Iterator[N
     except BaseException as error:
         failure = f"{type(error).__name__}: {error}\n"
         if isinstance(error, OSError) and error.errno in DISK_IS_FULL:
-            raise CompositionError(
+            raise ConfigError(
                 f"no space left for {run_dir}; what was saved before is whole, to go on: resume={run_dir}"
             ) from error
         raise

@@ -8,48 +8,48 @@ import torch
 from torch import Tensor, nn
 
 from gan_zoo.core.distributed import mean_over_ranks
-from gan_zoo.core.types import Critique, Terms
+from gan_zoo.core.types import DiscriminatorOutput, LossTerms
 
 
 class Loss(nn.Module):
-    """What both players minimise, as two functions of critiques.
+    """What both players minimize, as two functions of outputs.
 
     Scores are raw and may have any shape ``[B, ...]``; both functions return a scalar, the mean over samples (and
-    patches). A subclass with state registers it as buffers and changes it in `update` only. Each duel has its own
+    patches). A subclass with state registers it as buffers and changes it in `update` only. Each term has its own
     copy.
     """
 
     generator_sees_real: ClassVar[bool] = False
-    """Whether `generator` uses the critic's view of the reals (costs a forward pass in the generator's turn)."""
+    """Whether `generator` uses the discriminator's view of the reals (costs a forward pass in the generator's turn)."""
 
-    def discriminator(self, real: Critique, fake: Critique) -> Tensor:
-        """What the critic minimises."""
+    def discriminator(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
+        """What the discriminator minimizes."""
         raise NotImplementedError
 
-    def generator(self, fake: Critique, real: Critique | None = None) -> Tensor:
-        """What the generator minimises. ``real`` is given when `generator_sees_real`."""
+    def generator(self, fake: DiscriminatorOutput, real: DiscriminatorOutput | None = None) -> Tensor:
+        """What the generator minimizes. ``real`` is given when `generator_sees_real`."""
         raise NotImplementedError
 
-    def check(self, critic: nn.Module) -> None:
-        """Raise `ValueError`, saying what to change, if this loss cannot train ``critic``."""
+    def check(self, discriminator: nn.Module) -> None:
+        """Raise `ValueError`, saying what to change, if this loss cannot train ``discriminator``."""
 
-    def update(self, real: Critique, fake: Critique) -> None:
-        """Change the loss's state after the critic's step. Reduce moments over ranks first."""
+    def update(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> None:
+        """Change the loss's state after the discriminator's step. Reduce moments over ranks first."""
 
-    def readings(self, real: Critique, fake: Critique) -> Terms:
+    def readings(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> LossTerms:
         """What a researcher reads while this loss trains, as named scalars. Called on reporting steps only."""
         return {}
 
     threshold: float = 0.0
     """The score at which the discriminator is undecided, where a single score says anything."""
 
-    def leaning(self, real: Critique, fake: Critique) -> Tensor:
+    def leaning(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
         """How far each score of a real leans towards "real", in the shape of the scores: 0 is undecided, < 0 "fake"."""
         return real.score - self.threshold
 
     @torch.no_grad()
-    def accuracy(self, real: Critique, fake: Critique) -> tuple[Tensor, Tensor]:
-        """The 0-1 view of the critic: shares of reals scored above, and of fakes scored below, `threshold`."""
+    def accuracy(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> tuple[Tensor, Tensor]:
+        """The 0-1 view of the discriminator: shares of reals scored above, and of fakes scored below, `threshold`."""
         return (real.score > self.threshold).float().mean(), (fake.score < self.threshold).float().mean()
 
 
@@ -75,17 +75,18 @@ def accuracy_by_means(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
 def limited(score: Tensor, limit: float = 10.0) -> Tensor:
     """``score`` within [-limit, limit], growing logarithmically outside, so that its exponential stays finite.
 
-    exp(limited(v)) continues along its tangent beyond ``limit``: a clamp would leave the samples that a critic judges
-    worst without a gradient. As the map is increasing, bounds that hold for every critic hold for the limited one.
+    exp(limited(v)) continues along its tangent beyond ``limit``: a clamp would leave the samples that a discriminator
+    judges worst without a gradient. As the map is increasing, bounds that hold for every discriminator hold for the
+    limited one.
     """
     excess = torch.relu(score.abs() - limit)
     return score.clamp(-limit, limit) + score.sign() * excess.log1p()
 
 
-def require_autoencoder(loss: Loss, critic: nn.Module) -> None:
-    """Raise `ValueError` unless ``critic`` scores samples by how badly it reconstructs them (``energy`` is True)."""
-    if getattr(critic, "energy", False) is not True:
+def require_autoencoder(loss: Loss, discriminator: nn.Module) -> None:
+    """Raise `ValueError` unless ``discriminator`` scores samples by their reconstruction error (``energy`` is True)."""
+    if getattr(discriminator, "energy", False) is not True:
         raise ValueError(
-            f"{type(loss).__name__} needs an auto-encoder critic: add discriminator=autoencoder, "
-            f"got {type(critic).__name__}"
+            f"{type(loss).__name__} needs an auto-encoder discriminator: add discriminator=autoencoder, "
+            f"got {type(discriminator).__name__}"
         )

@@ -6,16 +6,16 @@ import torch
 from torch import Tensor, nn
 
 from gan_zoo.core.distributed import mean_over_ranks
-from gan_zoo.core.types import Critique, Fraction, Positive, Terms
+from gan_zoo.core.types import DiscriminatorOutput, Fraction, LossTerms, Positive
 from gan_zoo.losses.base import Loss, above_the_middle, accuracy_by_means, require_autoencoder
 
 
 class BEGAN(Loss):
-    """The critic is an auto-encoder; a controller keeps its errors on fakes and reals in proportion.
+    """The discriminator is an auto-encoder; a controller keeps its errors on fakes and reals in proportion.
 
     Berthelot et al. 2017, section 3.4, with l the per-sample reconstruction error: L_D = E l(x) - k E l(G(z)),
-    L_G = E l(G(z)), and after every critic step k <- clip(k + rate (gamma E l(x) - E l(G(z))), 0, 1), from the means
-    over the global batch.
+    L_G = E l(G(z)), and after every discriminator step k <- clip(k + rate (gamma E l(x) - E l(G(z))), 0, 1), from the
+    means over the global batch.
 
     Args:
         gamma: E l(G(z)) / E l(x) at equilibrium, in [0, 1]; more is more diverse, less is sharper.
@@ -33,28 +33,28 @@ class BEGAN(Loss):
         self.gamma, self.rate = gamma, rate
         self.register_buffer("k", torch.zeros(()))
 
-    def check(self, critic: nn.Module) -> None:
-        require_autoencoder(self, critic)
+    def check(self, discriminator: nn.Module) -> None:
+        require_autoencoder(self, discriminator)
 
-    def discriminator(self, real: Critique, fake: Critique) -> Tensor:
+    def discriminator(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
         return real.score.mean() - self.k * fake.score.mean()
 
-    def generator(self, fake: Critique, real: Critique | None = None) -> Tensor:
+    def generator(self, fake: DiscriminatorOutput, real: DiscriminatorOutput | None = None) -> Tensor:
         return fake.score.mean()
 
     @torch.no_grad()
-    def update(self, real: Critique, fake: Critique) -> None:
+    def update(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> None:
         balance = mean_over_ranks(self.gamma * real.score.float().mean() - fake.score.float().mean())
         self.k.add_(self.rate * balance).clamp_(0.0, 1.0)
 
-    def readings(self, real: Critique, fake: Critique) -> Terms:
+    def readings(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> LossTerms:
         """``began_m``: the convergence measure M = l(x) + |gamma l(x) - l(G(z))|, lower is better; ``began_k``: k."""
         on_real, on_fake = real.score.mean(), fake.score.mean()
         return {"began_m": on_real + (self.gamma * on_real - on_fake).abs(), "began_k": self.k}
 
-    def leaning(self, real: Critique, fake: Critique) -> Tensor:
+    def leaning(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
         return above_the_middle(-real.score, -fake.score)
 
-    def accuracy(self, real: Critique, fake: Critique) -> tuple[Tensor, Tensor]:
+    def accuracy(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> tuple[Tensor, Tensor]:
         """Reals reconstructed better than the average fake, and fakes worse than the average real."""
         return accuracy_by_means(-real.score, -fake.score)

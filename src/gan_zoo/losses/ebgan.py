@@ -7,19 +7,19 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from gan_zoo.core.distributed import gather_over_ranks
-from gan_zoo.core.types import Critique, Positive, Terms, Weight, at_least_float32
+from gan_zoo.core.types import DiscriminatorOutput, LossTerms, Positive, Weight, at_least_float32
 from gan_zoo.losses.base import Loss, require_autoencoder
 
 
 class EBGAN(Loss):
-    """The critic is an auto-encoder; its reconstruction error is an energy, low on reals.
+    """The discriminator is an auto-encoder; its reconstruction error is an energy, low on reals.
 
     Zhao et al. 2016, eq. 1, 2 and 4: L_D = E D(x) + E(m - D(G(z)))+, the hinge per sample, and
     L_G = E D(G(z)) + w PT, where the pulling-away term spreads the codes of the fakes.
 
     Args:
-        margin: m, the energy fakes are pushed up to; in the units of the critic's reconstruction error, > 0.
-        pulling_away: w, the weight of `pulling_away` on ``critique.features[0]``; 0 switches it off.
+        margin: m, the energy fakes are pushed up to; in the units of the discriminator's reconstruction error, > 0.
+        pulling_away: w, the weight of `pulling_away` on ``output.features[0]``; 0 switches it off.
     """
 
     def __init__(self, margin: Positive = 1.0, pulling_away: Weight = 0.1) -> None:
@@ -31,24 +31,24 @@ class EBGAN(Loss):
         self.margin, self.pulling_away = margin, pulling_away
         self.threshold = margin / 2
 
-    def check(self, critic: nn.Module) -> None:
-        require_autoencoder(self, critic)
+    def check(self, discriminator: nn.Module) -> None:
+        require_autoencoder(self, discriminator)
 
-    def discriminator(self, real: Critique, fake: Critique) -> Tensor:
+    def discriminator(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
         return real.score.mean() + torch.relu(self.margin - fake.score).mean()
 
-    def generator(self, fake: Critique, real: Critique | None = None) -> Tensor:
+    def generator(self, fake: DiscriminatorOutput, real: DiscriminatorOutput | None = None) -> Tensor:
         energy = fake.score.mean()
         return energy + self.pulling_away * pulling_away(fake.features[0]) if self.pulling_away else energy
 
-    def readings(self, real: Critique, fake: Critique) -> Terms:
+    def readings(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> LossTerms:
         return {"energy_gap": fake.score.mean() - real.score.mean()}
 
-    def leaning(self, real: Critique, fake: Critique) -> Tensor:
+    def leaning(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
         return self.threshold - real.score
 
     @torch.no_grad()
-    def accuracy(self, real: Critique, fake: Critique) -> tuple[Tensor, Tensor]:
+    def accuracy(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> tuple[Tensor, Tensor]:
         """Energies of reals below half the margin, and of fakes above it."""
         return (real.score < self.threshold).float().mean(), (fake.score > self.threshold).float().mean()
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from gan_zoo.core.types import Critique, Positive
+from gan_zoo.core.types import DiscriminatorOutput, Positive
 from gan_zoo.losses.base import Loss, limited
 
 
 class Exponential(Loss):
     """Boosting's margin loss, a sibling of the logistic, hinge and squared ones.
 
-    L_D = E exp(-D(x)) + E exp(D(G(z))), L_G = E exp(-D(G(z))). At the best critic, D = 1/2 log(p/q), L_D is
+    L_D = E exp(-D(x)) + E exp(D(G(z))), L_G = E exp(-D(G(z))). At the best discriminator, D = 1/2 log(p/q), L_D is
     2 * integral sqrt(pq): the squared Hellinger distance. Beyond ``limit`` the exponentials go on along their tangents.
 
     Args:
@@ -28,8 +28,8 @@ class Exponential(Loss):
         """The mean of exp(-margin), finite for every margin."""
         return limited(-margin, self.limit).exp().mean()
 
-    def discriminator(self, real: Critique, fake: Critique) -> Tensor:
+    def discriminator(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
         return self.cost(real.score) + self.cost(-fake.score)
 
-    def generator(self, fake: Critique, real: Critique | None = None) -> Tensor:
+    def generator(self, fake: DiscriminatorOutput, real: DiscriminatorOutput | None = None) -> Tensor:
         return self.cost(fake.score)

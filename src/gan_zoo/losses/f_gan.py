@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid, softplus
 
-from gan_zoo.core.types import Critique, Terms
+from gan_zoo.core.types import DiscriminatorOutput, LossTerms
 from gan_zoo.losses.base import Loss, limited
 
 
@@ -21,7 +21,7 @@ class Divergence:
     Attributes:
         g: the output activation, whose range is the domain of f*.
         conjugate: f*(g(v)).
-        threshold: the raw score at which g(v) = f'(1), where the critic takes both sides to be equally likely.
+        threshold: the raw score at which g(v) = f'(1), where the discriminator takes both sides to be equally likely.
     """
 
     g: Callable[[Tensor], Tensor]
@@ -76,11 +76,11 @@ DIVERGENCES = {
 
 
 class FGAN(Loss):
-    """The critic's objective is a lower bound of D_f(P || Q); it is tight at g(D(x)) = f'(p(x) / q(x)).
+    """The discriminator's objective is a lower bound of D_f(P || Q); it is tight at g(D(x)) = f'(p(x) / q(x)).
 
-    Nowozin et al. 2016, eq. 6 and table 2: L_D = -(E g(D(x)) - E f*(g(D(G(z))))). The generator minimises the
+    Nowozin et al. 2016, eq. 6 and table 2: L_D = -(E g(D(x)) - E f*(g(D(G(z))))). The generator minimizes the
     bound, L_G = -E f*(g(D(G(z)))), or, ``practical`` (section 3.2 there), L_G = -E g(D(G(z))), whose gradient does not
-    vanish while it is losing. Scores are raw: the critic has no activation at its end.
+    vanish while it is losing. Scores are raw: the discriminator has no activation at its end.
 
     Args:
         divergence: kl, reverse_kl, pearson, neyman, hellinger (squared), jensen_shannon, gan or total_variation.
@@ -94,18 +94,18 @@ class FGAN(Loss):
         self.divergence, self.practical = divergence, practical
         self.threshold = DIVERGENCES[divergence].threshold
 
-    def bound(self, real: Critique, fake: Critique) -> Tensor:
+    def bound(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
         """The lower bound of the divergence, E g(D(x)) - E f*(g(D(G(z))))."""
         f = DIVERGENCES[self.divergence]
         return f.g(real.score).mean() - f.conjugate(fake.score).mean()
 
-    def discriminator(self, real: Critique, fake: Critique) -> Tensor:
+    def discriminator(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
         return -self.bound(real, fake)
 
-    def generator(self, fake: Critique, real: Critique | None = None) -> Tensor:
+    def generator(self, fake: DiscriminatorOutput, real: DiscriminatorOutput | None = None) -> Tensor:
         f = DIVERGENCES[self.divergence]
         return -f.g(fake.score).mean() if self.practical else -f.conjugate(fake.score).mean()
 
-    def readings(self, real: Critique, fake: Critique) -> Terms:
+    def readings(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> LossTerms:
         """``divergence``: the bound. For ``gan`` it is 2 JS - 2 log 2."""
         return {"divergence": self.bound(real, fake)}

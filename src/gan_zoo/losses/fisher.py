@@ -1,4 +1,4 @@
-"""The Fisher critic."""
+"""The Fisher discriminator."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ import torch
 from torch import Tensor
 
 from gan_zoo.core.distributed import mean_over_ranks
-from gan_zoo.core.types import Critique, Positive, Terms
+from gan_zoo.core.types import DiscriminatorOutput, LossTerms, Positive
 from gan_zoo.losses.base import Loss
 
 
 class Fisher(Loss):
-    """The critic's gap under a bound on its second moment, held by an augmented Lagrangian.
+    """The discriminator's gap under a bound on its second moment, held by an augmented Lagrangian.
 
-    Mroueh & Sercu 2017, eq. 9, negated so that it is minimised: L_D = -(E + lambda (1 - O) - rho/2 (O - 1)^2) with
-    E = E D(x) - E D(G(z)) and O = 1/2 E D(x)^2 + 1/2 E D(G(z))^2; L_G = -E D(G(z)). After every critic step
+    Mroueh & Sercu 2017, eq. 9, negated so that it is minimized: L_D = -(E + lambda (1 - O) - rho/2 (O - 1)^2) with
+    E = E D(x) - E D(G(z)) and O = 1/2 E D(x)^2 + 1/2 E D(G(z))^2; L_G = -E D(G(z)). After every discriminator step
     lambda <- lambda + rho (O - 1), unbounded in sign as the constraint is an equality. E and O are those of the global
-    batch. At the best critic E^2 is the chi-squared distance between P and Q, integral (p - q)^2 / ((p + q) / 2).
+    batch. At the best discriminator E^2 is the chi-squared distance between P and Q, integral (p - q)^2 / ((p + q) /
+    2).
 
     Args:
         rho: weight of the quadratic penalty and step size of the multiplier, > 0.
@@ -31,21 +32,21 @@ class Fisher(Loss):
         self.rho = rho
         self.register_buffer("multiplier", torch.zeros(()))
 
-    def discriminator(self, real: Critique, fake: Critique) -> Tensor:
+    def discriminator(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
         gap, second_moment = mean_over_ranks(moments(real.score, fake.score))
         excess = second_moment - 1.0
         loss: Tensor = -gap + self.multiplier * excess + self.rho / 2 * excess.square()
         return loss
 
-    def generator(self, fake: Critique, real: Critique | None = None) -> Tensor:
+    def generator(self, fake: DiscriminatorOutput, real: DiscriminatorOutput | None = None) -> Tensor:
         return -fake.score.mean()
 
     @torch.no_grad()
-    def update(self, real: Critique, fake: Critique) -> None:
+    def update(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> None:
         second_moment = mean_over_ranks(moments(real.score.float(), fake.score.float()))[1]
         self.multiplier.add_(self.rho * (second_moment - 1.0))
 
-    def readings(self, real: Critique, fake: Critique) -> Terms:
+    def readings(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> LossTerms:
         """``fisher_ipm``: E / sqrt(O), the distance; ``fisher_constraint``: O, 1 at the end; the multiplier."""
         gap, second_moment = moments(real.score, fake.score)
         ipm = gap / second_moment.clamp_min(1e-12).sqrt()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from gan_zoo.core.types import Critique, Finite
+from gan_zoo.core.types import DiscriminatorOutput, Finite
 from gan_zoo.losses.base import Loss
 
 
@@ -14,10 +14,10 @@ class LeastSquares(Loss):
     Mao et al. 2017, eq. 2: L_D = 1/2 E(D(x) - b)^2 + 1/2 E(D(G(z)) - a)^2, L_G = 1/2 E(D(G(z)) - c)^2.
 
     Args:
-        fake_target: a, where the critic wants fakes.
-        real_target: b, where the critic wants reals.
+        fake_target: a, where the discriminator wants fakes.
+        real_target: b, where the discriminator wants reals.
         generator_target: c, where the generator wants its fakes. (a, b, c) = (0, 1, 1) is the 0-1 coding;
-            (-1, 1, 0) minimises the Pearson chi-squared divergence.
+            (-1, 1, 0) minimizes the Pearson chi-squared divergence.
     """
 
     def __init__(self, fake_target: Finite = 0.0, real_target: Finite = 1.0, generator_target: Finite = 1.0) -> None:
@@ -25,10 +25,10 @@ class LeastSquares(Loss):
         self.fake_target, self.real_target, self.generator_target = fake_target, real_target, generator_target
         self.threshold = (fake_target + real_target) / 2
 
-    def discriminator(self, real: Critique, fake: Critique) -> Tensor:
+    def discriminator(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
         on_real = (real.score - self.real_target).square().mean()
         on_fake = (fake.score - self.fake_target).square().mean()
         return 0.5 * (on_real + on_fake)
 
-    def generator(self, fake: Critique, real: Critique | None = None) -> Tensor:
+    def generator(self, fake: DiscriminatorOutput, real: DiscriminatorOutput | None = None) -> Tensor:
         return 0.5 * (fake.score - self.generator_target).square().mean()

@@ -8,17 +8,17 @@ import torch
 from annotated_types import Le
 from torch import Tensor
 
-from gan_zoo.core.types import Critique, Finite, Terms, Weight
+from gan_zoo.core.types import DiscriminatorOutput, Finite, LossTerms, Weight
 from gan_zoo.losses.base import Loss, above_the_middle
 
 
 class LossSensitive(Loss):
-    """The critic is a loss, low on reals; a fake has to cost more than a real by as much as the two differ.
+    """The discriminator is a loss, low on reals; a fake has to cost more than a real by as much as the two differ.
 
     Qi 2017, section 3 and, for the slope, appendix D (GLS-GAN): with a = lambda Delta(x, G(z)) + D(x) - D(G(z)),
     L_D = gamma E D(x) + E max(a, nu a) and L_G = E D(G(z)). Delta is the L1 distance of each pair, per dimension
     (so that lambda means the same at every resolution) and detached. nu = 0 is LS-GAN, nu = 1 has the gradients of
-    WGAN with the critic -D.
+    WGAN with the discriminator -D.
 
     Where the discriminator judges pairs of a sample and a condition, Delta has to be a distance of pairs: it is the
     L1 distance plus the discrete metric of the conditions, 1 where real and fake are told different things and 0 where
@@ -41,23 +41,23 @@ class LossSensitive(Loss):
             raise ValueError(f"slope must be <= 1, got {slope}")
         self.margin_weight, self.real_weight, self.slope = margin_weight, real_weight, slope
 
-    def discriminator(self, real: Critique, fake: Critique) -> Tensor:
+    def discriminator(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
         margin = self.margin_weight * pair_distance(real, fake).view(len(real.score), -1).mean(1)  # packs are one input
         violation = margin.view(-1, *[1] * (real.score.ndim - 1)) + real.score - fake.score
         return self.real_weight * real.score.mean() + torch.maximum(violation, self.slope * violation).mean()
 
-    def generator(self, fake: Critique, real: Critique | None = None) -> Tensor:
+    def generator(self, fake: DiscriminatorOutput, real: DiscriminatorOutput | None = None) -> Tensor:
         return fake.score.mean()
 
-    def readings(self, real: Critique, fake: Critique) -> Terms:
+    def readings(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> LossTerms:
         margin = self.margin_weight * pair_distance(real, fake).mean()
         return {"energy_gap": fake.score.mean() - real.score.mean(), "margin": margin}
 
-    def leaning(self, real: Critique, fake: Critique) -> Tensor:
+    def leaning(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
         return above_the_middle(-real.score, -fake.score)
 
     @torch.no_grad()
-    def accuracy(self, real: Critique, fake: Critique) -> tuple[Tensor, Tensor]:
+    def accuracy(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> tuple[Tensor, Tensor]:
         """The share of pairs whose real costs less than its fake, twice: only differences mean something."""
         share = (real.score < fake.score).float().mean()
         return share, share
@@ -70,7 +70,7 @@ def l1_distance(real: Tensor, fake: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def pair_distance(real: Critique, fake: Critique) -> Tensor:
+def pair_distance(real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
     """The distance of each judged pair (sample, condition) to the fake one of the same index, ``[B]``."""
     distance = l1_distance(real.x, fake.x)
     if real.condition is fake.condition or not isinstance(real.condition, Tensor):

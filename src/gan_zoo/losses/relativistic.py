@@ -1,4 +1,4 @@
-"""Relativistic losses: the critic says which of two samples is the more realistic."""
+"""Relativistic losses: the discriminator says which of two samples is the more realistic."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from gan_zoo.core.distributed import mean_over_ranks
-from gan_zoo.core.types import Critique, Terms
+from gan_zoo.core.types import DiscriminatorOutput, LossTerms
 from gan_zoo.losses.base import Loss, above_the_middle, accuracy_by_means
 
 
@@ -23,21 +23,21 @@ class RelativisticPaired(Loss):
 
     generator_sees_real: ClassVar[bool] = True
 
-    def discriminator(self, real: Critique, fake: Critique) -> Tensor:
+    def discriminator(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
         return softplus(fake.score - real.score).mean()
 
-    def generator(self, fake: Critique, real: Critique | None = None) -> Tensor:
+    def generator(self, fake: DiscriminatorOutput, real: DiscriminatorOutput | None = None) -> Tensor:
         assert real is not None
         return softplus(real.score - fake.score).mean()
 
-    def readings(self, real: Critique, fake: Critique) -> Terms:
+    def readings(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> LossTerms:
         return {"score_gap": real.score.mean() - fake.score.mean()}
 
-    def leaning(self, real: Critique, fake: Critique) -> Tensor:
+    def leaning(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
         return above_the_middle(real.score, fake.score)
 
     @torch.no_grad()
-    def accuracy(self, real: Critique, fake: Critique) -> tuple[Tensor, Tensor]:
+    def accuracy(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> tuple[Tensor, Tensor]:
         """The share of pairs whose real is scored above its fake, twice."""
         share = (real.score > fake.score).float().mean()
         return share, share
@@ -62,20 +62,20 @@ class RelativisticAverage(Loss):
         means = mean_over_ranks(torch.stack([ahead.mean(), behind.mean()]))
         return 0.5 * (self.cost(ahead - means[1]).mean() + self.cost(means[0] - behind).mean())
 
-    def discriminator(self, real: Critique, fake: Critique) -> Tensor:
+    def discriminator(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
         return self.contest(real.score, fake.score)
 
-    def generator(self, fake: Critique, real: Critique | None = None) -> Tensor:
+    def generator(self, fake: DiscriminatorOutput, real: DiscriminatorOutput | None = None) -> Tensor:
         assert real is not None
         return self.contest(fake.score, real.score)
 
-    def readings(self, real: Critique, fake: Critique) -> Terms:
+    def readings(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> LossTerms:
         return {"score_gap": real.score.mean() - fake.score.mean()}
 
-    def leaning(self, real: Critique, fake: Critique) -> Tensor:
+    def leaning(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
         return above_the_middle(real.score, fake.score)
 
-    def accuracy(self, real: Critique, fake: Critique) -> tuple[Tensor, Tensor]:
+    def accuracy(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> tuple[Tensor, Tensor]:
         """Reals scored above the average fake, and fakes below the average real."""
         return accuracy_by_means(real.score, fake.score)
 

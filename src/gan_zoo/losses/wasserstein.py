@@ -1,33 +1,33 @@
-"""The Wasserstein critic."""
+"""The Wasserstein discriminator."""
 
 from __future__ import annotations
 
 from torch import Tensor
 
-from gan_zoo.core.types import Critique, Terms
+from gan_zoo.core.types import DiscriminatorOutput, LossTerms
 from gan_zoo.losses.base import Loss, above_the_middle, accuracy_by_means
 
 
 class Wasserstein(Loss):
-    """WGAN: the critic's gap estimates the earth mover's distance while something keeps it 1-Lipschitz.
+    """WGAN: the discriminator's gap estimates the earth mover's distance while something keeps it 1-Lipschitz.
 
     Arjovsky et al. 2017: L_D = E D(G(z)) - E D(x), L_G = -E D(G(z)). The constraint is a regularizer: weight
     clipping in the original, the gradient penalty in Gulrajani et al. 2017. Scores are free up to a constant, so the
     accuracies compare each score with the mean of the other side.
     """
 
-    def discriminator(self, real: Critique, fake: Critique) -> Tensor:
+    def discriminator(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
         return fake.score.mean() - real.score.mean()
 
-    def generator(self, fake: Critique, real: Critique | None = None) -> Tensor:
+    def generator(self, fake: DiscriminatorOutput, real: DiscriminatorOutput | None = None) -> Tensor:
         return -fake.score.mean()
 
-    def readings(self, real: Critique, fake: Critique) -> Terms:
+    def readings(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> LossTerms:
         return {"wasserstein": real.score.mean() - fake.score.mean()}
 
-    def leaning(self, real: Critique, fake: Critique) -> Tensor:
+    def leaning(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
         return above_the_middle(real.score, fake.score)
 
-    def accuracy(self, real: Critique, fake: Critique) -> tuple[Tensor, Tensor]:
+    def accuracy(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> tuple[Tensor, Tensor]:
         """Reals scored above the average fake, and fakes below the average real."""
         return accuracy_by_means(real.score, fake.score)

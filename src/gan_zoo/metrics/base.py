@@ -33,16 +33,17 @@ class Generated:
     """Generated samples and what was asked for.
 
     Attributes:
-        views: the samples, ``views["sample"]`` ``[B, ...]`` in [-1, 1], and what the game shows beside them.
+        views: the samples, ``views["sample"]`` ``[B, ...]`` in [-1, 1], and what the model shows beside them.
         asked: the batch they were made for: labels, conditions, known targets.
         start: the number of the first of them.
-        intent: the class or code that was asked for, ``[B]``, out of ``num_intents``; None where there is none.
+        intent: the class or code that was asked for, ``[B]``, out of ``num_requested_labels``; None where there is
+            none.
     """
 
     views: Mapping[str, Tensor]
     asked: Batch
-    intent: Tensor | None = None
-    num_intents: int | None = None
+    requested_label: Tensor | None = None
+    num_requested_labels: int | None = None
     start: int = 0
 
     @property
@@ -59,9 +60,9 @@ class Generated:
             return None if tensor is None else tensor[:count]
 
         whole = self.asked
-        asked = Batch(count, whole.noise, cut(whole.real), cut(whole.label), condition=cut(whole.condition))
+        asked = Batch(count, whole.rng, cut(whole.real), cut(whole.label), condition=cut(whole.condition))
         views = {name: view[:count] for name, view in self.views.items()}
-        return Generated(views, asked, cut(self.intent), self.num_intents, self.start)
+        return Generated(views, asked, cut(self.requested_label), self.num_requested_labels, self.start)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,17 +103,17 @@ class Evaluator:
     training_steps: int = 1200
     best: tuple[str, str]
 
-    def check(self, source: Source, needs: Sequence[str] = (), num_intents: int | None = None) -> None:
+    def check(self, source: Source, needs: Sequence[str] = (), num_requested_labels: int | None = None) -> None:
         """Raise `DataError` where data, model and numbers alone decide that there can be no score: before training.
 
         Args:
             source: the real data.
-            needs: of the game.
-            num_intents: classes or codes that the game is asked for; None if there are none.
+            needs: of the model.
+            num_requested_labels: classes or codes that the model is asked for; None if there are none.
         """
 
     def prepare(self, source: Source, device: torch.device, needs: Sequence[str] = ()) -> None:
-        """Begin an evaluation against ``source`` of a game with these ``needs``; `DataError` if it cannot be one."""
+        """Begin an evaluation against ``source`` of a model with these ``needs``; `DataError` if it cannot be one."""
         raise NotImplementedError
 
     def update(self, generated: Generated) -> None:

@@ -29,10 +29,12 @@ class Contingency(Metric):
         super().__init__(**kwargs)
         self.add_state("table", torch.zeros(intents, classes, dtype=torch.int64), dist_reduce_fx="sum")
 
-    def update(self, intent: Tensor, found: Tensor) -> None:
+    def update(self, requested_label: Tensor, found: Tensor) -> None:
         """Count pairs of class numbers ``[B]``."""
         intents, classes = self.table.shape
-        self.table += torch.bincount(intent * classes + found, minlength=intents * classes).view(intents, classes)
+        self.table += torch.bincount(requested_label * classes + found, minlength=intents * classes).view(
+            intents, classes
+        )
 
     def compute(self) -> Tensor:
         """The table of all pairs so far."""
@@ -43,7 +45,7 @@ class ClassMatch(Evaluator):
     """``condition_match``: the share of samples in which a classifier finds the class that was asked for.
 
     The classifier is trained once on the real training pictures and cached; its accuracy on real held-out pictures,
-    the most that can be hoped for, is part of the protocol. The game's critics have no say.
+    the most that can be hoped for, is part of the protocol. The model's discriminators have no say.
 
     Args:
         num_samples: generated samples.
@@ -57,9 +59,9 @@ class ClassMatch(Evaluator):
         self.num_samples = num_samples
         self.best = self.name, "max"
 
-    def check(self, source: Source, needs: Sequence[str] = (), num_intents: int | None = None) -> None:
+    def check(self, source: Source, needs: Sequence[str] = (), num_requested_labels: int | None = None) -> None:
         check_labelled(source)
-        if num_intents is None:
+        if num_requested_labels is None:
             raise DataError(f"metric={self.name} is for models that are asked for a class or a code, this one is not")
 
     def prepare(self, source: Source, device: torch.device, needs: Sequence[str] = ()) -> None:
@@ -69,9 +71,9 @@ class ClassMatch(Evaluator):
         self.counts = Contingency(max(MAX_CODES, source.num_classes), source.num_classes).to(device)
 
     def update(self, generated: Generated) -> None:
-        if generated.intent is None:
+        if generated.requested_label is None:
             raise DataError(f"metric={self.name} is for models that are asked for a class or a code, this one is not")
-        self.counts.update(generated.intent, self.classifier(to_uint8(generated.samples)).argmax(1))
+        self.counts.update(generated.requested_label, self.classifier(to_uint8(generated.samples)).argmax(1))
 
     def compute(self) -> list[Score]:
         table = self.counts.compute()
@@ -116,24 +118,24 @@ class ConditionMatch(Evaluator):
         self.num_samples = num_samples
         self.judges = ClassMatch(num_samples), Retrieval(num_samples)
 
-    def check(self, source: Source, needs: Sequence[str] = (), num_intents: int | None = None) -> None:
-        self.choose(needs).check(source, needs, num_intents)
+    def check(self, source: Source, needs: Sequence[str] = (), num_requested_labels: int | None = None) -> None:
+        self.choose(needs).check(source, needs, num_requested_labels)
 
     def choose(self, needs: Sequence[str]) -> Evaluator:
-        """The evaluator for what a game with these ``needs`` is told."""
+        """The evaluator for what a model with these ``needs`` is told."""
         by_class, by_retrieval = self.judges
-        for judge in self.judges:
-            judge.num_samples = self.num_samples
-            judge.training_steps = self.training_steps
+        for run_discriminator in self.judges:
+            run_discriminator.num_samples = self.num_samples
+            run_discriminator.training_steps = self.training_steps
         return by_retrieval if {"text", "vector", "image"} & set(needs) else by_class
 
     def prepare(self, source: Source, device: torch.device, needs: Sequence[str] = ()) -> None:
-        self.judge = self.choose(needs)
-        self.best = self.judge.best
-        self.judge.prepare(source, device, needs)
+        self.run_discriminator = self.choose(needs)
+        self.best = self.run_discriminator.best
+        self.run_discriminator.prepare(source, device, needs)
 
     def update(self, generated: Generated) -> None:
-        self.judge.update(generated)
+        self.run_discriminator.update(generated)
 
     def compute(self) -> list[Score]:
-        return self.judge.compute()
+        return self.run_discriminator.compute()

@@ -18,7 +18,7 @@ from gan_zoo.data.files.cache import cache_key
 from gan_zoo.data.image_tensors import to_uint8
 from gan_zoo.metrics.base import Evaluator, Generated, Score, exact_device, warned
 from gan_zoo.metrics.extractors.base import Extractor
-from gan_zoo.metrics.functional.feature_metrics import FeatureBank, FeatureScore, memorised
+from gan_zoo.metrics.functional.feature_metrics import FeatureBank, FeatureScore, memorized
 from gan_zoo.metrics.functional.frechet import FeatureMoments, Moments, frechet_distance
 from gan_zoo.metrics.functional.inception_score import InceptionScore
 
@@ -38,7 +38,7 @@ class ImageScores(Evaluator):
             protocol then says.
         block_size: real pictures that pass the extractor at a time.
         parts: further scores, by name; they keep the features of all generated and of ``num_real`` real pictures.
-        memorisation: whether to compare the distances to training and to held-out pictures, if there are any.
+        memorization: whether to compare the distances to training and to held-out pictures, if there are any.
         num_real: real pictures, chosen at random once, that ``parts`` see.
     """
 
@@ -48,7 +48,7 @@ class ImageScores(Evaluator):
         num_samples: int = 2560,
         block_size: int = 64,
         parts: Mapping[str, FeatureScore | None] | None = None,
-        memorisation: bool = False,
+        memorization: bool = False,
         num_real: int = 10_000,
     ) -> None:
         if num_samples < 2:
@@ -57,11 +57,11 @@ class ImageScores(Evaluator):
             raise ValueError(f"metric.num_real must be >= 2, got {num_real}")
         self.extractor, self.num_samples, self.block_size = extractor, num_samples, block_size
         self.parts = {name: part for name, part in (parts or {}).items() if part is not None}
-        self.memorisation, self.num_real = memorisation, num_real
+        self.memorization, self.num_real = memorization, num_real
         self._features: dict[str, Tensor] = {}
         self.best = extractor.score_name("fd"), "min"
 
-    def check(self, source: Source, needs: Sequence[str] = (), num_intents: int | None = None) -> None:
+    def check(self, source: Source, needs: Sequence[str] = (), num_requested_labels: int | None = None) -> None:
         if source.samples.ndim != 4:
             raise DataError(f"metric=images scores pictures, data={source.name} has none: use metric=modes")
         least = max([2, *(part.least_samples for part in self.parts.values())])
@@ -86,7 +86,7 @@ class ImageScores(Evaluator):
         features, logits = self.extractor(to_uint8(generated.samples))
         self.moments.update(features)
         self.inception.update(logits, generated.start)
-        if self.parts or self.memorisation:
+        if self.parts or self.memorization:
             self.bank.update(features, generated.start)
 
     def compute(self) -> list[Score]:
@@ -96,7 +96,7 @@ class ImageScores(Evaluator):
         scores = [Score(name("fd"), distance, warned(protocol, *self.doubts(fake)))]
         if self.extractor.num_classes:
             scores += self.inception_scores(protocol)
-        return scores + (self.compute_parts(protocol) if self.parts or self.memorisation else [])
+        return scores + (self.compute_parts(protocol) if self.parts or self.memorization else [])
 
     def inception_scores(self, protocol: dict[str, Any]) -> list[Score]:
         """Mean and spread over splits, with a warning where splits are so small that the score is biased.
@@ -118,10 +118,10 @@ class ImageScores(Evaluator):
         for part in self.parts.values():
             told = protocol | part.protocol() | {"num_real": len(real)}
             scores += [Score(name(kind), value, told) for kind, value in part(real, fake).items()]
-        if self.memorisation and self.source.told() is not self.source:
+        if self.memorization and self.source.told() is not self.source:
             held_out = self.real_features(self.source.told(), self.num_real)
             told = protocol | {"num_real": min(len(real), len(held_out)), "unmemorised": 0.5}
-            scores.append(Score(name("memorisation"), memorised(fake, real, held_out), told))
+            scores.append(Score(name("memorization"), memorized(fake, real, held_out), told))
         return scores
 
     def protocol(self, source: Source, real: Moments, fake: Moments) -> dict[str, Any]:

@@ -79,7 +79,7 @@ class ClassFrechet(Evaluator):
         self.name = f"intra_{extractor.score_name('fd')}"
         self.best = self.name, "min"
 
-    def check(self, source: Source, needs: Sequence[str] = (), num_intents: int | None = None) -> None:
+    def check(self, source: Source, needs: Sequence[str] = (), num_requested_labels: int | None = None) -> None:
         if "label" not in needs:
             raise DataError("metric=class_frechet is for models that are asked for a class, this one is not")
         if source.labels is None or source.num_classes is None or source.samples.ndim != 4:
@@ -88,10 +88,10 @@ class ClassFrechet(Evaluator):
         names = names_of(source)
         if few := [name for name, count in zip(names, counts, strict=True) if count < 2]:
             self.refuse(few, f"real pictures of each class, data={source.name} has not")
-        if num_intents is not None and num_intents != len(names):
+        if num_requested_labels is not None and num_requested_labels != len(names):
             raise DataError(
                 f"metric=class_frechet needs a model that is asked for the data's {len(names)} classes, this one is "
-                f"asked for {num_intents}"
+                f"asked for {num_requested_labels}"
             )
         if self.num_samples < 2 * len(names):
             raise DataError(
@@ -118,12 +118,12 @@ class ClassFrechet(Evaluator):
         self.moments.update(nothing, torch.empty(0, dtype=torch.int64, device=device))  # some processes get no block
 
     def update(self, generated: Generated) -> None:
-        if generated.intent is None or generated.num_intents != len(self.names):
+        if generated.requested_label is None or generated.num_requested_labels != len(self.names):
             raise DataError(
                 f"metric=class_frechet is for models that are asked for one of the {len(self.names)} classes of the "
-                f"data, this one is asked for {generated.num_intents or 'none'}"
+                f"data, this one is asked for {generated.num_requested_labels or 'none'}"
             )
-        self.moments.update(self.extractor(to_uint8(generated.samples))[0], generated.intent)
+        self.moments.update(self.extractor(to_uint8(generated.samples))[0], generated.requested_label)
 
     def compute(self) -> list[Score]:
         found = self.moments.compute()

@@ -83,7 +83,7 @@ class ModeCoverage(Evaluator):
         self.num_samples = num_samples
         self.best = "reverse_kl", "min"
 
-    def check(self, source: Source, needs: Sequence[str] = (), num_intents: int | None = None) -> None:
+    def check(self, source: Source, needs: Sequence[str] = (), num_requested_labels: int | None = None) -> None:
         if not isinstance(source, Mixture):
             raise DataError(f"metric=modes needs known modes, data={source.name} has none: use metric=images")
 

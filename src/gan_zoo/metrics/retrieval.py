@@ -63,7 +63,7 @@ class Retrieval(Evaluator):
         self.num_samples, self.candidates = num_samples, candidates
         self.best = "retrieval", "max"
 
-    def check(self, source: Source, needs: Sequence[str] = (), num_intents: int | None = None) -> None:
+    def check(self, source: Source, needs: Sequence[str] = (), num_requested_labels: int | None = None) -> None:
         if source.conditions is None or not source.aligned or source.samples.ndim != 4:
             raise DataError(f"metric=retrieval needs pictures with their own conditions, data={source.name} has none")
         if not {"text", "vector", "image"} & set(needs):

@@ -35,7 +35,7 @@ class StackedModes(Evaluator):
         self.num_samples = num_samples
         self.best = "reverse_kl", "min"
 
-    def check(self, source: Source, needs: Sequence[str] = (), num_intents: int | None = None) -> None:
+    def check(self, source: Source, needs: Sequence[str] = (), num_requested_labels: int | None = None) -> None:
         if source.sample_shape[:1] != [3] or source.num_classes != NUM_MODES:
             raise DataError(f"metric=stacked_modes counts the modes of data=stacked_mnist, got data={source.name}")
 

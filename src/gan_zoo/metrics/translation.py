@@ -47,7 +47,7 @@ class Translation(Evaluator):
     """Mean absolute differences of pictures in [-1, 1], per value, on pictures that training does not see.
 
     ``target_l1``: translation and true partner; ``unchanged_l1``: input and true partner, what doing nothing earns;
-    ``reverse_l1``: the way back from the true partner; ``cycle_l1``: there and back. Those that the game or the data
+    ``reverse_l1``: the way back from the true partner; ``cycle_l1``: there and back. Those that the model or the data
     cannot give are left out.
 
     Args:
@@ -60,7 +60,7 @@ class Translation(Evaluator):
         self.num_samples = num_samples
         self.best = "target_l1", "min"
 
-    def check(self, source: Source, needs: Sequence[str] = (), num_intents: int | None = None) -> None:
+    def check(self, source: Source, needs: Sequence[str] = (), num_requested_labels: int | None = None) -> None:
         if source.condition_kind != "image":
             raise DataError(f"metric=translation compares pictures with pictures, data={source.name} has one domain")
 

@@ -1,4 +1,4 @@
-"""The contract of a game."""
+"""The contract of a model."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from gan_zoo.core.types import Batch, Duel, Fakes, Terms, Verdict
+from gan_zoo.core.types import AdversarialTerm, Batch, FakeSamples, LossTerms, TermOutputs
 
 
 def require_pictures(shape: Sequence[int] | None, model: str) -> Sequence[int]:
@@ -20,18 +20,18 @@ def require_pictures(shape: Sequence[int] | None, model: str) -> Sequence[int]:
     return shape
 
 
-class Game(nn.Module):
-    """Who plays on what data: owns the networks, makes the fakes, names the duels, adds terms of its own.
+class Model(nn.Module):
+    """Who plays on what data: owns the networks, makes the fakes, names the terms, adds terms of its own.
 
-    A subclass fills `generators` and `discriminators` in its constructor and implements `generate`, `duels` and
+    A subclass fills `generators` and `discriminators` in its constructor and implements `generate`, `terms` and
     `sample`. Nothing here knows optimizers, backward passes or Lightning.
     """
 
-    duel_names: ClassVar[tuple[str, ...]]
-    """The names `duels` uses: each gets its own copy of the loss and of every regularizer."""
+    term_names: ClassVar[tuple[str, ...]]
+    """The names `terms` uses: each gets its own copy of the loss and of every regularizer."""
 
     generator_sees_real: ClassVar[bool] = False
-    """Whether `generator_terms` uses the critics' view of the reals."""
+    """Whether `generator_terms` uses the discriminators' view of the reals."""
 
     needs: tuple[str, ...] = ()
     """What batches must bring beside samples: ``label``, ``text``, ``image``, ``vector``; ``wrong`` conditions, too.
@@ -39,35 +39,35 @@ class Game(nn.Module):
     ``image`` is a picture that belongs to the sample, ``domain`` a picture of another domain, whichever.
     """
 
-    num_intents: int | None = None
+    num_requested_labels: int | None = None
     """Classes or codes that the generator can be asked for, if it can."""
 
     generators: nn.ModuleDict
     """All networks the generator's optimizer trains; their averaged copy is what `sample` is given."""
 
     discriminators: nn.ModuleDict
-    """All networks the critic's optimizer trains."""
+    """All networks the discriminator's optimizer trains."""
 
-    def generate(self, batch: Batch) -> Fakes:
+    def generate(self, batch: Batch) -> FakeSamples:
         """Run the generators once for both players' turns."""
         raise NotImplementedError
 
-    def duels(self, batch: Batch, fakes: Fakes) -> Sequence[Duel]:
+    def adversarial_terms(self, batch: Batch, fakes: FakeSamples) -> Sequence[AdversarialTerm]:
         """The adversarial pairings of this batch."""
         raise NotImplementedError
 
-    def replay(self, batch: Batch, fakes: Fakes) -> Fakes:
-        """The fakes the critics get to see, given detached new ones: a pool of past fakes would mix here."""
+    def replay(self, batch: Batch, fakes: FakeSamples) -> FakeSamples:
+        """The fakes the discriminators get to see, given detached new ones: a pool of past fakes would mix here."""
         return fakes
 
-    def discriminator_terms(self, batch: Batch, fakes: Fakes, verdicts: Sequence[Verdict]) -> Terms:
-        """What the critics minimise beside their duels (classification, codes)."""
+    def discriminator_terms(self, batch: Batch, fakes: FakeSamples, outputs: Sequence[TermOutputs]) -> LossTerms:
+        """What the discriminators minimize beside their terms (classification, codes)."""
         return {}
 
-    def generator_terms(self, batch: Batch, fakes: Fakes, verdicts: Sequence[Verdict]) -> Terms:
-        """What the generators minimise beside their duels (cycle, identity, codes).
+    def generator_terms(self, batch: Batch, fakes: FakeSamples, outputs: Sequence[TermOutputs]) -> LossTerms:
+        """What the generators minimize beside their terms (cycle, identity, codes).
 
-        ``verdicts`` are of the duels that train the generators; ``real`` is judged if `generator_sees_real`.
+        ``verdicts`` are of the terms that train the generators; ``real`` is judged if `generator_sees_real`.
         """
         return {}
 
@@ -75,7 +75,7 @@ class Game(nn.Module):
         """Samples ``[B, ...]`` in [-1, 1] for pictures and scores, from these (usually averaged) generators."""
         raise NotImplementedError
 
-    def intent(self, batch: Batch) -> Tensor | None:
+    def requested_label(self, batch: Batch) -> Tensor | None:
         """The class or code that `sample` asks for, ``[B]``; a batch without samples gets its labels."""
         return None
 

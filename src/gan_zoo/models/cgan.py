@@ -1,4 +1,4 @@
-"""The conditional game with a realism critic and a match critic."""
+"""The conditional model with a realism discriminator and a match discriminator."""
 
 from __future__ import annotations
 
@@ -7,32 +7,33 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from gan_zoo.core.types import Batch, Duel, Fakes, Positive, Share
+from gan_zoo.core.types import AdversarialTerm, Batch, FakeSamples, Positive, Share
 from gan_zoo.models.conditional_gan import ConditionalGAN
 
 
 class CGAN(ConditionalGAN):
-    """One critic asks whether a sample is real, another whether it fits its condition.
+    """One discriminator asks whether a sample is real, another whether it fits its condition.
 
-    Three duels, each with any adversarial loss: ``realism`` of x against G(z, c); ``match`` of (x, c) against (G(z, c),
-    c); ``wrong`` of (x, c) against (x, c'), where c' is guaranteed to differ from c, which teaches the match critic
-    only (Reed et al. 2016, algorithm 1; two heads: Zhang et al. 2017, StackGAN++). With weights w_r, w_m and share s
+    Three terms, each with any adversarial loss: ``realism`` of x against G(z, c); ``match`` of (x, c) against (G(z, c),
+    c); ``wrong`` of (x, c) against (x, c'), where c' is guaranteed to differ from c, which teaches the match
+    discriminator only (Reed et al. 2016, algorithm 1; two heads: Zhang et al. 2017, StackGAN++). With weights w_r, w_m
+    and share s
 
         L_D = w_r [realism] + w_m ((1 - s) [match] + s [wrong]),   L_G = w_r g(D_r(x~)) + w_m g(D_m(x~, c)).
 
-    The share must be below 1: a match critic that never sees fakes is fooled by noise.
+    The share must be below 1: a match discriminator that never sees fakes is fooled by noise.
 
     R1 and R2 act on (x, c), (G(z, c), c) and (x, c') with the weights of the loss. The gradient penalty of ``wrong``
     and the margin of the loss-sensitive loss are explained in `GradientPenalty` and `LossSensitive`.
 
     Args:
         generator, discriminator, condition, fusion, latent_dim, prior: as in `ConditionalGAN`; the realism
-            critic is made by ``discriminator()``.
+            discriminator is made by ``discriminator()``.
         realism_weight, match_weight: w_r > 0 and w_m > 0.
         wrong_share: s, in [0, 1).
     """
 
-    duel_names: ClassVar[tuple[str, ...]] = ("realism", "match", "wrong")
+    term_names: ClassVar[tuple[str, ...]] = ("realism", "match", "wrong")
 
     def __init__(
         self,
@@ -46,7 +47,7 @@ class CGAN(ConditionalGAN):
     ) -> None:
         if realism_weight <= 0 or match_weight <= 0:
             raise ValueError(
-                f"realism_weight and match_weight must be > 0, got {realism_weight} and {match_weight}: for one critic "
+                f"realism_weight and match_weight must be > 0, got {realism_weight} and {match_weight}: for one "
                 "use model=cgan_single"
             )
         if not 0 <= wrong_share < 1:
@@ -56,18 +57,20 @@ class CGAN(ConditionalGAN):
         self.realism_weight, self.match_weight, self.wrong_share = realism_weight, match_weight, wrong_share
         self.needs = (*self.needs, "wrong")
 
-    def wrong_conditions(self, batch: Batch) -> Tensor:
+    def mismatched_conditions(self, batch: Batch) -> Tensor:
         """Raw conditions that differ from the right ones, row by row."""
         wrong: Tensor = self.generators["condition"].wrong(batch)  # type: ignore[operator]
         return wrong
 
-    def duels(self, batch: Batch, fakes: Fakes) -> Sequence[Duel]:
+    def adversarial_terms(self, batch: Batch, fakes: FakeSamples) -> Sequence[AdversarialTerm]:
         assert batch.real is not None
-        real, fake, right, wrong = batch.real, fakes["fake"], self.conditions(batch), self.wrong_conditions(batch)
+        real, fake, right, wrong = batch.real, fakes["fake"], self.conditions(batch), self.mismatched_conditions(batch)
         realism, match = self.discriminators["realism"], self.discriminators["match"]
         w_r, w_m, s = self.realism_weight, self.match_weight, self.wrong_share
         return [
-            Duel("realism", realism, real, fake, critic_weight=w_r, generator_weight=w_r),
-            Duel("match", match, real, fake, right, right, critic_weight=w_m * (1 - s), generator_weight=w_m),
-            Duel("wrong", match, real, real, right, wrong, w_m * s, generator_weight=0.0, mismatched=True),
+            AdversarialTerm("realism", realism, real, fake, discriminator_weight=w_r, generator_weight=w_r),
+            AdversarialTerm(
+                "match", match, real, fake, right, right, discriminator_weight=w_m * (1 - s), generator_weight=w_m
+            ),
+            AdversarialTerm("wrong", match, real, real, right, wrong, w_m * s, generator_weight=0.0, mismatched=True),
         ]

@@ -1,4 +1,4 @@
-"""The conditional game with one critic."""
+"""The conditional model with one discriminator."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from gan_zoo.core.types import Batch, Count, Duel, Fakes
+from gan_zoo.core.types import AdversarialTerm, Batch, Count, FakeSamples
 from gan_zoo.models.gan import GAN
 
 
 class ConditionalGAN(GAN):
-    """Generator and critic are told the same condition (Mirza & Osindero 2014, eq. 2).
+    """Generator and discriminator are told the same condition (Mirza & Osindero 2014, eq. 2).
 
-    The critic judges pairs: min E l(D(x, c)) + l(D(G(z, c), c)). How it is told is the network's ``fusion``:
+    The discriminator judges pairs: min E l(D(x, c)) + l(D(G(z, c), c)). How it is told is the network's ``fusion``:
     ``concat`` (Reed et al. 2016) or ``projection`` (Miyato & Koyama 2018).
 
     Args:
@@ -23,11 +23,11 @@ class ConditionalGAN(GAN):
         discriminator: called with ``condition_dim`` and ``fusion``.
         condition: makes an encoder of conditions, one for each player (a
             `gan_zoo.networks.condition_encoders.Condition`).
-        fusion: how critics are told.
+        fusion: how discriminators are told.
         latent_dim, prior: as in `GAN`.
     """
 
-    duel_names: ClassVar[tuple[str, ...]] = ("match",)
+    term_names: ClassVar[tuple[str, ...]] = ("match",)
 
     def __init__(
         self,
@@ -51,24 +51,24 @@ class ConditionalGAN(GAN):
         super().__init__(told, matcher, latent_dim, prior)
         self.generators["condition"] = encoder
         self.needs = (encoder.need,)
-        self.num_intents = encoder.num_classes if encoder.need == "label" else None
+        self.num_requested_labels = encoder.num_classes if encoder.need == "label" else None
 
     def conditions(self, batch: Batch) -> Tensor:
         """The raw conditions of the batch."""
         raw: Tensor = self.generators["condition"].of(batch)  # type: ignore[operator]
         return raw
 
-    def intent(self, batch: Batch) -> Tensor | None:
+    def requested_label(self, batch: Batch) -> Tensor | None:
         """The classes, if conditions are classes."""
-        return None if self.num_intents is None else self.conditions(batch)
+        return None if self.num_requested_labels is None else self.conditions(batch)
 
-    def generate(self, batch: Batch) -> Fakes:
+    def generate(self, batch: Batch) -> FakeSamples:
         return {"fake": self.sample(batch, self.generators)}
 
-    def duels(self, batch: Batch, fakes: Fakes) -> Sequence[Duel]:
+    def adversarial_terms(self, batch: Batch, fakes: FakeSamples) -> Sequence[AdversarialTerm]:
         assert batch.real is not None
         told = self.conditions(batch)
-        return [Duel("match", self.discriminators["main"], batch.real, fakes["fake"], told, told)]
+        return [AdversarialTerm("match", self.discriminators["main"], batch.real, fakes["fake"], told, told)]
 
     def sample(self, batch: Batch, generators: nn.ModuleDict) -> Tensor:
         vectors = generators["condition"](generators["condition"].of(batch))  # type: ignore[operator]

@@ -1,4 +1,4 @@
-"""The unpaired translation game."""
+"""The unpaired translation model."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from gan_zoo.core.types import Batch, Duel, Fakes, Shape, Terms, Verdict, Weight, Whole
-from gan_zoo.models.base import Game, require_pictures
+from gan_zoo.core.types import AdversarialTerm, Batch, FakeSamples, LossTerms, Shape, TermOutputs, Weight, Whole
+from gan_zoo.models.base import Model, require_pictures
 from gan_zoo.models.image_pool import Pool
 
 
-class CycleGAN(Game):
-    """Two translators between domains A and B that undo each other, and a critic for each domain (Zhu et al. 2017).
+class CycleGAN(Model):
+    """Two translators between domains A and B that undo each other, a discriminator for each domain (Zhu et al. 2017).
 
     A is the domain of a batch's conditions, B that of its samples. With F: A -> B and G: B -> A (eq. 3 and section 5.2)
 
         L = adv(D_B, F) + adv(D_A, G) + w_c (|G(F(a)) - a| + |F(G(b)) - b|) + w_i (|F(b) - b| + |G(a) - a|).
 
-    Duels ``b`` and ``a``; terms ``cycle`` and ``identity``; critics see fakes from a pool of past ones.
+    Terms ``b`` and ``a``; terms ``cycle`` and ``identity``; discriminators see fakes from a pool of past ones.
 
     Args:
         generator: makes a translator, called with ``in_shape`` and ``out_shape``.
-        discriminator: makes a critic, called with ``sample_shape``.
+        discriminator: makes a discriminator, called with ``sample_shape``.
         reconstruction: distance ``(rebuilt, target) -> scalar`` of the cycle.
         identity: distance of the identity term.
         a_shape, b_shape: ``[C, H, W]`` of both domains.
@@ -32,7 +32,7 @@ class CycleGAN(Game):
         pool_size: past fakes that are kept for each domain (50 in the paper); 0 for none.
     """
 
-    duel_names: ClassVar[tuple[str, ...]] = ("b", "a")
+    term_names: ClassVar[tuple[str, ...]] = ("b", "a")
     needs = ("domain",)
 
     def __init__(
@@ -56,8 +56,8 @@ class CycleGAN(Game):
         a_to_b = generator(in_shape=a_shape, out_shape=b_shape)
         b_to_a = generator(in_shape=b_shape, out_shape=a_shape)
         self.generators = nn.ModuleDict({"a_to_b": a_to_b, "b_to_a": b_to_a})
-        critics = {"b": discriminator(sample_shape=b_shape), "a": discriminator(sample_shape=a_shape)}
-        self.discriminators = nn.ModuleDict(critics)
+        discriminators = {"b": discriminator(sample_shape=b_shape), "a": discriminator(sample_shape=a_shape)}
+        self.discriminators = nn.ModuleDict(discriminators)
         self.pools = nn.ModuleDict({"b": Pool(pool_size, b_shape), "a": Pool(pool_size, a_shape)})
         self.reconstruction, self.identity = reconstruction, identity
         self.cycle_weight, self.identity_weight = cycle_weight, identity_weight
@@ -68,21 +68,21 @@ class CycleGAN(Game):
         assert batch.real is not None
         return batch.condition, batch.real
 
-    def generate(self, batch: Batch) -> Fakes:
+    def generate(self, batch: Batch) -> FakeSamples:
         a, b = self.domains(batch)
         return {"b": self.generators["a_to_b"](a), "a": self.generators["b_to_a"](b)}
 
-    def replay(self, batch: Batch, fakes: Fakes) -> Fakes:
-        return {domain: self.pools[domain](fake, batch.noise, domain) for domain, fake in fakes.items()}
+    def replay(self, batch: Batch, fakes: FakeSamples) -> FakeSamples:
+        return {domain: self.pools[domain](fake, batch.rng, domain) for domain, fake in fakes.items()}
 
-    def duels(self, batch: Batch, fakes: Fakes) -> Sequence[Duel]:
+    def adversarial_terms(self, batch: Batch, fakes: FakeSamples) -> Sequence[AdversarialTerm]:
         a, b = self.domains(batch)
         return [
-            Duel("b", self.discriminators["b"], b, fakes["b"]),
-            Duel("a", self.discriminators["a"], a, fakes["a"]),
+            AdversarialTerm("b", self.discriminators["b"], b, fakes["b"]),
+            AdversarialTerm("a", self.discriminators["a"], a, fakes["a"]),
         ]
 
-    def generator_terms(self, batch: Batch, fakes: Fakes, verdicts: Sequence[Verdict]) -> Terms:
+    def generator_terms(self, batch: Batch, fakes: FakeSamples, outputs: Sequence[TermOutputs]) -> LossTerms:
         a, b = self.domains(batch)
         a_to_b, b_to_a = self.generators["a_to_b"], self.generators["b_to_a"]
         cycle = self.reconstruction(b_to_a(fakes["b"]), a) + self.reconstruction(a_to_b(fakes["a"]), b)
@@ -92,7 +92,7 @@ class CycleGAN(Game):
         return terms
 
     def sample(self, batch: Batch, generators: nn.ModuleDict) -> Tensor:
-        with batch.noise.as_default():  # of translators with dropout that stays on
+        with batch.rng.as_default():  # of translators with dropout that stays on
             samples: Tensor = generators["a_to_b"](batch.condition)
         return samples
 
@@ -100,7 +100,7 @@ class CycleGAN(Game):
         """Input, output, and back, in both directions: from the true partner where it is known, else from another B."""
         assert batch.condition is not None
         translated = self.sample(batch, generators)
-        with batch.noise.as_default():
+        with batch.rng.as_default():
             views = {"input": batch.condition, "sample": translated, "cycled": generators["b_to_a"](translated)}
             if batch.real is not None:
                 reverse = generators["b_to_a"](batch.real)

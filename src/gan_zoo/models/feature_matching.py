@@ -1,4 +1,4 @@
-"""The game whose generator matches what the critic sees on average."""
+"""The model whose generator matches what the discriminator sees on average."""
 
 from __future__ import annotations
 
@@ -8,17 +8,27 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from gan_zoo.core.distributed import mean_over_ranks
-from gan_zoo.core.types import Batch, Count, Duel, Fakes, Positive, Terms, Verdict, Weight, at_least_float32
+from gan_zoo.core.types import (
+    AdversarialTerm,
+    Batch,
+    Count,
+    FakeSamples,
+    LossTerms,
+    Positive,
+    TermOutputs,
+    Weight,
+    at_least_float32,
+)
 from gan_zoo.models.gan import GAN
 
 
 class FeatureMatching(GAN):
-    """The generator minimises ||E f(x) - E f(G(z))||^2 over activations f of the critic (Salimans et al. 2016, eq. 3).
+    """The generator minimizes ||E f(x) - E f(G(z))||^2 over discriminator activations f (Salimans et al. 2016, eq. 3).
 
     The means are over the global batch. Term: ``features``.
 
     Args:
-        generator, discriminator, latent_dim, prior: as in `GAN`; the critic's critique must carry features.
+        generator, discriminator, latent_dim, prior: as in `GAN`; the discriminator's output must carry features.
         feature_weight: factor on the term, > 0.
         adversarial_weight: factor on the generator's adversarial term; 0 in the paper.
     """
@@ -41,18 +51,18 @@ class FeatureMatching(GAN):
         super().__init__(generator, discriminator, latent_dim, prior)
         self.feature_weight, self.adversarial_weight = feature_weight, adversarial_weight
 
-    def duels(self, batch: Batch, fakes: Fakes) -> Sequence[Duel]:
-        (duel,) = super().duels(batch, fakes)
-        duel.generator_weight = self.adversarial_weight
-        return [duel]
+    def adversarial_terms(self, batch: Batch, fakes: FakeSamples) -> Sequence[AdversarialTerm]:
+        (term,) = super().adversarial_terms(batch, fakes)
+        term.generator_weight = self.adversarial_weight
+        return [term]
 
-    def generator_terms(self, batch: Batch, fakes: Fakes, verdicts: Sequence[Verdict]) -> Terms:
-        (verdict,) = verdicts
-        assert verdict.real is not None
-        pairs = zip(verdict.real.features, verdict.fake.features, strict=True)
+    def generator_terms(self, batch: Batch, fakes: FakeSamples, outputs: Sequence[TermOutputs]) -> LossTerms:
+        (output,) = outputs
+        assert output.real is not None
+        pairs = zip(output.real.features, output.fake.features, strict=True)
         gaps: list[Tensor] = [mean_over_ranks(mean_of(fake) - mean_of(real)).square().sum() for real, fake in pairs]
         if not gaps:
-            raise ValueError("model=feature_matching needs a critic that shows its features, such as dcgan")
+            raise ValueError("model=feature_matching needs a discriminator that shows its features, such as dcgan")
         return {"features": self.feature_weight * sum(gaps[1:], start=gaps[0])}
 
 

@@ -1,4 +1,4 @@
-"""The unconditional game."""
+"""The unconditional model."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from gan_zoo.core.types import Batch, Count, Duel, Fakes
-from gan_zoo.models.base import Game
+from gan_zoo.core.types import AdversarialTerm, Batch, Count, FakeSamples
+from gan_zoo.models.base import Model
 
 PRIORS = ("normal", "uniform")
 
 
-class GAN(Game):
-    """One generator against one critic (Goodfellow et al. 2014, algorithm 1); DCGAN is this game with its networks.
+class GAN(Model):
+    """One generator against one discriminator (Goodfellow et al. 2014, algorithm 1); DCGAN is this with its networks.
 
     Args:
         generator: makes a network ``[B, latent_dim] -> [B, *sample_shape]``, called with ``latent_dim``.
-        discriminator: makes a critic of samples.
+        discriminator: makes a discriminator of samples.
         latent_dim: size of the latents.
         prior: ``normal`` for N(0, 1), ``uniform`` for U(-1, 1), in every latent dimension.
     """
 
-    duel_names: ClassVar[tuple[str, ...]] = ("realism",)
+    term_names: ClassVar[tuple[str, ...]] = ("realism",)
 
     def __init__(
         self,
@@ -46,15 +46,15 @@ class GAN(Game):
         if batch.latents is not None:
             return batch.latents
         if self.prior == "uniform":
-            return 2 * batch.noise.uniform("latents", batch.size, self.latent_dim) - 1
-        return batch.noise.normal("latents", batch.size, self.latent_dim)
+            return 2 * batch.rng.uniform("latents", batch.size, self.latent_dim) - 1
+        return batch.rng.normal("latents", batch.size, self.latent_dim)
 
-    def generate(self, batch: Batch) -> Fakes:
+    def generate(self, batch: Batch) -> FakeSamples:
         return {"fake": self.generators["main"](self.latents(batch))}
 
-    def duels(self, batch: Batch, fakes: Fakes) -> Sequence[Duel]:
+    def adversarial_terms(self, batch: Batch, fakes: FakeSamples) -> Sequence[AdversarialTerm]:
         assert batch.real is not None
-        return [Duel("realism", self.discriminators["main"], batch.real, fakes["fake"])]
+        return [AdversarialTerm("realism", self.discriminators["main"], batch.real, fakes["fake"])]
 
     def sample(self, batch: Batch, generators: nn.ModuleDict) -> Tensor:
         samples: Tensor = generators["main"](self.latents(batch))

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from gan_zoo.core.distributed import gather_over_ranks, rank, world_size
-from gan_zoo.core.rng import CPU, Noise
+from gan_zoo.core.rng import CPU, StepRNG
 
 
 class Pool(nn.Module):
-    """Shows a critic past fakes beside new ones, so that it does not forget (Shrivastava et al. 2017, section 2.3).
+    """Shows a discriminator past fakes and new ones, so that it does not forget (Shrivastava et al. 2017, section 2.3).
 
     Every new fake is put into the pool while that has room, and shown. Later it is shown with probability 1/2; else it
     takes the place of a random one in the pool, which is shown instead. The pool is one over all processes, part of
@@ -32,14 +32,14 @@ class Pool(nn.Module):
         self.size, self.count = size, 0
         self.register_buffer("images", torch.zeros(size, *sample_shape))
 
-    def forward(self, fakes: Tensor, noise: Noise, purpose: str) -> Tensor:
+    def forward(self, fakes: Tensor, rng: StepRNG, purpose: str) -> Tensor:
         """What to show instead of ``fakes`` ``[B, ...]``, which must be detached; the same shape."""
         assert not fakes.requires_grad, "the pool must never be consulted with a gradient"
         if self.size == 0:
             return fakes
         share, ranks = len(fakes), world_size()
         everyones = gather_over_ranks(fakes)
-        single = Noise(noise.seed, noise.step, device=CPU)
+        single = StepRNG(rng.seed, rng.step, device=CPU)
         swaps = (single.uniform(f"{purpose} pool", share * ranks) < 0.5).tolist()
         places = single.integers(f"{purpose} place", share * ranks, 0, self.size).tolist()
         shown = everyones.clone()

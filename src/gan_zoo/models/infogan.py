@@ -1,4 +1,4 @@
-"""The game with codes."""
+"""The model with codes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from gan_zoo.core.types import Batch, Count, Fakes, Terms, Verdict, Weight, Whole
+from gan_zoo.core.types import Batch, Count, FakeSamples, LossTerms, TermOutputs, Weight, Whole
 from gan_zoo.models.gan import GAN
 
 
@@ -16,11 +16,11 @@ class InfoGAN(GAN):
     """Part of the input is a code that can be read off the sample again (Chen et al. 2016, eq. 6).
 
     A categorical code (uniform) and continuous ones (U(-1, 1)) are drawn beside the latents; Q, a second head on the
-    critic's layers, names them. G and Q maximise L_I = E log Q(c | G(z, c)): cross-entropy for the categorical code,
-    the full Gaussian log-likelihood with learned variance for the continuous ones. Q learns in the critics' turn on
-    the same fakes, G in its own through the frozen Q.
+    discriminator's layers, names them. G and Q maximize L_I = E log Q(c | G(z, c)): cross-entropy for the categorical
+    code, the full Gaussian log-likelihood with learned variance for the continuous ones. Q learns in the
+    discriminators' turn on the same fakes, G in its own through the frozen Q.
 
-    Terms of both players: ``code`` and ``continuous``.
+    LossTerms of both players: ``code`` and ``continuous``.
 
     Args:
         generator: called with ``latent_dim``, the latents' size plus that of the codes.
@@ -59,10 +59,10 @@ class InfoGAN(GAN):
         super().__init__(with_codes, lambda: discriminator(aux_outputs=categories + 2 * continuous), latent_dim, prior)
         self.classification, self.likelihood = classification, likelihood
         self.categories, self.continuous = categories, continuous
-        self.num_intents = categories or None
+        self.num_requested_labels = categories or None
         self.code_weight, self.continuous_weight = code_weight, continuous_weight
 
-    def intent(self, batch: Batch) -> Tensor | None:
+    def requested_label(self, batch: Batch) -> Tensor | None:
         """The categorical codes, if there are any."""
         return self.codes(batch) if self.categories else None
 
@@ -70,13 +70,13 @@ class InfoGAN(GAN):
         """The categorical codes ``[B]``: drawn uniformly, or the batch's labels where it brings no samples."""
         if batch.real is None and batch.label is not None:
             return batch.label % self.categories
-        return batch.noise.integers("code", batch.size, 0, self.categories)
+        return batch.rng.integers("code", batch.size, 0, self.categories)
 
     def values(self, batch: Batch) -> Tensor:
         """The continuous codes ``[B, continuous]`` in (-1, 1), or the condition of a batch without samples."""
         if batch.real is None and batch.condition is not None:
             return batch.condition
-        return 2 * batch.noise.uniform("continuous code", batch.size, self.continuous) - 1
+        return 2 * batch.rng.uniform("continuous code", batch.size, self.continuous) - 1
 
     def inputs(self, batch: Batch) -> Tensor:
         """Latents, one-hot category and continuous codes side by side."""
@@ -85,26 +85,26 @@ class InfoGAN(GAN):
             parts += [one_hot(self.codes(batch), self.categories).float()]
         return torch.cat([*parts, self.values(batch)], 1)
 
-    def generate(self, batch: Batch) -> Fakes:
+    def generate(self, batch: Batch) -> FakeSamples:
         return {"fake": self.generators["main"](self.inputs(batch))}
 
     def sample(self, batch: Batch, generators: nn.ModuleDict) -> Tensor:
         samples: Tensor = generators["main"](self.inputs(batch))
         return samples
 
-    def information(self, batch: Batch, verdicts: Sequence[Verdict]) -> Terms:
+    def information(self, batch: Batch, outputs: Sequence[TermOutputs]) -> LossTerms:
         """-L_I of the fakes, a lower bound on the mutual information up to the codes' constant entropy."""
-        said: Tensor = verdicts[0].fake.aux
+        said: Tensor = outputs[0].fake.aux
         logits, mu, log_variance = torch.split(said, [self.categories, self.continuous, self.continuous], 1)
-        terms: Terms = {}
+        terms: LossTerms = {}
         if self.categories:
             terms["code"] = self.code_weight * self.classification(logits, self.codes(batch))
         if self.continuous:
             terms["continuous"] = self.continuous_weight * self.likelihood(mu, log_variance, self.values(batch))
         return terms
 
-    def discriminator_terms(self, batch: Batch, fakes: Fakes, verdicts: Sequence[Verdict]) -> Terms:
-        return self.information(batch, verdicts)
+    def discriminator_terms(self, batch: Batch, fakes: FakeSamples, outputs: Sequence[TermOutputs]) -> LossTerms:
+        return self.information(batch, outputs)
 
-    def generator_terms(self, batch: Batch, fakes: Fakes, verdicts: Sequence[Verdict]) -> Terms:
-        return self.information(batch, verdicts)
+    def generator_terms(self, batch: Batch, fakes: FakeSamples, outputs: Sequence[TermOutputs]) -> LossTerms:
+        return self.information(batch, outputs)

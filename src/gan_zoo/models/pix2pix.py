@@ -1,4 +1,4 @@
-"""The paired translation game."""
+"""The paired translation model."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from gan_zoo.core.types import Batch, Duel, Fakes, Shape, Terms, Verdict, Weight
-from gan_zoo.models.base import Game, require_pictures
+from gan_zoo.core.types import AdversarialTerm, Batch, FakeSamples, LossTerms, Shape, TermOutputs, Weight
+from gan_zoo.models.base import Model, require_pictures
 
 
-class Pix2Pix(Game):
-    """A translator learns from pairs (a, b); the critic judges b beside a (Isola et al. 2017, eq. 4).
+class Pix2Pix(Model):
+    """A translator learns from pairs (a, b); the discriminator judges b beside a (Isola et al. 2017, eq. 4).
 
-    L_G = adv(D, G(a) | a) + w |G(a) - b|. One duel ``realism``, told a; term ``reconstruction``.
+    L_G = adv(D, G(a) | a) + w |G(a) - b|. One term ``realism``, told a; term ``reconstruction``.
 
     Args:
         generator: makes a translator, called with ``in_shape`` and ``out_shape``.
-        discriminator: makes a critic, called with ``condition_channels``.
+        discriminator: makes a discriminator, called with ``condition_channels``.
         reconstruction: distance ``(output, target) -> scalar``.
         a_shape, b_shape: ``[C, H, W]`` of inputs and targets.
         reconstruction_weight: w (100 in the paper).
     """
 
-    duel_names: ClassVar[tuple[str, ...]] = ("realism",)
+    term_names: ClassVar[tuple[str, ...]] = ("realism",)
     needs = ("image",)
 
     def __init__(
@@ -44,19 +44,19 @@ class Pix2Pix(Game):
         self.discriminators = nn.ModuleDict({"main": discriminator(condition_channels=a_shape[0])})
         self.reconstruction, self.reconstruction_weight = reconstruction, reconstruction_weight
 
-    def generate(self, batch: Batch) -> Fakes:
+    def generate(self, batch: Batch) -> FakeSamples:
         return {"fake": self.generators["main"](batch.condition)}
 
-    def duels(self, batch: Batch, fakes: Fakes) -> Sequence[Duel]:
+    def adversarial_terms(self, batch: Batch, fakes: FakeSamples) -> Sequence[AdversarialTerm]:
         assert batch.real is not None
         a = batch.condition
-        return [Duel("realism", self.discriminators["main"], batch.real, fakes["fake"], a, a)]
+        return [AdversarialTerm("realism", self.discriminators["main"], batch.real, fakes["fake"], a, a)]
 
-    def generator_terms(self, batch: Batch, fakes: Fakes, verdicts: Sequence[Verdict]) -> Terms:
+    def generator_terms(self, batch: Batch, fakes: FakeSamples, outputs: Sequence[TermOutputs]) -> LossTerms:
         return {"reconstruction": self.reconstruction_weight * self.reconstruction(fakes["fake"], batch.real)}
 
     def sample(self, batch: Batch, generators: nn.ModuleDict) -> Tensor:
-        with batch.noise.as_default():  # of dropout that stays on
+        with batch.rng.as_default():  # of dropout that stays on
             samples: Tensor = generators["main"](batch.condition)
         return samples
 

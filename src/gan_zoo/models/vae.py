@@ -1,4 +1,4 @@
-"""The variational auto-encoder, the baseline without a critic."""
+"""The variational auto-encoder, the baseline without a discriminator."""
 
 from __future__ import annotations
 
@@ -7,14 +7,23 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from gan_zoo.core.types import Batch, Count, Duel, Fakes, Terms, Verdict, Weight, at_least_float32
-from gan_zoo.models.base import Game
+from gan_zoo.core.types import (
+    AdversarialTerm,
+    Batch,
+    Count,
+    FakeSamples,
+    LossTerms,
+    TermOutputs,
+    Weight,
+    at_least_float32,
+)
+from gan_zoo.models.base import Model
 
 
-class VAE(Game):
+class VAE(Model):
     """An encoder and a decoder; the only "player" is the generator's side (Kingma & Welling 2014, eq. 10).
 
-    Terms: ``reconstruction`` of x from z = mu + sigma e, and ``kl``, KL(N(mu, sigma^2) || N(0, 1)) per sample times
+    LossTerms: ``reconstruction`` of x from z = mu + sigma e, and ``kl``, KL(N(mu, sigma^2) || N(0, 1)) per sample times
     `kl_weight`. For a Gaussian decoder of variance v, the weight is v times 2 / (number of dimensions) if the
     reconstruction is the mean squared error.
 
@@ -28,7 +37,7 @@ class VAE(Game):
         discriminator: must be None.
     """
 
-    duel_names: ClassVar[tuple[str, ...]] = ()
+    term_names: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self,
@@ -42,7 +51,9 @@ class VAE(Game):
     ) -> None:
         super().__init__()
         if discriminator is not None:
-            raise ValueError("model=vae has no critic: use discriminator=none, and a loss that does not bring a critic")
+            raise ValueError(
+                "model=vae has no discriminator: use discriminator=none, and a loss that does not bring a discriminator"
+            )
         if kl_weight < 0:
             raise ValueError(f"kl_weight must be >= 0, got {kl_weight}")
         self.latent_dim, self.kl_weight = latent_dim, kl_weight
@@ -50,22 +61,22 @@ class VAE(Game):
         self.generators, self.discriminators = nn.ModuleDict(players), nn.ModuleDict()
         self.reconstruction, self.kl = reconstruction, kl
 
-    def generate(self, batch: Batch) -> Fakes:
+    def generate(self, batch: Batch) -> FakeSamples:
         assert batch.real is not None
         mu, log_variance = at_least_float32(self.generators["encoder"](batch.real)).chunk(2, dim=1)
-        latents = mu + (0.5 * log_variance).exp() * batch.noise.normal("posterior", batch.size, self.latent_dim)
+        latents = mu + (0.5 * log_variance).exp() * batch.rng.normal("posterior", batch.size, self.latent_dim)
         return {"rebuilt": self.generators["main"](latents), "mu": mu, "log_variance": log_variance}
 
-    def duels(self, batch: Batch, fakes: Fakes) -> Sequence[Duel]:
+    def adversarial_terms(self, batch: Batch, fakes: FakeSamples) -> Sequence[AdversarialTerm]:
         return []
 
-    def generator_terms(self, batch: Batch, fakes: Fakes, verdicts: Sequence[Verdict]) -> Terms:
+    def generator_terms(self, batch: Batch, fakes: FakeSamples, outputs: Sequence[TermOutputs]) -> LossTerms:
         kl = self.kl_weight * self.kl(fakes["mu"], fakes["log_variance"])
         return {"reconstruction": self.reconstruction(fakes["rebuilt"], batch.real), "kl": kl}
 
     def sample(self, batch: Batch, generators: nn.ModuleDict) -> Tensor:
         latents = batch.latents
         if latents is None:
-            latents = batch.noise.normal("latents", batch.size, self.latent_dim)
+            latents = batch.rng.normal("latents", batch.size, self.latent_dim)
         samples: Tensor = generators["main"](latents)
         return samples

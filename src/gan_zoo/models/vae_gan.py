@@ -7,28 +7,39 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from gan_zoo.core.types import Batch, Count, Duel, Fakes, Positive, Terms, Verdict, Weight, at_least_float32, judge
-from gan_zoo.models.base import Game
+from gan_zoo.core.types import (
+    AdversarialTerm,
+    Batch,
+    Count,
+    FakeSamples,
+    LossTerms,
+    Positive,
+    TermOutputs,
+    Weight,
+    at_least_float32,
+    run_discriminator,
+)
+from gan_zoo.models.base import Model
 
 
-class VAEGAN(Game):
-    """A VAE that rebuilds in the critic's feature space, and a GAN that shares its decoder (Larsen et al. 2016).
+class VAEGAN(Model):
+    """A VAE that rebuilds in the discriminator's feature space, and a GAN that shares its decoder (Larsen et al. 2016).
 
-    Algorithm 1: the encoder minimises KL + w_f ||f(x) - f(x~)||^2 / dims, the decoder the same distance and the
+    Algorithm 1: the encoder minimizes KL + w_f ||f(x) - f(x~)||^2 / dims, the decoder the same distance and the
     adversarial terms of samples from the prior and of rebuilt ones; the adversarial terms do not reach the encoder.
-    Duels ``realism`` (prior) and ``rebuilt``; terms ``kl`` and ``features``.
+    Terms ``realism`` (prior) and ``rebuilt``; terms ``kl`` and ``features``.
 
     Args:
         generator: the decoder, called with ``latent_dim``.
         encoder: called with ``outputs`` = 2 ``latent_dim``.
-        discriminator: makes a critic whose critique carries features.
+        discriminator: makes a discriminator whose output carries features.
         kl: ``(mu, log_variance) -> scalar``.
         latent_dim: size of the latents.
         kl_weight, feature_weight: factors on the terms, >= 0.
         adversarial_weight: factor on each of the two adversarial terms, > 0.
     """
 
-    duel_names: ClassVar[tuple[str, ...]] = ("realism", "rebuilt")
+    term_names: ClassVar[tuple[str, ...]] = ("realism", "rebuilt")
     generator_sees_real: ClassVar[bool] = True
 
     def __init__(
@@ -56,13 +67,13 @@ class VAEGAN(Game):
 
     def latents(self, batch: Batch) -> Tensor:
         """Latents from the prior N(0, 1), ``[B, latent_dim]``, or the batch's own."""
-        return batch.noise.normal("latents", batch.size, self.latent_dim) if batch.latents is None else batch.latents
+        return batch.rng.normal("latents", batch.size, self.latent_dim) if batch.latents is None else batch.latents
 
-    def generate(self, batch: Batch) -> Fakes:
+    def generate(self, batch: Batch) -> FakeSamples:
         assert batch.real is not None
         decoder = self.generators["main"]
         mu, log_variance = at_least_float32(self.generators["encoder"](batch.real)).chunk(2, dim=1)
-        z = mu + (0.5 * log_variance).exp() * batch.noise.normal("posterior", batch.size, self.latent_dim)
+        z = mu + (0.5 * log_variance).exp() * batch.rng.normal("posterior", batch.size, self.latent_dim)
         return {
             "fake": decoder(self.latents(batch)),
             "rebuilt": decoder(z.detach()),  # what the adversarial term sees: it must not reach the encoder
@@ -71,22 +82,24 @@ class VAEGAN(Game):
             "log_variance": log_variance,
         }
 
-    def duels(self, batch: Batch, fakes: Fakes) -> Sequence[Duel]:
+    def adversarial_terms(self, batch: Batch, fakes: FakeSamples) -> Sequence[AdversarialTerm]:
         assert batch.real is not None
-        critic, weight = self.discriminators["main"], self.adversarial_weight
+        discriminator, weight = self.discriminators["main"], self.adversarial_weight
         return [
-            Duel(name, critic, batch.real, fakes[key], critic_weight=weight, generator_weight=weight)
+            AdversarialTerm(
+                name, discriminator, batch.real, fakes[key], discriminator_weight=weight, generator_weight=weight
+            )
             for name, key in (("realism", "fake"), ("rebuilt", "rebuilt"))
         ]
 
-    def generator_terms(self, batch: Batch, fakes: Fakes, verdicts: Sequence[Verdict]) -> Terms:
-        real = verdicts[0].real
+    def generator_terms(self, batch: Batch, fakes: FakeSamples, outputs: Sequence[TermOutputs]) -> LossTerms:
+        real = outputs[0].real
         assert real is not None
-        rebuilt = judge(self.discriminators["main"], fakes["through"])
+        rebuilt = run_discriminator(self.discriminators["main"], fakes["through"])
         pairs = zip(real.features, rebuilt.features, strict=True)
         gaps = [(at_least_float32(theirs) - target.detach()).square().mean() for target, theirs in pairs]
         if not gaps:
-            raise ValueError("model=vae_gan needs a critic that shows its features, such as dcgan")
+            raise ValueError("model=vae_gan needs a discriminator that shows its features, such as dcgan")
         return {
             "kl": self.kl_weight * self.kl(fakes["mu"], fakes["log_variance"]),
             "features": self.feature_weight * sum(gaps[1:], start=gaps[0]),

@@ -1,4 +1,4 @@
-"""A critic whose score is how badly it rebuilds a sample."""
+"""A discriminator whose score is how badly it rebuilds a sample."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from gan_zoo.core.types import Count, Critique, Shape
+from gan_zoo.core.types import Count, DiscriminatorOutput, Shape
 from gan_zoo.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from gan_zoo.networks.layers.normalization import maybe_spectral
 from gan_zoo.networks.layers.shapes import square_image
@@ -57,12 +57,12 @@ class AutoEncoder(nn.Module):
         make = _vector_halves if len(sample_shape) == 1 else _image_halves
         self.encoder, self.decoder = make(sample_shape, width, code_dim, norm)
 
-    def forward(self, x: Tensor) -> Critique:
+    def forward(self, x: Tensor) -> DiscriminatorOutput:
         code = self.encoder(x)
         rebuilt = self.decoder(code)
         error = (rebuilt - x).flatten(1)
         score = error.abs().mean(1) if self.distance == "l1" else error.square().mean(1)
-        return Critique(score=score, x=x, aux=rebuilt, features=(code,))
+        return DiscriminatorOutput(score=score, x=x, aux=rebuilt, features=(code,))
 
 
 def _vector_halves(sample_shape: Sequence[int], width: int, code_dim: int, norm: str) -> tuple[nn.Module, nn.Module]:
@@ -80,8 +80,8 @@ def _vector_halves(sample_shape: Sequence[int], width: int, code_dim: int, norm:
 
 def _image_halves(sample_shape: Sequence[int], width: int, code_dim: int, norm: str) -> tuple[nn.Module, nn.Module]:
     square_image(sample_shape, "discriminator=autoencoder")
-    critic = DCGANDiscriminator(sample_shape, width, norm)
-    to_code = maybe_spectral(nn.Conv2d(critic.out_channels, code_dim, 4), norm)
-    encoder = nn.Sequential(critic.layers, to_code, nn.Flatten())
+    discriminator = DCGANDiscriminator(sample_shape, width, norm)
+    to_code = maybe_spectral(nn.Conv2d(discriminator.out_channels, code_dim, 4), norm)
+    encoder = nn.Sequential(discriminator.layers, to_code, nn.Flatten())
     decoder = DCGANGenerator(code_dim, sample_shape, width, norm)
     return encoder, decoder

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from gan_zoo.core.types import Batch, Count, Critique
+from gan_zoo.core.types import Batch, Count, DiscriminatorOutput
 from gan_zoo.networks.image_encoders import DCGANEncoder
 from gan_zoo.networks.layers.shapes import square_image
 
@@ -37,13 +37,13 @@ class Condition(nn.Module):
 
     def wrong(self, batch: Batch) -> Tensor:
         """Raw conditions that are guaranteed to differ from `of`, row by row."""
-        if batch.wrong_condition is None:
+        if batch.mismatched_condition is None:
             raise ValueError(f"{type(self).__name__} needs batches with wrong conditions, this one has none")
-        return batch.wrong_condition
+        return batch.mismatched_condition
 
-    def told_to(self, critic: nn.Module) -> ConditionedCritic:
-        """A critic of samples and raw conditions, made of this encoder and a ``critic`` of samples and vectors."""
-        return ConditionedCritic(critic, self)
+    def told_to(self, discriminator: nn.Module) -> ConditionedCritic:
+        """A discriminator of samples and raw conditions: this encoder and one of samples and vectors."""
+        return ConditionedCritic(discriminator, self)
 
     def forward(self, condition: Tensor) -> Tensor:
         """Vectors ``[B, outputs]`` of raw conditions."""
@@ -74,12 +74,12 @@ class ClassCondition(Condition):
     def of(self, batch: Batch) -> Tensor:
         """The labels, or uniformly random ones for batches without."""
         if batch.label is None:
-            return batch.noise.integers("classes", batch.size, 0, self.num_classes)
+            return batch.rng.integers("classes", batch.size, 0, self.num_classes)
         return batch.label
 
     def wrong(self, batch: Batch) -> Tensor:
         """(c + U{1 .. K-1}) mod K: every other class is equally likely, the right one impossible."""
-        shift = batch.noise.integers("wrong classes", batch.size, 1, self.num_classes)
+        shift = batch.rng.integers("wrong classes", batch.size, 1, self.num_classes)
         return (self.of(batch) + shift) % self.num_classes
 
     def forward(self, condition: Tensor) -> Tensor:
@@ -154,7 +154,7 @@ class VectorCondition(Condition):
 
 
 class ImageCondition(Condition):
-    """Another picture, through the layers of DCGAN's critic.
+    """Another picture, through the layers of DCGAN's discriminator.
 
     Args:
         condition_shape: ``[C, S, S]`` of the data's condition pictures.
@@ -177,20 +177,20 @@ class ImageCondition(Condition):
 
 
 class ConditionedCritic(nn.Module):
-    """A critic with the encoder that translates conditions for it.
+    """A discriminator with the encoder that translates conditions for it.
 
     Args:
-        critic: judges samples given vectors.
+        discriminator: judges samples given vectors.
         condition: makes the vectors.
     """
 
-    def __init__(self, critic: nn.Module, condition: Condition) -> None:
+    def __init__(self, discriminator: nn.Module, condition: Condition) -> None:
         super().__init__()
-        self.critic, self.condition = critic, condition
+        self.discriminator, self.condition = discriminator, condition
 
-    def forward(self, x: Tensor, condition: Tensor) -> Tensor | Critique:
-        verdict: Tensor | Critique = self.critic(x, self.condition(condition))
-        return verdict
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor | DiscriminatorOutput:
+        output: Tensor | DiscriminatorOutput = self.discriminator(x, self.condition(condition))
+        return output
 
 
 def require_vocabulary(size: int | None) -> int:

@@ -1,6 +1,6 @@
 """The convolutional players of DCGAN.
 
-Radford et al. 2016, section 3: strided and transposed convolutions instead of pooling, batch normalisation in both
+Radford et al. 2016, section 3: strided and transposed convolutions instead of pooling, batch normalization in both
 players except at G's output and D's input, no hidden fully connected layers, ReLU in G with tanh at the end,
 LeakyReLU in D. All weights start from N(0, 0.02).
 """
@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from gan_zoo.core.types import Count, Critique, Shape
+from gan_zoo.core.types import Count, DiscriminatorOutput, Shape
 from gan_zoo.networks.layers.heads import Heads
 from gan_zoo.networks.layers.minibatch_statistics import MinibatchStatistic
 from gan_zoo.networks.layers.normalization import initialize, maybe_spectral, norm_layer, wants_bias
@@ -19,7 +19,7 @@ from gan_zoo.networks.layers.shapes import square_image
 
 
 def dcgan_init(module: nn.Module) -> None:
-    """Weights from N(0, 0.02), scales of normalisation layers from N(1, 0.02), biases zero."""
+    """Weights from N(0, 0.02), scales of normalization layers from N(1, 0.02), biases zero."""
     weight = getattr(module, "weight", None)
     bias = getattr(module, "bias", None)
     if isinstance(weight, Tensor) and isinstance(bias, Tensor | None):
@@ -67,7 +67,7 @@ class DCGANGenerator(nn.Module):
 
 
 class DCGANDiscriminator(nn.Module):
-    """Images ``[B, C, S, S]`` to a `Critique` with scores ``[B]``; the 4x4 activations are its feature.
+    """Images ``[B, C, S, S]`` to a `DiscriminatorOutput` with scores ``[B]``; the 4x4 activations are its feature.
 
     Args:
         sample_shape: ``[C, S, S]`` with S a power of two from 8 to 256.
@@ -102,6 +102,6 @@ class DCGANDiscriminator(nn.Module):
         self.heads = Heads([last, 4, 4], aux_outputs, condition_dim, fusion, norm)
         initialize(self, dcgan_init)
 
-    def forward(self, x: Tensor, condition: Tensor | None = None) -> Critique:
-        critique: Critique = self.heads(self.minibatch(self.layers(x)), x, condition)
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
+        critique: DiscriminatorOutput = self.heads(self.minibatch(self.layers(x)), x, condition)
         return critique

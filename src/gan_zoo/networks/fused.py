@@ -12,16 +12,16 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
 class FusedConv(nn.Module):
-    """A convolution, the normalisation after it and an activation as one operation, for inference.
+    """A convolution, the normalization after it and an activation as one operation, for inference.
 
-    The normalisation becomes part of the weights. On a CPU with oneDNN the activation is applied while the result is
+    The normalization becomes part of the weights. On a CPU with oneDNN the activation is applied while the result is
     in registers and the weights are kept in the order that the processor likes; elsewhere, and where somebody
     differentiates with respect to the input, torch's own operations do the same. Results differ from the three
     operations by rounding alone.
 
     Args:
         conv: the convolution.
-        norm: the normalisation of its channels, in evaluation mode.
+        norm: the normalization of its channels, in evaluation mode.
         ceiling: the activation is clamp(x, 0, ceiling): infinity for ReLU, 6 for ReLU6; None for none.
     """
 

@@ -11,7 +11,7 @@ from gan_zoo.networks.mlp import MLPDiscriminator
 
 
 class DCGANEncoder(nn.Module):
-    """Images ``[B, C, S, S]`` to vectors ``[B, outputs]`` through the layers of DCGAN's critic.
+    """Images ``[B, C, S, S]`` to vectors ``[B, outputs]`` through the layers of DCGAN's discriminator.
 
     Args:
         outputs: size of the vectors.
@@ -21,10 +21,10 @@ class DCGANEncoder(nn.Module):
     def __init__(self, outputs: Count, sample_shape: Shape, width: Count = 64, norm: str = "batch") -> None:
         super().__init__()
         square_image(sample_shape, "encoder=dcgan")
-        critic = DCGANDiscriminator(sample_shape, width, norm)
-        head = nn.Conv2d(critic.out_channels, outputs, 4)
+        discriminator = DCGANDiscriminator(sample_shape, width, norm)
+        head = nn.Conv2d(discriminator.out_channels, outputs, 4)
         head.apply(dcgan_init)
-        self.layers = nn.Sequential(critic.layers, head, nn.Flatten())
+        self.layers = nn.Sequential(discriminator.layers, head, nn.Flatten())
 
     def forward(self, x: Tensor) -> Tensor:
         vectors: Tensor = self.layers(x)
@@ -32,7 +32,7 @@ class DCGANEncoder(nn.Module):
 
 
 class MLPEncoder(nn.Module):
-    """Samples ``[B, *sample_shape]`` to vectors ``[B, outputs]`` through the layers of the fully connected critic.
+    """Samples ``[B, *sample_shape]`` to vectors ``[B, outputs]`` through the layers of the MLP discriminator.
 
     Args:
         outputs: size of the vectors.

@@ -20,7 +20,7 @@ def check_translation(
 ) -> tuple[int, int]:
     """Channels in and out, if both are pictures of one size that ``factor`` divides and that stays >= ``smallest``.
 
-    There is no spectral normalisation here: weights are left as they are.
+    There is no spectral normalization here: weights are left as they are.
     """
     if len(in_shape) != 3 or len(out_shape) != 3 or list(in_shape[1:]) != list(out_shape[1:]):
         raise ValueError(
@@ -52,7 +52,7 @@ def doubling(c_in: int, c_out: int, upsample: str, kernel: Count = 3) -> list[nn
 
 
 class TranslatorBlock(nn.Module):
-    """x + two 3x3 convolutions with reflected borders and normalisation."""
+    """x + two 3x3 convolutions with reflected borders and normalization."""
 
     def __init__(self, channels: int, norm: str) -> None:
         super().__init__()

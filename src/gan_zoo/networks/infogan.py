@@ -1,14 +1,14 @@
 """The players that found codes in digits.
 
-Chen et al. 2016, appendix C.1: two strided convolutions and one wide dense layer in the critic, the mirror image in the
-generator, batch normalisation in both except at G's output and D's input. Q has a hidden layer of its own.
+Chen et al. 2016, appendix C.1: two strided convolutions and one wide dense layer in the discriminator, the mirror image
+in the generator, batch normalization in both except at G's output and D's input. Q has a hidden layer of its own.
 """
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 
-from gan_zoo.core.types import Count, Critique, Shape
+from gan_zoo.core.types import Count, DiscriminatorOutput, Shape
 from gan_zoo.networks.layers.heads import Heads
 from gan_zoo.networks.layers.normalization import maybe_spectral, norm_layer, of_activations, wants_bias
 from gan_zoo.networks.layers.shapes import square_image
@@ -48,14 +48,14 @@ class InfoGANGenerator(nn.Module):
 
 
 class InfoGANDiscriminator(nn.Module):
-    """Images ``[B, C, S, S]`` to a `Critique` with scores ``[B]`` and what Q says of the codes.
+    """Images ``[B, C, S, S]`` to a `DiscriminatorOutput` with scores ``[B]`` and what Q says of the codes.
 
     Args:
         sample_shape: ``[C, S, S]`` with S a power of two from 8 to 64.
         width: channels of the first layer (64 in the paper); twice as many in the second.
         hidden: units of the dense layer (1024 in the paper); an eighth as many in Q's own.
         norm: ``batch`` as in the paper, or ``layer``, ``spectral``, ``none``.
-        aux_outputs: size of the critique's ``aux``, which Q's own layer precedes; None for none.
+        aux_outputs: size of the output's ``aux``, which Q's own layer precedes; None for none.
         condition_dim, fusion: as in `Heads`.
     """
 
@@ -93,8 +93,8 @@ class InfoGANDiscriminator(nn.Module):
         own = max(hidden // 8, 1)
         self.aux = None if aux_outputs is None else nn.Sequential(*dense(hidden, own), nn.Linear(own, aux_outputs))
 
-    def forward(self, x: Tensor, condition: Tensor | None = None) -> Critique:
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
         h = self.layers(x)
-        critique: Critique = self.heads(h, x, condition)
+        critique: DiscriminatorOutput = self.heads(h, x, condition)
         critique.aux = None if self.aux is None else self.aux(h)
         return critique

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from gan_zoo.core.types import Count, Critique, Shape
+from gan_zoo.core.types import Count, DiscriminatorOutput, Shape
 from gan_zoo.networks.layers.heads import Heads
 from gan_zoo.networks.layers.minibatch_statistics import MinibatchStatistic
 from gan_zoo.networks.layers.normalization import maybe_spectral
@@ -46,7 +46,7 @@ class MLPGenerator(nn.Module):
 
 
 class MLPDiscriminator(nn.Module):
-    """Samples ``[B, *sample_shape]`` to a `Critique` with scores ``[B]`` through LeakyReLU layers.
+    """Samples ``[B, *sample_shape]`` to a `DiscriminatorOutput` with scores ``[B]`` through LeakyReLU layers.
 
     Args:
         sample_shape: shape of one sample.
@@ -75,6 +75,6 @@ class MLPDiscriminator(nn.Module):
         self.minibatch = nn.Identity() if minibatch == "none" else MinibatchStatistic(minibatch)
         self.heads = Heads([width + (minibatch != "none")], aux_outputs, condition_dim, fusion, norm)
 
-    def forward(self, x: Tensor, condition: Tensor | None = None) -> Critique:
-        critique: Critique = self.heads(self.minibatch(self.layers(x)), x, condition)
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
+        critique: DiscriminatorOutput = self.heads(self.minibatch(self.layers(x)), x, condition)
         return critique

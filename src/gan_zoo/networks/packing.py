@@ -7,17 +7,17 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from gan_zoo.core.types import Critique, Shape
+from gan_zoo.core.types import DiscriminatorOutput, Shape
 
 
-class PackedCritic(nn.Module):
-    """A critic that judges m samples together, so that it sees when they repeat (PacGAN, Lin et al. 2018).
+class PackedDiscriminator(nn.Module):
+    """A discriminator that judges m samples together, so that it sees when they repeat (PacGAN, Lin et al. 2018).
 
     ``[B, C, ...]`` becomes ``[B / m, m C, ...]``: sample i is judged with the m - 1 that follow it. Scores are ``[B /
     m]``.
 
     Args:
-        make_critic: called with ``sample_shape``, that of a pack, and whatever the game asks for.
+        make_critic: called with ``sample_shape``, that of a pack, and whatever the model asks for.
         sample_shape: shape of one sample.
         pack: m >= 2; batches on every process must be divisible by it.
     """
@@ -27,16 +27,18 @@ class PackedCritic(nn.Module):
         if pack < 2:
             raise ValueError(f"pack must be >= 2, got {pack}")
         if any(options.get(wish) for wish in ("condition_dim", "condition_channels", "aux_outputs")):
-            raise ValueError("pack > 1 works for critics that are told no condition and name no class, use pack=1")
+            raise ValueError(
+                "pack > 1 works for discriminators that are told no condition and name no class, use pack=1"
+            )
         channels, *rest = sample_shape
-        self.pack, self.critic = pack, make_critic(sample_shape=[pack * channels, *rest], **options)
-        if hasattr(self.critic, "energy"):
-            self.energy = self.critic.energy
+        self.pack, self.discriminator = pack, make_critic(sample_shape=[pack * channels, *rest], **options)
+        if hasattr(self.discriminator, "energy"):
+            self.energy = self.discriminator.energy
 
-    def forward(self, x: Tensor) -> Critique:
+    def forward(self, x: Tensor) -> DiscriminatorOutput:
         if len(x) % self.pack:
             raise ValueError(f"{len(x)} samples cannot be judged in packs of {self.pack}: set data.batch_size")
-        verdict = self.critic(x.reshape(len(x) // self.pack, -1, *x.shape[2:]))
-        if isinstance(verdict, Critique):
-            return Critique(verdict.score, x, verdict.aux, verdict.features)
-        return Critique(verdict, x)
+        output = self.discriminator(x.reshape(len(x) // self.pack, -1, *x.shape[2:]))
+        if isinstance(output, DiscriminatorOutput):
+            return DiscriminatorOutput(output.score, x, output.aux, output.features)
+        return DiscriminatorOutput(output, x)

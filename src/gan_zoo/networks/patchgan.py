@@ -1,11 +1,11 @@
-"""The critic of pix2pix and CycleGAN, which judges patches."""
+"""The discriminator of pix2pix and CycleGAN, which judges patches."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-from gan_zoo.core.types import Count, Critique, Shape, Whole
+from gan_zoo.core.types import Count, DiscriminatorOutput, Shape, Whole
 from gan_zoo.networks.dcgan import dcgan_init
 from gan_zoo.networks.layers.normalization import initialize, maybe_spectral, norm_layer, wants_bias
 
@@ -55,6 +55,6 @@ class PatchGAN(nn.Module):
         self.score = maybe_spectral(nn.Conv2d(widths[-1], 1, 4, 1, 1), norm)
         initialize(self, dcgan_init)
 
-    def forward(self, x: Tensor, condition: Tensor | None = None) -> Critique:
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
         h = self.layers(x if condition is None else torch.cat([x, condition], 1))
-        return Critique(self.score(h), x, features=(h,))
+        return DiscriminatorOutput(self.score(h), x, features=(h,))

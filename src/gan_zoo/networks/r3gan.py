@@ -1,4 +1,4 @@
-"""The residual players of R3GAN (Huang et al. 2024, section 4): no normalisation, grouped convolutions, two steps."""
+"""The residual players of R3GAN (Huang et al. 2024, section 4): no normalization, grouped convolutions, two steps."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gan_zoo.core.types import Count, Critique, Shape
+from gan_zoo.core.types import Count, DiscriminatorOutput, Shape
 from gan_zoo.networks.layers.heads import Heads
 from gan_zoo.networks.layers.shapes import square_image
 
@@ -121,7 +121,7 @@ class R3GANGenerator(nn.Module):
 
 
 class R3GANDiscriminator(nn.Module):
-    """Images ``[B, C, S, S]`` to a `Critique` with scores ``[B]``: the generator mirrored.
+    """Images ``[B, C, S, S]`` to a `DiscriminatorOutput` with scores ``[B]``: the generator mirrored.
 
     Ends in a depthwise 4x4 convolution, which leaves one number a channel.
 
@@ -155,6 +155,6 @@ class R3GANDiscriminator(nn.Module):
         self.heads = Heads([last], aux_outputs, condition_dim, fusion)
         nn.init.normal_(self.heads.score.weight, 0, last**-0.5)  # type: ignore[arg-type]
 
-    def forward(self, x: Tensor, condition: Tensor | None = None) -> Critique:
-        critique: Critique = self.heads(self.layers(x), x, condition)
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
+        critique: DiscriminatorOutput = self.heads(self.layers(x), x, condition)
         return critique

@@ -9,7 +9,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, relu
 
-from gan_zoo.core.types import Count, Critique, Shape
+from gan_zoo.core.types import Count, DiscriminatorOutput, Shape
 from gan_zoo.networks.layers.attention import SelfAttention
 from gan_zoo.networks.layers.heads import Heads
 from gan_zoo.networks.layers.minibatch_statistics import MinibatchStatistic
@@ -46,7 +46,7 @@ class DownBlock(nn.Module):
 
     Args:
         c_in, c_out: channels.
-        norm: normalisation by name.
+        norm: normalization by name.
         down: whether to halve the size.
         first: the block that sees pictures begins without norm and ReLU.
     """
@@ -104,7 +104,7 @@ class ResNetGenerator(nn.Module):
 
 
 class ResNetDiscriminator(nn.Module):
-    """Images ``[B, C, S, S]`` to a `Critique` with scores ``[B]``: blocks, ReLU, sum over positions.
+    """Images ``[B, C, S, S]`` to a `DiscriminatorOutput` with scores ``[B]``: blocks, ReLU, sum over positions.
 
     Args:
         sample_shape: ``[C, S, S]`` with S a power of two from 8 to 256.
@@ -139,9 +139,9 @@ class ResNetDiscriminator(nn.Module):
         self.minibatch = nn.Identity() if minibatch == "none" else MinibatchStatistic(minibatch)
         self.heads = Heads([width + (minibatch != "none")], aux_outputs, condition_dim, fusion, norm)
 
-    def forward(self, x: Tensor, condition: Tensor | None = None) -> Critique:
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
         summed = self.minibatch(self.layers(x)).sum((2, 3))
-        critique: Critique = self.heads(summed, x, condition)
+        critique: DiscriminatorOutput = self.heads(summed, x, condition)
         return critique
 
 

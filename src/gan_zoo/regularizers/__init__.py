@@ -1,1 +1,1 @@
-"""Penalties on a duel and projections of a critic: one small file each, every one a `Regularizer`."""
+"""Penalties on a term and projections of a discriminator: one small file each, every one a `Regularizer`."""

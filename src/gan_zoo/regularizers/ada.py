@@ -9,28 +9,28 @@ import torch
 from torch import Tensor, nn
 
 from gan_zoo.core.distributed import mean_over_ranks, world_size
-from gan_zoo.core.types import Count, Critique, Duel, Finite, Share, Terms
+from gan_zoo.core.types import AdversarialTerm, Count, DiscriminatorOutput, Finite, LossTerms, Share
 from gan_zoo.regularizers.base import Regularizer, augmentations, state_of
 
 
 class AdaptiveAugmentation(Regularizer):
-    """The critic's samples are augmented more often while it is too sure of the reals, else less often.
+    """The discriminator's samples are augmented more often while it is too sure of the reals, else less often.
 
-    Karras et al. 2020 (StyleGAN2-ADA), section 3: every ``interval`` critic steps the overfitting measure
+    Karras et al. 2020 (StyleGAN2-ADA), section 3: every ``interval`` discriminator steps the overfitting measure
     r_t = E sign(D(x)), over the interval's reals on all processes, is compared with ``target``, and the probability p
-    of the critic's augmentation moves one step towards fewer or more augmented samples, within [0, 1]. There is no
-    penalty.
+    of the discriminator's augmentation moves one step towards fewer or more augmented samples, within [0, 1]. There is
+    no penalty.
 
     The sign is taken around the score at which the loss is undecided: 0 for logits, 1/2 for ``loss=lsgan``, f'(1) for
     f-divergences. Scores that are free up to a constant (Wasserstein, relativistic, loss-sensitive) are compared with
-    the middle between the mean scores of both sides. p counts images: what a real was scored by several duels of one
-    critic, or in a pack, counts each image once; mismatched pairs, which say nothing of the reals, do not count.
+    the middle between the mean scores of both sides. p counts images: what a real was scored by several terms of one
+    discriminator, or in a pack, counts each image once; mismatched pairs, which say nothing of the reals, do not count.
 
     Args:
         target: r_t to hold, in [0, 1): 0 is a discriminator that cannot tell, 1 one that always knows.
         images_to_full: number of real images in which p can go from 0 to 1, > 0.
-        interval: critic steps between two moves, >= 1.
-        threshold: the score at which the critic is undecided; None for that of the loss, or 0 without a loss.
+        interval: discriminator steps between two moves, >= 1.
+        threshold: the score at which the discriminator is undecided; None for that of the loss, or 0 without a loss.
     """
 
     second_order: ClassVar[bool] = False
@@ -51,35 +51,36 @@ class AdaptiveAugmentation(Regularizer):
         if interval < 1:
             raise ValueError(f"interval must be >= 1, got {interval}")
         self.target, self.images_to_full, self.interval, self.threshold = target, images_to_full, interval, threshold
-        self._leaning: Callable[[Critique, Critique], Tensor] | None = None
+        self._leaning: Callable[[DiscriminatorOutput, DiscriminatorOutput], Tensor] | None = None
         for name in ("signs", "images", "steps"):  # what was counted since the last move
             self.register_buffer(name, torch.zeros(()))
 
-    def check(self, critic: nn.Module) -> None:
-        if not any(isinstance(getattr(part, "p", None), Tensor) for part in augmentations(critic)):
+    def check(self, discriminator: nn.Module) -> None:
+        if not any(isinstance(getattr(part, "p", None), Tensor) for part in augmentations(discriminator)):
             raise ValueError(
-                f"regularizer=ada moves the probability of an adaptive augmentation, which {type(critic).__name__} "
+                "regularizer=ada moves the probability of an adaptive augmentation, which "
+                f"{type(discriminator).__name__} "
                 "does not have: add augment=ada"
             )
-        if getattr(critic, "energy", False) is True:
+        if getattr(discriminator, "energy", False) is True:
             raise ValueError(
-                "regularizer=ada reads the sign of the critic's scores, and energies have only one: "
+                "regularizer=ada reads the sign of the discriminator's scores, and energies have only one: "
                 "use augment=diffaugment"
             )
 
     def attach(self, loss: nn.Module) -> None:
         self._leaning = getattr(loss, "leaning", None)
 
-    def sign(self, real: Critique, fake: Critique) -> Tensor:
-        """1 where the critic takes a real for real, -1 where it takes it for fake, 0 where it is undecided."""
+    def sign(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
+        """1 where the discriminator takes a real for real, -1 where it takes it for fake, 0 where it is undecided."""
         if self.threshold is None and self._leaning is not None:
             return self._leaning(real, fake).float().sign()
         return (real.score.float() - (self.threshold or 0.0)).sign()
 
     @torch.no_grad()
-    def update(self, duel: Duel, real: Critique, fake: Critique) -> None:
+    def update(self, term: AdversarialTerm, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> None:
         """Count the signs of the reals' scores and, at the interval's end, move p. The host waits for nothing."""
-        if duel.mismatched:
+        if term.mismatched:
             return
         images = len(real.x) * world_size()  # of which a pack holds several
         self.signs += images * mean_over_ranks(self.sign(real, fake).mean())
@@ -87,12 +88,12 @@ class AdaptiveAugmentation(Regularizer):
         self.steps += 1
         due = (self.steps >= self.interval).float()
         direction = (self.signs / self.images - self.target).sign()
-        for augmentation in augmentations(duel.critic):
+        for augmentation in augmentations(term.discriminator):
             p: Tensor = augmentation.p  # type: ignore[assignment]
             p.add_(due * direction * self.images / self.images_to_full).clamp_(0, 1)
         for tally in (self.signs, self.images, self.steps):
             tally.mul_(1 - due)
 
-    def readings(self, duel: Duel) -> Terms:
+    def readings(self, term: AdversarialTerm) -> LossTerms:
         """``p``, how often samples are augmented."""
-        return state_of(duel.critic, "p")
+        return state_of(term.discriminator, "p")

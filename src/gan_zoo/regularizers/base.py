@@ -8,17 +8,17 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from gan_zoo.core.rng import Noise
-from gan_zoo.core.types import Count, Critique, Duel, Terms
+from gan_zoo.core.rng import StepRNG
+from gan_zoo.core.types import AdversarialTerm, Count, DiscriminatorOutput, LossTerms
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
 class Regularizer(nn.Module):
-    """A penalty added to the critic's loss, a projection after its step, or both.
+    """A penalty added to the discriminator's loss, a projection after its step, or both.
 
     Args:
-        every: apply the penalty on every ``every``-th critic step, multiplied by ``every`` (lazy regularisation,
+        every: apply the penalty on every ``every``-th discriminator step, multiplied by ``every`` (lazy regularization,
             Karras et al. 2020), so that its mean over steps is the same.
     """
 
@@ -27,13 +27,13 @@ class Regularizer(nn.Module):
     fake_gradient: ClassVar[bool] = False
     """Whether `penalty` differentiates with respect to the fakes."""
     per_sample: ClassVar[bool] = False
-    """Whether the penalty is a property of single samples, which a critic with batch statistics does not have."""
+    """Whether the penalty is one of single samples, which a discriminator with batch statistics does not have."""
 
     second_order: ClassVar[bool] = True
-    """Whether `penalty` differentiates the critic, so that training does so twice: it is not compiled then."""
+    """Whether `penalty` differentiates the discriminator, so that training does so twice: it is not compiled then."""
 
     counts_reals: ClassVar[bool] = False
-    """Whether `update` counts the judged reals: then reals that several duels share are shown to one of them only."""
+    """Whether `update` counts the judged reals: then reals that several terms share are shown to one of them only."""
 
     def __init__(self, every: Count = 1) -> None:
         super().__init__()
@@ -41,47 +41,50 @@ class Regularizer(nn.Module):
             raise ValueError(f"every must be >= 1, got {every}")
         self.every = every
 
-    def check(self, critic: nn.Module) -> None:
-        """Raise `ValueError`, saying what to change, if ``critic`` cannot be regularised like this."""
-        if self.per_sample and any(isinstance(m, BATCH_NORMS) for m in critic.modules()):
+    def check(self, discriminator: nn.Module) -> None:
+        """Raise `ValueError`, saying what to change, if ``discriminator`` cannot be regularized like this."""
+        if self.per_sample and any(isinstance(m, BATCH_NORMS) for m in discriminator.modules()):
             raise ValueError(
-                f"{type(self).__name__} looks at the critic one sample at a time, but {type(critic).__name__} uses "
-                "batch normalisation, which mixes samples: add discriminator.norm=layer (or none)"
+                f"{type(self).__name__} looks at the discriminator one sample at a time, but "
+                f"{type(discriminator).__name__} uses "
+                "batch normalization, which mixes samples: add discriminator.norm=layer (or none)"
             )
 
     def attach(self, loss: nn.Module) -> None:
-        """Learn, before training, the loss of the same duel; for regularizers that need to know how to read scores."""
+        """Learn, before training, the loss of the same term; for regularizers that need to know how to read scores."""
 
-    def penalty(self, duel: Duel, real: Critique, fake: Critique, noise: Noise) -> Tensor | None:
+    def penalty(
+        self, term: AdversarialTerm, real: DiscriminatorOutput, fake: DiscriminatorOutput, rng: StepRNG
+    ) -> Tensor | None:
         """The weighted penalty, a scalar; None for regularizers that only project."""
         return None
 
-    def project(self, critic: nn.Module) -> None:
-        """Change the critic's weights after its step."""
+    def project(self, discriminator: nn.Module) -> None:
+        """Change the discriminator's weights after its step."""
 
-    def update(self, duel: Duel, real: Critique, fake: Critique) -> None:
-        """Change the regularizer's state after the critic's step. Reduce moments over ranks first."""
+    def update(self, term: AdversarialTerm, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> None:
+        """Change the regularizer's state after the discriminator's step. Reduce moments over ranks first."""
 
-    def readings(self, duel: Duel) -> Terms:
+    def readings(self, term: AdversarialTerm) -> LossTerms:
         """Further scalars worth logging."""
         return {}
 
 
-def augmentations(critic: nn.Module) -> Iterator[nn.Module]:
-    """What changes the samples that ``critic``, or a critic inside it, sees."""
-    for part in critic.modules():
+def augmentations(discriminator: nn.Module) -> Iterator[nn.Module]:
+    """What changes the samples that ``discriminator``, or a discriminator inside it, sees."""
+    for part in discriminator.modules():
         if isinstance(augmentation := getattr(part, "augmentation", None), nn.Module):
             yield augmentation
 
 
-def state_of(critic: nn.Module, name: str) -> Terms:
-    """The tensor ``name`` of what changes the samples that ``critic`` sees, if that has one."""
-    found = (getattr(part, name, None) for part in augmentations(critic))
+def state_of(discriminator: nn.Module, name: str) -> LossTerms:
+    """The tensor ``name`` of what changes the samples that ``discriminator`` sees, if that has one."""
+    found = (getattr(part, name, None) for part in augmentations(discriminator))
     first = next((value for value in found if isinstance(value, Tensor)), None)
     return {} if first is None else {name: first}
 
 
-def input_gradient(critique: Critique, create_graph: bool = True) -> Tensor:
+def input_gradient(critique: DiscriminatorOutput, create_graph: bool = True) -> Tensor:
     """The gradient of every score with respect to the discriminator's input, ``[N, D]``, one row for each score.
 
     An input is one sample, or a pack of samples where the discriminator judges packs (PacGAN, Lin et al. 2018, section
@@ -104,12 +107,12 @@ def norm(gradient: Tensor) -> Tensor:
     return length
 
 
-def share_per_input(critique: Critique, noise: Noise, purpose: str) -> Tensor:
-    """One number from U[0, 1] for each of the discriminator's inputs, in the shape that multiplies ``critique.x``.
+def share_per_input(critique: DiscriminatorOutput, rng: StepRNG, purpose: str) -> Tensor:
+    """One number from U[0, 1] for each of the discriminator's inputs, in the shape that multiplies ``output.x``.
 
     All samples of a pack get the same number: a pack is one point, and moves along one straight line.
     """
     x = critique.x
     inputs = len(critique.score)
-    share = noise.uniform(purpose, inputs).repeat_interleave(len(x) // inputs)
+    share = rng.uniform(purpose, inputs).repeat_interleave(len(x) // inputs)
     return share.to(x).view(-1, *[1] * (x.ndim - 1))

@@ -1,4 +1,4 @@
-"""Consistency regularisation."""
+"""Consistency regularization."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from gan_zoo.core.rng import Noise
-from gan_zoo.core.types import Count, Critique, Duel, Weight, Whole, judge
+from gan_zoo.core.rng import StepRNG
+from gan_zoo.core.types import AdversarialTerm, Count, DiscriminatorOutput, Weight, Whole, run_discriminator
 from gan_zoo.regularizers.base import Regularizer
 
 
 class Consistency(Regularizer):
-    """The critic has to say the same of a picture and of its flipped and shifted copy.
+    """The discriminator has to say the same of a picture and of its flipped and shifted copy.
 
     Zhang et al. 2020 (CR-GAN): weight * E(D(x) - D(T(x)))^2; Zhao et al. 2021 (bCR) adds
     fake_weight * E(D(G(z)) - D(T(G(z))))^2. T flips half of the pictures left to right and shifts each by up to
@@ -35,31 +35,35 @@ class Consistency(Regularizer):
             raise ValueError(f"shift must be >= 0, got {shift}")
         self.weight, self.fake_weight, self.shift = weight, fake_weight, shift
 
-    def penalty(self, duel: Duel, real: Critique, fake: Critique, noise: Noise) -> Tensor:
-        total = self.weight * self.change(duel, real, duel.real_condition, noise, "real")
+    def penalty(
+        self, term: AdversarialTerm, real: DiscriminatorOutput, fake: DiscriminatorOutput, rng: StepRNG
+    ) -> Tensor:
+        total = self.weight * self.change(term, real, term.real_condition, rng, "real")
         if self.fake_weight:
-            total = total + self.fake_weight * self.change(duel, fake, duel.fake_condition, noise, "fake")
+            total = total + self.fake_weight * self.change(term, fake, term.fake_condition, rng, "fake")
         return total
 
-    def change(self, duel: Duel, critique: Critique, condition: Any, noise: Noise, side: str) -> Tensor:
+    def change(
+        self, term: AdversarialTerm, critique: DiscriminatorOutput, condition: Any, rng: StepRNG, side: str
+    ) -> Tensor:
         """The mean squared change of the score when the picture is flipped and shifted."""
         x = critique.x.detach()
         if x.ndim != 4:
             raise ValueError(f"consistency needs pictures [B, C, H, W], got samples of shape {list(x.shape)}")
         if self.shift >= min(x.shape[2:]):
             raise ValueError(f"shift must be smaller than the pictures, {list(x.shape[2:])}, got {self.shift}")
-        rows, columns = draw_places(x, self.shift, noise, f"consistency/{duel.name}/{side}")
+        rows, columns = draw_places(x, self.shift, rng, f"consistency/{term.name}/{side}")
         if isinstance(condition, Tensor) and condition.shape[2:] == x.shape[2:]:
             condition = moved(condition, rows, columns)
-        copy = judge(duel.critic, moved(x, rows, columns), condition)
+        copy = run_discriminator(term.discriminator, moved(x, rows, columns), condition)
         return (of_samples(critique.score) - of_samples(copy.score)).square().mean()
 
 
-def draw_places(x: Tensor, shift: int, noise: Noise, purpose: str) -> tuple[Tensor, Tensor]:
+def draw_places(x: Tensor, shift: int, rng: StepRNG, purpose: str) -> tuple[Tensor, Tensor]:
     """For each sample, the row ``[B, H]`` and the column ``[B, W]`` that its pixels are taken from."""
     size, _, height, width = x.shape
-    down, right = (noise.integers(f"{purpose}/{axis}", size, -shift, shift + 1) for axis in ("down", "right"))
-    flipped = noise.integers(f"{purpose}/flip", size, 0, 2).bool()
+    down, right = (rng.integers(f"{purpose}/{axis}", size, -shift, shift + 1) for axis in ("down", "right"))
+    flipped = rng.integers(f"{purpose}/flip", size, 0, 2).bool()
     columns = reflected(right, width)
     return reflected(down, height), torch.where(flipped[:, None], columns.flip(1), columns)
 

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from gan_zoo.core.distributed import mean_over_ranks
-from gan_zoo.core.rng import Noise
-from gan_zoo.core.types import Count, Critique, Duel, Weight, judge
+from gan_zoo.core.rng import StepRNG
+from gan_zoo.core.types import AdversarialTerm, Count, DiscriminatorOutput, Weight, run_discriminator
 from gan_zoo.regularizers.base import Regularizer, input_gradient, norm, share_per_input
 
 
 class DRAGAN(Regularizer):
-    """The critic's gradient norm is pulled to 1 around the reals.
+    """The discriminator's gradient norm is pulled to 1 around the reals.
 
     Kodali et al. 2017, section 2.3: weight * E(||grad D(x^)||_2 - 1)^2, two-sided, the norm over all dimensions of an
     input. The point is that of the authors' code: x^ = x + a * scale * s * u, where a ~ U[0, 1] is one number for each
@@ -35,12 +35,14 @@ class DRAGAN(Regularizer):
             raise ValueError(f"scale must be >= 0, got {scale}")
         self.weight, self.scale = weight, scale
 
-    def penalty(self, duel: Duel, real: Critique, fake: Critique, noise: Noise) -> Tensor:
+    def penalty(
+        self, term: AdversarialTerm, real: DiscriminatorOutput, fake: DiscriminatorOutput, rng: StepRNG
+    ) -> Tensor:
         x = real.x.detach()
-        direction = noise.uniform(f"dragan/{duel.name}", *x.shape).to(x)
-        amount = share_per_input(real, noise, f"dragan amount/{duel.name}")
+        direction = rng.uniform(f"dragan/{term.name}", *x.shape).to(x)
+        amount = share_per_input(real, rng, f"dragan amount/{term.name}")
         near = (x + amount * self.scale * spread(x) * direction).requires_grad_()
-        excess = norm(input_gradient(judge(duel.critic, near, duel.real_condition))) - 1
+        excess = norm(input_gradient(run_discriminator(term.discriminator, near, term.real_condition))) - 1
         return self.weight * excess.square().mean()
 
 

@@ -6,19 +6,19 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from gan_zoo.core.rng import Noise
-from gan_zoo.core.types import Count, Critique, Duel, Terms, Weight
+from gan_zoo.core.rng import StepRNG
+from gan_zoo.core.types import AdversarialTerm, Count, DiscriminatorOutput, LossTerms, Weight
 from gan_zoo.regularizers.base import Regularizer, augmentations, state_of
 
 
 class Fade(Regularizer):
-    """Lets the critic's instance noise fade linearly from ``std`` to 0 in ``steps`` steps; there is no penalty.
+    """Lets the discriminator's instance noise fade linearly from ``std`` to 0 in ``steps`` steps; there is no penalty.
 
     The standard deviation is a function of the step alone, so there is nothing to restore.
 
     Args:
         std: where it starts, >= 0.
-        steps: critic steps until there is no noise, >= 1.
+        steps: discriminator steps until there is no noise, >= 1.
     """
 
     second_order: ClassVar[bool] = False
@@ -29,19 +29,21 @@ class Fade(Regularizer):
             raise ValueError(f"std must be >= 0 and steps >= 1, got {std} and {steps}")
         self.std, self.steps = std, steps
 
-    def check(self, critic: nn.Module) -> None:
-        if not any(isinstance(getattr(part, "std", None), Tensor) for part in augmentations(critic)):
+    def check(self, discriminator: nn.Module) -> None:
+        if not any(isinstance(getattr(part, "std", None), Tensor) for part in augmentations(discriminator)):
             raise ValueError(
-                f"regularizer=fade fades instance noise, which {type(critic).__name__} does not have: add "
+                f"regularizer=fade fades instance noise, which {type(discriminator).__name__} does not have: add "
                 "augment=instance_noise"
             )
 
-    def penalty(self, duel: Duel, real: Critique, fake: Critique, noise: Noise) -> None:
+    def penalty(
+        self, term: AdversarialTerm, real: DiscriminatorOutput, fake: DiscriminatorOutput, rng: StepRNG
+    ) -> None:
         """No penalty: sets the noise of the next step."""
-        for part in augmentations(duel.critic):
+        for part in augmentations(term.discriminator):
             if isinstance(std := getattr(part, "std", None), Tensor):
-                std.fill_(self.std * max(0.0, 1 - (noise.step + 1) / self.steps))
+                std.fill_(self.std * max(0.0, 1 - (rng.step + 1) / self.steps))
 
-    def readings(self, duel: Duel) -> Terms:
+    def readings(self, term: AdversarialTerm) -> LossTerms:
         """``std``, the noise of the next step."""
-        return state_of(duel.critic, "std")
+        return state_of(term.discriminator, "std")

@@ -7,13 +7,13 @@ from typing import ClassVar
 from torch import Tensor
 
 from gan_zoo.core.distributed import gather_over_ranks, rank
-from gan_zoo.core.rng import Noise
-from gan_zoo.core.types import Count, Critique, Duel, Weight, judge
+from gan_zoo.core.rng import StepRNG
+from gan_zoo.core.types import AdversarialTerm, Count, DiscriminatorOutput, Weight, run_discriminator
 from gan_zoo.regularizers.base import Regularizer, input_gradient, norm, share_per_input
 
 
 class GradientPenalty(Regularizer):
-    """The critic's gradient norm is pulled to 1 between reals and fakes.
+    """The discriminator's gradient norm is pulled to 1 between reals and fakes.
 
     Gulrajani et al. 2017, eq. 3: weight * E(||grad D(x^)||_2 - 1)^2 with x^ = e x + (1 - e) G(z) and ONE e ~ U[0, 1]
     for each input of the discriminator, which is a sample or, with ``pack``, a pack; the norm is over all dimensions of
@@ -21,14 +21,14 @@ class GradientPenalty(Regularizer):
 
     A conditional discriminator is a function of the sample for each condition, and is held to slope 1 in the sample
     with the condition fixed: x^ is judged under the condition of the fake. Where both sides are told the same this is
-    the usual penalty. A mismatched duel compares (x, c) with (x, c'); there both ends of the line would be the same
-    point. But sum_c E_{x not of c} D(x, c) is the same sum as that over the wrong pairs, so what the duel estimates is,
+    the usual penalty. A mismatched term compares (x, c) with (x, c'); there both ends of the line would be the same
+    point. But sum_c E_{x not of c} D(x, c) is the same sum as that over the wrong pairs, so what the term estimates is,
     for each condition, the distance between samples that belong to it and samples that do not. The line runs between
     two reals of the global batch, x and the one that follows it, and is judged under the wrong condition c' of x.
 
     Args:
         weight: lambda of the paper.
-        one_sided: penalise norms above 1 only.
+        one_sided: penalize norms above 1 only.
         every: see `Regularizer`.
     """
 
@@ -38,13 +38,15 @@ class GradientPenalty(Regularizer):
         super().__init__(every)
         self.weight, self.one_sided = weight, one_sided
 
-    def penalty(self, duel: Duel, real: Critique, fake: Critique, noise: Noise) -> Tensor:
+    def penalty(
+        self, term: AdversarialTerm, real: DiscriminatorOutput, fake: DiscriminatorOutput, rng: StepRNG
+    ) -> Tensor:
         start, end = real.x.detach(), fake.x.detach()
-        if duel.mismatched:
+        if term.mismatched:
             start = next_in_global_batch(end)
-        share = share_per_input(real, noise, f"gradient_penalty/{duel.name}")
+        share = share_per_input(real, rng, f"gradient_penalty/{term.name}")
         between = (share * start + (1 - share) * end).requires_grad_()
-        excess = norm(input_gradient(judge(duel.critic, between, duel.fake_condition))) - 1
+        excess = norm(input_gradient(run_discriminator(term.discriminator, between, term.fake_condition))) - 1
         excess = excess.relu() if self.one_sided else excess
         return self.weight * excess.square().mean()
 

@@ -1,4 +1,4 @@
-"""LeCam regularisation."""
+"""LeCam regularization."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from gan_zoo.core.distributed import mean_over_ranks
-from gan_zoo.core.rng import Noise
-from gan_zoo.core.types import Count, Critique, Duel, Share, Weight
+from gan_zoo.core.rng import StepRNG
+from gan_zoo.core.types import AdversarialTerm, Count, DiscriminatorOutput, Share, Weight
 from gan_zoo.regularizers.base import Regularizer
 
 
 class LeCam(Regularizer):
-    """The critic's scores are tied to moving averages of its scores of the other side; for little data.
+    """The discriminator's scores are tied to moving averages of its scores of the other side; for little data.
 
     Tseng et al. 2021, eq. 3, one-sided as in the authors' code: weight * [E((D(x) - a_F)+)^2 + E((a_R - D(G(z)))+)^2]
     with a_R and a_F the averages of the scores of reals and fakes, over steps and the global batch. The averages are
@@ -22,7 +22,7 @@ class LeCam(Regularizer):
 
     Args:
         weight: lambda of the paper; 0.3 in its CIFAR-10 runs with the hinge loss.
-        decay: of the averages for each critic step, in [0, 1).
+        decay: of the averages for each discriminator step, in [0, 1).
         every: see `Regularizer`.
     """
 
@@ -39,7 +39,9 @@ class LeCam(Regularizer):
         self.register_buffer("averages", torch.zeros(2))
         self.register_buffer("mass", torch.zeros(()))
 
-    def penalty(self, duel: Duel, real: Critique, fake: Critique, noise: Noise) -> Tensor:
+    def penalty(
+        self, term: AdversarialTerm, real: DiscriminatorOutput, fake: DiscriminatorOutput, rng: StepRNG
+    ) -> Tensor:
         of_real, of_fake = self.averages / self.mass.clamp_min(1e-12)
         above, below = (real.score - of_fake).relu(), (of_real - fake.score).relu()
         started = self.mass > 0
@@ -47,7 +49,7 @@ class LeCam(Regularizer):
         return self.weight * started * tie
 
     @torch.no_grad()
-    def update(self, duel: Duel, real: Critique, fake: Critique) -> None:
+    def update(self, term: AdversarialTerm, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> None:
         means = mean_over_ranks(torch.stack([real.score.float().mean(), fake.score.float().mean()]))
         self.averages.lerp_(means, 1 - self.decay)
         self.mass.lerp_(torch.ones_like(self.mass), 1 - self.decay)

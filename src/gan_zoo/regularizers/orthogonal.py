@@ -1,4 +1,4 @@
-"""Orthogonal regularisation."""
+"""Orthogonal regularization."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.nn.utils.parametrize import is_parametrized
 
-from gan_zoo.core.rng import Noise
-from gan_zoo.core.types import Count, Critique, Duel, Weight
+from gan_zoo.core.rng import StepRNG
+from gan_zoo.core.types import AdversarialTerm, Count, DiscriminatorOutput, Weight
 from gan_zoo.regularizers.base import Regularizer
 
 
 class Orthogonal(Regularizer):
-    """The filters of each of the critic's layers are pulled to be orthogonal, whatever their lengths.
+    """The filters of each of the discriminator's layers are pulled to be orthogonal, whatever their lengths.
 
     Brock et al. 2019 (BigGAN), eq. 3: weight * sum over layers ||W W^T * (1 - I)||_F^2, where a layer's weight W has
     one row for each output. Layers are linear maps and convolutions, each group of a grouped convolution by itself.
@@ -33,8 +33,10 @@ class Orthogonal(Regularizer):
         super().__init__(every)
         self.weight = weight
 
-    def penalty(self, duel: Duel, real: Critique, fake: Critique, noise: Noise) -> Tensor:
-        overlaps = [overlap(matrix) for layer in duel.critic.modules() for matrix in filters(layer)]
+    def penalty(
+        self, term: AdversarialTerm, real: DiscriminatorOutput, fake: DiscriminatorOutput, rng: StepRNG
+    ) -> Tensor:
+        overlaps = [overlap(matrix) for layer in term.discriminator.modules() for matrix in filters(layer)]
         return self.weight * torch.stack(overlaps).sum() if overlaps else real.score.new_zeros(())
 
 

@@ -12,7 +12,7 @@ from gan_zoo.regularizers.base import Regularizer
 
 
 class WeightClip(Regularizer):
-    """Every weight of the critic is clamped to [-limit, limit] after its step (Arjovsky et al. 2017, algorithm 1).
+    """Clamps the discriminator's weights to [-limit, limit] after its step (Arjovsky et al. 2017, algorithm 1).
 
     Args:
         limit: c of the paper, > 0.
@@ -27,6 +27,6 @@ class WeightClip(Regularizer):
         self.limit = limit
 
     @torch.no_grad()
-    def project(self, critic: nn.Module) -> None:
-        torch._foreach_clamp_min_(list(critic.parameters()), -self.limit)
-        torch._foreach_clamp_max_(list(critic.parameters()), self.limit)
+    def project(self, discriminator: nn.Module) -> None:
+        torch._foreach_clamp_min_(list(discriminator.parameters()), -self.limit)
+        torch._foreach_clamp_max_(list(discriminator.parameters()), self.limit)

@@ -6,13 +6,13 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from gan_zoo.core.rng import Noise
-from gan_zoo.core.types import Count, Critique, Duel, Weight
+from gan_zoo.core.rng import StepRNG
+from gan_zoo.core.types import AdversarialTerm, Count, DiscriminatorOutput, Weight
 from gan_zoo.regularizers.base import Regularizer, input_gradient, squared_norm
 
 
 class R1(Regularizer):
-    """The critic's gradient is pulled to zero on real samples.
+    """The discriminator's gradient is pulled to zero on real samples.
 
     Mescheder et al. 2018, eq. 9: gamma/2 E ||grad_x D(x)||^2 over reals, the norm per sample.
 
@@ -28,7 +28,9 @@ class R1(Regularizer):
         super().__init__(every)
         self.gamma = gamma
 
-    def penalty(self, duel: Duel, real: Critique, fake: Critique, noise: Noise) -> Tensor:
+    def penalty(
+        self, term: AdversarialTerm, real: DiscriminatorOutput, fake: DiscriminatorOutput, rng: StepRNG
+    ) -> Tensor:
         return self.gamma / 2 * squared_norm(input_gradient(real)).mean()
 
 
@@ -38,5 +40,7 @@ class R2(R1):
     real_gradient: ClassVar[bool] = False
     fake_gradient: ClassVar[bool] = True
 
-    def penalty(self, duel: Duel, real: Critique, fake: Critique, noise: Noise) -> Tensor:
+    def penalty(
+        self, term: AdversarialTerm, real: DiscriminatorOutput, fake: DiscriminatorOutput, rng: StepRNG
+    ) -> Tensor:
         return self.gamma / 2 * squared_norm(input_gradient(fake)).mean()

@@ -25,16 +25,16 @@ def chart(title: str, curves: Mapping[str, Curve], width: int = 460, height: int
     (left, right), (low, high) = ((min(side), max(side)) for side in zip(*points, strict=True))
     across, up = (right - left) or 1, (high - low) or 1
 
-    def line(curve: Curve, colour: str) -> str:
+    def line(curve: Curve, color: str) -> str:
         drawn = " ".join(
             f"{60 + (x - left) / across * (width - 70):.1f},{height - 25 - (y - low) / up * (height - 40):.1f}"
             for x, y in curve
         )
-        return f'<polyline fill="none" stroke="{colour}" stroke-width="1.5" points="{drawn}"/>'
+        return f'<polyline fill="none" stroke="{color}" stroke-width="1.5" points="{drawn}"/>'
 
     coloured = list(zip(curves.items(), COLOURS * (1 + len(curves) // len(COLOURS)), strict=False))
-    lines = "".join(line(curve, colour) for (_, curve), colour in coloured)
-    names = ", ".join(f'<span style="color:{colour}">{html.escape(name)}</span>' for (name, _), colour in coloured)
+    lines = "".join(line(curve, color) for (_, curve), color in coloured)
+    names = ", ".join(f'<span style="color:{color}">{html.escape(name)}</span>' for (name, _), color in coloured)
     marks = ((high, 18), (low, height - 22))
     axis = "".join(f'<text x="55" y="{y}" text-anchor="end">{value:.3g}</text>' for value, y in marks)
     axis += f'<text x="60" y="{height - 5}">{left:,.0f}</text>'

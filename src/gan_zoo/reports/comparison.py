@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from gan_zoo.core.errors import CompositionError
+from gan_zoo.core.errors import ConfigError
 from gan_zoo.diagnostics.from_log import diagnose_run
 from gan_zoo.runs.metric_protocols import Entry, labels
 from gan_zoo.runs.overrides import recorded
@@ -77,15 +77,15 @@ def find_runs(folders: Iterable[Path]) -> list[Outcome]:
     """Every run below ``folders``.
 
     Raises:
-        CompositionError: if a folder does not exist or there is no run.
+        ConfigError: if a folder does not exist or there is no run.
     """
     found: list[Path] = []
     for folder in folders:
         if not folder.is_dir():
-            raise CompositionError(f"DIR must be a folder with runs in it, got {str(folder)!r}, which is not a folder")
+            raise ConfigError(f"DIR must be a folder with runs in it, got {str(folder)!r}, which is not a folder")
         found += [file.parent.parent for file in sorted(folder.rglob(".hydra/config.yaml"))]
     if not found:
-        raise CompositionError(f"there is no run in {', '.join(map(str, folders))}")
+        raise ConfigError(f"there is no run in {', '.join(map(str, folders))}")
     outcomes = [read_run(run) for run in dict.fromkeys(found)]
     name_scores(outcomes)
     return outcomes

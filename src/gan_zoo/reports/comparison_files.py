@@ -9,7 +9,7 @@ import io
 import re
 from collections.abc import Sequence
 
-from gan_zoo.core.errors import CompositionError
+from gan_zoo.core.errors import ConfigError
 from gan_zoo.reports.charts import STYLE, Curve, chart
 from gan_zoo.reports.comparison import Group, Outcome, columns_that_differ, rows_of, said
 
@@ -55,7 +55,7 @@ def rendered(groups: Sequence[Group], suffix: str) -> str:
         return as_markdown(*rows_of(groups))
     if suffix == ".csv":
         return as_csv([run for group in groups for run in group.outcomes])
-    raise CompositionError(f"--out must end in .html, .md or .csv, got {suffix!r}")
+    raise ConfigError(f"--out must end in .html, .md or .csv, got {suffix!r}")
 
 
 def as_html(groups: Sequence[Group]) -> str:

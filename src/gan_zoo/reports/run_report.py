@@ -16,9 +16,9 @@ from gan_zoo.diagnostics.from_log import diagnose_run, verdict
 from gan_zoo.reports.charts import STYLE, Curve, chart
 
 GROUPS: tuple[tuple[str, Callable[[str], bool]], ...] = (
-    ("Critics", lambda name: name.startswith("d/") and "accuracy" not in name and name != "d/grad_norm"),
+    ("Discriminators", lambda name: name.startswith("d/") and "accuracy" not in name and name != "d/grad_norm"),
     ("Generators", lambda name: name.startswith("g/") and name != "g/grad_norm"),
-    ("Accuracy of the critics", lambda name: "accuracy" in name),
+    ("Accuracy of the discriminators", lambda name: "accuracy" in name),
     ("Gradient norms", lambda name: name.endswith("grad_norm")),
     ("Learning rates", lambda name: name.startswith("lr/")),
 )
@@ -81,12 +81,12 @@ def diagnosis(run: Path) -> str:
     if not history and not findings:
         return ""
     rows = "".join(
-        f"<tr><td>{finding.name}</td><td>{html.escape(finding.duel)}</td><td>{finding.since:,}"
+        f"<tr><td>{finding.name}</td><td>{html.escape(finding.term)}</td><td>{finding.since:,}"
         f"{'' if finding.lasting else ', later no more'}</td><td>{html.escape(finding.sign)}</td>"
         f"<td>{'<br>'.join(f'<code>{html.escape(remedy)}</code>' for remedy in finding.remedies)}</td></tr>"
         for finding in findings
     )
-    head = "<table><tr><th>finding<th>duel<th>since images<th>what was seen<th>try one of</tr>"
+    head = "<table><tr><th>finding<th>term<th>since images<th>what was seen<th>try one of</tr>"
     return "<h2>What the doctor says</h2>" + (
         f"{head}{rows}</table>" if findings else f"<p>{verdict(history, findings).capitalize()}.</p>"
     )

@@ -26,7 +26,7 @@ def print_summary(run_dir: Path, trainer: Trainer, module: GANModule) -> None:
         if isinstance(callback, Doctor) and callback.history:
             lines["doctor"] = verdict(callback.history, diagnose(callback.history))
     names = (module.metadata.get("data") or {}).get("classes")
-    if names and "label" in module.game.needs:
+    if names and "label" in module.model.needs:
         listed = [f"{number} {name}" for number, name in enumerate(names[:10])]
         lines["classes"] = ", ".join(listed) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
     pictures = sorted((run_dir / "samples").glob("*.png"))

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from gan_zoo.core.errors import CompositionError
+from gan_zoo.core.errors import ConfigError
 from gan_zoo.core.files import atomic_path
 
 
@@ -19,7 +19,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """A checkpoint's plain data and tensors, the latter still on the disk; no code of the file's runs.
 
     Raises:
-        CompositionError: if it is damaged or none of ours.
+        ConfigError: if it is damaged or none of ours.
     """
     import torch
 
@@ -31,10 +31,10 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             raise KeyError("gan_zoo")
     except pickle.UnpicklingError as error:
         if code := re.search(r"GLOBAL (\S+)", str(error)):
-            raise CompositionError(f"{path} is refused: it would run {code[1]} when opened") from error
-        raise CompositionError(f"{path} is damaged or no checkpoint of gan_zoo") from error
+            raise ConfigError(f"{path} is refused: it would run {code[1]} when opened") from error
+        raise ConfigError(f"{path} is damaged or no checkpoint of gan_zoo") from error
     except Exception as error:  # what a damaged file makes torch raise is not foreseeable
-        raise CompositionError(f"{path} is damaged or no checkpoint of gan_zoo") from error
+        raise ConfigError(f"{path} is damaged or no checkpoint of gan_zoo") from error
     return content  # type: ignore[no-any-return]
 
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from gan_zoo.core.errors import CompositionError
+from gan_zoo.core.errors import ConfigError
 from gan_zoo.core.files import atomic_path, sha256
 
 MANIFEST = "manifest.json"
@@ -51,7 +51,7 @@ class Store:
 
     def __init__(self, folder: Path, keep: int = 2) -> None:
         if keep < 1:
-            raise CompositionError(f"callbacks.checkpoints.keep must be >= 1, got {keep}")
+            raise ConfigError(f"callbacks.checkpoints.keep must be >= 1, got {keep}")
         self.folder, self.keep = folder, keep
 
     # ------------------------------------------------------------------ reading
@@ -73,7 +73,7 @@ class Store:
         except FileNotFoundError:
             return [], None
         except (ValueError, KeyError, TypeError) as error:
-            raise CompositionError(
+            raise ConfigError(
                 f"{path} is damaged: name a checkpoint yourself, resume={self.folder}/<file>.ckpt"
             ) from error
 
@@ -87,7 +87,7 @@ class Store:
         Damaged ones are named in a warning and passed over.
 
         Raises:
-            CompositionError: if there are checkpoints and none is good.
+            ConfigError: if there are checkpoints and none is good.
         """
         entries = self.entries()
         for entry in reversed(entries):
@@ -97,23 +97,21 @@ class Store:
             else:
                 return path
         if entries or (not self._has_manifest and any(self.folder.glob("*.ckpt"))):
-            raise CompositionError(
-                f"none of the checkpoints in {self.folder} is whole: there is nothing to resume from"
-            )
+            raise ConfigError(f"none of the checkpoints in {self.folder} is whole: there is nothing to resume from")
         return None
 
     def verify(self, path: Path) -> None:
-        """Raise `CompositionError` if ``path`` is a file of this store whose bytes are not those that were written."""
+        """Raise `ConfigError` if ``path`` is a file of this store whose bytes are not those that were written."""
         try:
             entries = self.entries()
-        except CompositionError:  # a damaged manifest cannot tell
+        except ConfigError:  # a damaged manifest cannot tell
             return
         if not entries or path.parent.resolve() != self.folder.resolve():
             return
         known = {entry.file: {entry.sha256} for entry in entries}
         known |= {f"{name}.ckpt": {entry.sha256 for entry in entries} for name in POINTERS}
         if path.name in known and (trouble := _trouble(path, known[path.name])):
-            raise CompositionError(f"{path} is {trouble}: it is not what the run wrote")
+            raise ConfigError(f"{path} is {trouble}: it is not what the run wrote")
 
     # ------------------------------------------------------------------ writing
 
@@ -139,7 +137,7 @@ class Store:
         path = self.path(step)
         try:
             (entries, best), known = self._read(), self._has_manifest
-        except CompositionError:
+        except ConfigError:
             entries, best, known = [], None, False
         if not known:
             entries = [Entry(path.name, step, 0, sha256(path))] if path.is_file() else []
@@ -195,7 +193,7 @@ class Store:
             patience: seconds to wait for another process that is just leaving.
 
         Raises:
-            CompositionError: if another process still trains into the folder.
+            ConfigError: if another process still trains into the folder.
         """
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         with (self.folder.parent / LOCK).open("w") as file:
@@ -213,7 +211,7 @@ class Store:
                         )
                         break
                     if time.monotonic() > until:
-                        raise CompositionError(f"another process is training into {self.folder.parent}") from None
+                        raise ConfigError(f"another process is training into {self.folder.parent}") from None
                     time.sleep(0.2)
             yield
 

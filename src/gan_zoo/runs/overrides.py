@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from gan_zoo.core.errors import CompositionError
+from gan_zoo.core.errors import ConfigError
 
 PATHS = ("data.root", "extractor.weights", "extractor.path")
 """Values that name files beside the run folder; they are kept as absolute paths."""
@@ -65,21 +65,21 @@ def recorded(run: Path, trust: bool = False) -> list[str]:
         trust: also take overrides that read the environment.
 
     Raises:
-        CompositionError: if the record holds anything but overrides.
+        ConfigError: if the record holds anything but overrides.
     """
     path = run / ".hydra" / "overrides.yaml"
     try:
         overrides = yaml.safe_load(path.read_text(encoding="utf-8")) or []  # type: ignore[no-untyped-call]
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:  # type: ignore[attr-defined]
-        raise CompositionError(f"{path} cannot be read") from error
+        raise ConfigError(f"{path} cannot be read") from error
     if not isinstance(overrides, list) or not all(isinstance(o, str) and OVERRIDE.fullmatch(o) for o in overrides):
-        raise CompositionError(f"{path} must be a list of overrides like model=dcgan")
+        raise ConfigError(f"{path} must be a list of overrides like model=dcgan")
     own = [o for o in overrides if not key_of(o).startswith(NOT_THE_RUNS)]
     for override in own:
         if _leads_elsewhere(override):
-            raise CompositionError(f"{path} is refused: {override!r} reaches for other files or for Hydra itself")
+            raise ConfigError(f"{path} is refused: {override!r} reaches for other files or for Hydra itself")
         if not trust and "${" in REFERENCE.sub("", override):
-            raise CompositionError(
+            raise ConfigError(
                 f"{path} is refused: {override!r} would be resolved with what only this machine knows: add trust=true "
                 "if you trust the run"
             )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gan_zoo.core.errors import CompositionError
+from gan_zoo.core.errors import ConfigError
 from gan_zoo.core.nested import at, first_difference
 from gan_zoo.runs.checkpoint_io import read_checkpoint
 from gan_zoo.runs.overrides import absolute
@@ -24,14 +24,14 @@ def checkpoint_to_resume(config: Mapping[str, Any]) -> Path | None:
         config: the resolved config: ``resume`` is null, ``auto``, a run folder or a checkpoint file.
 
     Raises:
-        CompositionError: if it is missing, damaged or of another config, or a fresh start would overwrite a run.
+        ConfigError: if it is missing, damaged or of another config, or a fresh start would overwrite a run.
     """
     from gan_zoo.runs.checkpoint_store import Store, store_of
 
     wish, store = config["resume"], store_of(Path(config["run_dir"]))
     if wish is None:
         if store.entries():
-            raise CompositionError(
+            raise ConfigError(
                 f"{config['run_dir']} has checkpoints already: go on from them with resume=auto, or choose another "
                 "folder"
             )
@@ -43,11 +43,11 @@ def checkpoint_to_resume(config: Mapping[str, Any]) -> Path | None:
     elif path.is_dir():
         path = store_of(path).newest_good()
         if path is None:
-            raise CompositionError(f"resume={wish} has no checkpoints")
+            raise ConfigError(f"resume={wish} has no checkpoints")
     elif not path.is_file():
-        raise CompositionError(f"resume must be auto, a run folder or a checkpoint, got {wish!r}, which does not exist")
+        raise ConfigError(f"resume must be auto, a run folder or a checkpoint, got {wish!r}, which does not exist")
     if path is not None and path.parent.resolve() != store.folder.resolve() and store.entries():
-        raise CompositionError(f"{config['run_dir']} has checkpoints of its own: choose another hydra.run.dir")
+        raise ConfigError(f"{config['run_dir']} has checkpoints of its own: choose another hydra.run.dir")
     if path is not None:
         Store(path.parent).verify(path)
         saved = read_checkpoint(path)["gan_zoo"]["config"]
@@ -57,7 +57,7 @@ def checkpoint_to_resume(config: Mapping[str, Any]) -> Path | None:
                 then, now = ({key: v for key, v in part.items() if key != "horizon"} for part in (then, now))
             if difference := first_difference(then, now, name):
                 key, was, is_now = difference
-                raise CompositionError(f"{path} cannot be continued with another config: {key} was {was}, is {is_now}")
+                raise ConfigError(f"{path} cannot be continued with another config: {key} was {was}, is {is_now}")
     return path
 
 
@@ -79,7 +79,7 @@ def data_identity(source: Any, root: Any) -> dict[str, Any]:
 
 
 def check_same_data(saved: Mapping[str, Any] | None, now: Mapping[str, Any], remedy: str) -> None:
-    """Raise `CompositionError` if the data are not those that a run was trained on; runs of old kept none.
+    """Raise `ConfigError` if the data are not those that a run was trained on; runs of old kept none.
 
     Args:
         saved, now: by `data_identity`.
@@ -93,4 +93,4 @@ def check_same_data(saved: Mapping[str, Any] | None, now: Mapping[str, Any], rem
     was = "; ".join(changes) or "its samples were others"
     if saved["root"] != now["root"]:
         was += f"; it was in {saved['root']}"
-    raise CompositionError(f"data={where} is not what the run was trained on: {was}; to use it: {remedy}")
+    raise ConfigError(f"data={where} is not what the run was trained on: {was}; to use it: {remedy}")

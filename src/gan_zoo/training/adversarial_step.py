@@ -8,9 +8,17 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from gan_zoo.core.types import Batch, Critique, Duel, Fakes, Terms, Verdict, prefixed
+from gan_zoo.core.types import (
+    AdversarialTerm,
+    Batch,
+    DiscriminatorOutput,
+    FakeSamples,
+    LossTerms,
+    TermOutputs,
+    with_prefix,
+)
 from gan_zoo.losses.base import Loss
-from gan_zoo.models.base import Game
+from gan_zoo.models.base import Model
 from gan_zoo.regularizers.base import Regularizer
 from gan_zoo.training.player import full_precision
 
@@ -21,17 +29,17 @@ class AdversarialStep:
     Pairings over the same reals, and the penalties on them, share one forward pass of the discriminator.
 
     Args:
-        game: the model: its networks, its pairings and its own terms.
+        model: the model: its networks, its pairings and its own terms.
         losses: a loss for each pairing, by its name.
         regularizers: the regularizers of each pairing, by its name and by theirs.
     """
 
-    def __init__(self, game: Game, losses: nn.ModuleDict, regularizers: nn.ModuleDict) -> None:
-        self.game = game
+    def __init__(self, model: Model, losses: nn.ModuleDict, regularizers: nn.ModuleDict) -> None:
+        self.model = model
         self.losses = losses
         self.regularizers = regularizers
 
-    def discriminator_terms(self, batch: Batch, fakes: Fakes, step: int) -> tuple[Terms, list[Verdict]]:
+    def discriminator_terms(self, batch: Batch, fakes: FakeSamples, step: int) -> tuple[LossTerms, list[TermOutputs]]:
         """What the discriminators minimize on reals and detached fakes, and how they scored them.
 
         Args:
@@ -39,97 +47,99 @@ class AdversarialStep:
             fakes: of the generators, by name.
             step: the number of the batch: regularizers that are applied lazily look at it.
         """
-        shown = self.game.replay(batch, {name: fake.detach() for name, fake in fakes.items()})
-        terms: Terms = {}
-        verdicts: list[Verdict] = []
-        for duel in self.game.duels(batch, shown):
-            penalties = {name: r for name, r in self.regularizers_of(duel).items() if step % r.every == 0}
-            verdict = _evaluated(duel, penalties, verdicts)
-            verdicts.append(verdict)
+        shown = self.model.replay(batch, {name: fake.detach() for name, fake in fakes.items()})
+        terms: LossTerms = {}
+        outputs: list[TermOutputs] = []
+        for term in self.model.adversarial_terms(batch, shown):
+            penalties = {name: r for name, r in self.regularizers_of(term).items() if step % r.every == 0}
+            output = _evaluated(term, penalties, outputs)
+            outputs.append(output)
 
             # The loss, in full precision, and the penalties on top of it.
-            with full_precision(verdict.duel.real.device):
-                loss = self.loss_of(duel).discriminator(_real(verdict), verdict.fake)
-                terms[f"d/{duel.name}"] = duel.critic_weight * loss
+            with full_precision(output.term.real.device):
+                loss = self.loss_of(term).discriminator(_real(output), output.fake)
+                terms[f"d/{term.name}"] = term.discriminator_weight * loss
             for name, regularizer in penalties.items():
-                penalty = regularizer.penalty(verdict.duel, _real(verdict), verdict.fake, batch.noise)
+                penalty = regularizer.penalty(output.term, _real(output), output.fake, batch.rng)
                 if penalty is not None:
-                    terms[f"d/{duel.name}/{name}"] = duel.critic_weight * regularizer.every * penalty
-        terms |= prefixed("d", self.game.discriminator_terms(batch, shown, verdicts))
-        return terms, verdicts
+                    terms[f"d/{term.name}/{name}"] = term.discriminator_weight * regularizer.every * penalty
+        terms |= with_prefix("d", self.model.discriminator_terms(batch, shown, outputs))
+        return terms, outputs
 
-    def generator_terms(self, batch: Batch, fakes: Fakes) -> Terms:
+    def generator_terms(self, batch: Batch, fakes: FakeSamples) -> LossTerms:
         """What the generators minimize against discriminators whose weights should be frozen meanwhile."""
-        terms: Terms = {}
-        verdicts: list[Verdict] = []
-        for duel in self.game.duels(batch, fakes):
-            if not (duel.trains_generator or self.game.generator_sees_real):
+        terms: LossTerms = {}
+        outputs: list[TermOutputs] = []
+        for term in self.model.adversarial_terms(batch, fakes):
+            if not (term.trains_generator or self.model.generator_sees_real):
                 continue
-            loss = self.loss_of(duel)
-            fake = duel.judge_fake()
+            loss = self.loss_of(term)
+            fake = term.discriminate_fake()
 
             # Reals are evaluated only where a loss or the model looks at them, and once.
             real = None
-            if loss.generator_sees_real or self.game.generator_sees_real:
-                same = next((verdict for verdict in verdicts if verdict.judged_reals_of(duel)), None)
-                real = duel.judge_real() if same is None else same.real
-            verdicts.append(Verdict(duel, real, fake))
+            if loss.generator_sees_real or self.model.generator_sees_real:
+                same = next((output for output in outputs if output.shares_reals_with(term)), None)
+                real = term.discriminate_real() if same is None else same.real
+            outputs.append(TermOutputs(term, real, fake))
 
-            if duel.trains_generator:
-                with full_precision(duel.real.device):
-                    terms[f"g/{duel.name}"] = duel.generator_weight * loss.generator(fake, real)
-        return terms | prefixed("g", self.game.generator_terms(batch, fakes, verdicts))
+            if term.trains_generator:
+                with full_precision(term.real.device):
+                    terms[f"g/{term.name}"] = term.generator_weight * loss.generator(fake, real)
+        return terms | with_prefix("g", self.model.generator_terms(batch, fakes, outputs))
 
     @torch.no_grad()
-    def update(self, verdicts: Sequence[Verdict]) -> None:
+    def update(self, outputs: Sequence[TermOutputs]) -> None:
         """Move the states of losses and regularizers after the discriminators' step, and apply projections."""
-        for number, verdict in enumerate(verdicts):
-            self.loss_of(verdict.duel).update(_real(verdict), verdict.fake)
-            counted = any(earlier.real is verdict.real for earlier in verdicts[:number])
-            for regularizer in self.regularizers_of(verdict.duel).values():
+        for number, output in enumerate(outputs):
+            self.loss_of(output.term).update(_real(output), output.fake)
+            counted = any(earlier.real is output.real for earlier in outputs[:number])
+            for regularizer in self.regularizers_of(output.term).values():
                 if not (counted and regularizer.counts_reals):
-                    regularizer.update(verdict.duel, _real(verdict), verdict.fake)
-                regularizer.project(verdict.duel.critic)
+                    regularizer.update(output.term, _real(output), output.fake)
+                regularizer.project(output.term.discriminator)
 
-    def log_values(self, verdicts: Sequence[Verdict]) -> Terms:
+    def log_values(self, outputs: Sequence[TermOutputs]) -> LossTerms:
         """The discriminators' accuracy on both sides, and what losses and regularizers log of their own."""
-        values: Terms = {}
-        for verdict in verdicts:
-            loss = self.loss_of(verdict.duel)
-            on_real, on_fake = loss.accuracy(_real(verdict), verdict.fake)
+        values: LossTerms = {}
+        for output in outputs:
+            loss = self.loss_of(output.term)
+            on_real, on_fake = loss.accuracy(_real(output), output.fake)
             found = {"accuracy_real": on_real, "accuracy_fake": on_fake}
-            found |= loss.readings(_real(verdict), verdict.fake)
-            for name, regularizer in self.regularizers_of(verdict.duel).items():
-                found |= prefixed(name, regularizer.readings(verdict.duel))
-            values |= prefixed(f"d/{verdict.duel.name}", found)
+            found |= loss.readings(_real(output), output.fake)
+            for name, regularizer in self.regularizers_of(output.term).items():
+                found |= with_prefix(name, regularizer.readings(output.term))
+            values |= with_prefix(f"d/{output.term.name}", found)
         return values
 
-    def loss_of(self, duel: Duel) -> Loss:
+    def loss_of(self, term: AdversarialTerm) -> Loss:
         """The pairing's own copy of the loss."""
-        return self.losses[duel.name]  # type: ignore[return-value]
+        return self.losses[term.name]  # type: ignore[return-value]
 
-    def regularizers_of(self, duel: Duel) -> Mapping[str, Regularizer]:
+    def regularizers_of(self, term: AdversarialTerm) -> Mapping[str, Regularizer]:
         """The pairing's own copies of the regularizers, by name."""
-        return self.regularizers[duel.name]._modules  # type: ignore[return-value]
+        return self.regularizers[term.name]._modules  # type: ignore[return-value]
 
 
-def _evaluated(duel: Duel, penalties: Mapping[str, Regularizer], earlier: Sequence[Verdict]) -> Verdict:
-    """``duel`` with its samples scored; they require grad where a penalty differentiates with respect to them."""
+def _evaluated(
+    term: AdversarialTerm, penalties: Mapping[str, Regularizer], earlier: Sequence[TermOutputs]
+) -> TermOutputs:
+    """``term`` with its samples scored; they require grad where a penalty differentiates with respect to them."""
     needs_real_gradient = any(r.real_gradient for r in penalties.values())
     needs_fake_gradient = any(r.fake_gradient for r in penalties.values())
-    prepared = duel.as_leaves(real=needs_real_gradient, fake=needs_fake_gradient)
+    prepared = term.with_input_gradients(real=needs_real_gradient, fake=needs_fake_gradient)
 
     # Reals that were scored for an earlier pairing are not scored again.
-    same = next((verdict for verdict in earlier if verdict.judged_reals_of(duel)), None)
+    same = next((output for output in earlier if output.shares_reals_with(term)), None)
     if same is None:
-        real = prepared.judge_real()
+        real = prepared.discriminate_real()
     else:
         real = _real(same)
-        prepared = replace(prepared, real=same.duel.real)
-    return Verdict(prepared, real, prepared.judge_fake(), duel)
+        prepared = replace(prepared, real=same.term.real)
+    return TermOutputs(prepared, real, prepared.discriminate_fake(), term)
 
 
-def _real(verdict: Verdict) -> Critique:
+def _real(output: TermOutputs) -> DiscriminatorOutput:
     """How the reals were scored, in the discriminators' turn, where they always are."""
-    assert verdict.real is not None
-    return verdict.real
+    assert output.real is not None
+    return output.real

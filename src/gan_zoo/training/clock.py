@@ -34,7 +34,7 @@ class Clock:
         return self.images_seen / max(self.seconds, 1e-9)
 
     def tick(self, images: int, generator_stepped: bool) -> None:
-        """One step is done that showed ``images`` real images to the critic, over all processes."""
+        """One step is done that showed ``images`` real images to the discriminator, over all processes."""
         self.images_seen += images
         self.generator_steps += generator_stepped
 

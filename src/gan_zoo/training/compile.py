@@ -7,27 +7,27 @@ from typing import Any
 
 from torch import nn
 
-from gan_zoo.models.base import Game
+from gan_zoo.models.base import Model
 from gan_zoo.regularizers.base import Regularizer
 
 
-def compile_networks(game: Game, regularizers: Iterable[Regularizer], options: Mapping[str, Any]) -> list[str]:
-    """Compile the networks of ``game`` in place; their names in a state dict stay.
+def compile_networks(model: Model, regularizers: Iterable[Regularizer], options: Mapping[str, Any]) -> list[str]:
+    """Compile the networks of ``model`` in place; their names in a state dict stay.
 
-    Critics that training differentiates twice (gradient penalties, R1, R2) stay as they are: `torch.compile` cannot
-    differentiate twice.
+    Discriminators that training differentiates twice (gradient penalties, R1, R2) stay as they are: `torch.compile`
+    cannot differentiate twice.
 
     Args:
-        game: its networks are compiled.
-        regularizers: of the critics.
+        model: its networks are compiled.
+        regularizers: of the discriminators.
         options: arguments of `torch.compile`.
 
     Returns:
         The names of the networks that are compiled.
     """
-    players: dict[str, nn.ModuleDict] = {"generators": game.generators}
+    players: dict[str, nn.ModuleDict] = {"generators": model.generators}
     if not any(regularizer.second_order for regularizer in regularizers):
-        players["discriminators"] = game.discriminators
+        players["discriminators"] = model.discriminators
     for networks in players.values():
         for network in networks.values():
             network.compile(**options)

@@ -11,7 +11,7 @@ TOPOLOGY = Path("/sys/devices/system/cpu")
 
 
 def allowed_cores() -> list[int]:
-    """The cores this process may use, neighbours first: by processor, then by core, then by thread of the core."""
+    """The cores this process may use, neighbors first: by processor, then by core, then by thread of the core."""
 
     def place(core: int) -> tuple[int, int, int]:
         folder = TOPOLOGY / f"cpu{core}" / "topology"
@@ -25,7 +25,7 @@ def allowed_cores() -> list[int]:
 
 
 def share(cores: Sequence[int], part: int, parts: int) -> Sequence[int]:
-    """The ``part``-th of ``parts`` shares of neighbours with no core in common, or all ``cores`` if there are fewer."""
+    """The ``part``-th of ``parts`` shares of neighbors with no core in common, or all ``cores`` if there are fewer."""
     if len(cores) < parts:
         return cores
     return cores[part * len(cores) // parts : (part + 1) * len(cores) // parts]

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from gan_zoo.core.distributed import mean_over_ranks, world_size
 from gan_zoo.core.errors import TrainingDiverged
-from gan_zoo.core.types import Terms
+from gan_zoo.core.types import LossTerms
 from gan_zoo.training.player import Player, gradient_norm
 
 
-class Watch:
+class DivergenceDetector:
     """Finds the step at which a term or a gradient stops being a finite number.
 
     On the CPU that is before the player steps, so its weights stay good. Waiting for a GPU at every step would cost
@@ -24,7 +24,7 @@ class Watch:
     def __init__(self) -> None:
         self._kept: list[tuple[int, list[str], Tensor]] = []
 
-    def observe(self, player: Player, terms: Terms, total: Tensor, step: int) -> None:
+    def observe(self, player: Player, terms: LossTerms, total: Tensor, step: int) -> None:
         """Look at the terms of a turn, their sum, and the gradients of the player's sentinels.
 
         Raises:
@@ -52,11 +52,11 @@ class Watch:
             return
         numbers = mean_over_ranks(torch.cat([values for _, _, values in kept])).tolist()
         for step, names, values in kept:
-            stop_if_not_finite(dict(zip(names, numbers, strict=False)), step)
+            raise_if_not_finite(dict(zip(names, numbers, strict=False)), step)
             numbers = numbers[len(values) :]
 
 
-def stop_if_not_finite(numbers: Mapping[str, float], step: int) -> None:
+def raise_if_not_finite(numbers: Mapping[str, float], step: int) -> None:
     """Raise `TrainingDiverged` naming the terms that are NaN or infinite."""
     bad = [f"{name} = {number}" for name, number in numbers.items() if not math.isfinite(number)]
     if bad:

@@ -25,7 +25,7 @@ def frozen(networks: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def at_rest(network: nn.Module, device: torch.device) -> Iterator[None]:
+def evaluation_mode(network: nn.Module, device: torch.device) -> Iterator[None]:
     """Within the block ``network`` on ``device`` does not train: evaluation mode, no gradients, full precision."""
     modes = {module: module.training for module in network.modules()}
     network.eval()

@@ -1,4 +1,4 @@
-"""A player of the game as the training step sees it."""
+"""A player of the model as the training step sees it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Player:
     Attributes:
         name: in messages.
         parameters: all that it trains.
-        optimizer: minimises over them.
+        optimizer: minimizes over them.
         step: steps the optimizer.
         gradient_norm: of the last gradient before clipping, where gradients are clipped.
         sentinels: small parameters, whose gradients are looked at in every step: a backward pass that leaves the

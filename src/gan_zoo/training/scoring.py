@@ -32,6 +32,6 @@ def score_module(
     """
     count = max((evaluator.num_samples for evaluator in evaluators.values()), default=0)
     samples = Samples(drawer(module, source, stable_seed(seed, "evaluation")), count, BLOCK_SIZE, rank, world_size)
-    scores = score_all(evaluators, samples, source, module.device, module.game.needs)
+    scores = score_all(evaluators, samples, source, module.device, module.model.needs)
     shared = {"ema": module.ema is not None, "seed": seed, "world_size": world_size}
     return [Score(score.name, score.value, score.protocol | shared) for score in scores]

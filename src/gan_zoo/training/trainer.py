@@ -13,14 +13,14 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 from lightning.pytorch.strategies import DDPStrategy
 
-from gan_zoo.core.errors import CompositionError
+from gan_zoo.core.errors import ConfigError
 from gan_zoo.data.datamodule import DataModule
 from gan_zoo.data.dataset import Source
 from gan_zoo.runs.checkpoint_io import AtomicCheckpointIO
 from gan_zoo.training.module import GANModule
 from gan_zoo.training.strategy import FlatDDPStrategy
 
-SETTLED: dict[str, Any] = {
+FIXED_TRAINER_ARGS: dict[str, Any] = {
     "use_distributed_sampler": False,
     "limit_val_batches": 0,
     "enable_model_summary": False,
@@ -36,13 +36,13 @@ class ChecksBefore(Protocol):
         """Raise `DataError` if it will."""
 
 
-def equipped(make: Callable[..., Trainer], callbacks: Sequence[Callback], logger: Any, **settings: Any) -> Trainer:
+def make_trainer(make: Callable[..., Trainer], callbacks: Sequence[Callback], logger: Any, **settings: Any) -> Trainer:
     """A trainer from ``make`` with these callbacks and loggers, and none that Lightning would add of its own.
 
     Under torchrun it has as many processes as torchrun started. More than one process always train by our strategy.
 
     Raises:
-        CompositionError: if another strategy was asked for.
+        ConfigError: if another strategy was asked for.
     """
     settings |= {
         "logger": logger,
@@ -56,7 +56,7 @@ def equipped(make: Callable[..., Trainer], callbacks: Sequence[Callback], logger
     if trainer.world_size == 1 or isinstance(trainer.strategy, FlatDDPStrategy):
         return trainer
     if type(trainer.strategy) is not DDPStrategy:  # what Lightning chooses for strategy=auto
-        raise CompositionError(
+        raise ConfigError(
             "trainer.strategy must be auto or gan_zoo.training.strategy.FlatDDPStrategy for "
             f"{trainer.world_size} processes, got {type(trainer.strategy).__name__}"
         )
@@ -89,7 +89,7 @@ def resolved_precision(precision: Any) -> Any:
     return chosen
 
 
-def check_together(trainer: Trainer, module: GANModule, data: DataModule) -> None:
+def check_compatible(trainer: Trainer, module: GANModule, data: DataModule) -> None:
     """Raise `ValueError` where the parts do not fit together."""
     module.check(trainer)
     data.check(trainer.world_size)

@@ -12,25 +12,27 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gan_zoo.core.errors import CompositionError, DataError
-from gan_zoo.core.rng import Noise
-from gan_zoo.core.types import Batch, Critique, Duel, judge
+from gan_zoo.core.errors import ConfigError, DataError
+from gan_zoo.core.rng import StepRNG
+from gan_zoo.core.types import AdversarialTerm, Batch, DiscriminatorOutput, run_discriminator
 from gan_zoo.data.datamodule import DataModule
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.loader import one_batch
 from gan_zoo.losses.base import Loss
 from gan_zoo.metrics.base import Evaluator
-from gan_zoo.models.base import Game
+from gan_zoo.models.base import Model
 from gan_zoo.regularizers.base import Regularizer
 from gan_zoo.training.module import GANModule
 
 SIZE = 4
 LOSS = (
     "{} returns one number to minimize, the .mean() over scores; discriminator(real, fake) and generator(fake, "
-    "real=None) take Critiques, whose .score are raw scores [B, ...]"
+    "real=None) take Outputs, whose .score are raw scores [B, ...]"
 )
 GENERATOR = "{} takes (latents [B, latent_dim]) or what its model says, and returns samples [B, {}] in [-1, 1]"
-DISCRIMINATOR = "{} takes samples [B, {}] (and a condition) and returns scores [B, ...] or a Critique of them"
+DISCRIMINATOR = (
+    "{} takes samples [B, {}] (and a condition) and returns scores [B, ...] or a DiscriminatorOutput of them"
+)
 PENALTY = "{} returns one number, or None for nothing to add"
 
 
@@ -51,17 +53,17 @@ class contract:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        if isinstance(error, CompositionError) or not isinstance(error, Exception):
+        if isinstance(error, ConfigError) or not isinstance(error, Exception):
             return
         if isinstance(error, NotImplementedError) and not str(error):
-            raise CompositionError(f"{self.name} is not written: {self.says}") from error
+            raise ConfigError(f"{self.name} is not written: {self.says}") from error
         reason = " ".join(str(error).split())[:300]
-        raise CompositionError(f"{self.name} failed with {type(error).__name__}: {reason}; {self.says}") from error
+        raise ConfigError(f"{self.name} failed with {type(error).__name__}: {reason}; {self.says}") from error
 
     def demand(self, holds: bool, came: str) -> None:
-        """Raise `CompositionError` with what ``came`` unless the contract ``holds``."""
+        """Raise `ConfigError` with what ``came`` unless the contract ``holds``."""
         if not holds:
-            raise CompositionError(f"{self.name}: {self.says}; got {came}")
+            raise ConfigError(f"{self.name}: {self.says}; got {came}")
 
 
 def is_own(part: Any) -> bool:
@@ -75,20 +77,20 @@ def has_own(networks: nn.Module) -> bool:
 
 
 def check_kinds(evaluators: Mapping[str, Any]) -> None:
-    """Raise `CompositionError` for an evaluator that lacks what the contract asks for."""
+    """Raise `ConfigError` for an evaluator that lacks what the contract asks for."""
     for name, evaluator in evaluators.items():
         if not isinstance(evaluator, Evaluator):
-            raise CompositionError(
+            raise ConfigError(
                 f"metric.{name} must be a gan_zoo.metrics.base.Evaluator, got a {type(evaluator).__name__}"
             )
         if not is_own(evaluator):
             continue
         for method in ("prepare", "update", "compute"):
             if getattr(type(evaluator), method) is getattr(Evaluator, method):
-                raise CompositionError(f"{type(evaluator).__name__}.{method} is not written: every evaluator has one")
+                raise ConfigError(f"{type(evaluator).__name__}.{method} is not written: every evaluator has one")
         for attribute in ("num_samples", "best"):
             if not hasattr(evaluator, attribute):
-                raise CompositionError(f"{type(evaluator).__name__} has no {attribute}: its __init__ must set it")
+                raise ConfigError(f"{type(evaluator).__name__} has no {attribute}: its __init__ must set it")
 
 
 def try_parts(module: GANModule, data: DataModule) -> None:
@@ -97,36 +99,36 @@ def try_parts(module: GANModule, data: DataModule) -> None:
     Parts of gan_zoo are not tried: tests have.
 
     Raises:
-        CompositionError: naming class and method, what the contract says and what came.
+        ConfigError: naming class and method, what the contract says and what came.
     """
     losses = [loss for loss in module.losses.values() if is_own(loss)][:1]
     regularizers = [r for each in module.regularizers.values() for r in each.children() if is_own(r)]
-    own_game = is_own(module.game) or has_own(module.game)
-    if not (losses or regularizers or own_game):
+    own_model = is_own(module.model) or has_own(module.model)
+    if not (losses or regularizers or own_model):
         return
     for loss in losses:
         try_loss(copy.deepcopy(loss))  # type: ignore[arg-type]
     with torch.random.fork_rng(devices=[]):
-        batch = tiny_batch(module.game, data)
-        try_game(copy.deepcopy(module.game), batch, data.source, module)
+        batch = tiny_batch(module.model, data)
+        try_model(copy.deepcopy(module.model), batch, data.source, module)
 
 
-def tiny_batch(game: Game, data: DataModule) -> Batch:
-    """A few samples of the data, as many as critics that judge packs need."""
-    pack = math.lcm(*(getattr(part, "pack", 1) for part in game.discriminators.modules()))
-    return one_batch(data.source, SIZE * pack, Noise(data.seed, 0), data.wrong_conditions)
+def tiny_batch(model: Model, data: DataModule) -> Batch:
+    """A few samples of the data, as many as discriminators that judge packs need."""
+    pack = math.lcm(*(getattr(part, "pack", 1) for part in model.discriminators.modules()))
+    return one_batch(data.source, SIZE * pack, StepRNG(data.seed, 0), data.mismatched_conditions)
 
 
 def try_loss(loss: Loss) -> None:
-    """Raise `CompositionError` unless both functions of a loss return one finite number of scores of either sign."""
+    """Raise `ConfigError` unless both functions of a loss return one finite number of scores of either sign."""
     scores = torch.linspace(-2.0, 2.0, SIZE)
     samples = torch.zeros(SIZE, 2)
     for patches in (False, True):
         rising = scores.clone().requires_grad_()
         falling = scores.flip(0).requires_grad_()
         shape = (SIZE, 1, 1, 1) if patches else (SIZE,)
-        real = Critique(rising.view(shape), samples)
-        fake = Critique(falling.view(shape), samples)
+        real = DiscriminatorOutput(rising.view(shape), samples)
+        fake = DiscriminatorOutput(falling.view(shape), samples)
         with contract(loss, "discriminator", LOSS) as promised:
             check_scalar(promised, loss.discriminator(real, fake))
         with contract(loss, "generator", LOSS) as promised:
@@ -134,7 +136,7 @@ def try_loss(loss: Loss) -> None:
 
 
 def check_scalar(promised: contract, value: Any) -> None:
-    """Raise `CompositionError` unless ``value`` is one finite number with a gradient."""
+    """Raise `ConfigError` unless ``value`` is one finite number with a gradient."""
     promised.demand(isinstance(value, Tensor), f"a {type(value).__name__}")
     promised.demand(value.ndim == 0, f"a tensor of shape {list(value.shape)}")
     promised.demand(
@@ -144,13 +146,13 @@ def check_scalar(promised: contract, value: Any) -> None:
     promised.demand(value.requires_grad, "a number without a gradient: detached somewhere?")
 
 
-def try_game(game: Game, batch: Batch, source: Source, module: GANModule) -> None:
-    """Raise `CompositionError` unless generators, discriminators and duels give what they promise."""
+def try_model(model: Model, batch: Batch, source: Source, module: GANModule) -> None:
+    """Raise `ConfigError` unless generators, discriminators and terms give what they promise."""
     shape = ", ".join(map(str, source.sample_shape))
-    own = next((part for part in game.generators.values() if has_own(part)), game)
-    method = "generate" if own is game else "forward"
+    own = next((part for part in model.generators.values() if has_own(part)), model)
+    method = "generate" if own is model else "forward"
     with contract(own, method, GENERATOR.replace("[B, {}]", f"[B, {shape}]")) as promised:
-        fakes = game.generate(batch)
+        fakes = model.generate(batch)
         promised.demand(isinstance(fakes, dict) and len(fakes) > 0, f"a {type(fakes).__name__} of fakes")
         for fake in fakes.values():
             promised.demand(isinstance(fake, Tensor), f"a {type(fake).__name__}")
@@ -158,36 +160,36 @@ def try_game(game: Game, batch: Batch, source: Source, module: GANModule) -> Non
                 fake.ndim == len(source.sample_shape) + 1 and len(fake) == batch.size,
                 f"a tensor of shape {list(fake.shape)} for {batch.size} samples",
             )
-            if "image" not in game.needs and "domain" not in game.needs:
+            if "image" not in model.needs and "domain" not in model.needs:
                 promised.demand(list(fake.shape[1:]) == source.sample_shape, f"samples of shape {list(fake.shape[1:])}")
             promised.demand(bool(fake.isfinite().all()), "numbers that are not finite")
     if source.samples.dtype == torch.uint8:
         warn_of_range(own, torch.cat([fake.flatten() for fake in fakes.values()]))
-    with contract(game, "duels", "{} returns a sequence of Duel"):
-        duels = list(game.duels(batch, fakes))
-    for duel in duels:
-        try_duel(duel, batch, module, shape)
-    with contract(game, "sample", "{} takes (batch, generators) and returns samples, also without real ones"):
-        game.eval()
+    with contract(model, "terms", "{} returns a sequence of AdversarialTerm"):
+        adversarial_terms = list(model.adversarial_terms(batch, fakes))
+    for term in adversarial_terms:
+        try_duel(term, batch, module, shape)
+    with contract(model, "sample", "{} takes (batch, generators) and returns samples, also without real ones"):
+        model.eval()
         with torch.no_grad():
-            game.sample(batch, game.generators)
+            model.sample(batch, model.generators)
 
 
-def try_duel(duel: Duel, batch: Batch, module: GANModule, shape: str) -> None:
-    """Raise `CompositionError` unless a discriminator scores samples, and own regularizers return one number."""
-    duel = duel.as_leaves(real=True, fake=True)
-    with contract(duel.critic, "forward", DISCRIMINATOR.replace("[B, {}]", f"[B, {shape}]")) as promised:
-        real = judge(duel.critic, duel.real, duel.real_condition)
-        fake = judge(duel.critic, duel.fake, duel.fake_condition)
+def try_duel(term: AdversarialTerm, batch: Batch, module: GANModule, shape: str) -> None:
+    """Raise `ConfigError` unless a discriminator scores samples, and own regularizers return one number."""
+    term = term.with_input_gradients(real=True, fake=True)
+    with contract(term.discriminator, "forward", DISCRIMINATOR.replace("[B, {}]", f"[B, {shape}]")) as promised:
+        real = run_discriminator(term.discriminator, term.real, term.real_condition)
+        fake = run_discriminator(term.discriminator, term.fake, term.fake_condition)
         promised.demand(isinstance(real.score, Tensor), f"a {type(real.score).__name__}")
         promised.demand(real.score.ndim >= 1, "a single number")
         promised.demand(bool(real.score.isfinite().all()), "scores that are not finite")
-    for name, regularizer in module.adversarial.regularizers_of(duel).items():
+    for name, regularizer in module.adversarial.regularizers_of(term).items():
         if not is_own(regularizer):
             continue
         with contract(regularizer, "penalty", PENALTY) as promised:
             trial: Regularizer = copy.deepcopy(regularizer)
-            penalty = trial.penalty(duel, real, fake, batch.noise)
+            penalty = trial.penalty(term, real, fake, batch.rng)
             promised.demand(penalty is None or isinstance(penalty, Tensor), f"a {type(penalty).__name__} ({name})")
             if penalty is not None:
                 check_scalar(promised, penalty)

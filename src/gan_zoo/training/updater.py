@@ -8,8 +8,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from gan_zoo.core.distributed import average_gradients
-from gan_zoo.core.types import Terms, sum_of
-from gan_zoo.training.divergence import Watch
+from gan_zoo.core.types import LossTerms, total_loss
+from gan_zoo.training.divergence import DivergenceDetector
 from gan_zoo.training.player import Player, gradient_norm
 
 
@@ -27,7 +27,7 @@ class Updater:
         self,
         backward: Callable[[Tensor], Any],
         statistics: Sequence[Tensor],
-        watch: Watch,
+        watch: DivergenceDetector,
         clip_grad_norm: float | None,
     ) -> None:
         self.backward = backward
@@ -35,7 +35,7 @@ class Updater:
         self.watch = watch
         self.clip_grad_norm = clip_grad_norm
 
-    def step(self, player: Player, terms: Terms, step: int, last: bool) -> None:
+    def step(self, player: Player, terms: LossTerms, step: int, last: bool) -> None:
         """One step of ``player``.
 
         Args:
@@ -49,7 +49,7 @@ class Updater:
         """
         for parameter in player.parameters:
             parameter.grad = None
-        total = sum_of(terms)
+        total = total_loss(terms)
         self.backward(total)
 
         # Statistics ride with the gradients of the batch's last step.

@@ -45,7 +45,7 @@ def _gif(pictures: Sequence[Image.Image], path: Path, milliseconds: int) -> None
 
 
 def _mp4(pictures: Sequence[Image.Image], path: Path, milliseconds: int) -> None:
-    """H.264 that every player plays: its colours need even sides, so an odd one gets a white line."""
+    """H.264 that every player plays: its colors need even sides, so an odd one gets a white line."""
     import imageio_ffmpeg
 
     width, height = (side + side % 2 for side in pictures[0].size)

@@ -27,7 +27,7 @@ def grid_of(samples: Tensor, columns: int | None = None) -> Tensor:
 def side_by_side(views: Mapping[str, Tensor], rows: int = 8) -> Image.Image:
     """One row for each sample with all of its views next to each other under their names, in blocks of ``rows`` rows.
 
-    Views ``[B, C, H, W]`` in [-1, 1] may differ in channels: grey becomes RGB. Small ones are enlarged so far that the
+    Views ``[B, C, H, W]`` in [-1, 1] may differ in channels: gray becomes RGB. Small ones are enlarged so far that the
     names fit.
     """
     tensors = [view.cpu().expand(-1, 3, -1, -1) for view in views.values()]

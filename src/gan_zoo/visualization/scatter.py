@@ -14,13 +14,13 @@ _REAL, _FAKE = (176, 176, 176), (200, 30, 60)
 
 
 def scatter(samples: Tensor, source: Source, path: Path, size: int = 512) -> None:
-    """Draw generated points ``[B, 2]`` in red over as many real ones in grey, on the real data's scale."""
+    """Draw generated points ``[B, 2]`` in red over as many real ones in gray, on the real data's scale."""
     real = source.samples[: len(samples)]
     center, extent = source.samples.mean(0), 1.25 * float((source.samples - source.samples.mean(0)).abs().max())
     picture = Image.new("RGB", (size, size), "white")
     draw = ImageDraw.Draw(picture)
-    for points, colour in ((real, _REAL), (samples, _FAKE)):
+    for points, color in ((real, _REAL), (samples, _FAKE)):
         pixels = (((points - center) / extent + 1) / 2 * size).nan_to_num(-9).clamp(-9, size + 9)
         for x, y in torch.stack([pixels[:, 0], size - pixels[:, 1]], 1).tolist():
-            draw.ellipse((x - 1.5, y - 1.5, x + 1.5, y + 1.5), fill=colour)
+            draw.ellipse((x - 1.5, y - 1.5, x + 1.5, y + 1.5), fill=color)
     picture.save(path)

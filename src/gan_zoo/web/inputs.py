@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from gan_zoo.core.errors import CompositionError, DataError
+from gan_zoo.core.errors import ConfigError, DataError
 from gan_zoo.data.image_tensors import to_uint8
 from gan_zoo.inference import sampling
 from gan_zoo.inference.model import Run, asked_as_in_the_grid, of_rows
@@ -29,14 +29,14 @@ class Asked:
     """
 
     def __init__(self, run: Run) -> None:
-        classes = run.module.game.num_intents or 0
+        classes = run.module.model.num_requested_labels or 0
         self.inputs: list[Any] = []
         self.submits: list[Any] = []
         self.kind = ""
         if run.reads is not None:
             field: Any = gr.Textbox(label="Caption", info="empty: captions of the data")
             self.kind, self.inputs, self.submits = "caption", [field], [field.submit]
-        elif classes and not set(run.module.game.needs) - {"label", "wrong"}:
+        elif classes and not set(run.module.model.needs) - {"label", "wrong"}:
             choices = [("all", -1), *((name, k) for k, name in enumerate(run.class_names or map(str, range(classes))))]
             field = gr.Dropdown(choices, value=-1, label="Class")
             self.kind, self.inputs, self.submits = "label", [field], [field.change]
@@ -53,7 +53,7 @@ def said_on_the_page() -> Iterator[None]:
     """Complaints that are made for users become a message on the page."""
     try:
         yield
-    except (DataError, CompositionError, OSError, ValueError) as error:
+    except (DataError, ConfigError, OSError, ValueError) as error:
         raise gr.Error(str(error), print_exception=False) from error
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import gradio as gr
 
-from gan_zoo.core.errors import CompositionError
+from gan_zoo.core.errors import ConfigError
 from gan_zoo.inference.model import Run
 from gan_zoo.web.tabs import between_tab, codes_tab, directions_tab, report_tab, samples_tab, translate_tab
 
@@ -23,7 +23,7 @@ def explore(run: Run, port: int | None = None, open_browser: bool = False) -> No
         open_browser: show it at once.
 
     Raises:
-        CompositionError: if the port is taken.
+        ConfigError: if the port is taken.
     """
     try:
         app(run).launch(
@@ -36,7 +36,7 @@ def explore(run: Run, port: int | None = None, open_browser: bool = False) -> No
             footer_links=[],
         )
     except OSError as error:
-        raise CompositionError(f"--port must be a free port, got {port or 'none free from 7860 on'}") from error
+        raise ConfigError(f"--port must be a free port, got {port or 'none free from 7860 on'}") from error
 
 
 def app(run: Run) -> gr.Blocks:
@@ -44,15 +44,15 @@ def app(run: Run) -> gr.Blocks:
     name = "/".join(run.folder.resolve().parts[-2:])
     with gr.Blocks(title=f"gan_zoo: {name}", analytics_enabled=False) as blocks:
         seen = f"{run.module.clock.images_seen:,} images seen"
-        gr.Markdown(f"## {html.escape(name)}\n{type(run.module.game).__name__}, {seen}")
+        gr.Markdown(f"## {html.escape(name)}\n{type(run.module.model).__name__}, {seen}")
         pictures = len(run.config["data"]["sample_shape"]) == 3
-        told = not {"image", "domain"} & set(run.module.game.needs)
+        told = not {"image", "domain"} & set(run.module.model.needs)
         with gr.Tabs():
             tabs: list[tuple[str, bool, Callable[[Run, gr.Blocks], None]]] = [
                 ("Samples", told and pictures, samples_tab),
-                ("Directions", told and pictures and hasattr(run.module.game, "latent_dim"), directions_tab),
-                ("Between two", told and pictures and hasattr(run.module.game, "latent_dim"), between_tab),
-                ("Codes", bool(getattr(run.module.game, "continuous", 0)), codes_tab),
+                ("Directions", told and pictures and hasattr(run.module.model, "latent_dim"), directions_tab),
+                ("Between two", told and pictures and hasattr(run.module.model, "latent_dim"), between_tab),
+                ("Codes", bool(getattr(run.module.model, "continuous", 0)), codes_tab),
                 ("Translate", not told, translate_tab),
                 ("Run", True, report_tab),
             ]

@@ -51,7 +51,7 @@ def captioned_folder(
         caption_column: the column of captions, which become conditions; null for none.
         class_column: the column of classes, numbered by the alphabet, 2 before 10; null for none.
         channels: 1 or 3.
-        image_size: S; short sides are resized to this, centres cropped.
+        image_size: S; short sides are resized to this, centers cropped.
         text, caption_length, vocabulary_size: see `TextOptions`.
         split: ``train``, ``test`` or ``all``.
         test_share: what part is held out, in [0, 1).

@@ -10,7 +10,7 @@ from gan_zoo.data.image_tensors import fit_images
 
 
 def digits(channels: int = 1, image_size: Count = 8) -> Source:
-    """8x8 grey digits with 10 labels (UCI Optical Recognition of Handwritten Digits, test part)."""
+    """8x8 gray digits with 10 labels (UCI Optical Recognition of Handwritten Digits, test part)."""
     from sklearn.datasets import load_digits
 
     data = load_digits()
@@ -22,5 +22,5 @@ def digits(channels: int = 1, image_size: Count = 8) -> Source:
         fit_images(images, channels, image_size),
         labels,
         classes=[str(digit) for digit in range(10)],
-        licence="CC BY 4.0 (UCI)",
+        license="CC BY 4.0 (UCI)",
     )

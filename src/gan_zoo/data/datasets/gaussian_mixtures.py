@@ -14,7 +14,7 @@ def _mixture(name: str, centers: Tensor, std: float, num_samples: int, seed: int
     generator = torch.Generator().manual_seed(seed)
     labels = torch.arange(num_samples) % len(centers)
     samples = centers[labels] + std * torch.randn(num_samples, centers.shape[1], generator=generator)
-    return Mixture(name, "train", samples, labels, licence="computed", centers=centers, std=std)
+    return Mixture(name, "train", samples, labels, license="computed", centers=centers, std=std)
 
 
 def ring(modes: int = 8, radius: float = 1.0, std: float = 0.01, num_samples: int = 100_000, seed: int = 0) -> Mixture:

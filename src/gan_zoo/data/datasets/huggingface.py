@@ -48,7 +48,7 @@ def huggingface(
         label_column: the column of classes, numbers or names; null for none.
         caption_column: the column of captions, which become conditions; null for none.
         channels: 1 or 3.
-        image_size: S; short sides are resized to this, centres cropped.
+        image_size: S; short sides are resized to this, centers cropped.
         text, caption_length, vocabulary_size: see `TextOptions`.
         on_error: ``stop`` at unreadable pictures or ``skip`` them.
 

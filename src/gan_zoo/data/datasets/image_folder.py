@@ -1,4 +1,4 @@
-"""A folder of pictures: nested or not, of any size, grey, RGB or RGBA."""
+"""A folder of pictures: nested or not, of any size, gray, RGB or RGBA."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def image_folder(
     Args:
         root: the folder.
         channels: 1 or 3.
-        image_size: short sides are resized to this, centres cropped.
+        image_size: short sides are resized to this, centers cropped.
         on_error: ``stop`` at unreadable files, naming them, or ``skip`` them.
         split: ``train``, ``test`` or ``all``.
         test_share: what part is held out by a hash of the names, in [0, 1).

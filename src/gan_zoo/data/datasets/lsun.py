@@ -29,7 +29,7 @@ def lsun(
     num_samples: int | None = None,
     on_error: str = "stop",
 ) -> Source:
-    """LSUN (Yu et al. 2015): short sides resized, centres cropped, once into a cache.
+    """LSUN (Yu et al. 2015): short sides resized, centers cropped, once into a cache.
 
     Args:
         root: the folder of ``bedroom_train_lmdb`` and ``bedroom_val_lmdb``; nothing is downloaded.

@@ -1,6 +1,6 @@
 """OpenMoji, the default data set: drawings that come with the installation.
 
-All emojis designed by OpenMoji, the open-source emoji and icon project. Licence: CC BY-SA 4.0.
+All emojis designed by OpenMoji, the open-source emoji and icon project. License: CC BY-SA 4.0.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from gan_zoo.data.text import TextOptions
 TEST_SHARE = 0.1
 TONES = re.compile(r"( (medium-light|medium-dark|light|medium|dark) skin tone)+")
 SVG = "{http://www.w3.org/2000/svg}"
-DIFFERENT = 32  # grey values by which some pixel of a line drawing must differ from the coloured one
+DIFFERENT = 32  # gray values by which some pixel of a line drawing must differ from the colored one
 
 
 def openmoji(channels: int = 3, image_size: Count = 32) -> Source:
-    """Colour drawings on white, ``[N, C, S, S]``, rasterised once and cached.
+    """Color drawings on white, ``[N, C, S, S]``, rasterized once and cached.
 
     Raises:
-        DataError: if a drawing cannot be rasterised.
+        DataError: if a drawing cannot be rasterized.
     """
     images, key = _drawings("openmoji", colour_drawing, channels, image_size)
-    return Source("openmoji", "all", images, licence=_licence(), fingerprint=key)
+    return Source("openmoji", "all", images, license=_licence(), fingerprint=key)
 
 
 def openmoji_lines(
@@ -48,7 +48,7 @@ def openmoji_lines(
     unpaired: bool = True,
     split: str = "train",
 ) -> Source:
-    """Two domains: samples are colour drawings, conditions the outlines of the same emojis.
+    """Two domains: samples are color drawings, conditions the outlines of the same emojis.
 
     Emojis without outlines, and those that are nothing else, are left out.
 
@@ -59,20 +59,20 @@ def openmoji_lines(
         split: ``train``, ``test`` (a fixed tenth or so, skin tones together with their emoji) or ``all``.
 
     Raises:
-        DataError: if there is no such split, or a drawing cannot be rasterised.
+        DataError: if there is no such split, or a drawing cannot be rasterized.
     """
     rows = _rows_of([file.stem for file in _files()], split, _coloured_lines())
-    colour, key = _drawings("openmoji", colour_drawing, channels, image_size)
+    color, key = _drawings("openmoji", colour_drawing, channels, image_size)
     lines, line_key = _drawings("openmoji_lines", line_drawing, condition_channels, image_size)
     options = (channels, image_size, condition_channels, unpaired)
     return Source(
         "openmoji_lines",
         split,
-        colour[rows],
+        color[rows],
         conditions=lines[rows],
         unpaired=unpaired,
         held_out=partial(openmoji_lines, *options, split="test") if split == "train" else None,
-        licence=_licence(),
+        license=_licence(),
         fingerprint=cache_key(key, line_key, split),
     )
 
@@ -85,7 +85,7 @@ def openmoji_captions(
     vocabulary_size: Count = 2000,
     split: str = "train",
 ) -> Source:
-    """Colour drawings ``[N, C, S, S]`` with their English names as conditions; drawings without a name are left out.
+    """Color drawings ``[N, C, S, S]`` with their English names as conditions; drawings without a name are left out.
 
     Args:
         channels: 1 or 3.
@@ -94,7 +94,7 @@ def openmoji_captions(
         split: ``train``, ``test`` (a fixed tenth or so, skin tones together with their emoji) or ``all``.
 
     Raises:
-        DataError: if an option is not allowed, or a drawing cannot be rasterised.
+        DataError: if an option is not allowed, or a drawing cannot be rasterized.
     """
     stems = [file.stem for file in _files()]
     names = emoji_names(stems)
@@ -113,7 +113,7 @@ def openmoji_captions(
         captions=captions,
         vocabulary=words,
         held_out=partial(openmoji_captions, *options, split="test") if split == "train" else None,
-        licence=f"{_licence()}; names: Unicode CLDR",
+        license=f"{_licence()}; names: Unicode CLDR",
         fingerprint=cache_key(key, captions),
     )
 
@@ -181,9 +181,9 @@ def _rows_of(stems: list[str], split: str, usable: Tensor) -> Tensor:
 
 def _coloured_lines() -> Tensor:
     """Whether an emoji has lines and more than lines ``[N]``, judged at one size so that the set is always the same."""
-    colour = _drawings("openmoji", colour_drawing, 3, 32)[0].flatten(1).to(torch.int16)
+    color = _drawings("openmoji", colour_drawing, 3, 32)[0].flatten(1).to(torch.int16)
     lines = _drawings("openmoji_lines", line_drawing, 3, 32)[0].flatten(1).to(torch.int16)
-    return (lines.amin(1) < 255 - DIFFERENT) & ((colour - lines).abs().amax(1) >= DIFFERENT)
+    return (lines.amin(1) < 255 - DIFFERENT) & ((color - lines).abs().amax(1) >= DIFFERENT)
 
 
 def _licence() -> str:

@@ -41,7 +41,7 @@ def paired_folder(
         root: the folder that has both.
         source_folder, target_folder: their names below ``root``.
         channels, condition_channels: 1 or 3, of the samples and of the conditions.
-        image_size: S; short sides are resized to this, centres cropped.
+        image_size: S; short sides are resized to this, centers cropped.
         unpaired: whether training sees the domains in independent orders all the same.
         split: ``train``, ``test`` or ``all``.
         test_share: what part is held out, in [0, 1).

@@ -23,38 +23,38 @@ STL10_SPLITS = ("train", "test", "unlabeled", "train+unlabeled")
 
 
 def mnist(root: str, split: str = "train", channels: int = 1, image_size: Count = 32, download: bool = True) -> Source:
-    """MNIST (LeCun et al. 1998), grey 28x28: see `torchvision_set`."""
+    """MNIST (LeCun et al. 1998), gray 28x28: see `torchvision_set`."""
     return _by_train_flag(mnist, "MNIST", root, split, channels, image_size, download)
 
 
 def fashion_mnist(
     root: str, split: str = "train", channels: int = 1, image_size: Count = 32, download: bool = True
 ) -> Source:
-    """Fashion-MNIST (Xiao et al. 2017), grey 28x28: see `torchvision_set`."""
+    """Fashion-MNIST (Xiao et al. 2017), gray 28x28: see `torchvision_set`."""
     return _by_train_flag(fashion_mnist, "FashionMNIST", root, split, channels, image_size, download)
 
 
 def kmnist(root: str, split: str = "train", channels: int = 1, image_size: Count = 32, download: bool = True) -> Source:
-    """KMNIST, cursive Japanese (Clanuwat et al. 2018), grey 28x28: see `torchvision_set`."""
+    """KMNIST, cursive Japanese (Clanuwat et al. 2018), gray 28x28: see `torchvision_set`."""
     return _by_train_flag(kmnist, "KMNIST", root, split, channels, image_size, download)
 
 
 def cifar10(
     root: str, split: str = "train", channels: int = 3, image_size: Count = 32, download: bool = True
 ) -> Source:
-    """CIFAR-10 (Krizhevsky 2009), colour 32x32: see `torchvision_set`."""
+    """CIFAR-10 (Krizhevsky 2009), color 32x32: see `torchvision_set`."""
     return _by_train_flag(cifar10, "CIFAR10", root, split, channels, image_size, download)
 
 
 def cifar100(
     root: str, split: str = "train", channels: int = 3, image_size: Count = 32, download: bool = True
 ) -> Source:
-    """CIFAR-100 (Krizhevsky 2009), colour 32x32 with 100 fine labels: see `torchvision_set`."""
+    """CIFAR-100 (Krizhevsky 2009), color 32x32 with 100 fine labels: see `torchvision_set`."""
     return _by_train_flag(cifar100, "CIFAR100", root, split, channels, image_size, download)
 
 
 def svhn(root: str, split: str = "train", channels: int = 3, image_size: Count = 32, download: bool = True) -> Source:
-    """Street View House Numbers (Netzer et al. 2011), colour 32x32, with a split ``extra``: see `torchvision_set`."""
+    """Street View House Numbers (Netzer et al. 2011), color 32x32, with a split ``extra``: see `torchvision_set`."""
     check_split(split, SVHN_SPLITS)
     source = torchvision_set("svhn", "SVHN", root, split, channels, image_size, download, {"split": split})
     if split == "train" and (download or (Path(root) / "test_32x32.mat").is_file()):
@@ -65,7 +65,7 @@ def svhn(root: str, split: str = "train", channels: int = 3, image_size: Count =
 def stl10(
     root: str, split: str = "unlabeled", channels: int = 3, image_size: Count = 64, download: bool = True
 ) -> Source:
-    """STL-10 (Coates et al. 2011), colour 96x96; ``unlabeled`` and ``train+unlabeled`` have no labels.
+    """STL-10 (Coates et al. 2011), color 96x96; ``unlabeled`` and ``train+unlabeled`` have no labels.
 
     See `torchvision_set`.
     """

@@ -71,7 +71,7 @@ def decode_files(
         folder: what the names are relative to.
         files: the pictures.
         channels: 1 or 3.
-        image_size: S; short sides are resized to this, centres cropped.
+        image_size: S; short sides are resized to this, centers cropped.
         on_error: ``stop`` at unreadable files, naming them, or ``skip`` them.
         value_range: see `gan_zoo.data.files.image_io.ValueRange`.
 

@@ -44,7 +44,7 @@ def check_value_range(value_range: ValueRange | None) -> None:
 def decode(
     file: Path | bytes, channels: int, image_size: int, value_range: ValueRange | None = None
 ) -> np.ndarray[Any, Any]:
-    """One picture as ``[C, S, S]`` uint8: upright, transparency on white, short side resized to S, centre cropped.
+    """One picture as ``[C, S, S]`` uint8: upright, transparency on white, short side resized to S, center cropped.
 
     Args:
         file: a file, or its bytes.
@@ -61,7 +61,7 @@ def decode(
 
 
 def opened(file: Path | bytes, channels: int, value_range: ValueRange | None = None) -> Image.Image:
-    """One picture at its own size, upright, grey or RGB, transparency on white; arguments and errors as of `decode`."""
+    """One picture at its own size, upright, gray or RGB, transparency on white; arguments and errors as of `decode`."""
     check_channels(channels)
     try:
         with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file, formats=FORMATS) as image:

@@ -23,8 +23,8 @@ class DINOv2(Extractor):
     """DINOv2 ViT-S/14 (Oquab et al. 2023), self-supervised: Frechet distances over it follow people's judgement closer
     than those over InceptionV3 (Stein et al. 2023).
 
-    Features are the 384 numbers of the class token after the last normalisation. Pictures are resized (antialiased
-    bicubic) to 224 pixels and normalised as ImageNet. There are no classes, and so no Inception score.
+    Features are the 384 numbers of the class token after the last normalization. Pictures are resized (antialiased
+    bicubic) to 224 pixels and normalized as ImageNet. There are no classes, and so no Inception score.
 
     Args:
         path: the published file ``dinov2_vits14_pretrain.pth``.

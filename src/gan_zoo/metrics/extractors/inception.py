@@ -159,7 +159,7 @@ def _network(path: Path) -> Any:
 
 
 def fuse(network: nn.Module) -> None:
-    """Replace every convolution with its normalisation and ReLU by one operation."""
+    """Replace every convolution with its normalization and ReLU by one operation."""
     for module in network.modules():
         for name, child in list(module.named_children()):
             conv, norm = getattr(child, "conv", None), getattr(child, "bn", None)

@@ -1,8 +1,8 @@
-"""Scores over sets of features: KID, precision and recall, density and coverage, memorisation.
+"""Scores over sets of features: KID, precision and recall, density and coverage, memorization.
 
-Distances are computed in float64, from features centred on the mean of the reals, on the device where the features are,
-in blocks of rows that are dealt to the processes. In float32 the product form |x|^2 + |y|^2 - 2 x.y loses what sets two
-features apart where they have a large common part.
+Distances are computed in float64, from features centered on the mean of the reals, on the device where the features
+are, in blocks of rows that are dealt to the processes. In float32 the product form |x|^2 + |y|^2 - 2 x.y loses what
+sets two features apart where they have a large common part.
 """
 
 from __future__ import annotations
@@ -115,24 +115,24 @@ def squared_mmd(x: Tensor, y: Tensor) -> Tensor:
 class PrecisionRecall(FeatureScore):
     """Shares of fakes inside the reals' manifold and of reals inside the fakes' (Kynkaanniemi et al. 2019).
 
-    A manifold is the union of balls around its samples, each reaching to its k-th nearest neighbour.
+    A manifold is the union of balls around its samples, each reaching to its k-th nearest neighbor.
 
     Args:
-        neighbours: k (3 in the paper).
+        neighbors: k (3 in the paper).
     """
 
-    def __init__(self, neighbours: int = 3) -> None:
-        require_neighbours(neighbours)
-        self.neighbours = neighbours
+    def __init__(self, neighbors: int = 3) -> None:
+        require_neighbors(neighbors)
+        self.neighbors = neighbors
 
     @property
     def least_samples(self) -> int:
-        """One more than there are neighbours."""
-        return self.neighbours + 1
+        """One more than there are neighbors."""
+        return self.neighbors + 1
 
     def __call__(self, real: Tensor, fake: Tensor) -> dict[str, float]:
         real, fake = centred(real, fake)
-        of_real, of_fake = radii(real, self.neighbours), radii(fake, self.neighbours)
+        of_real, of_fake = radii(real, self.neighbors), radii(fake, self.neighbors)
         fakes_inside = real.new_zeros(len(fake))
         reals_inside = real.new_zeros(len(real))
         for rows in dealt(len(real), len(fake)):
@@ -150,28 +150,28 @@ class DensityCoverage(FeatureScore):
     Density, E_fake of the number of balls it is in / k, may exceed 1; coverage is within [0, 1].
 
     Args:
-        neighbours: k (5 in the paper).
+        neighbors: k (5 in the paper).
     """
 
-    def __init__(self, neighbours: int = 5) -> None:
-        require_neighbours(neighbours)
-        self.neighbours = neighbours
+    def __init__(self, neighbors: int = 5) -> None:
+        require_neighbors(neighbors)
+        self.neighbors = neighbors
 
     @property
     def least_samples(self) -> int:
-        """One more than there are neighbours."""
-        return self.neighbours + 1
+        """One more than there are neighbors."""
+        return self.neighbors + 1
 
     def __call__(self, real: Tensor, fake: Tensor) -> dict[str, float]:
         real, fake = centred(real, fake)
-        of_real = radii(real, self.neighbours)
+        of_real = radii(real, self.neighbors)
         balls = real.new_zeros(len(fake))
         covered = real.new_zeros(len(real))
         for rows in dealt(len(real), len(fake)):
             inside = squared_distances(real[rows], fake) < of_real[rows, None]
             balls += inside.sum(0)
             covered[rows] = inside.any(1).double()
-        density = summed(balls).mean() / self.neighbours
+        density = summed(balls).mean() / self.neighbors
         return {"density": float(density), "coverage": float(summed(covered).mean())}
 
 
@@ -189,7 +189,7 @@ def centred(real: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
 
 
 def squared_distances(x: Tensor, y: Tensor) -> Tensor:
-    """The squared Euclidean distances ``[N, M]`` of centred float64 features; exactly 0 for equal ones."""
+    """The squared Euclidean distances ``[N, M]`` of centered float64 features; exactly 0 for equal ones."""
     lengths = x.square().sum(1)[:, None] + y.square().sum(1)
     squared = torch.addmm(lengths, x, y.T, alpha=-2)
     return squared.masked_fill_(squared <= SAME * lengths, 0.0)
@@ -209,18 +209,18 @@ def summed(values: Tensor) -> Tensor:
     return values
 
 
-def radii(features: Tensor, neighbours: int) -> Tensor:
+def radii(features: Tensor, neighbors: int) -> Tensor:
     """The squared distance of every sample to its k-th nearest neighbor, itself not counted, ``[N]``.
 
     Raises:
         DataError: if there are too few samples.
     """
-    if len(features) <= neighbours:
-        raise DataError(f"{neighbours} neighbours need more than {neighbours} samples, got {len(features)}")
+    if len(features) <= neighbors:
+        raise DataError(f"{neighbors} neighbors need more than {neighbors} samples, got {len(features)}")
     radii = features.new_zeros(len(features))
     for rows in dealt(len(features), len(features)):
         distances = squared_distances(features[rows], features)
-        radii[rows] = distances.topk(neighbours + 1, largest=False).values[:, -1]
+        radii[rows] = distances.topk(neighbors + 1, largest=False).values[:, -1]
     return summed(radii)
 
 
@@ -232,14 +232,14 @@ def nearest(features: Tensor, among: Tensor) -> Tensor:
     return summed(smallest)
 
 
-def require_neighbours(neighbours: int) -> None:
+def require_neighbors(neighbors: int) -> None:
     """Raise `ValueError` unless there is at least one."""
-    if neighbours < 1:
-        raise ValueError(f"neighbours must be >= 1, got {neighbours}")
+    if neighbors < 1:
+        raise ValueError(f"neighbors must be >= 1, got {neighbors}")
 
 
-def memorised(fake: Tensor, train: Tensor, held_out: Tensor) -> float:
-    """The share of fakes whose nearest neighbour is a training picture and not a held-out one, from equally many.
+def memorized(fake: Tensor, train: Tensor, held_out: Tensor) -> float:
+    """The share of fakes whose nearest neighbor is a training picture and not a held-out one, from equally many.
 
     0.5 where the generator knows the training pictures no better than others of their kind; 1 for copies.
     """

@@ -36,7 +36,7 @@ class SelfAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         query, key = self.query(x).flatten(2), max_pool2d(self.key(x), 2).flatten(2)
         value = max_pool2d(self.value(x), 2).flatten(2)
-        # Written out: a critic's attention is differentiated twice by gradient penalties, fused kernels are not.
+        # Written out: a discriminator's attention is differentiated twice by gradient penalties, fused kernels are not.
         weights = (query.transpose(1, 2) @ key).softmax(-1)  # [B, HW, HW / 4]
         seen = (value @ weights.transpose(1, 2)).unflatten(2, x.shape[2:])
         y: Tensor = x + self.gamma * self.out(seen)

@@ -1,4 +1,4 @@
-"""What critics say, whatever their layers: a score, further outputs, how well a condition fits."""
+"""What discriminators say, whatever their layers: a score, further outputs, how well a condition fits."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from gan_zoo.core.types import Critique
+from gan_zoo.core.types import DiscriminatorOutput
 from gan_zoo.networks.layers.normalization import maybe_spectral
 
 FUSIONS = ("projection", "concat")
 
 
 class Heads(nn.Module):
-    """Activations ``[B, *shape]`` of a critic's last layer to its `Critique`.
+    """Activations ``[B, *shape]`` of a discriminator's last layer to its `DiscriminatorOutput`.
 
     Without a condition the score is linear in the activations h. With a condition vector c it is
 
@@ -24,8 +24,8 @@ class Heads(nn.Module):
 
     Args:
         shape: ``[F]`` or ``[C, H, W]`` of the activations.
-        aux_outputs: size of a second, linear output ``[B, aux_outputs]``, the critique's ``aux``; None for none.
-        condition_dim: size of the condition vectors; None for a critic that is told nothing.
+        aux_outputs: size of a second, linear output ``[B, aux_outputs]``, the output's ``aux``; None for none.
+        condition_dim: size of the condition vectors; None for a discriminator that is told nothing.
         fusion: ``projection`` or ``concat``.
         norm: names with ``spectral`` normalize the weights of the score; other names do nothing here.
     """
@@ -50,14 +50,14 @@ class Heads(nn.Module):
         elif condition_dim is not None:
             self.mix = maybe_spectral(nn.Linear(channels + condition_dim, channels), norm)
 
-    def forward(self, h: Tensor, x: Tensor, condition: Tensor | None = None) -> Critique:
-        """The critique of ``x`` with activations ``h``, given the condition's vectors ``[B, condition_dim]``."""
+    def forward(self, h: Tensor, x: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
+        """The output of ``x`` with activations ``h``, given the condition's vectors ``[B, condition_dim]``."""
         mixed = h if self.mix is None else self.mixed(h, condition)
         score = self.score(mixed.flatten(1)).flatten()
         if self.project is not None:
             pooled = h.flatten(2).mean(2) if h.ndim > 2 else h
             score = score + (self.project(told(condition)) * pooled).sum(1)
-        return Critique(score, x, None if self.aux is None else self.aux(h.flatten(1)), features=(h,))
+        return DiscriminatorOutput(score, x, None if self.aux is None else self.aux(h.flatten(1)), features=(h,))
 
     def mixed(self, h: Tensor, condition: Tensor | None) -> Tensor:
         """The activations after one layer that sees the condition at every position."""
@@ -69,6 +69,6 @@ class Heads(nn.Module):
 
 
 def told(condition: Tensor | None) -> Tensor:
-    """The condition; a conditional critic that is told none is a bug of the game."""
-    assert condition is not None, "a conditional critic must be told the condition"
+    """The condition; a conditional discriminator that is told none is a bug of the model."""
+    assert condition is not None, "a conditional discriminator must be told the condition"
     return condition

@@ -1,4 +1,4 @@
-"""Instance normalisation that is fast in the layout in which convolutions are."""
+"""Instance normalization that is fast in the layout in which convolutions are."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class InstanceNorm(nn.GroupNorm):
 
 
 class _InstanceNorm(torch.autograd.Function):
-    """Instance normalisation whose sums over pixels are matrix products, as channels-last lies in memory."""
+    """Instance normalization whose sums over pixels are matrix products, as channels-last lies in memory."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
@@ -61,7 +61,7 @@ class _InstanceNorm(torch.autograd.Function):
             return *(next(found) if needed else None for needed in ctx.needs_input_grad[:3]), None
         pixels, slopes = _pixels(x), _pixels(gradient.contiguous(memory_format=torch.channels_last))
         slope = _mean(slopes)
-        along = (_mean(slopes * pixels) - mean * slope) * inverse  # of the slopes with the normalised pixels
+        along = (_mean(slopes * pixels) - mean * slope) * inverse  # of the slopes with the normalized pixels
         scale = inverse * weight
         tilt = scale * inverse * along
         dx, count = torch.empty_like(x), pixels.shape[1]

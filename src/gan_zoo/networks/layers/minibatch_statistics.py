@@ -1,4 +1,4 @@
-"""What lets a critic see that fakes are alike: statistics over the batch, and several samples judged together."""
+"""What lets a discriminator see that fakes are alike: statistics over the batch."""
 
 from __future__ import annotations
 

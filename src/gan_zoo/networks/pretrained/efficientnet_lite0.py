@@ -19,7 +19,7 @@ def packaged_weights() -> Path:
 
 
 class _SameConv(nn.Module):
-    """A convolution padded like TensorFlow's SAME, followed by a normalisation and possibly ReLU6."""
+    """A convolution padded like TensorFlow's SAME, followed by a normalization and possibly ReLU6."""
 
     def __init__(
         self, c_in: int, c_out: int, kernel: int, stride: int = 1, groups: int = 1, activate: bool = True
@@ -43,7 +43,7 @@ class _SameConv(nn.Module):
         return total // 2, total - total // 2
 
     def fuse(self) -> None:
-        """Make one operation of the convolution, its normalisation and its activation."""
+        """Make one operation of the convolution, its normalization and its activation."""
         conv, norm, last = self.layers
         assert isinstance(conv, nn.Conv2d)
         assert isinstance(norm, nn.BatchNorm2d)
