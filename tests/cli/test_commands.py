@@ -105,9 +105,7 @@ def test_walks_sums_and_classes_become_pictures(trained, tmp_path: Path) -> None
     cells = (10 * 10 + 2, 2 * 10 + 2)  # one column for each class, enlarged until their names fit above them
     assert Image.open(tmp_path / "all.png").size == (5 * cells[0], 5 * cells[1] + LINE)
     invoke("sample", folder, "--class", 3, "--size", 4, "--out", tmp_path / "threes.png")
-    assert "class must be 0 to 9 or one of 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, got 10" in refused(
-        "sample", folder, "--class", 10
-    )
+    assert "class must be 0 to 9, got 10" in refused("sample", folder, "--class", 10)
     assert "is told no caption" in refused("sample", folder, "--caption", "seven")
     assert "is told no caption" in refused("sample", folder, "--class", 3, "--caption", "seven")
     assert "no continuous codes" in refused("sample", folder, "--what", "traverse")
@@ -280,7 +278,7 @@ def test_pictures_of_the_training_size_are_translated_as_in_training(trained, tm
         (["--what", "arithmetic", "--plus", "a,b"], "--plus and --minus must be numbers like 3,7, got 'a,b'"),
         (["--what", "arithmetic", "--plus", "", "--minus", ""], "must be numbers of samples >= 0, got [] and []"),
         (["--what", "arithmetic", "--plus", "1", "--minus", "-1"], "must be numbers of samples >= 0"),
-        (["--count", "3", "--class", "99"], "class must be 0 to 9 or one of 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, got 99"),
+        (["--count", "3", "--class", "99"], "class must be 0 to 9, got 99"),
     ],
 )
 def test_wishes_that_cannot_be_granted_are_refused(arguments: list[str], message: str, trained) -> None:

@@ -199,5 +199,5 @@ def test_classes_are_asked_for_by_name(exported: Path, run: Path) -> None:
     for loaded in (load_run(run), load(exported)):
         assert loaded.class_names == [str(digit) for digit in range(10)]
         assert torch.equal(loaded.sample(2, label="3"), loaded.sample(2, label=3))
-        with pytest.raises(ConfigError, match=r"class must be 0 to 9 or one of 0, 1, .*, got ten"):
+        with pytest.raises(ConfigError, match=r"class must be 0 to 9, got ten"):
             loaded.sample(2, label="ten")

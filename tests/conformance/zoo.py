@@ -50,7 +50,7 @@ REGULARIZERS["ada-fast"] = lambda: AdaptiveAugmentation(images_to_full=100, inte
 
 
 def critique(score: Tensor, x: Tensor | None = None, code: Tensor | None = None) -> DiscriminatorOutput:
-    """A verdict made by hand. Samples and codes, if not given, are fixed pictures and vectors of the right number."""
+    """A summary made by hand. Samples and codes, if not given, are fixed pictures and vectors of the right number."""
     size = len(score)
     ramp = torch.arange(size * 8.0, dtype=score.dtype).reshape(size, 2, 2, 2)
     x = ramp.cos() if x is None else x

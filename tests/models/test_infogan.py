@@ -25,7 +25,7 @@ def infogan(**options) -> InfoGAN:
 
 
 def said_of(model: InfoGAN, data: Batch, aux: Tensor) -> list[TermOutputs]:
-    """A verdict on the fakes with these outputs of Q."""
+    """A summary on the fakes with these outputs of Q."""
     fake = DiscriminatorOutput(torch.zeros(data.size), data.real, aux=aux)
     return [TermOutputs(AdversarialTerm("realism", model.discriminators["main"], data.real, data.real), fake, fake)]
 

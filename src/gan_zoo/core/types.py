@@ -127,8 +127,8 @@ def run_discriminator(discriminator: nn.Module, x: Tensor, condition: Any = None
     with its 8 bits, would round to steps of 1/128 of their size.
     """
     output = discriminator(x) if condition is None else discriminator(x, condition)
-    critique = output if isinstance(output, DiscriminatorOutput) else DiscriminatorOutput(score=output, x=x)
-    return replace(critique, score=at_least_float32(critique.score), condition=condition)
+    result = output if isinstance(output, DiscriminatorOutput) else DiscriminatorOutput(score=output, x=x)
+    return replace(result, score=at_least_float32(result.score), condition=condition)
 
 
 def at_least_float32(x: Tensor) -> Tensor:

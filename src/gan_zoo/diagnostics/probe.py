@@ -61,13 +61,13 @@ class Probe:
 
 def of_scores(term: AdversarialTerm, unseen: AdversarialTerm | None) -> dict[str, Tensor]:
     """What the discriminator of one term says."""
-    real, fake = (per_image(critique) for critique in (term.discriminate_real(), term.discriminate_fake()))
+    real, fake = (per_image(output) for output in (term.discriminate_real(), term.discriminate_fake()))
     readings = {"separation": separation(real, fake), "gap": real.mean() - fake.mean()}
     if unseen is not None:
         readings["memory"] = memory(real, per_image(unseen.discriminate_real()), fake)
     return readings
 
 
-def per_image(critique: DiscriminatorOutput) -> Tensor:
+def per_image(output: DiscriminatorOutput) -> Tensor:
     """One score for each sample, ``[B]``: the mean over patches."""
-    return critique.score.float().reshape(len(critique.score), -1).mean(1)
+    return output.score.float().reshape(len(output.score), -1).mean(1)

@@ -160,7 +160,8 @@ class Run:
         if str(label).isdecimal() and int(label) < count:
             return int(label)
         allowed = f"0 to {count - 1}" if count else "nothing: this model is asked for no class"
-        listed = f" or one of {', '.join(names[:20])}{' ...' if len(names) > 20 else ''}" if names else ""
+        named = names and names != [str(number) for number in range(count)]
+        listed = f" or one of {', '.join(names[:20])}{' ...' if len(names) > 20 else ''}" if named else ""
         raise ConfigError(f"class must be {allowed}{listed}, got {label}")
 
     @cached_property

@@ -67,7 +67,7 @@ class Model(nn.Module):
     def generator_terms(self, batch: Batch, fakes: FakeSamples, outputs: Sequence[TermOutputs]) -> LossTerms:
         """What the generators minimize beside their terms (cycle, identity, codes).
 
-        ``verdicts`` are of the terms that train the generators; ``real`` is judged if `generator_sees_real`.
+        ``outputs`` are of the terms that train the generators; ``real`` is scored if `generator_sees_real`.
         """
         return {}
 

@@ -103,5 +103,5 @@ class DCGANDiscriminator(nn.Module):
         initialize(self, dcgan_init)
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
-        critique: DiscriminatorOutput = self.heads(self.minibatch(self.layers(x)), x, condition)
-        return critique
+        output: DiscriminatorOutput = self.heads(self.minibatch(self.layers(x)), x, condition)
+        return output

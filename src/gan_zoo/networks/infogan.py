@@ -95,6 +95,6 @@ class InfoGANDiscriminator(nn.Module):
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
         h = self.layers(x)
-        critique: DiscriminatorOutput = self.heads(h, x, condition)
-        critique.aux = None if self.aux is None else self.aux(h)
-        return critique
+        output: DiscriminatorOutput = self.heads(h, x, condition)
+        output.aux = None if self.aux is None else self.aux(h)
+        return output

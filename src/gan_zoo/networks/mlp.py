@@ -76,5 +76,5 @@ class MLPDiscriminator(nn.Module):
         self.heads = Heads([width + (minibatch != "none")], aux_outputs, condition_dim, fusion, norm)
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
-        critique: DiscriminatorOutput = self.heads(self.minibatch(self.layers(x)), x, condition)
-        return critique
+        output: DiscriminatorOutput = self.heads(self.minibatch(self.layers(x)), x, condition)
+        return output

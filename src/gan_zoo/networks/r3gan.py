@@ -156,5 +156,5 @@ class R3GANDiscriminator(nn.Module):
         nn.init.normal_(self.heads.score.weight, 0, last**-0.5)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
-        critique: DiscriminatorOutput = self.heads(self.layers(x), x, condition)
-        return critique
+        output: DiscriminatorOutput = self.heads(self.layers(x), x, condition)
+        return output

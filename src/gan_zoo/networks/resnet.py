@@ -141,8 +141,8 @@ class ResNetDiscriminator(nn.Module):
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
         summed = self.minibatch(self.layers(x)).sum((2, 3))
-        critique: DiscriminatorOutput = self.heads(summed, x, condition)
-        return critique
+        output: DiscriminatorOutput = self.heads(summed, x, condition)
+        return output
 
 
 def check_attention(sizes: list[int], attention: int | None) -> list[int]:

@@ -84,7 +84,7 @@ def state_of(discriminator: nn.Module, name: str) -> LossTerms:
     return {} if first is None else {name: first}
 
 
-def input_gradient(critique: DiscriminatorOutput, create_graph: bool = True) -> Tensor:
+def input_gradient(output: DiscriminatorOutput, create_graph: bool = True) -> Tensor:
     """The gradient of every score with respect to the discriminator's input, ``[N, D]``, one row for each score.
 
     An input is one sample, or a pack of samples where the discriminator judges packs (PacGAN, Lin et al. 2018, section
@@ -92,8 +92,8 @@ def input_gradient(critique: DiscriminatorOutput, create_graph: bool = True) -> 
     smaller than that of samples. Scores of patches are summed for each input. Exact only for discriminators that judge
     their inputs independently.
     """
-    (gradient,) = torch.autograd.grad(critique.score.sum(), critique.x, create_graph=create_graph)
-    return gradient.reshape(len(critique.score), -1)
+    (gradient,) = torch.autograd.grad(output.score.sum(), output.x, create_graph=create_graph)
+    return gradient.reshape(len(output.score), -1)
 
 
 def squared_norm(gradient: Tensor) -> Tensor:
@@ -107,12 +107,12 @@ def norm(gradient: Tensor) -> Tensor:
     return length
 
 
-def share_per_input(critique: DiscriminatorOutput, rng: StepRNG, purpose: str) -> Tensor:
+def share_per_input(output: DiscriminatorOutput, rng: StepRNG, purpose: str) -> Tensor:
     """One number from U[0, 1] for each of the discriminator's inputs, in the shape that multiplies ``output.x``.
 
     All samples of a pack get the same number: a pack is one point, and moves along one straight line.
     """
-    x = critique.x
-    inputs = len(critique.score)
+    x = output.x
+    inputs = len(output.score)
     share = rng.uniform(purpose, inputs).repeat_interleave(len(x) // inputs)
     return share.to(x).view(-1, *[1] * (x.ndim - 1))

@@ -44,10 +44,10 @@ class Consistency(Regularizer):
         return total
 
     def change(
-        self, term: AdversarialTerm, critique: DiscriminatorOutput, condition: Any, rng: StepRNG, side: str
+        self, term: AdversarialTerm, output: DiscriminatorOutput, condition: Any, rng: StepRNG, side: str
     ) -> Tensor:
         """The mean squared change of the score when the picture is flipped and shifted."""
-        x = critique.x.detach()
+        x = output.x.detach()
         if x.ndim != 4:
             raise ValueError(f"consistency needs pictures [B, C, H, W], got samples of shape {list(x.shape)}")
         if self.shift >= min(x.shape[2:]):
@@ -56,7 +56,7 @@ class Consistency(Regularizer):
         if isinstance(condition, Tensor) and condition.shape[2:] == x.shape[2:]:
             condition = moved(condition, rows, columns)
         copy = run_discriminator(term.discriminator, moved(x, rows, columns), condition)
-        return (of_samples(critique.score) - of_samples(copy.score)).square().mean()
+        return (of_samples(output.score) - of_samples(copy.score)).square().mean()
 
 
 def draw_places(x: Tensor, shift: int, rng: StepRNG, purpose: str) -> tuple[Tensor, Tensor]:
