@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gan_zoo.diagnostics.failure_modes import History, diagnose
-from gan_zoo.diagnostics.from_log import diagnose_run, logged, summary
+from gan_zoo.diagnostics.from_log import diagnose_run, logged, summarize_findings
 
 LOOKS = 20
 
@@ -87,8 +87,8 @@ def test_a_finding_that_went_away_says_so() -> None:
 def test_an_early_verdict_needs_looks() -> None:
     assert diagnose(history(realism__spread=0.05)[:4]) == []
     assert diagnose([]) == []
-    assert summary(history()[:4], []).startswith("too early to judge: 4 looks so far, 11 are needed")
-    assert summary(history(), []) == "nothing is wrong"
+    assert summarize_findings(history()[:4], []).startswith("too early to judge: 4 looks so far, 11 are needed")
+    assert summarize_findings(history(), []) == "nothing is wrong"
 
 
 def test_the_log_tells_the_same(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from gan_zoo.cli.common import app, guarded
 def doctor(run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder with a metrics.csv.")]) -> None:
     """Say what went wrong with a run, since when, and which override to try; exit code 0 either way."""
     from gan_zoo.core.errors import ConfigError
-    from gan_zoo.diagnostics.from_log import diagnose_run, summary
+    from gan_zoo.diagnostics.from_log import diagnose_run, summarize_findings
 
     if not (run / "metrics.csv").is_file():
         missing = "has no metrics.csv" if run.is_dir() else "does not exist"
@@ -24,4 +24,4 @@ def doctor(run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder
     for finding in findings:
         typer.echo(f"{finding}{'' if finding.lasting else ' (later no more)'}")
     if not findings:
-        typer.echo(summary(history, findings))
+        typer.echo(summarize_findings(history, findings))

@@ -9,7 +9,7 @@ from gan_zoo.core.files import numbers_of
 from gan_zoo.diagnostics.failure_modes import FIXED_TRAINER_ARGS, REMEDIES, Finding, History, Reading, diagnose
 
 
-def summary(history: Sequence[Reading], findings: Sequence[Finding]) -> str:
+def summarize_findings(history: Sequence[Reading], findings: Sequence[Finding]) -> str:
     """The findings that last, by name; without any whether all is well, or it is too early to tell."""
     if named := dict.fromkeys(finding.name for finding in findings if finding.lasting):
         return ", ".join(named)

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from gan_zoo.core.files import atomic_path, numbers_of
-from gan_zoo.diagnostics.from_log import diagnose_run, summary
+from gan_zoo.diagnostics.from_log import diagnose_run, summarize_findings
 from gan_zoo.reports.charts import STYLE, Curve, chart
 
 GROUPS: tuple[tuple[str, Callable[[str], bool]], ...] = (
@@ -88,7 +88,7 @@ def diagnosis(run: Path) -> str:
     )
     head = "<table><tr><th>finding<th>term<th>since images<th>what was seen<th>try one of</tr>"
     return "<h2>What the doctor says</h2>" + (
-        f"{head}{rows}</table>" if findings else f"<p>{summary(history, findings).capitalize()}.</p>"
+        f"{head}{rows}</table>" if findings else f"<p>{summarize_findings(history, findings).capitalize()}.</p>"
     )
 
 

@@ -9,7 +9,7 @@ from lightning.pytorch import Trainer
 from gan_zoo.callbacks.diagnostics import Doctor
 from gan_zoo.callbacks.evaluation import Evaluation
 from gan_zoo.diagnostics.failure_modes import diagnose
-from gan_zoo.diagnostics.from_log import summary
+from gan_zoo.diagnostics.from_log import summarize_findings
 from gan_zoo.training.module import GANModule
 
 
@@ -24,7 +24,7 @@ def print_summary(run_dir: Path, trainer: Trainer, module: GANModule) -> None:
         if isinstance(callback, Evaluation) and callback.history:
             lines |= _courses(callback.history)
         if isinstance(callback, Doctor) and callback.history:
-            lines["doctor"] = summary(callback.history, diagnose(callback.history))
+            lines["doctor"] = summarize_findings(callback.history, diagnose(callback.history))
     names = (module.metadata.get("data") or {}).get("classes")
     if names and names != [str(number) for number in range(len(names))] and "label" in module.model.needs:
         listed = [f"{number} {name}" for number, name in enumerate(names[:10])]
