@@ -8,7 +8,7 @@ import torch
 from lightning.pytorch import Callback
 from typer.testing import CliRunner
 
-from gan_zoo.cli.common import app
+from gan_zoo.cli.app import app
 
 
 class DumpRank(Callback):

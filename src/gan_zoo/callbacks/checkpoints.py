@@ -85,12 +85,14 @@ class Checkpoints(Checkpoint):
         After an error inside a step, which one player may have taken and the other not, the state is saved all the
         same: it is worth more than exactness. One of several processes that fails cannot save alone.
         """
-        if not self._restored or pl_module.global_step <= int(self._in_step):
+        if not self._restored or pl_module.global_step < 1:
             return
-        if isinstance(exception, Interrupted):
+        if isinstance(exception, Interrupted):  # which is raised between steps
             self.keep_best(trainer, pl_module)
             self.save(trainer, pl_module)
-        elif trainer.world_size == 1 and not isinstance(exception, TrainingDiverged):
+            return
+        has_finished_a_step = pl_module.global_step > int(self._in_step)
+        if has_finished_a_step and trainer.world_size == 1 and not isinstance(exception, TrainingDiverged):
             with survived("saving after the error"):
                 self.save(trainer, pl_module)
 
