@@ -93,3 +93,14 @@ def test_a_case_of_the_study_is_named(failure: str) -> None:
     case = list(study.CASES[failure])[1 if failure in ("mode collapse", "healthy") else 0]
     named = study.found(study.train_one((failure, case, 7)))
     assert named == set() if failure == "healthy" else failure in named
+
+
+def test_held_out_captions_that_are_all_alike_end_no_run(composed) -> None:
+    """There are no mismatched ones among them: what needs those is left out of the diagnosis."""
+    overrides = ("model=cgan", "data=openmoji_captions", "condition=text", "data.image_size=32", *QUICK, *OFTEN)
+    trainer, module, data = build(composed(*overrides, "generator.width=8", "discriminator.width=8"))
+    alike = data.source.told()
+    alike.conditions = alike.conditions[:1].expand(len(alike), -1).contiguous()
+    trainer.fit(module, datamodule=data)
+    assert len(doctor_of(trainer).history) == 3
+    assert not any("memory" in name for name in doctor_of(trainer).history[0])

@@ -14,7 +14,7 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.strategies import DDPStrategy
 
 import gan_zoo.runs.checkpoint_store as store_file
-from gan_zoo.callbacks.interruption import check_equal_start
+from gan_zoo.callbacks.interruption import Interruption, check_equal_start
 from gan_zoo.callbacks.intervals import interval
 from gan_zoo.config.build import build
 from gan_zoo.config.compose import check_choices, check_grammar, compose_overrides
@@ -377,3 +377,48 @@ def test_a_metric_that_cannot_be_computed_is_found_before_training(composed, tmp
     with pytest.raises(ConfigError, match=r"metric=modes needs known modes, data=digits has none"):
         train(composed("model=gan", "data=digits", "metric=modes"))
     assert not (tmp_path / "run").exists()
+
+
+# ------------------------------------------------------------------ what messages suggest
+
+
+MESSAGES = {
+    "data.load_size=286": r"no key 'data.load_size' .*; in data there are batch_size, channels, condition_shape, flip,",
+    "optim.lr=1e-4": r"did you mean optim.generator.lr or optim.discriminator.lr",
+    "generator.x=1": r"no key 'generator.x'; in generator there are norm, sample_shape, width;",
+    "encoder.width=3": r"did you mean .*model.encoder.width",
+    "model=stylegan2": r"got 'stylegan2' \(of the same kind there is r3gan or sagan\)",
+    "model=cycelgan": r"did you mean 'cyclegan'\?",
+    "trainer.max_epoch=2": r"did you mean 'max_epochs'\?",
+}
+
+
+@pytest.mark.parametrize("override", MESSAGES)
+def test_messages_name_what_there_is(override: str) -> None:
+    """Only the keys of the chosen parts are listed, and the same name elsewhere is suggested."""
+    extra = ["model=vae"] if override.startswith("encoder") else []
+    with pytest.raises(ConfigError, match=MESSAGES[override]):
+        compose_overrides([*extra, override])
+
+
+def test_several_processes_ask_for_signals_now_and_then(monkeypatch) -> None:
+    """Asking costs milliseconds: it is done after a quarter of a second of steps of the slowest process."""
+    interruption = Interruption()
+    interruption._asked_at = (0, 0.0)
+    interruption._ask_at = 0
+    slowest = 0.01
+
+    class Hosts:
+        def largest(self, signum: float, seconds: float) -> list[float]:
+            return [signum, max(seconds, slowest)]
+
+    interruption._hosts = Hosts()
+    monkeypatch.setattr("gan_zoo.callbacks.interruption.time.monotonic", lambda: 0.0)
+    interruption._ask(10)
+    assert interruption._ask_at == 10 + 25
+    slowest = 10.0
+    interruption._ask(35)
+    assert interruption._ask_at == 36
+    slowest = 0.0
+    interruption._ask(36)
+    assert interruption._ask_at == 136
