@@ -1,4 +1,4 @@
-"""Every example of docs/adding.md is run as it stands there, each section by itself."""
+"""The documentation: examples are run, commands composed, links followed; what is generated or copied is up to date."""
 
 from __future__ import annotations
 
@@ -7,9 +7,16 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+
+import gan_zoo
+from gan_zoo.config.messages import choices
+from gan_zoo.core.paths import CONF
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -80,3 +87,88 @@ def test_commands_of_the_pages_compose(composed) -> None:
         words = [word for word in shlex.split(os.path.expandvars(line)) if "=" in word]
         own = [word for word in words if not word.startswith(("resume=", "hydra.", "launcher="))]
         composed(*[first_of(word) for word in own])
+
+
+def generator_of_pages() -> ModuleType:
+    """docs/generate.py as a module."""
+    spec = spec_from_file_location("generate", DOCS / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("page", ["configuration", "cli", "callbacks"])
+def test_generated_pages_are_up_to_date(page: str) -> None:
+    text = (DOCS / f"{page}.md").read_text(encoding="utf-8")
+    assert "<!-- generated: " in text
+    assert generator_of_pages().filled(text) == text, "python docs/generate.py writes it"
+
+
+GROUPS = sorted({str(file.parent.relative_to(CONF)) for file in CONF.glob("*/**/[!_]*.yaml")} - {"hydra/launcher"})
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_every_choice_is_on_the_page_of_the_configuration(group: str) -> None:
+    (section,) = re.findall(rf"^### {group}\n(.+?)(?=^##|<!-- end)", CONFIGURATION, flags=re.MULTILINE | re.DOTALL)
+    assert set(choices(group, CONF)) <= set(re.findall(r"^\| `(\w+)`", section, flags=re.MULTILINE))
+
+
+CONFIGURATION = (DOCS / "configuration.md").read_text(encoding="utf-8")
+ARCHITECTURE = (DOCS / "design.md").read_text(encoding="utf-8")
+CONTRACTS = {
+    contract["id"]: contract
+    for contract in tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+}
+FLOORS = [[room.strip() for room in floor.split("|")] for floor in CONTRACTS["floors"]["layers"]]
+
+
+def names_in(text: str) -> list[str]:
+    return re.findall(r"`(\w+)`", text)
+
+
+def test_the_floors_of_the_page_are_the_contract() -> None:
+    table = ARCHITECTURE.split("| packages | contain |")[1].split("\n\n")[0]
+    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    assert [sorted(names_in(row)) for row in rows] == [sorted(floor) for floor in FLOORS]
+
+
+@pytest.mark.parametrize("contract", ["hydra", "lightning"])
+def test_the_other_contracts_of_the_page_are_those_of_the_linter(contract: str) -> None:
+    (line,) = re.findall(rf"^- `{contract}`: (.+?) (?:may|do not) import", ARCHITECTURE, flags=re.MULTILINE | re.DOTALL)
+    forbidden = {module.removeprefix("gan_zoo.") for module in CONTRACTS[contract]["source_modules"]}
+    rooms = {room for floor in FLOORS for room in floor}
+    assert set(names_in(line)) == (rooms - forbidden if contract == "hydra" else forbidden)
+
+
+def test_files_named_by_the_page_are_there() -> None:
+    package = Path(gan_zoo.__file__).parent
+    paths = set(re.findall(r"`([a-z_]+/[\w/*]+\.py)`", ARCHITECTURE)) - {"tests/test_docs.py"}
+    assert len(paths) > 40
+    assert not [path for path in paths if not list(package.glob(path))]
+
+
+PAGES = [*DOCS.glob("*.md"), *ROOT.glob("*.md"), *ROOT.glob("experiments/*/README.md")]
+
+
+def anchors_of(page: Path) -> set[str]:
+    """The anchors of a page's headings, as the site makes them."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    headings = (re.sub(r"[^\w\- ]", "", line.lower()) for line in re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE))
+    return {re.sub(r"[\s-]+", "-", heading.strip()) for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\((?!\w+:)([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        file, _, anchor = target.partition("#")
+        found = (page.parent / file).resolve() if file else page
+        assert found.exists(), target
+        if anchor and found.suffix == ".md" and not anchor.startswith("gan_zoo."):
+            assert anchor in anchors_of(found), target
+
+
+def test_every_page_is_in_the_contents() -> None:
+    contents = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    assert not [page.name for page in DOCS.glob("*.md") if f": {page.name}" not in contents]
