@@ -8,15 +8,18 @@ import shlex
 import subprocess
 import sys
 import tomllib
+from functools import partial
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-import gan_zoo
+import gan_zoo as gz
+from gan_zoo.callbacks.diagnostics import Doctor
 from gan_zoo.config.messages import choices
 from gan_zoo.core.paths import CONF
+from gan_zoo.diagnostics.failure_modes import AILMENTS
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -28,10 +31,10 @@ SECTIONS = {
 LOGGED = {  # what the run of a section logs that no other would
     "A loss": "d/realism/gap",
     "A network": "g/realism",
-    "A game": "g/second",
-    "A regulariser": "d/realism/drift",
-    "A data set": "g/realism",
-    "A score": "val/nearest_real",
+    "A model": "g/second",
+    "A regularizer": "d/realism/drift",
+    "A dataset": "g/realism",
+    "A metric": "val/nearest_real",
 }
 QUICK = ["trainer=cpu", "trainer.max_steps=5", "trainer.log_every_n_steps=5", "data.batch_size=16"]
 QUICK += ["hydra.run.dir=run"]
@@ -43,7 +46,7 @@ def test_there_is_an_example_of_everything() -> None:
     assert set(SECTIONS) == set(LOGGED)
 
 
-EVERY_TIME = "A game"  # the README's loss is run by tests/test_readme.py
+EVERY_TIME = "A model"  # the README's loss is run by tests/test_readme.py
 
 
 @pytest.mark.parametrize(
@@ -57,7 +60,7 @@ def test_a_part_is_one_file_and_one_yaml(section: str, tmp_path: Path) -> None:
     for name, content in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(content)
-    quick = [*QUICK, *(SCORED if section == "A score" else ["callbacks=none"])]
+    quick = [*QUICK, *(SCORED if section == "A metric" else ["callbacks=none"])]
     line = [sys.executable, "-m", "gan_zoo.cli.app", "train", *arguments, *quick]
     done = subprocess.run(line, cwd=tmp_path, env=os.environ.copy(), capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
@@ -143,7 +146,7 @@ def test_the_other_contracts_of_the_page_are_those_of_the_linter(contract: str) 
 
 
 def test_files_named_by_the_page_are_there() -> None:
-    package = Path(gan_zoo.__file__).parent
+    package = Path(gz.__file__).parent
     paths = set(re.findall(r"`([a-z_]+/[\w/*]+\.py)`", ARCHITECTURE)) - {"tests/test_docs.py"}
     assert len(paths) > 40
     assert not [path for path in paths if not list(package.glob(path))]
@@ -167,6 +170,35 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert found.exists(), target
         if anchor and found.suffix == ".md" and not anchor.startswith("gan_zoo."):
             assert anchor in anchors_of(found), target
+
+
+def test_the_page_of_failures_has_every_finding() -> None:
+    page = (DOCS / "troubleshooting.md").read_text(encoding="utf-8")
+    assert [ailment.name for ailment in AILMENTS if f"| `{ailment.name}` |" not in page] == []
+
+
+LOG_KEYS = (DOCS / "callbacks.md").read_text(encoding="utf-8").split("## Log keys")[1].split("\n## ")[0]
+STANDS_FOR = {"TERM": "(realism|match|wrong)", "REGULARIZER": "r1", "VALUE": "[a-z_]+", "NAME": "class", "METRIC": ".+"}
+
+
+def test_every_log_key_is_on_its_page() -> None:
+    cells = [row.split("|")[1] for row in LOG_KEYS.splitlines() if row.startswith("| `")]
+    keys = [key for cell in cells for key in re.findall(r"`([^`]+)`", cell)]
+    patterns = [re.sub("|".join(STANDS_FOR), lambda word: STANDS_FOR[word[0]], key) for key in keys]
+    history, shape = gz.History(), [1, 8, 8]
+    game = gz.CGAN(
+        partial(gz.DCGANGenerator, sample_shape=shape, width=8),
+        partial(gz.DCGANDiscriminator, sample_shape=shape, width=8, norm="none"),
+        condition=partial(gz.ClassCondition, 10),
+        latent_dim=4,
+    )
+    module = gz.GANModule(game, gz.NonSaturating(), {"r1": gz.R1()})
+    checks = Doctor(every_images=16, count=32)
+    data = gz.DataModule(gz.digits(), batch_size=16)
+    gz.fit(module, data, 2, logger=history, log_every_n_steps=1, progress=False, callbacks=[checks])
+    logged = [name for name in history.names() if "/" in name]
+    assert {"d/match", "d/match/r1", "d/match/total", "doctor/match/spread"} <= set(logged)
+    assert not [name for name in logged if not any(re.fullmatch(pattern, name) for pattern in patterns)]
 
 
 def test_every_page_is_in_the_contents() -> None:
