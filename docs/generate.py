@@ -1,4 +1,4 @@
-"""Writes the generated parts of docs/configuration.md and docs/cli.md: ``python docs/generate.py``."""
+"""Writes the generated parts of the pages, between ``<!-- generated: ... -->`` and ``<!-- end -->``: `main`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import typer
 
+import gan_zoo
 from gan_zoo.cli.app import app
 from gan_zoo.config import help as help_of
 from gan_zoo.core.paths import CONF
@@ -94,7 +95,44 @@ def spelled(parameter: Any) -> str:
     return ", ".join([*parameter.opts, *parameter.secondary_opts])
 
 
+ROOMS = {
+    "models": "Models",
+    "networks": "Networks and encoders",
+    "losses": "Losses",
+    "regularizers": "Regularizers",
+    "augmentation": "Augmentation",
+    "auxiliary_losses": "Reconstruction and classification",
+    "data": "Datasets",
+    "metrics": "Metrics and extractors",
+    "training": "Training",
+    "callbacks": "Callbacks",
+}
+
+
+def parts() -> str:
+    """A block for each public name, metric and callback that the page does not have by hand, by package."""
+    page = BLOCK.sub("", (DOCS / "api.md").read_text(encoding="utf-8"))
+    stub = (Path(gan_zoo.__file__).with_suffix(".pyi")).read_text(encoding="utf-8")
+    names = re.findall(r"^from \.(\S+) import (\w+) as", stub, flags=re.MULTILINE)
+    files = sorted(file for group in ("metric", "extractor", "callbacks") for file in (CONF / group).glob("*.yaml"))
+    targets = [target for file in files for target in re.findall(r"_target_: gan_zoo\.(\S+)", file.read_text("utf-8"))]
+    names += [tuple(target.rsplit(".", 1)) for target in dict.fromkeys(targets)]
+    sections = []
+    for room, title in ROOMS.items():
+        blocks = [
+            f"::: gan_zoo.{module}.{name}"
+            for module, name in names
+            if module.split(".")[0] == room
+            and not re.search(rf"\b{name}\b", page)
+            and f"gan_zoo.{module}\n" not in page
+        ]
+        if blocks:
+            sections.append("\n\n".join([f"## {title}", *blocks]))
+    return "\n\n".join(sections)
+
+
 PARTS = {
+    "parts": parts,
     "config_groups": config_groups,
     "root_config": root_config,
     "callbacks": callbacks,

@@ -102,7 +102,7 @@ def generator_of_pages() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("page", ["configuration", "cli", "callbacks"])
+@pytest.mark.parametrize("page", ["configuration", "cli", "callbacks", "api"])
 def test_generated_pages_are_up_to_date(page: str) -> None:
     text = (DOCS / f"{page}.md").read_text(encoding="utf-8")
     assert "<!-- generated: " in text
@@ -155,16 +155,21 @@ def test_files_named_by_the_page_are_there() -> None:
 PAGES = [*DOCS.glob("*.md"), *ROOT.glob("*.md"), *ROOT.glob("experiments/*/README.md")]
 
 
+def without_code(text: str) -> str:
+    return re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
 def anchors_of(page: Path) -> set[str]:
     """The anchors of a page's headings, as the site makes them."""
-    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    text = without_code(page.read_text(encoding="utf-8"))
     headings = (re.sub(r"[^\w\- ]", "", line.lower()) for line in re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE))
     return {re.sub(r"[\s-]+", "-", heading.strip()) for heading in headings}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\((?!\w+:)([^)\s]+)\)", page.read_text(encoding="utf-8")):
+    text = without_code(page.read_text(encoding="utf-8"))
+    for target in re.findall(r"\]\((?!\w+:)([^)\s]+)\)", text):
         file, _, anchor = target.partition("#")
         found = (page.parent / file).resolve() if file else page
         assert found.exists(), target
