@@ -115,8 +115,10 @@ def parts() -> str:
     stub = (Path(gan_zoo.__file__).with_suffix(".pyi")).read_text(encoding="utf-8")
     names = re.findall(r"^from \.(\S+) import (\w+) as", stub, flags=re.MULTILINE)
     files = sorted(file for group in ("metric", "extractor", "callbacks") for file in (CONF / group).glob("*.yaml"))
-    targets = [target for file in files for target in re.findall(r"_target_: gan_zoo\.(\S+)", file.read_text("utf-8"))]
-    names += [tuple(target.rsplit(".", 1)) for target in dict.fromkeys(targets)]
+    targets = [
+        target for file in files for target in re.findall(r"_target_: gan_zoo\.([\w.]+)", file.read_text("utf-8"))
+    ]
+    names = list(dict.fromkeys([*names, *(tuple(target.rsplit(".", 1)) for target in targets)]))
     sections = []
     for room, title in ROOMS.items():
         blocks = [
