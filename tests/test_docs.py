@@ -14,9 +14,11 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import typer
 
 import gan_zoo as gz
 from gan_zoo.callbacks.diagnostics import Doctor
+from gan_zoo.cli.app import app
 from gan_zoo.config.messages import choices
 from gan_zoo.core.paths import CONF
 from gan_zoo.diagnostics.failure_modes import AILMENTS
@@ -90,6 +92,26 @@ def test_commands_of_the_pages_compose(composed) -> None:
         words = [word for word in shlex.split(os.path.expandvars(line)) if "=" in word]
         own = [word for word in words if not word.startswith(("resume=", "hydra.", "launcher="))]
         composed(*[first_of(word) for word in own])
+
+
+OTHERS = sorted(
+    {
+        line.split("  #")[0].strip()
+        for page in DOCS.glob("*.md")
+        for line in re.findall(r"^    (gan-zoo (?!train).*)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        if "[OPTIONS]" not in line
+    }
+)
+
+
+@pytest.mark.parametrize("line", OTHERS)
+def test_other_commands_of_the_pages_are_understood(line: str, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("RUN", "IN", "A", "B", "multirun/study"):
+        (tmp_path / folder).mkdir(parents=True)
+    _, name, *arguments = shlex.split(line)
+    with typer.main.get_command(app).commands[name].make_context(name, arguments):
+        pass
 
 
 def generator_of_pages() -> ModuleType:
