@@ -83,7 +83,8 @@ def command(name: str, made: Any) -> str:
     """One command."""
     parameters = [p for p in made.params if not getattr(p, "hidden", False) and p.name != "help"]
     words = [spelled(p) for p in parameters if p.param_type_name == "argument"]
-    lines = [f"### {name}", "", f"    gan-zoo {' '.join([name, *words, '[OPTIONS]'])}", "", (made.help or "").strip()]
+    usage = [name, *words, "[GROUP=CHOICE ...] [KEY=VALUE ...]" if name == "train" else "[OPTIONS]"]
+    lines = [f"### {name}", "", f"    gan-zoo {' '.join(usage)}", "", (made.help or "").strip()]
     rows = [f"| `{spelled(p)}` | {escaped(getattr(p, 'help', None) or '')} |" for p in parameters]
     return "\n".join([*lines, *(["", "| | |", "| --- | --- |", *rows] if rows else [])])
 
