@@ -1,4 +1,4 @@
-"""Every example of docs/adding.md is run as it stands there, each section by itself."""
+"""The documentation: examples are run, commands composed, links followed; what is generated or copied is up to date."""
 
 from __future__ import annotations
 
@@ -7,9 +7,21 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
+from functools import partial
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+import typer
+
+import gan_zoo as gz
+from gan_zoo.callbacks.diagnostics import Doctor
+from gan_zoo.cli.app import app
+from gan_zoo.config.messages import choices
+from gan_zoo.core.paths import CONF
+from gan_zoo.diagnostics.failure_modes import AILMENTS
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -23,8 +35,8 @@ LOGGED = {  # what the run of a section logs that no other would
     "A network": "g/realism",
     "A model": "g/second",
     "A regularizer": "d/realism/drift",
-    "A data set": "g/realism",
-    "A score": "val/nearest_real",
+    "A dataset": "g/realism",
+    "A metric": "val/nearest_real",
 }
 QUICK = ["trainer=cpu", "trainer.max_steps=5", "trainer.log_every_n_steps=5", "data.batch_size=16"]
 QUICK += ["hydra.run.dir=run"]
@@ -50,7 +62,7 @@ def test_a_part_is_one_file_and_one_yaml(section: str, tmp_path: Path) -> None:
     for name, content in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(content)
-    quick = [*QUICK, *(SCORED if section == "A score" else ["callbacks=none"])]
+    quick = [*QUICK, *(SCORED if section == "A metric" else ["callbacks=none"])]
     line = [sys.executable, "-m", "gan_zoo.cli.app", "train", *arguments, *quick]
     done = subprocess.run(line, cwd=tmp_path, env=os.environ.copy(), capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
@@ -80,3 +92,142 @@ def test_commands_of_the_pages_compose(composed) -> None:
         words = [word for word in shlex.split(os.path.expandvars(line)) if "=" in word]
         own = [word for word in words if not word.startswith(("resume=", "hydra.", "launcher="))]
         composed(*[first_of(word) for word in own])
+
+
+OTHERS = sorted(
+    {
+        line.split("  #")[0].strip()
+        for page in DOCS.glob("*.md")
+        for line in re.findall(r"^    (gan-zoo (?!train).*)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        if "[OPTIONS]" not in line
+    }
+)
+
+
+@pytest.mark.parametrize("line", OTHERS)
+def test_other_commands_of_the_pages_are_understood(line: str, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("RUN", "IN", "A", "B", "multirun/study"):
+        (tmp_path / folder).mkdir(parents=True)
+    _, name, *arguments = shlex.split(line)
+    with typer.main.get_command(app).commands[name].make_context(name, arguments):
+        pass
+
+
+def generator_of_pages() -> ModuleType:
+    """docs/generate.py as a module."""
+    spec = spec_from_file_location("generate", DOCS / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("page", ["configuration", "cli", "callbacks", "api"])
+def test_generated_pages_are_up_to_date(page: str) -> None:
+    text = (DOCS / f"{page}.md").read_text(encoding="utf-8")
+    assert "<!-- generated: " in text
+    assert generator_of_pages().filled(text) == text, "python docs/generate.py writes it"
+
+
+GROUPS = sorted({str(file.parent.relative_to(CONF)) for file in CONF.glob("*/**/[!_]*.yaml")} - {"hydra/launcher"})
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_every_choice_is_on_the_page_of_the_configuration(group: str) -> None:
+    (section,) = re.findall(rf"^### {group}\n(.+?)(?=^##|<!-- end)", CONFIGURATION, flags=re.MULTILINE | re.DOTALL)
+    assert set(choices(group, CONF)) <= set(re.findall(r"^\| `(\w+)`", section, flags=re.MULTILINE))
+
+
+CONFIGURATION = (DOCS / "configuration.md").read_text(encoding="utf-8")
+ARCHITECTURE = (DOCS / "design.md").read_text(encoding="utf-8")
+CONTRACTS = {
+    contract["id"]: contract
+    for contract in tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+}
+FLOORS = [[room.strip() for room in floor.split("|")] for floor in CONTRACTS["floors"]["layers"]]
+
+
+def names_in(text: str) -> list[str]:
+    return re.findall(r"`(\w+)`", text)
+
+
+def test_the_floors_of_the_page_are_the_contract() -> None:
+    table = ARCHITECTURE.split("| packages | contain |")[1].split("\n\n")[0]
+    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    assert [sorted(names_in(row)) for row in rows] == [sorted(floor) for floor in FLOORS]
+
+
+@pytest.mark.parametrize("contract", ["hydra", "lightning"])
+def test_the_other_contracts_of_the_page_are_those_of_the_linter(contract: str) -> None:
+    (line,) = re.findall(rf"^- `{contract}`: (.+?) (?:may|do not) import", ARCHITECTURE, flags=re.MULTILINE | re.DOTALL)
+    forbidden = {module.removeprefix("gan_zoo.") for module in CONTRACTS[contract]["source_modules"]}
+    rooms = {room for floor in FLOORS for room in floor}
+    assert set(names_in(line)) == (rooms - forbidden if contract == "hydra" else forbidden)
+
+
+def test_files_named_by_the_page_are_there() -> None:
+    package = Path(gz.__file__).parent
+    paths = set(re.findall(r"`([a-z_]+/[\w/*]+\.py)`", ARCHITECTURE)) - {"tests/test_docs.py"}
+    assert len(paths) > 40
+    assert not [path for path in paths if not list(package.glob(path))]
+
+
+PAGES = [*DOCS.glob("*.md"), *ROOT.glob("*.md"), *ROOT.glob("experiments/*/README.md")]
+
+
+def without_code(text: str) -> str:
+    return re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def anchors_of(page: Path) -> set[str]:
+    """The anchors of a page's headings, as the site makes them."""
+    text = without_code(page.read_text(encoding="utf-8"))
+    headings = (re.sub(r"[^\w\- ]", "", line.lower()) for line in re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE))
+    return {re.sub(r"[\s-]+", "-", heading.strip()) for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    text = without_code(page.read_text(encoding="utf-8"))
+    for target in re.findall(r"\]\((?!\w+:)([^)\s]+)\)", text):
+        file, _, anchor = target.partition("#")
+        found = (page.parent / file).resolve() if file else page
+        assert found.exists(), target
+        if anchor and found.suffix == ".md" and not anchor.startswith("gan_zoo."):
+            assert anchor in anchors_of(found), target
+
+
+def test_the_page_of_failures_has_every_finding() -> None:
+    page = (DOCS / "troubleshooting.md").read_text(encoding="utf-8")
+    assert [ailment.name for ailment in AILMENTS if f"| `{ailment.name}` |" not in page] == []
+
+
+LOG_KEYS = (DOCS / "callbacks.md").read_text(encoding="utf-8").split("## Log keys")[1].split("\n## ")[0]
+STANDS_FOR = {"TERM": "(realism|match|wrong)", "REGULARIZER": "r1", "VALUE": "[a-z_]+", "NAME": "class", "METRIC": ".+"}
+
+
+def test_every_log_key_is_on_its_page() -> None:
+    cells = [row.split("|")[1] for row in LOG_KEYS.splitlines() if row.startswith("| `")]
+    keys = [key for cell in cells for key in re.findall(r"`([^`]+)`", cell)]
+    patterns = [re.sub("|".join(STANDS_FOR), lambda word: STANDS_FOR[word[0]], key) for key in keys]
+    history, shape = gz.History(), [1, 8, 8]
+    game = gz.CGAN(
+        partial(gz.DCGANGenerator, sample_shape=shape, width=8),
+        partial(gz.DCGANDiscriminator, sample_shape=shape, width=8, norm="none"),
+        condition=partial(gz.ClassCondition, 10),
+        latent_dim=4,
+    )
+    module = gz.GANModule(game, gz.NonSaturating(), {"r1": gz.R1()})
+    checks = Doctor(every_images=16, count=32)
+    data = gz.DataModule(gz.digits(), batch_size=16)
+    gz.fit(module, data, 2, logger=history, log_every_n_steps=1, progress=False, callbacks=[checks])
+    logged = [name for name in history.names() if "/" in name]
+    assert {"d/match", "d/match/r1", "d/match/total", "doctor/match/spread"} <= set(logged)
+    assert not [name for name in logged if not any(re.fullmatch(pattern, name) for pattern in patterns)]
+
+
+def test_every_page_is_in_the_contents() -> None:
+    contents = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    assert not [page.name for page in DOCS.glob("*.md") if f": {page.name}" not in contents]
