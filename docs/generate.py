@@ -16,11 +16,11 @@ from gan_zoo.core.paths import CONF
 DOCS = Path(__file__).parent
 BLOCK = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", flags=re.DOTALL)
 GROUPS = {
-    "model": "What is trained: networks, adversarial terms and further terms. [Models](games.md)",
+    "model": "What is trained: networks, adversarial terms and further terms. [Models](models.md)",
     "generator": "The generator network.",
     "discriminator": "The discriminator network.",
     "encoder": "The encoder of models that have one: `vae`, `vae_gan`.",
-    "condition": "How `cgan` and `cgan_single` encode conditions. [Conditions](games.md#conditions)",
+    "condition": "How `cgan` and `cgan_single` encode conditions. [Conditions](models.md#conditions)",
     "loss": "The adversarial loss. [Losses](losses.md)",
     "regularizer": "Penalties and projections of the discriminator; several at once. "
     "[Regularizers](losses.md#regularizers)",

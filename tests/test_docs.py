@@ -213,13 +213,13 @@ def test_every_log_key_is_on_its_page() -> None:
     keys = [key for cell in cells for key in re.findall(r"`([^`]+)`", cell)]
     patterns = [re.sub("|".join(STANDS_FOR), lambda word: STANDS_FOR[word[0]], key) for key in keys]
     history, shape = gz.History(), [1, 8, 8]
-    game = gz.CGAN(
+    model = gz.CGAN(
         partial(gz.DCGANGenerator, sample_shape=shape, width=8),
         partial(gz.DCGANDiscriminator, sample_shape=shape, width=8, norm="none"),
         condition=partial(gz.ClassCondition, 10),
         latent_dim=4,
     )
-    module = gz.GANModule(game, gz.NonSaturating(), {"r1": gz.R1()})
+    module = gz.GANModule(model, gz.NonSaturating(), {"r1": gz.R1()})
     checks = Doctor(every_images=16, count=32)
     data = gz.DataModule(gz.digits(), batch_size=16)
     gz.fit(module, data, 2, logger=history, log_every_n_steps=1, progress=False, callbacks=[checks])

@@ -1,4 +1,4 @@
-"""StepRNG is a function of seed, step and purpose, and the same on any number of processes."""
+"""Random numbers are a function of seed, step and purpose, the same on any number of processes."""
 
 from __future__ import annotations
 

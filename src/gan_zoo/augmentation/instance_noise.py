@@ -1,4 +1,4 @@
-"""StepRNG on what the discriminator sees."""
+"""Noise on what the discriminator sees."""
 
 from __future__ import annotations
 

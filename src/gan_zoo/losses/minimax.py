@@ -10,7 +10,7 @@ from gan_zoo.losses.base import Loss
 
 
 class Minimax(Loss):
-    """The saturating model, where the generator minimizes what the discriminator maximizes.
+    """The saturating game, where the generator minimizes what the discriminator maximizes.
 
     Goodfellow et al. 2014, eq. 1: L_D = E sp(-D(x)) + E sp(D(G(z))), L_G = -E sp(D(G(z))); sp is softplus and D a
     logit, so that log sigmoid(D) = -sp(-D) never overflows.
