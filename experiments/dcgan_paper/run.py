@@ -68,7 +68,7 @@ def critic_features(discriminator: DCGANDiscriminator, images: Tensor) -> np.nda
 
 
 def accuracy(train: tuple[np.ndarray, Tensor], test: tuple[np.ndarray, Tensor]) -> float:
-    """The test accuracy of an L2-regularised linear classifier on standardised features.
+    """The test accuracy of an L2-regularized linear classifier on standardised features.
 
     The strength of the regularization is chosen on a fifth of the training images.
     """

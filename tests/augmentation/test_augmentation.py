@@ -126,8 +126,8 @@ FACTORS = torch.tensor([0.0, 1.0, 2.0], dtype=torch.float64)
 
 
 def test_saturation() -> None:
-    grey, same, double = changes.saturated(X, FACTORS)
-    torch.testing.assert_close(grey, X[0].mean(0).expand(3, -1, -1))
+    gray, same, double = changes.saturated(X, FACTORS)
+    torch.testing.assert_close(gray, X[0].mean(0).expand(3, -1, -1))
     assert torch.equal(same, X[1])
     torch.testing.assert_close(double - double.mean(0), 2 * (X[2] - X[2].mean(0)))
     torch.testing.assert_close(double.mean(0), X[2].mean(0))
@@ -141,7 +141,7 @@ def test_contrast() -> None:
     assert double.std().item() == pytest.approx(2 * X[2].std().item())
 
 
-def test_hue_turns_around_grey() -> None:
+def test_hue_turns_around_gray() -> None:
     third = torch.full((3,), 2 * math.pi / 3, dtype=torch.float64)
     torch.testing.assert_close(changes.hue_rotated(X, third), X.roll(1, 1))  # red becomes green
     assert torch.equal(changes.hue_rotated(X, 0 * third), X)
@@ -151,7 +151,7 @@ def test_hue_turns_around_grey() -> None:
     assert not torch.allclose(turned, X)
 
 
-def test_luma_flip_is_an_involution_that_keeps_colour() -> None:
+def test_luma_flip_is_an_involution_that_keeps_color() -> None:
     flip = torch.tensor([1.0, 0.0, 1.0], dtype=torch.float64)
     flipped = changes.luma_flipped(X, flip)
     assert torch.equal(flipped[1], X[1])
@@ -173,8 +173,8 @@ def test_brightness_shifts_the_mean_of_each_sample() -> None:
 
 def test_strengths_are_the_papers() -> None:
     torch.manual_seed(0)
-    grey = torch.cat([torch.full((20_000, 1, 1, 1), -0.5), torch.full((20_000, 1, 1, 1), 0.5)], 3)
-    dark, light = ADAugment(["color"], p=1.0)(grey).flatten(1).T
+    gray = torch.cat([torch.full((20_000, 1, 1, 1), -0.5), torch.full((20_000, 1, 1, 1), 0.5)], 3)
+    dark, light = ADAugment(["color"], p=1.0)(gray).flatten(1).T
     assert (light - dark).abs().log2().std().item() == pytest.approx(0.5, abs=0.02)
     flips = light < dark
     assert flips.float().mean().item() == pytest.approx(0.5, abs=0.02)
@@ -186,7 +186,7 @@ def test_strengths_are_the_papers() -> None:
     ("augmentation", "moves"),
     [(DiffAugment(["color"]), False), (ADAugment(["color"], p=1.0), False), (DiffAugment(), True)],
 )
-def test_colours_stay_in_their_channels(augmentation: nn.Module, moves: bool) -> None:
+def test_colors_stay_in_their_channels(augmentation: nn.Module, moves: bool) -> None:
     x = torch.cat([pictures(8, 3, 6, 6), torch.ones(8, 2, 6, 6)], 1)
     y = seeded(augmentation, x, 3)
     assert not torch.equal(y[:, :3], x[:, :3])
@@ -324,7 +324,7 @@ def test_penalties_differentiate_through_the_augmentation() -> None:
     """Flips and turns keep lengths: R1 is 1/2 |w|^2, whose derivative is w, however samples were turned."""
     weight = pictures(3, 6, 6)
     discriminator = AugmentedDiscriminator(Linear(weight), ADAugment(["blit"], p=1.0))
-    discriminator.augmentation.blit = lambda x, coloured: changes.turned(x, torch.arange(len(x)) % 4)
+    discriminator.augmentation.blit = lambda x, colored: changes.turned(x, torch.arange(len(x)) % 4)
     term = AdversarialTerm("realism", discriminator, pictures(8, 3, 6, 6), pictures(8, 3, 6, 6)).with_input_gradients(
         real=True, fake=False
     )
@@ -353,7 +353,7 @@ def test_the_critique_carries_the_original_and_everything_else() -> None:
     assert discriminator(x).aux == ()
 
 
-def test_conditions_that_are_pictures_move_along_uncoloured() -> None:
+def test_conditions_that_are_pictures_move_along_uncolored() -> None:
     x = pictures(16, 3, 8, 8)
     edges = x[:, :1].clone()
     output = run_discriminator(AugmentedDiscriminator(Telling(), ADAugment(["blit", "geometry"], p=1.0)), x, edges)
@@ -379,7 +379,7 @@ def test_energy_passes_through() -> None:
     ("make", "words"),
     [
         (lambda: DiffAugment(["blur"]), "policies must be a list of color, translation, cutout, got 'blur'"),
-        (lambda: DiffAugment("color"), "policies must be a list of color, translation, cutout, got 'color'"),
+        (lambda: DiffAugment("colour"), "policies must be a list of color, translation, cutout, got 'colour'"),
         (lambda: ADAugment(["cutout"]), "transforms must be a list of blit, geometry, color, got 'cutout'"),
         (lambda: ADAugment(p=1.5), r"p must be in \[0, 1\], got 1.5"),
         (lambda: DiffAugment()(torch.zeros(4, 2)), r"works on pictures \[B, C, H, W\], got samples of shape \[4, 2\]"),
@@ -597,7 +597,7 @@ def test_ada_comes_with_its_controller(more: list[str], composed) -> None:
         (["regularizer=ada", "augment=diffaugment"], "add augment=ada"),
         (["augment=ada", "loss=ebgan"], "use augment=diffaugment"),
         (["augment=ada", "data=ring", "model=gan"], r"the data's sample_shape is \[2\]: use augment=none"),
-        (["augment=diffaugment", "augment.policies=[color]"], "color, translation, cutout, got 'color'"),
+        (["augment=diffaugment", "augment.policies=[colour]"], "color, translation, cutout, got 'colour'"),
     ],
 )
 def test_what_cannot_work_fails_while_composing(overrides: list[str], words: str, composed) -> None:

@@ -38,7 +38,7 @@ A, B = pictures(0, 3, 3, 4, 4), pictures(1, 3, 3, 4, 4)
 
 def test_by_hand_in_the_networks_units() -> None:
     a = A.clone().requires_grad_()
-    loss = Perceptual(Two(), [0.5, 3.0], normalise=False)(a, B)
+    loss = Perceptual(Two(), [0.5, 3.0], normalize=False)(a, B)
     means = (A - B).mean((2, 3))
     assert loss.item() == pytest.approx((2 * (A - B).square().mean() + 3 * means.square().mean()).item(), rel=1e-5)
     (gradient,) = torch.autograd.grad(loss, a)

@@ -41,7 +41,7 @@ REAL, FAKE, WEIGHT = pictures(0), pictures(1), pictures(2, 1)[0]
 SMALL = WEIGHT / WEIGHT.norm() / 2
 
 
-def penalise(regularizer: Regularizer, discriminator: nn.Module, real: Tensor = REAL, fake: Tensor = FAKE) -> Tensor:
+def penalize(regularizer: Regularizer, discriminator: nn.Module, real: Tensor = REAL, fake: Tensor = FAKE) -> Tensor:
     term = duel_of(discriminator, real, fake)
     penalty = regularizer.penalty(term, term.discriminate_real(), term.discriminate_fake(), NOISE)
     assert penalty is not None
@@ -65,7 +65,7 @@ ON_LINEAR = {
 def test_exact_on_linear_critics(name: str, weight: Tensor, count: int) -> None:
     regularizer, value, slope = ON_LINEAR[name]
     discriminator, length = LinearCritic(weight.clone()), weight.norm().item()
-    penalty = penalise(regularizer, discriminator, REAL[:count], FAKE[:count])
+    penalty = penalize(regularizer, discriminator, REAL[:count], FAKE[:count])
     assert penalty.item() == pytest.approx(value(length), rel=1e-12)
     torch.testing.assert_close(gradients(penalty, discriminator.weight)[0], slope(length) * weight / length)
 
@@ -75,10 +75,10 @@ def squared_norms(x: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize(("regularizer", "side"), [(R1(3.0), REAL), (R2(3.0), FAKE)], ids=["r1", "r2"])
-def test_zero_centred_on_a_quadratic_critic(regularizer: Regularizer, side: Tensor) -> None:
+def test_zero_centered_on_a_quadratic_critic(regularizer: Regularizer, side: Tensor) -> None:
     """The gradient of D at x is a x: gamma/2 E |a x|^2, whose derivative by a is gamma E a x^2."""
     discriminator = QuadraticCritic(WEIGHT.clone())
-    penalty = penalise(regularizer, discriminator)
+    penalty = penalize(regularizer, discriminator)
     assert penalty.item() == pytest.approx(1.5 * squared_norms(WEIGHT * side).mean().item())
     torch.testing.assert_close(gradients(penalty, discriminator.weight)[0], 3.0 * (WEIGHT * side**2).mean(0))
 
@@ -91,7 +91,7 @@ def test_gradient_penalty_on_a_quadratic_critic() -> None:
     """One share for each sample, drawn from the step's noise."""
     share = NOISE.uniform("gradient_penalty/adversarial", 6).view(6, 1, 1, 1)
     lengths = squared_norms(WEIGHT * (share * REAL + (1 - share) * FAKE)).sqrt()
-    ours = penalise(GradientPenalty(7.0), QuadraticCritic(WEIGHT.clone()))
+    ours = penalize(GradientPenalty(7.0), QuadraticCritic(WEIGHT.clone()))
     assert ours.item() == pytest.approx(two_sided(lengths, 7.0))
 
 
@@ -104,10 +104,10 @@ def dragan_points(per_input: int = 1) -> Tensor:
 
 def test_dragan_on_a_quadratic_critic() -> None:
     lengths = squared_norms(WEIGHT * dragan_points()).sqrt()
-    ours = penalise(DRAGAN(7.0), QuadraticCritic(WEIGHT.clone()))
+    ours = penalize(DRAGAN(7.0), QuadraticCritic(WEIGHT.clone()))
     assert ours.item() == pytest.approx(two_sided(lengths, 7.0))
     at_reals = two_sided(squared_norms(WEIGHT * REAL).sqrt(), 7.0)
-    assert penalise(DRAGAN(7.0, scale=0.0), QuadraticCritic(WEIGHT.clone())).item() == pytest.approx(at_reals)
+    assert penalize(DRAGAN(7.0, scale=0.0), QuadraticCritic(WEIGHT.clone())).item() == pytest.approx(at_reals)
 
 
 class Recorder(LinearCritic):
@@ -121,7 +121,7 @@ class Recorder(LinearCritic):
 def test_the_mean_displacement_of_dragan_is_that_of_the_authors() -> None:
     """E a u = 1/4, times half a standard deviation; without a it would be twice that."""
     discriminator, real = Recorder(torch.ones(1, 8, 8)), torch.randn(4000, 1, 8, 8)
-    penalise(DRAGAN(), discriminator, real, real)
+    penalize(DRAGAN(), discriminator, real, real)
     moved_by = (discriminator.seen - real) / (0.5 * real.std())
     assert moved_by.mean().item() == pytest.approx(1 / 4, abs=0.01)
     per_sample = moved_by.flatten(1).mean(1)
@@ -146,7 +146,7 @@ def test_a_pack_is_one_input(name: str, length: float) -> None:
     regularizer, value, slope = ON_LINEAR[name]
     weight = PACK_WEIGHT / PACK_WEIGHT.norm() * length
     discriminator = packed(LinearCritic, weight)
-    penalty = penalise(regularizer, discriminator)
+    penalty = penalize(regularizer, discriminator)
     assert penalty.item() == pytest.approx(value(length), rel=1e-12, abs=1e-12)
     by_weight = gradients(penalty, discriminator.discriminator.weight)[0]
     torch.testing.assert_close(by_weight, slope(length) * weight / length, atol=1e-10, rtol=1e-7)
@@ -168,7 +168,7 @@ def test_penalties_of_packs_on_a_quadratic_critic() -> None:
         R2(3.0): 1.5 * squared_norms(PACK_WEIGHT * in_packs(FAKE)).mean().item(),
     }
     for regularizer, value in expected.items():
-        assert penalise(regularizer, discriminator).item() == pytest.approx(value)
+        assert penalize(regularizer, discriminator).item() == pytest.approx(value)
 
 
 # ------------------------------------------------------------------ mismatched conditions
@@ -200,7 +200,7 @@ def told_critic() -> ToldCritic:
     return ToldCritic(SLOPES.view(3, 1, 1, 1) * WEIGHT / WEIGHT.norm())
 
 
-def test_a_mismatched_duel_is_penalised_under_its_wrong_conditions() -> None:
+def test_a_mismatched_duel_is_penalized_under_its_wrong_conditions() -> None:
     """7 E (|w_c'| - 1)^2; under the right conditions it would be 7 * (1/4 + 1) / 2."""
     discriminator = told_critic()
     term = mismatched(discriminator)
@@ -218,7 +218,7 @@ def test_lines_of_a_mismatched_duel_run_between_different_reals() -> None:
 
 
 @pytest.mark.parametrize(("regularizer", "told"), [(R1(3.0), RIGHT), (R2(3.0), WRONG)], ids=["r1", "r2"])
-def test_zero_centred_penalties_see_both_sides_of_a_mismatched_duel(regularizer: Regularizer, told: Tensor) -> None:
+def test_zero_centered_penalties_see_both_sides_of_a_mismatched_duel(regularizer: Regularizer, told: Tensor) -> None:
     term = mismatched(told_critic())
     penalty = regularizer.penalty(term, term.discriminate_real(), term.discriminate_fake(), NOISE)
     assert penalty.item() == pytest.approx(1.5 * SLOPES[told].square().mean().item())
@@ -245,7 +245,7 @@ def test_a_wrong_pair_has_to_cost_more_than_the_right_one() -> None:
 @pytest.mark.parametrize("name", ON_LINEAR)
 def test_vectors_are_samples_too(name: str) -> None:
     regularizer, value, _ = ON_LINEAR[name]
-    penalty = penalise(regularizer, LinearCritic(WEIGHT.flatten()), REAL.flatten(1), FAKE.flatten(1))
+    penalty = penalize(regularizer, LinearCritic(WEIGHT.flatten()), REAL.flatten(1), FAKE.flatten(1))
     assert penalty.item() == pytest.approx(value(WEIGHT.norm().item()))
 
 
@@ -304,7 +304,7 @@ def test_filters_of_a_transposed_convolution_are_its_outputs() -> None:
     assert orthogonal(with_weight(nn.ConvTranspose2d(2, 2, 1), [[1.0, 2.0], [3.0, 4.0]])).item() == 2 * 14**2
 
 
-def test_the_trained_weight_under_spectral_normalisation_counts_and_nothing_is_iterated() -> None:
+def test_the_trained_weight_under_spectral_normalization_counts_and_nothing_is_iterated() -> None:
     layer = spectral_norm(with_weight(nn.Linear(2, 2), [[1.0, 2.0], [3.0, 4.0]]))
     before = {name: value.clone() for name, value in layer.state_dict().items()}
     assert orthogonal(layer).item() == pytest.approx(2 * 121)
@@ -336,17 +336,17 @@ def test_consistency_by_hand() -> None:
         return (x[:, 0, 0, 0] - torch.stack(seen)).square().mean().item()
 
     expected = 2 * change("real", REAL) + 3 * change("fake", FAKE)
-    penalty = penalise(regularizer, discriminator)
+    penalty = penalize(regularizer, discriminator)
     assert penalty.item() == pytest.approx(expected)
-    assert penalise(Consistency(2.0, 0.0, shift=2), discriminator).item() == pytest.approx(2 * change("real", REAL))
+    assert penalize(Consistency(2.0, 0.0, shift=2), discriminator).item() == pytest.approx(2 * change("real", REAL))
     assert gradients(penalty, discriminator.weight)[0].any()
 
 
 def test_consistency_does_not_see_what_does_not_change() -> None:
     flat = torch.ones(SHAPE, dtype=torch.float64).cumsum(0)
     constant = REAL.mean((2, 3), keepdim=True).expand_as(REAL)
-    assert penalise(Consistency(shift=3), LinearCritic(flat), constant, constant).item() == pytest.approx(0, abs=1e-20)
-    assert penalise(Consistency(shift=0, fake_weight=0), LinearCritic(WEIGHT)).item() > 0  # flips are left
+    assert penalize(Consistency(shift=3), LinearCritic(flat), constant, constant).item() == pytest.approx(0, abs=1e-20)
+    assert penalize(Consistency(shift=0, fake_weight=0), LinearCritic(WEIGHT)).item() > 0  # flips are left
 
 
 def test_pictures_move_as_they_should() -> None:
@@ -369,7 +369,7 @@ def test_pictures_move_as_they_should() -> None:
 def test_consistency_refuses_what_it_cannot_move(regularizer: Regularizer, shape: tuple[int, ...], words: str) -> None:
     x = torch.zeros(shape)
     with pytest.raises(ValueError, match=words):
-        penalise(regularizer, LinearCritic(x[0]), x, x)
+        penalize(regularizer, LinearCritic(x[0]), x, x)
 
 
 def test_weights_are_clipped_in_place() -> None:
@@ -379,7 +379,7 @@ def test_weights_are_clipped_in_place() -> None:
 
 
 @pytest.mark.parametrize("name", REGULARIZERS)
-def test_a_dead_critic_is_penalised_without_nan(name: str) -> None:
+def test_a_dead_critic_is_penalized_without_nan(name: str) -> None:
     discriminator = LinearCritic(torch.zeros(1, 8, 8))
     term = duel_of(discriminator, torch.ones(2, 1, 8, 8), torch.zeros(2, 1, 8, 8))
     penalty = REGULARIZERS[name]().penalty(term, term.discriminate_real(), term.discriminate_fake(), NOISE)

@@ -14,20 +14,20 @@ from gan_zoo.data.datasets.captioned_folder import captioned_folder
 from gan_zoo.data.datasets.paired_folders import paired_folder, unpaired_folder
 
 
-def picture(path: Path, grey: int, mode: str = "RGB", size: tuple[int, int] = (10, 8)) -> Path:
+def picture(path: Path, gray: int, mode: str = "RGB", size: tuple[int, int] = (10, 8)) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new(mode, size, {"L": grey, "RGB": (grey,) * 3, "RGBA": (grey, grey, grey, 255)}[mode]).save(path)
+    Image.new(mode, size, {"L": gray, "RGB": (gray,) * 3, "RGBA": (gray, gray, gray, 255)}[mode]).save(path)
     return path
 
 
 def domains(root: Path, number: int = 60) -> None:
     """Partners share a name; sources are as bright as their number, targets a hundred brighter."""
-    for grey in range(number):
-        picture(root / "source" / f"sub{grey % 2}" / f"p{grey}.png", grey, "L" if grey % 3 else "RGBA")
-        picture(root / "target" / f"sub{grey % 2}" / f"p{grey}.bmp", grey + 100)
+    for gray in range(number):
+        picture(root / "source" / f"sub{gray % 2}" / f"p{gray}.png", gray, "L" if gray % 3 else "RGBA")
+        picture(root / "target" / f"sub{gray % 2}" / f"p{gray}.bmp", gray + 100)
 
 
-def greys(images: torch.Tensor) -> list[int]:
+def grays(images: torch.Tensor) -> list[int]:
     assert (images == images[:, :1, :1, :1]).all()
     return images[:, 0, 0, 0].tolist()
 
@@ -36,10 +36,10 @@ def test_partners_share_a_row(tmp_path: Path) -> None:
     domains(tmp_path)
     data = paired_folder(str(tmp_path), image_size=4, condition_channels=1)
     check_interface(data, [3, 4, 4], None, [1, 4, 4])
-    assert [grey + 100 for grey in greys(data.conditions)] == greys(data.samples)
+    assert [gray + 100 for gray in grays(data.conditions)] == grays(data.samples)
     test = data.held_out()
-    assert [grey + 100 for grey in greys(test.conditions)] == greys(test.samples)
-    assert sorted(greys(data.conditions) + greys(test.conditions)) == list(range(60))
+    assert [gray + 100 for gray in grays(test.conditions)] == grays(test.samples)
+    assert sorted(grays(data.conditions) + grays(test.conditions)) == list(range(60))
     assert 0 < len(test) < 20
     assert (data.aligned, data.unpaired, test.split, test.held_out) == (True, False, "test", None)
     assert data.fingerprint != test.fingerprint
@@ -50,11 +50,11 @@ def test_partners_share_a_row(tmp_path: Path) -> None:
 
 def test_more_pictures_do_not_move_those_held_out(tmp_path: Path) -> None:
     domains(tmp_path, 40)
-    before = greys(paired_folder(str(tmp_path), image_size=4).held_out().conditions)
+    before = grays(paired_folder(str(tmp_path), image_size=4).held_out().conditions)
     domains(tmp_path, 60)
-    after = greys(paired_folder(str(tmp_path), image_size=4).held_out().conditions)
+    after = grays(paired_folder(str(tmp_path), image_size=4).held_out().conditions)
     assert set(before) <= set(after)
-    assert all(grey >= 40 for grey in set(after) - set(before))
+    assert all(gray >= 40 for gray in set(after) - set(before))
 
 
 def test_pictures_without_partner(tmp_path: Path) -> None:
@@ -74,20 +74,20 @@ def test_an_unreadable_partner_takes_the_other_along(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"1 of 6 pictures cannot be read: .*p2.png .*on_error=skip"):
         paired_folder(str(tmp_path), image_size=4)
     data = paired_folder(str(tmp_path), image_size=4, on_error="skip", split="all")
-    assert sorted(greys(data.conditions)) == [0, 1, 4, 5]
-    assert [grey + 100 for grey in greys(data.conditions)] == greys(data.samples)
+    assert sorted(grays(data.conditions)) == [0, 1, 4, 5]
+    assert [gray + 100 for gray in grays(data.conditions)] == grays(data.samples)
 
 
 def test_domains_of_different_sizes(tmp_path: Path) -> None:
-    for grey in range(30):
-        picture(tmp_path / "horses" / f"h{grey}.png", grey)
-    for grey in range(50):
-        picture(tmp_path / "zebras" / f"z{grey}.png", 100 + grey)
+    for gray in range(30):
+        picture(tmp_path / "horses" / f"h{gray}.png", gray)
+    for gray in range(50):
+        picture(tmp_path / "zebras" / f"z{gray}.png", 100 + gray)
     data = unpaired_folder(str(tmp_path), "horses", "zebras", image_size=4)
     test = data.held_out()
     assert (data.aligned, data.unpaired) == (False, True)
-    assert sorted(greys(data.samples) + greys(test.samples)) == list(range(100, 150))
-    assert sorted(greys(data.conditions) + greys(test.conditions)) == list(range(30))
+    assert sorted(grays(data.samples) + grays(test.samples)) == list(range(100, 150))
+    assert sorted(grays(data.conditions) + grays(test.conditions)) == list(range(30))
     assert len(data) != len(data.conditions)
     assert len(test) > 0 < len(test.conditions)
 
@@ -122,9 +122,9 @@ def test_two_pictures_of_one_name(tmp_path: Path) -> None:
 
 def table(root: Path, number: int = 40) -> Path:
     rows = ["name,caption,kind"]
-    for grey in range(number):
-        picture(root / "pictures" / f"p{grey}.png", grey)
-        rows.append(f'p{grey}.png,"gray, number {grey}",{"even" if grey % 2 == 0 else "an odd one"}')
+    for gray in range(number):
+        picture(root / "pictures" / f"p{gray}.png", gray)
+        rows.append(f'p{gray}.png,"gray, number {gray}",{"even" if gray % 2 == 0 else "an odd one"}')
     (root / "captions.csv").write_text("\n".join(rows), encoding="utf-8-sig")
     return root
 
@@ -138,14 +138,14 @@ def test_captions_and_classes_of_a_table(tmp_path: Path) -> None:
     assert data.classes == test.classes == ["an odd one", "even"]
     for part in (data, test):
         check_interface(part, [3, 4, 4], 2, [4])
-        assert part.labels.tolist() == [1 - grey % 2 for grey in greys(part.samples)]
-        assert list(part.captions) == [f"gray, number {grey}" for grey in greys(part.samples)]
+        assert part.labels.tolist() == [1 - gray % 2 for gray in grays(part.samples)]
+        assert list(part.captions) == [f"gray, number {gray}" for gray in grays(part.samples)]
         assert part.vocabulary == data.vocabulary
     assert data.vocabulary[:2] == ("gray", "number")
     assert data.conditions[:, :2].tolist() == [[2, 3]] * len(data)
-    assert [data.vocabulary[number - 2] for number in data.conditions[:, 2]] == [str(g) for g in greys(data.samples)]
+    assert [data.vocabulary[number - 2] for number in data.conditions[:, 2]] == [str(g) for g in grays(data.samples)]
     assert test.conditions[:, 2].eq(1).all(), "numbers that training has not seen are unknown words"
-    assert sorted(greys(data.samples) + greys(test.samples)) == list(range(40))
+    assert sorted(grays(data.samples) + grays(test.samples)) == list(range(40))
 
 
 def test_classes_without_captions(tmp_path: Path) -> None:
@@ -162,8 +162,8 @@ def test_rows_without_picture(tmp_path: Path) -> None:
         captioned_folder(str(root), **OPTIONS)
     with pytest.warns(UserWarning, match=r"4 of 20 files"):
         data = captioned_folder(str(root), **OPTIONS, on_error="skip", split="all")
-    assert sorted(greys(data.samples)) == [0, 2, 4, 6, *range(8, 20)]
-    assert list(data.captions) == [f"gray, number {grey}" for grey in greys(data.samples)]
+    assert sorted(grays(data.samples)) == [0, 2, 4, 6, *range(8, 20)]
+    assert list(data.captions) == [f"gray, number {gray}" for gray in grays(data.samples)]
 
 
 @pytest.mark.parametrize(

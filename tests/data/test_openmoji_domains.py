@@ -26,7 +26,7 @@ def test_only_lines_are_left_of_a_drawing() -> None:
     assert "skin" not in drawn
 
 
-def test_lines_and_colours_of_the_same_emojis() -> None:
+def test_lines_and_colors_of_the_same_emojis() -> None:
     train = openmoji_lines(unpaired=False)
     test = train.held_out()
     check_interface(train, [3, 32, 32], None, [3, 32, 32])

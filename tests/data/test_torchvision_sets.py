@@ -31,7 +31,7 @@ def md5(path: Path) -> str:
 
 
 @pytest.fixture
-def grey_digits(tmp_path: Path) -> Callable[[str], tuple[np.ndarray, np.ndarray]]:
+def gray_digits(tmp_path: Path) -> Callable[[str], tuple[np.ndarray, np.ndarray]]:
     """Writes IDX files of 20 training and 10 test digits; returns those for training."""
 
     def write(folder: str) -> tuple[np.ndarray, np.ndarray]:
@@ -50,8 +50,8 @@ def grey_digits(tmp_path: Path) -> Callable[[str], tuple[np.ndarray, np.ndarray]
 
 
 @pytest.mark.parametrize(("make", "folder"), [(mnist, "MNIST"), (kmnist, "KMNIST")])
-def test_grey_digits(make, folder: str, grey_digits, tmp_path: Path) -> None:
-    images, labels = grey_digits(folder)
+def test_gray_digits(make, folder: str, gray_digits, tmp_path: Path) -> None:
+    images, labels = gray_digits(folder)
     data = make(str(tmp_path), download=False)
     check_interface(data, [1, 32, 32], 10)
     assert np.array_equal(data.samples[:, 0, 2:-2, 2:-2].numpy(), images)
@@ -198,10 +198,10 @@ def scenes(folder: Path, number: int) -> None:
     import lmdb
 
     with lmdb.open(str(folder), map_size=2**22) as store, store.begin(write=True) as transaction:
-        for grey in range(number):
+        for gray in range(number):
             file = io.BytesIO()
-            Image.new("RGB", (40, 30), (grey,) * 3).save(file, "WEBP", lossless=True)
-            transaction.put(f"{grey:04d}".encode(), file.getvalue())
+            Image.new("RGB", (40, 30), (gray,) * 3).save(file, "WEBP", lossless=True)
+            transaction.put(f"{gray:04d}".encode(), file.getvalue())
 
 
 def test_scenes(tmp_path: Path) -> None:
@@ -232,8 +232,8 @@ def test_scenes_without_lmdb(tmp_path: Path) -> None:
         lsun(str(tmp_path))
 
 
-def test_stacked_digits_show_their_label(grey_digits, tmp_path: Path) -> None:
-    images, labels = grey_digits("MNIST")
+def test_stacked_digits_show_their_label(gray_digits, tmp_path: Path) -> None:
+    images, labels = gray_digits("MNIST")
     data = stacked_mnist(str(tmp_path), num_samples=300, download=False)
     check_interface(data, [3, 32, 32], 1000)
     number = {image.tobytes(): int(label) for image, label in zip(images, labels, strict=True)}
@@ -255,10 +255,10 @@ def hub(root: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     datasets = pytest.importorskip("datasets", reason="gan-zoo[hub] is not installed")
 
-    def part(greys: range) -> object:
-        kinds = [("cat", "dog")[grey % 2] for grey in greys]
+    def part(grays: range) -> object:
+        kinds = [("cat", "dog")[gray % 2] for gray in grays]
         pictures = [
-            Image.new("L" if grey % 3 else "RGB", (9, 12), (grey if grey % 3 else (grey,) * 3)) for grey in greys
+            Image.new("L" if gray % 3 else "RGB", (9, 12), (gray if gray % 3 else (gray,) * 3)) for gray in grays
         ]
         features = {"image": datasets.Image(), "label": datasets.ClassLabel(names=["dog", "cat"])}
         features |= {"kind": datasets.Value("string"), "text": datasets.Value("string")}

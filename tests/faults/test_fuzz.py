@@ -102,8 +102,8 @@ SUFFIXES = (".png", ".jpg", ".gif", ".webp", ".tif", ".bmp", ".PNG", ".ppm")
 
 
 def encoded(mode: str, form: str, size: tuple[int, int], frames: int) -> bytes:
-    grey = Image.linear_gradient("L").resize(size)
-    image = grey.convert("RGB").convert(mode) if mode in ("LA", "P", "RGBA", "CMYK") else grey.convert(mode)
+    gray = Image.linear_gradient("L").resize(size)
+    image = gray.convert("RGB").convert(mode) if mode in ("LA", "P", "RGBA", "CMYK") else gray.convert(mode)
     buffer = io.BytesIO()
     try:
         image.save(buffer, form, **({"save_all": True, "append_images": [image] * (frames - 1)} if frames > 1 else {}))

@@ -46,8 +46,8 @@ def test_the_features_are_the_librarys_own(published) -> None:
     mean, std = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]]).view(2, 3, 1, 1)
     tokens = small.forward_features((images / 255 - mean) / std)
     torch.testing.assert_close(features, tokens[:, 0], rtol=1e-4, atol=1e-5)
-    grey = torch.randint(0, 256, (1, 1, 20, 30), dtype=torch.uint8)
-    assert extractor.normalised(grey).shape == (1, 3, 224, 224)
+    gray = torch.randint(0, 256, (1, 1, 20, 30), dtype=torch.uint8)
+    assert extractor.normalized(gray).shape == (1, 3, 224, 224)
 
 
 def test_positions_keep_their_places() -> None:

@@ -185,7 +185,7 @@ def test_manifolds_by_hand() -> None:
     assert found["coverage"] == pytest.approx(3 / 4)
 
 
-def test_copies_of_training_pictures_are_seen_as_memorised() -> None:
+def test_copies_of_training_pictures_are_seen_as_memorized() -> None:
     torch.manual_seed(0)
     train, held_out, fresh = torch.randn(200, 5), torch.randn(300, 5), torch.randn(400, 5)
     assert memorized(train + 1e-3, train, held_out) == 1

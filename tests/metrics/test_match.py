@@ -448,8 +448,8 @@ def test_what_the_game_or_the_data_cannot_give_is_left_out() -> None:
     assert distances(views, 2, two_domains()) == {}
     assert list(distances(views | {"target": flat(0.5, 0.0)}, 2, two_domains())) == ["target_l1", "unchanged_l1"]
     color = flat(0.5, 0.0).expand(-1, 3, -1, -1)
-    grey_to_colour = {"input": flat(0.0, 0.0), "sample": color, "target": color}
-    assert list(distances(grey_to_colour, 2, two_domains())) == ["target_l1"], "gray and color cannot be compared"
+    gray_to_color = {"input": flat(0.0, 0.0), "sample": color, "target": color}
+    assert list(distances(gray_to_color, 2, two_domains())) == ["target_l1"], "gray and color cannot be compared"
 
 
 def test_translations_are_of_the_split_that_training_does_not_see() -> None:

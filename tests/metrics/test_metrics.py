@@ -180,10 +180,10 @@ def test_the_packaged_extractor_knows_what_it_sees() -> None:
     assert 698 in tops["china.jpg"], "ImageNet class 698 is palace"
 
 
-def test_grey_and_tiny_pictures_pass_the_extractor() -> None:
+def test_gray_and_tiny_pictures_pass_the_extractor() -> None:
     extractor = EfficientNetLite0(32)
-    grey = torch.randint(0, 256, (2, 1, 8, 8), dtype=torch.uint8)
-    assert torch.equal(extractor(grey)[0], extractor(grey.expand(-1, 3, -1, -1))[0])
+    gray = torch.randint(0, 256, (2, 1, 8, 8), dtype=torch.uint8)
+    assert torch.equal(extractor(gray)[0], extractor(gray.expand(-1, 3, -1, -1))[0])
     with pytest.raises(ValueError, match=r"extractor.image_size must be >= 32, got 8"):
         EfficientNetLite0(8)
 
@@ -299,7 +299,7 @@ def test_degenerate_samples_score_as_numbers_with_a_warning(name: str) -> None:
     assert 1 - 1e-6 <= scores[1].value < 1.2, "one kind of picture has an Inception score of 1"
 
 
-def test_one_picture_is_refused_and_neighbours_need_enough() -> None:
+def test_one_picture_is_refused_and_neighbors_need_enough() -> None:
     evaluator = ImageScores(EfficientNetLite0(32), 2)
     with pytest.raises(DataError, match="needs at least 2 real pictures, data=x has 1"):
         evaluator.prepare(Source("x", "all", torch.zeros(1, 1, 8, 8, dtype=torch.uint8)), CPU)

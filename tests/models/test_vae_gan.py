@@ -159,7 +159,7 @@ def test_matched_features_by_hand() -> None:
 
 
 @pytest.mark.parametrize("make", LOSSES)
-def test_without_adversarial_weight_the_generator_minimises_features_alone(make) -> None:
+def test_without_adversarial_weight_the_generator_minimizes_features_alone(make) -> None:
     model, data = matching(), batch()
     on_critic, on_generator = turns(model, data, make())
     assert set(on_critic) == {"d/realism"}

@@ -50,11 +50,11 @@ def test_first_and_second_derivatives():
     ours, _ = pair(3)
     x = picture((2, 3, 3, 4))
 
-    def normalised(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    def normalized(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         return torch.func.functional_call(ours, {"weight": weight, "bias": bias}, (x,))
 
-    assert torch.autograd.gradcheck(normalised, (x, ours.weight, ours.bias))
-    assert torch.autograd.gradgradcheck(normalised, (x, ours.weight, ours.bias))
+    assert torch.autograd.gradcheck(normalized, (x, ours.weight, ours.bias))
+    assert torch.autograd.gradgradcheck(normalized, (x, ours.weight, ours.bias))
 
 
 def test_a_penalty_on_input_gradients_reaches_the_weights():

@@ -95,7 +95,7 @@ def test_a_conditional_head_must_be_told(fusion: str) -> None:
 
 
 @pytest.mark.parametrize("fusion", ["projection", "concat"])
-def test_spectral_normalisation_is_of_the_score_alone(fusion: str) -> None:
+def test_spectral_normalization_is_of_the_score_alone(fusion: str) -> None:
     heads = Heads([3], aux_outputs=2, condition_dim=2, fusion=fusion, norm="spectral")
     assert is_parametrized(heads.score)
     assert is_parametrized(heads.project if fusion == "projection" else heads.mix)
@@ -372,7 +372,7 @@ def test_attention_at_a_size_that_never_comes(make, sizes: str) -> None:
         make()
 
 
-def test_sagans_and_sngans_weights_are_spectrally_normalised() -> None:
+def test_sagans_and_sngans_weights_are_spectrally_normalized() -> None:
     shape = [3, 8, 8]
     discriminator = ResNetDiscriminator(shape, 8, norm="spectral", attention=8, condition_dim=3)
     generator = ResNetGenerator(4, shape, 8, norm="spectral", attention=8)
@@ -493,7 +493,7 @@ def test_widths_halve_beyond_32_pixels_and_are_multiples_of_8(size: int, width: 
 
 
 @pytest.mark.parametrize("size", [8, 32])
-def test_r3gan_has_no_normalisation_no_bias_and_no_tanh(size: int) -> None:
+def test_r3gan_has_no_normalization_no_bias_and_no_tanh(size: int) -> None:
     shape = [3, size, size]
     generator, discriminator = (
         R3GANGenerator(4, shape, 32),

@@ -109,7 +109,7 @@ def test_the_us_dropout_is_its_only_noise() -> None:
     assert torch.equal(network(x), network(x))
 
 
-def test_the_u_has_no_normalisation_at_its_ends_and_its_bottom() -> None:
+def test_the_u_has_no_normalization_at_its_ends_and_its_bottom() -> None:
     network = UNetTranslator([1, 32, 32], [1, 32, 32], width=4)
     norms = [norm.num_features for norm in layers_of(network, nn.BatchNorm2d)]
     assert sorted(norms) == sorted([8, 16, 4, 8, 16]), "down: neither the first nor the last; up: all but the last"

@@ -30,7 +30,7 @@ def test_more_processes_than_cores_share_them():
 
 
 @needs_linux
-def test_threads_of_one_core_are_neighbours(tmp_path, monkeypatch):
+def test_threads_of_one_core_are_neighbors(tmp_path, monkeypatch):
     """Two threads a core, numbered as x86 does: 0 and 2 are the same core."""
     for number in range(4):
         folder = tmp_path / f"cpu{number}" / "topology"

@@ -87,10 +87,10 @@ class DiffAugment(nn.Module):
         require_known("policies", policies, self.changes)
         self.policies = tuple(policies)
 
-    def forward(self, x: Tensor, coloured: int | None = None) -> Tensor:
+    def forward(self, x: Tensor, colored: int | None = None) -> Tensor:
         require_pictures(x)
         for name in self.policies:
-            x = self.changes[name](x, coloured or x.shape[1])
+            x = self.changes[name](x, colored or x.shape[1])
         return x
 
 
@@ -122,11 +122,11 @@ class ADAugment(nn.Module):
         self.transforms = tuple(transforms)
         self.register_buffer("p", torch.tensor(float(p)))
 
-    def forward(self, x: Tensor, coloured: int | None = None) -> Tensor:
+    def forward(self, x: Tensor, colored: int | None = None) -> Tensor:
         require_pictures(x)
         changes: dict[str, Change] = {"blit": self.blit, "geometry": self.geometry, "color": self.color}
         for name in self.transforms:
-            x = changes[name](x, coloured or x.shape[1])
+            x = changes[name](x, colored or x.shape[1])
         return x
 
     def maybe(self, value: Tensor, neutral: float, p: Tensor | None = None) -> Tensor:
@@ -134,7 +134,7 @@ class ADAugment(nn.Module):
         coin = torch.rand_like(value[..., 0, :] if value.ndim > 1 else value)
         return torch.where(coin < (self.p if p is None else p), value, neutral)
 
-    def blit(self, x: Tensor, coloured: int) -> Tensor:
+    def blit(self, x: Tensor, colored: int) -> Tensor:
         """Flip, turn and shift without mixing pixels."""
         height, width = x.shape[2:]
         x = flipped(x, self.maybe(uniform(x, 0, 2).floor(), 0) == 1)
@@ -143,7 +143,7 @@ class ADAugment(nn.Module):
         down, right = self.maybe(uniform(x, -1 / 8, 1 / 8, 2), 0)
         return shifted(x, (down * height).round(), (right * width).round(), mirror=True)
 
-    def geometry(self, x: Tensor, coloured: int) -> Tensor:
+    def geometry(self, x: Tensor, colored: int) -> Tensor:
         """Scale, turn, stretch, turn and shift: one resampling."""
         of_rotation = 1 - (1 - self.p).sqrt()  # two of them: the coin of at least one falls with probability p
         before, after = (self.maybe(uniform(x, -math.pi, math.pi), 0, of_rotation) for _ in range(2))
@@ -151,32 +151,32 @@ class ADAugment(nn.Module):
         down, right = self.maybe(normal(x, 1 / 8, 2), 0)
         return placed(x, scale, before, stretch, after, down, right)
 
-    def color(self, x: Tensor, coloured: int) -> Tensor:
+    def color(self, x: Tensor, colored: int) -> Tensor:
         """Brightness, contrast, luma flip, hue and saturation."""
-        seen = x[:, :coloured] + self.maybe(normal(x, 0.2), 0)[:, None, None, None]
+        seen = x[:, :colored] + self.maybe(normal(x, 0.2), 0)[:, None, None, None]
         seen = seen * self.maybe(torch.exp2(normal(x, 0.5)), 1)[:, None, None, None]
         seen = luma_flipped(seen, self.maybe(uniform(x, 0, 2).floor(), 0))
-        if coloured == 3:
+        if colored == 3:
             seen = hue_rotated(seen, self.maybe(uniform(x, -math.pi, math.pi), 0))
             seen = saturated(seen, self.maybe(torch.exp2(normal(x, 1.0)), 1))
         return with_channels(seen, x)
 
 
-def color(x: Tensor, coloured: int) -> Tensor:
+def color(x: Tensor, colored: int) -> Tensor:
     """Random brightness, saturation and contrast."""
-    seen = x[:, :coloured] + uniform(x, -0.5, 0.5)[:, None, None, None]
-    if coloured > 1:
+    seen = x[:, :colored] + uniform(x, -0.5, 0.5)[:, None, None, None]
+    if colored > 1:
         seen = saturated(seen, uniform(x, 0, 2))
     return with_channels(contrasted(seen, uniform(x, 0.5, 1.5)), x)
 
 
-def translation(x: Tensor, coloured: int) -> Tensor:
+def translation(x: Tensor, colored: int) -> Tensor:
     """A random shift by up to 1/8 of each side, zeros flow in."""
     down, right = (whole(x, -reach, reach) for reach in (int(side / 8 + 0.5) for side in x.shape[2:]))
     return shifted(x, down, right)
 
 
-def cutout(x: Tensor, coloured: int) -> Tensor:
+def cutout(x: Tensor, colored: int) -> Tensor:
     """A rectangle of half of each side, centered anywhere, becomes zero."""
     rows, columns = (covered(x, side, int(side / 2 + 0.5)) for side in x.shape[2:])
     return x.masked_fill((rows[:, :, None] & columns[:, None, :])[:, None], 0)

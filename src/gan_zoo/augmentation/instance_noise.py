@@ -29,7 +29,7 @@ class InstanceNoise(nn.Module):
             raise ValueError(f"std must be >= 0, got {std}")
         self.register_buffer("std", torch.tensor(float(std)))
 
-    def forward(self, x: Tensor, coloured: int | None = None) -> Tensor:
-        channels = coloured or x.shape[1]
+    def forward(self, x: Tensor, colored: int | None = None) -> Tensor:
+        channels = colored or x.shape[1]
         noisy = x[:, :channels] + self.std * torch.randn_like(x[:, :channels])
         return noisy if channels == x.shape[1] else torch.cat([noisy, x[:, channels:]], 1)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 
 def saturated(x: Tensor, factor: Tensor) -> Tensor:
-    """Colours pulled from the gray of their mean by ``factor`` ``[B]``: 0 is gray, 1 changes nothing."""
+    """Colors pulled from the gray of their mean by ``factor`` ``[B]``: 0 is gray, 1 changes nothing."""
     factor = factor[:, None, None, None]
     return x * factor + x.mean(1, keepdim=True) * (1 - factor)
 
@@ -57,7 +57,7 @@ def turned(x: Tensor, quarters: Tensor) -> Tensor:
 def shifted(x: Tensor, down: Tensor, right: Tensor, mirror: bool = False) -> Tensor:
     """Pictures moved by whole pixels ``[B]``; what flows in is zero, or the picture mirrored at its border."""
     height, width = x.shape[2:]
-    rows, columns = centred(x)
+    rows, columns = centered(x)
     rows, columns = rows + (height - 1) / 2 - down[:, None, None], columns + (width - 1) / 2 - right[:, None, None]
     moved = picked(x, mirrored(rows, height).long(), mirrored(columns, width).long())
     if mirror:
@@ -75,7 +75,7 @@ def placed(
     inverse of these steps in reverse order, where it comes from.
     """
     height, width = x.shape[2:]
-    rows, columns = centred(x)
+    rows, columns = centered(x)
     rows, columns = rows - height * down[:, None, None], columns - width * right[:, None, None]
     rows, columns = rotated(rows, columns, after)
     rows, columns = rows * stretch[:, None, None], columns / stretch[:, None, None]
@@ -84,7 +84,7 @@ def placed(
     return sampled(x, rows + (height - 1) / 2, columns + (width - 1) / 2)
 
 
-def centred(x: Tensor) -> tuple[Tensor, Tensor]:
+def centered(x: Tensor) -> tuple[Tensor, Tensor]:
     """The places of rows ``[1, H, 1]`` and columns ``[1, 1, W]`` in pixels from the center."""
     rows, columns = (torch.arange(side, device=x.device) - (side - 1) / 2 for side in x.shape[2:])
     return rows[None, :, None], columns[None, None, :]

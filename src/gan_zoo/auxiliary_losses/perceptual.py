@@ -36,7 +36,7 @@ class Perceptual(Reconstruction):
         self,
         features: nn.Module | None = None,
         layer_weights: Sequence[Weight] | None = None,
-        normalise: bool = True,
+        normalize: bool = True,
     ) -> None:
         super().__init__()
         if layer_weights is not None and min(layer_weights, default=-1) < 0:
@@ -45,7 +45,7 @@ class Perceptual(Reconstruction):
         # In a tuple it is no submodule: not trained, averaged, counted or saved.
         self._frozen = (features.eval().requires_grad_(False),)
         self.layer_weights = None if layer_weights is None else tuple(layer_weights)
-        self.normalise = normalise
+        self.normalize = normalize
 
     @property
     def features(self) -> nn.Module:
@@ -66,7 +66,7 @@ class Perceptual(Reconstruction):
 
     def of_layer(self, ours: Tensor, theirs: Tensor) -> Tensor:
         """The distance of one layer's activations ``[B, F, ...]``."""
-        if not self.normalise:
+        if not self.normalize:
             return F.mse_loss(ours, theirs)
         # The floor under the length keeps the slope of a dark place, where all activations are near zero, moderate.
         a, b = (F.normalize(activations, dim=1, eps=1e-2) for activations in (ours, theirs))
@@ -89,13 +89,13 @@ class Style(Perceptual):
         self,
         features: nn.Module | None = None,
         layer_weights: Sequence[Weight] | None = None,
-        normalise: bool = False,
+        normalize: bool = False,
     ) -> None:
-        super().__init__(features, layer_weights, normalise)
+        super().__init__(features, layer_weights, normalize)
 
     def of_layer(self, ours: Tensor, theirs: Tensor) -> Tensor:
         """The squared distance of the Gram matrices of activations ``[B, F, ...]``, the mean over samples."""
-        if self.normalise:
+        if self.normalize:
             ours, theirs = (F.normalize(activations, dim=1, eps=1e-2) for activations in (ours, theirs))
         return (gram(ours) - gram(theirs)).square().sum((1, 2)).mean()
 

@@ -34,7 +34,7 @@ def card(name: str, about: Mapping[str, Any], with_picture: bool) -> str:
         "",
         "## Data",
         "",
-        f"License of the training data: {data['licence'] or 'not known to gan_zoo; ask whoever made them'}.",
+        f"License of the training data: {data['license'] or 'not known to gan_zoo; ask whoever made them'}.",
         *(["", "## Scores", "", "| score | value | samples | remark |", "| --- | --- | --- | --- |"] if scores else []),
         *scores,
         "",

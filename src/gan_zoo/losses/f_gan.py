@@ -1,4 +1,4 @@
-"""Variational divergence minimisation for eight divergences."""
+"""Variational divergence minimization for eight divergences."""
 
 from __future__ import annotations
 

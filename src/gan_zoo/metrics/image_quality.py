@@ -120,7 +120,7 @@ class ImageScores(Evaluator):
             scores += [Score(name(kind), value, told) for kind, value in part(real, fake).items()]
         if self.memorization and self.source.told() is not self.source:
             held_out = self.real_features(self.source.told(), self.num_real)
-            told = protocol | {"num_real": min(len(real), len(held_out)), "unmemorised": 0.5}
+            told = protocol | {"num_real": min(len(real), len(held_out)), "unmemorized": 0.5}
             scores.append(Score(name("memorization"), memorized(fake, real, held_out), told))
         return scores
 

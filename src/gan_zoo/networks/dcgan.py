@@ -90,12 +90,12 @@ class DCGANDiscriminator(nn.Module):
         super().__init__()
         channels, size = square_image(sample_shape, "discriminator=dcgan")
         widths = list(reversed(_widths(size, width)))
-        normalise = norm_layer(norm)
+        normalize = norm_layer(norm)
         layers: list[nn.Module] = [maybe_spectral(nn.Conv2d(channels, widths[0], 4, 2, 1), norm)]
         layers += [nn.LeakyReLU(0.2, inplace=True)]
         for c_in, c_out in pairwise(widths):
             down = nn.Conv2d(c_in, c_out, 4, 2, 1, bias=wants_bias(norm))
-            layers += [maybe_spectral(down, norm), normalise(c_out), nn.LeakyReLU(0.2, inplace=True)]
+            layers += [maybe_spectral(down, norm), normalize(c_out), nn.LeakyReLU(0.2, inplace=True)]
         self.layers, self.out_channels = nn.Sequential(*layers), widths[-1]
         self.minibatch = nn.Identity() if minibatch == "none" else MinibatchStatistic(minibatch)
         last = widths[-1] + (minibatch != "none")

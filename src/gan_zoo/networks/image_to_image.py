@@ -40,7 +40,7 @@ def check_translation(
 def doubling(c_in: int, c_out: int, upsample: str, kernel: Count = 3) -> list[nn.Module]:
     """Layers that double the size.
 
-    ``transposed`` convolutions overlap unevenly and can leave a checkerboard; ``resize``, nearest-neighbour doubling
+    ``transposed`` convolutions overlap unevenly and can leave a checkerboard; ``resize``, nearest-neighbor doubling
     and a plain convolution, cannot (Odena et al. 2016).
     """
     if upsample not in UPSAMPLING:
@@ -182,18 +182,18 @@ class UNetTranslator(nn.Module):
         c_in, c_out = check_translation(in_shape, out_shape, "generator=unet", 2**depth, norm)
         self.multiple = 2**depth
         widths = [width * min(2**k, 8) for k in range(depth)]
-        normalise = norm_layer(norm)
+        normalize = norm_layer(norm)
         drop: type[nn.Module] = LastingDropout if paper_test_time else nn.Dropout
         if paper_test_time:
-            normalise = partial(nn.BatchNorm2d, track_running_stats=False) if norm == "batch" else normalise
+            normalize = partial(nn.BatchNorm2d, track_running_stats=False) if norm == "batch" else normalize
 
         below: nn.Module = nn.Identity()
         inside = widths[-1]  # channels that come out of `below`
         for level in reversed(range(1, depth)):
             outer, inner = widths[level - 1], widths[level]
             bottom = level == depth - 1
-            down = [nn.LeakyReLU(0.2), nn.Conv2d(outer, inner, 4, 2, 1), nn.Identity() if bottom else normalise(inner)]
-            up = [nn.ReLU(), *doubling(inside, outer, upsample, kernel=4), normalise(outer)]
+            down = [nn.LeakyReLU(0.2), nn.Conv2d(outer, inner, 4, 2, 1), nn.Identity() if bottom else normalize(inner)]
+            up = [nn.ReLU(), *doubling(inside, outer, upsample, kernel=4), normalize(outer)]
             up += [drop(dropout)] if depth - level <= 3 and level > 1 else []
             below, inside = _Level(nn.Sequential(*down), below, nn.Sequential(*up)), 2 * outer
         first, last = nn.Conv2d(c_in, width, 4, 2, 1), doubling(inside, c_out, upsample, kernel=4)

@@ -36,7 +36,7 @@ class UpBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = self.first(interpolate(relu(self.before(x)), scale_factor=2.0))
         y = self.second(relu(self.between(y)))
-        # A 1x1 and nearest-neighbour doubling commute: the cheap order.
+        # A 1x1 and nearest-neighbor doubling commute: the cheap order.
         out: Tensor = y + interpolate(self.skip(x), scale_factor=2.0)
         return out
 

@@ -1,4 +1,4 @@
-"""Zero-centred gradient penalties."""
+"""Zero-centered gradient penalties."""
 
 from __future__ import annotations
 

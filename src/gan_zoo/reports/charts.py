@@ -32,9 +32,9 @@ def chart(title: str, curves: Mapping[str, Curve], width: int = 460, height: int
         )
         return f'<polyline fill="none" stroke="{color}" stroke-width="1.5" points="{drawn}"/>'
 
-    coloured = list(zip(curves.items(), COLOURS * (1 + len(curves) // len(COLOURS)), strict=False))
-    lines = "".join(line(curve, color) for (_, curve), color in coloured)
-    names = ", ".join(f'<span style="color:{color}">{html.escape(name)}</span>' for (name, _), color in coloured)
+    colored = list(zip(curves.items(), COLOURS * (1 + len(curves) // len(COLOURS)), strict=False))
+    lines = "".join(line(curve, color) for (_, curve), color in colored)
+    names = ", ".join(f'<span style="color:{color}">{html.escape(name)}</span>' for (name, _), color in colored)
     marks = ((high, 18), (low, height - 22))
     axis = "".join(f'<text x="55" y="{y}" text-anchor="end">{value:.3g}</text>' for value, y in marks)
     axis += f'<text x="60" y="{height - 5}">{left:,.0f}</text>'

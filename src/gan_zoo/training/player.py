@@ -24,7 +24,7 @@ class Player:
         step: steps the optimizer.
         gradient_norm: of the last gradient before clipping, where gradients are clipped.
         sentinels: small parameters, whose gradients are looked at in every step: a backward pass that leaves the
-            finite numbers anywhere reaches biases and normalisations on its way, and these are cheap to read.
+            finite numbers anywhere reaches biases and normalizations on its way, and these are cheap to read.
     """
 
     name: str

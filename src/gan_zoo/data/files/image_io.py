@@ -105,9 +105,9 @@ def _eight_bit(picture: Image.Image, value_range: ValueRange | None) -> Image.Im
             "which are black and white: set data.value_range=[low,high]"
         )
     scaled = (values - low) / (high - low) * 255
-    grey = Image.fromarray(scaled.round().clip(0, 255).astype(np.uint8))
-    grey.info = picture.info
-    return grey
+    gray = Image.fromarray(scaled.round().clip(0, 255).astype(np.uint8))
+    gray.info = picture.info
+    return gray
 
 
 def _square(picture: Image.Image, size: int) -> Image.Image:

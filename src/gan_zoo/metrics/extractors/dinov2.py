@@ -59,10 +59,10 @@ class DINOv2(Extractor):
     @torch.no_grad()
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         with torch.autocast(images.device.type, enabled=False):
-            features: Tensor = self.network(self.normalised(images))
+            features: Tensor = self.network(self.normalized(images))
             return features, features.new_empty(len(features), 0)
 
-    def normalised(self, images: Tensor) -> Tensor:
+    def normalized(self, images: Tensor) -> Tensor:
         """What the network sees of uint8 pictures, ``[B, 3, 224, 224]``."""
         x = images.float().expand(-1, 3, -1, -1)
         if x.shape[-2:] != (SIDE, SIDE):

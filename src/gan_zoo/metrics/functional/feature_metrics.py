@@ -131,7 +131,7 @@ class PrecisionRecall(FeatureScore):
         return self.neighbors + 1
 
     def __call__(self, real: Tensor, fake: Tensor) -> dict[str, float]:
-        real, fake = centred(real, fake)
+        real, fake = centered(real, fake)
         of_real, of_fake = radii(real, self.neighbors), radii(fake, self.neighbors)
         fakes_inside = real.new_zeros(len(fake))
         reals_inside = real.new_zeros(len(real))
@@ -163,7 +163,7 @@ class DensityCoverage(FeatureScore):
         return self.neighbors + 1
 
     def __call__(self, real: Tensor, fake: Tensor) -> dict[str, float]:
-        real, fake = centred(real, fake)
+        real, fake = centered(real, fake)
         of_real = radii(real, self.neighbors)
         balls = real.new_zeros(len(fake))
         covered = real.new_zeros(len(real))
@@ -181,7 +181,7 @@ def in_float64(features: Tensor, kind: str) -> Tensor:
     return features.to(exact_device(features.device)).double()
 
 
-def centred(real: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
+def centered(real: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
     """Features in float64 on one device, minus the mean of the reals; distances stay as they are."""
     real = in_float64(real, "real")
     mean = real.mean(0)
@@ -244,7 +244,7 @@ def memorized(fake: Tensor, train: Tensor, held_out: Tensor) -> float:
     0.5 where the generator knows the training pictures no better than others of their kind; 1 for copies.
     """
     count = min(len(train), len(held_out))
-    train, held_out, fake = centred(train, held_out, fake)
+    train, held_out, fake = centered(train, held_out, fake)
     to_train, to_held_out = (nearest(fake, some[:count]) for some in (train, held_out))
     ties = (to_train == to_held_out).double().mean() / 2
     return float((to_train < to_held_out).double().mean() + ties)

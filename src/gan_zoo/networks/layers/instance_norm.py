@@ -43,12 +43,12 @@ class _InstanceNorm(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
         pixels = _pixels(x)
         mean = _mean(pixels)
-        centred = pixels - mean
-        inverse = (_mean(centred * centred) + eps).rsqrt()
+        centered = pixels - mean
+        inverse = (_mean(centered * centered) + eps).rsqrt()
         ctx.save_for_backward(x, weight, bias, mean, inverse)
         ctx.eps = eps
         y = torch.empty_like(x)
-        torch.addcmul(bias, centred, inverse * weight, out=_pixels(y))
+        torch.addcmul(bias, centered, inverse * weight, out=_pixels(y))
         return y
 
     @staticmethod
