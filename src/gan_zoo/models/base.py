@@ -23,12 +23,12 @@ def require_pictures(shape: Sequence[int] | None, model: str) -> Sequence[int]:
 class Model(nn.Module):
     """Who plays on what data: owns the networks, makes the fakes, names the terms, adds terms of its own.
 
-    A subclass fills `generators` and `discriminators` in its constructor and implements `generate`, `terms` and
-    `sample`. Nothing here knows optimizers, backward passes or Lightning.
+    A subclass fills `generators` and `discriminators` in its constructor and implements `generate`, `adversarial_terms`
+    and `sample`. Nothing here knows optimizers, backward passes or Lightning.
     """
 
     term_names: ClassVar[tuple[str, ...]]
-    """The names `terms` uses: each gets its own copy of the loss and of every regularizer."""
+    """The names `adversarial_terms` uses: each gets its own copy of the loss and of every regularizer."""
 
     generator_sees_real: ClassVar[bool] = False
     """Whether `generator_terms` uses the discriminators' view of the reals."""

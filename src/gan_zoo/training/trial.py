@@ -165,7 +165,7 @@ def try_model(model: Model, batch: Batch, source: Source, module: GANModule) -> 
             promised.demand(bool(fake.isfinite().all()), "numbers that are not finite")
     if source.samples.dtype == torch.uint8:
         warn_of_range(own, torch.cat([fake.flatten() for fake in fakes.values()]))
-    with contract(model, "terms", "{} returns a sequence of AdversarialTerm"):
+    with contract(model, "adversarial_terms", "{} returns a sequence of AdversarialTerm"):
         adversarial_terms = list(model.adversarial_terms(batch, fakes))
     for term in adversarial_terms:
         try_duel(term, batch, module, shape)
