@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -24,9 +23,6 @@ from gan_zoo.core.signals import SIGNALS
 from gan_zoo.launch.processes import WANTS_TRACEBACK
 from gan_zoo.launch.train import remove_empty_run, train
 from gan_zoo.runs.overrides import apart
-
-if TYPE_CHECKING:
-    pass
 
 
 def main() -> None:

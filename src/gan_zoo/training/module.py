@@ -100,8 +100,8 @@ class GANModule(LightningModule):
         self.regularizers = nn.ModuleDict(
             {name: nn.ModuleDict({k: copy.deepcopy(r) for k, r in regularizers.items()}) for name in model.term_names}
         )
-        for name, regularizers_of_duel in self.regularizers.items():
-            for regularizer in regularizers_of_duel.values():  # type: ignore[operator]
+        for name, regularizers_of_term in self.regularizers.items():
+            for regularizer in regularizers_of_term.values():  # type: ignore[operator]
                 regularizer.attach(self.losses[name])
         self.ema = None if ema is None else EMA(model.generators, **ema)
         self.adversarial = AdversarialStep(model, self.losses, self.regularizers)
