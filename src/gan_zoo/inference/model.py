@@ -159,10 +159,11 @@ class Run:
             return names.index(str(label))
         if str(label).isdecimal() and int(label) < count:
             return int(label)
-        allowed = f"0 to {count - 1}" if count else "nothing: this model is asked for no class"
+        if not count:
+            raise ConfigError(f"--class is for models that are conditioned on a class, this one is not, got {label}")
         named = names and names != [str(number) for number in range(count)]
         listed = f" or one of {', '.join(names[:20])}{' ...' if len(names) > 20 else ''}" if named else ""
-        raise ConfigError(f"class must be {allowed}{listed}, got {label}")
+        raise ConfigError(f"class must be 0 to {count - 1}{listed}, got {label}")
 
     @cached_property
     def source(self) -> Source:

@@ -168,14 +168,14 @@ def try_model(model: Model, batch: Batch, source: Source, module: GANModule) -> 
     with contract(model, "adversarial_terms", "{} returns a sequence of AdversarialTerm"):
         adversarial_terms = list(model.adversarial_terms(batch, fakes))
     for term in adversarial_terms:
-        try_duel(term, batch, module, shape)
+        try_term(term, batch, module, shape)
     with contract(model, "sample", "{} takes (batch, generators) and returns samples, also without real ones"):
         model.eval()
         with torch.no_grad():
             model.sample(batch, model.generators)
 
 
-def try_duel(term: AdversarialTerm, batch: Batch, module: GANModule, shape: str) -> None:
+def try_term(term: AdversarialTerm, batch: Batch, module: GANModule, shape: str) -> None:
     """Raise `ConfigError` unless a discriminator scores samples, and own regularizers return one number."""
     term = term.with_input_gradients(real=True, fake=True)
     with contract(term.discriminator, "forward", DISCRIMINATOR.replace("[B, {}]", f"[B, {shape}]")) as promised:
