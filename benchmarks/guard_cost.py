@@ -27,8 +27,8 @@ from gan_zoo.callbacks.interruption import Interruption
 from gan_zoo.config.compose import compose_overrides, instantiate
 from gan_zoo.core.signals import SIGNALS
 from gan_zoo.data.dataset import Source
-from gan_zoo.runs.checkpoint_io import AtomicCheckpointIO
 from gan_zoo.training import module
+from gan_zoo.training.checkpoint_io import AtomicCheckpointIO
 from gan_zoo.training.divergence import DivergenceDetector
 
 KINDS = ("bare", "safe", "watched")

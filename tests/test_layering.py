@@ -39,3 +39,10 @@ def test_every_command_has_the_file_of_its_name() -> None:
 def test_training_without_a_config_loads_no_hydra(module: str) -> None:
     code = f"import sys, {module}; sys.exit(bool({{'hydra', 'omegaconf'}} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", code], timeout=120).returncode == 0
+
+
+@pytest.mark.parametrize("module", ["gan_zoo.launch.main", "gan_zoo.cli.app"])
+def test_commands_answer_before_anything_heavy_is_imported(module: str) -> None:
+    """``--help``, ``--cfg job`` and most complaints take no time."""
+    code = f"import sys, {module}; sys.exit(bool({{'torch', 'lightning', 'torchvision'}} & sys.modules.keys()))"
+    assert subprocess.run([sys.executable, "-c", code], timeout=120).returncode == 0

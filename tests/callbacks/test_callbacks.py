@@ -14,7 +14,7 @@ from gan_zoo.callbacks.evaluation import Evaluation
 from gan_zoo.config.build import build
 from gan_zoo.core.errors import TrainingDiverged
 from gan_zoo.launch.train import train
-from gan_zoo.runs.checkpoint_io import AtomicCheckpointIO
+from gan_zoo.training.checkpoint_io import AtomicCheckpointIO
 from gan_zoo.training.clock import Clock
 from gan_zoo.training.scoring import score_module
 from gan_zoo.visualization.image_grid import LINE, grid_of, side_by_side

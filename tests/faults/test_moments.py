@@ -15,8 +15,9 @@ import gan_zoo.callbacks.evaluation as evaluation
 from gan_zoo.core.errors import Interrupted
 from gan_zoo.core.signals import SIGNALS
 from gan_zoo.launch.train import train
-from gan_zoo.runs.checkpoint_io import AtomicCheckpointIO, read_checkpoint
+from gan_zoo.runs.checkpoint_io import read_checkpoint
 from gan_zoo.runs.checkpoint_store import store_of
+from gan_zoo.training.checkpoint_io import AtomicCheckpointIO
 
 STEPS = 12
 TINY = (

@@ -16,7 +16,7 @@ from lightning.pytorch.strategies import DDPStrategy
 from gan_zoo.core.errors import ConfigError
 from gan_zoo.data.datamodule import DataModule
 from gan_zoo.data.dataset import Source
-from gan_zoo.runs.checkpoint_io import AtomicCheckpointIO
+from gan_zoo.training.checkpoint_io import AtomicCheckpointIO
 from gan_zoo.training.module import GANModule
 from gan_zoo.training.strategy import FlatDDPStrategy
 
