@@ -21,8 +21,6 @@ from gan_zoo.core.types import AdversarialTerm, run_discriminator
 
 from .zoo import LOSSES, REGULARIZERS, CodedCritic, duel_of
 
-pytestmark = pytest.mark.xdist_group("conformance-ranks")  # the processes of this file are started once
-
 SHAPE = (2, 6, 6)
 GLOBAL_BATCH = 8
 Result = dict[str, list[Tensor]]

@@ -20,8 +20,6 @@ from gan_zoo.metrics.functional.feature_metrics import KID, DensityCoverage, Pre
 from gan_zoo.metrics.image_quality import ImageScores
 from gan_zoo.training.scoring import score_module
 
-pytestmark = pytest.mark.xdist_group("metrics-ranks")  # the processes of this file are started once
-
 COUNTS = (100, 150)  # two blocks, so that a third process has none, and three, the last of them short
 Result = dict[str, float]
 

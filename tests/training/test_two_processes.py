@@ -15,7 +15,7 @@ from gan_zoo.config.messages import choices
 from gan_zoo.core.paths import CONF
 from tests.training.two_processes import MODELS
 
-pytestmark = pytest.mark.xdist_group("training-two_processes")  # the processes of this file are started once
+pytestmark = pytest.mark.timeout(900)  # the first test waits for all models
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,7 +34,7 @@ def outcomes(tmp_path_factory) -> list[dict[str, str]]:
         place = {"RANK": str(rank), "LOCAL_RANK": str(rank), "NODE_RANK": "0"}
         environment = os.environ | {"PYTHONPATH": str(ROOT)} | shared | place
         processes.append(subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True))
-    said = [process.communicate(timeout=280)[1] for process in processes]
+    said = [process.communicate(timeout=800)[1] for process in processes]
     files = sorted(folder.glob("*.json"))
     assert len(files) == 2, "\n".join(said)
     return [json.loads(file.read_text(encoding="utf-8")) for file in files]
