@@ -175,6 +175,7 @@ def test_what_a_viewer_sees() -> None:
     views = model.views(data, model.generators)
     a, b = data.condition, data.real
     expected = {"input": a, "sample": 2 * a + 0.1, "cycled": a / 2 + 0.025 - 0.3, "target": b, "reverse": b / 4 - 0.3}
+    expected["recycled"] = 2 * expected["reverse"] + 0.1
     assert list(views) == list(expected)
     torch.testing.assert_close(views, expected)
     torch.testing.assert_close(model.sample(data, model.generators), 2 * a + 0.1)
