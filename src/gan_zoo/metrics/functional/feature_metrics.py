@@ -112,7 +112,24 @@ def squared_mmd(x: Tensor, y: Tensor) -> Tensor:
     return within - 2 * xy.mean()
 
 
-class PrecisionRecall(FeatureScore):
+class NeighborScore(FeatureScore):
+    """A metric of the balls around samples, each reaching to its sample's k-th nearest neighbor.
+
+    Args:
+        neighbors: k, >= 1.
+    """
+
+    def __init__(self, neighbors: int) -> None:
+        require_neighbors(neighbors)
+        self.neighbors = neighbors
+
+    @property
+    def least_samples(self) -> int:
+        """One more than there are neighbors."""
+        return self.neighbors + 1
+
+
+class PrecisionRecall(NeighborScore):
     """Shares of fakes inside the reals' manifold and of reals inside the fakes' (Kynkaanniemi et al. 2019).
 
     A manifold is the union of balls around its samples, each reaching to its k-th nearest neighbor.
@@ -122,13 +139,7 @@ class PrecisionRecall(FeatureScore):
     """
 
     def __init__(self, neighbors: int = 3) -> None:
-        require_neighbors(neighbors)
-        self.neighbors = neighbors
-
-    @property
-    def least_samples(self) -> int:
-        """One more than there are neighbors."""
-        return self.neighbors + 1
+        super().__init__(neighbors)
 
     def __call__(self, real: Tensor, fake: Tensor) -> dict[str, float]:
         real, fake = centered(real, fake)
@@ -144,7 +155,7 @@ class PrecisionRecall(FeatureScore):
         return {"precision": float(precision), "recall": float(recall)}
 
 
-class DensityCoverage(FeatureScore):
+class DensityCoverage(NeighborScore):
     """How many reals' balls hold a fake, and how many of the balls hold any (Naeem et al. 2020).
 
     Density, E_fake of the number of balls it is in / k, may exceed 1; coverage is within [0, 1].
@@ -154,13 +165,7 @@ class DensityCoverage(FeatureScore):
     """
 
     def __init__(self, neighbors: int = 5) -> None:
-        require_neighbors(neighbors)
-        self.neighbors = neighbors
-
-    @property
-    def least_samples(self) -> int:
-        """One more than there are neighbors."""
-        return self.neighbors + 1
+        super().__init__(neighbors)
 
     def __call__(self, real: Tensor, fake: Tensor) -> dict[str, float]:
         real, fake = centered(real, fake)
