@@ -23,10 +23,10 @@ train: $(READY)  ## train the default DCGAN on bundled emoji (at most 5 minutes 
 	$(BIN)/python train.py $(ARGS)
 
 test: $(READY)  ## run the tests, without the slow ones
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 test-all: $(READY)  ## run all tests
-	$(BIN)/python -m pytest -m '' $(ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) -m '' $(ARGS)
 
 test-faults: $(READY)  ## fault-injection tests, with a table of results
 	$(BIN)/python -m pytest tests/faults -m '' $(ARGS)

@@ -24,7 +24,7 @@ from gan_zoo.core.rng import CPU, StepRNG
 from gan_zoo.core.types import Batch
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.image_tensors import to_unit
-from gan_zoo.metrics.base import Generated, Samples, score_all
+from gan_zoo.metrics.base import Generated, Samples, evaluate_all
 from gan_zoo.metrics.extractors.base import Extractor
 from gan_zoo.metrics.extractors.efficientnet_lite0 import EfficientNetLite0
 from gan_zoo.metrics.extractors.inception import InceptionV3
@@ -121,7 +121,7 @@ def rest(extractor: Extractor, count: int) -> Callable[[], None]:
     def draw(block: int) -> Generated:
         return Generated({"sample": samples}, Batch(64, StepRNG(0, block, device=CPU)))
 
-    return lambda: score_all({"images": evaluator}, Samples(draw, count, 64), source, device()) and None
+    return lambda: evaluate_all({"images": evaluator}, Samples(draw, count, 64), source, device()) and None
 
 
 def whole(extractor: Extractor, rounds: int, count: int) -> list[str]:
@@ -147,7 +147,7 @@ def memory(count: int) -> float:
     def draw(block: int) -> Generated:
         return Generated({"sample": to_unit(pictures(64, block))}, Batch(64, StepRNG(0, block)))
 
-    score_all({"images": evaluator}, Samples(draw, count, 64), real, CPU)
+    evaluate_all({"images": evaluator}, Samples(draw, count, 64), real, CPU)
     status = Path("/proc/self/status").read_text(encoding="utf-8")  # rusage would count the parent's memory, too
     return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 2**10
 

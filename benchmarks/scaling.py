@@ -53,20 +53,20 @@ def scoring(count: int) -> tuple[float, float]:
     """Seconds of one evaluation of an untrained DCGAN with ``count`` samples, and the process's memory in MB."""
     from gan_zoo.config.build import build_module
     from gan_zoo.config.compose import compose_overrides, instantiate
-    from gan_zoo.training.scoring import score_module
+    from gan_zoo.training.scoring import evaluate_generator
 
     config = compose_overrides(DCGAN)
     module, source = build_module(config).eval(), instantiate(config.data.source)
     evaluators = {name: instantiate(node) for name, node in config.metric.items()}
     for evaluator in evaluators.values():
         evaluator.num_samples = 16
-    score_module(module, source, evaluators, 0)  # the reals' statistics are cached from now on
+    evaluate_generator(module, source, evaluators, 0)  # the reals' statistics are cached from now on
     for evaluator in evaluators.values():
         evaluator.num_samples = count
     seconds = []
     for _ in range(3):
         start = time.perf_counter()
-        score_module(module, source, evaluators, 0)
+        evaluate_generator(module, source, evaluators, 0)
         seconds.append(time.perf_counter() - start)
     return statistics.median(seconds), peak_memory()
 

@@ -26,7 +26,7 @@ from gan_zoo.data.image_tensors import to_uint8, to_unit
 from gan_zoo.inference import sampling
 from gan_zoo.inference.latents import draw_latents
 from gan_zoo.inference.load import load_run
-from gan_zoo.inference.model import Run
+from gan_zoo.inference.model import LoadedModel
 from gan_zoo.metrics.reference_classifier import classifier
 from gan_zoo.networks.dcgan import DCGANDiscriminator
 from gan_zoo.visualization.image_grid import grid_of, save
@@ -89,7 +89,7 @@ def accuracy(train: tuple[np.ndarray, Tensor], test: tuple[np.ndarray, Tensor]) 
 def probe(run: RunPath, num_train: int = 10_000, seeds: int = 3) -> None:
     """Classify real test images by a discriminator's features, trained or not, and by raw pixels."""
     loaded = load_run(run, "last")
-    train, test = loaded.source, loaded.source.told()
+    train, test = loaded.source, loaded.source.evaluation_split()
     discriminator = loaded.module.model.discriminators["main"]
     rows = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))[:num_train]
 
@@ -150,7 +150,7 @@ def filters(run: RunPath, images: int = 2000) -> None:
     discriminator = loaded.module.model.discriminators["main"]
     torch.manual_seed(0)
     fresh = DCGANDiscriminator(loaded.source.sample_shape, loaded.config["discriminator"]["width"])
-    real = loaded.source.told().samples[:images]
+    real = loaded.source.evaluation_split().samples[:images]
     fresh.train()(to_unit(real))
     halves = [excitation(network, real) for network in (discriminator, fresh)]
     pages = [grid_of(half, 8) for half in halves]
@@ -168,7 +168,7 @@ def filters(run: RunPath, images: int = 2000) -> None:
 @app.command()
 def walk(run: RunPath, seed: int = 0) -> None:
     """Walks between six pairs of samples along great circles."""
-    frames = sampling.walk(load_run(run, "last"), seed)
+    frames = sampling.interpolation_grid(load_run(run, "last"), seed)
     save(grid_of(frames.flatten(0, 1), frames.shape[1]), HERE / "walk.png")
     print(HERE / "walk.png")
 
@@ -187,17 +187,17 @@ def arithmetic(run: RunPath, first: int = 0, second: int = 7, pool: int = 2000, 
     """thick FIRST - thin FIRST + thin SECOND, each the mean of three latents, is a thick SECOND (section 6.3.2)."""
     loaded = load_run(run, "last")
     latents = draw_latents(loaded.module, pool, seed)
-    samples = torch.cat([sampling.show(loaded, block) for block in torch.split(latents, 250)])
+    samples = torch.cat([sampling.generate(loaded, block) for block in torch.split(latents, 250)])
     groups = [found(samples, loaded.source, d, thick) for d, thick in ((first, True), (first, False), (second, False))]
     means = [latents[group].mean(0) for group in groups]
     total = means[0] - means[1] + means[2]
     torch.manual_seed(seed)
     around = total + 0.25 * torch.randn(9, len(total)).clamp(-1, 1)
     around[4] = total
-    averaged = sampling.show(loaded, torch.stack(means))
+    averaged = sampling.generate(loaded, torch.stack(means))
     rows = [torch.cat([samples[group], averaged[i : i + 1]]) for i, group in enumerate(groups)]
     left = grid_of(torch.cat(rows), 4)
-    right = grid_of(sampling.show(loaded, around), 3)
+    right = grid_of(sampling.generate(loaded, around), 3)
     gap = torch.full((3, left.shape[1], 16), 255, dtype=torch.uint8)
     save(torch.cat([left, gap, right], 2), HERE / "arithmetic.png")
     print(HERE / "arithmetic.png")
@@ -218,7 +218,7 @@ def drop(run: RunPath, seed: int = 0, show: int = 32) -> None:
     from sklearn.linear_model import LogisticRegression
 
     loaded = load_run(run, "last")
-    generator = loaded.module.sampling_generators["main"]
+    generator = loaded.module.inference_generators["main"]
     maps = [m for m in generator.layers if isinstance(m, nn.ReLU)][-1]
     latents = draw_latents(loaded.module, 400, seed)
     before, h = pictures_and_maps(loaded, latents, maps)
@@ -241,7 +241,7 @@ def drop(run: RunPath, seed: int = 0, show: int = 32) -> None:
 
 
 @torch.no_grad()
-def pictures_and_maps(run: Run, latents: Tensor, layer: nn.Module) -> tuple[Tensor, Tensor]:
+def pictures_and_maps(run: LoadedModel, latents: Tensor, layer: nn.Module) -> tuple[Tensor, Tensor]:
     """Samples and the outputs of ``layer`` that lead to them."""
     with watching([layer]) as seen:
         samples = run.module.sample(Batch(len(latents), sampling.StepRNG(0, 0), latents=latents))

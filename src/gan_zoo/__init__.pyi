@@ -35,6 +35,7 @@ from .callbacks.sample_grid import SampleGrid as SampleGrid
 from .core.types import AdversarialTerm as AdversarialTerm
 from .core.types import Batch as Batch
 from .core.types import DiscriminatorOutput as DiscriminatorOutput
+from .core.types import SampleRequest as SampleRequest
 from .data.datamodule import DataModule as DataModule
 from .data.dataset import Source as Source
 from .data.datasets.captioned_folder import captioned_folder as captioned_folder
@@ -60,7 +61,7 @@ from .data.datasets.torchvision_datasets import mnist as mnist
 from .data.datasets.torchvision_datasets import stl10 as stl10
 from .data.datasets.torchvision_datasets import svhn as svhn
 from .export.write import export as export
-from .inference.model import Run as Run
+from .inference.model import LoadedModel as LoadedModel
 from .inference.model import samples as samples
 from .launch.fit import fit as fit
 from .loggers.csv import CSVLog as CSVLog
@@ -132,4 +133,4 @@ from .visualization.image_grid import picture as picture
 
 __version__: str
 
-def load(folder: str, **options: object) -> Run: ...
+def load(folder: str, **options: object) -> LoadedModel: ...

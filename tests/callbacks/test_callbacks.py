@@ -16,7 +16,7 @@ from gan_zoo.core.errors import TrainingDiverged
 from gan_zoo.launch.train import train
 from gan_zoo.training.checkpoint_io import AtomicCheckpointIO
 from gan_zoo.training.clock import Clock
-from gan_zoo.training.scoring import score_module
+from gan_zoo.training.scoring import evaluate_generator
 from gan_zoo.visualization.image_grid import LINE, grid_of, side_by_side
 
 QUICK = ("trainer.max_steps=8", "trainer.log_every_n_steps=2", "data.batch_size=8")
@@ -65,7 +65,7 @@ def test_scores_of_a_checkpoint_are_the_scores_of_the_run(composed, tmp_path: Pa
     trainer, module, data = build(config)
     module.load_state_dict(last(tmp_path / "run")["state_dict"])
     (evaluation,) = [callback for callback in trainer.callbacks if isinstance(callback, Evaluation)]
-    again = {f"val/{s.name}": s.value for s in score_module(module, data.source, evaluation.evaluators, config.seed)}
+    again = {f"val/{s.name}": s.value for s in evaluate_generator(module, data.source, evaluation.evaluators, config.seed)}
     assert again == pytest.approx(scores, rel=1e-6)
 
 
@@ -121,14 +121,14 @@ def test_pauses_are_not_training(monkeypatch) -> None:
     clock = Clock()
     clock.start()
     now[0] += 2
-    clock.tick(50, True)
+    clock.advance(50, True)
     with clock.paused():
         now[0] += 1000
     now[0] += 3
-    clock.tick(50, False)
+    clock.advance(50, False)
     assert clock.seconds == pytest.approx(5)
     assert clock.images_per_second == pytest.approx(20)
-    report = clock.report()
+    report = clock.log_values()
     assert report["train/images_seen"] == 100
     assert report["train/generator_steps"] == 1
     restored = Clock()

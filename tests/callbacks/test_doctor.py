@@ -99,7 +99,7 @@ def test_held_out_captions_that_are_all_alike_end_no_run(composed) -> None:
     """There are no mismatched ones among them: what needs those is left out of the diagnosis."""
     overrides = ("model=cgan", "data=openmoji_captions", "condition=text", "data.image_size=32", *QUICK, *OFTEN)
     trainer, module, data = build(composed(*overrides, "generator.width=8", "discriminator.width=8"))
-    alike = data.source.told()
+    alike = data.source.evaluation_split()
     alike.conditions = alike.conditions[:1].expand(len(alike), -1).contiguous()
     trainer.fit(module, datamodule=data)
     assert len(doctor_of(trainer).history) == 3

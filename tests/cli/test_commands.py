@@ -18,9 +18,9 @@ from gan_zoo.core.errors import ConfigError, DataError
 from gan_zoo.core.paths import CONF
 from gan_zoo.inference import sampling
 from gan_zoo.inference.evaluate_folders import some_of
-from gan_zoo.inference.latents import between, draw_latents
+from gan_zoo.inference.latents import interpolate, draw_latents
 from gan_zoo.inference.load import load_run
-from gan_zoo.inference.model import Run, wish
+from gan_zoo.inference.model import LoadedModel, make_request
 from gan_zoo.launch.train import train
 from gan_zoo.visualization.image_grid import LINE
 from tests.helpers import invoke, refused
@@ -118,7 +118,7 @@ def test_a_model_of_sentence_vectors_is_told_captions(tmp_path: Path, monkeypatc
     )
     overrides = ["model=cgan", "data=openmoji_captions", "data.text=minilm", "condition=vector", "run_dir=x"]
     config = compose_overrides([*overrides, "generator.width=4", "discriminator.width=4"])
-    run = Run(tmp_path, tmp_path, as_plain(config), build_module(config).eval())
+    run = LoadedModel(tmp_path, tmp_path, as_plain(config), build_module(config).eval())
     told = wish(run, 3, 0, caption="a red car")[0].condition
     assert torch.equal(told, torch.full((3, 384), 9.0))
     pictures = [run.sample(2, seed=0, caption=caption) for caption in ("a red car", "a red cap", "flag of France")]
@@ -233,7 +233,7 @@ def test_a_class_stays_the_same_along_a_walk_and_a_wish_is_granted(trained, monk
         return sample(batch, generators)
 
     monkeypatch.setattr(run.module.model, "sample", spy)
-    sampling.walk(run, seed=0, rows=3, steps=4)
+    sampling.interpolation_grid(run, seed=0, rows=3, steps=4)
     sampling.grid(run, 5, 0, label=7)
     sampling.arithmetic(run, [3, 14], [5], 0)
     assert asked == [[0] * 4 + [1] * 4 + [2] * 4, [7] * 5, [3, 4, 5, 3]]
@@ -242,8 +242,8 @@ def test_a_class_stays_the_same_along_a_walk_and_a_wish_is_granted(trained, monk
 def test_codes_stay_the_same_along_a_walk(trained, monkeypatch) -> None:
     run = load_run(trained("model=infogan", *DIGITS))
     seen: list[torch.Tensor] = []
-    run.module.sampling_generators["main"].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    sampling.walk(run, seed=0, rows=2, steps=3)
+    run.module.inference_generators["main"].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    sampling.interpolation_grid(run, seed=0, rows=2, steps=3)
     codes = seen[0][:, -12:].reshape(2, 3, 12)
     assert torch.equal(codes[:, 0], codes[:, 1])
     assert torch.equal(codes[:, 0], codes[:, 2])
@@ -252,7 +252,7 @@ def test_codes_stay_the_same_along_a_walk(trained, monkeypatch) -> None:
 
 def test_pictures_of_the_training_size_are_translated_as_in_training(trained, tmp_path: Path) -> None:
     from gan_zoo.data.image_tensors import to_uint8, to_unit
-    from gan_zoo.inference.translate import translate_picture, translator
+    from gan_zoo.inference.translate import translate_image, translation_network
 
     for domain in ("a", "b"):
         (tmp_path / domain).mkdir()
@@ -262,11 +262,11 @@ def test_pictures_of_the_training_size_are_translated_as_in_training(trained, tm
     small = ["generator.width=8", "discriminator.width=4", "data.batch_size=4"]
     for model in ("cyclegan", "pix2pix"):
         run = load_run(trained(f"model={model}", *data, *small))
-        network, _ = translator(run, "forward")
+        network, _ = translation_network(run, "forward")
         picture = run.source.conditions[0]
         with torch.no_grad():
             direct = to_uint8(network.eval()(to_unit(picture)[None])[0])
-        assert torch.equal(translate_picture(network, picture), direct)
+        assert torch.equal(translate_image(network, picture), direct)
         for name in ("last.ckpt",):
             (tmp_path / "run" / "checkpoints" / name).unlink()
 

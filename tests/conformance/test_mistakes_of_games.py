@@ -20,7 +20,7 @@ from gan_zoo.data.dataset import Source
 from gan_zoo.data.datasets.digits import digits
 from gan_zoo.data.image_tensors import to_uint8
 from gan_zoo.losses.minimax import NonSaturating
-from gan_zoo.metrics.base import Generated, Samples, Score, score_all
+from gan_zoo.metrics.base import Generated, Samples, MetricResult, evaluate_all
 from gan_zoo.metrics.extractors.base import Extractor
 from gan_zoo.metrics.image_quality import ImageScores
 from gan_zoo.models.gan import GAN
@@ -225,7 +225,7 @@ def scored(draw: Callable[[int], Tensor], source: Source, count: int) -> Score:
     def block(number: int) -> Generated:
         return Generated({"sample": draw(number)}, Batch(64, StepRNG(5, number)))
 
-    return score_all({"images": ImageScores(EightNumbers(), count)}, Samples(block, count), source, CPU)[0]
+    return evaluate_all({"images": ImageScores(EightNumbers(), count)}, Samples(block, count), source, CPU)[0]
 
 
 def our_evaluation(module: GANModule, source: Source, count: int) -> Score:
@@ -247,14 +247,14 @@ def left_in_evaluation_mode(module: GANModule, source: Source, count: int) -> Sc
 
 def of_another_split(module: GANModule, source: Source, count: int) -> Score:
     """Says the training half and means the held-out one."""
-    score = our_evaluation(module, source.told(), count)
-    return Score(score.name, score.value, score.protocol | {"split": source.split})
+    score = our_evaluation(module, source.evaluation_split(), count)
+    return MetricResult(score.name, score.value, score.protocol | {"split": source.split})
 
 
 def of_fewer_samples(module: GANModule, source: Source, count: int) -> Score:
     """Stops early and says what was asked for."""
     score = our_evaluation(module, source, count // 2)
-    return Score(score.name, score.value, score.protocol | {"num_generated": count})
+    return MetricResult(score.name, score.value, score.protocol | {"num_generated": count})
 
 
 def by_hand(generator: nn.Module, source: Source, count: int) -> float:
@@ -282,7 +282,7 @@ def check_evaluation(evaluate: Evaluation) -> None:
     score = evaluate(module, source, 200)
     torch.testing.assert_close(state_of(module), before, rtol=0, atol=0)
     assert (score.protocol["num_generated"], score.protocol["num_real"]) == (200, 890)
-    named = {"train": source, "test": source.told()}[score.protocol["split"]]
+    named = {"train": source, "test": source.evaluation_split()}[score.protocol["split"]]
     assert score.value == pytest.approx(by_hand(module.model.generators["main"], named, 200), rel=1e-4)
 
 
@@ -307,11 +307,11 @@ def test_training_mode_would_have_given_another_score_and_other_statistics() -> 
 def test_shown_generators_are_in_evaluation_mode_and_come_back_even_after_an_exception() -> None:
     module = barely_trained()
     before = state_of(module)
-    with module.shown() as generators:
+    with module.inference_mode() as generators:
         assert not any(part.training for part in generators.modules())
         assert not torch.is_grad_enabled()
         assert generators is module.model.generators
-    with pytest.raises(RuntimeError, match="on purpose"), module.shown():
+    with pytest.raises(RuntimeError, match="on purpose"), module.inference_mode():
         raise RuntimeError("on purpose")
     torch.testing.assert_close(state_of(module), before, rtol=0, atol=0)
     assert all(part.training for part in module.modules())
@@ -324,7 +324,7 @@ def test_shown_generators_are_the_averaged_ones_if_there_are_any() -> None:
         model, NonSaturating(), generator_optimizer=make, discriminator_optimizer=make, ema={"half_life": 10.0}
     )
     module.train()
-    with module.shown() as generators:
+    with module.inference_mode() as generators:
         assert generators is module.ema.generators
     assert not any(part.training for part in module.ema.generators.modules())
     assert all(part.training for part in module.model.modules())

@@ -17,7 +17,7 @@ from gan_zoo.export import onnx as onnx_export
 from gan_zoo.export.write import export
 from gan_zoo.inference.latents import draw_latents
 from gan_zoo.inference.load import load_run
-from gan_zoo.inference.model import Run, samples
+from gan_zoo.inference.model import LoadedModel, samples
 from gan_zoo.launch.train import train
 from tests.helpers import refused
 
@@ -31,7 +31,7 @@ PICTURES = ("data.image_size=32", "generator.width=8", "discriminator.width=8")
 
 @pytest.fixture
 def trained(composed, tmp_path: Path):
-    def make(*overrides: str) -> Run:
+    def make(*overrides: str) -> LoadedModel:
         train(composed(*overrides, *QUICK))
         return load_run(tmp_path / "run")
 
@@ -68,7 +68,7 @@ def test_dcgan_through_onnxruntime(trained, tmp_path: Path) -> None:
 def test_translators_through_onnxruntime(model: str, trained, tmp_path: Path) -> None:
     run = trained(f"model={model}", *PICTURES, *(["generator.blocks=1"] if model == "cyclegan" else []))
     out = export(run, tmp_path / "out", samples=4, onnx=True)
-    networks = run.module.sampling_generators
+    networks = run.module.inference_generators
     pictures = 2 * torch.rand(3, 3, 32, 32) - 1
     files = {"a_to_b": "a_to_b.onnx", "b_to_a": "b_to_a.onnx"} if model == "cyclegan" else {"main": "generator.onnx"}
     assert {file.name for file in out.glob("*.onnx*")} == set(files.values())

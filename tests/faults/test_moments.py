@@ -139,14 +139,14 @@ def test_a_signal_in_the_evaluation_with_which_a_run_goes_on(
     number: int, command, undisturbed, tmp_path: Path, monkeypatch
 ) -> None:
     """The run had ended but for its last evaluation; nothing is saved before Lightning has restored the rest."""
-    score = evaluation.score_module
+    score = evaluation.evaluate_generator
 
     def interrupted(*arguments):
         if arguments[0].clock.images_seen == 8 * STEPS:
             os.kill(os.getpid(), number)
         return score(*arguments)
 
-    monkeypatch.setattr(evaluation, "score_module", interrupted)
+    monkeypatch.setattr(evaluation, "evaluate_generator", interrupted)
     for _ in range(2):
         with pytest.raises(Interrupted) as stop:
             command("resume=auto")
@@ -154,7 +154,7 @@ def test_a_signal_in_the_evaluation_with_which_a_run_goes_on(
         steps = [entry.step for entry in store_of(tmp_path / "run").entries()]
         assert steps[-1] == STEPS or steps[-1] == 8, steps
         assert 0 not in steps
-    monkeypatch.setattr(evaluation, "score_module", score)
+    monkeypatch.setattr(evaluation, "evaluate_generator", score)
     command("resume=auto")
     assert_same(tmp_path / "run", undisturbed)
 
@@ -192,7 +192,7 @@ def test_an_error_costs_no_weights(fault: str, command, composed, tmp_path: Path
         raise RuntimeError("out of [memory]")
 
     if fault == "in the metric":
-        monkeypatch.setattr(evaluation, "score_module", broken)
+        monkeypatch.setattr(evaluation, "evaluate_generator", broken)
         command()
         assert "failed, training goes on: RuntimeError: out of [memory]" in capsys.readouterr().err
         assert store_of(tmp_path / "run").entries()[-1].step == STEPS

@@ -13,7 +13,7 @@ from gan_zoo.core.rng import CPU, StepRNG
 from gan_zoo.core.types import Batch
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.image_tensors import to_unit
-from gan_zoo.metrics.base import Generated, Samples, Score, score_all
+from gan_zoo.metrics.base import Generated, Samples, MetricResult, evaluate_all
 from gan_zoo.metrics.extractors.base import Extractor
 from gan_zoo.metrics.functional.frechet import FeatureMoments, frechet_distance
 from gan_zoo.metrics.intra_class_frechet import ClassFrechet, ClassMoments
@@ -58,7 +58,7 @@ def drawer(images: Tensor, requested_label: Tensor | None, num_requested_labels:
 
 def scored(evaluator: ClassFrechet, source: Source, draw, count: int, needs=("label",)) -> dict[str, Score]:
     samples = Samples(draw, count, 8)
-    return {score.name: score for score in score_all({"c": evaluator}, samples, source, CPU, needs)}
+    return {score.name: score for score in evaluate_all({"c": evaluator}, samples, source, CPU, needs)}
 
 
 def moments(images: Tensor):

@@ -13,7 +13,7 @@ from gan_zoo.core.rng import CPU, StepRNG
 from gan_zoo.core.types import Batch
 from gan_zoo.data.datasets.digits import digits
 from gan_zoo.data.image_tensors import to_unit
-from gan_zoo.metrics.base import Generated, Samples, score_all
+from gan_zoo.metrics.base import Generated, Samples, evaluate_all
 from gan_zoo.metrics.extractors.dinov2 import DINOv2, placed
 from gan_zoo.metrics.image_quality import ImageScores
 
@@ -73,7 +73,7 @@ def test_the_score_is_fd_dinov2_alone(published, monkeypatch, tmp_path: Path) ->
         return Generated({"sample": to_unit(data.samples)}, Batch(4, StepRNG(0, block)))
 
     evaluator = ImageScores(DINOv2(str(published[1]), check_hash=False), 4)
-    (score,) = score_all({"images": evaluator}, Samples(draw, 4), data, CPU)
+    (score,) = evaluate_all({"images": evaluator}, Samples(draw, 4), data, CPU)
     assert score.name == "fd_dinov2"
     assert score.value == pytest.approx(0, abs=1e-2)
     assert score.protocol["input_size"] == 224

@@ -13,7 +13,7 @@ from gan_zoo.core.errors import DataError
 from gan_zoo.core.rng import CPU, StepRNG
 from gan_zoo.core.types import Batch
 from gan_zoo.data.dataset import Source
-from gan_zoo.metrics.base import Generated, Samples, score_all
+from gan_zoo.metrics.base import Generated, Samples, evaluate_all
 from gan_zoo.metrics.functional import feature_metrics as features_module
 from gan_zoo.metrics.functional.feature_metrics import KID, DensityCoverage, PrecisionRecall, memorized, squared_mmd
 from gan_zoo.metrics.functional.frechet import FeatureMoments
@@ -70,7 +70,7 @@ def test_features_logits_and_scores_agree_with_torch_fidelity(reference, picture
     def draw(block: int) -> Generated:
         return Generated({"sample": fake.float() / 127.5 - 1}, Batch(12, StepRNG(0, block)))
 
-    scores = {s.name: s for s in score_all({"images": evaluator}, Samples(draw, 12, 12), Source("x", "all", real), CPU)}
+    scores = {s.name: s for s in evaluate_all({"images": evaluator}, Samples(draw, 12, 12), Source("x", "all", real), CPU)}
     statistics = [fid_features_to_statistics(f) for f in (fake_f, real_f)]
     expected = fid_statistics_to_metric(*statistics, verbose=False)["frechet_inception_distance"]
     assert scores["fid"].value == pytest.approx(expected, rel=1e-3)

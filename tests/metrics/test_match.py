@@ -20,7 +20,7 @@ from gan_zoo.data.datasets.gaussian_mixtures import ring
 from gan_zoo.data.image_tensors import to_unit
 from gan_zoo.metrics import reference_classifier as classifier_file
 from gan_zoo.metrics import retrieval as retrieval_file
-from gan_zoo.metrics.base import Generated, Samples, Score, score_all
+from gan_zoo.metrics.base import Generated, Samples, MetricResult, evaluate_all
 from gan_zoo.metrics.condition_accuracy import ClassMatch, CodeMatch, ConditionMatch, Contingency
 from gan_zoo.metrics.reference_classifier import SmallNet, classifier, fitted, split
 from gan_zoo.metrics.retrieval import Retrieval, TwoTowers, condition_tower, equal_rows
@@ -63,7 +63,7 @@ def asked_for(images: Tensor, requested_label: Tensor | None, num_requested_labe
 
 
 def scored(evaluator, draw, source: Source, count: int, needs: tuple[str, ...] = ("label",)) -> Score:
-    return score_all({"judge": evaluator}, Samples(draw, count), source, CPU, needs)[0]
+    return evaluate_all({"judge": evaluator}, Samples(draw, count), source, CPU, needs)[0]
 
 
 # ------------------------------------------------------------------ the classifier
@@ -336,7 +336,7 @@ def test_retrieval_judges_by_held_out_pairs_where_there_are_any() -> None:
     data = described_digits(held_out=True)
     run_discriminator = Retrieval(64)
     run_discriminator.prepare(data, CPU, ("vector",))
-    held_out = data.told().conditions
+    held_out = data.evaluation_split().conditions
     assert torch.equal(run_discriminator.spare, held_out[: len(run_discriminator.spare)])
     assert run_discriminator.on_real > 0.7
 
@@ -423,7 +423,7 @@ def flat(*values: float) -> Tensor:
 
 def distances(views: dict[str, Tensor], count: int, source: Source) -> dict[str, Score]:
     samples = Samples(translated(views), count, 2)
-    return {score.name: score for score in score_all({"t": Translation(count)}, samples, source, CPU)}
+    return {score.name: score for score in evaluate_all({"t": Translation(count)}, samples, source, CPU)}
 
 
 def test_distances_of_translations_by_hand() -> None:
@@ -464,7 +464,7 @@ def test_a_process_without_a_block_takes_part_in_every_sum() -> None:
     tallies = []
     for rank in range(3):
         evaluator = Translation(4)
-        scores = score_all({"t": evaluator}, Samples(translated(views), 4, 2, rank, 3), two_domains(), CPU)
+        scores = evaluate_all({"t": evaluator}, Samples(translated(views), 4, 2, rank, 3), two_domains(), CPU)
         assert len(scores) == (rank < 2)
         assert evaluator.distances.update_called
         tallies.append(evaluator.distances.tally)

@@ -15,7 +15,7 @@ from gan_zoo.data.dataset import Source
 from gan_zoo.data.datasets.digits import digits
 from gan_zoo.data.datasets.gaussian_mixtures import grid, ring
 from gan_zoo.data.image_tensors import to_unit
-from gan_zoo.metrics.base import Generated, Samples, score_all, warned
+from gan_zoo.metrics.base import Generated, Samples, evaluate_all, warned
 from gan_zoo.metrics.extractors.dataset_classifier import OwnClassifier
 from gan_zoo.metrics.extractors.efficientnet_lite0 import EfficientNetLite0
 from gan_zoo.metrics.functional.feature_metrics import radii
@@ -151,7 +151,7 @@ def test_splits_are_equal_and_do_not_follow_the_order_of_samples(num_samples: in
 def test_the_inception_score_of_few_samples_has_a_warning() -> None:
     data = digits()
     images = Samples(draw(to_unit(data.samples[:64])), 64)
-    scores = score_all({"images": ImageScores(EfficientNetLite0(32), num_samples=64)}, images, data, CPU)
+    scores = evaluate_all({"images": ImageScores(EfficientNetLite0(32), num_samples=64)}, images, data, CPU)
     found = {score.name: score for score in scores}
     for name in ("is_efficientnet_lite0", "is_std_efficientnet_lite0"):
         assert found[name].protocol["splits"] == 10
@@ -205,7 +205,7 @@ def test_real_pictures_score_better_than_noise() -> None:
     rng = torch.rand(600, 1, 8, 8) * 2 - 1
 
     def scores(images: torch.Tensor) -> dict[str, float]:
-        result = score_all({"images": evaluator}, Samples(draw(images), 600), data, CPU)
+        result = evaluate_all({"images": evaluator}, Samples(draw(images), 600), data, CPU)
         return {score.name: score.value for score in result}
 
     assert scores(real)["fd_efficientnet_lite0"] < 0.2 * scores(rng)["fd_efficientnet_lite0"]
@@ -214,7 +214,7 @@ def test_real_pictures_score_better_than_noise() -> None:
 def test_a_score_carries_its_protocol_and_a_warning() -> None:
     data = digits()
     evaluator = ImageScores(EfficientNetLite0(32), num_samples=64)
-    (score, *_) = score_all({"images": evaluator}, Samples(draw(to_unit(data.samples[:64])), 64), data, CPU)
+    (score, *_) = evaluate_all({"images": evaluator}, Samples(draw(to_unit(data.samples[:64])), 64), data, CPU)
     expected = {"extractor": "efficientnet_lite0", "resize": "antialiased bilinear", "data": "digits", "input_size": 32}
     expected |= {"num_real": 1797, "num_generated": 64, "split": "all"}
     assert expected.items() <= score.protocol.items()
@@ -238,7 +238,7 @@ def test_mode_coverage_by_hand() -> None:
     centers, std = data.centers, data.std
     away = centers[0] + torch.tensor([0.0, 4 * std])
     generated = torch.cat([centers[:1].repeat(3, 1), centers[1:2] + 2.9 * std / math.sqrt(2), away[None]])
-    scores = {s.name: s.value for s in score_all({"modes": ModeCoverage(5)}, Samples(draw(generated), 5, 5), data, CPU)}
+    scores = {s.name: s.value for s in evaluate_all({"modes": ModeCoverage(5)}, Samples(draw(generated), 5, 5), data, CPU)}
     assert scores["modes"] == 2
     assert scores["high_quality"] == pytest.approx(4 / 5)
     shares = (4 / 5, 1 / 5)
@@ -248,7 +248,7 @@ def test_mode_coverage_by_hand() -> None:
 def test_real_samples_cover_every_mode() -> None:
     data = grid()
     samples = Samples(draw(data.samples, 500), 2500, 500)
-    scores = {s.name: s.value for s in score_all({"modes": ModeCoverage()}, samples, data, CPU)}
+    scores = {s.name: s.value for s in evaluate_all({"modes": ModeCoverage()}, samples, data, CPU)}
     assert scores["modes"] == 25
     assert scores["high_quality"] == pytest.approx(1 - math.exp(-4.5), abs=0.01)
     assert scores["reverse_kl"] < 1e-6
@@ -286,7 +286,7 @@ DEGENERATE = {
 def test_degenerate_samples_score_as_numbers_with_a_warning(name: str) -> None:
     """Fewer samples than features, all alike, or outside [-1, 1]: a finite score that says what is wrong with it."""
     fake, source = DEGENERATE[name], digits(image_size=16)
-    scores = score_all(
+    scores = evaluate_all(
         {"images": ImageScores(EfficientNetLite0(32), len(fake))}, Samples(draw(fake), len(fake)), source, CPU
     )
     assert all(math.isfinite(score.value) for score in scores)
@@ -319,7 +319,7 @@ def test_warnings_stand_beside_each_other() -> None:
 def test_samples_that_are_no_numbers_are_not_scored(value: float) -> None:
     fake = torch.full((8, 1, 16, 16), value)
     with pytest.raises(DataError, match=r"generated samples hold NaN or infinite numbers"):
-        score_all({"images": ImageScores(EfficientNetLite0(32), 8)}, Samples(draw(fake), 8), digits(image_size=16), CPU)
+        evaluate_all({"images": ImageScores(EfficientNetLite0(32), 8)}, Samples(draw(fake), 8), digits(image_size=16), CPU)
 
 
 @pytest.mark.slow
@@ -329,7 +329,7 @@ def test_the_datas_own_classifier_as_extractor(monkeypatch, tmp_path: Path) -> N
     evaluator = ImageScores(OwnClassifier(), 512)
     rng = torch.rand(512, 1, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
     found = [
-        {score.name: score for score in score_all({"images": evaluator}, Samples(draw(fake), 512), source, CPU)}
+        {score.name: score for score in evaluate_all({"images": evaluator}, Samples(draw(fake), 512), source, CPU)}
         for fake in (to_unit(source.samples[:512]), rng)
     ]
     assert found[0]["fd_classifier"].value < 0.02 * found[1]["fd_classifier"].value
@@ -361,7 +361,7 @@ def test_stacked_modes_by_hand(monkeypatch) -> None:
     pictures = (20 * rgb).to(torch.uint8).view(4, 3, 1, 1).expand(-1, -1, 4, 4).contiguous()
     labels, names = torch.tensor([123, 123, 321, 9]), [str(mode) for mode in range(1000)]
     source = Source("stacked_mnist", "train", pictures, labels, classes=names)
-    found = score_all({"modes": StackedModes(4)}, Samples(draw(to_unit(pictures)), 4), source, CPU)
+    found = evaluate_all({"modes": StackedModes(4)}, Samples(draw(to_unit(pictures)), 4), source, CPU)
     assert [score.value for score in found] == [3, pytest.approx(0.5 * math.log(500) + 0.5 * math.log(250))]
     assert found[0].protocol["judge_accuracy_on_real"] == 0.99
     assert seen[0].labels is not None

@@ -18,7 +18,7 @@ from gan_zoo.metrics.extractors.efficientnet_lite0 import EfficientNetLite0
 from gan_zoo.metrics.functional import feature_metrics as features
 from gan_zoo.metrics.functional.feature_metrics import KID, DensityCoverage, PrecisionRecall
 from gan_zoo.metrics.image_quality import ImageScores
-from gan_zoo.training.scoring import score_module
+from gan_zoo.training.scoring import evaluate_generator
 
 COUNTS = (100, 150)  # two blocks, so that a third process has none, and three, the last of them short
 Result = dict[str, float]
@@ -44,7 +44,7 @@ def scores(rank: int, ranks: int) -> list[Result]:
     found = []
     for count in COUNTS:
         images = ImageScores(EfficientNetLite0(32), count, parts=parts, memorization=True)
-        found.append({s.name: s.value for s in score_module(module, train, {"images": images}, 7, rank, ranks)})
+        found.append({s.name: s.value for s in evaluate_generator(module, train, {"images": images}, 7, rank, ranks)})
     return found
 
 

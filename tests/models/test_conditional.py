@@ -48,7 +48,7 @@ def chi_squared(counts: Tensor) -> float:
 
 
 def test_the_three_duels_and_what_critics_are_told() -> None:
-    model, data = cgan(realism_weight=2.0, match_weight=3.0, wrong_share=0.25), batch(label=LABELS)
+    model, data = cgan(realism_weight=2.0, match_weight=3.0, mismatch_fraction=0.25), batch(label=LABELS)
     fake = model.generate(data)["fake"]
     realism, match, wrong = model.adversarial_terms(data, {"fake": fake})
     assert tuple(term.name for term in (realism, match, wrong)) == model.term_names
@@ -98,8 +98,8 @@ def test_the_match_critic_judges_reals_once_for_both_its_duels() -> None:
     assert all(torch.equal(x, y) and torch.equal(c, d) for (x, c), (y, d) in zip(seen, expected, strict=True))
 
 
-def test_with_no_wrong_share_wrong_pairs_cost_nothing() -> None:
-    model, data = cgan(wrong_share=0.0), batch(label=LABELS)
+def test_with_no_mismatch_fraction_wrong_pairs_cost_nothing() -> None:
+    model, data = cgan(mismatch_fraction=0.0), batch(label=LABELS)
     terms, _ = turns(model, data, Hinge())
     assert terms["d/wrong"].item() == 0
     fake, match = model.generate(data)["fake"], model.discriminators["match"]
@@ -298,8 +298,8 @@ def test_scores_of_pairs_by_hand(fusion: str) -> None:
     [
         (lambda: cgan(realism_weight=0.0), "realism_weight and match_weight must be > 0, got 0.0 and 1.0: .*cgan_sing"),
         (lambda: cgan(match_weight=-1.0), "realism_weight and match_weight must be > 0, got 1.0 and -1.0"),
-        (lambda: cgan(wrong_share=1.0), r"wrong_share must be in \[0, 1\), got 1.0"),
-        (lambda: cgan(wrong_share=-0.1), r"wrong_share must be in \[0, 1\), got -0.1"),
+        (lambda: cgan(mismatch_fraction=1.0), r"mismatch_fraction must be in \[0, 1\), got 1.0"),
+        (lambda: cgan(mismatch_fraction=-0.1), r"mismatch_fraction must be in \[0, 1\), got -0.1"),
         (lambda: cgan(fusion="sum"), "fusion must be one of projection, concat, got 'sum'"),
         (lambda: cgan(partial(ClassCondition, None)), "data.num_classes must be >= 2, got None"),
         (lambda: cgan(partial(ClassCondition, 1)), "data.num_classes must be >= 2, got 1"),

@@ -172,7 +172,7 @@ def test_critics_see_the_pools_fakes_and_translators_their_own() -> None:
 
 def test_what_a_viewer_sees() -> None:
     model, data = cyclegan(), translation()
-    views = model.views(data, model.generators)
+    views = model.visuals(data, model.generators)
     a, b = data.condition, data.real
     expected = {"input": a, "sample": 2 * a + 0.1, "cycled": a / 2 + 0.025 - 0.3, "target": b, "reverse": b / 4 - 0.3}
     expected["recycled"] = 2 * expected["reverse"] + 0.1
@@ -180,7 +180,7 @@ def test_what_a_viewer_sees() -> None:
     torch.testing.assert_close(views, expected)
     torch.testing.assert_close(model.sample(data, model.generators), 2 * a + 0.1)
     alone = Batch(4, StepRNG(0, 0), condition=a)
-    assert list(model.views(alone, model.generators)) == ["input", "sample", "cycled"]
+    assert list(model.visuals(alone, model.generators)) == ["input", "sample", "cycled"]
 
 
 @pytest.mark.parametrize(
@@ -248,9 +248,9 @@ def test_pix2pix_by_hand() -> None:
 def test_what_a_viewer_sees_of_pix2pix() -> None:
     model, data = pix2pix(), translation()
     expected = {"input": data.condition, "sample": 2 * data.condition + 0.1, "target": data.real}
-    torch.testing.assert_close(model.views(data, model.generators), expected)
+    torch.testing.assert_close(model.visuals(data, model.generators), expected)
     alone = Batch(4, StepRNG(0, 0), condition=data.condition)
-    assert list(model.views(alone, model.generators)) == ["input", "sample"]
+    assert list(model.visuals(alone, model.generators)) == ["input", "sample"]
 
 
 def test_a_patch_critic_is_told_the_input_beside_the_sample() -> None:
@@ -403,10 +403,10 @@ def test_both_directions_and_both_cycles_are_shown() -> None:
     model = cyclegan()
     generators = model.generators
     a, b = pictures(3, 1), pictures(3, 2)
-    known = model.views(Batch(3, StepRNG(0, 0), real=b, condition=a), generators)
+    known = model.visuals(Batch(3, StepRNG(0, 0), real=b, condition=a), generators)
     assert list(known) == ["input", "sample", "cycled", "target", "reverse", "recycled"]
     torch.testing.assert_close(known["recycled"], generators["a_to_b"](generators["b_to_a"](b)))
-    unknown = model.views(Batch(3, StepRNG(0, 0), condition=a, unrelated=b), generators)
+    unknown = model.visuals(Batch(3, StepRNG(0, 0), condition=a, unrelated=b), generators)
     assert list(unknown) == ["input", "sample", "cycled", "input B", "B to A", "B cycled"]
     torch.testing.assert_close(unknown["B to A"], generators["b_to_a"](b))
     torch.testing.assert_close(unknown["B cycled"], known["recycled"])

@@ -89,7 +89,7 @@ def bits_of(folder: Path) -> dict:
     saved = read_checkpoint(folder / "checkpoints" / "last.ckpt")
     counts = {key: value for key, value in saved["gan_zoo"]["clock"].items() if key != "seconds"}
     kept = {key: saved[key] for key in ("state_dict", "optimizer_states", "callbacks", "global_step", "loops")}
-    return kept | {"clock": counts, "pace": saved["gan_zoo"]["pace"]}
+    return kept | {"clock": counts, "lr_scale": saved["gan_zoo"]["lr_scale"]}
 
 
 def interrupted(config: DictConfig, step: int) -> None:
@@ -145,7 +145,7 @@ def test_an_evaluation_that_was_interrupted_is_made_up_for(at: str, composed, tm
         return composed(*QUICK, *OFTEN, f"run_dir={tmp_path / folder}", "trainer.max_steps=8", *more)
 
     train(config("whole"))
-    honest, calls = evaluation.score_module, []
+    honest, calls = evaluation.evaluate_generator, []
 
     def cut_off(*args: object) -> list:
         calls.append(1)
@@ -153,7 +153,7 @@ def test_an_evaluation_that_was_interrupted_is_made_up_for(at: str, composed, tm
             raise Interrupted(15)
         return honest(*args)
 
-    monkeypatch.setattr(evaluation, "score_module", cut_off)
+    monkeypatch.setattr(evaluation, "evaluate_generator", cut_off)
     with pytest.raises(Interrupted):
         train(config("cut"))
     train(config("cut", "resume=auto"))
@@ -338,7 +338,7 @@ def test_divergence_can_go_back_and_slow_down(composed, tmp_path: Path, monkeypa
     retrying = ("divergence.retries=2", "callbacks.checkpoints.every_images=16", "trainer.max_steps=8")
     train(composed("model=gan", "data=ring", "loss=hinge", *QUICK, *retrying, "metric=none"))
     saved = read_checkpoint(tmp_path / "run" / "checkpoints" / "last.ckpt")
-    assert saved["gan_zoo"]["pace"] == 0.25
+    assert saved["gan_zoo"]["lr_scale"] == 0.25
     assert {group["lr"] for state in saved["optimizer_states"] for group in state["param_groups"]} == {0.001 / 4}
     said = capsys.readouterr().err
     assert "going back to" in said

@@ -139,7 +139,7 @@ def test_directions_move_a_linear_generator_most(tmp_path: Path) -> None:
     from gan_zoo.config.build import build_module
     from gan_zoo.config.compose import as_plain, compose_overrides
     from gan_zoo.inference.directions import principal_directions
-    from gan_zoo.inference.model import Run
+    from gan_zoo.inference.model import LoadedModel
 
     config = compose_overrides(["model=gan", "data=digits", "run_dir=x", "ema=null", "trainer=cpu"])
     module = build_module(config)
@@ -152,7 +152,7 @@ def test_directions_move_a_linear_generator_most(tmp_path: Path) -> None:
             return wide.unflatten(1, (1, 32, 32))
 
     module.model.generators["main"] = Linear()
-    run = Run(tmp_path, tmp_path, as_plain(config), module)
+    run = LoadedModel(tmp_path, tmp_path, as_plain(config), module)
     directions = principal_directions(run, count=4, samples=128, probes=64)
     torch.testing.assert_close(directions @ directions.T, torch.eye(4), atol=1e-5, rtol=0)
     # v -> |diag(s) R v| is largest along the rows of R with the largest s; 8,192 random rays find their span.

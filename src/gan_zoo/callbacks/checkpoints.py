@@ -120,7 +120,7 @@ class Checkpoints(Checkpoint):
             if best and trainer.is_global_zero:
                 self.store.call_best(step)
             return
-        module.watch.look()
+        module.divergence_detector.flush()
         _stop_if_weights_not_finite(module)
         for logger in trainer.loggers:  # what was logged up to here must not be lost either
             logger.save()

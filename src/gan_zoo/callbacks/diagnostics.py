@@ -92,16 +92,16 @@ class Doctor(Callback):
         """What to look with."""
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         rng = StepRNG(stable_seed(self.seed, "doctor"), 0, device=module.device)
-        wrong = "wrong" in module.model.needs
+        mismatched = "mismatched" in module.model.needs
         pack = math.lcm(*(getattr(part, "pack", 1) for part in module.model.discriminators.modules()))
 
         def some(source: Source) -> Batch:
-            return one_batch(source, min(self.count, len(source)) // pack * pack, rng, wrong)
+            return one_batch(source, min(self.count, len(source)) // pack * pack, rng, mismatched)
 
         held_out: Batch | None = None
-        if data.source.held_out is not None and len(data.source.told()) >= pack:
+        if data.source.held_out is not None and len(data.source.evaluation_split()) >= pack:
             with suppress(DataError):  # such as held-out captions that are all alike: there are no wrong ones
-                held_out = some(data.source.told())
+                held_out = some(data.source.evaluation_split())
         probe = Probe(some(data.source), held_out)
         probe.centers = self._centers
         return probe

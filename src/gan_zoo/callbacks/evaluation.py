@@ -18,9 +18,9 @@ from gan_zoo.core.signals import SIGNALS
 from gan_zoo.core.types import Batch, Count, PathText, Whole
 from gan_zoo.data.dataset import Source
 from gan_zoo.loggers.dispatch import log
-from gan_zoo.metrics.base import Evaluator, Score
+from gan_zoo.metrics.base import Evaluator, MetricResult
 from gan_zoo.training.module import GANModule
-from gan_zoo.training.scoring import score_module
+from gan_zoo.training.scoring import evaluate_generator
 
 
 class Evaluation(Callback):
@@ -55,7 +55,7 @@ class Evaluation(Callback):
             evaluator.training_steps = training_steps or evaluator.training_steps
         self.path, self.every_images = Path(path), every_images
         self.seed = seed
-        self.scores: list[Score] = []
+        self.scores: list[MetricResult] = []
         self.history: list[dict[str, float]] = []
         self._scored_at = -1
         self._interrupted_at: int | None = None
@@ -64,7 +64,7 @@ class Evaluation(Callback):
     def check(self, module: GANModule, source: Source) -> None:
         """Raise `DataError` where it is clear before training that a score cannot be computed."""
         for evaluator in self.evaluators.values():
-            evaluator.check(source, module.model.needs, module.model.num_requested_labels)
+            evaluator.check(source, module.model)
 
     def on_fit_start(self, trainer: Trainer, pl_module: Any) -> None:
         ended = trainer.max_steps == self._resumed_at != self._scored_at  # training did, its last evaluation did not
@@ -93,11 +93,13 @@ class Evaluation(Callback):
         if not self.evaluators:
             return
         self._interrupted_at = step
-        scores: list[Score] | None = None
+        scores: list[MetricResult] | None = None
         at_once = SIGNALS.stopping_at_once() if trainer.world_size == 1 else nullcontext()
         with module.clock.paused(), at_once, survived(f"the evaluation at step {step:,}"):
             source: Source = trainer.datamodule.source  # type: ignore[attr-defined]
-            scores = score_module(module, source, self.evaluators, self.seed, trainer.global_rank, trainer.world_size)
+            scores = evaluate_generator(
+                module, source, self.evaluators, self.seed, trainer.global_rank, trainer.world_size
+            )
         self._interrupted_at = None
         self._scored_at = step
         if scores is None:

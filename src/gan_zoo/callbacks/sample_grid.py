@@ -13,9 +13,9 @@ from gan_zoo.core.guard import survived
 from gan_zoo.core.rng import StepRNG, stable_seed
 from gan_zoo.core.types import Batch, Count, PathText, Whole
 from gan_zoo.data.dataset import Source
-from gan_zoo.loggers.dispatch import log_picture
+from gan_zoo.loggers.dispatch import log_image
 from gan_zoo.training.module import GANModule
-from gan_zoo.training.requests import request, sample_picture
+from gan_zoo.training.requests import grid_request, sample_image
 from gan_zoo.visualization.image_grid import save
 from gan_zoo.visualization.scatter import scatter
 
@@ -70,7 +70,8 @@ class SampleGrid(Callback):
             if source.samples.ndim == 2:
                 self.folder.mkdir(parents=True, exist_ok=True)
                 rng = StepRNG(stable_seed(self.seed, "grid"), 0, device=module.device)
-                scatter(module.sample(request(module, source, 10 * self.count, rng)[0]).cpu(), source, path)
+                request = grid_request(module.model, source, 10 * self.count, rng).request
+                scatter(module.sample(request).cpu(), source, path)
             else:
-                save(sample_picture(module, source, self.count, self.seed), path)
-            log_picture(trainer, path, module.global_step)
+                save(sample_image(module, source, self.count, self.seed), path)
+            log_image(trainer, path, module.global_step)

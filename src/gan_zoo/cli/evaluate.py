@@ -26,7 +26,7 @@ def evaluate(
 ) -> None:
     """Score a finished run (EMA weights, into its metrics.json), or one folder of pictures against another."""
     from gan_zoo.core.errors import ConfigError
-    from gan_zoo.inference.evaluate import evaluate_run, table
+    from gan_zoo.inference.evaluate import evaluate_run, format_table
     from gan_zoo.inference.evaluate_folders import compare_folders
 
     if folder is not None or against is not None:
@@ -36,5 +36,5 @@ def evaluate(
         raise ConfigError("RUN, or --folder and --against, must be given")
     else:
         scores = evaluate_run(run, overrides or [], num_samples, checkpoint, trust, device, other_data)
-    for line in table(scores):
+    for line in format_table(scores):
         typer.echo(line)

@@ -52,7 +52,7 @@ def sample(
     elif what == "arithmetic":
         save(grid_of(sampling.arithmetic(loaded, numbers(plus), numbers(minus), seed), 8), target)
     else:
-        walk = sampling.walk(loaded, seed, spherical=not linear, label=label, caption=caption)
+        walk = sampling.interpolation_grid(loaded, seed, spherical=not linear, label=label, caption=caption)
         frames = walk if what == "walk" else sampling.traverse(loaded, seed)
         if target.suffix in FORMATS:
             animation(frames, target)

@@ -24,12 +24,12 @@ def translate(
 ) -> None:
     """Send a folder of pictures through a trained CycleGAN or pix2pix."""
     from gan_zoo.inference.load import load_run
-    from gan_zoo.inference.translate import listed, translate_folder
+    from gan_zoo.inference.translate import format_failures, translate_folder
 
     loaded = load_run(run, checkpoint, device, trust)
     written, failed = translate_folder(loaded, source, target, direction, full_size)
     typer.echo(f"{written} pictures in {target}")
     if failed:
-        for line in listed(failed, written + len(failed)):
+        for line in format_failures(failed, written + len(failed)):
             typer.echo(line, err=True)
         raise typer.Exit(1)

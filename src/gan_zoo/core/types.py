@@ -1,10 +1,10 @@
-"""The words the five nouns exchange: batches, outputs, terms and named terms."""
+"""What models, networks, losses and regularizers exchange: batches, requests, outputs and named terms."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from dataclasses import dataclass, fields, replace
+from typing import Annotated, Any, TypeVar
 
 import torch
 from annotated_types import Ge, Gt, Le, Lt, MinLen
@@ -32,7 +32,7 @@ Fraction = Annotated[float, Ge(0), Le(1), AllowInfNan(False)]
 """A probability, or a factor in [0, 1]."""
 
 Whole = Annotated[int, Ge(0)]
-"""How many of something that there may be none of."""
+"""How many of something that there may be none of: an integer >= 0."""
 
 PathText = Annotated[str, MinLen(1)]
 """Where a file or a folder is."""
@@ -44,7 +44,9 @@ LossTerms = dict[str, Tensor]
 """Named scalars: summed for the backward pass and logged as they are."""
 
 FakeSamples = dict[str, Tensor]
-"""What the generators made of one batch, by name (``"fake"``, or one entry for each direction of a translation)."""
+"""The generators' outputs for one batch, by name (``"fake"``, or one entry for each direction of a translation)."""
+
+OnDevice = TypeVar("OnDevice", "Batch", "SampleRequest")
 
 
 def with_prefix(prefix: str, terms: LossTerms) -> LossTerms:
@@ -58,59 +60,89 @@ def total_loss(terms: LossTerms) -> Tensor:
     return sum(rest, start=first)
 
 
+def to_device(data: OnDevice, device: torch.device) -> OnDevice:
+    """``data`` with every tensor, and the random numbers to come, on ``device``."""
+    moved: dict[str, Any] = {"rng": data.rng.to(device)}
+    for field in fields(data):
+        value = getattr(data, field.name)
+        if isinstance(value, Tensor):
+            moved[field.name] = value.to(device, non_blocking=True)
+    return replace(data, **moved)
+
+
 @dataclass(slots=True)
 class Batch:
-    """One rank's share of a global batch.
+    """One process's part of a global batch of data.
 
     Attributes:
         size: number of samples here, B.
-        noise: where the step draws its random numbers; the only source that is the same on any number of processes.
-        real: real samples, ``[B, C, H, W]`` in [-1, 1], or ``[B, D]`` for vector data; None when only sampling.
+        rng: the random numbers of the step; the only source that is the same on any number of processes.
+        real: real samples, ``[B, C, H, W]`` in [-1, 1], or ``[B, D]`` for vector data.
         label: class numbers ``[B]`` (int64), if the data has them.
-        latents: ``[B, latent_dim]``, when the caller wants these and not fresh ones.
-        condition: what each sample comes with beside its class: a picture ``[B, C, H, W]`` in [-1, 1], a vector
+        condition: what comes with each sample besides its class: an image ``[B, C, H, W]`` in [-1, 1], a vector
             ``[B, D]`` or token numbers ``[B, L]`` (int64). For unpaired domains, samples of the other one.
-        mismatched_condition: conditions of other samples, each guaranteed to differ from the right one.
-        unrelated: for viewers, samples that do not belong to the conditions, where the data know of none that do.
+        mismatched_condition: conditions of other samples, each guaranteed to differ from the matching one.
     """
 
     size: int
     rng: StepRNG
-    real: Tensor | None = None
+    real: Tensor
     label: Tensor | None = None
-    latents: Tensor | None = None
     condition: Tensor | None = None
     mismatched_condition: Tensor | None = None
-    unrelated: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
-        """The same batch with every tensor on ``device``."""
+        """The same batch on ``device``."""
+        return to_device(self, device)
 
-        def move(tensor: Tensor | None) -> Tensor | None:
-            return None if tensor is None else tensor.to(device, non_blocking=True)
 
-        return Batch(
-            size=self.size,
-            rng=self.rng.to(device),
-            real=move(self.real),
-            label=move(self.label),
-            latents=move(self.latents),
-            condition=move(self.condition),
-            mismatched_condition=move(self.mismatched_condition),
-            unrelated=move(self.unrelated),
+@dataclass(slots=True)
+class SampleRequest:
+    """A request for generated samples. The model draws what is None at random.
+
+    Attributes:
+        size: number of samples, B.
+        rng: the random numbers of the request.
+        latents: ``[B, latent_dim]``.
+        label: classes, or values of a categorical code, ``[B]`` (int64).
+        condition: as in `Batch`.
+        codes: continuous codes ``[B, num_continuous_codes]`` in (-1, 1).
+        target: for display, the samples that belong to the conditions, where they are known.
+        unrelated: for display, samples that do not belong to the conditions, where none are known that do.
+    """
+
+    size: int
+    rng: StepRNG
+    latents: Tensor | None = None
+    label: Tensor | None = None
+    condition: Tensor | None = None
+    codes: Tensor | None = None
+    target: Tensor | None = None
+    unrelated: Tensor | None = None
+
+    def to(self, device: torch.device) -> SampleRequest:
+        """The same request on ``device``."""
+        return to_device(self, device)
+
+    def select(self, rows: Tensor | slice) -> SampleRequest:
+        """The same request for these rows; latents and images for display are left out."""
+        label, condition, codes = (
+            None if part is None else part[rows] for part in (self.label, self.condition, self.codes)
         )
+        size = len(range(self.size)[rows]) if isinstance(rows, slice) else len(rows)
+        return SampleRequest(size, self.rng, label=label, condition=condition, codes=codes)
 
 
 @dataclass(slots=True)
 class DiscriminatorOutput:
-    """What a discriminator says of samples.
+    """The output of a discriminator for samples.
 
     Attributes:
         score: raw scores, ``[B]`` or one for each patch ``[B, ...]``; never squashed.
-        x: the samples judged. It requires grad when a regularizer asked for input gradients.
-        aux: what further heads say (class logits, a reconstruction, codes), if there are any.
+        x: the input. It requires grad when a regularizer needs input gradients.
+        aux: outputs of further heads (class logits, a reconstruction, codes), if there are any.
         features: intermediate activations, for terms that compare them.
-        condition: what the discriminator was told beside the samples, or None.
+        condition: what the discriminator was conditioned on, or None.
     """
 
     score: Tensor
@@ -121,7 +153,7 @@ class DiscriminatorOutput:
 
 
 def run_discriminator(discriminator: nn.Module, x: Tensor, condition: Any = None) -> DiscriminatorOutput:
-    """Let ``discriminator`` look at ``x``; a discriminator may return bare scores or a `DiscriminatorOutput`.
+    """The output of ``discriminator`` for ``x``; a network may return bare scores or a `DiscriminatorOutput`.
 
     Scores are in float32 at least: in mixed precision losses and penalties are computed from numbers that bfloat16,
     with its 8 bits, would round to steps of 1/128 of their size.
@@ -142,15 +174,15 @@ class AdversarialTerm:
 
     Attributes:
         name: the key of its loss, its regularizers and its log entries (``d/<name>``, ``g/<name>``).
-        discriminator: the network that judges.
+        discriminator: the network that scores both sides.
         real, fake: samples of equal shape ``[B, ...]``.
-        real_condition, fake_condition: what the discriminator is told beside the sample, or None.
+        real_condition, fake_condition: what the discriminator is conditioned on, or None.
         discriminator_weight: factor on what the discriminator minimizes here, penalties included.
-        generator_weight: factor on what the generator minimizes; 0 for pairings that only teach the discriminator, such
-            as wrong pairs.
-        mismatched: whether both sides are the same samples, and only what the discriminator is told differs: the fake
-            side is real samples with conditions that belong to others. Distances between the sides are then between
-            conditions, and penalties find no line from one side to the other.
+        generator_weight: factor on what the generator minimizes; 0 for pairings that train the discriminator only, such
+            as mismatched pairs.
+        mismatched: whether both sides are the same samples, and only their conditions differ: the fake side is real
+            samples with conditions that belong to others. Distances between the sides are then between conditions, and
+            penalties find no line from one side to the other.
     """
 
     name: str
@@ -165,19 +197,19 @@ class AdversarialTerm:
 
     @property
     def trains_generator(self) -> bool:
-        """Whether the generator has a part in this."""
+        """Whether the generator minimizes a part of this."""
         return self.generator_weight != 0
 
     def discriminate_real(self) -> DiscriminatorOutput:
-        """The discriminator's view of the real samples."""
+        """The discriminator's output for the real samples."""
         return run_discriminator(self.discriminator, self.real, self.real_condition)
 
     def discriminate_fake(self) -> DiscriminatorOutput:
-        """The discriminator's view of the fake samples."""
+        """The discriminator's output for the fake samples."""
         return run_discriminator(self.discriminator, self.fake, self.fake_condition)
 
     def with_input_gradients(self, *, real: bool, fake: bool) -> AdversarialTerm:
-        """The same term whose samples require grad where asked, so that penalties need no second forward pass."""
+        """The same term with samples that require grad as given, so that penalties need no second forward pass."""
         return replace(
             self,
             real=self.real.detach().requires_grad_() if real else self.real,
@@ -187,23 +219,26 @@ class AdversarialTerm:
 
 @dataclass(slots=True)
 class TermOutputs:
-    """A term after its samples were judged.
+    """A term and the discriminator's outputs for it.
 
-    ``real`` is None in the generator's turn unless the loss or the model wants to see it there. ``asked`` is the term
-    as the model named it, before its samples were made leaves.
+    Attributes:
+        term: the term that was evaluated.
+        real: None in the generator step, unless the loss or the model uses it there.
+        fake: the output for the fakes.
+        requested: the term as the model made it, before its samples were made leaves.
     """
 
     term: AdversarialTerm
     real: DiscriminatorOutput | None
     fake: DiscriminatorOutput
-    asked: AdversarialTerm | None = None
+    requested: AdversarialTerm | None = None
 
     def shares_reals_with(self, term: AdversarialTerm) -> bool:
-        """Whether the same discriminator judged the very same reals and conditions here as ``term`` wants judged."""
-        asked = self.asked or self.term
+        """Whether the discriminator, the reals and their conditions are the very same objects in ``term``."""
+        requested = self.requested or self.term
         pairs = (
-            (asked.discriminator, term.discriminator),
-            (asked.real, term.real),
-            (asked.real_condition, term.real_condition),
+            (requested.discriminator, term.discriminator),
+            (requested.real, term.real),
+            (requested.real_condition, term.real_condition),
         )
         return all(a is b for a, b in pairs)

@@ -61,9 +61,9 @@ class DataModule(LightningDataModule):
         Raises:
             DataError: if the data do not have it.
         """
-        self.mismatched_conditions = "wrong" in needs
+        self.mismatched_conditions = "mismatched" in needs
         for need in needs:
-            if need != "wrong" and need not in self.source.offers:
+            if need != "mismatched" and need not in self.source.offers:
                 has = " and ".join(WORDS[offer] for offer in sorted(self.source.offers)) or "nothing"
                 advice = (
                     "set data.unpaired=false"

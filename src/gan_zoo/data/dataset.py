@@ -45,7 +45,7 @@ class Source:
     held_out: Callable[[], Source] | None = None
     license: str = ""
     fingerprint: str = ""
-    _told: Source | None = field(default=None, init=False, repr=False)
+    _evaluation_split: Source | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.unpaired = self.unpaired or not self.aligned
@@ -67,11 +67,11 @@ class Source:
             return None
         return int(self.labels.max()) + 1 if self.classes is None else len(self.classes)
 
-    def told(self) -> Source:
-        """Where the conditions of generated samples come from: held-out data if there are any, else these."""
-        if self._told is None:
-            self._told = self if self.held_out is None else self.held_out()
-        return self._told
+    def evaluation_split(self) -> Source:
+        """The held-out data if there are any, else these: conditions of samples to evaluate come from here."""
+        if self._evaluation_split is None:
+            self._evaluation_split = self if self.held_out is None else self.held_out()
+        return self._evaluation_split
 
     @property
     def condition_kind(self) -> str | None:

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from gan_zoo.core.errors import DataError
 from gan_zoo.core.rng import CPU, StepRNG
-from gan_zoo.core.types import Batch
+from gan_zoo.core.types import Batch, SampleRequest
 from gan_zoo.data.batch_order import Plan, Rows, at
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.files.cache import read_ahead
@@ -139,29 +139,31 @@ def one_batch(source: Source, size: int, rng: StepRNG, mismatched_conditions: bo
     return next(iter(batches)).to(rng.device)
 
 
-def asked_rows(source: Source, size: int, rng: StepRNG) -> Tensor:
-    """The rows whose labels and conditions `asked` takes, ``[size]``."""
+def request_rows(source: Source, size: int, rng: StepRNG) -> Tensor:
+    """The rows whose labels and conditions `sample_request` takes, ``[size]``."""
     owners = source.samples if source.aligned or source.conditions is None else source.conditions
     return rng.to(CPU).integers("asked", size, 0, len(owners))
 
 
-def asked(source: Source, size: int, rng: StepRNG) -> Batch:
-    """What to ask generators for: labels and conditions of ``size`` random samples of ``source``.
+def sample_request(source: Source, size: int, rng: StepRNG) -> SampleRequest:
+    """A request for samples with the labels and conditions of ``size`` random rows of ``source``.
 
-    Where conditions are pictures, ``real`` holds the samples they belong to, if that is known, else ``unrelated`` some
-    samples.
+    Where conditions are images, ``target`` holds the samples that belong to them if those are known, else
+    ``unrelated`` holds other samples.
     """
-    labels = conditions = real = unrelated = None
-    rows = asked_rows(source, size, rng)
+    request = SampleRequest(size, rng)
+    rows = request_rows(source, size, rng)
     if source.labels is not None and source.aligned:
-        labels = source.labels[rows]
+        request.label = source.labels[rows]
     if source.conditions is not None:
-        conditions = to_unit(source.conditions[rows])
-        if source.condition_kind == "image" and source.aligned:
-            real = to_unit(source.samples[rows])
-        elif source.condition_kind == "image":
-            unrelated = to_unit(source.samples[rng.to(CPU).integers("unrelated", size, 0, len(source))])
-    return Batch(size, rng, real, labels, condition=conditions, unrelated=unrelated)
+        request.condition = to_unit(source.conditions[rows])
+    if source.conditions is not None and source.condition_kind == "image":
+        if source.aligned:
+            request.target = to_unit(source.samples[rows])
+        else:
+            others = rng.to(CPU).integers("unrelated", size, 0, len(source))
+            request.unrelated = to_unit(source.samples[others])
+    return request
 
 
 class _Shelf(Dataset[Any]):

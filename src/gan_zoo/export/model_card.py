@@ -5,26 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gan_zoo.inference.model import caption_reader
+from gan_zoo.inference.model import caption_encoding
 
 
-def card(name: str, about: Mapping[str, Any], with_picture: bool) -> str:
+def card(name: str, about: Mapping[str, Any], with_image: bool) -> str:
     """The model card, in Markdown."""
     from gan_zoo.export.onnx import usage as onnx_usage
 
-    config, data = about["config"], about["data"]
+    config = about["config"]
+    data = about["data"]
     scores = [
         f"| `{s['name']}` | {s['value']:.5g} | {s['protocol'].get('num_generated', '')} generated, "
         f"{s['protocol'].get('num_real', '')} real | {s['protocol'].get('warning', '')} |"
         for s in about["scores"]
     ]
-    shape, seen = " x ".join(map(str, config["data"]["sample_shape"])), f"{about['images_seen']:,} images seen"
+    shape = " x ".join(map(str, config["data"]["sample_shape"]))
+    seen = f"{about['images_seen']:,} images seen"
     lines = [
         *("---", "library_name: gan-zoo", "tags: [gan]", "---", ""),  # what the hub reads
         f"# {name}",
         "",
         f"A generator of {shape} samples, trained by gan_zoo on `{data['name']}`, {seen}.",
-        *(["", "![samples](samples.png)"] if with_picture else []),
+        *(["", "![samples](samples.png)"] if with_image else []),
         "",
         *usage(name, about),
         "",
@@ -34,7 +36,7 @@ def card(name: str, about: Mapping[str, Any], with_picture: bool) -> str:
         "",
         "## Data",
         "",
-        f"License of the training data: {data['license'] or 'not known to gan_zoo; ask whoever made them'}.",
+        f"License of the training data: {data['license'] or 'not known to gan_zoo; ask their authors'}.",
         *(["", "## Scores", "", "| score | value | samples | remark |", "| --- | --- | --- | --- |"] if scores else []),
         *scores,
         "",
@@ -46,15 +48,15 @@ def card(name: str, about: Mapping[str, Any], with_picture: bool) -> str:
 
 
 def usage(name: str, about: Mapping[str, Any]) -> list[str]:
-    """How to ask the model, by what it needs."""
-    needs = about["needs"]
-    if {"image", "domain"} & set(needs):
+    """How to sample from the model."""
+    if about["conditioning"] in ("image", "domain"):
         return [f"    gan-zoo translate {name} IN OUT   # folders of pictures"]
-    is_told = caption_reader(needs, about["config"]) is not None
-    told, wishes = (', caption="..."', " --caption ...") if is_told else ("", "")
+    takes_captions = caption_encoding(about["conditioning"], about["config"]) is not None
+    argument = ', caption="..."' if takes_captions else ""
+    option = " --caption ..." if takes_captions else ""
     return [
         "    import gan_zoo",
-        f'    samples = gan_zoo.load("{name}").sample(16, seed=0{told})   # [16, ...] in [-1, 1]',
+        f'    samples = gan_zoo.load("{name}").sample(16, seed=0{argument})   # [16, ...] in [-1, 1]',
         "",
-        f"or `gan-zoo sample {name}{wishes}`.",
+        f"or `gan-zoo sample {name}{option}`.",
     ]

@@ -1,4 +1,4 @@
-"""Generators as ONNX files, each held to what torch says of the same inputs."""
+"""Generators as ONNX files, each compared with torch on the same inputs."""
 
 from __future__ import annotations
 
@@ -16,22 +16,23 @@ from torch import Tensor, nn
 
 from gan_zoo.core.errors import ConfigError
 from gan_zoo.core.rng import StepRNG, stable_seed
-from gan_zoo.core.types import Batch
-from gan_zoo.inference.model import Run
+from gan_zoo.core.types import SampleRequest
+from gan_zoo.inference.model import LoadedModel
 
 TOLERANCE = 1e-4
-"""Largest difference to torch, as a share of the largest number that torch gives."""
+"""Largest difference to torch, relative to the largest output of torch."""
 LOGGERS = ("torch.onnx", "onnxscript", "onnx_ir")
-TRACED, CHECKED = 2, 5  # samples in the batches that a file is made with and checked on
+EXPORT_BATCH = 2  # samples in the batch that a file is traced with
+CHECK_BATCH = 5  # samples in the batch that it is checked on
 
 
 @dataclass(frozen=True)
-class Input:
-    """What a file is asked with.
+class InputSpec:
+    """An input of a file.
 
     Attributes:
         shape: of one sample.
-        limit: whole numbers are below it; None for floating point.
+        limit: upper bound of integers; None for floating point.
     """
 
     shape: tuple[int, ...]
@@ -43,7 +44,7 @@ class Input:
         return "float32" if self.limit is None else "int64"
 
     def example(self, size: int, rng: StepRNG, name: str) -> Tensor:
-        """Some values ``[size, *shape]``; pictures and codes in (-1, 1), latents from a normal distribution."""
+        """Some values ``[size, *shape]``; images and codes in (-1, 1), latents from a normal distribution."""
         if self.limit is not None:
             numbers = rng.integers(name, size * max(1, sum(self.shape)), 0, self.limit)
             return numbers.reshape(size, *self.shape)
@@ -51,21 +52,24 @@ class Input:
         return values if name == "latents" else values.clamp(-1, 1)
 
 
-class Asked(nn.Module):
-    """A model's generators as a function of tensors alone: latents, class and condition, as far as it takes them."""
+class GeneratorWrapper(nn.Module):
+    """A model's generators as a function of tensors alone: latents, class, condition and codes, where it takes them."""
 
     def __init__(self, model: Any, generators: nn.ModuleDict, names: tuple[str, ...]) -> None:
         super().__init__()
-        self.model, self.generators, self.names = [model], generators, names  # in a list: its weights stay out
+        self.model = [model]  # in a list: its weights are not registered
+        self.generators = generators
+        self.names = names
 
     def forward(self, *tensors: Tensor) -> Tensor:
-        batch = Batch(tensors[0].shape[0], StepRNG(0, 0), **dict(zip(self.names, tensors, strict=True)))
-        sample: Tensor = self.model[0].sample(batch, self.generators)
+        given = dict(zip(self.names, tensors, strict=True))
+        request = SampleRequest(tensors[0].shape[0], StepRNG(0, 0), **given)
+        sample: Tensor = self.model[0].sample(request, self.generators)
         return sample
 
 
-def write_onnx(run: Run, folder: Path) -> dict[str, Any]:
-    """Write the run's generators into ``folder``, check them, and say what each file takes and how well it agrees.
+def write_onnx(run: LoadedModel, folder: Path) -> dict[str, Any]:
+    """Write the run's generators into ``folder``, check them, and return each file's inputs and difference from torch.
 
     ``generator.onnx``, or ``a_to_b.onnx`` and ``b_to_a.onnx`` for CycleGAN; the number of samples is free.
 
@@ -76,39 +80,41 @@ def write_onnx(run: Run, folder: Path) -> dict[str, Any]:
     import onnxruntime  # noqa: F401
     import onnxscript  # noqa: F401
 
-    return {name: _written(network, inputs, folder / name) for name, (network, inputs) in parts_of(run).items()}
+    networks = exportable_networks(run)
+    return {name: _export(network, inputs, folder / name) for name, (network, inputs) in networks.items()}
 
 
-def parts_of(run: Run) -> dict[str, tuple[nn.Module, dict[str, Input]]]:
+def exportable_networks(run: LoadedModel) -> dict[str, tuple[nn.Module, dict[str, InputSpec]]]:
     """The files to write: a network and its inputs, by file name."""
     model: Any = run.module.model
     data = run.config["data"]
-    networks = copy.deepcopy(run.module.sampling_generators)
+    networks = copy.deepcopy(run.module.inference_generators)
     networks = networks.to("cpu", memory_format=torch.contiguous_format).float().eval()  # type: ignore[call-overload]
-    if not hasattr(model, "latent_dim"):
-        there, back = (Input(tuple(data[shape])) for shape in ("condition_shape", "sample_shape"))
+    if model.latent_dim is None:
+        forward = InputSpec(tuple(data["condition_shape"]))
+        backward = InputSpec(tuple(data["sample_shape"]))
         if "b_to_a" not in networks:
-            return {"generator.onnx": (networks["main"], {"picture": there})}
-        ways = {"a_to_b": there, "b_to_a": back}
-        return {f"{name}.onnx": (networks[name], {"picture": part}) for name, part in ways.items()}
-    inputs = {"latents": Input((model.latent_dim,))}
+            return {"generator.onnx": (networks["main"], {"image": forward})}
+        directions = {"a_to_b": forward, "b_to_a": backward}
+        return {f"{name}.onnx": (networks[name], {"image": part}) for name, part in directions.items()}
+    inputs = {"latents": InputSpec((model.latent_dim,))}
     if model.num_requested_labels:
-        inputs["label"] = Input((), model.num_requested_labels)
-    if {"text", "vector", "image"} & set(model.needs):
-        inputs["condition"] = Input(tuple(data["condition_shape"]), data["vocabulary_size"])
-    elif codes := getattr(model, "continuous", 0):
-        inputs["condition"] = Input((codes,))
-    return {"generator.onnx": (Asked(model, networks, tuple(inputs)), inputs)}
+        inputs["label"] = InputSpec((), model.num_requested_labels)
+    if model.conditioning in ("text", "vector", "image"):
+        inputs["condition"] = InputSpec(tuple(data["condition_shape"]), data["vocabulary_size"])
+    if model.num_continuous_codes:
+        inputs["codes"] = InputSpec((model.num_continuous_codes,))
+    return {"generator.onnx": (GeneratorWrapper(model, networks, tuple(inputs)), inputs)}
 
 
-def _written(network: nn.Module, inputs: dict[str, Input], path: Path) -> dict[str, Any]:
+def _export(network: nn.Module, inputs: dict[str, InputSpec], path: Path) -> dict[str, Any]:
     rng = StepRNG(stable_seed("onnx"), 0)
-    example = {name: part.example(TRACED, rng, name) for name, part in inputs.items()}
-    asked = {name: part.example(CHECKED, replace(rng, step=1), name) for name, part in inputs.items()}
+    example = {name: part.example(EXPORT_BATCH, rng, name) for name, part in inputs.items()}
+    check = {name: part.example(CHECK_BATCH, replace(rng, step=1), name) for name, part in inputs.items()}
     try:
-        with silent(), torch.no_grad():
+        with quiet_exporter(), torch.no_grad():
             _trace(network, example, path)
-        difference, allowed = compared(network, asked, path)
+        difference, allowed = max_difference(network, check, path)
     except Exception as error:  # those of the exporter and of onnxruntime have no public base
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ConfigError(f"--onnx cannot write {path.name} of this model: {reason}") from error
@@ -128,7 +134,7 @@ def _trace(network: nn.Module, example: dict[str, Tensor], path: Path) -> None:
         path,
         input_names=list(example),
         output_names=["samples"],
-        dynamic_shapes=(axes,) if isinstance(network, Asked) else axes,
+        dynamic_shapes=(axes,) if isinstance(network, GeneratorWrapper) else axes,
         dynamo=True,
         external_data=False,
         verbose=False,
@@ -136,20 +142,20 @@ def _trace(network: nn.Module, example: dict[str, Tensor], path: Path) -> None:
 
 
 @torch.no_grad()
-def compared(network: nn.Module, asked: Mapping[str, Tensor], path: Path) -> tuple[float, float]:
+def max_difference(network: nn.Module, inputs: Mapping[str, Tensor], path: Path) -> tuple[float, float]:
     """The largest difference between the file in onnxruntime and ``network`` in torch, and what is allowed."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    (answer,) = session.run(None, {name: tensor.numpy() for name, tensor in asked.items()})
-    expected: Tensor = network(*asked.values())
+    (answer,) = session.run(None, {name: tensor.numpy() for name, tensor in inputs.items()})
+    expected: Tensor = network(*inputs.values())
     difference = (torch.from_numpy(answer) - expected).abs().max()
     return float(difference), TOLERANCE * float(expected.abs().max())
 
 
 @contextmanager
-def silent() -> Iterator[None]:
-    """Without what the exporter says of its own insides."""
+def quiet_exporter() -> Iterator[None]:
+    """Within the block the exporter logs errors only."""
     loggers = [logging.getLogger(name) for name in LOGGERS]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -164,8 +170,8 @@ def silent() -> Iterator[None]:
 
 
 def usage(files: Mapping[str, Any]) -> list[str]:
-    """How to ask the files, for the model card."""
-    lines = ["## ONNX", "", "The number of samples is free; pictures have the training size."]
+    """How to run the files, for the model card."""
+    lines = ["## ONNX", "", "The number of samples is free; images have the training size."]
     for file, about in files.items():
         takes = [f"`{name}` {part['type']} {part['shape']}" for name, part in about["inputs"].items()]
         agrees = f"onnxruntime and torch differed by {about['difference']:.1e} at most ({about['allowed']:.1e} allowed)"

@@ -1,4 +1,4 @@
-"""A trained generator to give away: weights without code, plain data, and a model card."""
+"""Export of a trained generator: weights without code, plain data, and a model card."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from gan_zoo.core.errors import ConfigError
 from gan_zoo.core.files import sha256
 from gan_zoo.core.paths import CONF
 from gan_zoo.export.model_card import card
-from gan_zoo.inference.load import BUILT, FORMAT, MODEL, WEIGHTS
-from gan_zoo.inference.model import Run
+from gan_zoo.inference.load import CONFIG_GROUPS, FORMAT, MODEL, WEIGHTS
+from gan_zoo.inference.model import LoadedModel
 
-KEPT = (*BUILT, "seed", "pack", "channels_last", "condition")
+EXPORTED_KEYS = (*CONFIG_GROUPS, "seed", "pack", "channels_last", "condition")
 
 
-def export(run: Run, out: Path, samples: int = 64, onnx: bool = False) -> Path:
-    """Write the generators that a run is judged by into a new folder ``out``, whole or not at all.
+def export(run: LoadedModel, out: Path, samples: int = 64, onnx: bool = False) -> Path:
+    """Write the inference generators of a run into a new folder ``out``, completely or not at all.
 
     ``generators.safetensors`` are the weights (averaged ones if there are any), ``model.json`` all that is needed to
-    rebuild and ask them, ``README.md`` a model card with scores and the data's license, ``samples.png`` a picture.
+    rebuild them and to sample, ``README.md`` a model card with metrics and the data's license, ``samples.png`` a grid.
 
     Args:
-        run: what `gan_zoo.load` gives.
+        run: returned by `gan_zoo.load`.
         out: the folder.
-        samples: in the picture.
+        samples: number of samples in the grid.
         onnx: also write what `gan_zoo.export.onnx.write_onnx` does.
 
     Raises:
-        ConfigError: if ``out`` is there already and not empty, or ONNX files do not agree with torch.
+        ConfigError: if ``out`` exists and is not empty, or ONNX files do not agree with torch.
     """
     out = out.absolute()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -52,24 +52,25 @@ def export(run: Run, out: Path, samples: int = 64, onnx: bool = False) -> Path:
     return out
 
 
-def _write(run: Run, folder: Path, name: str, samples: int, onnx: bool) -> None:
+def _write(run: LoadedModel, folder: Path, name: str, samples: int, onnx: bool) -> None:
     from gan_zoo.export.onnx import write_onnx
     from gan_zoo.inference.sampling import grid
     from gan_zoo.visualization.image_grid import save
 
-    state = run.module.sampling_generators.state_dict()
+    state = run.module.inference_generators.state_dict()
     save_file({key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}, folder / WEIGHTS)
     metrics = run.folder / "metrics.json"
+    tokenizer = run.tokenizer
     about: dict[str, Any] = {
         "format": FORMAT,
         "weights_sha256": sha256(folder / WEIGHTS),
-        "config": shareable(run.config),
+        "config": portable_config(run.config),
         "provenance": run.module.metadata["provenance"],
-        "needs": sorted(run.module.model.needs),
+        "conditioning": run.module.model.conditioning,
         "images_seen": run.module.clock.images_seen,
         "averaged": run.module.ema is not None,
         "data": {"name": run.source.name, "license": run.source.license, "classes": list(run.source.classes or [])},
-        "words": None if run.words is None else {"vocabulary": list(run.words.vocabulary), "length": run.words.length},
+        "words": None if tokenizer is None else tokenizer._asdict(),
         "scores": json.loads(metrics.read_text()).get("metrics", []) if metrics.is_file() else [],
     }
     if onnx:
@@ -81,15 +82,15 @@ def _write(run: Run, folder: Path, name: str, samples: int, onnx: bool) -> None:
     (folder / "README.md").write_text(card(name, about, (folder / "samples.png").is_file()))
 
 
-def shareable(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What rebuilds the generators, without paths of this machine and without code that only trains and is not ours."""
+def portable_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The config that rebuilds the generators, without local paths and without custom code that only trains."""
 
     def without_paths(node: Any) -> Any:
         if isinstance(node, dict):
             return {key: "data" if key == "root" else without_paths(value) for key, value in node.items()}
         return node
 
-    kept: dict[str, Any] = {key: without_paths(config[key]) for key in KEPT if key in config}
+    kept: dict[str, Any] = {key: without_paths(config[key]) for key in EXPORTED_KEYS if key in config}
     if not is_trusted(kept["loss"]["adversarial"]["_target_"], CONF):
         kept["loss"] = kept["loss"] | {"adversarial": {"_target_": "gan_zoo.losses.minimax.NonSaturating"}}
     regularizers = {name: node for name, node in kept["regularizer"].items() if node is not None}

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from gan_zoo.core.rng import StepRNG, stable_seed
+from gan_zoo.core.types import SampleRequest
 from gan_zoo.inference.latents import draw_latents, latent_dim
-from gan_zoo.inference.model import Run, asked_as_in_the_grid, of_rows
+from gan_zoo.inference.model import LoadedModel, request_as_in_grid
+from gan_zoo.training.module import GANModule
 
 
-def principal_directions(run: Run, count: int = 8, seed: int = 0, samples: int = 64, probes: int = 16) -> Tensor:
-    """The ``count`` orthonormal directions ``[count, latent_dim]`` that move samples most, the strongest first.
+def principal_directions(
+    run: LoadedModel, count: int = 8, seed: int = 0, samples: int = 64, probes: int = 16
+) -> Tensor:
+    """The ``count`` orthonormal directions ``[count, latent_dim]`` that change samples most, the strongest first.
 
     They are the leading eigenvectors of C = E[J'J], where J is the Jacobian of the sample with respect to its latent
-    (active subspaces, Constantine 2015): |J v|^2 is how far the sample moves for a small step along v. C is estimated
-    from J'r for random output directions r, as E[r r'] = I.
+    (active subspaces, Constantine 2015): |J v|^2 is the squared change of the sample for a small step along v. C is
+    estimated from J'r for random output directions r, as E[r r'] = I.
 
     Args:
         samples: latents that the expectation is taken over.
@@ -27,26 +31,28 @@ def principal_directions(run: Run, count: int = 8, seed: int = 0, samples: int =
         DataError: if the model has no latents.
     """
     count = min(count, latent_dim(run.module))
-    module, rng = run.module, StepRNG(stable_seed(seed, "directions"), 0)
+    module = run.module
+    rng = StepRNG(stable_seed(seed, "directions"), 0)
     latents = draw_latents(module, samples, seed)
-    wanted = asked_as_in_the_grid(run, samples, seed)
-    wanted = of_rows(wanted, torch.arange(samples) % wanted.size)  # a grid has whole columns
-    gradients = [gradient_of(module, latents, wanted, rng, probe) for probe in range(probes)]
+    request = request_as_in_grid(run, samples, seed)
+    request = request.select(torch.arange(samples) % request.size)  # a grid has full columns
+    gradients = [vjp(module, latents, request, rng, probe) for probe in range(probes)]
     stacked = torch.cat(gradients).cpu().double()
     _, vectors = torch.linalg.eigh(stacked.T @ stacked)
     strongest = vectors.flip(1).T[:count].float()
-    signs = strongest.gather(1, strongest.abs().argmax(1, keepdim=True)).sign()  # eigenvectors have none of their own
+    signs = strongest.gather(
+        1, strongest.abs().argmax(1, keepdim=True)
+    ).sign()  # the sign of an eigenvector is arbitrary
     directions: Tensor = strongest * signs
     return directions
 
 
-def gradient_of(module: Any, latents: Tensor, wanted: Any, rng: StepRNG, probe: int) -> Tensor:
+def vjp(module: GANModule, latents: Tensor, request: SampleRequest, rng: StepRNG, probe: int) -> Tensor:
     """J'r ``[B, latent_dim]`` for one random output direction r of each sample."""
     leaves = latents.to(module.device).requires_grad_()
-    wanted.latents = leaves
-    with module.shown() as generators, torch.enable_grad():
-        drawn = module.model.sample(wanted.to(module.device), generators).flatten(1)
-        rays = rng.normal(f"ray {probe}", *drawn.shape).to(drawn)
-        (gradient,) = torch.autograd.grad((drawn * rays).sum(), leaves)
+    with module.inference_mode() as generators, torch.enable_grad():
+        samples = module.model.sample(replace(request.to(module.device), latents=leaves), generators).flatten(1)
+        projections = rng.normal(f"ray {probe}", *samples.shape).to(samples)
+        (gradient,) = torch.autograd.grad((samples * projections).sum(), leaves)
     on_cpu: Tensor = gradient.cpu()
     return on_cpu

@@ -16,8 +16,8 @@ from gan_zoo.core.errors import DataError
 from gan_zoo.core.files import atomic_path
 from gan_zoo.core.paths import CONF
 from gan_zoo.inference.load import load_run
-from gan_zoo.metrics.base import Evaluator, Score
-from gan_zoo.training.scoring import score_module
+from gan_zoo.metrics.base import Evaluator, MetricResult
+from gan_zoo.training.scoring import evaluate_generator
 
 
 def evaluate_run(
@@ -28,7 +28,7 @@ def evaluate_run(
     trust: bool = False,
     device: str = "auto",
     other_data: bool = False,
-) -> list[Score]:
+) -> list[MetricResult]:
     """Score a finished run and add the scores to its ``metrics.json``.
 
     Args:
@@ -39,18 +39,18 @@ def evaluate_run(
         trust, device, other_data: as in `load_run`.
     """
     loaded = load_run(run, checkpoint, device, trust, other_data)
-    evaluators = with_samples(evaluators_of(as_config(loaded.config), overrides), num_samples)
-    scores = score_module(loaded.module, loaded.source, evaluators, loaded.config["seed"])
+    evaluators = set_num_samples(evaluators_of(as_config(loaded.config), overrides), num_samples)
+    scores = evaluate_generator(loaded.module, loaded.source, evaluators, loaded.config["seed"])
     of = {"checkpoint": loaded.checkpoint.name, "images_seen": loaded.module.clock.images_seen}
-    scores = [Score(score.name, score.value, score.protocol | of) for score in scores]
+    scores = [MetricResult(score.name, score.value, score.protocol | of) for score in scores]
     try:
-        append(loaded.folder / "metrics.json", scores)
+        append_metrics(loaded.folder / "metrics.json", scores)
     except OSError as error:  # what was computed is still worth printing
         print(f"the scores cannot be saved: {explain(error, CONF)}", file=sys.stderr)
     return scores
 
 
-def with_samples(evaluators: dict[str, Evaluator], num_samples: int | None) -> dict[str, Evaluator]:
+def set_num_samples(evaluators: dict[str, Evaluator], num_samples: int | None) -> dict[str, Evaluator]:
     """The evaluators, wanting ``num_samples`` each if that is given."""
     if not evaluators:
         raise DataError("there is nothing to score: add metric=images")
@@ -59,7 +59,7 @@ def with_samples(evaluators: dict[str, Evaluator], num_samples: int | None) -> d
     return evaluators
 
 
-def append(path: Path, scores: Sequence[Score]) -> None:
+def append_metrics(path: Path, scores: Sequence[MetricResult]) -> None:
     """Add scores to a run's ``metrics.json``, whole or not at all; a repeated one takes the old one's place."""
     content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     new = [asdict(score) for score in scores]
@@ -71,14 +71,14 @@ def append(path: Path, scores: Sequence[Score]) -> None:
         temporary.write_text(json.dumps(content, indent=2) + "\n")
 
 
-def table(scores: Sequence[Score]) -> list[str]:
+def format_table(scores: Sequence[MetricResult]) -> list[str]:
     """One line for each score, with the numbers of samples."""
     width = max(len(score.name) for score in scores)
     lines = []
     for score in scores:
         counts = {"generated": score.protocol.get("num_generated"), "real": score.protocol.get("num_real")}
-        told = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
-        lines.append(f"{score.name:<{width}}  {score.value:<10.5g}  {told}")
+        text = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
+        lines.append(f"{score.name:<{width}}  {score.value:<10.5g}  {text}")
         if warning := score.protocol.get("warning"):
             lines.append(f"{'':<{width}}  {warning}")
     return lines

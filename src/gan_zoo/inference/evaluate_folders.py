@@ -11,14 +11,14 @@ from gan_zoo.config.build import evaluators_of
 from gan_zoo.config.compose import compose_overrides
 from gan_zoo.core.errors import DataError
 from gan_zoo.core.rng import CPU, StepRNG, seeded_generator
-from gan_zoo.core.types import Batch
+from gan_zoo.core.types import SampleRequest
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.datasets.image_folder import image_folder, pictures_in
 from gan_zoo.data.files.image_cache import check_folder
 from gan_zoo.data.image_tensors import to_unit
-from gan_zoo.inference.evaluate import with_samples
+from gan_zoo.inference.evaluate import set_num_samples
 from gan_zoo.inference.load import best_device
-from gan_zoo.metrics.base import Generated, Samples, Score, score_all
+from gan_zoo.metrics.base import Generated, MetricResult, Samples, evaluate_all
 from gan_zoo.training.requests import BLOCK_SIZE
 
 
@@ -29,7 +29,7 @@ def compare_folders(
     num_samples: int | None,
     image_size: int,
     device_name: str = "auto",
-) -> list[Score]:
+) -> list[MetricResult]:
     """Score the pictures of one folder against those of another, without any network of ours but the extractor.
 
     With fewer ``num_samples`` than pictures in ``folder`` the same random ones are taken every time.
@@ -40,15 +40,15 @@ def compare_folders(
     device = best_device(device_name)
     count = min(len(fake), num_samples or len(fake))
     chosen = some_of(len(fake), count)
-    evaluators = with_samples(evaluators_of(compose_overrides(overrides)), count)
+    evaluators = set_num_samples(evaluators_of(compose_overrides(overrides)), count)
 
     def draw(block: int) -> Generated:
         samples = to_unit(fake.samples[chosen[block * BLOCK_SIZE : (block + 1) * BLOCK_SIZE]])
-        return Generated({"sample": samples.to(device)}, Batch(len(samples), StepRNG(0, block, device=CPU)))
+        return Generated({"sample": samples.to(device)}, SampleRequest(len(samples), StepRNG(0, block, device=CPU)))
 
-    scores = score_all(evaluators, Samples(draw, count, BLOCK_SIZE), real, device)
+    scores = evaluate_all(evaluators, Samples(draw, count, BLOCK_SIZE), real, device)
     compared = {"folder": str(folder), "against": str(against), "image_size": image_size}
-    return [Score(score.name, score.value, score.protocol | compared) for score in scores]
+    return [MetricResult(score.name, score.value, score.protocol | compared) for score in scores]
 
 
 def some_of(total: int, count: int) -> torch.Tensor:

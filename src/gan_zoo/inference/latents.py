@@ -12,10 +12,9 @@ from gan_zoo.training.module import GANModule
 
 def latent_dim(module: GANModule) -> int:
     """The size of the latents; `DataError` for models that have none."""
-    size = getattr(module.model, "latent_dim", None)
-    if not isinstance(size, int):
-        raise DataError(f"{type(module.model).__name__} has no latents to walk in: use gan-zoo translate")
-    return size
+    if module.model.latent_dim is None:
+        raise DataError(f"{type(module.model).__name__} has no latents to interpolate: use gan-zoo translate")
+    return module.model.latent_dim
 
 
 def draw_latents(module: GANModule, count: int, seed: int, truncation: float | None = None) -> Tensor:
@@ -23,10 +22,11 @@ def draw_latents(module: GANModule, count: int, seed: int, truncation: float | N
 
     Args:
         truncation: normal latents are drawn from the part of the prior within +- this many standard deviations;
-            smaller is safer and more alike. None for the whole prior.
+            smaller values trade variety for quality. None for the complete prior.
     """
-    rng, size = StepRNG(stable_seed(seed, "sample"), 0), latent_dim(module)
-    if getattr(module.model, "prior", "normal") == "uniform":
+    rng = StepRNG(stable_seed(seed, "sample"), 0)
+    size = latent_dim(module)
+    if module.model.prior == "uniform":
         latents = 2 * rng.uniform("latents", count, size) - 1
         return latents if truncation is None else latents * min(1.0, truncation)
     if truncation is None:
@@ -34,11 +34,11 @@ def draw_latents(module: GANModule, count: int, seed: int, truncation: float | N
     if truncation <= 0:
         raise DataError(f"truncation must be > 0, got {truncation}")
     edge = float(torch.special.ndtr(torch.tensor(truncation)))
-    share = rng.uniform("latents", count, size).double()
-    return torch.special.ndtri((1 - edge) + share * (2 * edge - 1)).to(torch.float32)  # type: ignore[no-any-return]
+    quantile = rng.uniform("latents", count, size).double()
+    return torch.special.ndtri((1 - edge) + quantile * (2 * edge - 1)).to(torch.float32)  # type: ignore[no-any-return]
 
 
-def between(start: Tensor, end: Tensor, steps: int, spherical: bool = True) -> Tensor:
+def interpolate(start: Tensor, end: Tensor, steps: int, spherical: bool = True) -> Tensor:
     """``steps`` points from ``start`` to ``end``, both included, ``[steps, ...]``.
 
     Spherical: along the great circle, the length interpolated too, so that normal latents keep their length

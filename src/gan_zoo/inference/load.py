@@ -1,4 +1,4 @@
-"""From a run folder, a checkpoint, an export or the hub to a model."""
+"""Loading models from a run folder, a checkpoint, an export or the hub."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from gan_zoo.config.allowlist import (
 from gan_zoo.core.errors import ConfigError
 from gan_zoo.core.files import sha256
 from gan_zoo.inference.hub import address, fetched
-from gan_zoo.inference.model import Run, Words
+from gan_zoo.inference.model import CaptionTokenizer, LoadedModel
 from gan_zoo.runs.checkpoint_io import read_checkpoint
 from gan_zoo.runs.checkpoint_store import store_of
 from gan_zoo.training.module import GANModule
 
 CHECKPOINTS = ("best", "last")
-BUILT = (
+CONFIG_GROUPS = (
     "model",
     "generator",
     "discriminator",
@@ -64,15 +64,15 @@ def load_run(
     device: torch.device | str = "auto",
     trust: bool = False,
     other_data: bool = False,
-) -> Run:
+) -> LoadedModel:
     """The trained model of a run folder.
 
     Args:
         run: a run folder, a checkpoint file, the folder of an export, or ``hf://user/name`` for one on the hub.
-        checkpoint: ``best`` or ``last``; ``best`` falls back on ``last`` where nothing was scored.
+        checkpoint: ``best`` or ``last``; ``best`` falls back on ``last`` where nothing was evaluated.
         device: where the networks go; ``auto`` is the best there is.
         trust: build classes from outside gan_zoo that the run's config names. They run code: only for runs you trust.
-        other_data: use the run's data although they are not those that it was trained on.
+        other_data: use the run's data although the model was trained on others.
 
     Raises:
         ConfigError: if there is no checkpoint, it is damaged, or its config names what is not trusted.
@@ -91,7 +91,7 @@ def load_run(
     if not isinstance(config, dict):
         raise ConfigError(f"{path} holds no config of gan_zoo, but a {type(config).__name__}")
     try:
-        module = built(config, trust)
+        module = build_from_untrusted(config, trust)
     except ConfigError:
         raise
     except Exception as error:  # what a changed config makes constructors raise is not foreseeable
@@ -104,10 +104,10 @@ def load_run(
     module.clock.load_state_dict(saved["gan_zoo"]["clock"])
     module.metadata["provenance"] = saved["gan_zoo"]["provenance"]
     identity = saved["gan_zoo"].get("data")
-    return Run(folder, path, config, module.to(device).eval(), data_identity=identity, other_data=other_data)
+    return LoadedModel(folder, path, config, module.to(device).eval(), data_identity=identity, other_data=other_data)
 
 
-def built(config: Mapping[str, Any], trust: bool) -> GANModule:
+def build_from_untrusted(config: Mapping[str, Any], trust: bool) -> GANModule:
     """The module that a config from a file describes; `ConfigError` if it names code that is not trusted."""
     from gan_zoo.config.build import build_module
     from gan_zoo.config.compose import as_config, reach_own_parts
@@ -118,7 +118,7 @@ def built(config: Mapping[str, Any], trust: bool) -> GANModule:
     if trust:
         reach_own_parts(dict(config))
     else:
-        refuse_foreign([config.get(group) for group in BUILT], CONF, remedy)
+        refuse_foreign([config.get(group) for group in CONFIG_GROUPS], CONF, remedy)
         for group in ("model", "generator", "discriminator", "encoder", "condition", "loss", "regularizer", "augment"):
             refuse_other_kinds(config.get(group), group, remedy)
     try:
@@ -154,8 +154,8 @@ def _check_plain(about: Any) -> None:
     int(about["images_seen"])
 
 
-def load(folder: str | Path, device: torch.device | str = "auto", trust: bool = False) -> Run:
-    """The generators of an export, ready to sample from; discriminators are there, but untrained.
+def load(folder: str | Path, device: torch.device | str = "auto", trust: bool = False) -> LoadedModel:
+    """The generators of an export, ready to sample from; its discriminators are untrained.
 
     Args:
         folder: what `export` wrote.
@@ -169,17 +169,19 @@ def load(folder: str | Path, device: torch.device | str = "auto", trust: bool = 
     device = best_device(device) if isinstance(device, str) else device
     try:
         about = json.loads((folder / MODEL).read_text())
-        config, weights = about["config"], folder / WEIGHTS
+        config = about["config"]
+        weights = folder / WEIGHTS
         if about["format"] != FORMAT or sha256(weights) != about["weights_sha256"]:
             raise ValueError("another format, or weights of another hash")
         state = load_file(weights)
-        words = None if about["words"] is None else Words(tuple(about["words"]["vocabulary"]), about["words"]["length"])
+        words = about["words"]
+        tokenizer = None if words is None else CaptionTokenizer(tuple(words["vocabulary"]), words["length"])
         classes = tuple(str(name) for name in about["data"].get("classes") or ())
         _check_plain(about)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, SafetensorError) as error:
         raise ConfigError(f"{folder} is damaged or no export of gan_zoo: {error}") from error
     try:
-        module = built(config | {"ema": None, "run_dir": str(folder)}, trust)
+        module = build_from_untrusted(config | {"ema": None, "run_dir": str(folder)}, trust)
     except ConfigError:
         raise
     except Exception as error:  # what a changed config makes constructors raise is not foreseeable
@@ -190,6 +192,12 @@ def load(folder: str | Path, device: torch.device | str = "auto", trust: bool = 
     except RuntimeError as error:
         raise ConfigError(f"{folder} does not fit the networks of its config: another version?") from error
     module.clock.images_seen = int(about["images_seen"])
-    return Run(
-        folder, folder / WEIGHTS, config, module.to(device).eval(), words, may_read=trust, exported_classes=classes
+    return LoadedModel(
+        folder,
+        folder / WEIGHTS,
+        config,
+        module.to(device).eval(),
+        tokenizer,
+        may_read=trust,
+        exported_classes=classes,
     )

@@ -1,8 +1,8 @@
-"""Finished runs: from a run folder back to its networks and data."""
+"""Trained models, with their networks and data, and requests to them."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,104 +14,109 @@ from torch import Tensor
 from gan_zoo.config.allowlist import refuse_reading
 from gan_zoo.core.errors import ConfigError, DataError
 from gan_zoo.core.rng import StepRNG, stable_seed
-from gan_zoo.core.types import Batch
+from gan_zoo.core.types import SampleRequest
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.text import Vocabulary, embed
 from gan_zoo.inference.latents import draw_latents
 from gan_zoo.runs.resume import check_same_data, data_identity
 from gan_zoo.training.module import GANModule
-from gan_zoo.training.requests import request
+from gan_zoo.training.requests import GridRequest, needs_source
+from gan_zoo.training.requests import grid_request as make_grid_request
 
 
-def wish(
-    run: Run, count: int, seed: int, label: int | str | None = None, caption: str | None = None
-) -> tuple[Batch, Any, Any]:
-    """What to ask for, the captions to write and the number of columns.
+def make_request(
+    run: LoadedModel, count: int, seed: int, label: int | str | None = None, caption: str | None = None
+) -> GridRequest:
+    """A request for samples of a seed.
 
     Args:
         label: the class, by number or name, or the code of all samples; None for one column each, or the data's own.
-        caption: what all samples are asked to show; None for the data's own.
+        caption: the caption of all samples; None for captions of the data.
+
+    Raises:
+        DataError: if the model takes no captions.
+        ConfigError: if there is no such class.
     """
-    model, rng = run.module.model, StepRNG(stable_seed(seed, "sample"), 0)
+    model = run.module.model
+    rng = StepRNG(stable_seed(seed, "sample"), 0)
     if label is not None:
         label = run.class_number(label)
-    if caption is not None and run.reads is None:
-        raise DataError("this model is told no caption")
-    if label is not None and not set(model.needs) - {"label", "wrong"}:
-        return Batch(count, rng, label=torch.full((count,), label)), None, None
+    if caption is not None and run.caption_encoding is None:
+        raise DataError("this model takes no captions")
+    if label is not None and not needs_source(model):
+        return GridRequest(SampleRequest(count, rng, label=torch.full((count,), label)))
     if caption is not None:
-        condition = told_by(run, caption)
-        return Batch(count, rng, condition=condition.expand(count, -1)), [caption] * count, None
-    source: Any = run.source if set(model.needs) - {"label", "wrong"} else None
-    return request(run.module, source, count, rng)
+        condition = encode_caption(run, caption)
+        request = SampleRequest(count, rng, condition=condition.expand(count, -1))
+        return GridRequest(request, [caption] * count)
+    source = run.source if needs_source(model) else None
+    return make_grid_request(model, source, count, rng)
 
 
-def told_by(run: Run, caption: str) -> Tensor:
+def encode_caption(run: LoadedModel, caption: str) -> Tensor:
     """The condition of a caption, ``[1, ...]``: word numbers or a sentence's vector.
 
     Raises:
         DataError: if no word of it is known, or its encoder is not installed.
     """
-    if run.reads == "minilm":
+    if run.caption_encoding == "minilm":
         return embed([caption])
-    assert run.words is not None
-    tokens = Vocabulary(run.words.vocabulary).encode([caption], run.words.length)
+    assert run.tokenizer is not None
+    tokens = Vocabulary(run.tokenizer.vocabulary).encode([caption], run.tokenizer.length)
     if int(tokens.max()) < 2:
         raise DataError(f"no word of the caption {caption!r} occurs in the data's captions")
     return tokens
 
 
-def samples(run: Run | GANModule, count: int, seed: int = 0, truncation: float | None = None, **wishes: Any) -> Tensor:
-    """``count`` samples ``[count, ...]`` in [-1, 1] on the CPU, in the order of `grid`.
+def samples(
+    run: LoadedModel | GANModule, count: int, seed: int = 0, truncation: float | None = None, **request: Any
+) -> Tensor:
+    """``count`` samples ``[count, ...]`` in [-1, 1] on the CPU, in the order of `gan_zoo.inference.sampling.grid`.
 
     Args:
         run: a loaded run, or a module that was trained in this process.
         truncation: see `draw_latents`.
-        wishes: ``label`` or ``caption``, the same for all samples.
+        request: ``label`` or ``caption``, the same for all samples.
     """
-    run = run if isinstance(run, Run) else run_of(run)
+    run = run if isinstance(run, LoadedModel) else from_module(run)
     classes = run.module.model.num_requested_labels or 1
-    batch = wish(run, -(-count // classes) * classes, seed, **wishes)[0]  # a grid has whole columns
-    if hasattr(run.module.model, "latent_dim"):
-        batch.latents = draw_latents(run.module, batch.size, seed, truncation)
-    return run.module.sample(batch).cpu()[:count]
+    full_columns = -(-count // classes) * classes
+    requested = make_request(run, full_columns, seed, **request).request
+    if run.module.model.latent_dim is not None:
+        requested.latents = draw_latents(run.module, requested.size, seed, truncation)
+    return run.module.sample(requested).cpu()[:count]
 
 
-def run_of(module: GANModule) -> Run:
-    """A module that was trained in this process as a run without a folder, told of the data it was trained on."""
+def from_module(module: GANModule) -> LoadedModel:
+    """A module that was trained in this process as a loaded model without a folder, with its training data."""
     data: Any = getattr(module._trainer, "datamodule", None)
     source = None if data is None else data.source
-    if source is None and set(module.model.needs) - {"label", "wrong"}:
-        raise DataError(f"{type(module.model).__name__} is told of its data: train it by gan_zoo.fit first")
-    return Run(Path(), Path(), {}, module, given_source=source)
+    if source is None and needs_source(module.model):
+        raise DataError(f"{type(module.model).__name__} takes conditions of its data: train it by gan_zoo.fit first")
+    return LoadedModel(Path(), Path(), {}, module, given_source=source)
 
 
-def of_rows(batch: Batch, rows: Tensor) -> Batch:
-    """What ``batch`` asks for in these rows, repeated ones included."""
-    label, condition = (None if part is None else part[rows] for part in (batch.label, batch.condition))
-    return Batch(len(rows), batch.rng, label=label, condition=condition)
+def request_as_in_grid(run: LoadedModel, count: int, seed: int, **request: Any) -> SampleRequest:
+    """A request for at least ``count`` samples as in a grid, with the codes that the model would draw itself."""
+    model = run.module.model
+    requested = make_request(run, max(count, model.num_requested_labels or 0, 64), seed, **request).request
+    if requested.label is None and model.num_requested_labels and model.conditioning == "none":
+        requested.label = torch.arange(requested.size) % model.num_requested_labels
+    if model.num_continuous_codes:
+        uniform = requested.rng.uniform("continuous code", requested.size, model.num_continuous_codes)
+        requested.codes = 2 * uniform - 1
+    return requested
 
 
-def asked_as_in_the_grid(run: Run, count: int, seed: int, **wishes: Any) -> Batch:
-    """What at least ``count`` samples of a grid are asked for, codes that a model would draw itself included."""
-    model: Any = run.module.model
-    batch = wish(run, max(count, model.num_requested_labels or 0, 64), seed, **wishes)[0]
-    if batch.label is None and model.num_requested_labels and not model.needs:
-        batch.label = torch.arange(batch.size) % model.num_requested_labels
-    if codes := getattr(model, "continuous", 0):
-        batch.condition = 2 * batch.rng.uniform("continuous code", batch.size, codes) - 1
-    return batch
-
-
-class Words(NamedTuple):
-    """What captions are encoded with: the words in order, and the number of tokens of a caption."""
+class CaptionTokenizer(NamedTuple):
+    """The words that captions are encoded with, in order, and the number of tokens of a caption."""
 
     vocabulary: tuple[str, ...]
     length: int
 
 
 @dataclass
-class Run:
+class LoadedModel:
     """A trained model and where it came from.
 
     Attributes:
@@ -119,11 +124,11 @@ class Run:
         checkpoint: the file that was loaded.
         config: the run's config, plain containers.
         module: networks with the checkpoint's weights, in evaluation mode.
-        exported_words: what an export brings to encode captions with.
-        exported_classes: the names of classes that an export brings.
-        given_source: the data set where the config does not say it.
+        exported_tokenizer: the words of captions that an export holds.
+        exported_classes: the names of classes that an export holds.
+        given_source: the dataset where the config does not name it.
         data_identity: of the data it was trained on, see `gan_zoo.runs.resume.data_identity`; None if not known.
-        other_data: use the data although they are not those that it was trained on.
+        other_data: use the data although the model was trained on others.
         may_read: whether its config may name files and downloads: an export's may not, unless it is trusted.
     """
 
@@ -131,7 +136,7 @@ class Run:
     checkpoint: Path
     config: dict[str, Any]
     module: GANModule
-    exported_words: Words | None = None
+    exported_tokenizer: CaptionTokenizer | None = None
     given_source: Source | None = None
     data_identity: dict[str, Any] | None = None
     other_data: bool = False
@@ -140,8 +145,8 @@ class Run:
 
     @property
     def class_names(self) -> list[str]:
-        """The names of the classes that the model is asked for, by number; empty where it is asked for none."""
-        if "label" not in self.module.model.needs:
+        """The names of the classes that the model is conditioned on, by number; empty where there are none."""
+        if self.module.model.conditioning != "class":
             return []
         names = self.exported_classes or (self.data_identity or {}).get("classes") or ()
         if self.given_source is not None:
@@ -154,7 +159,8 @@ class Run:
         Raises:
             ConfigError: if there is no such class.
         """
-        names, count = self.class_names, self.module.model.num_requested_labels or 0
+        names = self.class_names
+        count = self.module.model.num_requested_labels or 0
         if str(label) in names:
             return names.index(str(label))
         if str(label).isdecimal() and int(label) < count:
@@ -167,7 +173,7 @@ class Run:
 
     @cached_property
     def source(self) -> Source:
-        """The run's data set, loaded when it is first asked for.
+        """The run's dataset, loaded at the first access.
 
         Raises:
             ConfigError: if it is not the one that the run was trained on.
@@ -186,32 +192,32 @@ class Run:
         return source
 
     @property
-    def reads(self) -> str | None:
-        """How it is told captions, see `caption_reader`."""
-        return caption_reader(self.module.model.needs, self.config)
+    def caption_encoding(self) -> str | None:
+        """How captions are encoded, see `caption_encoding`."""
+        return caption_encoding(self.module.model.conditioning, self.config)
 
     @property
-    def words(self) -> Words | None:
-        """What captions are encoded with; None where the model is told none."""
-        if self.exported_words is not None or self.reads != "words":
-            return self.exported_words
+    def tokenizer(self) -> CaptionTokenizer | None:
+        """The words that captions are encoded with; None where the model takes no words."""
+        if self.exported_tokenizer is not None or self.caption_encoding != "words":
+            return self.exported_tokenizer
         assert self.source.vocabulary is not None
         assert self.source.conditions is not None
-        return Words(tuple(self.source.vocabulary), self.source.conditions.shape[1])
+        return CaptionTokenizer(tuple(self.source.vocabulary), self.source.conditions.shape[1])
 
-    def sample(self, count: int, seed: int = 0, **wishes: Any) -> Tensor:
+    def sample(self, count: int, seed: int = 0, **request: Any) -> Tensor:
         """``count`` samples ``[count, ...]`` in [-1, 1], those of ``gan-zoo sample --seed``.
 
         Args:
-            wishes: ``truncation``, ``label``, ``caption``; see `gan_zoo.inference.model.samples`.
+            request: ``truncation``, ``label``, ``caption``; see `gan_zoo.inference.model.samples`.
         """
 
-        return samples(self, count, seed, **wishes)
+        return samples(self, count, seed, **request)
 
 
-def caption_reader(needs: Collection[str], config: Mapping[str, Any]) -> str | None:
-    """How a model that ``needs`` this is told captions: as ``words``, as vectors of ``minilm``, or None: it is not."""
-    if "text" in needs:
+def caption_encoding(conditioning: str, config: Mapping[str, Any]) -> str | None:
+    """How captions become conditions: ``words``, ``minilm`` for sentence vectors, or None without captions."""
+    if conditioning == "text":
         return "words"
-    is_encoded = "vector" in needs and config.get("data", {}).get("text") == "minilm"
-    return "minilm" if is_encoded else None
+    is_sentence = conditioning == "vector" and config.get("data", {}).get("text") == "minilm"
+    return "minilm" if is_sentence else None

@@ -49,33 +49,33 @@ def train(config: DictConfig) -> dict[str, float]:
 
     with usage_errors(Path(config.run_dir)):
         check_divergence(as_plain(OmegaConf.masked_copy(config, ["divergence"]))["divergence"])
-    retries, pace = config.divergence.retries, 1.0
+    retries, lr_scale = config.divergence.retries, 1.0
     for attempt in range(retries + 1):
         try:
-            return _train_once(config, pace)
+            return _train_once(config, lr_scale)
         except TrainingDiverged as error:
             good = store_of(Path(config.run_dir)).newest_good()
             if attempt == retries:
                 advice = f"; the last good checkpoint is {good}" if good else ""
                 raise TrainingDiverged(f"{error}{advice}") from error
-            saved = read_checkpoint(good)["gan_zoo"]["pace"] if good else 1.0
-            pace = min(pace, saved) * config.divergence.factor
-            print(f"{error}: going back to {good or 'the start'}, learning rates times {pace:g}", file=sys.stderr)
+            saved = read_checkpoint(good)["gan_zoo"]["lr_scale"] if good else 1.0
+            lr_scale = min(lr_scale, saved) * config.divergence.factor
+            print(f"{error}: going back to {good or 'the start'}, learning rates times {lr_scale:g}", file=sys.stderr)
     raise AssertionError("unreachable")
 
 
-def _train_once(config: DictConfig, pace: float) -> dict[str, float]:
+def _train_once(config: DictConfig, lr_scale: float) -> dict[str, float]:
     from gan_zoo.loggers.dispatch import log_config
     from gan_zoo.reports.terminal_summary import print_summary
 
     run_dir = Path(config.run_dir)
-    went_back = pace < 1 and bool(store_of(run_dir).entries())
+    went_back = lr_scale < 1 and bool(store_of(run_dir).entries())
     with usage_errors(run_dir):
         with_absolute_paths(config)
         trainer, module, data = build(config)
         wished = as_plain(config) | ({"resume": "auto"} if went_back else {})
         check_resumed(checkpoint_to_resume(wished), module, trainer, config)  # before anything is written
-    module.rates.pace = pace
+    module.rates.lr_scale = lr_scale
     with SIGNALS.restored(), store_of(run_dir).locked() if trainer.is_global_zero else nullcontext():
         checkpoint = checkpoint_to_resume(wished)  # another process may have been leaving, and saving
         if trainer.is_global_zero:

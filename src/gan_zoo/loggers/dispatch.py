@@ -28,7 +28,7 @@ def log_config(trainer: Trainer, config: Mapping[str, Any]) -> None:
             logger.log_hyperparams(dict(config))
 
 
-def log_picture(trainer: Trainer, path: Path, step: int) -> None:
+def log_image(trainer: Trainer, path: Path, step: int) -> None:
     """Pass a picture on to the loggers that take pictures."""
     for logger in trainer.loggers:
         with survived(f"logging an image to {type(logger).__name__}"):

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gan_zoo.core.errors import DataError
-from gan_zoo.core.types import Batch
+from gan_zoo.core.types import SampleRequest
 from gan_zoo.data.dataset import Source
+from gan_zoo.models.base import Model
 
 
 @dataclass(frozen=True, slots=True)
-class Score:
-    """One metric's value with everything needed to read it.
+class MetricResult:
+    """One metric's value with everything needed to interpret it.
 
     ``protocol`` holds the extractor and its weights' hash, the resize rule, the split, the numbers of real and
     generated samples, whether EMA weights were used, the seed and the world size.
@@ -29,19 +30,27 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
+class EvaluatedModel:
+    """A model with the generators that are evaluated, in evaluation mode: usually the averaged ones."""
+
+    model: Model
+    generators: nn.ModuleDict
+
+
+@dataclass(frozen=True, slots=True)
 class Generated:
-    """Generated samples and what was asked for.
+    """Generated samples and the request for them.
 
     Attributes:
-        views: the samples, ``views["sample"]`` ``[B, ...]`` in [-1, 1], and what the model shows beside them.
-        asked: the batch they were made for: labels, conditions, known targets.
-        start: the number of the first of them.
-        intent: the class or code that was asked for, ``[B]``, out of ``num_requested_labels``; None where there is
-            none.
+        visuals: the samples, ``visuals["sample"]`` ``[B, ...]`` in [-1, 1], and what is displayed next to them.
+        request: labels, conditions, known targets.
+        requested_label: the class or code of each sample, ``[B]``; None where there is none.
+        num_requested_labels: number of those classes or codes.
+        start: the number of the first sample.
     """
 
-    views: Mapping[str, Tensor]
-    asked: Batch
+    visuals: Mapping[str, Tensor]
+    request: SampleRequest
     requested_label: Tensor | None = None
     num_requested_labels: int | None = None
     start: int = 0
@@ -49,36 +58,31 @@ class Generated:
     @property
     def samples(self) -> Tensor:
         """The generated samples ``[B, ...]``."""
-        return self.views["sample"]
+        return self.visuals["sample"]
 
     def first(self, count: int) -> Generated:
         """The first ``count`` of them."""
         if count >= len(self.samples):
             return self
-
-        def cut(tensor: Tensor | None) -> Tensor | None:
-            return None if tensor is None else tensor[:count]
-
-        whole = self.asked
-        asked = Batch(count, whole.rng, cut(whole.real), cut(whole.label), condition=cut(whole.condition))
-        views = {name: view[:count] for name, view in self.views.items()}
-        return Generated(views, asked, cut(self.requested_label), self.num_requested_labels, self.start)
+        visuals = {name: images[:count] for name, images in self.visuals.items()}
+        label = None if self.requested_label is None else self.requested_label[:count]
+        return replace(self, visuals=visuals, request=self.request.select(slice(count)), requested_label=label)
 
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """Generated samples 0 .. N-1, in fixed blocks that are dealt to the processes.
+    """Generated samples 0 .. N-1, in fixed blocks that are divided among the processes.
 
     A sample depends on its number alone, so the set is the same on any number of processes and at any time.
 
     Args:
-        draw: makes block number k.
+        generate: makes block number k.
         count: N, over all processes.
         block_size: samples in a block; what exceeds N in the last one is dropped.
         rank, world_size: this process's place.
     """
 
-    draw: Callable[[int], Generated]
+    generate: Callable[[int], Generated]
     count: int
     block_size: int = 64
     rank: int = 0
@@ -87,15 +91,15 @@ class Samples:
     def __iter__(self) -> Iterator[Generated]:
         for block in range(self.rank, -(-self.count // self.block_size), self.world_size):
             start = block * self.block_size
-            yield replace(self.draw(block).first(self.count - start), start=start)
+            yield replace(self.generate(block).first(self.count - start), start=start)
 
 
 class Evaluator:
-    """Turns generated samples and a data set into scores: `prepare`, `update` with each block, `compute`.
+    """Computes metrics of generated samples: `check`, `prepare`, `update` with each block, `compute`.
 
     Attributes:
-        num_samples: how many samples it wants.
-        best: name and direction (``min`` or ``max``) of the score that decides which checkpoint is the best.
+        num_samples: number of generated samples to evaluate.
+        best: name and direction (``min`` or ``max``) of the metric that decides which checkpoint is the best.
         training_steps: of the networks that some evaluators train on real data.
     """
 
@@ -103,25 +107,32 @@ class Evaluator:
     training_steps: int = 1200
     best: tuple[str, str]
 
-    def check(self, source: Source, needs: Sequence[str] = (), num_requested_labels: int | None = None) -> None:
-        """Raise `DataError` where data, model and numbers alone decide that there can be no score: before training.
+    def check(self, source: Source, model: Model | None = None) -> None:
+        """Raise `DataError` if it is clear from data, model and arguments that there can be no result.
+
+        Called before training, and before `prepare`.
 
         Args:
             source: the real data.
-            needs: of the model.
-            num_requested_labels: classes or codes that the model is asked for; None if there are none.
+            model: that generates; None for images from elsewhere.
         """
 
-    def prepare(self, source: Source, device: torch.device, needs: Sequence[str] = ()) -> None:
-        """Begin an evaluation against ``source`` of a model with these ``needs``; `DataError` if it cannot be one."""
+    def prepare(self, source: Source, device: torch.device, model: EvaluatedModel | None = None) -> None:
+        """Begin an evaluation against ``source``, which passed `check`.
+
+        Args:
+            source: the real data.
+            device: where generated samples are.
+            model: for metrics that use the networks; None for images from elsewhere.
+        """
         raise NotImplementedError
 
     def update(self, generated: Generated) -> None:
-        """Count a block of samples, on the device that `prepare` was given."""
+        """Add a block of samples, on the device that `prepare` was given."""
         raise NotImplementedError
 
-    def compute(self) -> list[Score]:
-        """The scores of all blocks of all processes; the same on every process."""
+    def compute(self) -> list[MetricResult]:
+        """The metrics over all blocks of all processes; the same on every process."""
         raise NotImplementedError
 
 
@@ -136,37 +147,38 @@ def exact_device(device: torch.device) -> torch.device:
 
 
 def warned(protocol: Mapping[str, Any], *warnings: str) -> dict[str, Any]:
-    """A protocol with further warnings beside the one it may have."""
-    told = [*([str(protocol["warning"])] if "warning" in protocol else []), *warnings]
-    return dict(protocol) | ({"warning": "; ".join(told)} if told else {})
+    """A protocol with further warnings in addition to the one it may have."""
+    texts = [*([str(protocol["warning"])] if "warning" in protocol else []), *warnings]
+    return dict(protocol) | ({"warning": "; ".join(texts)} if texts else {})
 
 
 def require_finite(values: Tensor, what: str) -> None:
-    """Raise `DataError` if ``what`` holds NaN or infinite numbers, instead of a score of whatever that becomes."""
+    """Raise `DataError` if ``what`` holds NaN or infinite numbers, instead of returning a meaningless value."""
     if not values.isfinite().all():
         raise DataError(
             f"{what} hold NaN or infinite numbers, which cannot be scored: check the images and the extractor"
         )
 
 
-def score_all(
+def evaluate_all(
     evaluators: Mapping[str, Evaluator],
     samples: Samples,
     source: Source,
     device: torch.device,
-    needs: Sequence[str] = (),
-) -> list[Score]:
-    """One pass over the samples for all evaluators, each of which gets as many as it wants.
+    model: EvaluatedModel | None = None,
+) -> list[MetricResult]:
+    """One pass over the samples for all evaluators, each of which gets as many as it needs.
 
     Raises:
-        DataError: if a sample is not finite, instead of a score of whatever that becomes.
+        DataError: if a metric cannot be computed, or a sample is not finite.
     """
     for evaluator in evaluators.values():
-        evaluator.prepare(source, device, needs)
+        evaluator.check(source, None if model is None else model.model)
+        evaluator.prepare(source, device, model)
     for generated in samples:
         if not generated.samples.isfinite().all():
             raise DataError(f"generated samples hold NaN or infinite numbers, from number {generated.start:,} on")
         for evaluator in evaluators.values():
             if generated.start < evaluator.num_samples:
                 evaluator.update(generated.first(evaluator.num_samples - generated.start))
-    return [score for evaluator in evaluators.values() for score in evaluator.compute()]
+    return [result for evaluator in evaluators.values() for result in evaluator.compute()]

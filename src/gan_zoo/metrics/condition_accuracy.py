@@ -1,8 +1,7 @@
-"""How often generated samples are what was asked for, judged by networks trained on real data alone."""
+"""Agreement of generated samples with their conditions, by networks trained on real data alone."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,28 +11,29 @@ from torchmetrics import Metric
 from gan_zoo.core.errors import DataError
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.image_tensors import to_uint8
-from gan_zoo.metrics.base import Evaluator, Generated, Score
+from gan_zoo.metrics.base import EvaluatedModel, Evaluator, Generated, MetricResult
 from gan_zoo.metrics.reference_classifier import check_labelled, classifier
 from gan_zoo.metrics.retrieval import Retrieval
+from gan_zoo.models.base import Model
 
 MAX_CODES = 256
 
 
 class Contingency(Metric):
-    """How often each intent met each class, ``[intents, classes]`` whole numbers."""
+    """Counts of pairs of a requested label and a predicted class, ``[requested, classes]``."""
 
     full_state_update = False
     table: Tensor
 
-    def __init__(self, intents: int, classes: int, **kwargs: Any) -> None:
+    def __init__(self, requested: int, classes: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.add_state("table", torch.zeros(intents, classes, dtype=torch.int64), dist_reduce_fx="sum")
+        self.add_state("table", torch.zeros(requested, classes, dtype=torch.int64), dist_reduce_fx="sum")
 
-    def update(self, requested_label: Tensor, found: Tensor) -> None:
+    def update(self, requested_label: Tensor, predicted: Tensor) -> None:
         """Count pairs of class numbers ``[B]``."""
-        intents, classes = self.table.shape
-        self.table += torch.bincount(requested_label * classes + found, minlength=intents * classes).view(
-            intents, classes
+        requested, classes = self.table.shape
+        self.table += torch.bincount(requested_label * classes + predicted, minlength=requested * classes).view(
+            requested, classes
         )
 
     def compute(self) -> Tensor:
@@ -42,10 +42,10 @@ class Contingency(Metric):
 
 
 class ClassMatch(Evaluator):
-    """``condition_match``: the share of samples in which a classifier finds the class that was asked for.
+    """``condition_match``: the fraction of samples that a classifier assigns to the requested class.
 
-    The classifier is trained once on the real training pictures and cached; its accuracy on real held-out pictures,
-    the most that can be hoped for, is part of the protocol. The model's discriminators have no say.
+    The classifier is trained once on the real training images and cached; its accuracy on real held-out images, an
+    upper bound, is part of the protocol. The model's discriminators take no part.
 
     Args:
         num_samples: generated samples.
@@ -59,46 +59,45 @@ class ClassMatch(Evaluator):
         self.num_samples = num_samples
         self.best = self.name, "max"
 
-    def check(self, source: Source, needs: Sequence[str] = (), num_requested_labels: int | None = None) -> None:
+    def check(self, source: Source, model: Model | None = None) -> None:
         check_labelled(source)
-        if num_requested_labels is None:
-            raise DataError(f"metric={self.name} is for models that are asked for a class or a code, this one is not")
+        if model is None or model.num_requested_labels is None:
+            raise DataError(f"metric={self.name} needs a model with classes or a categorical code, this one has none")
 
-    def prepare(self, source: Source, device: torch.device, needs: Sequence[str] = ()) -> None:
+    def prepare(self, source: Source, device: torch.device, model: EvaluatedModel | None = None) -> None:
         self.classifier, self.accuracy = classifier(source, device, self.training_steps)
         assert source.num_classes is not None
         self.source = source
         self.counts = Contingency(max(MAX_CODES, source.num_classes), source.num_classes).to(device)
 
     def update(self, generated: Generated) -> None:
-        if generated.requested_label is None:
-            raise DataError(f"metric={self.name} is for models that are asked for a class or a code, this one is not")
+        assert generated.requested_label is not None
         self.counts.update(generated.requested_label, self.classifier(to_uint8(generated.samples)).argmax(1))
 
-    def compute(self) -> list[Score]:
+    def compute(self) -> list[MetricResult]:
         table = self.counts.compute()
         protocol = {
             "data": self.source.name,
-            "judge": "classifier trained on the real training pictures",
-            "judge_accuracy_on_real": self.accuracy,
+            "classifier": "trained on the real training images",
+            "classifier_accuracy_on_real": self.accuracy,
             "num_generated": int(table.sum()),
         }
-        return [Score(self.name, self.agreement(table), protocol)]
+        return [MetricResult(self.name, self.agreement(table), protocol)]
 
     def agreement(self, table: Tensor) -> float:
-        """The share on the diagonal."""
+        """The fraction on the diagonal."""
         return float(table.diagonal().sum() / table.sum())
 
 
 class CodeMatch(ClassMatch):
-    """``code_match``: Hungarian accuracy, the share of samples whose class agrees with their code under the best
+    """``code_match``: Hungarian accuracy, the fraction of samples whose class agrees with their code under the best
     one-to-one assignment of codes to classes.
     """
 
     name = "code_match"
 
     def agreement(self, table: Tensor) -> float:
-        """The share on the best diagonal (Kuhn 1955)."""
+        """The fraction on the best diagonal (Kuhn 1955)."""
         from scipy.optimize import linear_sum_assignment  # type: ignore[attr-defined]
 
         counts = table.cpu().numpy()
@@ -106,7 +105,7 @@ class CodeMatch(ClassMatch):
 
 
 class ConditionMatch(Evaluator):
-    """How well samples match what they were asked for: `ClassMatch` for classes, `Retrieval` for other conditions.
+    """How well samples match their conditions: `ClassMatch` for classes, `Retrieval` for other conditions.
 
     Args:
         num_samples: generated samples.
@@ -116,26 +115,27 @@ class ConditionMatch(Evaluator):
 
     def __init__(self, num_samples: int = 2560) -> None:
         self.num_samples = num_samples
-        self.judges = ClassMatch(num_samples), Retrieval(num_samples)
+        self.by_class = ClassMatch(num_samples)
+        self.by_retrieval = Retrieval(num_samples)
 
-    def check(self, source: Source, needs: Sequence[str] = (), num_requested_labels: int | None = None) -> None:
-        self.choose(needs).check(source, needs, num_requested_labels)
+    def check(self, source: Source, model: Model | None = None) -> None:
+        self.choose(model).check(source, model)
 
-    def choose(self, needs: Sequence[str]) -> Evaluator:
-        """The evaluator for what a model with these ``needs`` is told."""
-        by_class, by_retrieval = self.judges
-        for run_discriminator in self.judges:
-            run_discriminator.num_samples = self.num_samples
-            run_discriminator.training_steps = self.training_steps
-        return by_retrieval if {"text", "vector", "image"} & set(needs) else by_class
+    def choose(self, model: Model | None) -> Evaluator:
+        """The evaluator for what ``model`` is conditioned on."""
+        conditioned = model is not None and model.conditioning in ("text", "vector", "image")
+        chosen: Evaluator = self.by_retrieval if conditioned else self.by_class
+        chosen.num_samples = self.num_samples
+        chosen.training_steps = self.training_steps
+        return chosen
 
-    def prepare(self, source: Source, device: torch.device, needs: Sequence[str] = ()) -> None:
-        self.run_discriminator = self.choose(needs)
-        self.best = self.run_discriminator.best
-        self.run_discriminator.prepare(source, device, needs)
+    def prepare(self, source: Source, device: torch.device, model: EvaluatedModel | None = None) -> None:
+        self.chosen = self.choose(None if model is None else model.model)
+        self.best = self.chosen.best
+        self.chosen.prepare(source, device, model)
 
     def update(self, generated: Generated) -> None:
-        self.run_discriminator.update(generated)
+        self.chosen.update(generated)
 
-    def compute(self) -> list[Score]:
-        return self.run_discriminator.compute()
+    def compute(self) -> list[MetricResult]:
+        return self.chosen.compute()

@@ -12,10 +12,11 @@ from torchmetrics import Metric
 from gan_zoo.core.errors import DataError
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.image_tensors import to_uint8
-from gan_zoo.metrics.base import Evaluator, Generated, Score, exact_device, warned
+from gan_zoo.metrics.base import EvaluatedModel, Evaluator, Generated, MetricResult, exact_device, warned
 from gan_zoo.metrics.extractors.base import Extractor
 from gan_zoo.metrics.functional.frechet import Moments, frechet_distance, moments_from
 from gan_zoo.metrics.image_quality import ImageScores
+from gan_zoo.models.base import Model
 
 MOST_BYTES = 8 * 2**30
 GENERATED = "generated samples of each class, so raise metric.class_frechet.num_samples"
@@ -53,15 +54,15 @@ class ClassMoments(Metric):
 
 
 def names_of(source: Source) -> list[str]:
-    """What the classes of ``source`` are called."""
+    """The names of the classes of ``source``."""
     return [str(name) for name in source.classes or range(source.num_classes or 0)]
 
 
 class ClassFrechet(Evaluator):
     """``intra_fd_<extractor>`` (``intra_fid``): the mean over classes of the Frechet distance within the class.
 
-    Generated samples that were asked for a class against the real ones of that class (intra-FID, Miyato & Koyama
-    2018, section 5). The distance of each class is there beside it, as ``intra_fd_<extractor>_<class>``. The real
+    Generated samples of a class against the real ones of that class (intra-FID, Miyato & Koyama
+    2018, section 5). The distance of each class is reported, too, as ``intra_fd_<extractor>_<class>``. The real
     moments of each class are computed once and cached.
 
     Args:
@@ -79,19 +80,19 @@ class ClassFrechet(Evaluator):
         self.name = f"intra_{extractor.score_name('fd')}"
         self.best = self.name, "min"
 
-    def check(self, source: Source, needs: Sequence[str] = (), num_requested_labels: int | None = None) -> None:
-        if "label" not in needs:
-            raise DataError("metric=class_frechet is for models that are asked for a class, this one is not")
+    def check(self, source: Source, model: Model | None = None) -> None:
+        if model is None or model.conditioning != "class":
+            raise DataError("metric=class_frechet needs a class-conditional model, this one is not")
         if source.labels is None or source.num_classes is None or source.samples.ndim != 4:
             raise DataError(f"metric=class_frechet needs labelled pictures, data={source.name} has none")
         counts = torch.bincount(source.labels, minlength=source.num_classes).tolist()
         names = names_of(source)
         if few := [name for name, count in zip(names, counts, strict=True) if count < 2]:
             self.refuse(few, f"real pictures of each class, data={source.name} has not")
-        if num_requested_labels is not None and num_requested_labels != len(names):
+        if model.num_requested_labels != len(names):
             raise DataError(
-                f"metric=class_frechet needs a model that is asked for the data's {len(names)} classes, this one is "
-                f"asked for {num_requested_labels}"
+                f"metric=class_frechet needs a model of the data's {len(names)} classes, this one has "
+                f"{model.num_requested_labels or 'none'}"
             )
         if self.num_samples < 2 * len(names):
             raise DataError(
@@ -107,8 +108,7 @@ class ClassFrechet(Evaluator):
             )
         self.extractor.check(source)
 
-    def prepare(self, source: Source, device: torch.device, needs: Sequence[str] = ()) -> None:
-        self.check(source, needs)
+    def prepare(self, source: Source, device: torch.device, model: EvaluatedModel | None = None) -> None:
         self.names = names_of(source)
         self.extractor.training_steps = self.training_steps
         self.extractor.prepare(source, device)
@@ -118,21 +118,17 @@ class ClassFrechet(Evaluator):
         self.moments.update(nothing, torch.empty(0, dtype=torch.int64, device=device))  # some processes get no block
 
     def update(self, generated: Generated) -> None:
-        if generated.requested_label is None or generated.num_requested_labels != len(self.names):
-            raise DataError(
-                f"metric=class_frechet is for models that are asked for one of the {len(self.names)} classes of the "
-                f"data, this one is asked for {generated.num_requested_labels or 'none'}"
-            )
+        assert generated.requested_label is not None
         self.moments.update(self.extractor(to_uint8(generated.samples))[0], generated.requested_label)
 
-    def compute(self) -> list[Score]:
+    def compute(self) -> list[MetricResult]:
         found = self.moments.compute()
         fakes = [moments for moments in found if moments is not None]
         if len(fakes) < len(found):
             self.refuse([name for name, moments in zip(self.names, found, strict=True) if moments is None], GENERATED)
         reals = [self.images.real_moments(self.of_class(number), self.device) for number in range(len(fakes))]
         scores = [
-            Score(
+            MetricResult(
                 f"{self.name}_{'_'.join(name.split())}",
                 frechet_distance(real, fake),
                 self.protocol([real], [fake]) | of,
@@ -140,7 +136,7 @@ class ClassFrechet(Evaluator):
             for name, real, fake, of in zip(self.names, reals, fakes, self.counts(fakes), strict=True)
         ]
         mean = sum(score.value for score in scores) / len(scores)
-        return [Score(self.name, mean, self.protocol(reals, fakes) | {"num_classes": len(fakes)}), *scores]
+        return [MetricResult(self.name, mean, self.protocol(reals, fakes) | {"num_classes": len(fakes)}), *scores]
 
     def counts(self, fakes: Sequence[Moments]) -> list[dict[str, int]]:
         """How many samples were generated, and how many of them of each class, which is left to chance."""
@@ -155,11 +151,12 @@ class ClassFrechet(Evaluator):
         return Source(self.source.name, self.source.split, self.source.samples[rows], fingerprint=mark)
 
     def protocol(self, reals: Sequence[Moments], fakes: Sequence[Moments]) -> dict[str, Any]:
-        """What a reader needs beside the numbers, and a warning where a class has too few samples."""
+        """What is needed to interpret the numbers, and a warning where a class has too few samples."""
         protocol: dict[str, Any] = dict(self.extractor.protocol)
         protocol |= {"data": self.source.name, "split": self.source.split}
         protocol |= {"num_real": sum(real.num for real in reals), "num_generated": sum(fake.num for fake in fakes)}
-        needed, fewest = 2 * self.extractor.num_features, min(moments.num for moments in (*reals, *fakes))
+        needed = 2 * self.extractor.num_features
+        fewest = min(moments.num for moments in (*reals, *fakes))
         if len(fakes) > 1:
             protocol["fewest_in_a_class"] = fewest
         few = f"a class has {fewest} samples, fewer than {needed}: the distance is biased upwards"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -11,7 +10,8 @@ from torchmetrics import Metric
 
 from gan_zoo.core.errors import DataError
 from gan_zoo.data.dataset import Mixture, Source
-from gan_zoo.metrics.base import Evaluator, Generated, Score, exact_device
+from gan_zoo.metrics.base import EvaluatedModel, Evaluator, Generated, MetricResult, exact_device
+from gan_zoo.models.base import Model
 
 
 class ModeHistogram(Metric):
@@ -83,12 +83,11 @@ class ModeCoverage(Evaluator):
         self.num_samples = num_samples
         self.best = "reverse_kl", "min"
 
-    def check(self, source: Source, needs: Sequence[str] = (), num_requested_labels: int | None = None) -> None:
+    def check(self, source: Source, model: Model | None = None) -> None:
         if not isinstance(source, Mixture):
             raise DataError(f"metric=modes needs known modes, data={source.name} has none: use metric=images")
 
-    def prepare(self, source: Source, device: torch.device, needs: Sequence[str] = ()) -> None:
-        self.check(source, needs)
+    def prepare(self, source: Source, device: torch.device, model: EvaluatedModel | None = None) -> None:
         assert isinstance(source, Mixture)
         self.counts = ModeCounts(source.centers, 3 * source.std).to(exact_device(device))
         self.protocol = {
@@ -101,11 +100,11 @@ class ModeCoverage(Evaluator):
     def update(self, generated: Generated) -> None:
         self.counts.update(generated.samples)
 
-    def compute(self) -> list[Score]:
+    def compute(self) -> list[MetricResult]:
         modes, high_quality, divergence = self.counts.compute()
         protocol: dict[str, object] = dict(self.protocol)
         return [
-            Score("modes", modes, protocol),
-            Score("high_quality", high_quality, protocol),
-            Score("reverse_kl", divergence, protocol),
+            MetricResult("modes", modes, protocol),
+            MetricResult("high_quality", high_quality, protocol),
+            MetricResult("reverse_kl", divergence, protocol),
         ]

@@ -1,4 +1,4 @@
-"""Small networks that are trained once on real data, kept, and then judge generated samples."""
+"""Small networks that are trained once on real data, cached, and then evaluate generated samples."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RECIPE = "3 blocks of 3x3 convolutions, Adam, one cycle, shifts by up to 2 pixel
 
 
 class SmallNet(nn.Module):
-    """uint8 pictures ``[B, C, H, W]``, resized to at most 32 pixels, to ``[B, outputs]``.
+    """uint8 images ``[B, C, H, W]``, resized to at most 32 pixels, to ``[B, outputs]``.
 
     Args:
         channels: C.
@@ -55,9 +55,9 @@ class SmallNet(nn.Module):
 
 def split(source: Source) -> tuple[Source, Tensor, Source, Tensor]:
     """Training and held-out rows: the data's own held-out part if it is another, else a fixed tenth of the rows."""
-    told = source.told()
-    if told is not source:
-        return source, torch.arange(len(source)), told, torch.arange(len(told))
+    held_out = source.evaluation_split()
+    if held_out is not source:
+        return source, torch.arange(len(source)), held_out, torch.arange(len(held_out))
     order = torch.randperm(len(source), generator=torch.Generator().manual_seed(0))
     tenth = max(1, len(source) // 10)
     return source, order[tenth:], source, order[:tenth]
@@ -138,16 +138,16 @@ def _load(network: nn.Module, path: Path, device: torch.device) -> bool:
 def check_labelled(source: Source) -> None:
     """Raise `DataError` unless ``source`` has what a classifier learns from."""
     if source.labels is None or source.samples.ndim != 4 or source.num_classes is None:
-        raise DataError(f"a classifier needs labelled pictures, data={source.name} has none: choose another metric")
+        raise DataError(f"a classifier needs labelled images, data={source.name} has none: choose another metric")
     if len(source) < 2:
-        raise DataError(f"a classifier needs at least 2 pictures, data={source.name} has {len(source)}")
+        raise DataError(f"a classifier needs at least 2 images, data={source.name} has {len(source)}")
 
 
 def classifier(source: Source, device: torch.device = CPU, steps: int = 1200) -> tuple[nn.Module, float]:
-    """A classifier of ``source``'s labels, trained for ``steps`` batches, and its accuracy on real held-out pictures.
+    """A classifier of ``source``'s labels, trained for ``steps`` batches, and its accuracy on real held-out images.
 
     Raises:
-        DataError: if the data are not labelled pictures.
+        DataError: if the data are not labelled images.
     """
     check_labelled(source)
     assert source.num_classes is not None

@@ -1,8 +1,7 @@
-"""How well generated pictures show what their captions, vectors or pictures asked for."""
+"""How well generated images match their captions, vectors or condition images."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -13,8 +12,9 @@ from torchmetrics import MeanMetric
 from gan_zoo.core.errors import DataError
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.image_tensors import to_uint8, to_unit
-from gan_zoo.metrics.base import Evaluator, Generated, Score
+from gan_zoo.metrics.base import EvaluatedModel, Evaluator, Generated, MetricResult
 from gan_zoo.metrics.reference_classifier import SmallNet, fitted, shifted, split
+from gan_zoo.models.base import Model
 from gan_zoo.networks.condition_encoders import BagOfWords, ImageCondition, VectorCondition
 
 OUTPUTS = 64
@@ -47,14 +47,14 @@ def condition_tower(source: Source) -> nn.Module:
 
 
 class Retrieval(Evaluator):
-    """``retrieval``: how often a picture's own condition is the best fit among ``candidates`` different ones.
+    """``retrieval``: how often an image's own condition is the best fit among ``candidates`` different ones.
 
-    Fit is judged by two networks trained once on real pairs by the symmetric contrastive loss, and cached; how often
-    they are right about real held-out pairs is part of the protocol, and chance is 1 / candidates.
+    The fit is measured by two networks trained once on real pairs by the symmetric contrastive loss, and cached; their
+    accuracy on real held-out pairs is part of the protocol, and chance is 1 / candidates.
 
     Args:
         num_samples: generated samples.
-        candidates: conditions to choose from, the right one included.
+        candidates: conditions to choose from, the matching one included.
     """
 
     def __init__(self, num_samples: int = 1024, candidates: int = 16) -> None:
@@ -63,11 +63,13 @@ class Retrieval(Evaluator):
         self.num_samples, self.candidates = num_samples, candidates
         self.best = "retrieval", "max"
 
-    def check(self, source: Source, needs: Sequence[str] = (), num_requested_labels: int | None = None) -> None:
+    def check(self, source: Source, model: Model | None = None) -> None:
         if source.conditions is None or not source.aligned or source.samples.ndim != 4:
             raise DataError(f"metric=retrieval needs pictures with their own conditions, data={source.name} has none")
-        if not {"text", "vector", "image"} & set(needs):
-            raise DataError("metric=retrieval is for models that are told a condition, this one is not")
+        if model is None or model.conditioning not in ("text", "vector", "image"):
+            raise DataError(
+                "metric=retrieval needs a model that is conditioned on text, vectors or images, this one is not"
+            )
         different = len(torch.unique(source.conditions[:1024].flatten(1), dim=0))
         if different < self.candidates:
             raise DataError(
@@ -75,8 +77,7 @@ class Retrieval(Evaluator):
                 f"data={source.name}, got {self.candidates}"
             )
 
-    def prepare(self, source: Source, device: torch.device, needs: Sequence[str] = ()) -> None:
-        self.check(source, needs)
+    def prepare(self, source: Source, device: torch.device, model: EvaluatedModel | None = None) -> None:
         self.source, self.device = source, device
         self.towers = fitted(
             "retrieval",
@@ -119,20 +120,19 @@ class Retrieval(Evaluator):
         return right
 
     def update(self, generated: Generated) -> None:
-        if generated.asked.condition is None:
-            raise DataError("metric=retrieval is for models that are told a condition, this one is not")
-        self.mean.update(self.hits(to_uint8(generated.samples), generated.asked.condition).float())
+        assert generated.request.condition is not None
+        self.mean.update(self.hits(to_uint8(generated.samples), generated.request.condition).float())
 
-    def compute(self) -> list[Score]:
+    def compute(self) -> list[MetricResult]:
         protocol: dict[str, Any] = {
             "data": self.source.name,
-            "judge": "two encoders trained on the real training pairs",
-            "judge_on_real_held_out": self.on_real,
+            "encoders": "trained on the real training pairs",
+            "encoders_accuracy_on_real": self.on_real,
             "candidates": self.candidates,
             "chance": 1 / self.candidates,
             "num_generated": self.num_samples,
         }
-        return [Score("retrieval", float(self.mean.compute()), protocol)]
+        return [MetricResult("retrieval", float(self.mean.compute()), protocol)]
 
 
 def equal_rows(conditions: Tensor) -> Tensor:

@@ -1,8 +1,7 @@
-"""Mode coverage on Stacked MNIST: a classifier names the three digits of a sample."""
+"""Mode coverage on Stacked MNIST: a classifier predicts the three digits of a sample."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 
 import torch
@@ -12,12 +11,13 @@ from gan_zoo.core.errors import DataError
 from gan_zoo.core.types import Count
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.image_tensors import to_uint8
-from gan_zoo.metrics.base import Evaluator, Generated, Score, exact_device
+from gan_zoo.metrics.base import EvaluatedModel, Evaluator, Generated, MetricResult, exact_device
 from gan_zoo.metrics.mode_coverage import ModeHistogram
 from gan_zoo.metrics.reference_classifier import classifier
+from gan_zoo.models.base import Model
 
 NUM_MODES = 1000
-NUM_JUDGED = 20_000  # stacked samples, three digits each, that the classifier learns from
+NUM_TRAINING = 20_000  # stacked samples, three digits each, that the classifier learns from
 
 
 class StackedModes(Evaluator):
@@ -35,12 +35,11 @@ class StackedModes(Evaluator):
         self.num_samples = num_samples
         self.best = "reverse_kl", "min"
 
-    def check(self, source: Source, needs: Sequence[str] = (), num_requested_labels: int | None = None) -> None:
+    def check(self, source: Source, model: Model | None = None) -> None:
         if source.sample_shape[:1] != [3] or source.num_classes != NUM_MODES:
             raise DataError(f"metric=stacked_modes counts the modes of data=stacked_mnist, got data={source.name}")
 
-    def prepare(self, source: Source, device: torch.device, needs: Sequence[str] = ()) -> None:
-        self.check(source, needs)
+    def prepare(self, source: Source, device: torch.device, model: EvaluatedModel | None = None) -> None:
         self.classifier, self.accuracy = classifier(unstacked(source), device, self.training_steps)
         self.source = source
         self.counts = ModeHistogram(NUM_MODES).to(exact_device(device))
@@ -50,30 +49,30 @@ class StackedModes(Evaluator):
         digits = self.classifier(samples.flatten(0, 1)[:, None]).argmax(1).view(-1, 3)
         self.counts.update(digits @ torch.tensor([100, 10, 1], device=digits.device))
 
-    def compute(self) -> list[Score]:
+    def compute(self) -> list[MetricResult]:
         modes, reverse_kl = self.counts.compute()
         protocol = {
             "data": self.source.name,
             "num_modes": NUM_MODES,
-            "judge": "classifier trained on the real training digits",
-            "judge_accuracy_on_real": self.accuracy,
+            "classifier": "trained on the real training digits",
+            "classifier_accuracy_on_real": self.accuracy,
             "num_generated": self.num_samples,
         }
-        return [Score("modes", modes, dict(protocol)), Score("reverse_kl", reverse_kl, dict(protocol))]
+        return [MetricResult("modes", modes, dict(protocol)), MetricResult("reverse_kl", reverse_kl, dict(protocol))]
 
 
 def unstacked(source: Source) -> Source:
     """The digits ``[3 N, 1, S, S]`` of stacked samples, with labels from 0 to 9, and those of the held-out part."""
     assert source.labels is not None
-    labels: Tensor = source.labels[:NUM_JUDGED]
+    labels: Tensor = source.labels[:NUM_TRAINING]
     digits = torch.stack([labels // 100, labels // 10 % 10, labels % 10], 1).flatten()
-    told = source.told()
+    held_out = source.evaluation_split()
     return Source(
         "stacked_mnist_digits",
         source.split,
-        source.samples[:NUM_JUDGED].flatten(0, 1)[:, None],
+        source.samples[:NUM_TRAINING].flatten(0, 1)[:, None],
         digits,
         classes=[str(digit) for digit in range(10)],
-        held_out=partial(unstacked, told) if told is not source else None,
+        held_out=partial(unstacked, held_out) if held_out is not source else None,
         fingerprint=f"{source.fingerprint}-digits",
     )

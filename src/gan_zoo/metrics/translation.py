@@ -1,8 +1,7 @@
-"""How close translations come to their true partners, and back to where they came from."""
+"""Distances of translations to their true partners, and of reconstructions to the inputs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -11,7 +10,8 @@ from torchmetrics import Metric
 
 from gan_zoo.core.errors import DataError
 from gan_zoo.data.dataset import Source
-from gan_zoo.metrics.base import Evaluator, Generated, Score
+from gan_zoo.metrics.base import EvaluatedModel, Evaluator, Generated, MetricResult
+from gan_zoo.models.base import Model
 
 PAIRS = {
     "target_l1": ("sample", "target"),
@@ -31,11 +31,11 @@ class Distances(Metric):
         super().__init__(**kwargs)
         self.add_state("tally", torch.zeros(2, len(PAIRS)), dist_reduce_fx="sum")
 
-    def update(self, views: dict[str, Tensor]) -> None:
-        """Count the pairs that are among ``views``."""
+    def update(self, visuals: dict[str, Tensor]) -> None:
+        """Count the pairs that are among ``visuals``."""
         for column, (first, second) in enumerate(PAIRS.values()):
-            if first in views and second in views and views[first].shape == views[second].shape:
-                away = distance(views[first], views[second])
+            if first in visuals and second in visuals and visuals[first].shape == visuals[second].shape:
+                away = distance(visuals[first], visuals[second])
                 self.tally[:, column] += torch.stack([away.sum(), away.new_tensor(len(away))])
 
     def compute(self) -> Tensor:
@@ -44,14 +44,14 @@ class Distances(Metric):
 
 
 class Translation(Evaluator):
-    """Mean absolute differences of pictures in [-1, 1], per value, on pictures that training does not see.
+    """Mean absolute differences of images in [-1, 1], per value, on images that training does not see.
 
-    ``target_l1``: translation and true partner; ``unchanged_l1``: input and true partner, what doing nothing earns;
-    ``reverse_l1``: the way back from the true partner; ``cycle_l1``: there and back. Those that the model or the data
-    cannot give are left out.
+    ``target_l1``: translation and true partner; ``unchanged_l1``: input and true partner, the value for doing nothing;
+    ``reverse_l1``: the reverse translation of the true partner; ``cycle_l1``: the reconstruction. Those that are not
+    defined for the model or the data are left out.
 
     Args:
-        num_samples: pictures that are translated.
+        num_samples: images that are translated.
     """
 
     def __init__(self, num_samples: int = 256) -> None:
@@ -60,25 +60,27 @@ class Translation(Evaluator):
         self.num_samples = num_samples
         self.best = "target_l1", "min"
 
-    def check(self, source: Source, needs: Sequence[str] = (), num_requested_labels: int | None = None) -> None:
+    def check(self, source: Source, model: Model | None = None) -> None:
         if source.condition_kind != "image":
-            raise DataError(f"metric=translation compares pictures with pictures, data={source.name} has one domain")
+            raise DataError(f"metric=translation compares images with images, data={source.name} has one domain")
 
-    def prepare(self, source: Source, device: torch.device, needs: Sequence[str] = ()) -> None:
-        self.check(source, needs)
-        self.split, self.name = source.told().split, source.name
+    def prepare(self, source: Source, device: torch.device, model: EvaluatedModel | None = None) -> None:
+        self.split = source.evaluation_split().split
+        self.name = source.name
         self.distances = Distances().to(device)
         self.distances.update({})  # processes that get no block take part in the sum, too
 
     def update(self, generated: Generated) -> None:
-        self.distances.update(dict(generated.views))
+        self.distances.update(dict(generated.visuals))
 
-    def compute(self) -> list[Score]:
+    def compute(self) -> list[MetricResult]:
         shared = {"data": self.name, "split": self.split, "range": "[-1, 1]"}
         tally = zip(PAIRS, *self.distances.compute().tolist(), strict=True)
-        return [Score(name, total / num, shared | {"num_generated": int(num)}) for name, total, num in tally if num]
+        return [
+            MetricResult(name, total / num, shared | {"num_generated": int(num)}) for name, total, num in tally if num
+        ]
 
 
 def distance(first: Tensor, second: Tensor) -> Tensor:
-    """The mean absolute difference of each pair of pictures, ``[B]``."""
+    """The mean absolute difference of each pair of images, ``[B]``."""
     return (first - second).abs().flatten(1).mean(1)

@@ -8,15 +8,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from gan_zoo.core.types import Batch, Count, FakeSamples, LossTerms, TermOutputs, Weight
+from gan_zoo.core.types import Batch, Count, FakeSamples, LossTerms, SampleRequest, TermOutputs, Weight
 from gan_zoo.models.gan import GAN
 
 
 class ACGAN(GAN):
     """The discriminator also classifies; the generator is conditioned on a class (Odena et al. 2017, eq. 2 and 3).
 
-    Classes of fakes are uniform, or the labels of a batch without samples. The generator reads the class as one-hot
-    numbers behind the latents; the discriminator's class logits are its output's ``aux``. LossTerms: ``class`` for the
+    Classes of fakes are drawn uniformly, unless they are requested. The generator gets the class as one-hot numbers
+    after the latents; the discriminator's class logits are its output's ``aux``. Loss terms: ``class`` for the
     discriminator on reals, and on fakes if `aux_on_fake`; ``class`` for the generator.
 
     Args:
@@ -48,30 +48,35 @@ class ACGAN(GAN):
 
         super().__init__(with_classes, lambda: discriminator(aux_outputs=num_classes), latent_dim, prior)
         self.needs = ("label",)
-        self.classification, self.num_classes, self.num_requested_labels = classification, num_classes, num_classes
-        self.aux_on_fake, self.class_weight = aux_on_fake, class_weight
+        self.classification = classification
+        self.num_classes = num_classes
+        self.num_requested_labels = num_classes
+        self.aux_on_fake = aux_on_fake
+        self.class_weight = class_weight
 
-    def requested_label(self, batch: Batch) -> Tensor:
-        """The classes asked of the generator, ``[B]``."""
-        if batch.real is None and batch.label is not None:
-            return batch.label
-        return batch.rng.integers("classes", batch.size, 0, self.num_classes)
+    def request_for(self, batch: Batch) -> SampleRequest:
+        """In training classes are drawn uniformly."""
+        return SampleRequest(batch.size, batch.rng)
 
-    def generate(self, batch: Batch) -> FakeSamples:
-        return {"fake": self.sample(batch, self.generators)}
+    def requested_label(self, request: SampleRequest) -> Tensor:
+        """The classes of the samples, ``[B]``."""
+        if request.label is not None:
+            return request.label
+        return request.rng.integers("classes", request.size, 0, self.num_classes)
 
     def discriminator_terms(self, batch: Batch, fakes: FakeSamples, outputs: Sequence[TermOutputs]) -> LossTerms:
         (output,) = outputs
         assert output.real is not None
         loss = self.classification(output.real.aux, batch.label)
         if self.aux_on_fake:
-            loss = loss + self.classification(output.fake.aux, self.requested_label(batch))
+            loss = loss + self.classification(output.fake.aux, self.requested_label(self.request_for(batch)))
         return {"class": self.class_weight * loss}
 
     def generator_terms(self, batch: Batch, fakes: FakeSamples, outputs: Sequence[TermOutputs]) -> LossTerms:
-        return {"class": self.class_weight * self.classification(outputs[0].fake.aux, self.requested_label(batch))}
+        labels = self.requested_label(self.request_for(batch))
+        return {"class": self.class_weight * self.classification(outputs[0].fake.aux, labels)}
 
-    def sample(self, batch: Batch, generators: nn.ModuleDict) -> Tensor:
-        classes = one_hot(self.requested_label(batch), self.num_classes)
-        samples: Tensor = generators["main"](torch.cat([self.latents(batch), classes.float()], dim=1))
+    def sample(self, request: SampleRequest, generators: nn.ModuleDict) -> Tensor:
+        classes = one_hot(self.requested_label(request), self.num_classes)
+        samples: Tensor = generators["main"](torch.cat([self.latents(request), classes.float()], dim=1))
         return samples

@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
-from gan_zoo.core.types import AdversarialTerm, Batch, FakeSamples, LossTerms, TermOutputs
+from gan_zoo.core.types import AdversarialTerm, Batch, FakeSamples, LossTerms, SampleRequest, TermOutputs
+
+Conditioning = Literal["none", "class", "text", "vector", "image", "domain"]
+"""What a model's samples are conditioned on: ``image`` belongs to the sample, ``domain`` is an unpaired image."""
+
+CONDITIONING: dict[str, Conditioning] = {
+    "label": "class",
+    "text": "text",
+    "vector": "vector",
+    "image": "image",
+    "domain": "domain",
+}
 
 
-def require_pictures(shape: Sequence[int] | None, model: str) -> Sequence[int]:
-    """The shape of condition pictures, if the data have any."""
+def require_images(shape: Sequence[int] | None, model: str) -> Sequence[int]:
+    """The shape of condition images, if the data have any."""
     if shape is None or len(shape) != 3:
         raise ValueError(
-            f"{model} needs data of two domains of pictures (data=openmoji_lines or paired_folder, for cyclegan also "
+            f"{model} needs data of two domains of images (data=openmoji_lines or paired_folder, for cyclegan also "
             f"unpaired_folder): data.condition_shape must be [C, H, W], got {shape}"
         )
     return shape
 
 
 class Model(nn.Module):
-    """Who plays on what data: owns the networks, makes the fakes, names the terms, adds terms of its own.
+    """Owns the networks, generates the fakes, names the adversarial terms and adds loss terms of its own.
 
     A subclass fills `generators` and `discriminators` in its constructor and implements `generate`, `adversarial_terms`
     and `sample`. Nothing here knows optimizers, backward passes or Lightning.
@@ -31,54 +42,90 @@ class Model(nn.Module):
     """The names `adversarial_terms` uses: each gets its own copy of the loss and of every regularizer."""
 
     generator_sees_real: ClassVar[bool] = False
-    """Whether `generator_terms` uses the discriminators' view of the reals."""
+    """Whether `generator_terms` uses the discriminators' outputs for the reals."""
 
     needs: tuple[str, ...] = ()
-    """What batches must bring beside samples: ``label``, ``text``, ``image``, ``vector``; ``wrong`` conditions, too.
+    """What batches must hold besides samples: ``label``, ``text``, ``vector``, ``image``, ``domain``, ``mismatched``.
 
-    ``image`` is a picture that belongs to the sample, ``domain`` a picture of another domain, whichever.
+    ``image`` is an image that belongs to the sample, ``domain`` any image of another domain; ``mismatched`` stands for
+    conditions of other samples.
     """
 
+    latent_dim: int | None = None
+    """Size of the latents; None for models without latents."""
+
+    prior: str = "normal"
+    """Distribution of each latent number: ``normal`` for N(0, 1), ``uniform`` for U(-1, 1)."""
+
     num_requested_labels: int | None = None
-    """Classes or codes that the generator can be asked for, if it can."""
+    """Number of classes, or of values of a categorical code, that samples can be requested for."""
+
+    num_continuous_codes: int = 0
+    """Number of continuous codes that samples can be requested for."""
 
     generators: nn.ModuleDict
-    """All networks the generator's optimizer trains; their averaged copy is what `sample` is given."""
+    """All networks that the generator's optimizer trains; `sample` is given their averaged copy."""
 
     discriminators: nn.ModuleDict
-    """All networks the discriminator's optimizer trains."""
+    """All networks that the discriminator's optimizer trains."""
+
+    @property
+    def conditioning(self) -> Conditioning:
+        """What samples are conditioned on, by what batches must hold."""
+        return next((CONDITIONING[need] for need in self.needs if need in CONDITIONING), "none")
+
+    @property
+    def translates(self) -> bool:
+        """Whether samples are functions of an image of another domain, without latents."""
+        return self.conditioning in ("image", "domain") and self.latent_dim is None
+
+    def request_for(self, batch: Batch) -> SampleRequest:
+        """What the generators are conditioned on in training: the labels and conditions of the batch.
+
+        A model that draws its own classes or codes leaves them out.
+        """
+        return SampleRequest(batch.size, batch.rng, label=batch.label, condition=batch.condition)
+
+    def latents(self, request: SampleRequest) -> Tensor:
+        """The requested latents, else new ones from the prior, ``[B, latent_dim]``."""
+        assert self.latent_dim is not None, "a model without latents has no prior"
+        if request.latents is not None:
+            return request.latents
+        if self.prior == "uniform":
+            return 2 * request.rng.uniform("latents", request.size, self.latent_dim) - 1
+        return request.rng.normal("latents", request.size, self.latent_dim)
 
     def generate(self, batch: Batch) -> FakeSamples:
-        """Run the generators once for both players' turns."""
+        """Run the generators, once for the discriminator step and the generator step."""
         raise NotImplementedError
 
     def adversarial_terms(self, batch: Batch, fakes: FakeSamples) -> Sequence[AdversarialTerm]:
-        """The adversarial pairings of this batch."""
+        """The pairs of reals and fakes that the discriminators compare."""
         raise NotImplementedError
 
     def replay(self, batch: Batch, fakes: FakeSamples) -> FakeSamples:
-        """The fakes the discriminators get to see, given detached new ones: a pool of past fakes would mix here."""
+        """The fakes for the discriminator step, given detached new ones: a pool of past fakes is mixed in here."""
         return fakes
 
     def discriminator_terms(self, batch: Batch, fakes: FakeSamples, outputs: Sequence[TermOutputs]) -> LossTerms:
-        """What the discriminators minimize beside their terms (classification, codes)."""
+        """What the discriminators minimize in addition to the adversarial terms (classification, codes)."""
         return {}
 
     def generator_terms(self, batch: Batch, fakes: FakeSamples, outputs: Sequence[TermOutputs]) -> LossTerms:
-        """What the generators minimize beside their terms (cycle, identity, codes).
+        """What the generators minimize in addition to the adversarial terms (cycle, identity, codes).
 
         ``outputs`` are of the terms that train the generators; ``real`` is scored if `generator_sees_real`.
         """
         return {}
 
-    def sample(self, batch: Batch, generators: nn.ModuleDict) -> Tensor:
-        """Samples ``[B, ...]`` in [-1, 1] for pictures and scores, from these (usually averaged) generators."""
+    def sample(self, request: SampleRequest, generators: nn.ModuleDict) -> Tensor:
+        """Samples ``[B, ...]`` in [-1, 1] for a request, from these (usually averaged) generators."""
         raise NotImplementedError
 
-    def requested_label(self, batch: Batch) -> Tensor | None:
-        """The class or code that `sample` asks for, ``[B]``; a batch without samples gets its labels."""
+    def requested_label(self, request: SampleRequest) -> Tensor | None:
+        """The class or categorical code of each sample, ``[B]``: as requested, else as drawn."""
         return None
 
-    def views(self, batch: Batch, generators: nn.ModuleDict) -> dict[str, Tensor]:
-        """What a viewer sees side by side, by name: the sample, and what it was made from where that is a picture."""
-        return {"sample": self.sample(batch, generators)}
+    def visuals(self, request: SampleRequest, generators: nn.ModuleDict) -> dict[str, Tensor]:
+        """Images to display side by side, by name: the sample, and its input and target where there are any."""
+        return {"sample": self.sample(request, generators)}

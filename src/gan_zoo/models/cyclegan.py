@@ -7,8 +7,18 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from gan_zoo.core.types import AdversarialTerm, Batch, FakeSamples, LossTerms, Shape, TermOutputs, Weight, Whole
-from gan_zoo.models.base import Model, require_pictures
+from gan_zoo.core.types import (
+    AdversarialTerm,
+    Batch,
+    FakeSamples,
+    LossTerms,
+    SampleRequest,
+    Shape,
+    TermOutputs,
+    Weight,
+    Whole,
+)
+from gan_zoo.models.base import Model, require_images
 from gan_zoo.models.image_pool import Pool
 
 
@@ -24,7 +34,7 @@ class CycleGAN(Model):
     Args:
         generator: makes a translator, called with ``in_shape`` and ``out_shape``.
         discriminator: makes a discriminator, called with ``sample_shape``.
-        reconstruction: distance ``(rebuilt, target) -> scalar`` of the cycle.
+        reconstruction: distance ``(reconstructed, target) -> scalar`` of the cycle.
         identity: distance of the identity term.
         a_shape, b_shape: ``[C, H, W]`` of both domains.
         cycle_weight: w_c (10 in the paper).
@@ -48,7 +58,7 @@ class CycleGAN(Model):
         pool_size: Whole = 50,
     ) -> None:
         super().__init__()
-        a_shape = require_pictures(a_shape, "model=cyclegan")
+        a_shape = require_images(a_shape, "model=cyclegan")
         if cycle_weight < 0 or identity_weight < 0:
             raise ValueError(f"cycle_weight and identity_weight must be >= 0, got {cycle_weight} and {identity_weight}")
         if identity_weight > 0 and list(a_shape) != list(b_shape):
@@ -59,13 +69,14 @@ class CycleGAN(Model):
         discriminators = {"b": discriminator(sample_shape=b_shape), "a": discriminator(sample_shape=a_shape)}
         self.discriminators = nn.ModuleDict(discriminators)
         self.pools = nn.ModuleDict({"b": Pool(pool_size, b_shape), "a": Pool(pool_size, a_shape)})
-        self.reconstruction, self.identity = reconstruction, identity
-        self.cycle_weight, self.identity_weight = cycle_weight, identity_weight
+        self.reconstruction = reconstruction
+        self.identity = identity
+        self.cycle_weight = cycle_weight
+        self.identity_weight = identity_weight
 
     def domains(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The real samples of A and B."""
         assert batch.condition is not None
-        assert batch.real is not None
         return batch.condition, batch.real
 
     def generate(self, batch: Batch) -> FakeSamples:
@@ -91,21 +102,21 @@ class CycleGAN(Model):
             terms["identity"] = self.identity_weight * (self.identity(a_to_b(b), b) + self.identity(b_to_a(a), a))
         return terms
 
-    def sample(self, batch: Batch, generators: nn.ModuleDict) -> Tensor:
-        with batch.rng.as_default():  # of translators with dropout that stays on
-            samples: Tensor = generators["a_to_b"](batch.condition)
+    def sample(self, request: SampleRequest, generators: nn.ModuleDict) -> Tensor:
+        with request.rng.as_default():  # for translators with dropout at test time
+            samples: Tensor = generators["a_to_b"](request.condition)
         return samples
 
-    def views(self, batch: Batch, generators: nn.ModuleDict) -> dict[str, Tensor]:
-        """Input, output, and back, in both directions: from the true partner where it is known, else from another B."""
-        assert batch.condition is not None
-        translated = self.sample(batch, generators)
-        with batch.rng.as_default():
-            views = {"input": batch.condition, "sample": translated, "cycled": generators["b_to_a"](translated)}
-            if batch.real is not None:
-                reverse = generators["b_to_a"](batch.real)
-                views |= {"target": batch.real, "reverse": reverse, "recycled": generators["a_to_b"](reverse)}
-            elif batch.unrelated is not None:
-                reverse = generators["b_to_a"](batch.unrelated)
-                views |= {"input B": batch.unrelated, "B to A": reverse, "B cycled": generators["a_to_b"](reverse)}
-        return views
+    def visuals(self, request: SampleRequest, generators: nn.ModuleDict) -> dict[str, Tensor]:
+        """Input, output and reconstruction in both directions: from the true partner if known, else from another B."""
+        assert request.condition is not None
+        translated = self.sample(request, generators)
+        with request.rng.as_default():
+            visuals = {"input": request.condition, "sample": translated, "cycled": generators["b_to_a"](translated)}
+            if request.target is not None:
+                reverse = generators["b_to_a"](request.target)
+                visuals |= {"target": request.target, "reverse": reverse, "recycled": generators["a_to_b"](reverse)}
+            elif request.unrelated is not None:
+                reverse = generators["b_to_a"](request.unrelated)
+                visuals |= {"input B": request.unrelated, "B to A": reverse, "B cycled": generators["a_to_b"](reverse)}
+        return visuals

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from gan_zoo.core.types import AdversarialTerm, Batch, Count, FakeSamples
+from gan_zoo.core.types import AdversarialTerm, Batch, Count, FakeSamples, SampleRequest
 from gan_zoo.models.base import Model
 
 PRIORS = ("normal", "uniform")
@@ -37,25 +37,17 @@ class GAN(Model):
             raise ValueError(f"latent_dim must be >= 1, got {latent_dim}")
         if prior not in PRIORS:
             raise ValueError(f"prior must be one of {', '.join(PRIORS)}, got {prior!r}")
-        self.latent_dim, self.prior = latent_dim, prior
+        self.latent_dim = latent_dim
+        self.prior = prior
         self.generators = nn.ModuleDict({"main": generator(latent_dim=latent_dim)})
         self.discriminators = nn.ModuleDict({"main": discriminator()})
 
-    def latents(self, batch: Batch) -> Tensor:
-        """The batch's own latents if it brings any, else fresh ones from the prior, ``[B, latent_dim]``."""
-        if batch.latents is not None:
-            return batch.latents
-        if self.prior == "uniform":
-            return 2 * batch.rng.uniform("latents", batch.size, self.latent_dim) - 1
-        return batch.rng.normal("latents", batch.size, self.latent_dim)
-
     def generate(self, batch: Batch) -> FakeSamples:
-        return {"fake": self.generators["main"](self.latents(batch))}
+        return {"fake": self.sample(self.request_for(batch), self.generators)}
 
     def adversarial_terms(self, batch: Batch, fakes: FakeSamples) -> Sequence[AdversarialTerm]:
-        assert batch.real is not None
         return [AdversarialTerm("realism", self.discriminators["main"], batch.real, fakes["fake"])]
 
-    def sample(self, batch: Batch, generators: nn.ModuleDict) -> Tensor:
-        samples: Tensor = generators["main"](self.latents(batch))
+    def sample(self, request: SampleRequest, generators: nn.ModuleDict) -> Tensor:
+        samples: Tensor = generators["main"](self.latents(request))
         return samples

@@ -1,4 +1,4 @@
-"""The model with codes."""
+"""The model with interpretable codes."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from gan_zoo.core.types import Batch, Count, FakeSamples, LossTerms, TermOutputs, Weight, Whole
+from gan_zoo.core.types import Batch, Count, FakeSamples, LossTerms, SampleRequest, TermOutputs, Weight, Whole
 from gan_zoo.models.gan import GAN
 
 
 class InfoGAN(GAN):
-    """Part of the input is a code that can be read off the sample again (Chen et al. 2016, eq. 6).
+    """Part of the input is a code that can be predicted from the sample (Chen et al. 2016, eq. 6).
 
-    A categorical code (uniform) and continuous ones (U(-1, 1)) are drawn beside the latents; Q, a second head on the
-    discriminator's layers, names them. G and Q maximize L_I = E log Q(c | G(z, c)): cross-entropy for the categorical
-    code, the full Gaussian log-likelihood with learned variance for the continuous ones. Q learns in the
-    discriminators' turn on the same fakes, G in its own through the frozen Q.
+    A categorical code (uniform) and continuous ones (U(-1, 1)) are drawn in addition to the latents; Q, a second head
+    on the discriminator's layers, predicts them. G and Q maximize L_I = E log Q(c | G(z, c)): cross-entropy for the
+    categorical code, the full Gaussian log-likelihood with learned variance for the continuous ones. Q learns in the
+    discriminator step on the same fakes, G in its own step through the frozen Q.
 
-    LossTerms of both players: ``code`` and ``continuous``.
+    Loss terms of both sides: ``code`` and ``continuous``.
 
     Args:
         generator: called with ``latent_dim``, the latents' size plus that of the codes.
@@ -57,50 +57,53 @@ class InfoGAN(GAN):
             return generator(latent_dim=latent_dim + codes)
 
         super().__init__(with_codes, lambda: discriminator(aux_outputs=categories + 2 * continuous), latent_dim, prior)
-        self.classification, self.likelihood = classification, likelihood
-        self.categories, self.continuous = categories, continuous
+        self.classification = classification
+        self.likelihood = likelihood
+        self.categories = categories
         self.num_requested_labels = categories or None
-        self.code_weight, self.continuous_weight = code_weight, continuous_weight
+        self.num_continuous_codes = continuous
+        self.code_weight = code_weight
+        self.continuous_weight = continuous_weight
 
-    def requested_label(self, batch: Batch) -> Tensor | None:
-        """The categorical codes, if there are any."""
-        return self.codes(batch) if self.categories else None
+    def request_for(self, batch: Batch) -> SampleRequest:
+        """In training codes are drawn uniformly."""
+        return SampleRequest(batch.size, batch.rng)
 
-    def codes(self, batch: Batch) -> Tensor:
-        """The categorical codes ``[B]``: drawn uniformly, or the batch's labels where it brings no samples."""
-        if batch.real is None and batch.label is not None:
-            return batch.label % self.categories
-        return batch.rng.integers("code", batch.size, 0, self.categories)
+    def requested_label(self, request: SampleRequest) -> Tensor | None:
+        """The categorical codes ``[B]``, if there are any: as requested, else uniformly random."""
+        if not self.categories:
+            return None
+        if request.label is not None:
+            return request.label % self.categories
+        return request.rng.integers("code", request.size, 0, self.categories)
 
-    def values(self, batch: Batch) -> Tensor:
-        """The continuous codes ``[B, continuous]`` in (-1, 1), or the condition of a batch without samples."""
-        if batch.real is None and batch.condition is not None:
-            return batch.condition
-        return 2 * batch.rng.uniform("continuous code", batch.size, self.continuous) - 1
+    def continuous_codes(self, request: SampleRequest) -> Tensor:
+        """The continuous codes ``[B, continuous]`` in (-1, 1): as requested, else uniformly random."""
+        if request.codes is not None:
+            return request.codes
+        return 2 * request.rng.uniform("continuous code", request.size, self.num_continuous_codes) - 1
 
-    def inputs(self, batch: Batch) -> Tensor:
-        """Latents, one-hot category and continuous codes side by side."""
-        parts = [self.latents(batch)]
-        if self.categories:
-            parts += [one_hot(self.codes(batch), self.categories).float()]
-        return torch.cat([*parts, self.values(batch)], 1)
-
-    def generate(self, batch: Batch) -> FakeSamples:
-        return {"fake": self.generators["main"](self.inputs(batch))}
-
-    def sample(self, batch: Batch, generators: nn.ModuleDict) -> Tensor:
-        samples: Tensor = generators["main"](self.inputs(batch))
+    def sample(self, request: SampleRequest, generators: nn.ModuleDict) -> Tensor:
+        parts = [self.latents(request)]
+        labels = self.requested_label(request)
+        if labels is not None:
+            parts.append(one_hot(labels, self.categories).float())
+        parts.append(self.continuous_codes(request))
+        samples: Tensor = generators["main"](torch.cat(parts, 1))
         return samples
 
     def information(self, batch: Batch, outputs: Sequence[TermOutputs]) -> LossTerms:
         """-L_I of the fakes, a lower bound on the mutual information up to the codes' constant entropy."""
-        said: Tensor = outputs[0].fake.aux
-        logits, mu, log_variance = torch.split(said, [self.categories, self.continuous, self.continuous], 1)
+        request = self.request_for(batch)
+        sizes = [self.categories, self.num_continuous_codes, self.num_continuous_codes]
+        logits, mu, log_variance = torch.split(outputs[0].fake.aux, sizes, 1)
         terms: LossTerms = {}
-        if self.categories:
-            terms["code"] = self.code_weight * self.classification(logits, self.codes(batch))
-        if self.continuous:
-            terms["continuous"] = self.continuous_weight * self.likelihood(mu, log_variance, self.values(batch))
+        labels = self.requested_label(request)
+        if labels is not None:
+            terms["code"] = self.code_weight * self.classification(logits, labels)
+        if self.num_continuous_codes:
+            codes = self.continuous_codes(request)
+            terms["continuous"] = self.continuous_weight * self.likelihood(mu, log_variance, codes)
         return terms
 
     def discriminator_terms(self, batch: Batch, fakes: FakeSamples, outputs: Sequence[TermOutputs]) -> LossTerms:

@@ -7,14 +7,14 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from gan_zoo.core.types import AdversarialTerm, Batch, FakeSamples, LossTerms, Shape, TermOutputs, Weight
-from gan_zoo.models.base import Model, require_pictures
+from gan_zoo.core.types import AdversarialTerm, Batch, FakeSamples, LossTerms, SampleRequest, Shape, TermOutputs, Weight
+from gan_zoo.models.base import Model, require_images
 
 
 class Pix2Pix(Model):
-    """A translator learns from pairs (a, b); the discriminator judges b beside a (Isola et al. 2017, eq. 4).
+    """A translator learns from pairs (a, b); the discriminator scores b together with a (Isola et al. 2017, eq. 4).
 
-    L_G = adv(D, G(a) | a) + w |G(a) - b|. One term ``realism``, told a; term ``reconstruction``.
+    L_G = adv(D, G(a) | a) + w |G(a) - b|. Adversarial term ``realism``, conditioned on a; loss term ``reconstruction``.
 
     Args:
         generator: makes a translator, called with ``in_shape`` and ``out_shape``.
@@ -37,31 +37,31 @@ class Pix2Pix(Model):
         reconstruction_weight: Weight = 100.0,
     ) -> None:
         super().__init__()
-        a_shape = require_pictures(a_shape, "model=pix2pix")
+        a_shape = require_images(a_shape, "model=pix2pix")
         if reconstruction_weight < 0:
             raise ValueError(f"reconstruction_weight must be >= 0, got {reconstruction_weight}")
         self.generators = nn.ModuleDict({"main": generator(in_shape=a_shape, out_shape=b_shape)})
         self.discriminators = nn.ModuleDict({"main": discriminator(condition_channels=a_shape[0])})
-        self.reconstruction, self.reconstruction_weight = reconstruction, reconstruction_weight
+        self.reconstruction = reconstruction
+        self.reconstruction_weight = reconstruction_weight
 
     def generate(self, batch: Batch) -> FakeSamples:
         return {"fake": self.generators["main"](batch.condition)}
 
     def adversarial_terms(self, batch: Batch, fakes: FakeSamples) -> Sequence[AdversarialTerm]:
-        assert batch.real is not None
         a = batch.condition
         return [AdversarialTerm("realism", self.discriminators["main"], batch.real, fakes["fake"], a, a)]
 
     def generator_terms(self, batch: Batch, fakes: FakeSamples, outputs: Sequence[TermOutputs]) -> LossTerms:
         return {"reconstruction": self.reconstruction_weight * self.reconstruction(fakes["fake"], batch.real)}
 
-    def sample(self, batch: Batch, generators: nn.ModuleDict) -> Tensor:
-        with batch.rng.as_default():  # of dropout that stays on
-            samples: Tensor = generators["main"](batch.condition)
+    def sample(self, request: SampleRequest, generators: nn.ModuleDict) -> Tensor:
+        with request.rng.as_default():  # for dropout at test time
+            samples: Tensor = generators["main"](request.condition)
         return samples
 
-    def views(self, batch: Batch, generators: nn.ModuleDict) -> dict[str, Tensor]:
+    def visuals(self, request: SampleRequest, generators: nn.ModuleDict) -> dict[str, Tensor]:
         """Input and output, and the target where it is known."""
-        assert batch.condition is not None
-        views = {"input": batch.condition, "sample": self.sample(batch, generators)}
-        return views if batch.real is None else views | {"target": batch.real}
+        assert request.condition is not None
+        visuals = {"input": request.condition, "sample": self.sample(request, generators)}
+        return visuals if request.target is None else visuals | {"target": request.target}

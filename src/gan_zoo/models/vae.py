@@ -1,4 +1,4 @@
-"""The variational auto-encoder, the baseline without a discriminator."""
+"""The variational autoencoder, the baseline without a discriminator."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from gan_zoo.core.types import (
     Count,
     FakeSamples,
     LossTerms,
+    SampleRequest,
     TermOutputs,
     Weight,
     at_least_float32,
@@ -21,7 +22,7 @@ from gan_zoo.models.base import Model
 
 
 class VAE(Model):
-    """An encoder and a decoder; the only "player" is the generator's side (Kingma & Welling 2014, eq. 10).
+    """An encoder and a decoder; both are trained by the generator's optimizer (Kingma & Welling 2014, eq. 10).
 
     LossTerms: ``reconstruction`` of x from z = mu + sigma e, and ``kl``, KL(N(mu, sigma^2) || N(0, 1)) per sample times
     `kl_weight`. For a Gaussian decoder of variance v, the weight is v times 2 / (number of dimensions) if the
@@ -30,7 +31,7 @@ class VAE(Model):
     Args:
         generator: the decoder, ``[B, latent_dim] -> [B, *sample_shape]``, called with ``latent_dim``.
         encoder: ``[B, *sample_shape] -> [B, outputs]``, called with ``outputs`` = 2 ``latent_dim``.
-        reconstruction: distance ``(rebuilt, target) -> scalar``.
+        reconstruction: distance ``(reconstructed, target) -> scalar``.
         kl: ``(mu, log_variance) -> scalar``.
         latent_dim: size of the latents.
         kl_weight: beta, >= 0.
@@ -56,15 +57,18 @@ class VAE(Model):
             )
         if kl_weight < 0:
             raise ValueError(f"kl_weight must be >= 0, got {kl_weight}")
-        self.latent_dim, self.kl_weight = latent_dim, kl_weight
-        players = {"main": generator(latent_dim=latent_dim), "encoder": encoder(outputs=2 * latent_dim)}
-        self.generators, self.discriminators = nn.ModuleDict(players), nn.ModuleDict()
-        self.reconstruction, self.kl = reconstruction, kl
+        self.latent_dim = latent_dim
+        self.kl_weight = kl_weight
+        networks = {"main": generator(latent_dim=latent_dim), "encoder": encoder(outputs=2 * latent_dim)}
+        self.generators = nn.ModuleDict(networks)
+        self.discriminators = nn.ModuleDict()
+        self.reconstruction = reconstruction
+        self.kl = kl
 
     def generate(self, batch: Batch) -> FakeSamples:
-        assert batch.real is not None
         mu, log_variance = at_least_float32(self.generators["encoder"](batch.real)).chunk(2, dim=1)
-        latents = mu + (0.5 * log_variance).exp() * batch.rng.normal("posterior", batch.size, self.latent_dim)
+        noise = batch.rng.normal("posterior", *mu.shape)
+        latents = mu + (0.5 * log_variance).exp() * noise
         return {"rebuilt": self.generators["main"](latents), "mu": mu, "log_variance": log_variance}
 
     def adversarial_terms(self, batch: Batch, fakes: FakeSamples) -> Sequence[AdversarialTerm]:
@@ -74,9 +78,6 @@ class VAE(Model):
         kl = self.kl_weight * self.kl(fakes["mu"], fakes["log_variance"])
         return {"reconstruction": self.reconstruction(fakes["rebuilt"], batch.real), "kl": kl}
 
-    def sample(self, batch: Batch, generators: nn.ModuleDict) -> Tensor:
-        latents = batch.latents
-        if latents is None:
-            latents = batch.rng.normal("latents", batch.size, self.latent_dim)
-        samples: Tensor = generators["main"](latents)
+    def sample(self, request: SampleRequest, generators: nn.ModuleDict) -> Tensor:
+        samples: Tensor = generators["main"](self.latents(request))
         return samples

@@ -1,4 +1,4 @@
-"""The variational auto-encoder with a learned similarity."""
+"""The variational autoencoder with a learned similarity."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from gan_zoo.core.types import (
     FakeSamples,
     LossTerms,
     Positive,
+    SampleRequest,
     TermOutputs,
     Weight,
     at_least_float32,
@@ -23,11 +24,11 @@ from gan_zoo.models.base import Model
 
 
 class VAEGAN(Model):
-    """A VAE that rebuilds in the discriminator's feature space, and a GAN that shares its decoder (Larsen et al. 2016).
+    """A VAE whose reconstruction error is measured on discriminator features, and a GAN with the same decoder.
 
-    Algorithm 1: the encoder minimizes KL + w_f ||f(x) - f(x~)||^2 / dims, the decoder the same distance and the
-    adversarial terms of samples from the prior and of rebuilt ones; the adversarial terms do not reach the encoder.
-    Terms ``realism`` (prior) and ``rebuilt``; terms ``kl`` and ``features``.
+    Larsen et al. 2016, algorithm 1: the encoder minimizes KL + w_f ||f(x) - f(x~)||^2 / dims, the decoder the same
+    distance and the adversarial terms of samples from the prior and of reconstructions. Adversarial terms do not reach
+    the encoder. Adversarial terms: ``realism`` (prior) and ``rebuilt``; loss terms: ``kl`` and ``features``.
 
     Args:
         generator: the decoder, called with ``latent_dim``.
@@ -59,23 +60,22 @@ class VAEGAN(Model):
                 "kl_weight and feature_weight must be >= 0 and adversarial_weight > 0, got "
                 f"{kl_weight}, {feature_weight} and {adversarial_weight}"
             )
-        players = {"main": generator(latent_dim=latent_dim), "encoder": encoder(outputs=2 * latent_dim)}
-        self.generators = nn.ModuleDict(players)
+        networks = {"main": generator(latent_dim=latent_dim), "encoder": encoder(outputs=2 * latent_dim)}
+        self.generators = nn.ModuleDict(networks)
         self.discriminators = nn.ModuleDict({"main": discriminator()})
-        self.latent_dim, self.kl, self.kl_weight = latent_dim, kl, kl_weight
-        self.feature_weight, self.adversarial_weight = feature_weight, adversarial_weight
-
-    def latents(self, batch: Batch) -> Tensor:
-        """Latents from the prior N(0, 1), ``[B, latent_dim]``, or the batch's own."""
-        return batch.rng.normal("latents", batch.size, self.latent_dim) if batch.latents is None else batch.latents
+        self.latent_dim = latent_dim
+        self.kl = kl
+        self.kl_weight = kl_weight
+        self.feature_weight = feature_weight
+        self.adversarial_weight = adversarial_weight
 
     def generate(self, batch: Batch) -> FakeSamples:
-        assert batch.real is not None
         decoder = self.generators["main"]
         mu, log_variance = at_least_float32(self.generators["encoder"](batch.real)).chunk(2, dim=1)
-        z = mu + (0.5 * log_variance).exp() * batch.rng.normal("posterior", batch.size, self.latent_dim)
+        noise = batch.rng.normal("posterior", *mu.shape)
+        z = mu + (0.5 * log_variance).exp() * noise
         return {
-            "fake": decoder(self.latents(batch)),
+            "fake": decoder(self.latents(self.request_for(batch))),
             "rebuilt": decoder(z.detach()),  # what the adversarial term sees: it must not reach the encoder
             "through": decoder(z),
             "mu": mu,
@@ -83,7 +83,6 @@ class VAEGAN(Model):
         }
 
     def adversarial_terms(self, batch: Batch, fakes: FakeSamples) -> Sequence[AdversarialTerm]:
-        assert batch.real is not None
         discriminator, weight = self.discriminators["main"], self.adversarial_weight
         return [
             AdversarialTerm(
@@ -105,6 +104,6 @@ class VAEGAN(Model):
             "features": self.feature_weight * sum(gaps[1:], start=gaps[0]),
         }
 
-    def sample(self, batch: Batch, generators: nn.ModuleDict) -> Tensor:
-        samples: Tensor = generators["main"](self.latents(batch))
+    def sample(self, request: SampleRequest, generators: nn.ModuleDict) -> Tensor:
+        samples: Tensor = generators["main"](self.latents(request))
         return samples

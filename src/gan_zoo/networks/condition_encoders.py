@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from gan_zoo.core.types import Batch, Count, DiscriminatorOutput
+from gan_zoo.core.types import Batch, Count, DiscriminatorOutput, SampleRequest
 from gan_zoo.networks.image_encoders import DCGANEncoder
 from gan_zoo.networks.layers.shapes import square_image
 
@@ -29,21 +29,21 @@ class Condition(nn.Module):
     need: ClassVar[str]
     outputs: int
 
-    def of(self, batch: Batch) -> Tensor:
-        """The raw conditions of a batch's samples."""
-        if batch.condition is None:
+    def of(self, given: Batch | SampleRequest) -> Tensor:
+        """The raw conditions of a batch or of a request."""
+        if given.condition is None:
             raise ValueError(f"{type(self).__name__} needs batches with a condition, this one has none")
-        return batch.condition
+        return given.condition
 
-    def wrong(self, batch: Batch) -> Tensor:
+    def mismatched(self, batch: Batch) -> Tensor:
         """Raw conditions that are guaranteed to differ from `of`, row by row."""
         if batch.mismatched_condition is None:
-            raise ValueError(f"{type(self).__name__} needs batches with wrong conditions, this one has none")
+            raise ValueError(f"{type(self).__name__} needs batches with mismatched conditions, this one has none")
         return batch.mismatched_condition
 
-    def told_to(self, discriminator: nn.Module) -> ConditionedCritic:
-        """A discriminator of samples and raw conditions: this encoder and one of samples and vectors."""
-        return ConditionedCritic(discriminator, self)
+    def wrap(self, discriminator: nn.Module) -> ConditionalDiscriminator:
+        """A discriminator of samples and raw conditions, made of this encoder and one of samples and vectors."""
+        return ConditionalDiscriminator(discriminator, self)
 
     def forward(self, condition: Tensor) -> Tensor:
         """Vectors ``[B, outputs]`` of raw conditions."""
@@ -71,14 +71,14 @@ class ClassCondition(Condition):
         self.embedding = nn.Embedding(num_classes, outputs)
         nn.init.normal_(self.embedding.weight, 0, outputs**-0.5)  # of length 1: latents are many times longer
 
-    def of(self, batch: Batch) -> Tensor:
-        """The labels, or uniformly random ones for batches without."""
-        if batch.label is None:
-            return batch.rng.integers("classes", batch.size, 0, self.num_classes)
-        return batch.label
+    def of(self, given: Batch | SampleRequest) -> Tensor:
+        """The labels, or uniformly random ones where there are none."""
+        if given.label is None:
+            return given.rng.integers("classes", given.size, 0, self.num_classes)
+        return given.label
 
-    def wrong(self, batch: Batch) -> Tensor:
-        """(c + U{1 .. K-1}) mod K: every other class is equally likely, the right one impossible."""
+    def mismatched(self, batch: Batch) -> Tensor:
+        """(c + U{1 .. K-1}) mod K: every other class is equally likely, the matching one impossible."""
         shift = batch.rng.integers("wrong classes", batch.size, 1, self.num_classes)
         return (self.of(batch) + shift) % self.num_classes
 
@@ -176,7 +176,7 @@ class ImageCondition(Condition):
         return normalize(self.encoder(condition), dim=1)
 
 
-class ConditionedCritic(nn.Module):
+class ConditionalDiscriminator(nn.Module):
     """A discriminator with the encoder that translates conditions for it.
 
     Args:

@@ -1,7 +1,8 @@
-"""The adversarial terms of both players on one batch: no optimizer, no backward pass, no Lightning."""
+"""The adversarial terms of both sides on one batch: no optimizer, no backward pass, no Lightning."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -20,18 +21,18 @@ from gan_zoo.core.types import (
 from gan_zoo.losses.base import Loss
 from gan_zoo.models.base import Model
 from gan_zoo.regularizers.base import Regularizer
-from gan_zoo.training.player import full_precision
+from gan_zoo.training.modes import full_precision
 
 
 class AdversarialStep:
-    """Evaluates the discriminators where a model pairs reals with fakes, and computes what both players minimize.
+    """Evaluates the discriminators on the model's adversarial terms, and computes what both sides minimize.
 
-    Pairings over the same reals, and the penalties on them, share one forward pass of the discriminator.
+    Terms over the same reals, and the penalties on them, share one forward pass of the discriminator.
 
     Args:
-        model: the model: its networks, its pairings and its own terms.
-        losses: a loss for each pairing, by its name.
-        regularizers: the regularizers of each pairing, by its name and by theirs.
+        model: the networks, the adversarial terms and the model's own loss terms.
+        losses: a loss for each adversarial term, by name.
+        regularizers: the regularizers of each adversarial term, by name of the term and of the regularizer.
     """
 
     def __init__(self, model: Model, losses: nn.ModuleDict, regularizers: nn.ModuleDict) -> None:
@@ -40,43 +41,43 @@ class AdversarialStep:
         self.regularizers = regularizers
 
     def discriminator_terms(self, batch: Batch, fakes: FakeSamples, step: int) -> tuple[LossTerms, list[TermOutputs]]:
-        """What the discriminators minimize on reals and detached fakes, and how they scored them.
+        """What the discriminators minimize on reals and detached fakes, and their outputs for both.
 
         Args:
             batch: real samples and their conditions.
-            fakes: of the generators, by name.
-            step: the number of the batch: regularizers that are applied lazily look at it.
+            fakes: outputs of the generators, by name.
+            step: the number of the batch, which decides whether a lazy regularizer is applied.
         """
-        shown = self.model.replay(batch, {name: fake.detach() for name, fake in fakes.items()})
+        detached = self.model.replay(batch, {name: fake.detach() for name, fake in fakes.items()})
         terms: LossTerms = {}
         outputs: list[TermOutputs] = []
-        for term in self.model.adversarial_terms(batch, shown):
-            penalties = {name: r for name, r in self.regularizers_of(term).items() if step % r.every == 0}
+        for term in self.model.adversarial_terms(batch, detached):
+            penalties = {name: r for name, r in self.regularizers_for(term).items() if step % r.every == 0}
             output = _evaluated(term, penalties, outputs)
             outputs.append(output)
 
             # The loss, in full precision, and the penalties on top of it.
             with full_precision(output.term.real.device):
-                loss = self.loss_of(term).discriminator(_real(output), output.fake)
+                loss = self.loss_for(term).discriminator(_real(output), output.fake)
                 terms[f"d/{term.name}"] = term.discriminator_weight * loss
             for name, regularizer in penalties.items():
                 penalty = regularizer.penalty(output.term, _real(output), output.fake, batch.rng)
                 if penalty is not None:
                     terms[f"d/{term.name}/{name}"] = term.discriminator_weight * regularizer.every * penalty
-        terms |= with_prefix("d", self.model.discriminator_terms(batch, shown, outputs))
+        terms |= with_prefix("d", self.model.discriminator_terms(batch, detached, outputs))
         return terms, outputs
 
     def generator_terms(self, batch: Batch, fakes: FakeSamples) -> LossTerms:
-        """What the generators minimize against discriminators whose weights should be frozen meanwhile."""
+        """What the generators minimize; the weights of the discriminators should be frozen meanwhile."""
         terms: LossTerms = {}
         outputs: list[TermOutputs] = []
         for term in self.model.adversarial_terms(batch, fakes):
             if not (term.trains_generator or self.model.generator_sees_real):
                 continue
-            loss = self.loss_of(term)
+            loss = self.loss_for(term)
             fake = term.discriminate_fake()
 
-            # Reals are evaluated only where a loss or the model looks at them, and once.
+            # Reals are evaluated only if the loss or the model uses them, and only once.
             real = None
             if loss.generator_sees_real or self.model.generator_sees_real:
                 same = next((output for output in outputs if output.shares_reals_with(term)), None)
@@ -90,46 +91,46 @@ class AdversarialStep:
 
     @torch.no_grad()
     def update(self, outputs: Sequence[TermOutputs]) -> None:
-        """Move the states of losses and regularizers after the discriminators' step, and apply projections."""
+        """Update the states of losses and regularizers after the discriminator step, and apply projections."""
         for number, output in enumerate(outputs):
-            self.loss_of(output.term).update(_real(output), output.fake)
+            self.loss_for(output.term).update(_real(output), output.fake)
             counted = any(earlier.real is output.real for earlier in outputs[:number])
-            for regularizer in self.regularizers_of(output.term).values():
+            for regularizer in self.regularizers_for(output.term).values():
                 if not (counted and regularizer.counts_reals):
                     regularizer.update(output.term, _real(output), output.fake)
                 regularizer.project(output.term.discriminator)
 
     def log_values(self, outputs: Sequence[TermOutputs]) -> LossTerms:
-        """The discriminators' accuracy on both sides, and what losses and regularizers log of their own."""
+        """The discriminators' accuracy on reals and fakes, and the log values of losses and regularizers."""
         values: LossTerms = {}
         for output in outputs:
-            loss = self.loss_of(output.term)
+            loss = self.loss_for(output.term)
             on_real, on_fake = loss.accuracy(_real(output), output.fake)
             found = {"accuracy_real": on_real, "accuracy_fake": on_fake}
             found |= loss.readings(_real(output), output.fake)
-            for name, regularizer in self.regularizers_of(output.term).items():
+            for name, regularizer in self.regularizers_for(output.term).items():
                 found |= with_prefix(name, regularizer.readings(output.term))
             values |= with_prefix(f"d/{output.term.name}", found)
         return values
 
-    def loss_of(self, term: AdversarialTerm) -> Loss:
-        """The pairing's own copy of the loss."""
+    def loss_for(self, term: AdversarialTerm) -> Loss:
+        """The term's own copy of the loss."""
         return self.losses[term.name]  # type: ignore[return-value]
 
-    def regularizers_of(self, term: AdversarialTerm) -> Mapping[str, Regularizer]:
-        """The pairing's own copies of the regularizers, by name."""
-        return self.regularizers[term.name]._modules  # type: ignore[return-value]
+    def regularizers_for(self, term: AdversarialTerm) -> Mapping[str, Regularizer]:
+        """The term's own copies of the regularizers, by name."""
+        return dict(self.regularizers[term.name].items())  # type: ignore[operator]
 
 
 def _evaluated(
     term: AdversarialTerm, penalties: Mapping[str, Regularizer], earlier: Sequence[TermOutputs]
 ) -> TermOutputs:
-    """``term`` with its samples scored; they require grad where a penalty differentiates with respect to them."""
+    """The outputs for ``term``; its samples require grad where a penalty differentiates with respect to them."""
     needs_real_gradient = any(r.real_gradient for r in penalties.values())
     needs_fake_gradient = any(r.fake_gradient for r in penalties.values())
     prepared = term.with_input_gradients(real=needs_real_gradient, fake=needs_fake_gradient)
 
-    # Reals that were scored for an earlier pairing are not scored again.
+    # Reals that were evaluated for an earlier term are not evaluated again.
     same = next((output for output in earlier if output.shares_reals_with(term)), None)
     if same is None:
         real = prepared.discriminate_real()
@@ -140,6 +141,45 @@ def _evaluated(
 
 
 def _real(output: TermOutputs) -> DiscriminatorOutput:
-    """How the reals were scored, in the discriminators' turn, where they always are."""
+    """The output for the reals, which always exists in the discriminator step."""
     assert output.real is not None
     return output.real
+
+
+def copies_for_terms(
+    model: Model, loss: Loss, regularizers: Mapping[str, Regularizer]
+) -> tuple[nn.ModuleDict, nn.ModuleDict]:
+    """A copy of the loss and of every regularizer for each adversarial term: their states are separate.
+
+    Returns:
+        The losses by name of the term, the regularizers by name of the term and their own.
+    """
+    losses = nn.ModuleDict({name: copy.deepcopy(loss) for name in model.term_names})
+    copies = nn.ModuleDict()
+    for name in model.term_names:
+        own = {key: copy.deepcopy(regularizer) for key, regularizer in regularizers.items()}
+        for regularizer in own.values():
+            regularizer.attach(losses[name])
+        copies[name] = nn.ModuleDict(own)
+    return losses, copies
+
+
+def check_step_arguments(
+    model: Model,
+    loss: Loss,
+    regularizers: Mapping[str, Regularizer],
+    n_critic: int,
+    clip_grad_norm: float | None,
+) -> None:
+    """Raise `ValueError` for arguments that are out of range, or that do not work with the model's discriminators."""
+    if not isinstance(n_critic, int) or n_critic < 1:
+        raise ValueError(f"n_critic must be an integer >= 1, got {n_critic!r}")
+    if not len(model.discriminators) and (n_critic > 1 or regularizers):
+        settings = f"n_critic={n_critic} and regularizers {list(regularizers)}"
+        raise ValueError(f"{type(model).__name__} has no discriminator to train or regularize, got {settings}")
+    if clip_grad_norm is not None and clip_grad_norm <= 0:
+        raise ValueError(f"clip_grad_norm must be > 0 or null, got {clip_grad_norm}")
+    parts: list[Loss | Regularizer] = [loss, *regularizers.values()]
+    for discriminator in model.discriminators.values():
+        for part in parts:
+            part.check(discriminator)

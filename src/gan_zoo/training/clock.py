@@ -1,4 +1,4 @@
-"""What a run counts: images, generator steps, seconds of training."""
+"""Counts of a run: images, generator steps, seconds of training."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Clock:
-    """Counts images and generator steps, and the seconds that training took without pauses for pictures and scores."""
+    """Counts images and generator steps, and the seconds of training without pauses for images and metrics."""
 
     def __init__(self) -> None:
         self.images_seen = 0
@@ -19,7 +19,7 @@ class Clock:
         self._last_report = (0, 0.0)
 
     def start(self) -> None:
-        """Begin, or after a restart go on, counting seconds."""
+        """Start counting seconds, or continue after a restart."""
         self._since = time.perf_counter()
         self._last_report = (self.images_seen, self.seconds)
 
@@ -33,8 +33,8 @@ class Clock:
         """Mean over the whole run."""
         return self.images_seen / max(self.seconds, 1e-9)
 
-    def tick(self, images: int, generator_stepped: bool) -> None:
-        """One step is done that showed ``images`` real images to the discriminator, over all processes."""
+    def advance(self, images: int, generator_stepped: bool) -> None:
+        """Count one step on ``images`` real images, over all processes."""
         self.images_seen += images
         self.generator_steps += generator_stepped
 
@@ -47,8 +47,8 @@ class Clock:
         finally:
             self._since = time.perf_counter()
 
-    def report(self) -> dict[str, float]:
-        """The counts for the log, with the speed since the last report."""
+    def log_values(self) -> dict[str, float]:
+        """The counts for the log, with the speed since the last call."""
         images, seconds = self._last_report
         self._last_report = (self.images_seen, self.seconds)
         return {
@@ -63,6 +63,8 @@ class Clock:
         return counts | {"seconds": self.seconds}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a checkpoint."""
-        self.images_seen, self.generator_steps = state["images_seen"], state["generator_steps"]
-        self._seconds, self._since = state["seconds"], time.perf_counter()
+        """Restore the counts of a checkpoint."""
+        self.images_seen = state["images_seen"]
+        self.generator_steps = state["generator_steps"]
+        self._seconds = state["seconds"]
+        self._since = time.perf_counter()

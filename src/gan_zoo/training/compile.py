@@ -1,4 +1,4 @@
-"""The players' networks compiled, where that is the same mathematics."""
+"""Compilation of networks, where it does not change the mathematics."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def compile_networks(model: Model, regularizers: Iterable[Regularizer], options:
     Returns:
         The names of the networks that are compiled.
     """
-    players: dict[str, nn.ModuleDict] = {"generators": model.generators}
+    groups: dict[str, nn.ModuleDict] = {"generators": model.generators}
     if not any(regularizer.second_order for regularizer in regularizers):
-        players["discriminators"] = model.discriminators
-    for networks in players.values():
+        groups["discriminators"] = model.discriminators
+    for networks in groups.values():
         for network in networks.values():
             network.compile(**options)
-    return [f"{player}.{name}" for player, networks in players.items() for name in networks]
+    return [f"{group}.{name}" for group, networks in groups.items() for name in networks]

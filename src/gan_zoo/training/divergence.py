@@ -1,4 +1,4 @@
-"""Losses and gradients that are no longer finite."""
+"""Detection of losses and gradients that are NaN or infinite."""
 
 from __future__ import annotations
 
@@ -11,43 +11,43 @@ from torch import Tensor
 from gan_zoo.core.distributed import mean_over_ranks, world_size
 from gan_zoo.core.errors import TrainingDiverged
 from gan_zoo.core.types import LossTerms
-from gan_zoo.training.player import Player, gradient_norm
 
 
 class DivergenceDetector:
-    """Finds the step at which a term or a gradient stops being a finite number.
+    """Finds the step at which a loss term or a gradient stops being a finite number.
 
-    On the CPU that is before the player steps, so its weights stay good. Waiting for a GPU at every step would cost
-    more than it saves: there the numbers are kept, and looked through when something is reported or saved.
+    On the CPU that is before the optimizer steps, so the weights stay good. Waiting for a GPU in every step would cost
+    more than it saves: there the numbers are kept, and checked when something is logged or saved.
     """
 
     def __init__(self) -> None:
         self._kept: list[tuple[int, list[str], Tensor]] = []
 
-    def observe(self, player: Player, terms: LossTerms, total: Tensor, step: int) -> None:
-        """Look at the terms of a turn, their sum, and the gradients of the player's sentinels.
+    def check(self, side: str, terms: LossTerms, total: Tensor, gradient_norm: Tensor, step: int) -> None:
+        """Check the terms of one side, their sum, and the norm of its monitored gradients.
 
         Raises:
-            TrainingDiverged: naming player and term.
+            TrainingDiverged: naming the side and the term.
         """
-        gradient = gradient_norm(player.sentinels)
-        if gradient.device.type == "cpu":
+        on_cpu = gradient_norm.device.type == "cpu"
+        if on_cpu:
             # Gradients are averaged over processes, so all of them find this at the same step.
-            own = 0.0 if world_size() > 1 else float(total.detach())
-            if math.isfinite(own + float(gradient)):
+            local_total = 0.0 if world_size() > 1 else float(total.detach())
+            if math.isfinite(local_total + float(gradient_norm)):
                 return
-        names = [*terms, f"gradient of the {player.name}"]
-        self._kept.append((step, names, torch.stack([*(t.detach().float() for t in terms.values()), gradient])))
-        if gradient.device.type == "cpu":
-            self.look()
+        names = [*terms, f"gradient of the {side}"]
+        self._kept.append((step, names, torch.stack([*(t.detach().float() for t in terms.values()), gradient_norm])))
+        if on_cpu:
+            self.flush()
 
-    def look(self) -> None:
-        """Look through what was kept; all processes at once.
+    def flush(self) -> None:
+        """Check what was kept; called by all processes at once.
 
         Raises:
-            TrainingDiverged: naming the first step, player and terms.
+            TrainingDiverged: naming the first step, the side and the terms.
         """
-        kept, self._kept = self._kept, []
+        kept = self._kept
+        self._kept = []
         if not kept:
             return
         numbers = mean_over_ranks(torch.cat([values for _, _, values in kept])).tolist()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import copy
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
 
 from gan_zoo.core.types import Positive
+
+DEFAULT_EMA = MappingProxyType({"half_life": 10_000.0, "ramp_up": 0.05})
 
 
 class EMA(nn.Module):
@@ -18,29 +21,30 @@ class EMA(nn.Module):
 
     Args:
         generators: what is averaged; a copy is made.
-        half_life: images after which a weight's share in the average has halved.
-        ramp_up: while little was seen, the half-life is this share of the images seen.
+        half_life: images after which the weight of a parameter value in the average has halved.
+        ramp_up: early in training the half-life is this fraction of the images seen.
     """
 
     def __init__(self, generators: nn.ModuleDict, half_life: Positive, ramp_up: Positive = 0.05) -> None:
         super().__init__()
         if half_life <= 0 or ramp_up <= 0:
             raise ValueError(f"ema.half_life and ema.ramp_up must be > 0, got {half_life} and {ramp_up}")
-        self.half_life, self.ramp_up = half_life, ramp_up
+        self.half_life = half_life
+        self.ramp_up = ramp_up
         self.generators = copy.deepcopy(generators).float().requires_grad_(False).eval()
 
     @torch.no_grad()
     def update(self, generators: nn.ModuleDict, images: int, images_seen: int) -> None:
         """Move the average towards ``generators`` after a step of ``images`` images, ``images_seen`` in all."""
         half_life = min(self.half_life, self.ramp_up * images_seen)
-        share = 1.0 - 0.5 ** (images / max(half_life, 1e-8))
+        weight = 1.0 - 0.5 ** (images / max(half_life, 1e-8))
         shadow: list[Tensor] = list(self.generators.parameters())
         current = [p.float() for p in generators.parameters()]
-        torch._foreach_lerp_(shadow, current, share)
+        torch._foreach_lerp_(shadow, current, weight)
         buffers = list(self.generators.buffers())
         if buffers:
             torch._foreach_copy_(buffers, list(generators.buffers()))
 
     def train(self, mode: bool = True) -> EMA:
-        """Stay in evaluation mode: the average is only ever sampled from."""
+        """Stay in evaluation mode: the average is only used for sampling."""
         return super().train(False)

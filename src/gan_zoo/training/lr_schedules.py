@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 from gan_zoo.core.types import Fraction, Share
 
 Schedule = Callable[[float], float]
-"""Maps the share of training done, in [0, 1], to a factor on the learning rate."""
+"""Maps the fraction of training done, in [0, 1], to a factor on the learning rate."""
 
 
 @dataclass(frozen=True)
@@ -41,30 +41,30 @@ class Cosine:
 
 
 class LearningRates:
-    """The factor on both players' learning rates: a pure function of progress, and of what divergence took off.
+    """The factor on both learning rates: a pure function of progress, times a scale that divergence lowers.
 
     Args:
         schedule: factor as a function of progress, or None for 1.
         horizon: steps over which progress goes from 0 to 1; None for those that the run is begun with.
 
     Attributes:
-        pace: a further factor, below 1 after divergence.
+        lr_scale: a further factor, below 1 after divergence.
     """
 
     def __init__(self, schedule: Schedule | None = None, horizon: int | None = None) -> None:
         self.schedule = schedule
         self.horizon = horizon
-        self.pace = 1.0
+        self.lr_scale = 1.0
 
     def factor(self, step: int, max_steps: int) -> float:
         """The factor at ``step``; beyond the horizon it stays what it is there."""
         if self.schedule is None:
-            return self.pace
-        return self.pace * self.schedule(min(1.0, step / (self.horizon or max_steps)))
+            return self.lr_scale
+        return self.lr_scale * self.schedule(min(1.0, step / (self.horizon or max_steps)))
 
     def apply(self, optimizers: Sequence[Optimizer], step: int, max_steps: int) -> None:
         """Set the learning rates for ``step``."""
-        if self.schedule is None and self.pace == 1:
+        if self.schedule is None and self.lr_scale == 1:
             return
         factor = self.factor(step, max_steps)
         for optimizer in optimizers:
@@ -72,14 +72,14 @@ class LearningRates:
                 group["lr"] = group["initial_lr"] * factor
 
     def resume(self, saved: int | None, max_steps: int) -> None:
-        """Keep the horizon that a run was begun with, and say so where it now goes on for longer.
+        """Keep the horizon that a run was started with, and report it where the run is now extended.
 
         Args:
-            saved: the horizon in the checkpoint; None in those of old.
-            max_steps: of the run that goes on.
+            saved: the horizon in the checkpoint; None in old ones.
+            max_steps: of the resumed run.
 
         Raises:
-            ValueError: if the schedule would leave nothing to learn with beyond its horizon.
+            ValueError: if the learning rate is 0 beyond the horizon.
         """
         if self.schedule is None or self.horizon is not None or saved is None:
             return

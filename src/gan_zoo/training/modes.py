@@ -1,4 +1,4 @@
-"""Networks for the length of a block: frozen, in evaluation mode, uncompiled."""
+"""Networks for the length of a block: frozen, in evaluation mode, uncompiled, in full precision."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from contextlib import AbstractContextManager, contextmanager
 import torch
 from torch import nn
 
-from gan_zoo.training.player import full_precision
+
+def full_precision(device: torch.device) -> torch.autocast:
+    """Within the block nothing is rounded to bfloat16: in mixed precision networks may be, losses may not."""
+    return torch.autocast(device.type, enabled=False)
 
 
 @contextmanager
@@ -30,14 +33,14 @@ def evaluation_mode(network: nn.Module, device: torch.device) -> Iterator[None]:
     modes = {module: module.training for module in network.modules()}
     network.eval()
     try:
-        with torch.no_grad(), full_precision(device), eager():
+        with torch.no_grad(), full_precision(device), uncompiled():
             yield
     finally:
         for module, training in modes.items():
             module.training = training
 
 
-def eager() -> AbstractContextManager[None]:
-    """Within the block compiled networks run as written: batches of another size would be compiled anew."""
+def uncompiled() -> AbstractContextManager[None]:
+    """Within the block compiled networks run eagerly: batches of another size would be compiled again."""
     stance: AbstractContextManager[None] = torch.compiler.set_stance("force_eager")
     return stance

@@ -1,11 +1,9 @@
-"""The one LightningModule: two players, two optimizers, any model, any loss."""
+"""The one LightningModule: discriminators and generators, two optimizers, any model, any loss."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -13,30 +11,20 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from gan_zoo.core.distributed import mean_over_ranks
-from gan_zoo.core.types import Batch, Count, LossTerms, TermOutputs
-from gan_zoo.loggers.dispatch import log
+from gan_zoo.core.types import Batch, Count, LossTerms, SampleRequest, TermOutputs
 from gan_zoo.losses.base import Loss
 from gan_zoo.models.base import Model
 from gan_zoo.regularizers.base import Regularizer
-from gan_zoo.training.adversarial_step import AdversarialStep
+from gan_zoo.training.adversarial_step import AdversarialStep, check_step_arguments, copies_for_terms
 from gan_zoo.training.clock import Clock
 from gan_zoo.training.compile import compile_networks
-from gan_zoo.training.divergence import DivergenceDetector, raise_if_not_finite
-from gan_zoo.training.ema import EMA
+from gan_zoo.training.divergence import DivergenceDetector
+from gan_zoo.training.ema import DEFAULT_EMA, EMA
+from gan_zoo.training.log_values import log_step
 from gan_zoo.training.lr_schedules import LearningRates, Schedule
 from gan_zoo.training.modes import evaluation_mode, frozen
-from gan_zoo.training.player import Player
-from gan_zoo.training.updater import Updater
-
-PLAYERS = ("discriminator", "generator")
-OptimizerFactory = Callable[[Sequence[nn.Parameter]], Optimizer]
-DEFAULT_EMA = MappingProxyType({"half_life": 10_000.0, "ramp_up": 0.05})
-
-
-def adam(parameters: Sequence[nn.Parameter]) -> Optimizer:
-    """Adam as DCGAN has it: 2e-4 with betas (0.5, 0.999)."""
-    return torch.optim.Adam(parameters, lr=2e-4, betas=(0.5, 0.999), fused=True)
+from gan_zoo.training.optimizers import OptimizerFactory, adam, make_optimizers
+from gan_zoo.training.updater import make_updaters
 
 
 class GANModule(LightningModule):
@@ -47,19 +35,19 @@ class GANModule(LightningModule):
 
     Args:
         model: the networks and their terms.
-        loss: what both players minimize; every term gets its own copy.
+        loss: what both sides minimize; every adversarial term gets its own copy.
         regularizers: penalties and projections of the discriminator by name; every term gets its own copies.
         generator_optimizer, discriminator_optimizer: make an optimizer from a list of parameters; DCGAN's Adam if not
             given.
         schedule: factor on both learning rates as a function of progress, or None.
-        horizon: steps over which progress goes from 0 to 1; None for those that the run is begun with, which a resumed
-            run keeps however long it goes on.
+        horizon: steps over which progress goes from 0 to 1; None for those that the run is started with, which a
+            resumed run keeps however long it is extended.
         n_critic: discriminator steps for each generator step.
-        clip_grad_norm: largest gradient norm of a player, or None.
+        clip_grad_norm: largest gradient norm of each side, or None.
         ema: arguments of `EMA`, or None for no averaged generator.
         channels_last: keep the weights of convolutions in the layout that is fastest on most devices.
-        compiled: arguments of `torch.compile` for the networks, or None to run them as written.
-        metadata: plain data (config, versions) that checkpoints carry along.
+        compiled: arguments of `torch.compile` for the networks, or None to run them eagerly.
+        metadata: plain data (config, versions) to store in checkpoints.
     """
 
     def __init__(
@@ -80,117 +68,70 @@ class GANModule(LightningModule):
         metadata: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        if not isinstance(n_critic, int) or n_critic < 1:
-            raise ValueError(f"n_critic must be a whole number >= 1, got {n_critic!r}")
-        if not len(model.discriminators) and (n_critic > 1 or regularizers):
-            settings = f"n_critic={n_critic} and regularizers {list(regularizers or {})}"
-            raise ValueError(f"{type(model).__name__} has no discriminator to train or regularize, got {settings}")
-        if clip_grad_norm is not None and clip_grad_norm <= 0:
-            raise ValueError(f"clip_grad_norm must be > 0 or null, got {clip_grad_norm}")
+        check_step_arguments(model, loss, regularizers or {}, n_critic, clip_grad_norm)
         self.automatic_optimization = False
-        regularizers = regularizers or {}
-        checked: list[Loss | Regularizer] = [loss, *regularizers.values()]
-        for discriminator in model.discriminators.values():
-            for part in checked:
-                part.check(discriminator)
         if channels_last:
             model.to(memory_format=torch.channels_last)
         self.model = model
-        self.losses = nn.ModuleDict({name: copy.deepcopy(loss) for name in model.term_names})
-        self.regularizers = nn.ModuleDict(
-            {name: nn.ModuleDict({k: copy.deepcopy(r) for k, r in regularizers.items()}) for name in model.term_names}
-        )
-        for name, regularizers_of_term in self.regularizers.items():
-            for regularizer in regularizers_of_term.values():  # type: ignore[operator]
-                regularizer.attach(self.losses[name])
+        self.losses, self.regularizers = copies_for_terms(model, loss, regularizers or {})
         self.ema = None if ema is None else EMA(model.generators, **ema)
         self.adversarial = AdversarialStep(model, self.losses, self.regularizers)
-        self.optimizer_factories = discriminator_optimizer, generator_optimizer
+        self.optimizer_factories = {"discriminator": discriminator_optimizer, "generator": generator_optimizer}
         self.rates = LearningRates(schedule, horizon)
         self.n_critic = n_critic
         self.clip_grad_norm = clip_grad_norm
         self.compiled = compiled
         self.metadata = metadata or {}
         self.clock = Clock()
-        self.watch = DivergenceDetector()
+        self.divergence_detector = DivergenceDetector()
 
     # ---------------------------------------------------------------- the step
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
-        """One batch: the discriminators' turn and, on every n_critic-th step, the generators'."""
+        """One batch: a discriminator step and, on every n_critic-th batch, a generator step."""
         step = self.global_step + 1
         train_generator = step % self.n_critic == 0
         batch.rng.seed_global_generators()
         self.rates.apply(self.trainer.optimizers, self.global_step, self.trainer.max_steps)
 
-        # Generate once for both players.
+        # Generate once for both sides.
         with torch.set_grad_enabled(train_generator):
             fakes = self.model.generate(batch)
 
-        # The discriminators' turn: reals against detached fakes.
+        # Discriminator step: reals against detached fakes.
         terms: LossTerms = {}
         outputs: list[TermOutputs] = []
-        if self.discriminator is not None:
+        if self.discriminator_updater is not None:
             terms, outputs = self.adversarial.discriminator_terms(batch, fakes, step)
-            self.updater.step(self.discriminator, terms, step, last=not train_generator)
+            self.discriminator_updater.step(terms, step, last=not train_generator)
             self.adversarial.update(outputs)
 
-        # The generators' turn, against discriminators whose weights cost nothing: they are frozen.
+        # Generator step, against frozen discriminators, whose weights then cost no backward pass.
         if train_generator:
             with frozen(self.model.discriminators):
                 generator_terms = self.adversarial.generator_terms(batch, fakes)
-                self.updater.step(self.generator, generator_terms, step, last=True)
+                self.generator_updater.step(generator_terms, step, last=True)
             terms |= generator_terms
 
         # Count, average, log.
         images = batch.size * self.trainer.world_size
-        self.clock.tick(images, train_generator)
+        self.clock.advance(images, train_generator)
         if train_generator and self.ema is not None:
             self.ema.update(self.model.generators, images * self.n_critic, self.clock.images_seen)
         if step % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
-            self.report(terms, outputs)
-
-    # ------------------------------------------------------------- what is read
-
-    @torch.no_grad()
-    def report(self, terms: LossTerms, outputs: Sequence[TermOutputs]) -> None:
-        """Log the terms and what a researcher reads beside them; stop if anything is not finite.
-
-        Called on every ``log_every_n_steps``-th step only: it is the one place where the host waits for the device.
-        """
-        self.watch.look()
-        values = terms | self.adversarial.log_values(outputs)
-        if self.discriminator is not None:
-            values["d/grad_norm"] = self.updater.gradient_norm(self.discriminator)
-        values["g/grad_norm"] = self.updater.gradient_norm(self.generator)
-        stacked = mean_over_ranks(torch.stack([value.detach().float() for value in values.values()]))
-        numbers = dict(zip(values, stacked.tolist(), strict=True))
-        raise_if_not_finite(numbers, self.global_step)
-        if totals := [number for name, number in numbers.items() if name.endswith("/total")]:
-            numbers["train/total"] = sum(totals)
-        names = PLAYERS if self.discriminator is not None else PLAYERS[1:]
-        for name, optimizer in zip(names, self.trainer.optimizers, strict=True):
-            numbers[f"lr/{name}"] = float(optimizer.param_groups[0]["lr"])
-        log(self.trainer, numbers | self.clock.report(), self.global_step)
+            log_step(self, terms, outputs)
 
     # ------------------------------------------------------------ around the step
 
-    def configure_optimizers(self) -> list[Optimizer]:
-        """The discriminators' optimizer, if there are discriminators, and the generators', in this order."""
-        optimizers = []
-        for name, make, parameters in zip(PLAYERS, self.optimizer_factories, self.players(), strict=True):
-            try:
-                optimizers += [make(parameters)] if parameters else []
-            except ValueError as error:
-                raise ValueError(f"optim.{name}: {error}") from error
-        for optimizer in optimizers:
-            for group in optimizer.param_groups:
-                group.setdefault("initial_lr", group["lr"])
-        return optimizers
+    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
+        """The parameters of each side that has any: ``discriminator``, if there is one, then ``generator``."""
+        sides = {"discriminator": self.model.discriminators, "generator": self.model.generators}
+        groups = {name: list(networks.parameters()) for name, networks in sides.items()}
+        return {name: parameters for name, parameters in groups.items() if parameters}
 
-    def players(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-        """The parameters of the discriminators and of the generators."""
-        return list(self.model.discriminators.parameters()), list(self.model.generators.parameters())
+    def configure_optimizers(self) -> list[Optimizer]:
+        """An optimizer for each side, in the order of `parameter_groups`."""
+        return make_optimizers(self.parameter_groups(), self.optimizer_factories)
 
     def check(self, trainer: Trainer) -> None:
         """Raise `ValueError` if ``trainer`` lacks what the schedule needs, or an optimizer cannot be made."""
@@ -199,58 +140,46 @@ class GANModule(LightningModule):
             raise ValueError("optim.schedule needs to know when training ends: set trainer.max_steps")
 
     def on_fit_start(self) -> None:
-        """Look up once what every step needs."""
-        *discriminators, generator = self.trainer.optimizers
-        discriminator_parameters, generator_parameters = self.players()
-        # Lightning counts the steps of optimizers that are stepped through it, which must be one for each batch.
-        counted: Any = self.optimizers()
-        step_counted = (counted[0] if discriminators else counted).step
-        self.discriminator = (
-            Player("discriminators", discriminator_parameters, discriminators[0], step_counted)
-            if discriminators
-            else None
-        )
-        step_generator = generator.step if discriminators else step_counted
-        self.generator = Player("generators", generator_parameters, generator, step_generator)
-        statistics = ("running_mean", "running_var")
-        running = [buffer for name, buffer in self.model.named_buffers() if name.endswith(statistics)]
-        self.updater = Updater(self.manual_backward, running, self.watch, self.clip_grad_norm)
+        """Prepare what every step needs."""
+        updaters = make_updaters(self)
+        self.discriminator_updater = updaters.get("discriminator")
+        self.generator_updater = updaters["generator"]
         if self.compiled is not None:
             regularizers = [r for r in self.regularizers.modules() if isinstance(r, Regularizer)]
             compile_networks(self.model, regularizers, self.compiled)
         self.clock.start()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what is counted, and where the run came from, as plain data."""
+        """Add the counts, and where the run came from, as plain data."""
         horizon = self.rates.horizon or self.trainer.max_steps
-        counted = {"clock": self.clock.state_dict(), "pace": self.rates.pace, "horizon": horizon}
+        counted = {"clock": self.clock.state_dict(), "lr_scale": self.rates.lr_scale, "horizon": horizon}
         checkpoint["gan_zoo"] = counted | self.metadata
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore what is counted."""
+        """Restore the counts."""
         self.clock.load_state_dict(checkpoint["gan_zoo"]["clock"])
-        self.rates.pace = min(self.rates.pace, checkpoint["gan_zoo"]["pace"])
+        self.rates.lr_scale = min(self.rates.lr_scale, checkpoint["gan_zoo"]["lr_scale"])
 
     # ----------------------------------------------------------------- sampling
 
     @property
-    def sampling_generators(self) -> nn.ModuleDict:
-        """The generators that draw pictures and earn scores: the averaged ones if there are any."""
+    def inference_generators(self) -> nn.ModuleDict:
+        """The generators for image grids and metrics: the averaged ones if there are any."""
         return self.model.generators if self.ema is None else self.ema.generators
 
-    def sample(self, batch: Batch) -> Tensor:
-        """Samples for ``batch`` in evaluation mode, float32; training state is as before."""
-        with self.shown() as generators:
-            return self.model.sample(batch.to(self.device), generators).float()
-
-    def views(self, batch: Batch) -> dict[str, Tensor]:
-        """What a viewer sees side by side for ``batch``: the sample alone, or input, output and more."""
-        with self.shown() as generators:
-            return {k: v.float() for k, v in self.model.views(batch.to(self.device), generators).items()}
-
     @contextmanager
-    def shown(self) -> Iterator[nn.ModuleDict]:
+    def inference_mode(self) -> Iterator[nn.ModuleDict]:
         """The generators to sample from, in evaluation mode, without gradients and in full precision."""
-        generators = self.sampling_generators
+        generators = self.inference_generators
         with evaluation_mode(generators, self.device):
             yield generators
+
+    def sample(self, request: SampleRequest) -> Tensor:
+        """Samples for a request in evaluation mode, float32; the training state stays as it is."""
+        with self.inference_mode() as generators:
+            return self.model.sample(request.to(self.device), generators).float()
+
+    def visuals(self, request: SampleRequest) -> dict[str, Tensor]:
+        """Images to display side by side for a request: the sample alone, or input, output and more."""
+        with self.inference_mode() as generators:
+            return {k: v.float() for k, v in self.model.visuals(request.to(self.device), generators).items()}

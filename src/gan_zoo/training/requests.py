@@ -1,70 +1,94 @@
-"""What to ask the generator for."""
+"""Requests for samples, in training and after it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from gan_zoo.core.rng import StepRNG, stable_seed
-from gan_zoo.core.types import Batch
+from gan_zoo.core.types import SampleRequest
 from gan_zoo.data.dataset import Source
-from gan_zoo.data.loader import asked, asked_rows
+from gan_zoo.data.loader import request_rows, sample_request
 from gan_zoo.metrics.base import Generated
+from gan_zoo.models.base import Model
 from gan_zoo.training.module import GANModule
-from gan_zoo.visualization.image_grid import picture_of
+from gan_zoo.visualization.image_grid import image_of
 
 BLOCK_SIZE = 64
 
 
-def drawer(module: GANModule, source: Source, seed: int) -> Callable[[int], Generated]:
-    """What makes block number k of generated samples.
+def needs_source(model: Model) -> bool:
+    """Whether requests need data: conditions that are not classes come from a dataset."""
+    return model.conditioning not in ("none", "class")
 
-    Models that are told something are asked for what held-out data bring, if there are any, else the data themselves.
-    """
-    told = source.told() if module.model.needs else None
 
-    def draw(block: int) -> Generated:
+def data_request(model: Model, source: Source, size: int, rng: StepRNG) -> SampleRequest:
+    """A request with the labels and conditions of held-out data, if there are any, else of the data."""
+    if model.conditioning == "none":
+        return SampleRequest(size, rng)
+    return sample_request(source.evaluation_split(), size, rng)
+
+
+def sample_blocks(module: GANModule, source: Source, seed: int) -> Callable[[int], Generated]:
+    """A function that generates block number k of the samples of an evaluation."""
+    model = module.model
+
+    def generate(block: int) -> Generated:
         rng = StepRNG(seed, block, device=module.device)
-        batch = Batch(BLOCK_SIZE, rng) if told is None else asked(told, BLOCK_SIZE, rng)
-        batch, model = batch.to(module.device), module.model
-        return Generated(module.views(batch), batch, model.requested_label(batch), model.num_requested_labels)
+        request = data_request(model, source, BLOCK_SIZE, rng).to(module.device)
+        visuals = module.visuals(request)
+        return Generated(visuals, request, model.requested_label(request), model.num_requested_labels)
 
-    return draw
-
-
-SHOWN_BESIDE = {"image", "domain"}  # needs of models whose pictures show what a sample was made from
+    return generate
 
 
-def sample_picture(module: GANModule, source: Source, count: int, seed: int) -> Any:
-    """A picture of ``count`` samples, or of a quarter of that where each is shown beside its input."""
-    rng = StepRNG(stable_seed(seed, "grid"), 0, device=module.device)
-    count = max(1, count // 4) if SHOWN_BESIDE & set(module.model.needs) else count
-    batch, captions, columns = request(module, source, count, rng)
-    names = source.classes if "label" in module.model.needs else None
-    return picture_of(module.views(batch), captions, columns, names or ())
+class GridRequest(NamedTuple):
+    """A request for the samples of an image grid.
 
-
-def request(
-    module: GANModule, source: Source | None, count: int, rng: StepRNG
-) -> tuple[Batch, list[str] | None, int | None]:
-    """What to ask for in a picture, the captions to write, and the number of columns.
-
-    Where classes are all that is needed, no ``source`` is: every class comes as often as the others.
+    Attributes:
+        request: what is requested.
+        captions: to write below the samples; None for none.
+        columns: of the grid, one for each class; None for about as many as rows.
     """
-    classes = module.model.num_requested_labels or 0
+
+    request: SampleRequest
+    captions: list[str] | None = None
+    columns: int | None = None
+
+
+def grid_request(model: Model, source: Source | None, count: int, rng: StepRNG) -> GridRequest:
+    """A request for ``count`` samples to display, rounded down to full columns where each class has one.
+
+    ``source`` may be None unless the model `needs_source`: every class is requested equally often.
+    """
+    classes = model.num_requested_labels or 0
     columns = classes if 1 < classes <= min(count, 20) else None
     count = count if columns is None else count // columns * columns
-    labels = None if columns is None else torch.arange(count) % columns
-    if source is None or not module.model.needs:
-        every_class = torch.arange(count) % classes if classes else None
-        return Batch(count, rng, label=every_class if labels is None else labels), None, columns
-    told = source.told()
-    batch = asked(told, count, rng)
-    if labels is not None:
-        batch.label = labels
+    every_class = torch.arange(count) % classes if classes else None
+
+    # Classes, codes, or nothing.
+    if source is None or model.conditioning == "none":
+        return GridRequest(SampleRequest(count, rng, label=every_class), None, columns)
+
+    # Conditions of held-out data; classes in columns if they fit.
+    held_out = source.evaluation_split()
+    request = sample_request(held_out, count, rng)
+    if columns is not None:
+        request.label = every_class
     captions = None
-    if not {"label", *SHOWN_BESIDE} & set(module.model.needs) and told.captions is not None:
-        captions = [told.captions[row] for row in asked_rows(told, batch.size, rng).tolist()]
-    return batch, captions, columns
+    if model.conditioning in ("text", "vector") and held_out.captions is not None:
+        captions = [held_out.captions[row] for row in request_rows(held_out, count, rng).tolist()]
+    return GridRequest(request, captions, columns)
+
+
+def sample_image(module: GANModule, source: Source, count: int, seed: int) -> Any:
+    """An image grid of ``count`` samples, or of a quarter of that where each is displayed next to its input."""
+    model = module.model
+    rng = StepRNG(stable_seed(seed, "grid"), 0, device=module.device)
+    has_inputs = model.conditioning in ("image", "domain")
+    count = max(1, count // 4) if has_inputs else count
+    grid = grid_request(model, source, count, rng)
+    class_names = source.classes if model.conditioning == "class" else None
+    return image_of(module.visuals(grid.request), grid.captions, grid.columns, class_names or ())

@@ -1,4 +1,4 @@
-"""Scores of a module as it is: the one way in training and after it."""
+"""Evaluation of a module: the same function in training and after it."""
 
 from __future__ import annotations
 
@@ -6,32 +6,35 @@ from collections.abc import Mapping
 
 from gan_zoo.core.rng import stable_seed
 from gan_zoo.data.dataset import Source
-from gan_zoo.metrics.base import Evaluator, Samples, Score, score_all
+from gan_zoo.metrics.base import EvaluatedModel, Evaluator, MetricResult, Samples, evaluate_all
 from gan_zoo.training.module import GANModule
-from gan_zoo.training.requests import BLOCK_SIZE, drawer
+from gan_zoo.training.requests import BLOCK_SIZE, sample_blocks
 
 
-def score_module(
+def evaluate_generator(
     module: GANModule,
     source: Source,
     evaluators: Mapping[str, Evaluator],
     seed: int,
     rank: int = 0,
     world_size: int = 1,
-) -> list[Score]:
-    """The scores of the sampling generators against ``source``, each with its protocol completed.
+) -> list[MetricResult]:
+    """The metrics of the inference generators against ``source``, each with its complete protocol.
 
-    Sample i depends on ``seed`` and i alone, whatever the number of processes; all of them take part.
+    Sample i depends on ``seed`` and i alone, on any number of processes; all of them take part.
 
     Args:
-        module: on the device where the work is done.
+        module: on the device to evaluate on.
         source: the real data.
-        evaluators: compute the scores, by name.
+        evaluators: compute the metrics, by name.
         seed: the run's seed.
         rank, world_size: this process's place.
     """
     count = max((evaluator.num_samples for evaluator in evaluators.values()), default=0)
-    samples = Samples(drawer(module, source, stable_seed(seed, "evaluation")), count, BLOCK_SIZE, rank, world_size)
-    scores = score_all(evaluators, samples, source, module.device, module.model.needs)
+    blocks = sample_blocks(module, source, stable_seed(seed, "evaluation"))
+    samples = Samples(blocks, count, BLOCK_SIZE, rank, world_size)
+    with module.inference_mode() as generators:
+        model = EvaluatedModel(module.model, generators)
+        results = evaluate_all(evaluators, samples, source, module.device, model)
     shared = {"ema": module.ema is not None, "seed": seed, "world_size": world_size}
-    return [Score(score.name, score.value, score.protocol | shared) for score in scores]
+    return [MetricResult(result.name, result.value, result.protocol | shared) for result in results]

@@ -114,7 +114,7 @@ def try_parts(module: GANModule, data: DataModule) -> None:
 
 
 def tiny_batch(model: Model, data: DataModule) -> Batch:
-    """A few samples of the data, as many as discriminators that judge packs need."""
+    """A few samples of the data, as many as discriminators of packs need."""
     pack = math.lcm(*(getattr(part, "pack", 1) for part in model.discriminators.modules()))
     return one_batch(data.source, SIZE * pack, StepRNG(data.seed, 0), data.mismatched_conditions)
 
@@ -160,7 +160,7 @@ def try_model(model: Model, batch: Batch, source: Source, module: GANModule) -> 
                 fake.ndim == len(source.sample_shape) + 1 and len(fake) == batch.size,
                 f"a tensor of shape {list(fake.shape)} for {batch.size} samples",
             )
-            if "image" not in model.needs and "domain" not in model.needs:
+            if model.conditioning not in ("image", "domain"):
                 promised.demand(list(fake.shape[1:]) == source.sample_shape, f"samples of shape {list(fake.shape[1:])}")
             promised.demand(bool(fake.isfinite().all()), "numbers that are not finite")
     if source.samples.dtype == torch.uint8:
@@ -169,10 +169,10 @@ def try_model(model: Model, batch: Batch, source: Source, module: GANModule) -> 
         adversarial_terms = list(model.adversarial_terms(batch, fakes))
     for term in adversarial_terms:
         try_term(term, batch, module, shape)
-    with contract(model, "sample", "{} takes (batch, generators) and returns samples, also without real ones"):
+    with contract(model, "sample", "{} takes (request, generators) and returns samples"):
         model.eval()
         with torch.no_grad():
-            model.sample(batch, model.generators)
+            model.sample(model.request_for(batch), model.generators)
 
 
 def try_term(term: AdversarialTerm, batch: Batch, module: GANModule, shape: str) -> None:
@@ -184,7 +184,7 @@ def try_term(term: AdversarialTerm, batch: Batch, module: GANModule, shape: str)
         promised.demand(isinstance(real.score, Tensor), f"a {type(real.score).__name__}")
         promised.demand(real.score.ndim >= 1, "a single number")
         promised.demand(bool(real.score.isfinite().all()), "scores that are not finite")
-    for name, regularizer in module.adversarial.regularizers_of(term).items():
+    for name, regularizer in module.adversarial.regularizers_for(term).items():
         if not is_own(regularizer):
             continue
         with contract(regularizer, "penalty", PENALTY) as promised:

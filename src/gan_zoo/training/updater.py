@@ -1,66 +1,113 @@
-"""One step of one player: backward, mean over processes, finite check, clip, optimizer."""
+"""One optimizer step of one side: backward, mean over processes, finite check, clipping, step."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor, nn
 
 from gan_zoo.core.distributed import average_gradients
 from gan_zoo.core.types import LossTerms, total_loss
 from gan_zoo.training.divergence import DivergenceDetector
-from gan_zoo.training.player import Player, gradient_norm
+from gan_zoo.training.gradients import gradient_norm
+
+if TYPE_CHECKING:
+    from gan_zoo.training.module import GANModule
+
+SMALL = 4096  # numbers
 
 
 class Updater:
-    """Minimizes the sum of a player's terms by one step of its optimizer.
+    """Minimizes the sum of the terms of one side, the discriminators' or the generators', by optimizer steps.
 
     Args:
-        backward: what runs the backward pass, such as `LightningModule.manual_backward`.
+        name: of the side, in messages.
+        parameters: all that this side trains.
+        optimizer_step: steps the optimizer of these parameters.
+        backward: runs the backward pass, such as `LightningModule.manual_backward`.
         statistics: running statistics of the networks, which processes average.
-        watch: stops training before the weights leave the finite numbers.
-        clip_grad_norm: largest gradient norm of a player, or None.
+        detector: stops training before the weights become NaN or infinite.
+        clip_grad_norm: largest gradient norm, or None.
     """
 
     def __init__(
         self,
+        name: str,
+        parameters: Sequence[nn.Parameter],
+        optimizer_step: Callable[[], Any],
         backward: Callable[[Tensor], Any],
         statistics: Sequence[Tensor],
-        watch: DivergenceDetector,
+        detector: DivergenceDetector,
         clip_grad_norm: float | None,
     ) -> None:
+        self.name = name
+        self.parameters = list(parameters)
+        self.optimizer_step = optimizer_step
         self.backward = backward
         self.statistics = statistics
-        self.watch = watch
+        self.detector = detector
         self.clip_grad_norm = clip_grad_norm
+        self._norm_before_clipping = torch.zeros((), device=self.parameters[0].device)
 
-    def step(self, player: Player, terms: LossTerms, step: int, last: bool) -> None:
-        """One step of ``player``.
+        # A backward pass that leaves the finite numbers anywhere also reaches biases and normalizations, whose
+        # gradients are cheap to check in every step.
+        smallest = min(self.parameters, key=nn.Parameter.numel)
+        self.monitored = [p for p in self.parameters if p.numel() <= SMALL or p is smallest]
+
+    def step(self, terms: LossTerms, step: int, last: bool) -> None:
+        """One step of the optimizer.
 
         Args:
-            player: whose parameters move.
             terms: scalars whose sum is minimized.
             step: the number of the batch, for messages.
-            last: whether this is the last step on the batch, after which running statistics rest.
+            last: whether this is the last step on the batch; running statistics are averaged with it.
 
         Raises:
-            TrainingDiverged: if a term or a gradient is not finite, before the weights take it on.
+            TrainingDiverged: if a term or a gradient is not finite, before the weights are changed.
         """
-        for parameter in player.parameters:
+        for parameter in self.parameters:
             parameter.grad = None
         total = total_loss(terms)
         self.backward(total)
 
-        # Statistics ride with the gradients of the batch's last step.
-        average_gradients(player.parameters, self.statistics if last else ())
-        self.watch.observe(player, terms, total, step)
+        # Running statistics travel with the gradients of the batch's last step.
+        average_gradients(self.parameters, self.statistics if last else ())
+        self.detector.check(self.name, terms, total, gradient_norm(self.monitored), step)
 
         if self.clip_grad_norm is not None:
-            player.gradient_norm = gradient_norm(player.parameters)
-            nn.utils.clip_grads_with_norm_(player.parameters, self.clip_grad_norm, player.gradient_norm)
-        player.step()
+            self._norm_before_clipping = gradient_norm(self.parameters)
+            nn.utils.clip_grads_with_norm_(self.parameters, self.clip_grad_norm, self._norm_before_clipping)
+        self.optimizer_step()
 
-    def gradient_norm(self, player: Player) -> Tensor:
-        """The norm of the player's last gradient, before clipping."""
-        return gradient_norm(player.parameters) if self.clip_grad_norm is None else player.gradient_norm
+    def gradient_norm(self) -> Tensor:
+        """The norm of the last gradient, before clipping."""
+        return gradient_norm(self.parameters) if self.clip_grad_norm is None else self._norm_before_clipping
+
+
+def running_statistics(networks: nn.Module) -> list[Tensor]:
+    """The buffers named ``running_mean`` and ``running_var``, which processes average."""
+    names = ("running_mean", "running_var")
+    return [buffer for name, buffer in networks.named_buffers() if name.endswith(names)]
+
+
+def make_updaters(module: GANModule) -> dict[str, Updater]:
+    """An updater for each side of a module that is about to be trained, by name."""
+    # Lightning counts the steps of optimizers that are stepped through its wrapper: one for each batch.
+    wrapped: Any = module.optimizers()
+    counted = wrapped[0] if isinstance(wrapped, list) else wrapped
+    optimizer_steps = [counted.step, *(optimizer.step for optimizer in module.trainer.optimizers[1:])]
+
+    updaters = {}
+    for (side, parameters), optimizer_step in zip(module.parameter_groups().items(), optimizer_steps, strict=True):
+        updaters[side] = Updater(
+            side,
+            parameters,
+            optimizer_step,
+            module.manual_backward,
+            running_statistics(module.model),
+            module.divergence_detector,
+            module.clip_grad_norm,
+        )
+    return updaters

@@ -113,7 +113,7 @@ def save(picture: Tensor | Image.Image, path: Path) -> None:
     image.save(path)
 
 
-def picture_of(
+def image_of(
     views: Mapping[str, Tensor],
     captions: Sequence[str] | None = None,
     columns: int | None = None,

@@ -1,4 +1,4 @@
-"""What the tabs share: what a model is told, and how an answer is shown."""
+"""Parts that tabs share: fields for classes and captions, error messages, enlarged images."""
 
 from __future__ import annotations
 
@@ -15,60 +15,61 @@ from torch import Tensor
 from gan_zoo.core.errors import ConfigError, DataError
 from gan_zoo.data.image_tensors import to_uint8
 from gan_zoo.inference import sampling
-from gan_zoo.inference.model import Run, asked_as_in_the_grid, of_rows
+from gan_zoo.inference.model import LoadedModel, request_as_in_grid
 from gan_zoo.visualization.image_grid import pillow
 
 SIDE = 448
 
 
-class Asked:
-    """The fields by which a model is told a class or a caption, where it is.
+class ConditionFields:
+    """The fields for a class or a caption, where the model takes one.
 
     Args:
         run: whose model.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: LoadedModel) -> None:
         classes = run.module.model.num_requested_labels or 0
         self.inputs: list[Any] = []
         self.submits: list[Any] = []
         self.kind = ""
-        if run.reads is not None:
+        if run.caption_encoding is not None:
             field: Any = gr.Textbox(label="Caption", info="empty: captions of the data")
             self.kind, self.inputs, self.submits = "caption", [field], [field.submit]
-        elif classes and not set(run.module.model.needs) - {"label", "wrong"}:
+        elif classes and run.module.model.conditioning in ("none", "class"):
             choices = [("all", -1), *((name, k) for k, name in enumerate(run.class_names or map(str, range(classes))))]
             field = gr.Dropdown(choices, value=-1, label="Class")
             self.kind, self.inputs, self.submits = "label", [field], [field.change]
 
-    def wishes(self, *values: Any) -> dict[str, Any]:
-        """What the fields say, as `gan_zoo.inference.wish` takes it."""
+    def request(self, *values: Any) -> dict[str, Any]:
+        """The values of the fields, as arguments of `gan_zoo.inference.model.make_request`."""
         if not values or values[0] in ("", -1, None):
             return {}
         return {self.kind: values[0]}
 
 
 @contextmanager
-def said_on_the_page() -> Iterator[None]:
-    """Complaints that are made for users become a message on the page."""
+def errors_on_page() -> Iterator[None]:
+    """Within the block errors that are meant for users become a message on the page."""
     try:
         yield
     except (DataError, ConfigError, OSError, ValueError) as error:
         raise gr.Error(str(error), print_exception=False) from error
 
 
-def asked_for(run: Run, latents: Tensor, seed: int, **wishes: Any) -> Tensor:
-    """Samples ``[B, C, H, W]`` for ``latents``, all asked for the same."""
-    wanted = asked_as_in_the_grid(run, 1, seed, **wishes)
-    return sampling.show(run, latents, of_rows(wanted, torch.zeros(len(latents), dtype=torch.int64)))
+def samples_for(run: LoadedModel, latents: Tensor, seed: int, **request: Any) -> Tensor:
+    """Samples ``[B, C, H, W]`` for ``latents``, all with the same class and condition."""
+    requested = request_as_in_grid(run, 1, seed, **request)
+    same = torch.zeros(len(latents), dtype=torch.int64)
+    return sampling.generate(run, latents, requested.select(same))
 
 
-def one(run: Run, latent: Tensor, seed: int, **wishes: Any) -> Image.Image:
-    """The sample of one latent ``[1, latent_dim]``, large enough to look at."""
-    return enlarged(pillow(to_uint8(asked_for(run, latent, seed, **wishes)[0])))
+def sample_image(run: LoadedModel, latent: Tensor, seed: int, **request: Any) -> Image.Image:
+    """The sample of one latent ``[1, latent_dim]``, enlarged."""
+    return enlarged(pillow(to_uint8(samples_for(run, latent, seed, **request)[0])))
 
 
-def enlarged(picture: Image.Image, side: int = SIDE) -> Image.Image:
-    """A picture by a whole factor, so that small ones can be seen."""
-    factor = math.ceil(side / max(picture.size))
-    return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
+def enlarged(image: Image.Image, side: int = SIDE) -> Image.Image:
+    """The image enlarged by an integer factor to at least ``side`` pixels."""
+    factor = math.ceil(side / max(image.size))
+    return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)

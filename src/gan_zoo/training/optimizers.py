@@ -1,0 +1,36 @@
+"""The optimizers of both sides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+OptimizerFactory = Callable[[Sequence[nn.Parameter]], Optimizer]
+
+
+def adam(parameters: Sequence[nn.Parameter]) -> Optimizer:
+    """Adam as in DCGAN: 2e-4 with betas (0.5, 0.999)."""
+    return torch.optim.Adam(parameters, lr=2e-4, betas=(0.5, 0.999), fused=True)
+
+
+def make_optimizers(
+    groups: Mapping[str, Sequence[nn.Parameter]], factories: Mapping[str, OptimizerFactory]
+) -> list[Optimizer]:
+    """An optimizer for each side, in order; schedules find the first learning rate as ``initial_lr``.
+
+    Raises:
+        ValueError: naming the optimizer that cannot be made.
+    """
+    optimizers = []
+    for name, parameters in groups.items():
+        try:
+            optimizers.append(factories[name](parameters))
+        except ValueError as error:
+            raise ValueError(f"optim.{name}: {error}") from error
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group.setdefault("initial_lr", group["lr"])
+    return optimizers
