@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from gan_zoo.data.datamodule import DataModule
     from gan_zoo.training.module import GANModule
+    from gan_zoo.training.scalar_schedules import ScalarSchedule
 
 
 def build(config: DictConfig) -> tuple[Trainer, GANModule, DataModule]:
@@ -120,6 +122,10 @@ def build_module(config: DictConfig) -> GANModule:
         schedule=instantiate(config.optim.schedule),
         horizon=config.optim.horizon,
         n_critic=config.loss.n_critic,
+        n_generator=config.loss.n_generator,
+        unroll=config.loss.unroll,
+        accumulate=config.accumulate,
+        schedules=scalar_schedules(config),
         clip_grad_norm=config.optim.clip_grad_norm,
         ema=OmegaConf.to_container(config.ema) if config.ema is not None else None,  # type: ignore[arg-type]
         channels_last=config.channels_last,
@@ -128,14 +134,23 @@ def build_module(config: DictConfig) -> GANModule:
     )
 
 
+def scalar_schedules(config: DictConfig) -> dict[str, ScalarSchedule]:
+    """The numbers of ``config.schedules`` that change with the images seen, by name."""
+    from gan_zoo.training.scalar_schedules import ScalarSchedule
+
+    return {name: ScalarSchedule(**node) for name, node in as_plain(config).get("schedules", {}).items() if node}
+
+
 def check_parts(loss: Any, regularizers: Mapping[str, Any]) -> None:
     """Raise `ConfigError` for a loss or a regularizer of one's own that lacks its base class."""
     from gan_zoo.losses.base import Loss
-    from gan_zoo.regularizers.base import Regularizer
+    from gan_zoo.regularizers.base import GeneratorRegularizer, Regularizer
 
-    wanted: list[tuple[str, Any, type]] = [("loss.adversarial", loss, Loss)]
-    wanted += [(f"regularizer.{name}", part, Regularizer) for name, part in regularizers.items()]
-    for name, part, kind in wanted:
+    expected: list[tuple[str, Any, type]] = [("loss.adversarial", loss, Loss)]
+    for name, part in regularizers.items():
+        if not isinstance(part, GeneratorRegularizer):
+            expected.append((f"regularizer.{name}", part, Regularizer))
+    for name, part, kind in expected:
         if not isinstance(part, kind):
             raise ConfigError(
                 f"{name} must be a subclass of {kind.__module__}.{kind.__name__}, got a {type(part).__name__}"
@@ -195,6 +210,7 @@ def network_factory(node: Any, group: str) -> Any:
                 f"another {group}="
             ) from error
 
+    network.__signature__ = inspect.signature(make)  # type: ignore[attr-defined]
     return network
 
 

@@ -18,7 +18,7 @@ from gan_zoo.core.types import Count
 
 GROUPS = (
     *("trainer", "callbacks", "logger", "extractor", "metric", "data", "generator", "discriminator", "optim", "model"),
-    *("loss", "regularizer", "divergence"),
+    *("loss", "regularizer", "divergence", "schedules"),
 )
 NAMED = ("callbacks", "logger", "metric", "regularizer")
 MADE = ("trainer", "data.source", "generator", "model", "loss.adversarial", "optim.generator", "optim.discriminator")
@@ -30,6 +30,7 @@ def _top(
     other_data: bool,
     trust: bool,
     pack: Count,
+    accumulate: Count,
     channels_last: bool,
     tags: list[str],
     run_dir: str,
@@ -62,6 +63,9 @@ def check_arguments(config: Mapping[str, Any]) -> None:
         _demand(_is_node(node) or (name in MADE_OR_NULL and not node), name, "a group with a _target_", node)
     check_call(DataModule, config["data"], "data")
     check_call(GANModule, config["loss"] | config["optim"] | {"ema": config["ema"]}, "")
+    for name, node in config["schedules"].items():
+        if node is not None:
+            check_schedule(node, f"schedules.{name}")
     if config["ema"] is not None:
         check_call(EMA, config["ema"], "ema")
     _check_nodes({key: node for key, node in config.items() if key != "launcher"}, "")
@@ -71,6 +75,19 @@ def _check_rate(rate: Any, name: str) -> None:
     """Raise `ConfigError` for a learning rate with which nothing is learned; optimizers take 0 and NaN."""
     is_number = isinstance(rate, (int, float)) and not isinstance(rate, bool)
     _demand(rate is None or not is_number or 0 < rate < math.inf, name, "a finite number > 0", rate)
+
+
+def check_schedule(node: Any, where: str) -> None:
+    """Raise `ConfigError` unless ``node`` has the arguments of a `ScalarSchedule`."""
+    from gan_zoo.training.scalar_schedules import ScalarSchedule
+
+    _demand(isinstance(node, dict), where, "null or a mapping with value, start, end, until, kind", node)
+    known = inspect.signature(ScalarSchedule).parameters
+    for key in node:
+        _demand(key in known, where, f"a mapping of {', '.join(known)}", key)
+    for key in ("value", "start"):
+        _demand(key in node, where, f"a mapping with {key}", node)
+    check_call(ScalarSchedule, node, where)
 
 
 def check_call(make: Callable[..., Any], values: Mapping[str, Any], where: str) -> None:

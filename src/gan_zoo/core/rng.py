@@ -76,6 +76,17 @@ class StepRNG:
         shape = (size * self.world_size,)
         return self._mine(torch.randint(low, high, shape, generator=self._generator(purpose), device=self.device))
 
+    def derive(self, purpose: str) -> StepRNG:
+        """Other random numbers of the same step, such as those of a second generator step on one batch."""
+        return replace(self, seed=stable_seed(self.seed, purpose))
+
+    def part(self, number: int, count: int) -> StepRNG:
+        """The random numbers of part ``number`` of ``count`` equal parts of this process's samples.
+
+        They are those that ``count`` times as many processes would have.
+        """
+        return replace(self, rank=self.rank * count + number, world_size=self.world_size * count)
+
     def seed_global_generators(self) -> None:
         """Seed torch's global generators for this step and rank.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from annotated_types import Ge, Gt, Le, Lt, MinLen
@@ -95,6 +95,32 @@ class Batch:
         """The same batch on ``device``."""
         return to_device(self, device)
 
+    def split(self, count: int) -> list[Batch]:
+        """``count`` equal parts, with the random numbers that as many processes would have.
+
+        Raises:
+            ValueError: if the samples cannot be divided.
+        """
+        if count == 1:
+            return [self]
+        if self.size % count:
+            raise ValueError(f"accumulate must divide the {self.size} samples of a process, got {count}")
+        size = self.size // count
+        parts = []
+        for number in range(count):
+            rows = slice(number * size, (number + 1) * size)
+            parts.append(
+                Batch(
+                    size,
+                    self.rng.part(number, count),
+                    self.real[rows],
+                    None if self.label is None else self.label[rows],
+                    None if self.condition is None else self.condition[rows],
+                    None if self.mismatched_condition is None else self.mismatched_condition[rows],
+                )
+            )
+        return parts
+
 
 @dataclass(slots=True)
 class SampleRequest:
@@ -143,6 +169,8 @@ class DiscriminatorOutput:
         aux: outputs of further heads (class logits, a reconstruction, codes), if there are any.
         features: intermediate activations, for terms that compare them.
         condition: what the discriminator was conditioned on, or None.
+        parts: outputs of several scales or heads, one for each; ``score`` holds all of their scores, ``[B, N]``, and
+            losses and accuracies are means over the parts.
     """
 
     score: Tensor
@@ -150,6 +178,7 @@ class DiscriminatorOutput:
     aux: Any = None
     features: tuple[Tensor, ...] = ()
     condition: Any = None
+    parts: tuple[DiscriminatorOutput, ...] = ()
 
 
 def run_discriminator(discriminator: nn.Module, x: Tensor, condition: Any = None) -> DiscriminatorOutput:
@@ -160,7 +189,8 @@ def run_discriminator(discriminator: nn.Module, x: Tensor, condition: Any = None
     """
     output = discriminator(x) if condition is None else discriminator(x, condition)
     result = output if isinstance(output, DiscriminatorOutput) else DiscriminatorOutput(score=output, x=x)
-    return replace(result, score=at_least_float32(result.score), condition=condition)
+    parts = tuple(replace(part, score=at_least_float32(part.score)) for part in result.parts)
+    return replace(result, score=at_least_float32(result.score), condition=condition, parts=parts)
 
 
 def at_least_float32(x: Tensor) -> Tensor:
@@ -183,6 +213,8 @@ class AdversarialTerm:
         mismatched: whether both sides are the same samples, and only their conditions differ: the fake side is real
             samples with conditions that belong to others. Distances between the sides are then between conditions, and
             penalties find no line from one side to the other.
+        swapped: whether the generators produce both sides, as in joint discriminators (BiGAN): they minimize the
+            discriminator's loss with the sides swapped, and gradients also flow through the real side.
     """
 
     name: str
@@ -194,6 +226,7 @@ class AdversarialTerm:
     discriminator_weight: float = 1.0
     generator_weight: float = 1.0
     mismatched: bool = False
+    swapped: bool = False
 
     @property
     def trains_generator(self) -> bool:
@@ -242,3 +275,24 @@ class TermOutputs:
             (requested.real_condition, term.real_condition),
         )
         return all(a is b for a, b in pairs)
+
+
+@runtime_checkable
+class MappedGenerator(Protocol):
+    """A generator with a mapping and a synthesis part, as StyleGAN's: ``synthesis(mapping(latents))``.
+
+    Attributes:
+        num_styles: L, the number of style inputs of the synthesis.
+        mean_style: the running mean of mapped latents, ``[D]``, towards which styles are truncated.
+    """
+
+    num_styles: int
+    mean_style: Tensor
+
+    def mapping(self, latents: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Styles ``[B, L, D]``, the same for each of the L inputs of the synthesis."""
+        ...
+
+    def synthesis(self, styles: Tensor) -> Tensor:
+        """Samples ``[B, ...]`` of styles ``[B, L, D]``."""
+        ...

@@ -19,6 +19,9 @@ class Loss(nn.Module):
     copy.
     """
 
+    mean_of_samples: bool = True
+    """Whether the loss of a batch is the mean of those of its parts, so that gradients can be accumulated."""
+
     generator_sees_real: ClassVar[bool] = False
     """Whether `generator` uses the discriminator's view of the reals (costs a forward pass in the generator's turn)."""
 

@@ -28,7 +28,9 @@ class EBGAN(Loss):
             raise ValueError(f"margin must be > 0, got {margin}")
         if pulling_away < 0:
             raise ValueError(f"pulling_away must be >= 0, got {pulling_away}")
-        self.margin, self.pulling_away = margin, pulling_away
+        self.margin = margin
+        self.pulling_away = pulling_away
+        self.mean_of_samples = not pulling_away
         self.threshold = margin / 2
 
     def check(self, discriminator: nn.Module) -> None:

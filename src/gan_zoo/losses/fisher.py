@@ -23,6 +23,7 @@ class Fisher(Loss):
         rho: weight of the quadratic penalty and step size of the multiplier, > 0.
     """
 
+    mean_of_samples: bool = False
     multiplier: Tensor
 
     def __init__(self, rho: Positive = 1e-6) -> None:

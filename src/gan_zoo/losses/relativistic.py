@@ -51,6 +51,7 @@ class RelativisticAverage(Loss):
     gradient flows through both.
     """
 
+    mean_of_samples: bool = False
     generator_sees_real: ClassVar[bool] = True
 
     def cost(self, gap: Tensor) -> Tensor:

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from gan_zoo.core.types import Batch, Count, FakeSamples, LossTerms, SampleRequest, TermOutputs, Weight
+from gan_zoo.models.conditioning import conditional_generator
 from gan_zoo.models.gan import GAN
 
 
 class ACGAN(GAN):
     """The discriminator also classifies; the generator is conditioned on a class (Odena et al. 2017, eq. 2 and 3).
 
-    Classes of fakes are drawn uniformly, unless they are requested. The generator gets the class as one-hot numbers
-    after the latents; the discriminator's class logits are its output's ``aux``. Loss terms: ``class`` for the
+    Classes of fakes are drawn uniformly, unless they are requested. The generator gets the class as one-hot numbers;
+    the discriminator's class logits are its output's ``aux``. Loss terms: ``class`` for the
     discriminator on reals, and on fakes if `aux_on_fake`; ``class`` for the generator.
 
     Args:
-        generator: called with ``latent_dim``, the latents' size plus ``num_classes``.
+        generator: made by `conditional_generator` with ``condition_dim`` = ``num_classes``.
         discriminator: called with ``aux_outputs`` = ``num_classes``.
         classification: ``(logits, labels) -> scalar``.
         num_classes: K >= 2, as the data has them.
@@ -43,10 +43,10 @@ class ACGAN(GAN):
         if num_classes is None or num_classes < 2:
             raise ValueError(f"model=acgan needs data with labels: data.num_classes must be >= 2, got {num_classes}")
 
-        def with_classes(latent_dim: int) -> nn.Module:
-            return generator(latent_dim=latent_dim + num_classes)
+        def class_conditional(latent_dim: int) -> nn.Module:
+            return conditional_generator(generator, latent_dim, num_classes)
 
-        super().__init__(with_classes, lambda: discriminator(aux_outputs=num_classes), latent_dim, prior)
+        super().__init__(class_conditional, lambda: discriminator(aux_outputs=num_classes), latent_dim, prior)
         self.needs = ("label",)
         self.classification = classification
         self.num_classes = num_classes
@@ -76,7 +76,6 @@ class ACGAN(GAN):
         labels = self.requested_label(self.request_for(batch))
         return {"class": self.class_weight * self.classification(outputs[0].fake.aux, labels)}
 
-    def sample(self, request: SampleRequest, generators: nn.ModuleDict) -> Tensor:
+    def generator_inputs(self, request: SampleRequest, generators: nn.ModuleDict) -> tuple[Tensor, ...]:
         classes = one_hot(self.requested_label(request), self.num_classes)
-        samples: Tensor = generators["main"](torch.cat([self.latents(request), classes.float()], dim=1))
-        return samples
+        return self.latents(request), classes.float()

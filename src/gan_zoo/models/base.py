@@ -41,6 +41,9 @@ class Model(nn.Module):
     term_names: ClassVar[tuple[str, ...]]
     """The names `adversarial_terms` uses: each gets its own copy of the loss and of every regularizer."""
 
+    mean_of_samples: bool = True
+    """Whether the model's own terms of a batch are means of those of its parts: gradients can be accumulated."""
+
     generator_sees_real: ClassVar[bool] = False
     """Whether `generator_terms` uses the discriminators' outputs for the reals."""
 
@@ -122,8 +125,16 @@ class Model(nn.Module):
         """Samples ``[B, ...]`` in [-1, 1] for a request, from these (usually averaged) generators."""
         raise NotImplementedError
 
+    def generator_inputs(self, request: SampleRequest, generators: nn.ModuleDict) -> tuple[Tensor, ...]:
+        """The inputs of ``generators["main"]``: latents, then the condition's vectors if there are any."""
+        return (self.latents(request),)
+
     def requested_label(self, request: SampleRequest) -> Tensor | None:
         """The class or categorical code of each sample, ``[B]``: as requested, else as drawn."""
+        return None
+
+    def requested_codes(self, request: SampleRequest) -> Tensor | None:
+        """The continuous codes of each sample, ``[B, num_continuous_codes]``: as requested, else as drawn."""
         return None
 
     def visuals(self, request: SampleRequest, generators: nn.ModuleDict) -> dict[str, Tensor]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor, nn
 
 from gan_zoo.core.types import AdversarialTerm, Batch, Count, FakeSamples, SampleRequest
+from gan_zoo.models.conditioning import conditional_generator
 from gan_zoo.models.gan import GAN
 
 
@@ -19,7 +19,7 @@ class ConditionalGAN(GAN):
     ``fusion``: ``concat`` (Reed et al. 2016) or ``projection`` (Miyato & Koyama 2018).
 
     Args:
-        generator: called with ``latent_dim``, the latents' size plus that of the condition's vectors.
+        generator: made by `conditional_generator` with the size of the condition's vectors.
         discriminator: called with ``condition_dim`` and ``fusion``.
         condition: makes an encoder of conditions, one for each side (a
             `gan_zoo.networks.condition_encoders.Condition`).
@@ -41,14 +41,14 @@ class ConditionalGAN(GAN):
         encoder = condition()
         outputs: int = encoder.outputs
 
-        def conditional_generator(latent_dim: int) -> nn.Module:
-            return generator(latent_dim=latent_dim + outputs)
+        def made_generator(latent_dim: int) -> nn.Module:
+            return conditional_generator(generator, latent_dim, outputs)
 
         def conditional_discriminator() -> nn.Module:
             network: nn.Module = condition().wrap(discriminator(condition_dim=outputs, fusion=fusion))
             return network
 
-        super().__init__(conditional_generator, conditional_discriminator, latent_dim, prior)
+        super().__init__(made_generator, conditional_discriminator, latent_dim, prior)
         self.generators["condition"] = encoder
         self.needs = (encoder.need,)
         self.num_requested_labels = encoder.num_classes if encoder.need == "label" else None
@@ -66,7 +66,5 @@ class ConditionalGAN(GAN):
         condition = self.conditions(batch)
         return [AdversarialTerm("match", self.discriminators["main"], batch.real, fakes["fake"], condition, condition)]
 
-    def sample(self, request: SampleRequest, generators: nn.ModuleDict) -> Tensor:
-        vectors = generators["condition"](self.conditions(request))
-        samples: Tensor = generators["main"](torch.cat([self.latents(request), vectors], 1))
-        return samples
+    def generator_inputs(self, request: SampleRequest, generators: nn.ModuleDict) -> tuple[Tensor, ...]:
+        return self.latents(request), generators["condition"](self.conditions(request))

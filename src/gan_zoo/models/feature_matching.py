@@ -33,6 +33,7 @@ class FeatureMatching(GAN):
         adversarial_weight: factor on the generator's adversarial term; 0 in the paper.
     """
 
+    mean_of_samples: bool = False
     generator_sees_real: ClassVar[bool] = True
 
     def __init__(

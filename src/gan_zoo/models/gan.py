@@ -49,5 +49,5 @@ class GAN(Model):
         return [AdversarialTerm("realism", self.discriminators["main"], batch.real, fakes["fake"])]
 
     def sample(self, request: SampleRequest, generators: nn.ModuleDict) -> Tensor:
-        samples: Tensor = generators["main"](self.latents(request))
+        samples: Tensor = generators["main"](*self.generator_inputs(request, generators))
         return samples

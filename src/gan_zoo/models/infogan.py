@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from gan_zoo.core.types import Batch, Count, FakeSamples, LossTerms, SampleRequest, TermOutputs, Weight, Whole
+from gan_zoo.models.conditioning import conditional_generator
 from gan_zoo.models.gan import GAN
 
 
@@ -23,7 +24,7 @@ class InfoGAN(GAN):
     Loss terms of both sides: ``code`` and ``continuous``.
 
     Args:
-        generator: called with ``latent_dim``, the latents' size plus that of the codes.
+        generator: made by `conditional_generator` with ``condition_dim`` = the size of all codes.
         discriminator: called with ``aux_outputs``.
         classification: ``(logits, codes) -> scalar``.
         likelihood: ``(mu, log_variance, codes) -> scalar``, a negative log-likelihood.
@@ -54,14 +55,14 @@ class InfoGAN(GAN):
         codes = categories + continuous
 
         def with_codes(latent_dim: int) -> nn.Module:
-            return generator(latent_dim=latent_dim + codes)
+            return conditional_generator(generator, latent_dim, codes)
 
         super().__init__(with_codes, lambda: discriminator(aux_outputs=categories + 2 * continuous), latent_dim, prior)
         self.classification = classification
         self.likelihood = likelihood
         self.categories = categories
         self.num_requested_labels = categories or None
-        self.num_continuous_codes = continuous
+        self.num_requested_codes = continuous
         self.code_weight = code_weight
         self.continuous_weight = continuous_weight
 
@@ -77,32 +78,31 @@ class InfoGAN(GAN):
             return request.label % self.categories
         return request.rng.integers("code", request.size, 0, self.categories)
 
-    def continuous_codes(self, request: SampleRequest) -> Tensor:
+    def requested_codes(self, request: SampleRequest) -> Tensor:
         """The continuous codes ``[B, continuous]`` in (-1, 1): as requested, else uniformly random."""
         if request.codes is not None:
             return request.codes
-        return 2 * request.rng.uniform("continuous code", request.size, self.num_continuous_codes) - 1
+        return 2 * request.rng.uniform("continuous code", request.size, self.num_requested_codes) - 1
 
-    def sample(self, request: SampleRequest, generators: nn.ModuleDict) -> Tensor:
-        parts = [self.latents(request)]
+    def generator_inputs(self, request: SampleRequest, generators: nn.ModuleDict) -> tuple[Tensor, ...]:
+        codes = []
         labels = self.requested_label(request)
         if labels is not None:
-            parts.append(one_hot(labels, self.categories).float())
-        parts.append(self.continuous_codes(request))
-        samples: Tensor = generators["main"](torch.cat(parts, 1))
-        return samples
+            codes.append(one_hot(labels, self.categories).float())
+        codes.append(self.requested_codes(request))
+        return self.latents(request), torch.cat(codes, 1)
 
     def information(self, batch: Batch, outputs: Sequence[TermOutputs]) -> LossTerms:
         """-L_I of the fakes, a lower bound on the mutual information up to the codes' constant entropy."""
         request = self.request_for(batch)
-        sizes = [self.categories, self.num_continuous_codes, self.num_continuous_codes]
+        sizes = [self.categories, self.num_requested_codes, self.num_requested_codes]
         logits, mu, log_variance = torch.split(outputs[0].fake.aux, sizes, 1)
         terms: LossTerms = {}
         labels = self.requested_label(request)
         if labels is not None:
             terms["code"] = self.code_weight * self.classification(logits, labels)
-        if self.num_continuous_codes:
-            codes = self.continuous_codes(request)
+        if self.num_requested_codes:
+            codes = self.requested_codes(request)
             terms["continuous"] = self.continuous_weight * self.likelihood(mu, log_variance, codes)
         return terms
 

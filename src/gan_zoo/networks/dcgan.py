@@ -12,6 +12,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from gan_zoo.core.types import Count, DiscriminatorOutput, Shape
+from gan_zoo.networks.layers.conditional_norm import ConditionalSequential, ConditionInput
 from gan_zoo.networks.layers.heads import Heads
 from gan_zoo.networks.layers.minibatch_statistics import MinibatchStatistic
 from gan_zoo.networks.layers.normalization import initialize, maybe_spectral, norm_layer, wants_bias
@@ -36,34 +37,45 @@ def _widths(image_size: int, width: int) -> list[int]:
 
 
 class DCGANGenerator(nn.Module):
-    """Latents ``[B, latent_dim]`` to images ``[B, C, S, S]`` in (-1, 1).
+    """Latents ``[B, latent_dim]``, and a condition if there is one, to images ``[B, C, S, S]`` in (-1, 1).
 
     Args:
         latent_dim: size of the latents.
         sample_shape: ``[C, S, S]`` with S a power of two from 8 to 256.
         width: channels before the last layer; they double towards the 4x4 end (the paper's 64 pixels: 128).
-        norm: ``batch`` as in the paper, or another name of `norm_layer`.
+        norm: ``batch`` as in the paper, or as in `ConditionInput`.
+        condition_dim: size of the condition's vectors; None for an unconditional generator.
     """
 
-    def __init__(self, latent_dim: Count, sample_shape: Shape, width: Count = 64, norm: str = "batch") -> None:
+    def __init__(
+        self,
+        latent_dim: Count,
+        sample_shape: Shape,
+        width: Count = 64,
+        norm: str = "batch",
+        condition_dim: int | None = None,
+    ) -> None:
         super().__init__()
         channels, size = square_image(sample_shape, "generator=dcgan")
         widths = _widths(size, width)
-        layers: list[nn.Module] = [nn.Unflatten(1, (latent_dim, 1, 1))]
-        layers += self._up(latent_dim, widths[0], 1, 0, norm)
+        self.condition = ConditionInput(norm, condition_dim)
+        inputs = latent_dim + self.condition.extra_inputs
+        layers: list[nn.Module] = [nn.Unflatten(1, (inputs, 1, 1))]
+        layers += self._up(inputs, widths[0], 1, 0)
         for c_in, c_out in pairwise(widths):
-            layers += self._up(c_in, c_out, 2, 1, norm)
+            layers += self._up(c_in, c_out, 2, 1)
         last = maybe_spectral(nn.ConvTranspose2d(widths[-1], channels, 4, 2, 1), norm)
-        self.layers = nn.Sequential(*layers, last, nn.Tanh())
+        self.layers = ConditionalSequential(*layers, last, nn.Tanh())
         initialize(self, dcgan_init)
 
-    @staticmethod
-    def _up(c_in: int, c_out: int, stride: int, padding: int, norm: str) -> list[nn.Module]:
-        up = nn.ConvTranspose2d(c_in, c_out, 4, stride, padding, bias=wants_bias(norm))
-        return [maybe_spectral(up, norm), norm_layer(norm)(c_out), nn.ReLU(inplace=True)]
+    def _up(self, c_in: int, c_out: int, stride: int, padding: int) -> list[nn.Module]:
+        up = nn.ConvTranspose2d(c_in, c_out, 4, stride, padding, bias=self.condition.wants_bias)
+        conv = maybe_spectral(up, self.condition.norm)
+        return [conv, self.condition.layer(c_out), nn.ReLU(inplace=True)]
 
-    def forward(self, latents: Tensor) -> Tensor:
-        return self.layers(latents)  # type: ignore[no-any-return]
+    def forward(self, latents: Tensor, condition: Tensor | None = None) -> Tensor:
+        images: Tensor = self.layers(self.condition.first_inputs(latents, condition), condition)
+        return images
 
 
 class DCGANDiscriminator(nn.Module):

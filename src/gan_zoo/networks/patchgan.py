@@ -1,9 +1,12 @@
-"""The discriminator of pix2pix and CycleGAN, which judges patches."""
+"""The discriminators of pix2pix and CycleGAN, which score patches."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d
 
 from gan_zoo.core.types import Count, DiscriminatorOutput, Shape, Whole
 from gan_zoo.networks.dcgan import dcgan_init
@@ -58,3 +61,55 @@ class PatchGAN(nn.Module):
     def forward(self, x: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
         h = self.layers(x if condition is None else torch.cat([x, condition], 1))
         return DiscriminatorOutput(self.score(h), x, features=(h,))
+
+
+class MultiScalePatchGAN(nn.Module):
+    """A `PatchGAN` for each of several sizes of the image (Wang et al. 2018, pix2pixHD, section 3.2).
+
+    Discriminator k gets the image halved k times by average pooling. Losses and accuracies are means
+    over the scales; the paper has their sum, which is ``scales`` times that.
+
+    Args:
+        scales: number of sizes, >= 1.
+        sample_shape, options: as in `PatchGAN`, which must allow the smallest size.
+    """
+
+    def __init__(self, scales: int, sample_shape: Shape, **options: Any) -> None:
+        super().__init__()
+        channels, height, width = sample_shape
+        shapes = [(channels, height // 2**k, width // 2**k) for k in range(scales)]
+        self.scales = nn.ModuleList(PatchGAN(shape, **options) for shape in shapes)
+
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
+        parts = []
+        smaller = x
+        for number, scale in enumerate(self.scales):
+            if number > 0:
+                smaller = halved(smaller)
+                condition = None if condition is None else halved(condition)
+            parts.append(scale(smaller, condition))
+        scores = torch.cat([part.score.flatten(1) for part in parts], 1)
+        features = tuple(feature for part in parts for feature in part.features)
+        return DiscriminatorOutput(scores, x, features=features, parts=tuple(parts))
+
+
+def halved(images: Tensor) -> Tensor:
+    """Images of half the size, by 3x3 average pooling that leaves out the border."""
+    return avg_pool2d(images, 3, stride=2, padding=1, count_include_pad=False)
+
+
+def patchgan(
+    sample_shape: Shape,
+    condition_channels: Whole = 0,
+    layers: Count = 3,
+    width: Count = 64,
+    norm: str = "instance",
+    scales: Count = 1,
+) -> nn.Module:
+    """A `PatchGAN`, or with more than one of ``scales`` a `MultiScalePatchGAN`."""
+    if scales < 1:
+        raise ValueError(f"discriminator.scales must be >= 1, got {scales}")
+    options = {"condition_channels": condition_channels, "layers": layers, "width": width, "norm": norm}
+    if scales == 1:
+        return PatchGAN(sample_shape, **options)  # type: ignore[arg-type]
+    return MultiScalePatchGAN(scales, sample_shape, **options)

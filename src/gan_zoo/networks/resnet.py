@@ -11,6 +11,7 @@ from torch.nn.functional import avg_pool2d, interpolate, relu
 
 from gan_zoo.core.types import Count, DiscriminatorOutput, Shape
 from gan_zoo.networks.layers.attention import SelfAttention
+from gan_zoo.networks.layers.conditional_norm import ConditionalSequential, ConditionInput
 from gan_zoo.networks.layers.heads import Heads
 from gan_zoo.networks.layers.minibatch_statistics import MinibatchStatistic
 from gan_zoo.networks.layers.normalization import maybe_spectral, norm_layer
@@ -25,17 +26,27 @@ def _conv(c_in: int, c_out: int, kernel: int, norm: str, gain: float = 2**0.5) -
 
 
 class UpBlock(nn.Module):
-    """Norm, ReLU, double the size, 3x3, norm, ReLU, 3x3; plus the doubled input through a 1x1."""
+    """Norm, ReLU, double the size, 3x3, norm, ReLU, 3x3; plus the doubled input through a 1x1.
 
-    def __init__(self, c_in: int, c_out: int, norm: str) -> None:
+    Args:
+        c_in, c_out: channels.
+        condition: the normalizations, which may take a condition.
+    """
+
+    def __init__(self, c_in: int, c_out: int, condition: ConditionInput) -> None:
         super().__init__()
-        self.before, self.between = norm_layer(norm)(c_in), norm_layer(norm)(c_out)
-        self.first, self.second = _conv(c_in, c_out, 3, norm), _conv(c_out, c_out, 3, norm)
+        norm = condition.norm
+        self.conditional = condition.in_norm
+        self.before = condition.layer(c_in)
+        self.between = condition.layer(c_out)
+        self.first = _conv(c_in, c_out, 3, norm)
+        self.second = _conv(c_out, c_out, 3, norm)
         self.skip = _conv(c_in, c_out, 1, norm, gain=1.0)
 
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.first(interpolate(relu(self.before(x)), scale_factor=2.0))
-        y = self.second(relu(self.between(y)))
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        given = (condition,) if self.conditional else ()
+        y = self.first(interpolate(relu(self.before(x, *given)), scale_factor=2.0))
+        y = self.second(relu(self.between(y, *given)))
         # A 1x1 and nearest-neighbor doubling commute: the cheap order.
         out: Tensor = y + interpolate(self.skip(x), scale_factor=2.0)
         return out
@@ -75,8 +86,9 @@ class ResNetGenerator(nn.Module):
         latent_dim: size of the latents.
         sample_shape: ``[C, S, S]`` with S a power of two from 8 to 256.
         width: channels of every block (256 in SNGAN's 32-pixel network).
-        norm: ``batch`` as in SNGAN, ``spectral+batch`` as in SAGAN, or another name of `norm_layer`.
-        attention: the size in pixels at which positions see each other; None for no attention.
+        norm: ``batch`` as in SNGAN, ``spectral+batch`` as in SAGAN, or as in `ConditionInput`.
+        attention: the size in pixels at which positions attend to each other; None for no attention.
+        condition_dim: size of the condition's vectors; None for an unconditional generator.
     """
 
     def __init__(
@@ -86,20 +98,29 @@ class ResNetGenerator(nn.Module):
         width: Count = 128,
         norm: str = "batch",
         attention: Count | None = None,
+        condition_dim: int | None = None,
     ) -> None:
         super().__init__()
         channels, size = square_image(sample_shape, "generator=resnet")
+        self.condition = ConditionInput(norm, condition_dim)
         sizes = check_attention([8 * 2**k for k in range(size.bit_length() - 3)], attention)
-        self.start = maybe_spectral(nn.Linear(latent_dim, 16 * width), norm)
+        inputs = latent_dim + self.condition.extra_inputs
+        self.start = maybe_spectral(nn.Linear(inputs, 16 * width), norm)
         blocks: list[nn.Module] = []
         for after in sizes:
-            blocks += [UpBlock(width, width, norm)]
+            blocks += [UpBlock(width, width, self.condition)]
             blocks += [SelfAttention(width, norm)] if after == attention else []
-        last = [norm_layer(norm)(width), nn.ReLU(inplace=True), _conv(width, channels, 3, norm, gain=1.0), nn.Tanh()]
-        self.layers = nn.Sequential(nn.Unflatten(1, (width, 4, 4)), *blocks, *last)
+        last = [
+            self.condition.layer(width),
+            nn.ReLU(inplace=True),
+            _conv(width, channels, 3, norm, gain=1.0),
+            nn.Tanh(),
+        ]
+        self.layers = ConditionalSequential(nn.Unflatten(1, (width, 4, 4)), *blocks, *last)
 
-    def forward(self, latents: Tensor) -> Tensor:
-        images: Tensor = self.layers(self.start(latents))
+    def forward(self, latents: Tensor, condition: Tensor | None = None) -> Tensor:
+        start = self.start(self.condition.first_inputs(latents, condition))
+        images: Tensor = self.layers(start, condition)
         return images
 
 

@@ -88,11 +88,15 @@ class AdaptiveAugmentation(Regularizer):
         self.steps += 1
         due = (self.steps >= self.interval).float()
         direction = (self.signs / self.images - self.target).sign()
-        for augmentation in augmentations(term.discriminator):
-            p: Tensor = augmentation.p  # type: ignore[assignment]
-            p.add_(due * direction * self.images / self.images_to_full).clamp_(0, 1)
+        self.move(term, due * direction * self.images / self.images_to_full)
         for tally in (self.signs, self.images, self.steps):
             tally.mul_(1 - due)
+
+    def move(self, term: AdversarialTerm, amount: Tensor) -> None:
+        """Change the probability by ``amount``, within [0, 1]."""
+        for augmentation in augmentations(term.discriminator):
+            p: Tensor = augmentation.p  # type: ignore[assignment]
+            p.add_(amount).clamp_(0, 1)
 
     def readings(self, term: AdversarialTerm) -> LossTerms:
         """``p``, how often samples are augmented."""

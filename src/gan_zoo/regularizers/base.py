@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import ClassVar
+from collections.abc import Iterator, Sequence
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from gan_zoo.core.rng import StepRNG
-from gan_zoo.core.types import AdversarialTerm, Count, DiscriminatorOutput, LossTerms
+from gan_zoo.core.types import (
+    AdversarialTerm,
+    Batch,
+    Count,
+    DiscriminatorOutput,
+    FakeSamples,
+    LossTerms,
+    SampleRequest,
+)
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
@@ -32,6 +40,9 @@ class Regularizer(nn.Module):
     second_order: ClassVar[bool] = True
     """Whether `penalty` differentiates the discriminator, so that training does so twice: it is not compiled then."""
 
+    mean_of_samples: bool = True
+    """Whether the penalty of a batch is the mean of those of its parts, so that gradients can be accumulated."""
+
     counts_reals: ClassVar[bool] = False
     """Whether `update` counts the judged reals: then reals that several terms share are shown to one of them only."""
 
@@ -53,6 +64,10 @@ class Regularizer(nn.Module):
     def attach(self, loss: nn.Module) -> None:
         """Learn, before training, the loss of the same term; for regularizers that need to know how to read scores."""
 
+    def prepare(self, term: AdversarialTerm, rng: StepRNG) -> AdversarialTerm:
+        """The term to evaluate in the discriminator step: its samples or sides may be changed here."""
+        return term
+
     def penalty(
         self, term: AdversarialTerm, real: DiscriminatorOutput, fake: DiscriminatorOutput, rng: StepRNG
     ) -> Tensor | None:
@@ -68,6 +83,89 @@ class Regularizer(nn.Module):
     def readings(self, term: AdversarialTerm) -> LossTerms:
         """Further scalars worth logging."""
         return {}
+
+
+class Generators(Protocol):
+    """What a regularizer of the generators may use of a model (`gan_zoo.models.base.Model`)."""
+
+    generators: nn.ModuleDict
+    discriminators: nn.ModuleDict
+    latent_dim: int | None
+
+    def request_for(self, batch: Batch) -> SampleRequest:
+        """What the generators are conditioned on in training."""
+        ...
+
+    def latents(self, request: SampleRequest) -> Tensor:
+        """Latents ``[B, latent_dim]``."""
+        ...
+
+    def requested_label(self, request: SampleRequest) -> Tensor | None:
+        """The class or categorical code of each sample."""
+        ...
+
+    def requested_codes(self, request: SampleRequest) -> Tensor | None:
+        """The continuous codes of each sample."""
+        ...
+
+    def generator_inputs(self, request: SampleRequest, generators: nn.ModuleDict) -> tuple[Tensor, ...]:
+        """The inputs of ``generators["main"]``."""
+        ...
+
+    def sample(self, request: SampleRequest, generators: nn.ModuleDict) -> Tensor:
+        """Samples ``[B, ...]``."""
+        ...
+
+    def adversarial_terms(self, batch: Batch, fakes: FakeSamples) -> Sequence[AdversarialTerm]:
+        """The pairs of reals and fakes that the discriminators compare."""
+        ...
+
+
+class GeneratorRegularizer(nn.Module):
+    """A penalty added to the generators' loss; there is one for the whole model.
+
+    Args:
+        every: apply the penalty on every ``every``-th generator step, multiplied by ``every``.
+    """
+
+    second_order: ClassVar[bool] = False
+    """Whether `penalty` differentiates the generators, so that training does so twice: they are not compiled then."""
+
+    mean_of_samples: bool = True
+    """Whether the penalty of a batch is the mean of those of its parts, so that gradients can be accumulated."""
+
+    def __init__(self, every: Count = 1) -> None:
+        super().__init__()
+        if every < 1:
+            raise ValueError(f"every must be >= 1, got {every}")
+        self.every = every
+
+    def check(self, model: Generators) -> None:
+        """Raise `ValueError`, saying what to change, if the generators cannot be regularized like this."""
+
+    def penalty(self, model: Generators, batch: Batch, fakes: FakeSamples) -> Tensor | None:
+        """The weighted penalty of the generators, a scalar. No gradient may reach the discriminators' weights."""
+        return None
+
+    def discriminator_penalty(self, model: Generators, batch: Batch, fakes: FakeSamples) -> Tensor | None:
+        """A penalty of the discriminators that needs the generators; no gradient may reach the generators.
+
+        Args:
+            model: the model.
+            batch: the batch.
+            fakes: detached outputs of the generators.
+        """
+        return None
+
+    def readings(self) -> LossTerms:
+        """Further scalars to log."""
+        return {}
+
+
+def require_latents(model: Generators, name: str) -> None:
+    """Raise `ValueError` unless the model's generators have latents."""
+    if model.latent_dim is None:
+        raise ValueError(f"regularizer={name} compares samples of different latents, {type(model).__name__} has none")
 
 
 def augmentations(discriminator: nn.Module) -> Iterator[nn.Module]:

@@ -27,6 +27,7 @@ class DRAGAN(Regularizer):
         every: see `Regularizer`.
     """
 
+    mean_of_samples: bool = False
     per_sample: ClassVar[bool] = True
 
     def __init__(self, weight: Weight = 10.0, scale: Weight = 0.5, every: Count = 1) -> None:

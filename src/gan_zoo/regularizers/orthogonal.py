@@ -10,8 +10,8 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.nn.utils.parametrize import is_parametrized
 
 from gan_zoo.core.rng import StepRNG
-from gan_zoo.core.types import AdversarialTerm, Count, DiscriminatorOutput, Weight
-from gan_zoo.regularizers.base import Regularizer
+from gan_zoo.core.types import AdversarialTerm, Batch, Count, DiscriminatorOutput, FakeSamples, Weight
+from gan_zoo.regularizers.base import GeneratorRegularizer, Generators, Regularizer
 
 
 class Orthogonal(Regularizer):
@@ -38,6 +38,24 @@ class Orthogonal(Regularizer):
     ) -> Tensor:
         overlaps = [overlap(matrix) for layer in term.discriminator.modules() for matrix in filters(layer)]
         return self.weight * torch.stack(overlaps).sum() if overlaps else real.score.new_zeros(())
+
+
+class OrthogonalGenerator(GeneratorRegularizer):
+    """`Orthogonal` for the layers of the generators; embeddings are left out, as in BigGAN.
+
+    Args:
+        weight: beta of the paper.
+        every: see `GeneratorRegularizer`.
+    """
+
+    def __init__(self, weight: Weight = 1e-4, every: Count = 1) -> None:
+        super().__init__(every)
+        self.weight = weight
+
+    def penalty(self, model: Generators, batch: Batch, fakes: FakeSamples) -> Tensor | None:
+        layers = model.generators.modules()
+        overlaps = [overlap(matrix) for layer in layers for matrix in filters(layer)]
+        return self.weight * torch.stack(overlaps).sum() if overlaps else None
 
 
 def filters(layer: nn.Module) -> list[Tensor]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from gan_zoo.core.types import (
     AdversarialTerm,
@@ -20,8 +20,10 @@ from gan_zoo.core.types import (
 )
 from gan_zoo.losses.base import Loss
 from gan_zoo.models.base import Model
-from gan_zoo.regularizers.base import Regularizer
+from gan_zoo.regularizers.base import GeneratorRegularizer, Regularizer
 from gan_zoo.training.modes import full_precision
+
+Unroll = Callable[[Sequence[AdversarialTerm], "AdversarialStep"], Sequence[AdversarialTerm]]
 
 
 class AdversarialStep:
@@ -33,12 +35,20 @@ class AdversarialStep:
         model: the networks, the adversarial terms and the model's own loss terms.
         losses: a loss for each adversarial term, by name.
         regularizers: the regularizers of each adversarial term, by name of the term and of the regularizer.
+        generator_regularizers: the regularizers of the generators, by name.
     """
 
-    def __init__(self, model: Model, losses: nn.ModuleDict, regularizers: nn.ModuleDict) -> None:
+    def __init__(
+        self,
+        model: Model,
+        losses: nn.ModuleDict,
+        regularizers: nn.ModuleDict,
+        generator_regularizers: nn.ModuleDict,
+    ) -> None:
         self.model = model
         self.losses = losses
         self.regularizers = regularizers
+        self.generator_regularizers = generator_regularizers
 
     def discriminator_terms(self, batch: Batch, fakes: FakeSamples, step: int) -> tuple[LossTerms, list[TermOutputs]]:
         """What the discriminators minimize on reals and detached fakes, and their outputs for both.
@@ -48,30 +58,53 @@ class AdversarialStep:
             fakes: outputs of the generators, by name.
             step: the number of the batch, which decides whether a lazy regularizer is applied.
         """
-        detached = self.model.replay(batch, {name: fake.detach() for name, fake in fakes.items()})
+        detached = {name: fake.detach() for name, fake in fakes.items()}
+        detached = self.model.replay(batch, detached)
         terms: LossTerms = {}
         outputs: list[TermOutputs] = []
-        for term in self.model.adversarial_terms(batch, detached):
-            penalties = {name: r for name, r in self.regularizers_for(term).items() if step % r.every == 0}
+        for named in self.model.adversarial_terms(batch, detached):
+            # Regularizers may change what the discriminator is given, before it is evaluated.
+            regularizers = self.regularizers_for(named)
+            term = named
+            for regularizer in regularizers.values():
+                term = regularizer.prepare(term, batch.rng)
+            penalties = {name: r for name, r in regularizers.items() if step % r.every == 0}
             output = _evaluated(term, penalties, outputs)
             outputs.append(output)
 
             # The loss, in full precision, and the penalties on top of it.
             with full_precision(output.term.real.device):
-                loss = self.loss_for(term).discriminator(_real(output), output.fake)
+                loss = over_parts(self.loss_for(term).discriminator, _real(output), output.fake)
                 terms[f"d/{term.name}"] = term.discriminator_weight * loss
             for name, regularizer in penalties.items():
                 penalty = regularizer.penalty(output.term, _real(output), output.fake, batch.rng)
                 if penalty is not None:
-                    terms[f"d/{term.name}/{name}"] = term.discriminator_weight * regularizer.every * penalty
+                    weight = term.discriminator_weight * regularizer.every
+                    terms[f"d/{term.name}/{name}"] = weight * penalty
+
+        # Terms of the model, and of regularizers that involve the generator.
         terms |= with_prefix("d", self.model.discriminator_terms(batch, detached, outputs))
+        for name, generator_regularizer in self._generator_regularizers(step):
+            penalty = generator_regularizer.discriminator_penalty(self.model, batch, detached)
+            if penalty is not None:
+                terms[f"d/{name}"] = generator_regularizer.every * penalty
         return terms, outputs
 
-    def generator_terms(self, batch: Batch, fakes: FakeSamples) -> LossTerms:
-        """What the generators minimize; the weights of the discriminators should be frozen meanwhile."""
+    def generator_terms(
+        self, batch: Batch, fakes: FakeSamples, generator_step: int = 1, unroll: Unroll | None = None
+    ) -> LossTerms:
+        """What the generators minimize; the weights of the discriminators should be frozen meanwhile.
+
+        Args:
+            batch: real samples and their conditions.
+            fakes: outputs of the generators, by name.
+            generator_step: its number, which decides whether a lazy regularizer is applied.
+            unroll: replaces the discriminators of the terms by updated ones, see `Unrolling`.
+        """
         terms: LossTerms = {}
         outputs: list[TermOutputs] = []
-        for term in self.model.adversarial_terms(batch, fakes):
+        named = self.model.adversarial_terms(batch, fakes)
+        for term in named if unroll is None else unroll(named, self):
             if not (term.trains_generator or self.model.generator_sees_real):
                 continue
             loss = self.loss_for(term)
@@ -79,15 +112,26 @@ class AdversarialStep:
 
             # Reals are evaluated only if the loss or the model uses them, and only once.
             real = None
-            if loss.generator_sees_real or self.model.generator_sees_real:
+            if term.swapped or loss.generator_sees_real or self.model.generator_sees_real:
                 same = next((output for output in outputs if output.shares_reals_with(term)), None)
                 real = term.discriminate_real() if same is None else same.real
             outputs.append(TermOutputs(term, real, fake))
+            if not term.trains_generator:
+                continue
 
-            if term.trains_generator:
-                with full_precision(term.real.device):
-                    terms[f"g/{term.name}"] = term.generator_weight * loss.generator(fake, real)
-        return terms | with_prefix("g", self.model.generator_terms(batch, fakes, outputs))
+            # Where the generators own both sides, they want the discriminator to take each for the other.
+            with full_precision(term.real.device):
+                if term.swapped:
+                    value = over_parts(loss.discriminator, fake, real)
+                else:
+                    value = over_parts(loss.generator, fake, real)
+                terms[f"g/{term.name}"] = term.generator_weight * value
+        terms |= with_prefix("g", self.model.generator_terms(batch, fakes, outputs))
+        for name, regularizer in self._generator_regularizers(generator_step):
+            penalty = regularizer.penalty(self.model, batch, fakes)
+            if penalty is not None:
+                terms[f"g/{name}"] = regularizer.every * penalty
+        return terms
 
     @torch.no_grad()
     def update(self, outputs: Sequence[TermOutputs]) -> None:
@@ -105,12 +149,17 @@ class AdversarialStep:
         values: LossTerms = {}
         for output in outputs:
             loss = self.loss_for(output.term)
-            on_real, on_fake = loss.accuracy(_real(output), output.fake)
+            real = _real(output)
+            pairs = list(zip(real.parts, output.fake.parts, strict=True)) or [(real, output.fake)]
+            accuracies = [torch.stack(loss.accuracy(*pair)) for pair in pairs]
+            on_real, on_fake = torch.stack(accuracies).mean(0)
             found = {"accuracy_real": on_real, "accuracy_fake": on_fake}
-            found |= loss.readings(_real(output), output.fake)
+            found |= loss.readings(real, output.fake)
             for name, regularizer in self.regularizers_for(output.term).items():
                 found |= with_prefix(name, regularizer.readings(output.term))
             values |= with_prefix(f"d/{output.term.name}", found)
+        for name, generator_regularizer in self.generator_regularizers.items():
+            values |= with_prefix(f"g/{name}", generator_regularizer.readings())  # type: ignore[operator]
         return values
 
     def loss_for(self, term: AdversarialTerm) -> Loss:
@@ -120,6 +169,24 @@ class AdversarialStep:
     def regularizers_for(self, term: AdversarialTerm) -> Mapping[str, Regularizer]:
         """The term's own copies of the regularizers, by name."""
         return dict(self.regularizers[term.name].items())  # type: ignore[operator]
+
+    def _generator_regularizers(self, step: int) -> list[tuple[str, GeneratorRegularizer]]:
+        """The generators' regularizers that are applied in this step."""
+        found: list[tuple[str, GeneratorRegularizer]] = list(self.generator_regularizers.items())  # type: ignore[arg-type]
+        return [(name, regularizer) for name, regularizer in found if step % regularizer.every == 0]
+
+
+def over_parts(loss: Callable[..., Tensor], *outputs: DiscriminatorOutput | None) -> Tensor:
+    """The loss of outputs, or its mean over their parts where a discriminator has several outputs."""
+    first = outputs[0]
+    assert first is not None
+    if not first.parts:
+        return loss(*outputs)
+    values = []
+    for number in range(len(first.parts)):
+        parts = [None if output is None else output.parts[number] for output in outputs]
+        values.append(loss(*parts))
+    return torch.stack(values).mean()
 
 
 def _evaluated(
@@ -147,39 +214,45 @@ def _real(output: TermOutputs) -> DiscriminatorOutput:
 
 
 def copies_for_terms(
-    model: Model, loss: Loss, regularizers: Mapping[str, Regularizer]
-) -> tuple[nn.ModuleDict, nn.ModuleDict]:
+    model: Model, loss: Loss, regularizers: Mapping[str, Regularizer | GeneratorRegularizer]
+) -> tuple[nn.ModuleDict, nn.ModuleDict, nn.ModuleDict]:
     """A copy of the loss and of every regularizer for each adversarial term: their states are separate.
 
     Returns:
-        The losses by name of the term, the regularizers by name of the term and their own.
+        The losses by name of the term; the discriminators' regularizers by name of the term and their own; those of
+        the generators, of which there is one each.
     """
     losses = nn.ModuleDict({name: copy.deepcopy(loss) for name in model.term_names})
     copies = nn.ModuleDict()
     for name in model.term_names:
-        own = {key: copy.deepcopy(regularizer) for key, regularizer in regularizers.items()}
+        own = {key: copy.deepcopy(r) for key, r in regularizers.items() if isinstance(r, Regularizer)}
         for regularizer in own.values():
             regularizer.attach(losses[name])
         copies[name] = nn.ModuleDict(own)
-    return losses, copies
+    of_generators = {key: r for key, r in regularizers.items() if isinstance(r, GeneratorRegularizer)}
+    return losses, copies, nn.ModuleDict(of_generators)
 
 
 def check_step_arguments(
     model: Model,
     loss: Loss,
-    regularizers: Mapping[str, Regularizer],
+    regularizers: Mapping[str, Regularizer | GeneratorRegularizer],
     n_critic: int,
     clip_grad_norm: float | None,
 ) -> None:
-    """Raise `ValueError` for arguments that are out of range, or that do not work with the model's discriminators."""
+    """Raise `ValueError` for arguments that are out of range, or that do not work with the model's networks."""
     if not isinstance(n_critic, int) or n_critic < 1:
         raise ValueError(f"n_critic must be an integer >= 1, got {n_critic!r}")
-    if not len(model.discriminators) and (n_critic > 1 or regularizers):
-        settings = f"n_critic={n_critic} and regularizers {list(regularizers)}"
+    of_discriminators = {name: r for name, r in regularizers.items() if isinstance(r, Regularizer)}
+    if not len(model.discriminators) and (n_critic > 1 or of_discriminators):
+        settings = f"n_critic={n_critic} and regularizers {list(of_discriminators)}"
         raise ValueError(f"{type(model).__name__} has no discriminator to train or regularize, got {settings}")
     if clip_grad_norm is not None and clip_grad_norm <= 0:
         raise ValueError(f"clip_grad_norm must be > 0 or null, got {clip_grad_norm}")
-    parts: list[Loss | Regularizer] = [loss, *regularizers.values()]
+    parts: list[Loss | Regularizer] = [loss, *of_discriminators.values()]
     for discriminator in model.discriminators.values():
         for part in parts:
             part.check(discriminator)
+    for regularizer in regularizers.values():
+        if isinstance(regularizer, GeneratorRegularizer):
+            regularizer.check(model)

@@ -33,11 +33,6 @@ class Clock:
         """Mean over the whole run."""
         return self.images_seen / max(self.seconds, 1e-9)
 
-    def advance(self, images: int, generator_stepped: bool) -> None:
-        """Count one step on ``images`` real images, over all processes."""
-        self.images_seen += images
-        self.generator_steps += generator_stepped
-
     @contextmanager
     def paused(self) -> Iterator[None]:
         """Time spent in this block is not training."""

@@ -8,25 +8,28 @@ from typing import Any
 from torch import nn
 
 from gan_zoo.models.base import Model
-from gan_zoo.regularizers.base import Regularizer
+from gan_zoo.regularizers.base import GeneratorRegularizer, Regularizer
 
 
-def compile_networks(model: Model, regularizers: Iterable[Regularizer], options: Mapping[str, Any]) -> list[str]:
+def compile_networks(model: Model, parts: Iterable[nn.Module], options: Mapping[str, Any]) -> list[str]:
     """Compile the networks of ``model`` in place; their names in a state dict stay.
 
-    Discriminators that training differentiates twice (gradient penalties, R1, R2) stay as they are: `torch.compile`
-    cannot differentiate twice.
+    Networks that training differentiates twice (gradient penalties, R1, R2, path length) stay as they are:
+    `torch.compile` cannot differentiate twice.
 
     Args:
         model: its networks are compiled.
-        regularizers: of the discriminators.
+        parts: among them the regularizers of both sides.
         options: arguments of `torch.compile`.
 
     Returns:
         The names of the networks that are compiled.
     """
-    groups: dict[str, nn.ModuleDict] = {"generators": model.generators}
-    if not any(regularizer.second_order for regularizer in regularizers):
+    regularizers = [part for part in parts if isinstance(part, (Regularizer, GeneratorRegularizer))]
+    groups: dict[str, nn.ModuleDict] = {}
+    if not any(r.second_order for r in regularizers if isinstance(r, GeneratorRegularizer)):
+        groups["generators"] = model.generators
+    if not any(r.second_order for r in regularizers if isinstance(r, Regularizer)):
         groups["discriminators"] = model.discriminators
     for networks in groups.values():
         for network in networks.values():

@@ -11,10 +11,10 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from gan_zoo.core.types import Batch, Count, LossTerms, SampleRequest, TermOutputs
+from gan_zoo.core.types import Batch, Count, SampleRequest, Whole
 from gan_zoo.losses.base import Loss
 from gan_zoo.models.base import Model
-from gan_zoo.regularizers.base import Regularizer
+from gan_zoo.regularizers.base import GeneratorRegularizer, Regularizer
 from gan_zoo.training.adversarial_step import AdversarialStep, check_step_arguments, copies_for_terms
 from gan_zoo.training.clock import Clock
 from gan_zoo.training.compile import compile_networks
@@ -22,8 +22,12 @@ from gan_zoo.training.divergence import DivergenceDetector
 from gan_zoo.training.ema import DEFAULT_EMA, EMA
 from gan_zoo.training.log_values import log_step
 from gan_zoo.training.lr_schedules import LearningRates, Schedule
-from gan_zoo.training.modes import evaluation_mode, frozen
+from gan_zoo.training.micro_batches import check_accumulate
+from gan_zoo.training.modes import evaluation_mode
 from gan_zoo.training.optimizers import OptimizerFactory, adam, make_optimizers
+from gan_zoo.training.scalar_schedules import ScalarSchedule, ScalarSchedules
+from gan_zoo.training.steps import discriminator_step, generator_steps
+from gan_zoo.training.unrolling import Unrolling
 from gan_zoo.training.updater import make_updaters
 
 
@@ -36,13 +40,17 @@ class GANModule(LightningModule):
     Args:
         model: the networks and their terms.
         loss: what both sides minimize; every adversarial term gets its own copy.
-        regularizers: penalties and projections of the discriminator by name; every term gets its own copies.
+        regularizers: penalties and projections by name; every term gets its own copies of those of the discriminator.
         generator_optimizer, discriminator_optimizer: make an optimizer from a list of parameters; DCGAN's Adam if not
             given.
         schedule: factor on both learning rates as a function of progress, or None.
         horizon: steps over which progress goes from 0 to 1; None for those that the run is started with, which a
             resumed run keeps however long it is extended.
         n_critic: discriminator steps for each generator step.
+        n_generator: generator steps after that, each with new latents.
+        unroll: steps of the discriminator that the generator looks ahead, see `Unrolling`.
+        accumulate: equal parts of the batch whose gradients are accumulated, to save memory.
+        schedules: numbers that change with the images seen.
         clip_grad_norm: largest gradient norm of each side, or None.
         ema: arguments of `EMA`, or None for no averaged generator.
         channels_last: keep the weights of convolutions in the layout that is fastest on most devices.
@@ -54,13 +62,17 @@ class GANModule(LightningModule):
         self,
         model: Model,
         loss: Loss,
-        regularizers: Mapping[str, Regularizer] | None = None,
+        regularizers: Mapping[str, Regularizer | GeneratorRegularizer] | None = None,
         *,
         generator_optimizer: OptimizerFactory = adam,
         discriminator_optimizer: OptimizerFactory = adam,
         schedule: Schedule | None = None,
         horizon: Count | None = None,
         n_critic: int = 1,
+        n_generator: Count = 1,
+        unroll: Whole = 0,
+        accumulate: Count = 1,
+        schedules: Mapping[str, ScalarSchedule] | None = None,
         clip_grad_norm: float | None = None,
         ema: Mapping[str, float] | None = DEFAULT_EMA,
         channels_last: bool = True,
@@ -69,16 +81,21 @@ class GANModule(LightningModule):
     ) -> None:
         super().__init__()
         check_step_arguments(model, loss, regularizers or {}, n_critic, clip_grad_norm)
+        check_accumulate(accumulate, model, loss, list((regularizers or {}).values()))
         self.automatic_optimization = False
         if channels_last:
             model.to(memory_format=torch.channels_last)
         self.model = model
-        self.losses, self.regularizers = copies_for_terms(model, loss, regularizers or {})
+        self.losses, self.regularizers, self.generator_regularizers = copies_for_terms(model, loss, regularizers or {})
         self.ema = None if ema is None else EMA(model.generators, **ema)
-        self.adversarial = AdversarialStep(model, self.losses, self.regularizers)
+        self.adversarial = AdversarialStep(model, self.losses, self.regularizers, self.generator_regularizers)
         self.optimizer_factories = {"discriminator": discriminator_optimizer, "generator": generator_optimizer}
         self.rates = LearningRates(schedule, horizon)
+        self.schedules = ScalarSchedules(schedules)
         self.n_critic = n_critic
+        self.n_generator = n_generator
+        self.unroll = unroll
+        self.accumulate = accumulate
         self.clip_grad_norm = clip_grad_norm
         self.compiled = compiled
         self.metadata = metadata or {}
@@ -88,34 +105,27 @@ class GANModule(LightningModule):
     # ---------------------------------------------------------------- the step
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
-        """One batch: a discriminator step and, on every n_critic-th batch, a generator step."""
+        """One batch: a discriminator step and, on every n_critic-th batch, generator steps."""
         step = self.global_step + 1
         train_generator = step % self.n_critic == 0
         batch.rng.seed_global_generators()
         self.rates.apply(self.trainer.optimizers, self.global_step, self.trainer.max_steps)
+        self.schedules.apply(self, self.clock.images_seen)
 
-        # Generate once for both sides.
-        with torch.set_grad_enabled(train_generator):
-            fakes = self.model.generate(batch)
+        # Generate once for both sides. Where gradients are accumulated, the generator step does so again.
+        parts = batch.split(self.accumulate)
+        reuse = train_generator and len(parts) == 1
+        with torch.set_grad_enabled(reuse):
+            fakes = [self.model.generate(part) for part in parts]
 
-        # Discriminator step: reals against detached fakes.
-        terms: LossTerms = {}
-        outputs: list[TermOutputs] = []
-        if self.discriminator_updater is not None:
-            terms, outputs = self.adversarial.discriminator_terms(batch, fakes, step)
-            self.discriminator_updater.step(terms, step, last=not train_generator)
-            self.adversarial.update(outputs)
-
-        # Generator step, against frozen discriminators, whose weights then cost no backward pass.
+        # Discriminator step, then generator steps.
+        terms, outputs = discriminator_step(self, parts, fakes, step, last=not train_generator)
         if train_generator:
-            with frozen(self.model.discriminators):
-                generator_terms = self.adversarial.generator_terms(batch, fakes)
-                self.generator_updater.step(generator_terms, step, last=True)
-            terms |= generator_terms
+            terms |= generator_steps(self, parts, fakes if reuse else None, step)
 
         # Count, average, log.
         images = batch.size * self.trainer.world_size
-        self.clock.advance(images, train_generator)
+        self.clock.images_seen += images
         if train_generator and self.ema is not None:
             self.ema.update(self.model.generators, images * self.n_critic, self.clock.images_seen)
         if step % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
@@ -135,7 +145,10 @@ class GANModule(LightningModule):
 
     def check(self, trainer: Trainer) -> None:
         """Raise `ValueError` if ``trainer`` lacks what the schedule needs, or an optimizer cannot be made."""
-        self.configure_optimizers()
+        optimizers = dict(zip(self.parameter_groups(), self.configure_optimizers(), strict=True))
+        self.schedules.check(self, optimizers)
+        if self.unroll:
+            Unrolling(self.unroll, optimizers["discriminator"])
         if self.rates.schedule is not None and trainer.max_steps < 1:
             raise ValueError("optim.schedule needs to know when training ends: set trainer.max_steps")
 
@@ -144,9 +157,9 @@ class GANModule(LightningModule):
         updaters = make_updaters(self)
         self.discriminator_updater = updaters.get("discriminator")
         self.generator_updater = updaters["generator"]
+        self.unrolling = Unrolling(self.unroll, self.trainer.optimizers[0]) if self.unroll else None
         if self.compiled is not None:
-            regularizers = [r for r in self.regularizers.modules() if isinstance(r, Regularizer)]
-            compile_networks(self.model, regularizers, self.compiled)
+            compile_networks(self.model, self.modules(), self.compiled)
         self.clock.start()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -50,27 +50,47 @@ class Updater:
         self.detector = detector
         self.clip_grad_norm = clip_grad_norm
         self._norm_before_clipping = torch.zeros((), device=self.parameters[0].device)
+        self._terms: LossTerms = {}
+        self._total: Tensor | None = None
 
         # A backward pass that leaves the finite numbers anywhere also reaches biases and normalizations, whose
         # gradients are cheap to check in every step.
         smallest = min(self.parameters, key=nn.Parameter.numel)
         self.monitored = [p for p in self.parameters if p.numel() <= SMALL or p is smallest]
 
-    def step(self, terms: LossTerms, step: int, last: bool) -> None:
-        """One step of the optimizer.
+    def accumulate(self, terms: LossTerms, parts: int = 1) -> None:
+        """Add the gradients of the terms of one of ``parts`` equal parts of the batch."""
+        total = total_loss(terms)
+        if parts > 1:
+            total = total / parts
+        if self._total is None:
+            for parameter in self.parameters:
+                parameter.grad = None
+            self._total = total.detach()
+            self._terms = {name: term.detach() / parts for name, term in terms.items()} if parts > 1 else terms
+        else:
+            self._total = self._total + total.detach()
+            self._terms = {name: self._terms[name] + term.detach() / parts for name, term in terms.items()}
+        self.backward(total)
+
+    def step(self, step: int, last: bool) -> LossTerms:
+        """One step of the optimizer on the accumulated gradients.
 
         Args:
-            terms: scalars whose sum is minimized.
             step: the number of the batch, for messages.
             last: whether this is the last step on the batch; running statistics are averaged with it.
+
+        Returns:
+            The terms, as means over the parts of the batch.
 
         Raises:
             TrainingDiverged: if a term or a gradient is not finite, before the weights are changed.
         """
-        for parameter in self.parameters:
-            parameter.grad = None
-        total = total_loss(terms)
-        self.backward(total)
+        assert self._total is not None
+        terms = self._terms
+        total = self._total
+        self._terms = {}
+        self._total = None
 
         # Running statistics travel with the gradients of the batch's last step.
         average_gradients(self.parameters, self.statistics if last else ())
@@ -80,6 +100,7 @@ class Updater:
             self._norm_before_clipping = gradient_norm(self.parameters)
             nn.utils.clip_grads_with_norm_(self.parameters, self.clip_grad_norm, self._norm_before_clipping)
         self.optimizer_step()
+        return terms
 
     def gradient_norm(self) -> Tensor:
         """The norm of the last gradient, before clipping."""

@@ -1,0 +1,40 @@
+"""Label flips."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import ClassVar
+
+import torch
+
+from gan_zoo.core.rng import StepRNG
+from gan_zoo.core.types import AdversarialTerm, Fraction
+from gan_zoo.regularizers.base import Regularizer
+
+
+class LabelFlip(Regularizer):
+    """In the discriminator step a real and a fake change sides with probability ``p`` (Chintala et al. 2016).
+
+    Sample i of the reals is exchanged with sample i of the fakes; conditions stay, so terms with
+    conditions that differ between the sides are left alone. There is no penalty.
+
+    Args:
+        p: probability for each pair.
+    """
+
+    second_order: ClassVar[bool] = False
+
+    def __init__(self, p: Fraction = 0.05) -> None:
+        super().__init__()
+        self.p = p
+
+    def prepare(self, term: AdversarialTerm, rng: StepRNG) -> AdversarialTerm:
+        if term.mismatched or term.swapped or self.p == 0:
+            return term
+        flipped = rng.uniform(f"label flip/{term.name}", len(term.real)).to(term.real.device) < self.p
+        flipped = flipped.view(-1, *[1] * (term.real.ndim - 1))
+        return replace(
+            term,
+            real=torch.where(flipped, term.fake, term.real),
+            fake=torch.where(flipped, term.real, term.fake),
+        )

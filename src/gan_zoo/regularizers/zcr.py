@@ -1,0 +1,69 @@
+"""Latent consistency regularization."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from gan_zoo.core.types import Batch, Count, FakeSamples, Positive, Weight, run_discriminator
+from gan_zoo.regularizers.base import GeneratorRegularizer, Generators, require_latents
+
+
+class LatentConsistency(GeneratorRegularizer):
+    """A small change of the latents changes the sample, but not its score (Zhao et al. 2021, zCR).
+
+    With z' = z + N(0, std^2) the generator minimizes -generator_weight * E (G(z) - G(z'))^2, the
+    discriminator discriminator_weight * E (D(G(z)) - D(G(z')))^2, both as means over dimensions.
+
+    Args:
+        generator_weight: lambda_gen.
+        discriminator_weight: lambda_dis.
+        std: of the change of the latents.
+        every: see `GeneratorRegularizer`.
+    """
+
+    def __init__(
+        self,
+        generator_weight: Weight = 0.5,
+        discriminator_weight: Weight = 5.0,
+        std: Positive = 0.05,
+        every: Count = 1,
+    ) -> None:
+        super().__init__(every)
+        if std <= 0:
+            raise ValueError(f"regularizer.zcr.std must be > 0, got {std}")
+        self.generator_weight = generator_weight
+        self.discriminator_weight = discriminator_weight
+        self.std = std
+
+    def check(self, model: Generators) -> None:
+        require_latents(model, "zcr")
+
+    def perturbed(self, model: Generators, batch: Batch) -> Tensor:
+        """Samples of the batch's latents with noise, under the same conditions."""
+        request = model.request_for(batch)
+        latents = model.latents(request)
+        noise = request.rng.normal("zcr", *latents.shape).to(latents)
+        return model.sample(replace(request, latents=latents + self.std * noise), model.generators)
+
+    def penalty(self, model: Generators, batch: Batch, fakes: FakeSamples) -> Tensor:
+        change = self.perturbed(model, batch) - fakes["fake"]
+        return -self.generator_weight * change.square().mean()
+
+    def discriminator_penalty(self, model: Generators, batch: Batch, fakes: FakeSamples) -> Tensor | None:
+        with torch.no_grad():
+            perturbed = fakes | {"fake": self.perturbed(model, batch)}
+        pairs = zip(
+            model.adversarial_terms(batch, fakes),
+            model.adversarial_terms(batch, perturbed),
+            strict=True,
+        )
+        changes = []
+        for term, other in pairs:
+            if term.trains_generator and term.fake is fakes["fake"]:
+                score = run_discriminator(term.discriminator, term.fake, term.fake_condition).score
+                moved = run_discriminator(other.discriminator, other.fake, other.fake_condition).score
+                changes.append((score - moved).square().mean())
+        return self.discriminator_weight * torch.stack(changes).sum() if changes else None

@@ -1,0 +1,135 @@
+"""Unrolled discriminators."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.optim import Optimizer
+
+from gan_zoo.core.types import AdversarialTerm
+from gan_zoo.training.adversarial_step import AdversarialStep, over_parts
+from gan_zoo.training.modes import full_precision
+
+Weights = dict[str, Tensor]
+TINY = 1e-16  # keeps the derivative of a root finite
+
+
+class Unrolling:
+    """The generators minimize against discriminators after ``steps`` more of their steps (Metz et al. 2017, eq. 7).
+
+    The steps are those of the discriminators' optimizer (SGD or Adam, from its current state) on this
+    batch's adversarial terms, and gradients flow through them; the discriminators themselves stay as
+    they are. Penalties and the model's own terms take no part in these steps.
+
+    Args:
+        steps: k, >= 1.
+        optimizer: of the discriminators.
+
+    Raises:
+        ValueError: for another optimizer.
+    """
+
+    def __init__(self, steps: int, optimizer: Optimizer) -> None:
+        if not isinstance(optimizer, (torch.optim.SGD, torch.optim.Adam)):
+            raise ValueError(
+                f"loss.unroll works with SGD and Adam as the discriminator's optimizer, got {type(optimizer).__name__}"
+            )
+        self.steps = steps
+        self.optimizer = optimizer
+
+    def __call__(self, terms: Sequence[AdversarialTerm], adversarial: AdversarialStep) -> list[AdversarialTerm]:
+        """The terms with updated discriminators."""
+        networks = {id(term.discriminator): term.discriminator for term in terms}
+        updated: dict[int, nn.Module] = {}
+        for key, network in networks.items():
+            own = [term for term in terms if term.discriminator is network]
+            updated[key] = UpdatedNetwork(network, self.unrolled(network, own, adversarial))
+        return [replace(term, discriminator=updated[id(term.discriminator)]) for term in terms]
+
+    def unrolled(self, network: nn.Module, terms: Sequence[AdversarialTerm], adversarial: AdversarialStep) -> Weights:
+        """The weights of ``network`` after the steps, as functions of the fakes."""
+        step_rule = self.step_rule(network)
+        weights = {name: p.detach().requires_grad_() for name, p in network.named_parameters()}
+        for _ in range(self.steps):
+            trial = UpdatedNetwork(network, weights)
+            losses = []
+            for term in terms:
+                virtual = replace(term, discriminator=trial)
+                with full_precision(term.real.device):
+                    real = virtual.discriminate_real()
+                    loss = over_parts(adversarial.loss_for(term).discriminator, real, virtual.discriminate_fake())
+                losses.append(term.discriminator_weight * loss)
+            total = torch.stack(losses).sum()
+            gradients = torch.autograd.grad(total, list(weights.values()), create_graph=True, allow_unused=True)
+            weights = step_rule(weights, dict(zip(weights, gradients, strict=True)))
+        return weights
+
+    def step_rule(self, network: nn.Module) -> Callable[[Weights, dict[str, Tensor | None]], Weights]:
+        """One differentiable step of the optimizer after another."""
+        group = self.optimizer.param_groups[0]
+        if isinstance(self.optimizer, torch.optim.SGD):
+            return lambda weights, gradients: sgd_step(weights, gradients, group["lr"])
+        parameters = dict(network.named_parameters())
+        return AdamSteps({name: self.optimizer.state[p] for name, p in parameters.items()}, group)
+
+
+def sgd_step(weights: Weights, gradients: dict[str, Tensor | None], lr: float) -> Weights:
+    """w - lr g."""
+    moved = {}
+    for name, weight in weights.items():
+        gradient = gradients[name]
+        moved[name] = weight if gradient is None else weight - lr * gradient
+    return moved
+
+
+class AdamSteps:
+    """Steps of Adam (Kingma & Ba 2015) from a state, as differentiable functions of the gradients.
+
+    Args:
+        state: of the optimizer, by name of the weight; empty before its first step.
+        group: its settings: lr, betas, eps.
+    """
+
+    def __init__(self, state: dict[str, Any], group: dict[str, Any]) -> None:
+        self.lr = group["lr"]
+        self.first_decay, self.second_decay = group["betas"]
+        self.eps = group["eps"]
+        self.means = {name: values.get("exp_avg", 0.0) for name, values in state.items()}
+        self.squares = {name: values.get("exp_avg_sq", 0.0) for name, values in state.items()}
+        self.counts = {name: int(values.get("step", 0)) for name, values in state.items()}
+
+    def __call__(self, weights: Weights, gradients: dict[str, Tensor | None]) -> Weights:
+        moved = {}
+        for name, weight in weights.items():
+            gradient = gradients[name]
+            if gradient is None:
+                moved[name] = weight
+                continue
+            self.counts[name] += 1
+            mean = self.first_decay * self.means[name] + (1 - self.first_decay) * gradient
+            square = self.second_decay * self.squares[name] + (1 - self.second_decay) * gradient.square()
+            self.means[name] = mean
+            self.squares[name] = square
+            mean_hat = mean / (1 - self.first_decay ** self.counts[name])
+            square_hat = square / (1 - self.second_decay ** self.counts[name])
+            moved[name] = weight - self.lr * mean_hat / ((square_hat + TINY).sqrt() + self.eps)
+        return moved
+
+
+class UpdatedNetwork(nn.Module):
+    """A network called with other weights; its running statistics stay as they are."""
+
+    def __init__(self, network: nn.Module, weights: Weights) -> None:
+        super().__init__()
+        self.network = [network]  # in a list: not registered
+        self.weights = weights
+
+    def forward(self, *inputs: Any) -> Any:
+        (network,) = self.network
+        buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
+        return functional_call(network, self.weights | buffers, inputs)
