@@ -39,7 +39,7 @@ def composed(tmp_path: Path) -> Callable[..., DictConfig]:
 
 @pytest.fixture
 def tiny(composed: Callable[..., DictConfig]) -> Callable[..., DictConfig]:
-    """A config that trains in a moment: no pictures, scores, checkpoints or logs."""
+    """A config that trains in a moment: no images, scores, checkpoints or logs."""
 
     def make(*overrides: str) -> DictConfig:
         return composed("callbacks=none", "logger=none", "metric=none", "data.batch_size=8", *overrides)

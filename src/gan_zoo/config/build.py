@@ -124,7 +124,7 @@ def build_module(config: DictConfig) -> GANModule:
         n_critic=config.loss.n_critic,
         n_generator=config.loss.n_generator,
         unroll=config.loss.unroll,
-        accumulate=config.accumulate,
+        accumulate=as_plain(config).get("accumulate", 1),
         schedules=scalar_schedules(config),
         clip_grad_norm=config.optim.clip_grad_norm,
         ema=OmegaConf.to_container(config.ema) if config.ema is not None else None,  # type: ignore[arg-type]
@@ -171,7 +171,7 @@ def discriminator_factory(config: DictConfig) -> Any:
     """What makes a model's discriminators: the network of ``config.discriminator`` behind an augmentation of its own.
 
     Raises:
-        ConfigError: if the data are not pictures that ``config.augment`` could change.
+        ConfigError: if the data are not images that ``config.augment`` could change.
     """
     discriminator = network_factory(config.discriminator, "discriminator")
     if config.pack != 1:
@@ -185,12 +185,12 @@ def discriminator_factory(config: DictConfig) -> Any:
 
     shape = list(config.data.sample_shape)
     if len(shape) != 3:
-        raise ConfigError(f"augment works on pictures, the data's sample_shape is {shape}: use augment=none")
+        raise ConfigError(f"augment works on images, the data's sample_shape is {shape}: use augment=none")
     return lambda *args, **kwargs: AugmentedDiscriminator(discriminator(*args, **kwargs), instantiate(config.augment))
 
 
 def network_factory(node: Any, group: str) -> Any:
-    """What makes networks of ``node``; a request that the network does not know is an error that says so."""
+    """A factory of networks of ``node``, which names an argument that the network does not have."""
     make = instantiate(node)
     if not callable(make) or not hasattr(make, "func"):
         raise ConfigError(
@@ -198,19 +198,19 @@ def network_factory(node: Any, group: str) -> Any:
             f"goes in; got a {type(make).__name__}"
         )
 
-    def network(**wishes: Any) -> Any:
+    def network(**arguments: Any) -> Any:
         try:
-            return make(**wishes)
+            return make(**arguments)
         except TypeError as error:
             unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
             if unknown is None:
                 raise
             raise ConfigError(
-                f"this model asks {group}=... for {unknown.group(1)}, which {make.func.__name__} does not have: choose "
-                f"another {group}="
+                f"this model calls {group}=... with {unknown.group(1)}, which {make.func.__name__} does not have: "
+                f"choose another {group}="
             ) from error
 
-    network.__signature__ = inspect.signature(make)  # type: ignore[attr-defined]
+    network.__signature__ = inspect.signature(make.func)  # type: ignore[attr-defined]
     return network
 
 

@@ -145,8 +145,8 @@ def _types_of(make: Callable[..., Any]) -> dict[str, TypeAdapter[Any]]:
     return adapters
 
 
-def _said(message: str) -> str:
-    """Pydantic's words for what is allowed, in the words of a YAML file."""
+def _yaml_wording(message: str) -> str:
+    """Pydantic's message, in the words of a YAML file."""
     words = {
         "Input should be ": "",
         "a valid integer": "a whole number",
@@ -167,7 +167,7 @@ def _complaint(adapter: TypeAdapter[Any], value: Any) -> str:
             adapter.validate_python(candidate)
         except ValidationError as error:
             wrongs = [wrong for wrong in error.errors() if wrong.get("ctx") != {"class": "Tensor"}]  # YAML has none
-            says = dict.fromkeys(_said(wrong["msg"]) for wrong in wrongs or error.errors())
+            says = dict.fromkeys(_yaml_wording(wrong["msg"]) for wrong in wrongs or error.errors())
             complaint = f"must be {' or '.join(says)}"
         else:
             return ""

@@ -1,4 +1,4 @@
-"""What Lightning asks for batches."""
+"""The data module."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gan_zoo.data.dataset import Source
 from gan_zoo.data.loader import Stream
 
 WORDS = {"label": "a class", "text": "a caption", "vector": "a condition vector"}
-WORDS |= {"image": "a picture of its own", "domain": "pictures of another domain"}
+WORDS |= {"image": "an image of its own", "domain": "images of another domain"}
 
 
 class DataModule(LightningDataModule):

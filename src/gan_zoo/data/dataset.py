@@ -20,7 +20,7 @@ class Source:
         name, split: what this is, for protocols and reports.
         samples: ``[N, C, H, W]`` uint8 images, possibly memory-mapped, or ``[N, D]`` float32 vectors.
         labels: class numbers ``[N]`` (int64), if there are any.
-        conditions: what samples come with beside their class: pictures ``[M, C, H, W]`` (uint8), vectors ``[M, D]``
+        conditions: what samples come with beside their class: images ``[M, C, H, W]`` (uint8), vectors ``[M, D]``
             (float32) or token numbers ``[M, L]`` (int64).
         aligned: whether row i of the conditions belongs to sample i, M = N; if not, they are another domain.
         unpaired: whether training sees samples and conditions in independent orders although they may be aligned.

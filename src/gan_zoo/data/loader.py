@@ -53,7 +53,7 @@ class Stream:
         plan: which rows a batch holds.
         noise: the run's noise; its step is set for every batch.
         start: the number of the first batch, asked when iteration begins.
-        flip: mirror every image with probability 1/2, together with a picture that is its condition.
+        flip: mirror every image with probability 1/2, together with an image that is its condition.
         num_workers: worker processes, if the set is not on the device.
         on_device: keep all samples on the device.
     """
@@ -98,7 +98,7 @@ class Stream:
         assert real is not None
         if self.flip:
             mirrored = rng.uniform("flip", len(real)) < 0.5
-            real, condition, wrong = (_mirrored(pictures, mirrored) for pictures in (real, condition, wrong))
+            real, condition, wrong = (_mirrored(images, mirrored) for images in (real, condition, wrong))
         return Batch(len(real), rng, real, parts.labels, condition=condition, mismatched_condition=wrong)
 
 
@@ -113,11 +113,11 @@ def _from(loader: Iterable[Taken]) -> Iterator[Taken]:
         ) from error
 
 
-def _mirrored(pictures: Any, mirrored: Tensor) -> Any:
-    """The pictures, some of them mirrored; what is no picture stays."""
-    if pictures is None or pictures.ndim != 4:
-        return pictures
-    return torch.where(mirrored.view(-1, 1, 1, 1), pictures.flip(-1), pictures)
+def _mirrored(images: Any, mirrored: Tensor) -> Any:
+    """The images, some of them mirrored; what is no image stays."""
+    if images is None or images.ndim != 4:
+        return images
+    return torch.where(mirrored.view(-1, 1, 1, 1), images.flip(-1), images)
 
 
 def on_device(source: Source, device: torch.device) -> Source:

@@ -1,4 +1,4 @@
-"""Generators that map pictures to pictures of the same size."""
+"""Generators that map images to images of the same size."""
 
 from __future__ import annotations
 
@@ -18,14 +18,12 @@ UPSAMPLING = ("transposed", "resize")
 def check_translation(
     in_shape: Sequence[int], out_shape: Sequence[int], network: str, factor: int, norm: str, smallest: int = 1
 ) -> tuple[int, int]:
-    """Channels in and out, if both are pictures of one size that ``factor`` divides and that stays >= ``smallest``.
+    """Channels in and out, if both are images of one size that ``factor`` divides and that stays >= ``smallest``.
 
     There is no spectral normalization here: weights are left as they are.
     """
     if len(in_shape) != 3 or len(out_shape) != 3 or list(in_shape[1:]) != list(out_shape[1:]):
-        raise ValueError(
-            f"{network} maps pictures to pictures of the same size, got {list(in_shape)} to {list(out_shape)}"
-        )
+        raise ValueError(f"{network} maps images to images of the same size, got {list(in_shape)} to {list(out_shape)}")
     if any(side % factor for side in in_shape[1:]):
         raise ValueError(f"{network} needs sides divisible by {factor}, got {list(in_shape[1:])}: set data.image_size")
     if min(in_shape[1:]) < smallest * factor:
