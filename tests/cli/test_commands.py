@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -25,20 +23,7 @@ from gan_zoo.launch.train import train
 from gan_zoo.visualization.image_grid import LINE
 from tests.helpers import invoke, refused
 
-QUICK = ["trainer.max_steps=2", "data.batch_size=8", "logger=none", "metric=none"]
 DIGITS = ["data=digits", "generator.width=4", "discriminator.width=4"]
-
-
-@pytest.fixture
-def trained(composed, tmp_path: Path) -> Callable[..., Path]:
-    """Trains afresh for two steps and returns the run folder."""
-
-    def make(*overrides: str) -> Path:
-        shutil.rmtree(tmp_path / "run", ignore_errors=True)
-        train(composed(*QUICK, *overrides))
-        return tmp_path / "run"
-
-    return make
 
 
 def test_a_run_comes_back_as_it_was_saved(trained) -> None:

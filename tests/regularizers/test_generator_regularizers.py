@@ -177,7 +177,7 @@ def test_generators_without_latents_or_mapping_are_refused() -> None:
     for name, regularizer in (("mode_seeking", ModeSeeking()), ("zcr", LatentConsistency())):
         with pytest.raises(ValueError, match=f"regularizer={name} compares samples of different latents, GAN has none"):
             regularizer.check(translator)
-    with pytest.raises(ValueError, match="path_length needs a generator with a mapping, .* got LinearGenerator"):
+    with pytest.raises(ValueError, match=r"path_length needs a generator with a mapping, .* got LinearGenerator"):
         GANModule(gan(), NonSaturating(), {"path_length": PathLength()})
     with pytest.raises(ValueError, match="std must be > 0, got 0"):
         LatentConsistency(std=0)

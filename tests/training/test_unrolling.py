@@ -110,7 +110,7 @@ def test_training_unrolls(tiny) -> None:
 
 def test_other_optimizers_are_refused(tiny) -> None:
     with pytest.raises(
-        ValueError, match="loss.unroll works with SGD and Adam as the discriminator's optimizer, got RM"
+        ValueError, match=r"loss.unroll works with SGD and Adam as the discriminator's optimizer, got RM"
     ):
         build(tiny("model=gan", "data=ring", "optim=rmsprop", "loss.unroll=1"))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +56,7 @@ def build(config: DictConfig) -> tuple[Trainer, GANModule, DataModule]:
     data = build_data(config)
     module = build_module(config)
     module.metadata["data"] = data_identity(data.source, plain["data"].get("root"))
-    data.serve(module.model.needs)
+    data.serve(module.model.needs, module.model.allows_unlabeled)
     callbacks = instantiate_each(config.callbacks)
     make = partial(
         instantiate,
@@ -86,11 +86,17 @@ def build_data(config: DictConfig) -> DataModule:
     """The data set of ``config.data`` and its stream of batches."""
     from gan_zoo.data.datamodule import DataModule
     from gan_zoo.data.dataset import check_interface
+    from gan_zoo.data.derived import with_derived_conditions
+    from gan_zoo.data.few_labels import with_few_labels
     from gan_zoo.training.trial import check_source
 
     options = config.data
     source = instantiate(options.source)
     check_source(source)
+    if options.get("derive") is not None:
+        source = with_derived_conditions(source, instantiate(options.derive))
+    if options.get("labeled") is not None:
+        source = with_few_labels(source, options.labeled)
     check_interface(source, options.sample_shape, options.num_classes, options.condition_shape)
     return DataModule(
         source,
@@ -179,6 +185,9 @@ def discriminator_factory(config: DictConfig) -> Any:
 
         options = {"sample_shape": list(config.data.sample_shape), "pack": config.pack}
         discriminator = partial(PackedDiscriminator, discriminator, **options)
+    frozen_layers = config.get("freeze_discriminator", 0)
+    if frozen_layers:
+        discriminator = partial(_made_and_frozen, discriminator, frozen_layers)
     if not config.augment:
         return discriminator
     from gan_zoo.augmentation.base import AugmentedDiscriminator
@@ -187,6 +196,12 @@ def discriminator_factory(config: DictConfig) -> Any:
     if len(shape) != 3:
         raise ConfigError(f"augment works on images, the data's sample_shape is {shape}: use augment=none")
     return lambda *args, **kwargs: AugmentedDiscriminator(discriminator(*args, **kwargs), instantiate(config.augment))
+
+
+def _made_and_frozen(discriminator: Callable[..., Any], frozen_layers: int, **arguments: Any) -> Any:
+    from gan_zoo.networks.freezing import freeze_first_layers
+
+    return freeze_first_layers(discriminator(**arguments), frozen_layers)
 
 
 def network_factory(node: Any, group: str) -> Any:

@@ -14,7 +14,7 @@ from pydantic.errors import PydanticUserError
 from gan_zoo.config.compose import locate
 from gan_zoo.core.errors import ConfigError
 from gan_zoo.core.nested import at
-from gan_zoo.core.types import Count
+from gan_zoo.core.types import Count, Whole
 
 GROUPS = (
     *("trainer", "callbacks", "logger", "extractor", "metric", "data", "generator", "discriminator", "optim", "model"),
@@ -31,6 +31,9 @@ def _top(
     trust: bool,
     pack: Count,
     accumulate: Count,
+    freeze_discriminator: Whole,
+    init: str | None,
+    init_only: str | None,
     channels_last: bool,
     tags: list[str],
     run_dir: str,

@@ -65,6 +65,7 @@ def train(config: DictConfig) -> dict[str, float]:
 
 
 def _train_once(config: DictConfig, lr_scale: float) -> dict[str, float]:
+    from gan_zoo.launch.initialize import initialize_from
     from gan_zoo.loggers.dispatch import log_config
     from gan_zoo.reports.terminal_summary import print_summary
 
@@ -82,6 +83,8 @@ def _train_once(config: DictConfig, lr_scale: float) -> dict[str, float]:
             record(config)
             log_config(trainer, as_plain(config))
             go_on_from(checkpoint, run_dir, trainer.max_steps)
+        if checkpoint is None and config.init is not None:
+            print(initialize_from(module, config.init, config.init_only), flush=True)
         with SIGNALS.stopping_when_asked(), afterwards(run_dir, trainer, module):
             trainer.fit(module, datamodule=data, ckpt_path=checkpoint)
     print_summary(run_dir, trainer, module)

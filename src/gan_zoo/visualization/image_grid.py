@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
+from torch.nn.functional import interpolate
 from torchvision.utils import make_grid
 
 from gan_zoo.core.errors import DataError
@@ -30,7 +31,8 @@ def side_by_side(views: Mapping[str, Tensor], rows: int = 8) -> Image.Image:
     Views ``[B, C, H, W]`` in [-1, 1] may differ in channels: gray becomes RGB. Small ones are enlarged so far that the
     names fit.
     """
-    tensors = [view.cpu().expand(-1, 3, -1, -1) for view in views.values()]
+    size = max((view.shape[2:] for view in views.values()), key=max)
+    tensors = [as_rgb(view.cpu(), size) for view in views.values()]
     table = torch.stack(tensors, 1)  # [B, V, 3, H, W]
     rows = min(rows, len(table))
     missing = -len(table) % rows
@@ -38,6 +40,13 @@ def side_by_side(views: Mapping[str, Tensor], rows: int = 8) -> Image.Image:
     blocks = [grid_of(block.flatten(0, 1), len(tensors)) for block in torch.split(table, rows)]
     cell = table.shape[-1] + 2  # with the border
     return under_names(torch.cat(blocks, 2), list(views), len(blocks), cell)
+
+
+def as_rgb(images: Tensor, size: Sequence[int]) -> Tensor:
+    """Images ``[B, 3, *size]``: gray becomes RGB, further channels are left out, pixels are repeated."""
+    channels = images.shape[1]
+    shown = images[:, :3] if channels >= 3 else images[:, :1].expand(-1, 3, -1, -1)
+    return shown if shown.shape[2:] == torch.Size(size) else interpolate(shown, list(size))
 
 
 def under_names(grid: Tensor, names: Sequence[str], blocks: int, cell: int, smallest: int = 48) -> Image.Image:
