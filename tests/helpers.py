@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 import torch
 from lightning.pytorch import Callback
 from torch import nn
@@ -43,6 +45,19 @@ def refused(*arguments: object) -> str:
     lines = [line for line in output.splitlines() if line.strip()]
     assert len(lines) == 1, output
     return lines[0]
+
+
+def sampled(rows: Sequence[str], columns: Sequence[str], step: int = 3) -> list[Any]:
+    """Pairs to parametrize a test with: every ``step``-th runs always, the others are slow.
+
+    Each row meets about ``1 / step`` of the columns, and each column as many rows.
+    """
+    pairs = []
+    for i, row in enumerate(rows):
+        for j, column in enumerate(columns):
+            is_slow = (i + j) % step != 0
+            pairs.append(pytest.param(row, column, marks=pytest.mark.slow if is_slow else (), id=f"{row}-{column}"))
+    return pairs
 
 
 def model_of(conditioning: str = "none", num_requested_labels: int | None = None) -> Any:

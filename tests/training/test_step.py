@@ -18,6 +18,7 @@ from gan_zoo.regularizers.base import augmentations
 from gan_zoo.training import updater
 from gan_zoo.training.gradients import gradient_norm
 from gan_zoo.training.module import GANModule
+from tests.helpers import sampled
 
 MODELS, LOSSES, REGULARIZERS = (choices(group, CONF) for group in ("model", "loss", "regularizer"))
 TRANSLATIONS = {"cyclegan", "pix2pix"}
@@ -114,8 +115,7 @@ def cannot_work(model: str, loss: str) -> str | None:
     return "with attention, which AutoEncoder does not have" if loss in AUTOENCODERS and model == "sagan" else None
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("model", [*MODELS, "gan on vectors"])
+@pytest.mark.parametrize(("model", "loss"), sampled([*MODELS, "gan on vectors"], LOSSES))
 def test_two_steps(model: str, loss: str, tiny, watched, on_images) -> None:
     model, _, vectors = model.partition(" on ")
     overrides = [f"model={model}", f"loss={loss}", *(["data=ring"] if vectors else on_images(model, loss))]
@@ -149,8 +149,7 @@ def test_models_of_images_refuse_vectors(model: str, loss: str, tiny) -> None:
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize("regularizer", REGULARIZERS)
-@pytest.mark.parametrize("model", [model for model in MODELS if model != "vae"])
+@pytest.mark.parametrize(("model", "regularizer"), sampled([m for m in MODELS if m != "vae"], REGULARIZERS))
 def test_every_model_with_every_regularizer(model: str, regularizer: str, tiny, on_images) -> None:
     norm = [] if model == "r3gan" else ["++discriminator.norm=none"]
     overrides = [*on_images(model, "nonsaturating"), f"regularizer=[{regularizer}]", *BRINGS.get(regularizer, [])]
@@ -166,8 +165,7 @@ def test_every_model_with_every_regularizer(model: str, regularizer: str, tiny, 
     assert all(p.isfinite().all() for p in module.parameters())
 
 
-@pytest.mark.parametrize("regularizer", [r for r in REGULARIZERS if r not in REFUSED])
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize(("loss", "regularizer"), sampled(LOSSES, [r for r in REGULARIZERS if r not in REFUSED]))
 def test_every_loss_with_every_regularizer(loss: str, regularizer: str, tiny) -> None:
     """On one model, which is enough: losses and regularizers see no more of a model than its terms."""
     overrides = [f"loss={loss}", f"regularizer=[{regularizer}]", "data=digits", "++discriminator.norm=none"]

@@ -26,7 +26,8 @@ from gan_zoo.runs.overrides import key_of, quoted
 def derived_shape(derive: Any, sample_shape: Any) -> ListConfig:
     """The resolver of ``data.condition_shape`` where conditions are made from samples."""
     derivation = instantiate(derive)
-    return OmegaConf.create(derivation.condition_shape([int(side) for side in sample_shape]))
+    shape: ListConfig = OmegaConf.create(derivation.condition_shape([int(side) for side in sample_shape]))
+    return shape
 
 
 OmegaConf.register_new_resolver("derived_shape", derived_shape, replace=True)

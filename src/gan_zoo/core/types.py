@@ -296,3 +296,21 @@ class MappedGenerator(Protocol):
     def synthesis(self, styles: Tensor) -> Tensor:
         """Samples ``[B, ...]`` of styles ``[B, L, D]``."""
         ...
+
+
+@runtime_checkable
+class Encodes(Protocol):
+    """A model that maps samples to codes."""
+
+    def encode(self, x: Tensor, generators: nn.ModuleDict) -> Tensor:
+        """Codes ``[B, D]`` of samples, by these (usually averaged) networks."""
+        ...
+
+
+@runtime_checkable
+class Reconstructs(Encodes, Protocol):
+    """A model that maps samples to codes and back."""
+
+    def reconstruct(self, x: Tensor, generators: nn.ModuleDict) -> Tensor:
+        """Samples ``[B, ...]`` from the codes of ``x``."""
+        ...

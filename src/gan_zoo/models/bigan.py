@@ -50,19 +50,22 @@ class BiGAN(GAN):
         self.stochastic = stochastic
         self.generators["encoder"] = encoder(outputs=2 * latent_dim if stochastic else latent_dim)
 
-    def encode(self, x: Tensor, generators: nn.ModuleDict, noise: Tensor | None = None) -> Tensor:
-        """E(x) ``[B, latent_dim]``; with a stochastic encoder and no ``noise``, its mean."""
+    def encode(self, x: Tensor, generators: nn.ModuleDict) -> Tensor:
+        """E(x) ``[B, latent_dim]``, or the mean of a stochastic encoder."""
         outputs: Tensor = generators["encoder"](x)
+        return outputs.chunk(2, dim=1)[0] if self.stochastic else outputs
+
+    def draw_codes(self, batch: Batch) -> Tensor:
+        """Codes of the batch's samples as training draws them, ``[B, latent_dim]``."""
+        outputs: Tensor = self.generators["encoder"](batch.real)
         if not self.stochastic:
             return outputs
         mean, log_variance = outputs.chunk(2, dim=1)
-        return mean if noise is None else mean + (0.5 * log_variance).exp() * noise
+        return mean + (0.5 * log_variance).exp() * batch.rng.normal("encoder", *mean.shape)
 
     def generate(self, batch: Batch) -> FakeSamples:
-        latents = self.latents(self.request_for(batch))
-        noise = batch.rng.normal("encoder", *latents.shape) if self.stochastic else None
-        codes = self.encode(batch.real, self.generators, noise)
-        return {"fake": self.generators["main"](latents), "codes": codes}
+        fake = self.sample(self.request_for(batch), self.generators)
+        return {"fake": fake, "codes": self.draw_codes(batch)}
 
     def adversarial_terms(self, batch: Batch, fakes: FakeSamples) -> Sequence[AdversarialTerm]:
         latents = self.latents(self.request_for(batch))

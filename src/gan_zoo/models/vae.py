@@ -71,6 +71,16 @@ class VAE(Model):
         latents = mu + (0.5 * log_variance).exp() * noise
         return {"rebuilt": self.generators["main"](latents), "mu": mu, "log_variance": log_variance}
 
+    def encode(self, x: Tensor, generators: nn.ModuleDict) -> Tensor:
+        """The mean of the encoder's distribution, ``[B, latent_dim]``."""
+        mean: Tensor = generators["encoder"](x).chunk(2, dim=1)[0]
+        return mean
+
+    def reconstruct(self, x: Tensor, generators: nn.ModuleDict) -> Tensor:
+        """The decoder's output for the mean, ``[B, ...]``."""
+        samples: Tensor = generators["main"](self.encode(x, generators))
+        return samples
+
     def adversarial_terms(self, batch: Batch, fakes: FakeSamples) -> Sequence[AdversarialTerm]:
         return []
 
