@@ -35,6 +35,9 @@ LOGGED = {  # what the run of a section logs that no other would
     "A network": "g/realism",
     "A model": "g/second",
     "A regularizer": "d/realism/drift",
+    "A regularizer of the generator": "g/smooth",
+    "A model with an encoder": "g/joint",
+    "A discriminator with several outputs": "d/realism",
     "A dataset": "g/realism",
     "A metric": "val/nearest_real",
 }

@@ -19,7 +19,7 @@ def run(trained):
 
 
 def state(path) -> dict[str, torch.Tensor]:
-    return read_checkpoint(path / "checkpoints" / "best.ckpt")["state_dict"]
+    return read_checkpoint(path / "checkpoints" / "last.ckpt")["state_dict"]
 
 
 @pytest.mark.parametrize("only", [None, "generator", "discriminator"])
@@ -48,9 +48,9 @@ def test_other_shapes_keep_their_own_weights(run, tiny) -> None:
 
 
 def test_what_cannot_be_copied_is_one_line(run, tiny, tmp_path) -> None:
-    _, module, _ = build(tiny("model=gan", "data=ring"))
+    _, module, _ = build(tiny("model=vae", "data=digits"))
     with pytest.raises(ConfigError, match=r"init=.* has no weights of the names and shapes of this run's networks"):
-        initialize_from(module, str(run))
+        initialize_from(module, str(run), "discriminator")
     with pytest.raises(ConfigError, match="init must be a run folder or a checkpoint, got 'nowhere', which does not"):
         initialize_from(module, "nowhere")
     with pytest.raises(ConfigError, match="init_only must be null, generator or discriminator, got 'encoder'"):

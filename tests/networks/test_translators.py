@@ -119,7 +119,7 @@ def test_the_u_has_no_normalization_at_its_ends_and_its_bottom() -> None:
     ("make", "message"),
     [
         (lambda: ResNetTranslator([2], [2]), r"generator=resnet_translator maps images .* got \[2\] to \[2\]"),
-        (lambda: ResNetTranslator([3, 16, 16], [3, 32, 32]), r"of the same size, got \[3, 16, 16\] to \[3, 32, 32\]"),
+        (lambda: ResNetTranslator([3, 16, 16], [3, 24, 24]), r"of the same size, got \[3, 16, 16\] to \[3, 24, 24\]"),
         (lambda: ResNetTranslator([3, 18, 16], [3, 18, 16]), r"sides divisible by 4, got \[18, 16\]: set data.image"),
         (lambda: ResNetTranslator([3, 4, 8], [3, 4, 8]), r"needs at least 8 pixels, got \[4, 8\]: set data.image_size"),
         (lambda: ResNetTranslator([3, 16, 16], [3, 16, 16], blocks=0), "blocks must be >= 1, got 0"),
