@@ -14,7 +14,7 @@ import torch
 
 import gan_zoo as gz
 from gan_zoo.core.rng import StepRNG
-from gan_zoo.core.types import Batch
+from gan_zoo.core.types import SampleRequest
 from gan_zoo.losses.base import Loss
 from gan_zoo.metrics.functional.frechet import FeatureMoments, Moments, frechet_distance
 
@@ -59,7 +59,7 @@ def trained(loss: Loss, penalties: dict[str, gz.Regularizer], way: str, seed: in
     gz.fit(module, gz.DataModule(few, batch_size=32, seed=seed), steps, progress=False, accelerator="cpu")
 
     # the figure
-    fake = module.sample(Batch(1600, StepRNG(seed, 10**6)))
+    fake = module.sample(SampleRequest(1600, StepRNG(seed, 10**6)))
     augmentation = model.discriminators["main"].augmentation
     return frechet_distance(moments(unseen), moments(fake)), float(augmentation.p)
 

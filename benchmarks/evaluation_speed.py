@@ -1,6 +1,6 @@
 """What a score costs: python benchmarks/evaluation_speed.py
 
-Our InceptionV3 beside torch-fidelity's, on the same pictures and the same random weights in the published format, in
+Our InceptionV3 beside torch-fidelity's, on the same images and the same random weights in the published format, in
 turns; the default extractor beside the same layers one by one; a whole evaluation beside the extractor's forward alone;
 and the memory of a process over the number of samples. `--write` writes this machine's tables into benchmarks/results/.
 """
@@ -21,7 +21,7 @@ from measuring import Speeds, device, in_turns, median, ratio, table, timed, wri
 from torch import Tensor, nn
 
 from gan_zoo.core.rng import CPU, StepRNG
-from gan_zoo.core.types import Batch
+from gan_zoo.core.types import SampleRequest
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.image_tensors import to_unit
 from gan_zoo.metrics.base import Generated, Samples, evaluate_all
@@ -35,7 +35,7 @@ COUNTS = (256, 1024, 4096)
 SIDE = 64
 
 
-def pictures(count: int, seed: int = 0) -> Tensor:
+def random_images(count: int, seed: int = 0) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     return torch.randint(0, 256, (count, 3, SIDE, SIDE), dtype=torch.uint8, generator=generator)
 
@@ -70,7 +70,7 @@ def comparison(speeds: Speeds, ours: str, other: str) -> str:
 
 def extractors(path: Path, theirs: nn.Module, rounds: int, count: int) -> str:
     """Our InceptionV3 and torch-fidelity's."""
-    ours, images = InceptionV3(str(path), check_hash=False).to(device()), pictures(count).to(device())
+    ours, images = InceptionV3(str(path), check_hash=False).to(device()), random_images(count).to(device())
     with torch.no_grad():
         torch.testing.assert_close(ours(images[:4])[0], theirs(images[:4])[0], rtol=1e-3, atol=1e-5)
         speeds = images_per_second(
@@ -81,7 +81,7 @@ def extractors(path: Path, theirs: nn.Module, rounds: int, count: int) -> str:
 
 def default_extractor(rounds: int, count: int) -> str:
     """The default extractor, and the same one with every operation by itself."""
-    ours, images = EfficientNetLite0().to(device()), pictures(count).to(device())
+    ours, images = EfficientNetLite0().to(device()), random_images(count).to(device())
 
     def one_by_one() -> None:
         with mock.patch("gan_zoo.networks.fused.has_onednn", return_value=False):
@@ -114,20 +114,20 @@ class Replay(Extractor):
 
 def rest(extractor: Extractor, count: int) -> Callable[[], None]:
     """A whole evaluation of ready-made samples but for the forward; the reals' statistics are cached before."""
-    evaluator, source = ImageScores(Replay(extractor), count), Source("noise", "all", pictures(4096, 1))
+    evaluator, source = ImageScores(Replay(extractor), count), Source("noise", "all", random_images(4096, 1))
     evaluator.real_moments(source, device())
-    samples = to_unit(pictures(64).to(device()))
+    samples = to_unit(random_images(64).to(device()))
 
     def draw(block: int) -> Generated:
-        return Generated({"sample": samples}, Batch(64, StepRNG(0, block, device=CPU)))
+        return Generated({"sample": samples}, SampleRequest(64, StepRNG(0, block, device=CPU)))
 
     return lambda: evaluate_all({"images": evaluator}, Samples(draw, count, 64), source, device()) and None
 
 
 def whole(extractor: Extractor, rounds: int, count: int) -> list[str]:
-    """Seconds of the forward of ``count`` pictures, of all else, and what an evaluation is of the forward alone."""
+    """Seconds of the forward of ``count`` images, of all else, and what an evaluation is of the forward alone."""
     seen = min(count, 256 if isinstance(extractor, InceptionV3) else 1024)
-    extractor, images = extractor.to(device()), pictures(64).to(device())
+    extractor, images = extractor.to(device()), random_images(64).to(device())
 
     def forward() -> None:
         for _ in range(seen // 64):
@@ -142,10 +142,10 @@ def whole(extractor: Extractor, rounds: int, count: int) -> list[str]:
 
 def memory(count: int) -> float:
     """The most memory in MB of a process that scores ``count`` samples, which are made a block at a time."""
-    evaluator, real = ImageScores(EfficientNetLite0(32), count), Source("noise", "all", pictures(256, 1))
+    evaluator, real = ImageScores(EfficientNetLite0(32), count), Source("noise", "all", random_images(256, 1))
 
     def draw(block: int) -> Generated:
-        return Generated({"sample": to_unit(pictures(64, block))}, Batch(64, StepRNG(0, block)))
+        return Generated({"sample": to_unit(random_images(64, block))}, SampleRequest(64, StepRNG(0, block)))
 
     evaluate_all({"images": evaluator}, Samples(draw, count, 64), real, CPU)
     status = Path("/proc/self/status").read_text(encoding="utf-8")  # rusage would count the parent's memory, too

@@ -1,4 +1,4 @@
-"""Does a folder of many pictures train at the speed of the network? python benchmarks/large_folder.py
+"""Does a folder of many images train at the speed of the network? python benchmarks/large_folder.py
 
 Makes folders of JPEGs of many sizes, and times: decoding them once, starting again, batches alone, and DCGAN at 64
 pixels beside the same training on a small set that is in memory. A process of its own for each.
@@ -30,15 +30,15 @@ HELD["through the loader and a worker"] = [*HELD["through the loader"], "data.nu
 
 
 def make(folder: Path, first: int) -> None:
-    """Pictures ``first`` and on: smooth colors with an edge, 80 to 120 pixels a side."""
+    """Images ``first`` and on: smooth colors with an edge, 80 to 120 pixels a side."""
     folder.mkdir(parents=True)
     rng = np.random.default_rng(first)
     for number in range(first, first + PER_FOLDER):
         height, width = rng.integers(80, 121, 2)
         coarse = rng.integers(0, 256, (6, 6, 3), dtype=np.uint8)
-        picture = Image.fromarray(coarse).resize((int(width), int(height)), Image.Resampling.BICUBIC)
-        picture.paste(tuple(rng.integers(0, 256, 3).tolist()), (20, 20, 20 + int(width) // 3, 60))
-        picture.save(folder / f"{number:06}.jpg", quality=90)
+        image = Image.fromarray(coarse).resize((int(width), int(height)), Image.Resampling.BICUBIC)
+        image.paste(tuple(rng.integers(0, 256, 3).tolist()), (20, 20, 20 + int(width) // 3, 60))
+        image.save(folder / f"{number:06}.jpg", quality=90)
 
 
 def own_memory() -> float:
@@ -48,7 +48,7 @@ def own_memory() -> float:
 
 
 def reading(root: str) -> tuple[float, float, int]:
-    """Seconds until the folder's source is there, memory in MB beside the mapped file, number of pictures."""
+    """Seconds until the folder's source is there, memory in MB beside the mapped file, number of images."""
     from gan_zoo.data.datasets.image_folder import image_folder
 
     torch.rand(1)
@@ -83,7 +83,7 @@ def training(root: str, held: list[str], steps: int) -> tuple[float, float, floa
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pictures", type=int, default=100_000, help="in the large folder, a multiple of 1,000")
+    parser.add_argument("--images", type=int, default=100_000, help="in the large folder, a multiple of 1,000")
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--write", action="store_true")
@@ -92,7 +92,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         os.environ["GAN_ZOO_CACHE"] = f"{temporary}/cache"
         large, small = Path(temporary, "large"), Path(temporary, "small")
-        firsts = range(0, arguments.pictures, PER_FOLDER)
+        firsts = range(0, arguments.images, PER_FOLDER)
         with ProcessPoolExecutor(mp_context=spawn) as pool:
             list(pool.map(make, [large / f"{first:06}" for first in firsts], firsts))
         make(small / "a", 0)
@@ -104,7 +104,7 @@ def main() -> None:
                     start_rows.append(
                         [f"{count:,}", when, f"{seconds:.2f}", f"{count / seconds:,.0f}", f"{memory:.0f}"]
                     )
-            starts = table(["pictures", "start", "seconds", "pictures/s", "MB"], start_rows)
+            starts = table(["images", "start", "seconds", "images/s", "MB"], start_rows)
             print(starts, flush=True)
             jobs = {"small, on the device": (str(small), HELD["on the device"])}
             jobs |= {f"large, {name}": (str(large), held) for name, held in HELD.items()}
@@ -122,7 +122,7 @@ def main() -> None:
     trained = table(["folder", "batches alone, images/s", "DCGAN 64, images/s", "/ small", "MB"], rows)
     print(trained)
     if arguments.write:
-        command = f"python benchmarks/large_folder.py --pictures {arguments.pictures} --rounds {arguments.rounds}"
+        command = f"python benchmarks/large_folder.py --images {arguments.images} --rounds {arguments.rounds}"
         print(write("A large folder", command, {"Start": starts, "Training": trained}))
 
 

@@ -2,7 +2,7 @@
 
 DCGAN's training over image size, batch and width; the default score's seconds and memory over the number of samples;
 two processes with one core each beside one process with two, in turns. `--write` writes this machine's tables into
-benchmarks/results/, and the curves as a picture beside them.
+benchmarks/results/, and the curves as an image beside them.
 """
 
 from __future__ import annotations

@@ -32,6 +32,7 @@ GROUPS = {
     "optim": "Optimizers of the generator and the discriminator.",
     "optim/schedule": "The learning-rate schedule.",
     "data": "The dataset. [Datasets](datasets.md)",
+    "data/derive": "Conditions made from the images of the dataset. [Datasets](datasets.md)",
     "metric": "What is evaluated; several at once. [Metrics](scores.md)",
     "extractor": "The features that metrics are computed on. [Features](scores.md#features)",
     "trainer": "Device, precision, number of processes. [Distributed training](machines.md)",

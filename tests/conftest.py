@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,8 +13,10 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from gan_zoo.core.paths import CONF
+from gan_zoo.launch.train import train
 
 ROOT = Path(__file__).parents[1]
+QUICK_RUN = ["trainer.max_steps=2", "data.batch_size=8", "logger=none", "metric=none"]
 SHARED_DATA = ROOT.parent / "shared" / "data"
 
 
@@ -39,7 +42,7 @@ def composed(tmp_path: Path) -> Callable[..., DictConfig]:
 
 @pytest.fixture
 def tiny(composed: Callable[..., DictConfig]) -> Callable[..., DictConfig]:
-    """A config that trains in a moment: no pictures, scores, checkpoints or logs."""
+    """A config that trains in a moment: no images, scores, checkpoints or logs."""
 
     def make(*overrides: str) -> DictConfig:
         return composed("callbacks=none", "logger=none", "metric=none", "data.batch_size=8", *overrides)
@@ -53,3 +56,15 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip(f"no real images at {SHARED_DATA}")
     return SHARED_DATA
+
+
+@pytest.fixture
+def trained(composed, tmp_path: Path) -> Callable[..., Path]:
+    """Trains afresh for two steps and returns the run folder."""
+
+    def make(*overrides: str) -> Path:
+        shutil.rmtree(tmp_path / "run", ignore_errors=True)
+        train(composed(*QUICK_RUN, *overrides))
+        return tmp_path / "run"
+
+    return make

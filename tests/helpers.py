@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import torch
 from lightning.pytorch import Callback
+from torch import nn
 from typer.testing import CliRunner
 
 from gan_zoo.cli.app import app
+from gan_zoo.metrics.base import EvaluatedModel
 
 
 class DumpRank(Callback):
@@ -18,7 +22,7 @@ class DumpRank(Callback):
         self.folder, self.latents = Path(folder), []
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
-        self.latents.append(pl_module.model.latents(batch))
+        self.latents.append(pl_module.model.latents(pl_module.model.request_for(batch)))
 
     def on_train_end(self, trainer, pl_module) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -39,3 +43,9 @@ def refused(*arguments: object) -> str:
     lines = [line for line in output.splitlines() if line.strip()]
     assert len(lines) == 1, output
     return lines[0]
+
+
+def model_of(conditioning: str = "none", num_requested_labels: int | None = None) -> Any:
+    """What a metric reads of a model that is conditioned like this, as `Evaluator.prepare` gets it."""
+    model = SimpleNamespace(conditioning=conditioning, num_requested_labels=num_requested_labels)
+    return EvaluatedModel(model, nn.ModuleDict())

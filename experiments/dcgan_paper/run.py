@@ -20,7 +20,7 @@ import typer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gan_zoo.core.types import Batch
+from gan_zoo.core.types import SampleRequest
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.image_tensors import to_uint8, to_unit
 from gan_zoo.inference import sampling
@@ -49,7 +49,7 @@ def watching(layers: list[nn.Module]) -> Iterator[list[Tensor]]:
 
 
 def activations_of(discriminator: DCGANDiscriminator) -> list[nn.Module]:
-    """The discriminator's nonlinearities, from the picture's end."""
+    """The discriminator's nonlinearities, from the image's end."""
     return [layer for layer in discriminator.layers if isinstance(layer, nn.LeakyReLU)]
 
 
@@ -207,7 +207,7 @@ def arithmetic(run: RunPath, first: int = 0, second: int = 7, pool: int = 2000, 
 
 
 def is_yellow(samples: Tensor) -> Tensor:
-    """Where pictures ``[B, 3, H, W]`` in [-1, 1] are yellow: much red and green, little blue."""
+    """Where images ``[B, 3, H, W]`` in [-1, 1] are yellow: much red and green, little blue."""
     red, green, blue = samples.unbind(1)
     return (red > 0.4) & (green > 0.1) & (blue < 0.0)
 
@@ -221,7 +221,7 @@ def drop(run: RunPath, seed: int = 0, show: int = 32) -> None:
     generator = loaded.module.inference_generators["main"]
     maps = [m for m in generator.layers if isinstance(m, nn.ReLU)][-1]
     latents = draw_latents(loaded.module, 400, seed)
-    before, h = pictures_and_maps(loaded, latents, maps)
+    before, h = images_and_maps(loaded, latents, maps)
     yellow = F.adaptive_avg_pool2d(is_yellow(before).float()[:, None], h.shape[2:]).flatten() > 0.5
     rows = h.permute(0, 2, 3, 1).flatten(0, 2)
     chosen = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))[:20_000]
@@ -229,22 +229,22 @@ def drop(run: RunPath, seed: int = 0, show: int = 32) -> None:
     weights = torch.from_numpy(model.coef_[0]) * rows.std(0)
     dropped = weights > weights.max() / 4
     with zeroed(maps, dropped):
-        after, _ = pictures_and_maps(loaded, latents, maps)
-    shares = [float(is_yellow(pictures).float().mean()) for pictures in (before, after)]
+        after, _ = images_and_maps(loaded, latents, maps)
+    shares = [float(is_yellow(images).float().mean()) for images in (before, after)]
     print(f"accuracy of the regression {model.score(rows[chosen], yellow[chosen]):.3f}")
     print(f"dropped {int(dropped.sum())} of {len(dropped)} maps; yellow pixels {shares[0]:.2%} -> {shares[1]:.2%}")
     most = is_yellow(before).float().flatten(1).mean(1).topk(show).indices
-    pages = [grid_of(pictures[most], 8) for pictures in (before, after)]
+    pages = [grid_of(images[most], 8) for images in (before, after)]
     gap = torch.full((3, pages[0].shape[1], 12), 255, dtype=torch.uint8)
     save(torch.cat([pages[0], gap, pages[1]], 2), HERE / "dropped.png")
     print(HERE / "dropped.png")
 
 
 @torch.no_grad()
-def pictures_and_maps(run: LoadedModel, latents: Tensor, layer: nn.Module) -> tuple[Tensor, Tensor]:
+def images_and_maps(run: LoadedModel, latents: Tensor, layer: nn.Module) -> tuple[Tensor, Tensor]:
     """Samples and the outputs of ``layer`` that lead to them."""
     with watching([layer]) as seen:
-        samples = run.module.sample(Batch(len(latents), sampling.StepRNG(0, 0), latents=latents))
+        samples = run.module.sample(SampleRequest(len(latents), sampling.StepRNG(0, 0), latents=latents))
     return samples, seen[0]
 
 

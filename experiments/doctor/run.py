@@ -114,7 +114,7 @@ CASES: dict[str, dict[str, list[str]]] = {
 
 
 def few_digits(folder: Path, count: int = 120) -> Path:
-    """A folder with ``count`` pictures of handwritten digits, a fifth of which will be held out."""
+    """A folder with ``count`` images of handwritten digits, a fifth of which will be held out."""
     from PIL import Image
 
     from gan_zoo.data.datasets.digits import digits

@@ -28,7 +28,7 @@ from gan_zoo.losses.base import Loss
 from gan_zoo.losses.f_gan import DIVERGENCES, FGAN
 
 HERE = Path(__file__).parent
-PICTURES = (HERE / "atlas.png", HERE.parents[1] / "docs" / "images" / "loss_atlas.png")  # the site has a copy
+IMAGES = (HERE / "atlas.png", HERE.parents[1] / "docs" / "images" / "loss_atlas.png")  # the site has a copy
 SCORES = torch.linspace(-6, 6, 241)
 COLUMNS = 6
 BLUE, RED, GREEN = "#56B4E9", "#D55E00", "#004D38"  # told apart by color-blind readers, too
@@ -41,7 +41,7 @@ NOTES = {
     "ebgan": "energy, margin 1",
     "loss_sensitive": "low on reals, margin 1",
 }
-MARGIN_OF_ONE = 0.4  # the distance of the pictures at which loss_sensitive asks for a margin of 1
+MARGIN_OF_ONE = 0.4  # the distance of the images at which loss_sensitive asks for a margin of 1
 
 
 @dataclass
@@ -139,10 +139,10 @@ def main() -> None:
             below.set_xlabel("score", fontsize=9)
     lines = {line.get_label(): line for axes in figure.axes for line in axes.get_lines() if line.get_label()[0] == "$"}
     figure.legend(lines.values(), lines.keys(), loc="upper center", ncols=4, fontsize=11, frameon=False)
-    picture = BytesIO()
-    figure.savefig(picture)
-    for path in PICTURES:
-        Image.open(picture).convert("RGB").quantize(48).save(path, optimize=True)
+    image = BytesIO()
+    figure.savefig(image)
+    for path in IMAGES:
+        Image.open(image).convert("RGB").quantize(48).save(path, optimize=True)
         print(f"{path}: {len(shown)} formulas, {path.stat().st_size / 1000:.0f} kB")
 
 

@@ -83,9 +83,9 @@ def train_one(job: tuple[str, str, int]) -> dict[str, Any]:
 
 def _points(module: Any) -> list[list[float]]:
     from gan_zoo.core.rng import StepRNG
-    from gan_zoo.core.types import Batch
+    from gan_zoo.core.types import SampleRequest
 
-    samples = module.sample(Batch(500, StepRNG(0, 0)))
+    samples = module.sample(SampleRequest(500, StepRNG(0, 0)))
     return [[round(x, 2), round(y, 2)] for x, y in samples.tolist()]
 
 
@@ -126,8 +126,8 @@ def draw(runs: list[dict[str, Any]]) -> None:
     drawn = [run for loss in LOSSES for run in runs if run["loss"] == loss and "points" in run]
     side, columns = 150, 8
     rows = -(-len(drawn) // columns)
-    picture = Image.new("RGB", (columns * side, rows * (side + 14)), "white")
-    pen = ImageDraw.Draw(picture)
+    image = Image.new("RGB", (columns * side, rows * (side + 14)), "white")
+    pen = ImageDraw.Draw(image)
     for place, run in enumerate(drawn):
         left, top = place % columns * side, place // columns * (side + 14)
         pen.text((left + 4, top + 1), run["loss"], fill="black")
@@ -135,7 +135,7 @@ def draw(runs: list[dict[str, Any]]) -> None:
             if max(abs(x), abs(y)) < 5.5:
                 px, py = left + (x / 5.5 + 1) / 2 * side, top + 14 + (1 - y / 5.5) / 2 * side
                 pen.ellipse((px - 1, py - 1, px + 1, py + 1), fill=(200, 30, 60))
-    picture.save(HERE / "grid.png")
+    image.save(HERE / "grid.png")
 
 
 def write_readme(runs: list[dict[str, Any]]) -> None:
@@ -148,7 +148,7 @@ def write_readme(runs: list[dict[str, Any]]) -> None:
 
 
 def main() -> None:
-    """Run what is missing, then write the tables and the picture."""
+    """Run what is missing, then write the tables and the image."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--workers", type=int, default=os.cpu_count())

@@ -132,7 +132,7 @@ from .regularizers.zero_centered import R2 as R2
 from .training.lr_schedules import ConstantThenLinear as ConstantThenLinear
 from .training.lr_schedules import Cosine as Cosine
 from .training.module import GANModule as GANModule
-from .visualization.image_grid import picture as picture
+from .visualization.image_grid import image_grid as image_grid
 
 __version__: str
 

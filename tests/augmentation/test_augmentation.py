@@ -40,7 +40,7 @@ EVERYTHING += [ADAugment(p=1.0), *(ADAugment([name], p=1.0) for name in ("blit",
 NAMES = [f"{type(a).__name__}-{'-'.join(getattr(a, 'policies', getattr(a, 'transforms', ())))}" for a in EVERYTHING]
 
 
-def pictures(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+def random_images(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
     return torch.rand(*shape, generator=torch.Generator().manual_seed(0), dtype=dtype) * 2 - 1
 
 
@@ -62,7 +62,7 @@ def own_random_numbers():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_nothing_changes_without_policies_or_probability(shape: tuple[int, ...], dtype: torch.dtype) -> None:
-    x = pictures(*shape, dtype=dtype)
+    x = random_images(*shape, dtype=dtype)
     assert torch.equal(DiffAugment([])(x), x)
     assert torch.equal(ADAugment(p=0.0)(x), x)
     assert ADAugment(p=0.0)(x).dtype == dtype
@@ -72,15 +72,15 @@ def test_nothing_changes_without_policies_or_probability(shape: tuple[int, ...],
 @pytest.mark.parametrize("augmentation", EVERYTHING, ids=NAMES)
 def test_any_size_and_number_of_channels(augmentation: nn.Module, shape: tuple[int, ...]) -> None:
     for seed in range(5):
-        y = seeded(augmentation, pictures(*shape), seed=seed)
+        y = seeded(augmentation, random_images(*shape), seed=seed)
         assert y.shape == shape
         assert y.isfinite().all()
-    assert torch.equal(seeded(augmentation, pictures(*shape)), seeded(augmentation, pictures(*shape)))
+    assert torch.equal(seeded(augmentation, random_images(*shape)), seeded(augmentation, random_images(*shape)))
 
 
 @pytest.mark.parametrize("augmentation", EVERYTHING, ids=NAMES)
-def test_bfloat16_pictures_are_changed_too(augmentation: nn.Module) -> None:
-    x = pictures(4, 3, 8, 8)
+def test_bfloat16_images_are_changed_too(augmentation: nn.Module) -> None:
+    x = random_images(4, 3, 8, 8)
     torch.testing.assert_close(
         seeded(augmentation, x.bfloat16()).float(), seeded(augmentation, x.bfloat16().float()), atol=2e-2, rtol=2e-2
     )
@@ -92,9 +92,9 @@ def test_bfloat16_pictures_are_changed_too(augmentation: nn.Module) -> None:
 @pytest.mark.parametrize("augmentation", EVERYTHING, ids=NAMES)
 def test_samples_are_changed_alone(augmentation: nn.Module) -> None:
     """Equal samples come out different; another sample in the batch changes nothing for the first ones."""
-    same = pictures(1, 3, 8, 8).expand(64, -1, -1, -1)
+    same = random_images(1, 3, 8, 8).expand(64, -1, -1, -1)
     assert len(seeded(augmentation, same).flatten(1).unique(dim=0)) > 6
-    x, other = pictures(6, 3, 8, 8), pictures(6, 3, 8, 8)
+    x, other = random_images(6, 3, 8, 8), random_images(6, 3, 8, 8)
     other[5] = 0.25
     assert torch.equal(seeded(augmentation, x)[:5], seeded(augmentation, other)[:5])
 
@@ -112,7 +112,7 @@ def test_rotations_happen_with_probability_p(p: float) -> None:
 
 
 def test_some_samples_stay_exactly_as_they_are() -> None:
-    x = pictures(1, 3, 8, 8).expand(2000, -1, -1, -1)
+    x = random_images(1, 3, 8, 8).expand(2000, -1, -1, -1)
     torch.manual_seed(0)
     untouched = (ADAugment(["color"], p=0.5)(x) == x).flatten(1).all(1).float().mean().item()
     assert untouched == pytest.approx(0.5**5 * 1.5, abs=0.02)  # a luma flip that was picked happens half of the time
@@ -121,7 +121,7 @@ def test_some_samples_stay_exactly_as_they_are() -> None:
 # ------------------------------------------------------------------------------- colors
 
 
-X = pictures(3, 3, 4, 5, dtype=torch.float64)
+X = random_images(3, 3, 4, 5, dtype=torch.float64)
 FACTORS = torch.tensor([0.0, 1.0, 2.0], dtype=torch.float64)
 
 
@@ -162,7 +162,7 @@ def test_luma_flip_is_an_involution_that_keeps_color() -> None:
 
 
 def test_brightness_shifts_the_mean_of_each_sample() -> None:
-    """On a flat gray picture, saturation and contrast around the mean leave only brightness."""
+    """On a flat gray image, saturation and contrast around the mean leave only brightness."""
     x = torch.full((500, 3, 2, 2), 0.1)
     amounts = seeded(DiffAugment(["color"]), x) - 0.1
     assert amounts.std((1, 2, 3)).max() < 1e-6
@@ -187,7 +187,7 @@ def test_strengths_are_the_papers() -> None:
     [(DiffAugment(["color"]), False), (ADAugment(["color"], p=1.0), False), (DiffAugment(), True)],
 )
 def test_colors_stay_in_their_channels(augmentation: nn.Module, moves: bool) -> None:
-    x = torch.cat([pictures(8, 3, 6, 6), torch.ones(8, 2, 6, 6)], 1)
+    x = torch.cat([random_images(8, 3, 6, 6), torch.ones(8, 2, 6, 6)], 1)
     y = seeded(augmentation, x, 3)
     assert not torch.equal(y[:, :3], x[:, :3])
     assert set(y[:, 3:].unique().tolist()) == ({0.0, 1.0} if moves else {1.0})
@@ -215,7 +215,7 @@ def test_flips_are_involutions() -> None:
 
 
 def test_turns_add_up() -> None:
-    x = pictures(4, 2, 5, 5)
+    x = random_images(4, 2, 5, 5)
     quarters = torch.arange(4)
     turned = changes.turned(x, quarters)
     for k in range(4):
@@ -223,8 +223,8 @@ def test_turns_add_up() -> None:
     assert torch.equal(changes.turned(turned, (4 - quarters) % 4), x)
 
 
-def test_oblong_pictures_are_turned_by_halves_only() -> None:
-    x = pictures(1, 1, 2, 3).expand(200, -1, -1, -1)
+def test_oblong_images_are_turned_by_halves_only() -> None:
+    x = random_images(1, 1, 2, 3).expand(200, -1, -1, -1)
     torch.manual_seed(0)
     seen = ADAugment(["blit"], p=1.0)(x)
     assert len(seen.flatten(1).unique(dim=0)) == 4  # flips and half turns; an eighth of 3 pixels rounds to no shift
@@ -262,8 +262,8 @@ def test_a_rectangle_of_half_of_each_side_is_cut_out() -> None:
 
 
 def test_sampling_agrees_with_grid_sample() -> None:
-    """Bilinear with reflection at the centers of the outermost pixels, far outside of the picture too."""
-    x = pictures(3, 2, 5, 7, dtype=torch.float64)
+    """Bilinear with reflection at the centers of the outermost pixels, far outside of the image too."""
+    x = random_images(3, 2, 5, 7, dtype=torch.float64)
     torch.manual_seed(0)
     rows, columns = (torch.randn(3, 5, 7, dtype=torch.float64) * 9 for _ in range(2))
     grid = torch.stack([columns / 3 - 1, rows / 2 - 1], -1)
@@ -278,7 +278,7 @@ def place(x: Tensor, **arguments: float) -> Tensor:
 
 
 def test_placing_by_hand() -> None:
-    x = pictures(2, 3, 9, 9, dtype=torch.float64)
+    x = random_images(2, 3, 9, 9, dtype=torch.float64)
     assert torch.equal(place(x), x)
     for name in ("before", "after"):
         torch.testing.assert_close(place(x, **{name: math.pi / 2}), x.rot90(-1, (2, 3)))
@@ -301,7 +301,7 @@ def test_placing_puts_the_steps_in_order() -> None:
 
 @pytest.mark.parametrize("augmentation", EVERYTHING, ids=NAMES)
 def test_first_and_second_derivatives(augmentation: nn.Module) -> None:
-    x = pictures(2, 3, 4, 4, dtype=torch.float64).requires_grad_()
+    x = random_images(2, 3, 4, 4, dtype=torch.float64).requires_grad_()
 
     def judged(x: Tensor) -> Tensor:
         return seeded(augmentation, x).pow(3).sum()
@@ -322,12 +322,12 @@ class Linear(nn.Module):
 
 def test_penalties_differentiate_through_the_augmentation() -> None:
     """Flips and turns keep lengths: R1 is 1/2 |w|^2, whose derivative is w, however samples were turned."""
-    weight = pictures(3, 6, 6)
+    weight = random_images(3, 6, 6)
     discriminator = AugmentedDiscriminator(Linear(weight), ADAugment(["blit"], p=1.0))
     discriminator.augmentation.blit = lambda x, colored: changes.turned(x, torch.arange(len(x)) % 4)
-    term = AdversarialTerm("realism", discriminator, pictures(8, 3, 6, 6), pictures(8, 3, 6, 6)).with_input_gradients(
-        real=True, fake=False
-    )
+    term = AdversarialTerm(
+        "realism", discriminator, random_images(8, 3, 6, 6), random_images(8, 3, 6, 6)
+    ).with_input_gradients(real=True, fake=False)
     real = term.discriminate_real()
     assert real.x is term.real
     penalty = R1(gamma=1.0).penalty(term, real, term.discriminate_fake(), StepRNG(0, 0))
@@ -344,7 +344,11 @@ class Telling(nn.Module):
 
 
 def test_the_critique_carries_the_original_and_everything_else() -> None:
-    discriminator, x, label = AugmentedDiscriminator(Telling(), DiffAugment()), pictures(4, 3, 6, 6), torch.arange(4)
+    discriminator, x, label = (
+        AugmentedDiscriminator(Telling(), DiffAugment()),
+        random_images(4, 3, 6, 6),
+        torch.arange(4),
+    )
     output = run_discriminator(discriminator, x, label)
     assert output.x is x
     assert output.aux[0] is label
@@ -353,8 +357,8 @@ def test_the_critique_carries_the_original_and_everything_else() -> None:
     assert discriminator(x).aux == ()
 
 
-def test_conditions_that_are_pictures_move_along_uncolored() -> None:
-    x = pictures(16, 3, 8, 8)
+def test_conditions_that_are_images_move_along_uncolored() -> None:
+    x = random_images(16, 3, 8, 8)
     edges = x[:, :1].clone()
     output = run_discriminator(AugmentedDiscriminator(Telling(), ADAugment(["blit", "geometry"], p=1.0)), x, edges)
     torch.testing.assert_close(output.aux[0], output.features[0][:, :1])
@@ -365,7 +369,7 @@ def test_conditions_that_are_pictures_move_along_uncolored() -> None:
 
 
 def test_in_evaluation_mode_the_critic_sees_samples_as_they_are() -> None:
-    discriminator, x = AugmentedDiscriminator(Telling(), ADAugment(p=1.0)), pictures(4, 3, 6, 6)
+    discriminator, x = AugmentedDiscriminator(Telling(), ADAugment(p=1.0)), random_images(4, 3, 6, 6)
     assert not torch.equal(discriminator(x).features[0], x)
     assert torch.equal(discriminator.eval()(x).features[0], x)
 
@@ -382,7 +386,7 @@ def test_energy_passes_through() -> None:
         (lambda: DiffAugment("colour"), "policies must be a list of color, translation, cutout, got 'colour'"),
         (lambda: ADAugment(["cutout"]), "transforms must be a list of blit, geometry, color, got 'cutout'"),
         (lambda: ADAugment(p=1.5), r"p must be in \[0, 1\], got 1.5"),
-        (lambda: DiffAugment()(torch.zeros(4, 2)), r"works on pictures \[B, C, H, W\], got samples of shape \[4, 2\]"),
+        (lambda: DiffAugment()(torch.zeros(4, 2)), r"works on images \[B, C, H, W\], got samples of shape \[4, 2\]"),
         (lambda: ADAugment()(torch.zeros(4, 2)), "add augment=none"),
         (lambda: AugmentedDiscriminator(Telling(), ADAugment()).eval()(torch.zeros(4, 2)), "add augment=none"),
         (lambda: AdaptiveAugmentation(target=1.0), r"target must be in \[0, 1\), got 1.0"),
@@ -541,7 +545,7 @@ class NoSync(TorchDispatchMode):
 
 def test_the_host_never_waits() -> None:
     discriminator, ada = controlled(p=0.5, interval=1)
-    x = pictures(4, 3, 8, 8)
+    x = random_images(4, 3, 8, 8)
     with NoSync():
         discriminator(x)
         AugmentedDiscriminator(Telling(), DiffAugment())(x)

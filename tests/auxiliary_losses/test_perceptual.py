@@ -29,11 +29,11 @@ def lite0() -> Perceptual:
     return Perceptual(Lite0Features(image_size=None))
 
 
-def pictures(seed: int, *shape: int) -> Tensor:
+def random_images(seed: int, *shape: int) -> Tensor:
     return torch.rand(*shape, generator=torch.Generator().manual_seed(seed)) * 2 - 1
 
 
-A, B = pictures(0, 3, 3, 4, 4), pictures(1, 3, 3, 4, 4)
+A, B = random_images(0, 3, 3, 4, 4), random_images(1, 3, 3, 4, 4)
 
 
 def test_by_hand_in_the_networks_units() -> None:
@@ -57,7 +57,7 @@ def test_by_hand_with_lengths_one() -> None:
 
 
 def test_the_network_is_the_metrics_own() -> None:
-    """The deepest features, pooled, are the extractor's, up to its rounding of pictures to bytes."""
+    """The deepest features, pooled, are the extractor's, up to its rounding of images to bytes."""
     pixels = torch.randint(0, 256, (2, 3, 64, 64), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     expected, _ = EfficientNetLite0(64)(pixels)
     (head,) = Lite0Features(["head"])(pixels / 127.5 - 1)
@@ -68,18 +68,18 @@ def test_the_network_is_the_metrics_own() -> None:
 @pytest.mark.parametrize("size", [8, 28, 33])
 def test_layers_are_named(size: int, channels: int) -> None:
     names = ["stage3", "stem", "stage1"]
-    stem, stage1, stage3 = Lite0Features(names, image_size=None)(pictures(0, 2, channels, size, size))
+    stem, stage1, stage3 = Lite0Features(names, image_size=None)(random_images(0, 2, channels, size, size))
     half, eighth = -(-size // 2), -(-size // 8)
     assert [f.shape for f in (stem, stage1, stage3)] == [
         (2, 32, half, half),
         (2, 16, half, half),
         (2, 40, eighth, eighth),
     ]
-    assert Lite0Features(["stage2"])(pictures(0, 2, channels, size, size))[0].shape == (2, 24, 16, 16)
+    assert Lite0Features(["stage2"])(random_images(0, 2, channels, size, size))[0].shape == (2, 24, 16, 16)
 
 
-def test_zero_for_equal_pictures_and_gradients_otherwise(lite0: Perceptual) -> None:
-    a, b = (pictures(seed, 2, 3, 32, 32).requires_grad_() for seed in range(2))
+def test_zero_for_equal_images_and_gradients_otherwise(lite0: Perceptual) -> None:
+    a, b = (random_images(seed, 2, 3, 32, 32).requires_grad_() for seed in range(2))
     assert lite0(a, a).item() == 0
     by_a, by_b = torch.autograd.grad(lite0(a, b), (a, b))
     assert by_a.flatten(1).any(1).all()
@@ -88,9 +88,9 @@ def test_zero_for_equal_pictures_and_gradients_otherwise(lite0: Perceptual) -> N
     assert lite0(step, b) < lite0(a, b)
 
 
-def test_large_pictures_stay_finite(lite0: Perceptual) -> None:
-    a = (1e4 * pictures(0, 2, 3, 32, 32)).requires_grad_()
-    loss = lite0(a, pictures(1, 2, 3, 32, 32))
+def test_large_images_stay_finite(lite0: Perceptual) -> None:
+    a = (1e4 * random_images(0, 2, 3, 32, 32)).requires_grad_()
+    loss = lite0(a, random_images(1, 2, 3, 32, 32))
     assert 0 < loss.item() <= 12
     assert torch.autograd.grad(loss, a)[0].isfinite().all()
 
@@ -118,7 +118,7 @@ def test_the_network_moves_and_is_copied_along() -> None:
 
 
 def test_autocast_does_not_reach_it(lite0: Perceptual) -> None:
-    a, b = (pictures(seed, 2, 3, 32, 32) for seed in range(2))
+    a, b = (random_images(seed, 2, 3, 32, 32) for seed in range(2))
     with torch.autocast("cpu", torch.bfloat16):
         assert lite0(a, b).dtype == torch.float32
         assert torch.equal(lite0(a, b), Perceptual(Lite0Features(image_size=None))(a, b))

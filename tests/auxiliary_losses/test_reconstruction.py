@@ -1,4 +1,4 @@
-"""Values and gradients by hand, limits of the families, similarity of pictures, large inputs."""
+"""Values and gradients by hand, limits of the families, similarity of images, large inputs."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def ramp(size: int, channels: int = 1) -> Tensor:
 
 @pytest.mark.parametrize("size", [3, 4, 8, 10, 11, 28, 32])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_a_picture_is_similar_to_itself_at_any_size(size: int, channels: int) -> None:
+def test_a_image_is_similar_to_itself_at_any_size(size: int, channels: int) -> None:
     x = ramp(size, channels).requires_grad_()
     assert SSIM()(x, x.detach()).item() == pytest.approx(0, abs=1e-5)
     loss = SSIM()(x, -x.detach())
@@ -138,7 +138,7 @@ def test_a_picture_is_similar_to_itself_at_any_size(size: int, channels: int) ->
     assert torch.autograd.grad(loss, x)[0].flatten(1).any(1).all()
 
 
-def test_ssim_of_flat_pictures_by_hand() -> None:
+def test_ssim_of_flat_images_by_hand() -> None:
     """Without structure only luminance is left: (2 m n + c1) / (m^2 + n^2 + c1), intensities from 0 to 2."""
     m, n, c1 = 1.4, 0.6, (0.01 * 2) ** 2
     a, b = (torch.full((2, 1, 16, 16), v - 1, dtype=torch.float64, requires_grad=True) for v in (m, n))
@@ -185,7 +185,7 @@ def test_ssim_has_no_half_precision() -> None:
         (lambda: Robust(math.nan), "alpha must be <= 2, got nan"),
         (lambda: Robust(1.0, 0.0), "scale must be > 0, got 0.0"),
         (lambda: SSIM(0.0), "sigma must be > 0, got 0.0"),
-        (lambda: SSIM()(torch.zeros(2, 2), torch.zeros(2, 2)), r"SSIM needs pictures .* got shape \[2, 2\]"),
+        (lambda: SSIM()(torch.zeros(2, 2), torch.zeros(2, 2)), r"SSIM needs images .* got shape \[2, 2\]"),
         (lambda: SSIM()(torch.zeros(1, 1, 2, 9), torch.zeros(1, 1, 2, 9)), "3 pixels or more"),
         (lambda: L1()(torch.zeros(2, 1), torch.zeros(2)), r"the same shape, got \[2, 1\] and \[2\]"),
     ],

@@ -1,4 +1,4 @@
-"""Pictures, scores and checkpoints leave training as it was; the best and the last state are kept."""
+"""Images, scores and checkpoints leave training as it was; the best and the last state are kept."""
 
 from __future__ import annotations
 
@@ -65,16 +65,18 @@ def test_scores_of_a_checkpoint_are_the_scores_of_the_run(composed, tmp_path: Pa
     trainer, module, data = build(config)
     module.load_state_dict(last(tmp_path / "run")["state_dict"])
     (evaluation,) = [callback for callback in trainer.callbacks if isinstance(callback, Evaluation)]
-    again = {f"val/{s.name}": s.value for s in evaluate_generator(module, data.source, evaluation.evaluators, config.seed)}
+    again = {
+        f"val/{s.name}": s.value for s in evaluate_generator(module, data.source, evaluation.evaluators, config.seed)
+    }
     assert again == pytest.approx(scores, rel=1e-6)
 
 
 @pytest.mark.parametrize(("data", "size"), [("digits", (8 * 10 + 2, 8 * 10 + 2)), ("ring", (512, 512))])
-def test_pictures_show_the_fixed_latents(data: str, size: tuple[int, int], composed, tmp_path: Path) -> None:
+def test_images_show_the_fixed_latents(data: str, size: tuple[int, int], composed, tmp_path: Path) -> None:
     train(composed("model=gan", f"data={data}", *QUICK, *OFTEN[:1], "metric=none"))
-    pictures = sorted((tmp_path / "run" / "samples").glob("*.png"))
-    assert [int(picture.stem) for picture in pictures] == [16, 32, 48, 64]
-    assert all(Image.open(picture).size == size for picture in pictures)
+    images = sorted((tmp_path / "run" / "samples").glob("*.png"))
+    assert [int(image.stem) for image in images] == [16, 32, 48, 64]
+    assert all(Image.open(image).size == size for image in images)
 
 
 def test_a_grid_is_about_square_and_in_range() -> None:
@@ -94,7 +96,7 @@ def test_a_diverged_run_keeps_its_last_good_checkpoint_and_says_so(composed, tmp
 
     monkeypatch.setattr(Hinge, "discriminator", breaks_at_the_sixth)
     message = (
-        r"at step 6: d/realism = nan, gradient of the discriminators = nan; the last good checkpoint is .*000004.ckpt"
+        r"at step 6: d/realism = nan, gradient of the discriminator = nan; the last good checkpoint is .*000004.ckpt"
     )
     with pytest.raises(TrainingDiverged, match=message):
         train(composed("model=gan", "data=ring", "loss=hinge", *QUICK, *OFTEN[2:3], "metric=none"))
@@ -121,11 +123,12 @@ def test_pauses_are_not_training(monkeypatch) -> None:
     clock = Clock()
     clock.start()
     now[0] += 2
-    clock.advance(50, True)
+    clock.images_seen += 50
+    clock.generator_steps += 1
     with clock.paused():
         now[0] += 1000
     now[0] += 3
-    clock.advance(50, False)
+    clock.images_seen += 50
     assert clock.seconds == pytest.approx(5)
     assert clock.images_per_second == pytest.approx(20)
     report = clock.log_values()
@@ -139,11 +142,11 @@ def test_pauses_are_not_training(monkeypatch) -> None:
 def test_views_stand_under_their_names() -> None:
     """Three samples in blocks of two rows: cells of 32 + 2 pixels become twice as large, so that names fit."""
     views = {"input": torch.full((3, 1, 32, 32), -1.0), "sample": torch.ones(3, 3, 32, 32)}
-    picture = np.asarray(side_by_side(views, rows=2)).astype(int)
-    assert picture.shape == (LINE + 2 * (2 * 34 + 2), 2 * 2 * (2 * 34 + 2), 3)
-    cells = picture[LINE + 4 + 16 :: 68, 4 + 16 :: 68][:2, :4, 0]
+    image = np.asarray(side_by_side(views, rows=2)).astype(int)
+    assert image.shape == (LINE + 2 * (2 * 34 + 2), 2 * 2 * (2 * 34 + 2), 3)
+    cells = image[LINE + 4 + 16 :: 68, 4 + 16 :: 68][:2, :4, 0]
     assert cells.tolist() == [[0, 255, 0, 255], [0, 255, 255, 255]], "black inputs beside white samples; none is fourth"
-    written = picture[:LINE].min((0, 2)) < 255
+    written = image[:LINE].min((0, 2)) < 255
     assert all(part.any() for part in np.split(written, [68, 140, 208])), "a name above each of four columns"
 
 

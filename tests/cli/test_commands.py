@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,27 +16,14 @@ from gan_zoo.core.errors import ConfigError, DataError
 from gan_zoo.core.paths import CONF
 from gan_zoo.inference import sampling
 from gan_zoo.inference.evaluate_folders import some_of
-from gan_zoo.inference.latents import interpolate, draw_latents
+from gan_zoo.inference.latents import draw_latents, interpolate
 from gan_zoo.inference.load import load_run
 from gan_zoo.inference.model import LoadedModel, make_request
 from gan_zoo.launch.train import train
 from gan_zoo.visualization.image_grid import LINE
 from tests.helpers import invoke, refused
 
-QUICK = ["trainer.max_steps=2", "data.batch_size=8", "logger=none", "metric=none"]
 DIGITS = ["data=digits", "generator.width=4", "discriminator.width=4"]
-
-
-@pytest.fixture
-def trained(composed, tmp_path: Path) -> Callable[..., Path]:
-    """Trains afresh for two steps and returns the run folder."""
-
-    def make(*overrides: str) -> Path:
-        shutil.rmtree(tmp_path / "run", ignore_errors=True)
-        train(composed(*QUICK, *overrides))
-        return tmp_path / "run"
-
-    return make
 
 
 def test_a_run_comes_back_as_it_was_saved(trained) -> None:
@@ -52,7 +37,7 @@ def test_a_run_comes_back_as_it_was_saved(trained) -> None:
     assert len(run.source) == 1797
 
 
-def test_the_same_seed_draws_the_same_pictures(trained, tmp_path: Path) -> None:
+def test_the_same_seed_draws_the_same_images(trained, tmp_path: Path) -> None:
     folder = trained(*DIGITS)
     invoke("sample", folder, "--out", tmp_path / "a.png", "--size", 9)
     invoke("sample", folder, "--out", tmp_path / "b.png", "--size", 9)
@@ -75,12 +60,12 @@ def test_a_folder_of_samples_begins_alike_whatever_its_length(trained, tmp_path:
 def test_walks_end_where_they_should() -> None:
     a, b = torch.randn(2, 3, 50)
     for spherical in (True, False):
-        path = between(a, b, 7, spherical)
+        path = interpolate(a, b, 7, spherical)
         torch.testing.assert_close(path[0], a)
         torch.testing.assert_close(path[-1], b)
-    middle = between(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]]), 3)[1]
+    middle = interpolate(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]]), 3)[1]
     torch.testing.assert_close(middle, torch.tensor([[0.5**0.5, 0.5**0.5]]))
-    middle = between(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]]), 3, spherical=False)[1]
+    middle = interpolate(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]]), 3, spherical=False)[1]
     torch.testing.assert_close(middle, torch.tensor([[0.5, 0.5]]))
 
 
@@ -94,7 +79,7 @@ def test_truncated_latents_stay_inside(trained) -> None:
         draw_latents(module, 2, 0, truncation=-1)
 
 
-def test_walks_sums_and_classes_become_pictures(trained, tmp_path: Path) -> None:
+def test_walks_sums_and_classes_become_images(trained, tmp_path: Path) -> None:
     folder = trained("model=cgan", *DIGITS)
     invoke("sample", folder, "--what", "walk", "--out", tmp_path / "walk.gif")
     with Image.open(tmp_path / "walk.gif") as walk:
@@ -106,8 +91,8 @@ def test_walks_sums_and_classes_become_pictures(trained, tmp_path: Path) -> None
     assert Image.open(tmp_path / "all.png").size == (5 * cells[0], 5 * cells[1] + LINE)
     invoke("sample", folder, "--class", 3, "--size", 4, "--out", tmp_path / "threes.png")
     assert "class must be 0 to 9, got 10" in refused("sample", folder, "--class", 10)
-    assert "is told no caption" in refused("sample", folder, "--caption", "seven")
-    assert "is told no caption" in refused("sample", folder, "--class", 3, "--caption", "seven")
+    assert "takes no captions" in refused("sample", folder, "--caption", "seven")
+    assert "takes no captions" in refused("sample", folder, "--class", 3, "--caption", "seven")
     assert "no continuous codes" in refused("sample", folder, "--what", "traverse")
 
 
@@ -119,11 +104,11 @@ def test_a_model_of_sentence_vectors_is_told_captions(tmp_path: Path, monkeypatc
     overrides = ["model=cgan", "data=openmoji_captions", "data.text=minilm", "condition=vector", "run_dir=x"]
     config = compose_overrides([*overrides, "generator.width=4", "discriminator.width=4"])
     run = LoadedModel(tmp_path, tmp_path, as_plain(config), build_module(config).eval())
-    told = wish(run, 3, 0, caption="a red car")[0].condition
+    told = make_request(run, 3, 0, caption="a red car").request.condition
     assert torch.equal(told, torch.full((3, 384), 9.0))
-    pictures = [run.sample(2, seed=0, caption=caption) for caption in ("a red car", "a red cap", "flag of France")]
-    assert torch.equal(pictures[0], pictures[1]), "vectors decide"
-    assert not torch.equal(pictures[0], pictures[2])
+    images = [run.sample(2, seed=0, caption=caption) for caption in ("a red car", "a red cap", "flag of France")]
+    assert torch.equal(images[0], images[1]), "vectors decide"
+    assert not torch.equal(images[0], images[2])
 
 
 def test_codes_are_traversed_one_at_a_time(trained) -> None:
@@ -135,17 +120,17 @@ def test_codes_are_traversed_one_at_a_time(trained) -> None:
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    """A folder of pictures of several sizes and kinds, and one file that is none."""
-    folder = tmp_path / "pictures"
+def images(tmp_path: Path) -> Path:
+    """A folder of images of several sizes and kinds, and one file that is none."""
+    folder = tmp_path / "images"
     (folder / "more").mkdir(parents=True)
     Image.effect_noise((40, 24), 50).save(folder / "gray.png")
     Image.effect_noise((16, 16), 50).convert("RGBA").save(folder / "more" / "transparent.webp")
-    (folder / "broken.jpg").write_bytes(b"no picture")
+    (folder / "broken.jpg").write_bytes(b"no image")
     return folder
 
 
-def test_a_folder_is_translated_names_kept_and_unreadable_files_listed(trained, pictures: Path, tmp_path: Path) -> None:
+def test_a_folder_is_translated_names_kept_and_unreadable_files_listed(trained, images: Path, tmp_path: Path) -> None:
     for domain in ("a", "b"):
         (tmp_path / domain).mkdir()
         for number in range(12):
@@ -153,7 +138,7 @@ def test_a_folder_is_translated_names_kept_and_unreadable_files_listed(trained, 
     data = [f"data.root={tmp_path}", "data.source_folder=a", "data.target_folder=b", "data.image_size=16"]
     small = ["generator.width=8", "generator.blocks=1", "discriminator.width=4", "discriminator.layers=1"]
     folder = trained("model=cgan", *DIGITS)
-    assert "CGAN does not translate pictures" in refused("translate", folder, pictures, tmp_path / "out")
+    assert "CGAN does not translate images" in refused("translate", folder, images, tmp_path / "out")
     (folder / "checkpoints" / "last.ckpt").unlink()
     folder = trained("model=cyclegan", "data=paired_folder", *data, "data.batch_size=4", *small)
     for direction, options, sizes in (
@@ -161,12 +146,12 @@ def test_a_folder_is_translated_names_kept_and_unreadable_files_listed(trained, 
         ("backward", [], ((27, 16), (16, 16))),
     ):
         out = tmp_path / direction
-        output = invoke("translate", folder, pictures, out, "--direction", direction, *options, exit_code=1)
-        assert "1 of 3 pictures could not be read" in output
+        output = invoke("translate", folder, images, out, "--direction", direction, *options, exit_code=1)
+        assert "1 of 3 images could not be read" in output
         assert "broken.jpg" in output
         assert sorted(str(p.relative_to(out)) for p in out.rglob("*.png")) == ["gray.png", "more/transparent.png"]
         assert (Image.open(out / "gray.png").size, Image.open(out / "more" / "transparent.png").size) == sizes
-    assert "OUT must be another folder than IN" in refused("translate", folder, pictures, pictures)
+    assert "OUT must be another folder than IN" in refused("translate", folder, images, images)
     assert "which is not a folder" in refused("translate", folder, tmp_path / "nowhere", tmp_path / "out")
 
 
@@ -185,13 +170,13 @@ def test_a_finished_run_scores_as_it_did_in_training(composed, tmp_path: Path) -
     assert "must be one of" in refused("evaluate", folder, "metric=imges")
 
 
-def test_two_folders_are_compared(pictures: Path, tmp_path: Path) -> None:
-    (pictures / "broken.jpg").unlink()
-    line = ["evaluate", "--folder", pictures, "--against", pictures, "--image-size", 32, "extractor.image_size=32"]
+def test_two_folders_are_compared(images: Path, tmp_path: Path) -> None:
+    (images / "broken.jpg").unlink()
+    line = ["evaluate", "--folder", images, "--against", images, "--image-size", 32, "extractor.image_size=32"]
     output = invoke(*line)
     value = float(next(line for line in output.splitlines() if line.startswith("fd_")).split()[1])
     assert value < 1e-3, "a folder is at no distance from itself, but for the rounding of roots"
-    assert "must be given together" in refused("evaluate", "--folder", pictures)
+    assert "must be given together" in refused("evaluate", "--folder", images)
 
 
 def test_a_part_of_a_folder_is_a_random_part() -> None:
@@ -242,15 +227,15 @@ def test_a_class_stays_the_same_along_a_walk_and_a_wish_is_granted(trained, monk
 def test_codes_stay_the_same_along_a_walk(trained, monkeypatch) -> None:
     run = load_run(trained("model=infogan", *DIGITS))
     seen: list[torch.Tensor] = []
-    run.module.inference_generators["main"].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    run.module.inference_generators["main"].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[1]))
     sampling.interpolation_grid(run, seed=0, rows=2, steps=3)
-    codes = seen[0][:, -12:].reshape(2, 3, 12)
+    codes = seen[0].reshape(2, 3, 12)
     assert torch.equal(codes[:, 0], codes[:, 1])
     assert torch.equal(codes[:, 0], codes[:, 2])
     assert not torch.equal(codes[0], codes[1])
 
 
-def test_pictures_of_the_training_size_are_translated_as_in_training(trained, tmp_path: Path) -> None:
+def test_images_of_the_training_size_are_translated_as_in_training(trained, tmp_path: Path) -> None:
     from gan_zoo.data.image_tensors import to_uint8, to_unit
     from gan_zoo.inference.translate import translate_image, translation_network
 
@@ -263,10 +248,10 @@ def test_pictures_of_the_training_size_are_translated_as_in_training(trained, tm
     for model in ("cyclegan", "pix2pix"):
         run = load_run(trained(f"model={model}", *data, *small))
         network, _ = translation_network(run, "forward")
-        picture = run.source.conditions[0]
+        image = run.source.conditions[0]
         with torch.no_grad():
-            direct = to_uint8(network.eval()(to_unit(picture)[None])[0])
-        assert torch.equal(translate_image(network, picture), direct)
+            direct = to_uint8(network.eval()(to_unit(image)[None])[0])
+        assert torch.equal(translate_image(network, image), direct)
         for name in ("last.ckpt",):
             (tmp_path / "run" / "checkpoints" / name).unlink()
 

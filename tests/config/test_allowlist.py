@@ -154,7 +154,7 @@ def test_an_exports_data_read_nothing(exported: Path, tmp_path: Path) -> None:
         "_target_": "gan_zoo.data.datasets.image_folder.image_folder",
         "root": str(tmp_path),
     }
-    with pytest.raises(ConfigError, match=r"would read or fetch them here: add --trust"):
+    with pytest.raises(ConfigError, match=r"would read them here: add --trust"):
         _ = loaded.source
 
 

@@ -104,7 +104,7 @@ def test_vectors_bring_mode_coverage(composed) -> None:
         (["data=ring"], "use model=gan"),
         (["data.image_size=48"], "8, 16, 32, 64, 128, 256 pixels, got 48x48"),
         (["regularizer=r1"], "discriminator.norm=layer"),
-        (["loss.n_critic=0"], "n_critic must be a whole number >= 1, got 0"),
+        (["loss.n_critic=0"], "n_critic must be an integer >= 1, got 0"),
         (["discriminator.norm=bach"], "norm must be one of batch, instance, layer, spectral, none, .*got 'bach'"),
         (["model.latent_dim=0"], "latent_dim must be >= 1, got 0"),
         (["model.prior=cauchy"], "prior must be one of normal, uniform"),

@@ -364,11 +364,11 @@ def test_a_file_system_without_locks(tmp_path: Path, monkeypatch, capsys) -> Non
 
 def test_a_metric_that_cannot_be_computed_is_found_before_training(composed, tmp_path: Path) -> None:
     cases = {
-        "metric=images": "metric=images scores pictures, data=ring has none",
-        "metric=class_frechet": "for models that are asked for a class",
+        "metric=images": "metric=images scores images, data=ring has none",
+        "metric=class_frechet": "needs a class-conditional model",
         "metric=translation": "data=ring has one domain",
-        "metric=code_match": "a classifier needs labelled pictures",
-        "metric=retrieval": "metric=retrieval needs pictures with their own conditions",
+        "metric=code_match": "a classifier needs labelled images",
+        "metric=retrieval": "metric=retrieval needs images with their own conditions",
         "metric=stacked_modes": "counts the modes of data=stacked_mnist",
     }
     for choice, message in cases.items():

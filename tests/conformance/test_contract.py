@@ -26,7 +26,7 @@ from .zoo import CONF, LOSSES, REGULARIZERS, CodedCritic, critique
 
 @pytest.mark.parametrize("name", ["ebgan", "began"])
 def test_energies_need_an_autoencoder(name: str) -> None:
-    with pytest.raises(ValueError, match="needs an auto-encoder discriminator: add discriminator=autoencoder"):
+    with pytest.raises(ValueError, match="needs an autoencoder discriminator: add discriminator=autoencoder"):
         LOSSES[name]().check(nn.Linear(2, 1))
     LOSSES[name]().check(CodedCritic(4))
     assert "override /discriminator@_global_.discriminator: autoencoder" in (CONF / f"loss/{name}.yaml").read_text()

@@ -1,7 +1,7 @@
 """Mistakes of widely copied code: a check that ours passes and the mistaken formula, written out here, fails.
 
 Those about models and metrics (InfoGAN's term rebuilt from numbers, wrong pairs that are right, FID of the wrong
-pictures) are in test_mistakes_of_games.py.
+images) are in test_mistakes_of_games.py.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from .zoo import LinearCritic, critique, duel_of, gradients
 SHAPE = (3, 4, 5)
 
 
-def pictures(seed: int) -> Tensor:
+def random_images(seed: int) -> Tensor:
     return torch.randn(6, *SHAPE, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
@@ -80,7 +80,7 @@ class Recorder(LinearCritic):
 
 def check_penalty(penalty: Penalty) -> None:
     """Exact on D(x) = w . x; where it looks lies between each real and its fake, at a place of the pair's own."""
-    real, fake, discriminator = pictures(0), pictures(1), Recorder(pictures(2)[0])
+    real, fake, discriminator = random_images(0), random_images(1), Recorder(random_images(2)[0])
     close(penalty(discriminator, real, fake), 10 * (discriminator.weight.norm() - 1) ** 2)
     shares = ((discriminator.seen - fake) / (real - fake)).flatten(1)
     close(shares, shares[:, :1].expand_as(shares))
@@ -109,8 +109,8 @@ def test_mistaken_gradient_penalty(name: str) -> None:
 
 
 def check_r1(penalty: Penalty) -> None:
-    discriminator = LinearCritic(pictures(2)[0])
-    close(penalty(discriminator, pictures(0), pictures(1)), 0.5 * 10 * discriminator.weight.square().sum())
+    discriminator = LinearCritic(random_images(2)[0])
+    close(penalty(discriminator, random_images(0), random_images(1)), 0.5 * 10 * discriminator.weight.square().sum())
 
 
 def our_r1(discriminator: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
@@ -210,7 +210,7 @@ def test_mistaken_ebgan() -> None:
 def second_arguments(source: str) -> list[str]:
     """Calls of batch norms whose second argument has no name: it is eps, not the momentum it was meant to be."""
     calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
-    return [ast.unparse(c) for c in calls if re.search(r"BatchNorm\w*$", ast.unparse(c.func)) and len(c.args) > 1]
+    return [ast.unparse(c) for c in calls if re.search(r"\bBatchNorm\w*$", ast.unparse(c.func)) and len(c.args) > 1]
 
 
 def test_no_batch_norm_has_a_nameless_second_argument() -> None:

@@ -14,13 +14,13 @@ from torch.nn import functional as F
 
 from gan_zoo.auxiliary_losses.classification import CrossEntropy, GaussianLikelihood
 from gan_zoo.core.rng import StepRNG
-from gan_zoo.core.types import Batch, LossTerms, TermOutputs, total_loss
+from gan_zoo.core.types import Batch, LossTerms, SampleRequest, TermOutputs, total_loss
 from gan_zoo.data.batch_order import Others
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.datasets.digits import digits
 from gan_zoo.data.image_tensors import to_uint8
 from gan_zoo.losses.minimax import NonSaturating
-from gan_zoo.metrics.base import Generated, Samples, MetricResult, evaluate_all
+from gan_zoo.metrics.base import Generated, MetricResult, Samples, evaluate_all
 from gan_zoo.metrics.extractors.base import Extractor
 from gan_zoo.metrics.image_quality import ImageScores
 from gan_zoo.models.gan import GAN
@@ -43,7 +43,9 @@ class OneHotOfArgmax(InfoGAN):
 
     def information(self, batch: Batch, outputs: Sequence[TermOutputs]) -> LossTerms:
         found = F.one_hot(outputs[0].fake.aux[:, : self.categories].argmax(1), self.categories).float()
-        return {"code": F.mse_loss(found, F.one_hot(self.codes(batch), self.categories).float())}
+        return {
+            "code": F.mse_loss(found, F.one_hot(self.requested_label(self.request_for(batch)), self.categories).float())
+        }
 
 
 class ThroughNumpy(InfoGAN):
@@ -66,8 +68,8 @@ class OnDetachedFakes(InfoGAN):
     """Lets Q look at fakes that no longer know their generator, also in the generator's turn."""
 
     def information(self, batch: Batch, outputs: Sequence[TermOutputs]) -> LossTerms:
-        said = outputs[0].term.discriminator(outputs[0].term.fake.detach())
-        return super().information(batch, [replace(outputs[0], fake=said)])
+        predicted = outputs[0].term.discriminator(outputs[0].term.fake.detach())
+        return super().information(batch, [replace(outputs[0], fake=predicted)])
 
 
 def check_information(kind: type[InfoGAN]) -> None:
@@ -83,9 +85,9 @@ def check_information(kind: type[InfoGAN]) -> None:
     ours = total_loss(model.generator_terms(data, {}, [TermOutputs(term, None, term.discriminate_fake())]))
     assert ours.requires_grad
 
-    said, values = critic_says(model, data), model.values(data)[:, 0]
-    log_of_code = said[:, :3].log_softmax(1)[range(6), model.codes(data)]
-    log_of_value = torch.distributions.Normal(said[:, 3], (said[:, 4] / 2).exp()).log_prob(values)
+    predicted, values = critic_says(model, data), model.requested_codes(model.request_for(data))[:, 0]
+    log_of_code = predicted[:, :3].log_softmax(1)[range(6), model.requested_label(model.request_for(data))]
+    log_of_value = torch.distributions.Normal(predicted[:, 3], (predicted[:, 4] / 2).exp()).log_prob(values)
     by_hand = -(log_of_code + log_of_value).mean()
     for network in (model.generators["main"], model.discriminators["main"].heads.aux):
         parameters = list(network.parameters())
@@ -121,7 +123,7 @@ Wrong = Callable[[Tensor, int, int], Tensor]
 
 
 def our_wrong_classes(right: Tensor, step: int, classes: int) -> Tensor:
-    return ClassCondition(classes).wrong(Batch(len(right), StepRNG(0, step), label=right))
+    return ClassCondition(classes).mismatched(SampleRequest(len(right), StepRNG(0, step), label=right))
 
 
 def our_wrong_conditions(right: Tensor, step: int, classes: int) -> Tensor:
@@ -181,14 +183,14 @@ def test_mistaken_wrong_pairs_that_leave_classes_out() -> None:
         check_wrong(always_the_next_class, 10)
 
 
-# ------------------------------------------------------------------ 9. FID of other pictures than it says
+# ------------------------------------------------------------------ 9. FID of other images than it says
 
-Evaluation = Callable[[GANModule, Source, int], Score]
+Evaluation = Callable[[GANModule, Source, int], MetricResult]
 """The Frechet distance of so many samples of a module's generator to a data set, with its protocol."""
 
 
 class EightNumbers(Extractor):
-    """Means of rows: eight features of an 8x8 picture."""
+    """Means of rows: eight features of an 8x8 image."""
 
     name, num_features, num_classes = "rows", 8, 2
 
@@ -209,7 +211,7 @@ def barely_trained() -> GANModule:
     module = GANModule(model, NonSaturating(), generator_optimizer=make, discriminator_optimizer=make, ema=None)
     module.train()
     for step in range(3):
-        model.generate(Batch(16, StepRNG(1, step)))
+        model.generate(SampleRequest(16, StepRNG(1, step)))
     return module
 
 
@@ -221,37 +223,39 @@ def halves() -> Source:
     return replace(train, held_out=lambda: test)
 
 
-def scored(draw: Callable[[int], Tensor], source: Source, count: int) -> Score:
+def scored(draw: Callable[[int], Tensor], source: Source, count: int) -> MetricResult:
     def block(number: int) -> Generated:
-        return Generated({"sample": draw(number)}, Batch(64, StepRNG(5, number)))
+        return Generated({"sample": draw(number)}, SampleRequest(64, StepRNG(5, number)))
 
     return evaluate_all({"images": ImageScores(EightNumbers(), count)}, Samples(block, count), source, CPU)[0]
 
 
-def our_evaluation(module: GANModule, source: Source, count: int) -> Score:
-    return scored(lambda number: module.sample(Batch(64, StepRNG(5, number))), source, count)
+def our_evaluation(module: GANModule, source: Source, count: int) -> MetricResult:
+    return scored(lambda number: module.sample(SampleRequest(64, StepRNG(5, number))), source, count)
 
 
-def in_training_mode(module: GANModule, source: Source, count: int) -> Score:
+def in_training_mode(module: GANModule, source: Source, count: int) -> MetricResult:
     """Batch norms use the batch and learn from it."""
     with torch.no_grad():
-        return scored(lambda k: module.model.sample(Batch(64, StepRNG(5, k)), module.model.generators), source, count)
+        return scored(
+            lambda k: module.model.sample(SampleRequest(64, StepRNG(5, k)), module.model.generators), source, count
+        )
 
 
-def left_in_evaluation_mode(module: GANModule, source: Source, count: int) -> Score:
+def left_in_evaluation_mode(module: GANModule, source: Source, count: int) -> MetricResult:
     """The right score, but training goes on with frozen batch norms."""
     score = our_evaluation(module, source, count)
     module.eval()
     return score
 
 
-def of_another_split(module: GANModule, source: Source, count: int) -> Score:
+def of_another_split(module: GANModule, source: Source, count: int) -> MetricResult:
     """Says the training half and means the held-out one."""
     score = our_evaluation(module, source.evaluation_split(), count)
     return MetricResult(score.name, score.value, score.protocol | {"split": source.split})
 
 
-def of_fewer_samples(module: GANModule, source: Source, count: int) -> Score:
+def of_fewer_samples(module: GANModule, source: Source, count: int) -> MetricResult:
     """Stops early and says what was asked for."""
     score = our_evaluation(module, source, count // 2)
     return MetricResult(score.name, score.value, score.protocol | {"num_generated": count})

@@ -33,11 +33,11 @@ NOISE = StepRNG(seed=3, step=5)
 SHAPE = (3, 4, 5)
 
 
-def pictures(seed: int, count: int = 6) -> Tensor:
+def random_images(seed: int, count: int = 6) -> Tensor:
     return torch.randn(count, *SHAPE, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-REAL, FAKE, WEIGHT = pictures(0), pictures(1), pictures(2, 1)[0]
+REAL, FAKE, WEIGHT = random_images(0), random_images(1), random_images(2, 1)[0]
 SMALL = WEIGHT / WEIGHT.norm() / 2
 
 
@@ -136,7 +136,7 @@ def packed(make: Callable[[Tensor], nn.Module], weight: Tensor) -> PackedDiscrim
     return PackedDiscriminator(lambda sample_shape: make(weight.clone()), SHAPE, pack=2)
 
 
-PACK_WEIGHT = torch.cat(list(pictures(4, 2)))
+PACK_WEIGHT = torch.cat(list(random_images(4, 2)))
 
 
 @pytest.mark.parametrize("name", ON_LINEAR)
@@ -314,7 +314,7 @@ def test_the_trained_weight_under_spectral_normalization_counts_and_nothing_is_i
 def test_zero_weights_cost_nothing() -> None:
     """The discriminator with biases of shape [C, 1, 1] and class embeddings, all weights zero, all else as it is."""
     network = partial(R3GANDiscriminator, [1, 8, 8], 16, condition_dim=4, fusion="projection")
-    discriminator = ClassCondition(3, 4).told_to(network())
+    discriminator = ClassCondition(3, 4).wrap(network())
     with torch.no_grad():
         for layer in discriminator.modules():
             if isinstance(layer, (nn.Linear, nn.Conv2d)):
@@ -349,7 +349,7 @@ def test_consistency_does_not_see_what_does_not_change() -> None:
     assert penalize(Consistency(shift=0, fake_weight=0), LinearCritic(WEIGHT)).item() > 0  # flips are left
 
 
-def test_pictures_move_as_they_should() -> None:
+def test_images_move_as_they_should() -> None:
     """Down by one and left by one, mirrored at the borders; then the same, flipped."""
     x = torch.arange(9.0).view(1, 1, 3, 3)
     rows, columns = torch.tensor([[1, 0, 1]]), torch.tensor([[1, 2, 1]])
@@ -364,7 +364,7 @@ def test_pictures_move_as_they_should() -> None:
 
 @pytest.mark.parametrize(
     ("regularizer", "shape", "words"),
-    [(Consistency(), (2, 7), "pictures"), (Consistency(shift=4), (2, 1, 4, 9), "shift must be smaller")],
+    [(Consistency(), (2, 7), "images"), (Consistency(shift=4), (2, 1, 4, 9), "shift must be smaller")],
 )
 def test_consistency_refuses_what_it_cannot_move(regularizer: Regularizer, shape: tuple[int, ...], words: str) -> None:
     x = torch.zeros(shape)

@@ -17,9 +17,10 @@ from gan_zoo.augmentation.base import ADAugment
 from gan_zoo.auxiliary_losses.reconstruction import TripletDistance
 from gan_zoo.core.distributed import average_gradients, mean_over_ranks
 from gan_zoo.core.rng import StepRNG
-from gan_zoo.core.types import AdversarialTerm, run_discriminator
+from gan_zoo.core.types import AdversarialTerm, Batch, run_discriminator
+from gan_zoo.models.gan import GAN
 
-from .zoo import LOSSES, REGULARIZERS, CodedCritic, duel_of
+from .zoo import GENERATOR_REGULARIZERS, LOSSES, REGULARIZERS, CodedCritic, duel_of
 
 SHAPE = (2, 6, 6)
 GLOBAL_BATCH = 8
@@ -88,6 +89,55 @@ def run_regularizer(name: str, rank: int, ranks: int) -> list[Tensor]:
     return found
 
 
+class Mapped(nn.Module):
+    """A generator with a mapping: styles ``[B, 2, 3]``, then a bilinear map of both."""
+
+    num_styles = 2
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(3, 3, dtype=torch.float64)
+        self.second = nn.Linear(6, 72, dtype=torch.float64)
+        self.mean_style = torch.zeros(3)
+
+    def mapping(self, latents: Tensor, condition: Tensor | None = None) -> Tensor:
+        return self.first(latents).tanh()[:, None].expand(-1, 2, -1)
+
+    def synthesis(self, styles: Tensor) -> Tensor:
+        return self.second(styles.flatten(1)).tanh().view(-1, *SHAPE)
+
+    def forward(self, latents: Tensor) -> Tensor:
+        return self.synthesis(self.mapping(latents))
+
+
+def run_generator_regularizer(name: str, rank: int, ranks: int) -> list[Tensor]:
+    """Two rounds of both penalties of a regularizer of the generators; path length uses the whole batch."""
+    options = {"batch_shrink": 1} if name == "path_length" else {}
+    regularizer = type(GENERATOR_REGULARIZERS[name]())(**options)
+    torch.manual_seed(0)
+    discriminator = CodedCritic(72).double()
+    model = GAN(lambda latent_dim: Mapped(), lambda: discriminator, latent_dim=3)
+    real, _ = share(rank, ranks)
+    found: list[Tensor] = []
+    for step in range(2):
+        batch = Batch(len(real), DoubleRNG(7, step, rank, ranks), real)
+        fakes = model.generate(batch)
+        found += turn(regularizer.penalty(model, batch, fakes), model.generators)
+        detached = {key: fake.detach() for key, fake in fakes.items()}
+        penalty = regularizer.discriminator_penalty(model, batch, detached)
+        if penalty is not None:
+            found += turn(penalty, model.discriminators)
+        found += [buffer.clone() for buffer in regularizer.buffers()]
+    return found
+
+
+class DoubleRNG(StepRNG):
+    """Random numbers in float64."""
+
+    def normal(self, purpose: str, size: int, *shape: int) -> Tensor:
+        return super().normal(purpose, size, *shape).double()
+
+
 def run_mismatched(name: str, rank: int, ranks: int) -> list[Tensor]:
     """The penalty of a term whose sides are the same samples: its lines run between reals of the whole batch."""
     _, discriminator = players()
@@ -116,9 +166,9 @@ def run_layout(name: str, rank: int, ranks: int) -> list[Tensor]:
     torch.manual_seed(0)
     player = nn.Sequential(nn.Conv2d(2, 3, 3), nn.ConvTranspose2d(3, 1, (2, 3)), nn.Linear(2, 2)).double()
     player.to(memory_format=LAYOUTS[name])
-    pictures = player[:2](share(rank, ranks)[0])
-    pictures.square().mean().backward()
-    statistics = [pictures.detach().mean((0, 2, 3)), pictures.detach().square().mean((0, 2, 3))]
+    images = player[:2](share(rank, ranks)[0])
+    images.square().mean().backward()
+    statistics = [images.detach().mean((0, 2, 3)), images.detach().square().mean((0, 2, 3))]
     average_gradients(player.parameters(), statistics)
     assert all(p.grad.stride() == p.stride() for p in player[:2].parameters())  # as optimizers like it
     assert all(p.grad is None for p in player[2].parameters())
@@ -128,6 +178,7 @@ def run_layout(name: str, rank: int, ranks: int) -> list[Tensor]:
 RUNS: dict[str, tuple[Callable[[str, int, int], list[Tensor]], Any]] = {
     "loss": (run_loss, LOSSES),
     "regularizer": (run_regularizer, REGULARIZERS),
+    "generator regularizer": (run_generator_regularizer, GENERATOR_REGULARIZERS),
     "mismatched": (run_mismatched, ["gradient_penalty"]),
     "term": (run_triplet, TERMS),
     "layout": (run_layout, LAYOUTS),

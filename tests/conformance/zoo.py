@@ -19,7 +19,7 @@ from gan_zoo.losses.fisher import Fisher
 from gan_zoo.losses.least_squares import LeastSquares
 from gan_zoo.losses.loss_sensitive import LossSensitive
 from gan_zoo.regularizers.ada import AdaptiveAugmentation
-from gan_zoo.regularizers.base import Regularizer
+from gan_zoo.regularizers.base import GeneratorRegularizer, Regularizer
 
 CONF = Path(__file__).parents[2] / "conf"
 
@@ -43,14 +43,20 @@ LOSSES |= {
     "began-fast": lambda: BEGAN(rate=0.5),
 }
 
-REGULARIZERS: dict[str, Callable[[], Regularizer]] = {
+_ALL: dict[str, Callable[[], Any]] = {
     name: lambda preset=preset: instantiate(preset, _convert_="all") for name, preset in _presets("regularizer").items()
+}
+REGULARIZERS: dict[str, Callable[[], Regularizer]] = {
+    name: make for name, make in _ALL.items() if isinstance(make(), Regularizer)
+}
+GENERATOR_REGULARIZERS: dict[str, Callable[[], GeneratorRegularizer]] = {
+    name: make for name, make in _ALL.items() if name not in REGULARIZERS
 }
 REGULARIZERS["ada-fast"] = lambda: AdaptiveAugmentation(images_to_full=100, interval=1)
 
 
 def critique(score: Tensor, x: Tensor | None = None, code: Tensor | None = None) -> DiscriminatorOutput:
-    """A summary made by hand. Samples and codes, if not given, are fixed pictures and vectors of the right number."""
+    """A summary made by hand. Samples and codes, if not given, are fixed images and vectors of the right number."""
     size = len(score)
     ramp = torch.arange(size * 8.0, dtype=score.dtype).reshape(size, 2, 2, 2)
     x = ramp.cos() if x is None else x

@@ -15,7 +15,7 @@ from gan_zoo.core import paths
 from gan_zoo.core.errors import DataError
 from gan_zoo.core.paths import cache_root
 from gan_zoo.data.dataset import check_interface
-from gan_zoo.data.datasets.image_folder import find_pictures, image_folder, in_natural_order
+from gan_zoo.data.datasets.image_folder import find_images, image_folder, in_natural_order
 from gan_zoo.data.files.cache import cache_key, cached_images
 from gan_zoo.data.files.image_cache import decode_files
 from gan_zoo.data.files.image_io import decode, opened
@@ -115,7 +115,7 @@ def test_links_to_folders_are_followed_once(tmp_path: Path) -> None:
     write(root / "a" / "1.png")
     (root / "b").symlink_to(tmp_path / "elsewhere")
     (root / "a" / "loop").symlink_to(root)
-    assert [file.relative_to(root).as_posix() for file in find_pictures(root)] == ["a/1.png", "b/1.png"]
+    assert [file.relative_to(root).as_posix() for file in find_images(root)] == ["a/1.png", "b/1.png"]
 
 
 def test_a_pipe_named_like_an_image_holds_nobody_up(tmp_path: Path, capsys) -> None:

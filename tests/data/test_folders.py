@@ -1,4 +1,4 @@
-"""The user's own pictures: in two domains, and with a table."""
+"""The user's own images: in two domains, and with a table."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gan_zoo.data.datasets.captioned_folder import captioned_folder
 from gan_zoo.data.datasets.paired_folders import paired_folder, unpaired_folder
 
 
-def picture(path: Path, gray: int, mode: str = "RGB", size: tuple[int, int] = (10, 8)) -> Path:
+def make_image(path: Path, gray: int, mode: str = "RGB", size: tuple[int, int] = (10, 8)) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new(mode, size, {"L": gray, "RGB": (gray,) * 3, "RGBA": (gray, gray, gray, 255)}[mode]).save(path)
     return path
@@ -23,8 +23,8 @@ def picture(path: Path, gray: int, mode: str = "RGB", size: tuple[int, int] = (1
 def domains(root: Path, number: int = 60) -> None:
     """Partners share a name; sources are as bright as their number, targets a hundred brighter."""
     for gray in range(number):
-        picture(root / "source" / f"sub{gray % 2}" / f"p{gray}.png", gray, "L" if gray % 3 else "RGBA")
-        picture(root / "target" / f"sub{gray % 2}" / f"p{gray}.bmp", gray + 100)
+        make_image(root / "source" / f"sub{gray % 2}" / f"p{gray}.png", gray, "L" if gray % 3 else "RGBA")
+        make_image(root / "target" / f"sub{gray % 2}" / f"p{gray}.bmp", gray + 100)
 
 
 def grays(images: torch.Tensor) -> list[int]:
@@ -48,7 +48,7 @@ def test_partners_share_a_row(tmp_path: Path) -> None:
     assert paired_folder(str(tmp_path), image_size=4, test_share=0).held_out is None
 
 
-def test_more_pictures_do_not_move_those_held_out(tmp_path: Path) -> None:
+def test_more_images_do_not_move_those_held_out(tmp_path: Path) -> None:
     domains(tmp_path, 40)
     before = grays(paired_folder(str(tmp_path), image_size=4).held_out().conditions)
     domains(tmp_path, 60)
@@ -57,21 +57,21 @@ def test_more_pictures_do_not_move_those_held_out(tmp_path: Path) -> None:
     assert all(gray >= 40 for gray in set(after) - set(before))
 
 
-def test_pictures_without_partner(tmp_path: Path) -> None:
+def test_images_without_partner(tmp_path: Path) -> None:
     domains(tmp_path, 5)
-    picture(tmp_path / "source" / "alone.png", 9)
-    with pytest.warns(UserWarning, match=r"^1 pictures without a partner of the same name are left out, alone among"):
+    make_image(tmp_path / "source" / "alone.png", 9)
+    with pytest.warns(UserWarning, match=r"^1 images without a partner of the same name are left out, alone among"):
         assert len(paired_folder(str(tmp_path), image_size=4, split="all")) == 5
-    picture(tmp_path / "other" / "x.png", 9)
-    with pytest.raises(DataError, match=r"no picture in .*source has a partner of the same name in .*other"):
+    make_image(tmp_path / "other" / "x.png", 9)
+    with pytest.raises(DataError, match=r"no image in .*source has a partner of the same name in .*other"):
         paired_folder(str(tmp_path), target_folder="other")
 
 
 def test_an_unreadable_partner_takes_the_other_along(tmp_path: Path) -> None:
     domains(tmp_path, 6)
-    (tmp_path / "source" / "sub0" / "p2.png").write_bytes(b"no picture")
-    (tmp_path / "target" / "sub1" / "p3.bmp").write_bytes(b"no picture")
-    with pytest.raises(DataError, match=r"1 of 6 pictures cannot be read: .*p2.png .*on_error=skip"):
+    (tmp_path / "source" / "sub0" / "p2.png").write_bytes(b"no image")
+    (tmp_path / "target" / "sub1" / "p3.bmp").write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"1 of 6 images cannot be read: .*p2.png .*on_error=skip"):
         paired_folder(str(tmp_path), image_size=4)
     data = paired_folder(str(tmp_path), image_size=4, on_error="skip", split="all")
     assert sorted(grays(data.conditions)) == [0, 1, 4, 5]
@@ -80,9 +80,9 @@ def test_an_unreadable_partner_takes_the_other_along(tmp_path: Path) -> None:
 
 def test_domains_of_different_sizes(tmp_path: Path) -> None:
     for gray in range(30):
-        picture(tmp_path / "horses" / f"h{gray}.png", gray)
+        make_image(tmp_path / "horses" / f"h{gray}.png", gray)
     for gray in range(50):
-        picture(tmp_path / "zebras" / f"z{gray}.png", 100 + gray)
+        make_image(tmp_path / "zebras" / f"z{gray}.png", 100 + gray)
     data = unpaired_folder(str(tmp_path), "horses", "zebras", image_size=4)
     test = data.held_out()
     assert (data.aligned, data.unpaired) == (False, True)
@@ -96,8 +96,8 @@ def test_domains_of_different_sizes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"source_folder": "nowhere"}, "data.source_folder must be a folder of pictures, got .*nowhere"),
-        ({"target_folder": "empty"}, "data.target_folder=.*empty has no pictures"),
+        ({"source_folder": "nowhere"}, "data.source_folder must be a folder of images, got .*nowhere"),
+        ({"target_folder": "empty"}, "data.target_folder=.*empty has no images"),
         ({"split": "val"}, "data.split must be one of train, test, all, got 'val'"),
         ({"test_share": 1}, r"data.test_share must be >= 0 and < 1, got 1"),
         ({"test_share": 0, "split": "test"}, "data.split=test has none of the 4 samples"),
@@ -113,23 +113,23 @@ def test_impossible_domains(make, options, message: str, tmp_path: Path) -> None
     assert "\n" not in str(caught.value)
 
 
-def test_two_pictures_of_one_name(tmp_path: Path) -> None:
+def test_two_images_of_one_name(tmp_path: Path) -> None:
     domains(tmp_path, 4)
-    picture(tmp_path / "source" / "sub0" / "p0.jpg", 3)
-    with pytest.raises(DataError, match=r"data.source_folder has two pictures of one name: .*p0.jpg and .*p0.png"):
+    make_image(tmp_path / "source" / "sub0" / "p0.jpg", 3)
+    with pytest.raises(DataError, match=r"data.source_folder has two images of one name: .*p0.jpg and .*p0.png"):
         paired_folder(str(tmp_path))
 
 
 def table(root: Path, number: int = 40) -> Path:
     rows = ["name,caption,kind"]
     for gray in range(number):
-        picture(root / "pictures" / f"p{gray}.png", gray)
+        make_image(root / "images" / f"p{gray}.png", gray)
         rows.append(f'p{gray}.png,"gray, number {gray}",{"even" if gray % 2 == 0 else "an odd one"}')
     (root / "captions.csv").write_text("\n".join(rows), encoding="utf-8-sig")
     return root
 
 
-OPTIONS = {"folder": "pictures", "file_column": "name", "class_column": "kind", "image_size": 4}
+OPTIONS = {"folder": "images", "file_column": "name", "class_column": "kind", "image_size": 4}
 
 
 def test_captions_and_classes_of_a_table(tmp_path: Path) -> None:
@@ -154,10 +154,10 @@ def test_classes_without_captions(tmp_path: Path) -> None:
     assert len(data) == 40
 
 
-def test_rows_without_picture(tmp_path: Path) -> None:
+def test_rows_without_image(tmp_path: Path) -> None:
     root = table(tmp_path, 20)
     for number in (1, 3, 5, 7):
-        (root / "pictures" / f"p{number}.png").unlink()
+        (root / "images" / f"p{number}.png").unlink()
     with pytest.raises(DataError, match=r"4 of 20 files .* p1.png, p3.png, p5.png and 1 more; .*data.on_error=skip"):
         captioned_folder(str(root), **OPTIONS)
     with pytest.warns(UserWarning, match=r"4 of 20 files"):
@@ -171,7 +171,7 @@ def test_rows_without_picture(tmp_path: Path) -> None:
     [
         ({"csv": "none.csv"}, "data.csv must be a CSV file in UTF-8, got .*none.csv"),
         ({"class_column": "color"}, "captions.csv has no column 'color': its columns are name, caption, kind"),
-        ({"folder": "nowhere"}, "data.folder must be a folder of pictures"),
+        ({"folder": "nowhere"}, "data.folder must be a folder of images"),
         ({"text": "bert"}, "data.text must be one of words, minilm, got 'bert'"),
     ],
 )

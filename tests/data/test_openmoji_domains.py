@@ -86,7 +86,7 @@ def test_skin_tones_stay_with_their_emoji() -> None:
         for data in (openmoji_captions(), openmoji_captions(split="test"))
     )
     assert not train & test
-    assert sum(is_held_out(f"picture-{number}", 0.1) for number in range(10_000)) == pytest.approx(1000, abs=100)
+    assert sum(is_held_out(f"image-{number}", 0.1) for number in range(10_000)) == pytest.approx(1000, abs=100)
 
 
 def test_names_of_emojis() -> None:

@@ -21,7 +21,7 @@ from gan_zoo.data.files.image_io import decode
 from gan_zoo.data.image_tensors import fit_images, to_uint8, to_unit
 
 
-def picture(path: Path, mode: str = "RGB", size: tuple[int, int] = (20, 12), color=(255, 0, 0), **options) -> Path:
+def make_image(path: Path, mode: str = "RGB", size: tuple[int, int] = (20, 12), color=(255, 0, 0), **options) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new(mode, size, color).save(path, **options)
     return path
@@ -81,7 +81,7 @@ def test_real_mnist(shared_data: Path) -> None:
 def test_a_share_of_a_folder_is_held_out_with_its_labels(tmp_path: Path) -> None:
     for number in range(40):
         color = (number, 0, 100 * (number % 2))
-        picture(tmp_path / "ab"[number % 2] / f"{number}.png", color=color)
+        make_image(tmp_path / "ab"[number % 2] / f"{number}.png", color=color)
     whole = image_folder(str(tmp_path), image_size=8)
     train = image_folder(str(tmp_path), image_size=8, test_share=0.3)
     assert train.held_out is not None
@@ -124,12 +124,12 @@ def test_a_download_without_network_is_one_line(tmp_path: Path, monkeypatch) -> 
 
 
 def test_folders_are_read_whatever_is_in_them(tmp_path: Path) -> None:
-    picture(tmp_path / "cats" / "deep" / "a.png", size=(40, 20))
-    picture(tmp_path / "cats" / "b.jpg", "L", color=7)
-    picture(tmp_path / "dogs" / "c.webp")
-    picture(tmp_path / "dogs" / "d.PNG", "RGBA", color=(0, 0, 0, 0))
-    picture(tmp_path / "dogs" / "e.gif", "P", color=3)
-    (tmp_path / "dogs" / "notes.txt").write_text("not a picture")
+    make_image(tmp_path / "cats" / "deep" / "a.png", size=(40, 20))
+    make_image(tmp_path / "cats" / "b.jpg", "L", color=7)
+    make_image(tmp_path / "dogs" / "c.webp")
+    make_image(tmp_path / "dogs" / "d.PNG", "RGBA", color=(0, 0, 0, 0))
+    make_image(tmp_path / "dogs" / "e.gif", "P", color=3)
+    (tmp_path / "dogs" / "notes.txt").write_text("not an image")
     data = image_folder(str(tmp_path), image_size=8)
     assert data.samples.shape == (5, 3, 8, 8)
     assert data.labels.tolist() == [0, 0, 1, 1, 1]
@@ -137,54 +137,54 @@ def test_folders_are_read_whatever_is_in_them(tmp_path: Path) -> None:
     assert image_folder(str(tmp_path), channels=1, image_size=8).samples.shape == (5, 1, 8, 8)
 
 
-def test_deep_pictures_are_scaled_not_clipped(tmp_path: Path) -> None:
+def test_deep_images_are_scaled_not_clipped(tmp_path: Path) -> None:
     Image.fromarray(np.full((8, 8), 40_000, dtype=np.uint16)).save(tmp_path / "deep.png")
     assert decode(tmp_path / "deep.png", 1, 8).max() == 40_000 >> 8
 
 
-def test_pictures_keep_their_proportions(tmp_path: Path) -> None:
+def test_images_keep_their_proportions(tmp_path: Path) -> None:
     wide = Image.new("RGB", (90, 30), "white")
     wide.paste((0, 0, 0), (30, 0, 60, 30))
     wide.save(tmp_path / "wide.png")
     assert decode(tmp_path / "wide.png", 3, 30).max() == 0, "the center is cropped, not squeezed"
 
 
-def test_one_unreadable_picture_is_named(tmp_path: Path, capsys) -> None:
+def test_one_unreadable_image_is_named(tmp_path: Path, capsys) -> None:
     for name in "abc":
-        picture(tmp_path / f"{name}.png")
+        make_image(tmp_path / f"{name}.png")
     (tmp_path / "broken.png").write_bytes(b"not a png")
     (tmp_path / "cut.png").write_bytes((tmp_path / "a.png").read_bytes()[:50])
-    with pytest.raises(DataError, match=r"2 of 5 pictures cannot be read: .*broken.png .*cut.png .*on_error=skip") as e:
+    with pytest.raises(DataError, match=r"2 of 5 images cannot be read: .*broken.png .*cut.png .*on_error=skip") as e:
         image_folder(str(tmp_path), image_size=8)
     assert "\n" not in str(e.value)
     assert len(image_folder(str(tmp_path), image_size=8, on_error="skip")) == 3
     told = capsys.readouterr().err
-    assert "2 of 5 pictures cannot be read and are left out: " in told
+    assert "2 of 5 images cannot be read and are left out: " in told
     assert all(name in told for name in ("broken.png", "cut.png"))
-    with pytest.raises(DataError, match="2 of 5 pictures cannot be read"):
+    with pytest.raises(DataError, match="2 of 5 images cannot be read"):
         image_folder(str(tmp_path), image_size=8)
 
 
-def test_a_picture_with_too_many_pixels_is_refused(tmp_path: Path, monkeypatch) -> None:
+def test_a_image_with_too_many_pixels_is_refused(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("gan_zoo.data.files.image_io.MAX_PIXELS", 100)
     with pytest.raises(ValueError, match="20x12 pixels are more than 100"):
-        decode(picture(tmp_path / "big.png"), 3, 8)
+        decode(make_image(tmp_path / "big.png"), 3, 8)
 
 
 @pytest.mark.parametrize(
     ("root", "message"),
-    [("", "has no pictures"), ("nowhere", "which is not a folder"), ("file", "which is not a folder")],
+    [("", "has no images"), ("nowhere", "which is not a folder"), ("file", "which is not a folder")],
 )
-def test_folders_without_pictures(root: str, message: str, tmp_path: Path) -> None:
+def test_folders_without_images(root: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match=message):
         image_folder(str(tmp_path / root))
 
 
 def test_a_changed_folder_is_read_again(tmp_path: Path) -> None:
-    picture(tmp_path / "a.png", color=(255, 0, 0))
+    make_image(tmp_path / "a.png", color=(255, 0, 0))
     before = image_folder(str(tmp_path), image_size=8)
-    picture(tmp_path / "a.png", color=(0, 255, 0), size=(21, 12))
+    make_image(tmp_path / "a.png", color=(0, 255, 0), size=(21, 12))
     after = image_folder(str(tmp_path), image_size=8)
     assert before.fingerprint != after.fingerprint
     assert after.samples[0, :, 0, 0].tolist() == [0, 255, 0]

@@ -77,7 +77,7 @@ def test_memory_does_not_grow_with_the_set(tmp_path: Path, on_device: bool) -> N
     batches = iter(Stream(data, Plan(data, 64, StepRNG(0, 0)), StepRNG(0, 0), lambda: 0, on_device=on_device))
     next(batches)
     before = memory_of_its_own()
-    assert sum(len(batch.real) for batch in islice(batches, 300)) == 19_200, "236 MB of pictures"
+    assert sum(len(batch.real) for batch in islice(batches, 300)) == 19_200, "236 MB of images"
     assert memory_of_its_own() - before < 50
 
 

@@ -183,7 +183,7 @@ def test_faces_that_are_not_as_said(tmp_path: Path) -> None:
     faces(tmp_path)
     with pytest.raises(DataError, match=r"must be among Bald, Smiling, Male, got 'Happy'"):
         celeba(str(tmp_path), label="Happy", download=False)
-    with pytest.raises(DataError, match=r"data.split=valid has none of the 3 pictures"):
+    with pytest.raises(DataError, match=r"data.split=valid has none of the 3 images"):
         celeba(str(tmp_path), "valid", download=False)
     with pytest.raises(DataError, match=r"data.split must be one of train, valid, test, all, got 'val'"):
         celeba(str(tmp_path), "val", download=False)
@@ -257,12 +257,10 @@ def hub(root: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
     def part(grays: range) -> object:
         kinds = [("cat", "dog")[gray % 2] for gray in grays]
-        pictures = [
-            Image.new("L" if gray % 3 else "RGB", (9, 12), (gray if gray % 3 else (gray,) * 3)) for gray in grays
-        ]
+        images = [Image.new("L" if gray % 3 else "RGB", (9, 12), (gray if gray % 3 else (gray,) * 3)) for gray in grays]
         features = {"image": datasets.Image(), "label": datasets.ClassLabel(names=["dog", "cat"])}
         features |= {"kind": datasets.Value("string"), "text": datasets.Value("string")}
-        rows = {"image": pictures, "label": kinds, "kind": kinds, "text": [f"a {kind}" for kind in kinds]}
+        rows = {"image": images, "label": kinds, "kind": kinds, "text": [f"a {kind}" for kind in kinds]}
         return datasets.Dataset.from_dict(rows, features=datasets.Features(features))
 
     datasets.DatasetDict({"train": part(range(8)), "test": part(range(100, 105))}).save_to_disk(root / "saved")
@@ -291,7 +289,7 @@ def test_a_data_set_that_does_not_fit(tmp_path: Path, monkeypatch) -> None:
     for options, message in (
         ({"split": "val"}, "data.split must be one of train, test, got 'val'"),
         ({"image_column": "img"}, "data.image_column must be one of image, label, kind, text, got 'img'"),
-        ({"image_column": "text"}, "data.image_column must be a column of pictures, 'text' holds"),
+        ({"image_column": "text"}, "data.image_column must be a column of images, 'text' holds"),
     ):
         with pytest.raises(DataError, match=message):
             huggingface(path, **options)

@@ -87,7 +87,7 @@ def test_a_finding_that_went_away_says_so() -> None:
 def test_an_early_verdict_needs_looks() -> None:
     assert diagnose(history(realism__spread=0.05)[:4]) == []
     assert diagnose([]) == []
-    assert summarize_findings(history()[:4], []).startswith("too early to judge: 4 looks so far, 11 are needed")
+    assert summarize_findings(history()[:4], []).startswith("too early: 4 looks so far, 11 are needed")
     assert summarize_findings(history(), []) == "nothing is wrong"
 
 

@@ -32,7 +32,7 @@ def test_memory_says_where_held_out_reals_are_between_reals_and_fakes(unseen: fl
     assert memory(7 * real, torch.tensor([7 * unseen]), 7 * fake) == pytest.approx(expected), "free of scale"
 
 
-def test_pictures_are_compared_without_their_texture() -> None:
+def test_images_are_compared_without_their_texture() -> None:
     rng = torch.rand(1, 3, 64, 64).round()
     checkerboard = (torch.arange(64).view(-1, 1) + torch.arange(64)).remainder(2).expand(1, 1, -1, -1).float()
     assert torch.allclose(features(checkerboard), features(1 - checkerboard))

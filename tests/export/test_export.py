@@ -88,9 +88,9 @@ def test_a_translation_model_says_how_to_be_used_and_where_it_was_trained_stays_
     invoke("export", tmp_path / "run", "out")
     assert "gan-zoo translate out IN OUT" in Path("out/README.md").read_text(encoding="utf-8")
     assert str(tmp_path) not in Path("out/model.json").read_text(encoding="utf-8")
-    pictures = tmp_path / "in"
-    pictures.mkdir()
-    Image.new("RGB", (32, 32), "red").save(pictures / "a.png")
+    images = tmp_path / "in"
+    images.mkdir()
+    Image.new("RGB", (32, 32), "red").save(images / "a.png")
     invoke("translate", "out", "in", "there")
     assert (tmp_path / "there" / "a.png").is_file()
 

@@ -12,7 +12,7 @@ import torch
 
 from gan_zoo.core.errors import ConfigError
 from gan_zoo.core.rng import StepRNG
-from gan_zoo.core.types import Batch
+from gan_zoo.core.types import SampleRequest
 from gan_zoo.export import onnx as onnx_export
 from gan_zoo.export.write import export
 from gan_zoo.inference.latents import draw_latents
@@ -26,7 +26,7 @@ pytest.importorskip("onnxscript")
 
 QUICK = ("trainer.max_steps=2", "data.batch_size=4", "callbacks.progress=null", "callbacks.samples=null", "metric=none")
 SMALL = ("generator.width=8", "discriminator.width=8")
-PICTURES = ("data.image_size=32", "generator.width=8", "discriminator.width=8")
+IMAGES = ("data.image_size=32", "generator.width=8", "discriminator.width=8")
 
 
 @pytest.fixture
@@ -66,15 +66,15 @@ def test_dcgan_through_onnxruntime(trained, tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("model", ["cyclegan", "pix2pix"])
 def test_translators_through_onnxruntime(model: str, trained, tmp_path: Path) -> None:
-    run = trained(f"model={model}", *PICTURES, *(["generator.blocks=1"] if model == "cyclegan" else []))
+    run = trained(f"model={model}", *IMAGES, *(["generator.blocks=1"] if model == "cyclegan" else []))
     out = export(run, tmp_path / "out", samples=4, onnx=True)
     networks = run.module.inference_generators
-    pictures = 2 * torch.rand(3, 3, 32, 32) - 1
+    images = 2 * torch.rand(3, 3, 32, 32) - 1
     files = {"a_to_b": "a_to_b.onnx", "b_to_a": "b_to_a.onnx"} if model == "cyclegan" else {"main": "generator.onnx"}
     assert {file.name for file in out.glob("*.onnx*")} == set(files.values())
     for name, file in files.items():
         with torch.no_grad():
-            assert_equal(asked(out / file, picture=pictures), networks[name](pictures))
+            assert_equal(asked(out / file, image=images), networks[name](images))
 
 
 @pytest.mark.slow
@@ -107,7 +107,7 @@ def test_generators_that_are_told_something(overrides, inputs, trained, tmp_path
     run = trained(*overrides, *SMALL)
     onnx_export.write_onnx(run, tmp_path)
     latents = draw_latents(run.module, 5, 0)
-    wanted = Batch(5, StepRNG(0, 0), latents=latents, **inputs)
+    wanted = SampleRequest(5, StepRNG(0, 0), latents=latents, **inputs)
     assert_equal(asked(tmp_path / "generator.onnx", latents=latents, **inputs), run.module.sample(wanted))
 
 

@@ -319,10 +319,10 @@ def test_a_full_disk_stops_the_run_and_spoils_nothing(undisturbed, tmp_path: Pat
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
+def images(tmp_path: Path) -> Path:
     from PIL import Image
 
-    folder = tmp_path / "pictures"
+    folder = tmp_path / "images"
     folder.mkdir()
     for number in range(64):
         Image.new("RGB", (20, 20), (number * 4, 0, 0)).save(folder / f"{number}.png")
@@ -336,21 +336,21 @@ FOLDER += ("callbacks.checkpoints.every_images=160", "callbacks.samples.count=4"
 
 @pytest.mark.slow
 @pytest.mark.fault("the data folder vanishes")
-def test_a_data_folder_that_vanishes_is_not_needed_any_more(pictures: Path, tmp_path: Path) -> None:
-    process = start([*FOLDER, f"data.root={pictures}"], tmp_path, GAN_ZOO_CACHE=str(tmp_path / "cache"))
+def test_a_data_folder_that_vanishes_is_not_needed_any_more(images: Path, tmp_path: Path) -> None:
+    process = start([*FOLDER, f"data.root={images}"], tmp_path, GAN_ZOO_CACHE=str(tmp_path / "cache"))
     wait_for(tmp_path / "run", 20, process)
-    shutil.rmtree(pictures)
+    shutil.rmtree(images)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
-    again = finish([*FOLDER, f"data.root={pictures}"], tmp_path, GAN_ZOO_CACHE=str(tmp_path / "cache"))
+    again = finish([*FOLDER, f"data.root={images}"], tmp_path, GAN_ZOO_CACHE=str(tmp_path / "cache"))
     assert again.returncode == 1
-    assert "error: data.root must be a folder of pictures" in again.stderr
+    assert "error: data.root must be a folder of images" in again.stderr
 
 
 @pytest.mark.slow
 @pytest.mark.fault("a worker dies")
-def test_a_dead_worker_stops_the_run_which_then_goes_on(pictures: Path, tmp_path: Path) -> None:
-    streaming = [*FOLDER, f"data.root={pictures}", "data.memory_limit=0", "data.num_workers=1"]
+def test_a_dead_worker_stops_the_run_which_then_goes_on(images: Path, tmp_path: Path) -> None:
+    streaming = [*FOLDER, f"data.root={images}", "data.memory_limit=0", "data.num_workers=1"]
     cache = {"GAN_ZOO_CACHE": str(tmp_path / "cache")}
     process = start(streaming, tmp_path, **cache)
     wait_for(tmp_path / "run", 40, process)
@@ -362,7 +362,7 @@ def test_a_dead_worker_stops_the_run_which_then_goes_on(pictures: Path, tmp_path
     assert finish(streaming, tmp_path, **cache).returncode == 0
     here = tmp_path / "here"
     here.mkdir()
-    assert finish([*FOLDER, f"data.root={pictures}"], here, **cache).returncode == 0
+    assert finish([*FOLDER, f"data.root={images}"], here, **cache).returncode == 0
     assert weights_hash(tmp_path / "run") == weights_hash(here / "run")
     assert not (tmp_path / "run" / "FAILED.txt").exists()
 

@@ -95,7 +95,7 @@ def test_a_config_with_a_bad_value(count: int, composed, tmp_path: Path, tally, 
             tally.count("bad configs", survived=True)
 
 
-# ------------------------------------------------------------------------ pictures
+# ------------------------------------------------------------------------ images
 
 MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "I", "F")
 SUFFIXES = (".png", ".jpg", ".gif", ".webp", ".tif", ".bmp", ".PNG", ".ppm")
@@ -114,7 +114,7 @@ def encoded(mode: str, form: str, size: tuple[int, int], frames: int) -> bytes:
 
 @st.composite
 def files(draw: st.DrawFn) -> bytes:
-    """A picture, a damaged picture, or no picture at all."""
+    """An image, a damaged image, or no image at all."""
     size = draw(st.sampled_from([(1, 1), (16, 16), (3, 40), (40, 3), (200, 100)]))
     content = encoded(draw(st.sampled_from(MODES)), draw(st.sampled_from(FORMATS)), size, draw(st.integers(1, 3)))
     harm = draw(st.sampled_from(["none", "cut", "flip", "insert", "noise", "empty", "size"]))
@@ -137,9 +137,9 @@ def files(draw: st.DrawFn) -> bytes:
 
 
 @thousands(10, 150)
-@pytest.mark.fault("bad pictures")
+@pytest.mark.fault("bad images")
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
-def test_folders_of_bad_pictures(count: int, tmp_path: Path, monkeypatch, tally) -> None:
+def test_folders_of_bad_images(count: int, tmp_path: Path, monkeypatch, tally) -> None:
     monkeypatch.setenv("GAN_ZOO_CACHE", str(tmp_path / "cache"))
     trials = []
 
@@ -156,12 +156,12 @@ def test_folders_of_bad_pictures(count: int, tmp_path: Path, monkeypatch, tally)
         assert 1 <= len(skipped) <= 9
         assert (skipped.samples[-1] == 9).all(), "the good one comes last, as it is"
         if len(skipped) < 9:
-            with pytest.raises(DataError, match=f"{9 - len(skipped)} of 9 pictures cannot be read"):
+            with pytest.raises(DataError, match=f"{9 - len(skipped)} of 9 images cannot be read"):
                 image_folder(str(root), 3, 8)
         assert time.monotonic() - begin < PATIENCE
         trials.extend(contents)
         for _ in contents:
-            tally.count("bad pictures", survived=True)
+            tally.count("bad images", survived=True)
 
     run_discriminator()
     assert len(trials) >= 8 * count * 0.9
@@ -176,7 +176,7 @@ def test_links_to_themselves_and_odd_names(tmp_path: Path) -> None:
     (root / "deep" / "up").symlink_to(root)
     found = image_folder(str(root), 3, 8, on_error="skip")
     assert found.samples.tolist() == np.full((1, 3, 8, 8), 7).tolist()
-    with pytest.raises(DataError, match=r"2 of 3 pictures cannot be read: .*gone.png .*, .*loop.png"):
+    with pytest.raises(DataError, match=r"2 of 3 images cannot be read: .*gone.png .*, .*loop.png"):
         image_folder(str(root), 3, 8)
 
 
@@ -223,7 +223,7 @@ def test_tables_with_bad_rows(count: int, tmp_path: Path, monkeypatch, tally) ->
 
 
 def test_a_table_cannot_lead_out_of_its_folder(tmp_path: Path) -> None:
-    folder = tmp_path / "pictures"
+    folder = tmp_path / "images"
     folder.mkdir()
     Image.new("RGB", (8, 8)).save(tmp_path / "secret.png")
     for name in ("../secret.png", str(tmp_path / "secret.png")):

@@ -92,7 +92,7 @@ def test_samples_are_of_the_seed_and_within_bounds() -> None:
     assert drawn.shape == (6, 1, 8, 8)
     assert drawn.abs().max() <= 1
     assert torch.equal(drawn, gz.samples(module, 6, seed=1))
-    assert isinstance(gz.picture(drawn), Image.Image)
+    assert isinstance(gz.image_grid(drawn), Image.Image)
     assert history["step"] == [2.0, 4.0]
     assert len(history["d/realism"]) == 2
     with pytest.raises(KeyError, match=r"'d/match' was not logged; there are step, d/realism"):
@@ -151,12 +151,12 @@ def outputs_of(notebook: dict) -> list[dict]:
 
 
 def check_executed(notebook: dict) -> None:
-    """No error, and two pictures of which the first is a grid of drawings."""
+    """No error, and two images of which the first is a grid of drawings."""
     outputs = outputs_of(notebook)
     assert "error" not in {output["output_type"] for output in outputs}
-    pictures = [output["data"]["image/png"] for output in outputs if "image/png" in output.get("data", {})]
-    assert len(pictures) == 2
-    assert sum(len(base64.b64decode(picture)) for picture in pictures) < 300_000
+    images = [output["data"]["image/png"] for output in outputs if "image/png" in output.get("data", {})]
+    assert len(images) == 2
+    assert sum(len(base64.b64decode(image)) for image in images) < 300_000
 
 
 def test_the_notebook_is_saved_with_its_outputs_and_names_no_machine() -> None:

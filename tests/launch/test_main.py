@@ -88,10 +88,10 @@ BAD_INPUT = {
     "key": (["trainer.max_step=3"], "there is no key 'trainer.max_step' (did you mean 'max_steps'?)"),
     "top key": (["sed=3"], "there is no key 'sed' (did you mean 'seed'?)"),
     "no root": (["data=image_folder"], "data.root must be given"),
-    "no folder": (["data=image_folder", "data.root=nowhere"], "data.root must be a folder of pictures"),
+    "no folder": (["data=image_folder", "data.root=nowhere"], "data.root must be a folder of images"),
     "image size": (["data.image_size=48"], "got 48x48: set data.image_size"),
     "large batch": (["data=digits", "data.batch_size=2000"], "data.batch_size=2000 is more than the 1797 samples"),
-    "n_critic": (["loss.n_critic=0", "data=digits"], "n_critic must be a whole number >= 1, got 0"),
+    "n_critic": (["loss.n_critic=0", "data=digits"], "n_critic must be an integer >= 1, got 0"),
     "resume": (["resume=nowhere"], "resume must be auto, a run folder or a checkpoint, got 'nowhere'"),
     "no data": (["data=mnist", "data.download=false", "data.root=nowhere"], "set data.root to a folder that has it"),
     "argument": (["+model.temperature=1", "data=digits"], "unexpected keyword argument 'temperature'"),
@@ -119,7 +119,7 @@ def test_bad_input_is_one_line(case: str, tmp_path: Path, monkeypatch, capsys) -
 def test_bad_input_is_one_line_in_a_process_too(tmp_path: Path) -> None:
     done = command("loss.n_critic=0", "data=digits", cwd=tmp_path)
     assert done.returncode == 1
-    assert_one_line(done.stderr, "n_critic must be a whole number >= 1, got 0")
+    assert_one_line(done.stderr, "n_critic must be an integer >= 1, got 0")
     assert done.stdout == ""
 
 

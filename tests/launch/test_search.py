@@ -93,7 +93,7 @@ def test_a_search_tells_prunes_and_goes_on(tmp_path: Path) -> None:
         search.watch(job)
         scored(job, value + 5, value)
         job.exit_code = 0
-        search.tell(job)
+        search.finish_trial(job)
     stopped: list[Job] = []
     hopeless = next(jobs)
     hopeless.stop = lambda: stopped.append(hopeless)  # type: ignore[method-assign]
@@ -102,10 +102,10 @@ def test_a_search_tells_prunes_and_goes_on(tmp_path: Path) -> None:
     search.watch(hopeless)
     assert stopped == [hopeless]
     hopeless.exit_code = 143
-    search.tell(hopeless)
+    search.finish_trial(hopeless)
     killed = next(jobs)
     killed.exit_code = -9
-    search.tell(killed)
+    search.finish_trial(killed)
     states = [trial.state for trial in search.study.trials]
     assert states == [TrialState.COMPLETE] * 4 + [TrialState.PRUNED, TrialState.FAIL]
     assert "SIGKILL" in search.study.trials[5].user_attrs["failure"]
@@ -124,7 +124,7 @@ def test_a_search_tells_prunes_and_goes_on(tmp_path: Path) -> None:
     assert (resumed.overrides, resumed.folder) == (lost.overrides, lost.folder)
     scored(resumed, 15.0, 5.0)
     resumed.exit_code = 0
-    again.tell(resumed)
+    again.finish_trial(resumed)
     assert again.study.best_trial.number == 6
     assert list(again.jobs(trials=7)) == []
     with pytest.raises(ConfigError, match="holds another search"):

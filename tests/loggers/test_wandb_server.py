@@ -72,7 +72,7 @@ def runs(server: str, project: str) -> list[dict[str, Any]]:
     return found
 
 
-def test_history_pictures_config_and_checkpoints_come_back(server: str, tmp_path: Path) -> None:
+def test_history_images_config_and_checkpoints_come_back(server: str, tmp_path: Path) -> None:
     options = ("logger.wandb.project=round_trip", "logger.wandb.log_model=true", "tags=[one,two]")
     printed = run(server, tmp_path, str(ROOT / "train.py"), *QUICK, *options, "hydra.run.dir=first")
     assert "WARNING" not in printed
@@ -93,8 +93,8 @@ def test_history_pictures_config_and_checkpoints_come_back(server: str, tmp_path
         for row in (line.split(",") for line in logged.splitlines()[1:])
         if row[logged.splitlines()[0].split(",").index("d/realism")]
     ]
-    (picture,) = [f["name"] for f in get(server, f"api/v1/runs/{name}/files")["files"] if f["name"].endswith(".png")]
-    with urllib.request.urlopen(f"{server}/files/default/round_trip/{name}/{picture}") as answer:
+    (image,) = [f["name"] for f in get(server, f"api/v1/runs/{name}/files")["files"] if f["name"].endswith(".png")]
+    with urllib.request.urlopen(f"{server}/files/default/round_trip/{name}/{image}") as answer:
         assert answer.read() == (tmp_path / "first" / "samples" / "000000160.png").read_bytes()
     assert [a["artifact_type"] for a in get(server, f"api/v2/runs/{name}/artifacts")["artifacts"]] == ["model"]
 

@@ -10,7 +10,7 @@ import torch
 
 from gan_zoo.core.errors import DataError
 from gan_zoo.core.rng import CPU, StepRNG
-from gan_zoo.core.types import Batch
+from gan_zoo.core.types import SampleRequest
 from gan_zoo.data.datasets.digits import digits
 from gan_zoo.data.image_tensors import to_unit
 from gan_zoo.metrics.base import Generated, Samples, evaluate_all
@@ -70,7 +70,7 @@ def test_the_score_is_fd_dinov2_alone(published, monkeypatch, tmp_path: Path) ->
     data.fingerprint = "four"
 
     def draw(block: int) -> Generated:
-        return Generated({"sample": to_unit(data.samples)}, Batch(4, StepRNG(0, block)))
+        return Generated({"sample": to_unit(data.samples)}, SampleRequest(4, StepRNG(0, block)))
 
     evaluator = ImageScores(DINOv2(str(published[1]), check_hash=False), 4)
     (score,) = evaluate_all({"images": evaluator}, Samples(draw, 4), data, CPU)

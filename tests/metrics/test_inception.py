@@ -1,4 +1,4 @@
-"""FID and its kin agree with torch-fidelity on the same weights and pictures, and say so when they cannot."""
+"""FID and its kin agree with torch-fidelity on the same weights and images, and say so when they cannot."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gan_zoo.core.errors import DataError
 from gan_zoo.core.rng import CPU, StepRNG
-from gan_zoo.core.types import Batch
+from gan_zoo.core.types import SampleRequest
 from gan_zoo.data.dataset import Source
 from gan_zoo.metrics.base import Generated, Samples, evaluate_all
 from gan_zoo.metrics.functional import feature_metrics as features_module
@@ -41,7 +41,7 @@ def reference(tmp_path_factory: pytest.TempPathFactory):
 
 
 @pytest.fixture(scope="module")
-def pictures() -> tuple[torch.Tensor, torch.Tensor]:
+def images() -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
     rng = torch.randint(0, 256, (24, 3, 40, 40), dtype=torch.uint8, generator=generator)
     return rng[:12], (rng[12:].float() * 0.6).to(torch.uint8)
@@ -53,24 +53,26 @@ def ours(path: Path, **options):
     return InceptionV3(str(path), check_hash=False, **options)
 
 
-def test_features_logits_and_scores_agree_with_torch_fidelity(reference, pictures) -> None:
+def test_features_logits_and_scores_agree_with_torch_fidelity(reference, images) -> None:
     from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
     from torch_fidelity.metric_isc import isc_features_to_metric
 
     network, path = reference
     extractor = ours(path)
-    (real_f, _), (fake_f, fake_logits) = (network(images) for images in pictures)
-    features, logits = extractor(pictures[1])
+    (real_f, _), (fake_f, fake_logits) = (network(part) for part in images)
+    features, logits = extractor(images[1])
     torch.testing.assert_close(features, fake_f, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(logits, fake_logits, rtol=1e-4, atol=1e-4)
 
     evaluator = ImageScores(extractor, num_samples=12)
-    real, fake = pictures
+    real, fake = images
 
     def draw(block: int) -> Generated:
-        return Generated({"sample": fake.float() / 127.5 - 1}, Batch(12, StepRNG(0, block)))
+        return Generated({"sample": fake.float() / 127.5 - 1}, SampleRequest(12, StepRNG(0, block)))
 
-    scores = {s.name: s for s in evaluate_all({"images": evaluator}, Samples(draw, 12, 12), Source("x", "all", real), CPU)}
+    scores = {
+        s.name: s for s in evaluate_all({"images": evaluator}, Samples(draw, 12, 12), Source("x", "all", real), CPU)
+    }
     statistics = [fid_features_to_statistics(f) for f in (fake_f, real_f)]
     expected = fid_statistics_to_metric(*statistics, verbose=False)["frechet_inception_distance"]
     assert scores["fid"].value == pytest.approx(expected, rel=1e-3)
@@ -185,7 +187,7 @@ def test_manifolds_by_hand() -> None:
     assert found["coverage"] == pytest.approx(3 / 4)
 
 
-def test_copies_of_training_pictures_are_seen_as_memorized() -> None:
+def test_copies_of_training_images_are_seen_as_memorized() -> None:
     torch.manual_seed(0)
     train, held_out, fresh = torch.randn(200, 5), torch.randn(300, 5), torch.randn(400, 5)
     assert memorized(train + 1e-3, train, held_out) == 1
@@ -198,9 +200,9 @@ def test_the_clean_resize_is_pillows() -> None:
 
     from gan_zoo.metrics.extractors.inception import resized
 
-    picture = np.random.default_rng(0).random((64, 64), dtype=np.float32) * 255
-    pillow = np.asarray(Image.fromarray(picture).resize((299, 299), Image.Resampling.BICUBIC)).clip(0, 255)
-    found = resized(torch.from_numpy(picture).expand(1, 3, 64, 64), "clean")[0, 0].numpy()
+    image = np.random.default_rng(0).random((64, 64), dtype=np.float32) * 255
+    pillow = np.asarray(Image.fromarray(image).resize((299, 299), Image.Resampling.BICUBIC)).clip(0, 255)
+    found = resized(torch.from_numpy(image).expand(1, 3, 64, 64), "clean")[0, 0].numpy()
     assert abs(found - pillow).max() < 0.01
 
 
@@ -210,8 +212,8 @@ def test_the_resize_is_tensorflows_to_the_bit(size) -> None:
 
     from gan_zoo.metrics.extractors.inception import resized
 
-    pictures = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(0)) * 255
-    assert torch.equal(resized(pictures, "tf"), legacy(pictures, size=(299, 299), align_corners=False))
+    images = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(0)) * 255
+    assert torch.equal(resized(images, "tf"), legacy(images, size=(299, 299), align_corners=False))
 
 
 def test_weights_that_cannot_be_used_say_why(reference, tmp_path: Path, monkeypatch) -> None:

@@ -13,18 +13,19 @@ from torch.nn.functional import avg_pool2d
 
 from gan_zoo.core.errors import DataError
 from gan_zoo.core.rng import StepRNG
-from gan_zoo.core.types import Batch
+from gan_zoo.core.types import SampleRequest
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.datasets.digits import digits
 from gan_zoo.data.datasets.gaussian_mixtures import ring
 from gan_zoo.data.image_tensors import to_unit
 from gan_zoo.metrics import reference_classifier as classifier_file
 from gan_zoo.metrics import retrieval as retrieval_file
-from gan_zoo.metrics.base import Generated, Samples, MetricResult, evaluate_all
+from gan_zoo.metrics.base import Generated, MetricResult, Samples, evaluate_all
 from gan_zoo.metrics.condition_accuracy import ClassMatch, CodeMatch, ConditionMatch, Contingency
 from gan_zoo.metrics.reference_classifier import SmallNet, classifier, fitted, split
 from gan_zoo.metrics.retrieval import Retrieval, TwoTowers, condition_tower, equal_rows
 from gan_zoo.metrics.translation import Translation, distance
+from tests.helpers import model_of
 
 CPU = torch.device("cpu")
 
@@ -51,7 +52,7 @@ def asked_for(images: Tensor, requested_label: Tensor | None, num_requested_labe
 
     def block(k: int) -> Generated:
         part = slice(size * k, size * (k + 1))
-        asked = Batch(len(images[part]), StepRNG(0, k))
+        asked = SampleRequest(len(images[part]), StepRNG(0, k))
         return Generated(
             {"sample": images[part]},
             asked,
@@ -62,8 +63,9 @@ def asked_for(images: Tensor, requested_label: Tensor | None, num_requested_labe
     return block
 
 
-def scored(evaluator, draw, source: Source, count: int, needs: tuple[str, ...] = ("label",)) -> Score:
-    return evaluate_all({"judge": evaluator}, Samples(draw, count), source, CPU, needs)[0]
+def scored(evaluator, draw, source: Source, count: int, conditioning: str = "class", labels: int | None = 10):
+    model = model_of(conditioning, labels)
+    return evaluate_all({"evaluator": evaluator}, Samples(draw, count), source, CPU, model)[0]
 
 
 # ------------------------------------------------------------------ the classifier
@@ -104,13 +106,13 @@ def rows_seen(source: Source) -> set[int]:
 
 
 def test_held_out_rows_are_never_trained_on() -> None:
-    pictures = torch.randint(0, 256, (50, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    alone = Source("alone", "all", pictures[:40])
+    images = torch.randint(0, 256, (50, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    alone = Source("alone", "all", images[:40])
     _, _, test, rows = split(alone)
     assert test is alone
     assert len(rows) == 4
     assert rows_seen(alone) == set(range(40)) - set(rows.tolist())
-    apart = replace(alone, name="apart", held_out=lambda: Source("apart", "test", pictures[40:]))
+    apart = replace(alone, name="apart", held_out=lambda: Source("apart", "test", images[40:]))
     train, _, test, rows = split(apart)
     assert (train is apart, test.split, rows.tolist()) == (True, "test", list(range(10)))
     assert rows_seen(apart) == set(range(40))
@@ -160,12 +162,12 @@ def test_a_corrupt_network_is_trained_again(monkeypatch: pytest.MonkeyPatch, tmp
 
 
 @pytest.mark.parametrize("data", [ring(), replace(digits(), labels=None)])
-def test_a_classifier_needs_labelled_pictures(data: Source) -> None:
-    with pytest.raises(DataError, match=f"needs labelled pictures, data={data.name} has none"):
+def test_a_classifier_needs_labelled_images(data: Source) -> None:
+    with pytest.raises(DataError, match=f"needs labelled images, data={data.name} has none"):
         classifier(data)
 
 
-def test_large_pictures_are_judged_at_32_pixels() -> None:
+def test_large_images_are_judged_at_32_pixels() -> None:
     network, seen = SmallNet(3, 7).eval(), []
     network.trunk.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     for size in (16, 32, 64):
@@ -184,18 +186,18 @@ def test_a_table_of_pairs_by_hand() -> None:
     assert table.compute().tolist() == [[1, 2], [0, 1], [1, 0]]
 
 
-def test_real_pictures_with_their_labels_match_as_often_as_the_judge_is_right() -> None:
+def test_real_images_with_their_labels_match_as_often_as_the_judge_is_right() -> None:
     data = digits()
     _, _, _, rows = split(data)
     images, labels = to_unit(data.samples[rows]), data.labels[rows]
     score = scored(ClassMatch(len(rows)), asked_for(images, labels), data, len(rows))
     assert score.name == "condition_match"
-    assert score.value == pytest.approx(score.protocol["judge_accuracy_on_real"], abs=1e-6)
+    assert score.value == pytest.approx(score.protocol["classifier_accuracy_on_real"], abs=1e-6)
     assert score.protocol["num_generated"] == len(rows)
     assert score.protocol["data"] == "digits"
 
 
-def test_pictures_of_other_classes_match_at_chance() -> None:
+def test_images_of_other_classes_match_at_chance() -> None:
     data = digits()
     images = to_unit(data.samples[:1000])
     shuffled = torch.randint(0, 10, (1000,), generator=torch.Generator().manual_seed(0))
@@ -228,14 +230,14 @@ def test_hungarian_accuracy_by_hand() -> None:
 def test_there_may_be_more_codes_than_classes() -> None:
     data = digits()
     draw = asked_for(to_unit(data.samples[:64]), torch.arange(64) % 12, num_requested_labels=12)
-    assert 0 < scored(CodeMatch(64), draw, data, 64).value < 0.5
+    assert 0 < scored(CodeMatch(64), draw, data, 64, "none", 12).value < 0.5
 
 
-def test_models_that_are_asked_for_nothing_cannot_match() -> None:
+def test_models_without_classes_cannot_match() -> None:
     data = digits()
     draw = asked_for(to_unit(data.samples[:64]), None, None)
-    with pytest.raises(DataError, match="metric=condition_match is for models that are asked for a class or a code"):
-        scored(ClassMatch(64), draw, data, 64)
+    with pytest.raises(DataError, match="metric=condition_match needs a model with classes or a categorical code"):
+        scored(ClassMatch(64), draw, data, 64, "none", None)
 
 
 @pytest.mark.parametrize("make", [ClassMatch, CodeMatch, Retrieval, Translation])
@@ -261,7 +263,9 @@ def described_digits(held_out: bool = False) -> Source:
 def described(images: Tensor, conditions: Tensor, size: int = 64):
     def block(k: int) -> Generated:
         part = slice(size * k, size * (k + 1))
-        return Generated({"sample": images[part]}, Batch(len(images[part]), StepRNG(0, k), condition=conditions[part]))
+        return Generated(
+            {"sample": images[part]}, SampleRequest(len(images[part]), StepRNG(0, k), condition=conditions[part])
+        )
 
     return block
 
@@ -270,18 +274,18 @@ def test_retrieval_finds_real_pairs_and_is_at_chance_for_shuffled_ones() -> None
     data = described_digits()
     _, _, _, rows = split(data)
     images, conditions = to_unit(data.samples[rows]), data.conditions[rows]
-    real = scored(Retrieval(len(rows)), described(images, conditions), data, len(rows), ("vector",))
+    real = scored(Retrieval(len(rows)), described(images, conditions), data, len(rows), "vector", None)
     assert real.name == "retrieval"
     assert real.value > 0.7
-    assert real.protocol["judge_on_real_held_out"] == pytest.approx(real.value, abs=0.1)
+    assert real.protocol["encoders_accuracy_on_real"] == pytest.approx(real.value, abs=0.1)
     assert (real.protocol["candidates"], real.protocol["chance"]) == (16, 1 / 16)
     shuffled = torch.randperm(1024, generator=torch.Generator().manual_seed(0))
     draw = described(to_unit(data.samples[:1024]), data.conditions[:1024][shuffled])
-    assert scored(Retrieval(1024), draw, data, 1024, ("vector",)).value == pytest.approx(1 / 16, abs=0.025)
+    assert scored(Retrieval(1024), draw, data, 1024, "vector", None).value == pytest.approx(1 / 16, abs=0.025)
 
 
 class Fits(nn.Module):
-    """Says how well pictures fit conditions by a table: row = a picture's number, column = a condition's number."""
+    """Says how well images fit conditions by a table: row = an image's number, column = a condition's number."""
 
     def __init__(self, table: Tensor) -> None:
         super().__init__()
@@ -298,7 +302,7 @@ def judge_with(table: Tensor, spare: list[int], candidates: int) -> Retrieval:
 
 
 def test_a_hit_is_a_better_fit_than_the_next_conditions_that_differ() -> None:
-    """With three candidates, a picture is compared with the next two different conditions, around the end."""
+    """With three candidates, an image is compared with the next two different conditions, around the end."""
     images, conditions = torch.arange(4)[:, None], torch.tensor([[0], [1], [1], [2]])
     fits = torch.tensor([[5.0, 4.0, 3.0], [4.0, 5.0, 6.0], [0.0, 5.0, 4.0], [9.0, 1.0, 5.0]])
     run_discriminator = judge_with(fits, [], 3)
@@ -326,16 +330,16 @@ def test_small_batches_are_compared_with_held_out_conditions(size: int) -> None:
 
 
 @pytest.mark.parametrize("count", [65, 72])
-def test_any_number_of_samples_can_be_judged(count: int) -> None:
+def test_any_number_of_samples_can_be_evaluated(count: int) -> None:
     data = described_digits()
     draw = described(to_unit(data.samples[:count]), data.conditions[:count])
-    assert 0.5 < scored(Retrieval(count), draw, data, count, ("vector",)).value <= 1
+    assert 0.5 < scored(Retrieval(count), draw, data, count, "vector", None).value <= 1
 
 
 def test_retrieval_judges_by_held_out_pairs_where_there_are_any() -> None:
     data = described_digits(held_out=True)
     run_discriminator = Retrieval(64)
-    run_discriminator.prepare(data, CPU, ("vector",))
+    run_discriminator.prepare(data, CPU, model_of("vector"))
     held_out = data.evaluation_split().conditions
     assert torch.equal(run_discriminator.spare, held_out[: len(run_discriminator.spare)])
     assert run_discriminator.on_real > 0.7
@@ -345,23 +349,23 @@ def test_equal_rows_are_equal_in_every_number() -> None:
     conditions = torch.tensor([[1, 2], [1, 3], [1, 2], [0, 2]])
     expected = [[True, False, True, False], [False, True, False, False], [True, False, True, False]]
     assert equal_rows(conditions).tolist()[:3] == expected
-    pictures = torch.randn(5, 3, 2, 2)
-    pictures[4] = pictures[1]
-    assert torch.equal(equal_rows(pictures), (pictures[:, None] == pictures[None]).flatten(2).all(2))
+    images = torch.randn(5, 3, 2, 2)
+    images[4] = images[1]
+    assert torch.equal(equal_rows(images), (images[:, None] == images[None]).flatten(2).all(2))
 
 
 def test_many_large_conditions_need_little_memory() -> None:
-    """Comparing 1,024 pictures of 64x64x3 pixel by pixel at once would take 12.9 GB."""
-    pictures = torch.zeros(1024, 3, 64, 64)
-    pictures[0, 0, 0, 0] = 1
-    assert equal_rows(pictures).sum() == 1023**2 + 1
+    """Comparing 1,024 images of 64x64x3 pixel by pixel at once would take 12.9 GB."""
+    images = torch.zeros(1024, 3, 64, 64)
+    images[0, 0, 0, 0] = 1
+    assert equal_rows(images).sum() == 1023**2 + 1
 
 
 def test_towers_give_cosines() -> None:
     towers = TwoTowers(1, nn.Flatten())
     images = torch.randint(0, 256, (3, 1, 8, 8), dtype=torch.uint8)
     towers.eval()
-    directions = towers.picture(images)
+    directions = towers.image(images)
     told = torch.cat([directions[:1] * 7, -directions[1:2]])
     cosines = towers(images, told)
     assert cosines.shape == (3, 2)
@@ -387,17 +391,17 @@ def test_every_kind_of_condition_has_a_tower(conditions: Tensor, raw: Tensor) ->
     "data", [digits(), replace(digits(), conditions=torch.zeros(5, 3), aligned=False, unpaired=True)]
 )
 def test_retrieval_needs_pairs(data: Source) -> None:
-    with pytest.raises(DataError, match="metric=retrieval needs pictures with their own conditions, data=digits has"):
-        Retrieval(4).prepare(data, CPU)
+    with pytest.raises(DataError, match="metric=retrieval needs images with their own conditions, data=digits has"):
+        Retrieval(4).check(data, model_of("vector").model)
 
 
 def test_condition_match_asks_the_judge_that_suits_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
     prepared: list[type] = []
     for run_discriminator in (ClassMatch, Retrieval):
         monkeypatch.setattr(run_discriminator, "prepare", lambda self, *_: prepared.append(type(self)))
-    for needs in (("label",), ("label", "wrong"), (), ("text", "wrong"), ("vector",), ("image",)):
-        ConditionMatch(4).prepare(digits(), CPU, needs)
-    assert prepared == [ClassMatch] * 3 + [Retrieval] * 3
+    for conditioning in ("class", "none", "text", "vector", "image"):
+        ConditionMatch(4).prepare(digits(), CPU, model_of(conditioning))
+    assert prepared == [ClassMatch] * 2 + [Retrieval] * 3
 
 
 # ------------------------------------------------------------------ translations
@@ -406,22 +410,22 @@ def test_condition_match_asks_the_judge_that_suits_the_model(monkeypatch: pytest
 def translated(views: dict[str, Tensor], size: int = 2):
     def block(k: int) -> Generated:
         part = {name: view[size * k : size * (k + 1)] for name, view in views.items()}
-        return Generated(part, Batch(len(part["sample"]), StepRNG(0, k)))
+        return Generated(part, SampleRequest(len(part["sample"]), StepRNG(0, k)))
 
     return block
 
 
 def two_domains(**options) -> Source:
-    pictures = torch.zeros(4, 1, 2, 2, dtype=torch.uint8)
-    return Source("pairs", "train", pictures, conditions=pictures, **options)
+    images = torch.zeros(4, 1, 2, 2, dtype=torch.uint8)
+    return Source("pairs", "train", images, conditions=images, **options)
 
 
 def flat(*values: float) -> Tensor:
-    """Pictures of one gray value each."""
+    """Images of one gray value each."""
     return torch.tensor(values).view(-1, 1, 1, 1).expand(-1, 1, 2, 2)
 
 
-def distances(views: dict[str, Tensor], count: int, source: Source) -> dict[str, Score]:
+def distances(views: dict[str, Tensor], count: int, source: Source) -> dict[str, MetricResult]:
     samples = Samples(translated(views), count, 2)
     return {score.name: score for score in evaluate_all({"t": Translation(count)}, samples, source, CPU)}
 
@@ -476,17 +480,17 @@ def test_a_translation_that_is_not_a_number_is_not_scored() -> None:
         distances({"sample": flat(float("nan"), 0.0), "target": flat(0.0, 0.0)}, 2, two_domains())
 
 
-def test_translation_needs_two_domains_of_pictures() -> None:
-    with pytest.raises(DataError, match="metric=translation compares pictures with pictures, data=digits has one"):
-        Translation(2).prepare(digits(), CPU)
+def test_translation_needs_two_domains_of_images() -> None:
+    with pytest.raises(DataError, match="metric=translation compares images with images, data=digits has one"):
+        Translation(2).check(digits())
 
 
 def test_the_first_few_of_a_block_keep_what_they_were_asked_for() -> None:
-    asked = Batch(4, StepRNG(0, 0), real=flat(0, 1, 2, 3), label=torch.arange(4), condition=torch.arange(8).view(4, 2))
-    whole = Generated({"sample": flat(4, 5, 6, 7), "input": flat(8, 9, 10, 11)}, asked, torch.arange(4) + 12, 20)
+    request = SampleRequest(4, StepRNG(0, 0), label=torch.arange(4), condition=torch.arange(8).view(4, 2))
+    whole = Generated({"sample": flat(4, 5, 6, 7), "input": flat(8, 9, 10, 11)}, request, torch.arange(4) + 12, 20)
     two = whole.first(2)
     assert whole.first(4) is whole
-    kept = (*two.views.values(), two.requested_label, two.asked.real, two.asked.label, two.asked.condition)
-    assert [len(tensor) for tensor in kept] == [2] * 6
-    assert (two.asked.size, two.num_requested_labels, two.requested_label.tolist()) == (2, 20, [12, 13])
+    kept = (*two.visuals.values(), two.requested_label, two.request.label, two.request.condition)
+    assert [len(tensor) for tensor in kept] == [2] * 5
+    assert (two.request.size, two.num_requested_labels, two.requested_label.tolist()) == (2, 20, [12, 13])
     assert torch.equal(two.samples, flat(4, 5))

@@ -10,7 +10,7 @@ import torch
 
 from gan_zoo.core.errors import DataError
 from gan_zoo.core.rng import StepRNG
-from gan_zoo.core.types import Batch
+from gan_zoo.core.types import SampleRequest
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.datasets.digits import digits
 from gan_zoo.data.datasets.gaussian_mixtures import grid, ring
@@ -33,7 +33,7 @@ def draw(samples: torch.Tensor, size: int = 64):
 
     def block(k: int) -> Generated:
         piece = samples[size * k : size * (k + 1)]
-        return Generated({"sample": piece}, Batch(len(piece), StepRNG(0, k)))
+        return Generated({"sample": piece}, SampleRequest(len(piece), StepRNG(0, k)))
 
     return block
 
@@ -180,7 +180,7 @@ def test_the_packaged_extractor_knows_what_it_sees() -> None:
     assert 698 in tops["china.jpg"], "ImageNet class 698 is palace"
 
 
-def test_gray_and_tiny_pictures_pass_the_extractor() -> None:
+def test_gray_and_tiny_images_pass_the_extractor() -> None:
     extractor = EfficientNetLite0(32)
     gray = torch.randint(0, 256, (2, 1, 8, 8), dtype=torch.uint8)
     assert torch.equal(extractor(gray)[0], extractor(gray.expand(-1, 3, -1, -1))[0])
@@ -198,7 +198,7 @@ def test_samples_are_the_same_however_they_are_dealt(world_size: int) -> None:
     assert sorted(torch.cat([block.samples for block in blocks]).tolist()) == list(range(10))
 
 
-def test_real_pictures_score_better_than_noise() -> None:
+def test_real_images_score_better_than_noise() -> None:
     data = digits()
     evaluator = ImageScores(EfficientNetLite0(32), num_samples=600)
     real = to_unit(data.samples[:600])
@@ -238,7 +238,9 @@ def test_mode_coverage_by_hand() -> None:
     centers, std = data.centers, data.std
     away = centers[0] + torch.tensor([0.0, 4 * std])
     generated = torch.cat([centers[:1].repeat(3, 1), centers[1:2] + 2.9 * std / math.sqrt(2), away[None]])
-    scores = {s.name: s.value for s in evaluate_all({"modes": ModeCoverage(5)}, Samples(draw(generated), 5, 5), data, CPU)}
+    scores = {
+        s.name: s.value for s in evaluate_all({"modes": ModeCoverage(5)}, Samples(draw(generated), 5, 5), data, CPU)
+    }
     assert scores["modes"] == 2
     assert scores["high_quality"] == pytest.approx(4 / 5)
     shares = (4 / 5, 1 / 5)
@@ -256,9 +258,9 @@ def test_real_samples_cover_every_mode() -> None:
 
 def test_metrics_and_data_that_do_not_match() -> None:
     with pytest.raises(DataError, match="use metric=modes"):
-        ImageScores(EfficientNetLite0(32), 2).prepare(ring(), CPU)
+        ImageScores(EfficientNetLite0(32), 2).check(ring())
     with pytest.raises(DataError, match="use metric=images"):
-        ModeCoverage(2).prepare(digits(), CPU)
+        ModeCoverage(2).check(digits())
 
 
 def test_the_distance_does_not_depend_on_eigh(monkeypatch) -> None:
@@ -296,16 +298,16 @@ def test_degenerate_samples_score_as_numbers_with_a_warning(name: str) -> None:
         )
     assert ("all generated samples are alike" in scores[0].protocol["warning"]) == (name != "two samples")
     assert 50 < scores[0].value < 500, "real digits of this number score below 20"
-    assert 1 - 1e-6 <= scores[1].value < 1.2, "one kind of picture has an Inception score of 1"
+    assert 1 - 1e-6 <= scores[1].value < 1.2, "one kind of image has an Inception score of 1"
 
 
-def test_one_picture_is_refused_and_neighbors_need_enough() -> None:
+def test_one_image_is_refused_and_neighbors_need_enough() -> None:
     evaluator = ImageScores(EfficientNetLite0(32), 2)
-    with pytest.raises(DataError, match="needs at least 2 real pictures, data=x has 1"):
-        evaluator.prepare(Source("x", "all", torch.zeros(1, 1, 8, 8, dtype=torch.uint8)), CPU)
+    with pytest.raises(DataError, match="needs at least 2 real images, data=x has 1"):
+        evaluator.check(Source("x", "all", torch.zeros(1, 1, 8, 8, dtype=torch.uint8)))
     evaluator.num_samples = 1
-    with pytest.raises(DataError, match="needs at least 2 generated pictures, got 1"):
-        evaluator.prepare(digits(), CPU)
+    with pytest.raises(DataError, match="needs at least 2 generated images, got 1"):
+        evaluator.check(digits())
     with pytest.raises(DataError, match="3 neighbors need more than 3 samples, got 3"):
         radii(torch.randn(3, 2), 3)
 
@@ -319,7 +321,9 @@ def test_warnings_stand_beside_each_other() -> None:
 def test_samples_that_are_no_numbers_are_not_scored(value: float) -> None:
     fake = torch.full((8, 1, 16, 16), value)
     with pytest.raises(DataError, match=r"generated samples hold NaN or infinite numbers"):
-        evaluate_all({"images": ImageScores(EfficientNetLite0(32), 8)}, Samples(draw(fake), 8), digits(image_size=16), CPU)
+        evaluate_all(
+            {"images": ImageScores(EfficientNetLite0(32), 8)}, Samples(draw(fake), 8), digits(image_size=16), CPU
+        )
 
 
 @pytest.mark.slow
@@ -337,12 +341,12 @@ def test_the_datas_own_classifier_as_extractor(monkeypatch, tmp_path: Path) -> N
     protocol = found[0]["fd_classifier"].protocol
     assert protocol["accuracy_on_real"] > 0.95
     assert len(protocol["weights_sha256"]) == 64
-    with pytest.raises(DataError, match="a classifier needs labelled pictures"):
-        OwnClassifier().prepare(ring(), CPU)
+    with pytest.raises(DataError, match="a classifier needs labelled images"):
+        OwnClassifier().check(ring())
 
 
 class ReadsBrightness(torch.nn.Module):
-    """Digit d is a picture of brightness 20 d."""
+    """Digit d is an image of brightness 20 d."""
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         assert images.shape[1:] == (1, 4, 4)
@@ -358,14 +362,14 @@ def test_stacked_modes_by_hand(monkeypatch) -> None:
 
     monkeypatch.setattr("gan_zoo.metrics.stacked_mnist_modes.classifier", run_discriminator)
     rgb = torch.tensor([[1, 2, 3], [1, 2, 3], [3, 2, 1], [0, 0, 9]])
-    pictures = (20 * rgb).to(torch.uint8).view(4, 3, 1, 1).expand(-1, -1, 4, 4).contiguous()
+    images = (20 * rgb).to(torch.uint8).view(4, 3, 1, 1).expand(-1, -1, 4, 4).contiguous()
     labels, names = torch.tensor([123, 123, 321, 9]), [str(mode) for mode in range(1000)]
-    source = Source("stacked_mnist", "train", pictures, labels, classes=names)
-    found = evaluate_all({"modes": StackedModes(4)}, Samples(draw(to_unit(pictures)), 4), source, CPU)
+    source = Source("stacked_mnist", "train", images, labels, classes=names)
+    found = evaluate_all({"modes": StackedModes(4)}, Samples(draw(to_unit(images)), 4), source, CPU)
     assert [score.value for score in found] == [3, pytest.approx(0.5 * math.log(500) + 0.5 * math.log(250))]
-    assert found[0].protocol["judge_accuracy_on_real"] == 0.99
+    assert found[0].protocol["classifier_accuracy_on_real"] == 0.99
     assert seen[0].labels is not None
     assert seen[0].labels.tolist() == rgb.flatten().tolist()
     assert ReadsBrightness()(seen[0].samples).argmax(1).tolist() == rgb.flatten().tolist()
     with pytest.raises(DataError, match="metric=stacked_modes counts the modes of data=stacked_mnist, got data=digits"):
-        StackedModes().prepare(digits(), CPU)
+        StackedModes().check(digits())

@@ -24,11 +24,11 @@ ENCODER = partial(MLPEncoder, sample_shape=SHAPE, width=16)
 
 
 def batch(size: int = 6, step: int = 0, **parts: Any) -> Batch:
-    """Fixed pictures in [-1, 1] with whatever else they come with."""
-    return Batch(size, StepRNG(0, step), real=pictures(size, step), **parts)
+    """Fixed images in [-1, 1] with whatever else they come with."""
+    return Batch(size, StepRNG(0, step), real=random_images(size, step), **parts)
 
 
-def pictures(size: int, seed: int = 0) -> Tensor:
+def random_images(size: int, seed: int = 0) -> Tensor:
     return torch.randn(size, *SHAPE, generator=torch.Generator().manual_seed(seed)).tanh()
 
 

@@ -12,7 +12,7 @@ from torch.nn.functional import leaky_relu
 from gan_zoo.augmentation.base import ADAugment, AugmentedDiscriminator
 from gan_zoo.core.errors import DataError
 from gan_zoo.core.rng import StepRNG
-from gan_zoo.core.types import Batch, DiscriminatorOutput, total_loss
+from gan_zoo.core.types import Batch, DiscriminatorOutput, SampleRequest, total_loss
 from gan_zoo.data.batch_order import Others, Plan
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.loader import Stream
@@ -132,19 +132,22 @@ def test_an_embedding_learns_from_its_own_class_alone() -> None:
 @pytest.mark.parametrize("make", [cgan, single])
 def test_the_condition_reaches_the_sample(make) -> None:
     model = make()
-    told = Batch(6, StepRNG(0, 0), label=LABELS, latents=torch.zeros(6, 4))
-    samples = model.sample(told, model.generators)
+    request = SampleRequest(6, StepRNG(0, 0), label=LABELS, latents=torch.zeros(6, 4))
+    samples = model.sample(request, model.generators)
     equal = (samples[:, None] - samples[None]).flatten(2).abs().amax(2) < 1e-6
     assert torch.equal(equal, LABELS[:, None] == LABELS[None])
-    assert torch.equal(model.generate(batch(label=LABELS))["fake"], model.sample(batch(label=LABELS), model.generators))
+    assert torch.equal(
+        model.generate(batch(label=LABELS))["fake"],
+        model.sample(model.request_for(batch(label=LABELS)), model.generators),
+    )
 
 
 def test_classes_are_drawn_where_a_batch_has_none() -> None:
     model = single()
-    drawn = model.requested_label(Batch(9000, StepRNG(0, 0)))
-    assert torch.equal(drawn, model.conditions(Batch(9000, StepRNG(0, 0))))
+    drawn = model.requested_label(SampleRequest(9000, StepRNG(0, 0)))
+    assert torch.equal(drawn, model.conditions(SampleRequest(9000, StepRNG(0, 0))))
     assert chi_squared(drawn.bincount(minlength=3)) < 13.8
-    assert torch.equal(model.requested_label(batch(label=LABELS)), LABELS)
+    assert torch.equal(model.requested_label(model.request_for(batch(label=LABELS))), LABELS)
     assert model.num_requested_labels == 3
 
 
@@ -157,7 +160,7 @@ def test_wrong_classes_are_never_right_and_every_other_comes_equally_often(class
     label = torch.arange(draws) % classes
     table = torch.zeros(classes, classes, dtype=torch.int64)
     for step in range(10):
-        wrong = condition.wrong(Batch(draws, StepRNG(0, step), label=label))
+        wrong = condition.mismatched(labelled(draws, StepRNG(0, step), label=label))
         table += torch.bincount(label * classes + wrong, minlength=classes**2).view(classes, classes)
     assert table.diagonal().sum() == 0
     others = table[~torch.eye(classes, dtype=torch.bool)].view(classes, classes - 1)
@@ -167,14 +170,18 @@ def test_wrong_classes_are_never_right_and_every_other_comes_equally_often(class
     assert sum(map(chi_squared, others)) <= freedom + 4 * (2 * freedom) ** 0.5
 
 
+def labelled(size: int, rng: StepRNG, label: Tensor) -> Batch:
+    return Batch(size, rng, real=torch.empty(size, 0), label=label)
+
+
 def test_wrong_classes_are_those_of_the_batch_and_change_with_the_step() -> None:
     condition, label = ClassCondition(10), torch.arange(20) % 10
-    first, again, later = (condition.wrong(Batch(20, StepRNG(0, step), label=label)) for step in (0, 0, 1))
+    first, again, later = (condition.mismatched(labelled(20, StepRNG(0, step), label=label)) for step in (0, 0, 1))
     assert torch.equal(first, again)
     assert not torch.equal(first, later)
 
 
-# ------------------------------------------------------------------ wrong captions, vectors, pictures
+# ------------------------------------------------------------------ wrong captions, vectors, images
 
 
 def captions() -> Tensor:
@@ -185,7 +192,7 @@ def captions() -> Tensor:
 CONDITIONS = {
     "captions": captions(),
     "vectors": captions().float().sqrt(),
-    "pictures": captions().to(torch.uint8)[:, :, None, None].expand(-1, -1, 2, 2).contiguous(),
+    "images": captions().to(torch.uint8)[:, :, None, None].expand(-1, -1, 2, 2).contiguous(),
     "two kinds, one of them once": torch.tensor([[1.0], [1.0], [1.0], [0.0], [1.0]]),
     "all different": torch.arange(7)[:, None],
 }
@@ -229,27 +236,27 @@ def test_batches_bring_the_right_and_a_wrong_caption_on_any_number_of_processes(
     assert (whole.mismatched_condition != whole.condition).any(1).all()
 
 
-TOLD = {
+KINDS = {
     "captions": (partial(BagOfWords, 12, 5), captions()[:6], "text"),
     "vectors": (partial(VectorCondition, [3], 5), torch.randn(6, 3), "vector"),
-    "pictures": (partial(ImageCondition, [1, 8, 8], 5, width=4), torch.randn(6, 1, 8, 8), "image"),
+    "images": (partial(ImageCondition, [1, 8, 8], 5, width=4), torch.randn(6, 1, 8, 8), "image"),
 }
 
 
-@pytest.mark.parametrize("kind", TOLD)
-def test_captions_vectors_and_pictures_as_conditions(kind: str) -> None:
-    condition, right, need = TOLD[kind]
+@pytest.mark.parametrize("kind", KINDS)
+def test_captions_vectors_and_images_as_conditions(kind: str) -> None:
+    condition, right, need = KINDS[kind]
     model = cgan(condition)
     data = batch(condition=right, mismatched_condition=right.roll(1, 0))
-    assert model.needs == (need, "wrong")
-    assert (model.num_requested_labels, model.requested_label(data)) == (None, None)
+    assert model.needs == (need, "mismatched")
+    assert (model.num_requested_labels, model.requested_label(model.request_for(data))) == (None, None)
     _, match, wrong = model.adversarial_terms(data, model.generate(data))
     assert match.real_condition is match.fake_condition is wrong.real_condition is right
     assert wrong.fake_condition is data.mismatched_condition
     of_critic, of_generator = (total_loss(terms) for terms in turns(model, data, Hinge()))
     assert reaches(of_critic, model.discriminators["match"].condition)
     assert reaches(of_generator, model.generators["condition"])
-    with pytest.raises(ValueError, match="needs batches with wrong conditions"):
+    with pytest.raises(ValueError, match="needs batches with mismatched conditions"):
         model.adversarial_terms(batch(condition=right), {"fake": data.real})
     with pytest.raises(ValueError, match="needs batches with a condition"):
         model.generate(batch())

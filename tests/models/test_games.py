@@ -11,7 +11,7 @@ from torch import nn
 from gan_zoo.auxiliary_losses.classification import CrossEntropy, GaussianKL
 from gan_zoo.auxiliary_losses.reconstruction import L2
 from gan_zoo.core.rng import StepRNG
-from gan_zoo.core.types import Batch, DiscriminatorOutput, TermOutputs
+from gan_zoo.core.types import Batch, DiscriminatorOutput, SampleRequest, TermOutputs
 from gan_zoo.models.acgan import ACGAN
 from gan_zoo.models.gan import GAN
 from gan_zoo.models.vae import VAE
@@ -35,15 +35,15 @@ def acgan(**options) -> ACGAN:
 
 def test_fakes_and_samples_come_from_the_batchs_noise() -> None:
     model = GAN(GENERATOR, CRITIC, latent_dim=4)
-    assert torch.equal(model.generate(batch())["fake"], model.sample(batch(), model.generators))
+    assert torch.equal(model.generate(batch())["fake"], model.sample(model.request_for(batch()), model.generators))
     assert not torch.equal(model.generate(batch(step=1))["fake"], model.generate(batch())["fake"])
-    given = Batch(2, StepRNG(0, 0), latents=torch.zeros(2, 4))
+    given = SampleRequest(2, StepRNG(0, 0), latents=torch.zeros(2, 4))
     assert torch.equal(*model.sample(given, model.generators))
 
 
 @pytest.mark.parametrize(("prior", "low", "high"), [("normal", -9, 9), ("uniform", -1, 1)])
 def test_priors(prior: str, low: float, high: float) -> None:
-    latents = GAN(GENERATOR, CRITIC, latent_dim=50, prior=prior).latents(Batch(2000, StepRNG(0, 0)))
+    latents = GAN(GENERATOR, CRITIC, latent_dim=50, prior=prior).latents(SampleRequest(2000, StepRNG(0, 0)))
     assert low <= latents.min() < latents.max() <= high
     assert latents.mean().abs() < 0.02
     assert latents.var().item() == pytest.approx(1 if prior == "normal" else 1 / 3, rel=0.02)
@@ -51,8 +51,10 @@ def test_priors(prior: str, low: float, high: float) -> None:
 
 def test_the_same_classes_are_asked_for_in_both_turns() -> None:
     model = acgan()
-    assert torch.equal(model.requested_label(batch()), model.requested_label(batch()))
-    counts = model.requested_label(Batch(9000, StepRNG(0, 0))).bincount()
+    assert torch.equal(
+        model.requested_label(model.request_for(batch())), model.requested_label(model.request_for(batch()))
+    )
+    counts = model.requested_label(SampleRequest(9000, StepRNG(0, 0))).bincount()
     assert counts.tolist() == pytest.approx([3000] * 3, rel=0.05)
 
 
@@ -66,7 +68,10 @@ def test_acgans_class_terms_by_hand() -> None:
     def cross_entropy(critique: DiscriminatorOutput, labels: torch.Tensor) -> float:
         return -float(critique.aux.log_softmax(1)[range(6), labels].mean())
 
-    on_real, on_fake = cross_entropy(real, data.label), cross_entropy(fake, model.requested_label(data))
+    on_real, on_fake = (
+        cross_entropy(real, data.label),
+        cross_entropy(fake, model.requested_label(model.request_for(data))),
+    )
     assert model.discriminator_terms(data, {}, outputs)["class"].item() == pytest.approx(2 * (on_real + on_fake))
     assert model.generator_terms(data, {}, outputs)["class"].item() == pytest.approx(2 * on_fake)
     model.aux_on_fake = False
@@ -76,8 +81,8 @@ def test_acgans_class_terms_by_hand() -> None:
 def test_the_class_reaches_the_generator_and_comes_back_as_gradient() -> None:
     model, data = acgan(), batch()
     latents = torch.zeros(6, 4)
-    samples = model.sample(Batch(6, data.rng, latents=latents), model.generators)
-    classes = model.requested_label(data)
+    samples = model.sample(SampleRequest(6, data.rng, latents=latents), model.generators)
+    classes = model.requested_label(model.request_for(data))
     assert len(set(classes.tolist())) > 1
     for i in range(6):
         for j in range(6):
@@ -130,7 +135,7 @@ def test_vae_has_no_critic_and_samples_from_the_prior() -> None:
     model = vae()
     assert not len(model.discriminators)
     assert model.adversarial_terms(batch(), {}) == []
-    assert model.sample(Batch(3, StepRNG(0, 0)), model.generators).shape == (3, *SHAPE)
+    assert model.sample(SampleRequest(3, StepRNG(0, 0)), model.generators).shape == (3, *SHAPE)
     with pytest.raises(ValueError, match="kl_weight must be >= 0, got -1"):
         vae(-1)
 

@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from gan_zoo.auxiliary_losses.classification import CrossEntropy, GaussianLikelihood
 from gan_zoo.core.rng import StepRNG
-from gan_zoo.core.types import AdversarialTerm, Batch, DiscriminatorOutput, TermOutputs, total_loss
+from gan_zoo.core.types import AdversarialTerm, Batch, DiscriminatorOutput, SampleRequest, TermOutputs, total_loss
 from gan_zoo.losses.minimax import NonSaturating
 from gan_zoo.models.infogan import InfoGAN
 
@@ -33,7 +33,8 @@ def said_of(model: InfoGAN, data: Batch, aux: Tensor) -> list[TermOutputs]:
 def test_terms_by_hand() -> None:
     model, data = infogan(code_weight=2.0, continuous_weight=0.5), batch()
     aux = torch.randn(6, 3 + 2 * 2)
-    code, values = model.requested_label(data), model.values(data)
+    request = model.request_for(data)
+    code, values = model.requested_label(request), model.requested_codes(request)
     logits, mu, log_variance = aux[:, :3], aux[:, 3:5], aux[:, 5:]
     of_code = -Categorical(logits=logits).log_prob(code).mean()
     of_values = -Normal(mu, (log_variance / 2).exp()).log_prob(values).sum(1).mean()
@@ -82,14 +83,15 @@ def test_gradients_of_information_are_those_of_the_log_likelihood(head: str) -> 
     (term,) = model.adversarial_terms(data, model.generate(data))
     ours = model.generator_terms(data, {}, [TermOutputs(term, None, term.discriminate_fake())])[head]
 
-    code, values = model.codes(data), model.values(data)
+    request = model.request_for(data)
+    code, values = model.requested_label(request), model.requested_codes(request)
     inputs = torch.cat([data.rng.normal("latents", 6, 4), torch.eye(3)[code], values], 1)
-    said = discriminator.heads.aux(discriminator.layers(generator(inputs)))
+    predicted = discriminator.heads.aux(discriminator.layers(generator.network(inputs)))
     if head == "code":
-        by_hand = -said[:, :3].log_softmax(1)[range(6), code].mean()
+        by_hand = -predicted[:, :3].log_softmax(1)[range(6), code].mean()
     else:
-        log_variance = said[:, 5:7]
-        squared = (values - said[:, 3:5]).square()
+        log_variance = predicted[:, 5:7]
+        squared = (values - predicted[:, 3:5]).square()
         by_hand = 0.5 * (math.log(2 * math.pi) + log_variance + squared / log_variance.exp()).sum(1).mean()
     torch.testing.assert_close(ours, by_hand)
     for network in (generator, discriminator):
@@ -112,38 +114,41 @@ def test_each_turn_trains_its_own_player() -> None:
 
 def test_both_turns_ask_for_the_codes_that_the_fakes_were_made_of() -> None:
     model, data, seen = infogan(), batch(), []
-    model.generators["main"].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    model.generators["main"].register_forward_pre_hook(lambda _, inputs: seen.append(inputs))
     on_critic, on_generator = turns(model, data, NonSaturating())
     for name in ("code", "continuous"):
         torch.testing.assert_close(on_critic[f"d/{name}"], on_generator[f"g/{name}"])
-    made_of = seen[0]
+    made_of = torch.cat(seen[0], 1)
+    request = model.request_for(data)
     assert torch.equal(made_of[:, :4], data.rng.normal("latents", 6, 4))
-    assert torch.equal(made_of[:, 4:7].argmax(1), model.codes(data))
+    assert torch.equal(made_of[:, 4:7].argmax(1), model.requested_label(request))
     assert torch.equal(made_of[:, 4:7].sum(1), torch.ones(6))
-    assert torch.equal(made_of[:, 7:], model.values(data))
+    assert torch.equal(made_of[:, 7:], model.requested_codes(request))
 
 
 def test_codes_are_uniform_and_change_with_the_step() -> None:
-    model, many = infogan(categories=5), Batch(10_000, StepRNG(0, 0))
-    assert model.codes(many).bincount(minlength=5).tolist() == pytest.approx([2000] * 5, rel=0.06)
-    values = model.values(many)
+    model, many = infogan(categories=5), SampleRequest(10_000, StepRNG(0, 0))
+    assert model.requested_label(many).bincount(minlength=5).tolist() == pytest.approx([2000] * 5, rel=0.06)
+    values = model.requested_codes(many)
     assert -1 <= values.min() < -0.99 < 0.99 < values.max() < 1
     assert values.mean(0).abs().max() < 0.02
     assert values.var(0).tolist() == pytest.approx([1 / 3] * 2, rel=0.03)
     assert abs(torch.corrcoef(values.T)[0, 1].item()) < 0.03
-    later = Batch(10_000, StepRNG(0, 1))
-    assert not torch.equal(model.codes(many), model.codes(later))
-    assert not torch.equal(model.values(many), model.values(later))
+    later = SampleRequest(10_000, StepRNG(0, 1))
+    assert not torch.equal(model.requested_label(many), model.requested_label(later))
+    assert not torch.equal(model.requested_codes(many), model.requested_codes(later))
 
 
-def test_labels_and_conditions_never_leak_into_training_but_codes_can_be_asked_for() -> None:
+def test_labels_and_conditions_never_leak_into_training_but_codes_can_be_requested() -> None:
     model, labels, values = infogan(), torch.tensor([0, 1, 2, 3, 4, 5]), torch.rand(6, 2)
     data = batch(label=labels, condition=values)
-    assert torch.equal(model.codes(data), model.codes(batch()))
-    assert torch.equal(model.values(data), model.values(batch()))
-    asked = Batch(6, StepRNG(0, 0), label=labels, condition=values)
-    assert model.requested_label(asked).tolist() == [0, 1, 2, 0, 1, 2]
-    assert torch.equal(model.inputs(asked)[:, 7:], values)
+    with_labels, without = model.request_for(data), model.request_for(batch())
+    assert torch.equal(model.requested_label(with_labels), model.requested_label(without))
+    assert torch.equal(model.requested_codes(with_labels), model.requested_codes(without))
+    request = SampleRequest(6, StepRNG(0, 0), label=labels, codes=values)
+    assert model.requested_label(request).tolist() == [0, 1, 2, 0, 1, 2]
+    _, codes = model.generator_inputs(request, model.generators)
+    assert torch.equal(codes[:, 3:], values)
 
 
 @pytest.mark.parametrize(("options", "terms"), [({"categories": 0}, {"continuous"}), ({"continuous": 0}, {"code"})])
@@ -152,9 +157,9 @@ def test_one_kind_of_code_is_enough(options: dict[str, int], terms: set[str]) ->
     on_critic, on_generator = turns(model, data, NonSaturating())
     assert set(on_critic) == {"d/realism", *(f"d/{term}" for term in terms)}
     assert reaches(total_loss(on_generator), model.generators)
-    assert model.sample(Batch(2, StepRNG(0, 0)), model.generators).shape == (2, *SHAPE)
+    assert model.sample(SampleRequest(2, StepRNG(0, 0)), model.generators).shape == (2, *SHAPE)
     has_category = "code" in terms
-    assert (model.num_requested_labels, model.requested_label(data) is not None) == (
+    assert (model.num_requested_labels, model.requested_label(model.request_for(data)) is not None) == (
         (3, True) if has_category else (None, False)
     )
 

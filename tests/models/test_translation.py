@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 from gan_zoo.auxiliary_losses.reconstruction import L1, L2
 from gan_zoo.core.rng import StepRNG
-from gan_zoo.core.types import Batch, DiscriminatorOutput, total_loss
+from gan_zoo.core.types import Batch, DiscriminatorOutput, SampleRequest, total_loss
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.image_tensors import to_unit
-from gan_zoo.data.loader import asked
+from gan_zoo.data.loader import sample_request
 from gan_zoo.losses.least_squares import LeastSquares
 from gan_zoo.losses.minimax import NonSaturating
 from gan_zoo.models import image_pool as pool_file
@@ -20,7 +20,7 @@ from gan_zoo.models.image_pool import Pool
 from gan_zoo.models.pix2pix import Pix2Pix
 from gan_zoo.networks.patchgan import PatchGAN
 
-from .playing import SHAPE, gradients, pictures, reaches, turns
+from .playing import SHAPE, gradients, random_images, reaches, turns
 
 
 class Affine(nn.Module):
@@ -35,7 +35,7 @@ class Affine(nn.Module):
 
 
 class Brightness(nn.Module):
-    """Scores a picture, and its condition if there is one, by a weighted mean."""
+    """Scores an image, and its condition if there is one, by a weighted mean."""
 
     def __init__(self, weight: float = 1.0, of_condition: float = 10.0) -> None:
         super().__init__()
@@ -50,7 +50,9 @@ class Brightness(nn.Module):
 
 def translation(size: int = 4, step: int = 0) -> Batch:
     """Domain B as samples, domain A as conditions."""
-    return Batch(size, StepRNG(0, step), real=pictures(size, 2 * step), condition=pictures(size, 2 * step + 1))
+    return Batch(
+        size, StepRNG(0, step), real=random_images(size, 2 * step), condition=random_images(size, 2 * step + 1)
+    )
 
 
 def cyclegan(**options) -> CycleGAN:
@@ -172,14 +174,15 @@ def test_critics_see_the_pools_fakes_and_translators_their_own() -> None:
 
 def test_what_a_viewer_sees() -> None:
     model, data = cyclegan(), translation()
-    views = model.visuals(data, model.generators)
     a, b = data.condition, data.real
+    request = SampleRequest(4, data.rng, condition=a, target=b)
+    views = model.visuals(request, model.generators)
     expected = {"input": a, "sample": 2 * a + 0.1, "cycled": a / 2 + 0.025 - 0.3, "target": b, "reverse": b / 4 - 0.3}
     expected["recycled"] = 2 * expected["reverse"] + 0.1
     assert list(views) == list(expected)
     torch.testing.assert_close(views, expected)
-    torch.testing.assert_close(model.sample(data, model.generators), 2 * a + 0.1)
-    alone = Batch(4, StepRNG(0, 0), condition=a)
+    torch.testing.assert_close(model.sample(request, model.generators), 2 * a + 0.1)
+    alone = SampleRequest(4, StepRNG(0, 0), condition=a)
     assert list(model.visuals(alone, model.generators)) == ["input", "sample", "cycled"]
 
 
@@ -248,22 +251,23 @@ def test_pix2pix_by_hand() -> None:
 def test_what_a_viewer_sees_of_pix2pix() -> None:
     model, data = pix2pix(), translation()
     expected = {"input": data.condition, "sample": 2 * data.condition + 0.1, "target": data.real}
-    torch.testing.assert_close(model.visuals(data, model.generators), expected)
-    alone = Batch(4, StepRNG(0, 0), condition=data.condition)
+    request = SampleRequest(4, data.rng, condition=data.condition, target=data.real)
+    torch.testing.assert_close(model.visuals(request, model.generators), expected)
+    alone = SampleRequest(4, StepRNG(0, 0), condition=data.condition)
     assert list(model.visuals(alone, model.generators)) == ["input", "sample"]
 
 
 def test_a_patch_critic_is_told_the_input_beside_the_sample() -> None:
-    asked: list[int] = []
+    channels: list[int] = []
 
     def discriminator(condition_channels: int) -> nn.Module:
-        asked.append(condition_channels)
+        channels.append(condition_channels)
         return PatchGAN([1, 8, 8], condition_channels, layers=1, width=4)
 
     model = Pix2Pix(
         lambda in_shape, out_shape: nn.Conv2d(3, 1, 1), discriminator, L1(), a_shape=[3, 8, 8], b_shape=[1, 8, 8]
     )
-    assert asked == [3]
+    assert channels == [3]
     data = Batch(2, StepRNG(0, 0), real=torch.randn(2, 1, 8, 8), condition=torch.randn(2, 3, 8, 8))
     (term,) = model.adversarial_terms(data, model.generate(data))
     output = term.discriminate_real()
@@ -279,7 +283,7 @@ def test_a_patch_critic_is_told_the_input_beside_the_sample() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"a_shape": None}, r"model=pix2pix needs data of two domains of pictures .*, got None"),
+        ({"a_shape": None}, r"model=pix2pix needs data of two domains of images .*, got None"),
         ({"reconstruction_weight": -1.0}, "reconstruction_weight must be >= 0, got -1.0"),
     ],
 )
@@ -402,11 +406,11 @@ def test_both_directions_and_both_cycles_are_shown() -> None:
     """From the true partner where it is known, else from another sample of the second domain."""
     model = cyclegan()
     generators = model.generators
-    a, b = pictures(3, 1), pictures(3, 2)
-    known = model.visuals(Batch(3, StepRNG(0, 0), real=b, condition=a), generators)
+    a, b = random_images(3, 1), random_images(3, 2)
+    known = model.visuals(SampleRequest(3, StepRNG(0, 0), condition=a, target=b), generators)
     assert list(known) == ["input", "sample", "cycled", "target", "reverse", "recycled"]
     torch.testing.assert_close(known["recycled"], generators["a_to_b"](generators["b_to_a"](b)))
-    unknown = model.visuals(Batch(3, StepRNG(0, 0), condition=a, unrelated=b), generators)
+    unknown = model.visuals(SampleRequest(3, StepRNG(0, 0), condition=a, unrelated=b), generators)
     assert list(unknown) == ["input", "sample", "cycled", "input B", "B to A", "B cycled"]
     torch.testing.assert_close(unknown["B to A"], generators["b_to_a"](b))
     torch.testing.assert_close(unknown["B cycled"], known["recycled"])
@@ -415,7 +419,7 @@ def test_both_directions_and_both_cycles_are_shown() -> None:
 def test_unpaired_data_bring_unrelated_samples() -> None:
     samples, conditions = (torch.randint(0, 256, (n, 1, 4, 4), dtype=torch.uint8) for n in (5, 7))
     source = Source("x", "all", samples, conditions=conditions, aligned=False)
-    batch = asked(source, 3, StepRNG(0, 0))
-    assert batch.real is None
-    assert batch.unrelated.shape == (3, 1, 4, 4)
-    assert all(any(torch.equal(one, to_unit(other)) for other in samples) for one in batch.unrelated)
+    request = sample_request(source, 3, StepRNG(0, 0))
+    assert request.target is None
+    assert request.unrelated.shape == (3, 1, 4, 4)
+    assert all(any(torch.equal(one, to_unit(other)) for other in samples) for one in request.unrelated)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from gan_zoo.auxiliary_losses.classification import GaussianKL
 from gan_zoo.core.rng import StepRNG
-from gan_zoo.core.types import Batch, DiscriminatorOutput, TermOutputs, total_loss
+from gan_zoo.core.types import Batch, DiscriminatorOutput, SampleRequest, TermOutputs, total_loss
 from gan_zoo.losses.least_squares import LeastSquares
 from gan_zoo.losses.minimax import NonSaturating
 from gan_zoo.losses.relativistic import RelativisticPaired
@@ -121,9 +121,9 @@ def test_the_critic_learns_from_its_duels_alone() -> None:
 
 def test_samples_come_from_the_prior_without_the_encoder() -> None:
     model = vae_gan()
-    assert model.sample(Batch(3, StepRNG(0, 0)), model.generators).shape == (3, *SHAPE)
+    assert model.sample(SampleRequest(3, StepRNG(0, 0)), model.generators).shape == (3, *SHAPE)
     given = torch.randn(2, 4)
-    samples = model.sample(Batch(2, StepRNG(0, 0), latents=given), model.generators)
+    samples = model.sample(SampleRequest(2, StepRNG(0, 0), latents=given), model.generators)
     assert torch.equal(samples, model.generators["main"](given))
 
 

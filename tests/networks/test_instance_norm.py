@@ -23,7 +23,7 @@ def pair(channels: int) -> tuple[InstanceNorm, nn.InstanceNorm2d]:
     return ours, theirs
 
 
-def picture(shape: tuple[int, ...], layout: torch.memory_format = torch.channels_last) -> Tensor:
+def make_image(shape: tuple[int, ...], layout: torch.memory_format = torch.channels_last) -> Tensor:
     torch.manual_seed(1)
     return (torch.randn(shape, dtype=torch.float64) * 3 + 5).to(memory_format=layout).requires_grad_()
 
@@ -36,7 +36,7 @@ def takes_its_own_passes(y: Tensor) -> bool:
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
 def test_values_and_gradients_are_those_of_torch(shape, layout):
     ours, theirs = pair(shape[1])
-    x = picture(shape, layout)
+    x = make_image(shape, layout)
     y, same = ours(x), theirs(x)
     torch.testing.assert_close(y, same)
     assert y.stride() == x.stride()
@@ -48,7 +48,7 @@ def test_values_and_gradients_are_those_of_torch(shape, layout):
 
 def test_first_and_second_derivatives():
     ours, _ = pair(3)
-    x = picture((2, 3, 3, 4))
+    x = make_image((2, 3, 3, 4))
 
     def normalized(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         return torch.func.functional_call(ours, {"weight": weight, "bias": bias}, (x,))
@@ -59,7 +59,7 @@ def test_first_and_second_derivatives():
 
 def test_a_penalty_on_input_gradients_reaches_the_weights():
     ours, theirs = pair(3)
-    x = picture((2, 3, 4, 4))
+    x = make_image((2, 3, 4, 4))
 
     def penalty(norm: nn.Module) -> list[Tensor]:
         (gradient,) = torch.autograd.grad(F.leaky_relu(norm(x), 0.2).square().sum(), x, create_graph=True)
@@ -70,7 +70,7 @@ def test_a_penalty_on_input_gradients_reaches_the_weights():
 
 def test_frozen_weights_and_an_activation_in_place():
     ours, theirs = pair(4)
-    x = picture((2, 4, 5, 5))
+    x = make_image((2, 4, 5, 5))
     expected = torch.autograd.grad(F.relu(theirs(x)).sum(), x)
     ours.requires_grad_(False)
     torch.testing.assert_close(torch.autograd.grad(nn.ReLU(inplace=True)(ours(x)).sum(), x), expected)

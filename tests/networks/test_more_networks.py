@@ -14,7 +14,7 @@ from gan_zoo.networks.autoencoder import AutoEncoder
 from gan_zoo.networks.condition_encoders import (
     BagOfWords,
     ClassCondition,
-    ConditionedCritic,
+    ConditionalDiscriminator,
     ImageCondition,
     RecurrentText,
     VectorCondition,
@@ -22,6 +22,7 @@ from gan_zoo.networks.condition_encoders import (
 from gan_zoo.networks.dcgan import DCGANDiscriminator
 from gan_zoo.networks.image_encoders import DCGANEncoder
 from gan_zoo.networks.layers.attention import SelfAttention
+from gan_zoo.networks.layers.conditional_norm import ConditionInput
 from gan_zoo.networks.layers.heads import Heads
 from gan_zoo.networks.layers.minibatch_statistics import MinibatchStatistic
 from gan_zoo.networks.mlp import MLPDiscriminator
@@ -89,8 +90,8 @@ def test_concatenation_by_hand() -> None:
 
 
 @pytest.mark.parametrize("fusion", ["projection", "concat"])
-def test_a_conditional_head_must_be_told(fusion: str) -> None:
-    with pytest.raises(AssertionError, match="must be told the condition"):
+def test_a_conditional_head_needs_the_condition(fusion: str) -> None:
+    with pytest.raises(AssertionError, match="needs the condition"):
         Heads([3], condition_dim=2, fusion=fusion)(torch.randn(2, 3), X)
 
 
@@ -161,7 +162,7 @@ def test_classes_have_vectors_of_length_one_on_average() -> None:
 
 
 @pytest.mark.parametrize("size", [8, 32])
-def test_pictures_become_vectors_one_by_one(size: int) -> None:
+def test_images_become_vectors_one_by_one(size: int) -> None:
     condition, raw = ImageCondition([3, size, size], outputs=5, width=4), torch.randn(3, 3, size, size)
     vectors = condition(raw)
     assert vectors.shape == (3, 5)
@@ -170,8 +171,8 @@ def test_pictures_become_vectors_one_by_one(size: int) -> None:
 
 def test_a_conditioned_critic_translates_for_its_critic() -> None:
     discriminator = MLPDiscriminator([4], width=8, condition_dim=3)
-    told, x, labels = ClassCondition(2, 3).told_to(discriminator), torch.randn(2, 4), torch.tensor([1, 0])
-    assert isinstance(told, ConditionedCritic)
+    told, x, labels = ClassCondition(2, 3).wrap(discriminator), torch.randn(2, 4), torch.tensor([1, 0])
+    assert isinstance(told, ConditionalDiscriminator)
     torch.testing.assert_close(told(x, labels).score, discriminator(x, told.condition.embedding.weight[labels]).score)
 
 
@@ -202,7 +203,7 @@ def test_distances_from_the_groups_mean_by_hand() -> None:
 
 
 @pytest.mark.parametrize("statistic", ["stddev", "difference"])
-def test_pictures_get_the_statistic_at_every_position(statistic: str) -> None:
+def test_images_get_the_statistic_at_every_position(statistic: str) -> None:
     h = torch.randn(6, 3, 2, 5)
     out = MinibatchStatistic(statistic, 3)(h)
     assert out.shape == (6, 4, 2, 5)
@@ -274,8 +275,8 @@ def test_a_packed_autoencoder_is_still_an_energy() -> None:
 
 
 @pytest.mark.parametrize("wish", [{"condition_dim": 3}, {"aux_outputs": 3}, {"condition_channels": 3}])
-def test_packs_are_told_nothing(wish: dict[str, int]) -> None:
-    with pytest.raises(ValueError, match="told no condition and name no class, use pack=1"):
+def test_packs_take_no_condition(wish: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="without conditions and classes, use pack=1"):
         PackedDiscriminator(Recorder, [1, 4, 4], 2, **wish)
 
 
@@ -290,7 +291,7 @@ def test_attention_starts_as_the_identity_and_learns_its_share() -> None:
 
 
 def test_attention_to_a_single_place_is_its_value() -> None:
-    """Keys of 2x2 pictures are pooled to one place, which then has all the weight."""
+    """Keys of 2x2 images are pooled to one place, which then has all the weight."""
     attention, x = SelfAttention(8), torch.randn(2, 8, 2, 2)
     nn.init.constant_(attention.gamma, 0.5)
     value = max_pool2d(torch.einsum("oc,bchw->bohw", attention.value.weight[:, :, 0, 0], x), 2)
@@ -389,9 +390,9 @@ def test_sagans_and_sngans_weights_are_spectrally_normalized() -> None:
 
 
 def test_blocks_by_hand() -> None:
-    """The cheap order of the shortcut, a 1x1 before doubling, is that of the paper; pictures go in without ReLU."""
+    """The cheap order of the shortcut, a 1x1 before doubling, is that of the paper; images go in without ReLU."""
     x = torch.randn(2, 3, 4, 4)
-    up = UpBlock(3, 5, "none")
+    up = UpBlock(3, 5, ConditionInput("none", None))
     doubled = interpolate(x, scale_factor=2.0)
     by_hand = up.second(up.first(interpolate(x.relu(), scale_factor=2.0)).relu()) + up.skip(doubled)
     torch.testing.assert_close(up(x), by_hand)
@@ -550,7 +551,7 @@ def test_widths_change_before_doubling_and_after_halving() -> None:
         (lambda: PackedDiscriminator(Recorder, [1, 4, 4], 1), "pack must be >= 2, got 1"),
         (
             lambda: PackedDiscriminator(Recorder, [1, 4, 4], 2)(torch.zeros(3, 1, 4, 4)),
-            "3 samples .* in packs of 2: set data",
+            "3 samples cannot be divided into packs of 2",
         ),
         (lambda: SelfAttention(4), "attention needs at least 8 channels, got 4"),
         (lambda: R3GANGenerator(4, [3, 8, 8], 24), "width must be a multiple of 16, got 24"),
@@ -560,8 +561,11 @@ def test_widths_change_before_doubling_and_after_halving() -> None:
         (lambda: Heads([3], condition_dim=2, fusion="add"), "fusion must be one of projection, concat, got 'add'"),
         (lambda: DCGANEncoder(4, [2]), "encoder=dcgan works on images"),
         (lambda: AutoEncoder([1, 12, 12]), "discriminator=autoencoder works on square images of .*, got 12x12"),
-        (lambda: AutoEncoder([2], condition_dim=3, fusion="concat"), "discriminator=autoencoder names no class and is"),
-        (lambda: AutoEncoder([1, 8, 8], condition_channels=3), "discriminator=autoencoder names no class and is told"),
+        (
+            lambda: AutoEncoder([2], condition_dim=3, fusion="concat"),
+            "discriminator=autoencoder predicts no class and takes",
+        ),
+        (lambda: AutoEncoder([1, 8, 8], condition_channels=3), "discriminator=autoencoder predicts no class and takes"),
     ],
 )
 def test_impossible_networks_say_what_is_possible(make, message: str) -> None:

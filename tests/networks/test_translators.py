@@ -1,4 +1,4 @@
-"""Networks from pictures to pictures, and the discriminator of their patches."""
+"""Networks from images to images, and the discriminator of their patches."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from gan_zoo.core.rng import StepRNG
-from gan_zoo.core.types import Batch, DiscriminatorOutput
+from gan_zoo.core.types import DiscriminatorOutput, SampleRequest
 from gan_zoo.models.cyclegan import CycleGAN
 from gan_zoo.models.pix2pix import Pix2Pix
 from gan_zoo.networks.image_to_image import ResNetTranslator, TranslatorBlock, UNetTranslator, doubling
@@ -118,7 +118,7 @@ def test_the_u_has_no_normalization_at_its_ends_and_its_bottom() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: ResNetTranslator([2], [2]), r"generator=resnet_translator maps pictures .* got \[2\] to \[2\]"),
+        (lambda: ResNetTranslator([2], [2]), r"generator=resnet_translator maps images .* got \[2\] to \[2\]"),
         (lambda: ResNetTranslator([3, 16, 16], [3, 32, 32]), r"of the same size, got \[3, 16, 16\] to \[3, 32, 32\]"),
         (lambda: ResNetTranslator([3, 18, 16], [3, 18, 16]), r"sides divisible by 4, got \[18, 16\]: set data.image"),
         (lambda: ResNetTranslator([3, 4, 8], [3, 4, 8]), r"needs at least 8 pixels, got \[4, 8\]: set data.image_size"),
@@ -169,7 +169,7 @@ def test_the_papers_patch_critic() -> None:
 
 
 @pytest.mark.parametrize("norm", ["instance", "batch", "layer", "spectral", "none"])
-def test_a_condition_is_a_picture_beside_the_sample(norm: str) -> None:
+def test_a_condition_is_a_image_beside_the_sample(norm: str) -> None:
     discriminator = PatchGAN([1, 16, 16], condition_channels=3, layers=1, width=4, norm=norm).eval()
     x, a = torch.randn(2, 1, 16, 16), torch.randn(2, 3, 16, 16)
     output = discriminator(x, a)
@@ -184,8 +184,8 @@ def test_a_condition_is_a_picture_beside_the_sample(norm: str) -> None:
     ("make", "message"),
     [
         (lambda: PatchGAN([2]), r"discriminator=patchgan works on images; the data's sample_shape is \[2\]"),
-        (lambda: PatchGAN([1, 16, 16]), "pictures of 16 pixels allow 2, got 3"),
-        (lambda: PatchGAN([1, 64, 8], layers=2), "pictures of 8 pixels allow 1, got 2"),
+        (lambda: PatchGAN([1, 16, 16]), "images of 16 pixels allow 2, got 3"),
+        (lambda: PatchGAN([1, 64, 8], layers=2), "images of 8 pixels allow 1, got 2"),
         (lambda: PatchGAN([1, 16, 16], layers=0), "discriminator.layers must be >= 1 .*, got 0"),
     ],
 )
@@ -244,12 +244,12 @@ def test_samples_of_a_generator_that_draws_depend_on_their_number_alone(make) ->
     translator = partial(UNetTranslator, width=4, paper_test_time=True)
     terms = [nn.Identity()] if make is Pix2Pix else [nn.Identity(), nn.Identity()]
     model = make(translator, lambda **_: nn.Identity(), *terms, **shapes).eval()
-    batch = Batch(3, StepRNG(0, 5), real=X, condition=X)
+    request = SampleRequest(3, StepRNG(0, 5), condition=X, target=X)
     torch.manual_seed(7)
-    first = model.visuals(batch, model.generators)
+    first = model.visuals(request, model.generators)
     after = torch.rand(1)
-    again = model.visuals(batch, model.generators)
-    other = model.visuals(Batch(3, StepRNG(0, 6), condition=X), model.generators)
+    again = model.visuals(request, model.generators)
+    other = model.visuals(SampleRequest(3, StepRNG(0, 6), condition=X), model.generators)
     torch.testing.assert_close(first, again)
     assert not torch.allclose(first["sample"], other["sample"])
     torch.manual_seed(7)

@@ -107,7 +107,7 @@ def test_the_doctor_says_what_it_can(tmp_path: Path) -> None:
     assert "which has no metrics.csv" in refused("doctor", tmp_path)
     assert "which does not exist" in refused("doctor", tmp_path / "nowhere")
     (tmp_path / "metrics.csv").write_text(doctor_log(1))
-    assert invoke("doctor", tmp_path).startswith("too early to judge: 1 look so far, 11 are needed")
+    assert invoke("doctor", tmp_path).startswith("too early: 1 look so far, 11 are needed")
     (tmp_path / "metrics.csv").write_text(doctor_log(12))
     said = invoke("doctor", tmp_path)
     assert said.startswith("saturated discriminator in realism at 11,000 images")

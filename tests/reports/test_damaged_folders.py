@@ -12,11 +12,11 @@ from gan_zoo.data.datasets.openmoji import openmoji
 from gan_zoo.inference.evaluate_folders import compare_folders
 
 LINES = {
-    "one": "--against must hold at least 2 pictures, .*one has 1$",
-    "empty": "--against=.*empty has no pictures",
-    "missing": "--against must be a folder of pictures, got .*missing",
-    "truncated": r"--against: 1 of 3 pictures cannot be read: .*1\.png \(.*truncated\); remove them$",
-    "junk": r"--against: 1 of 3 pictures cannot be read: .*1\.png \(cannot identify.*\); remove them$",
+    "one": "--against must hold at least 2 images, .*one has 1$",
+    "empty": "--against=.*empty has no images",
+    "missing": "--against must be a folder of images, got .*missing",
+    "truncated": r"--against: 1 of 3 images cannot be read: .*1\.png \(.*truncated\); remove them$",
+    "junk": r"--against: 1 of 3 images cannot be read: .*1\.png \(cannot identify.*\); remove them$",
 }
 
 

@@ -67,7 +67,7 @@ def test_a_charts_line_spans_its_frame() -> None:
     assert chart("empty", {"x": [(0.0, 1.0)]}) == ""
 
 
-def test_few_pictures_stand_for_many() -> None:
+def test_few_images_stand_for_many() -> None:
     items = [Path(str(k)) for k in range(20)]
     assert [int(p.name) for p in spread(items, 5)] == [0, 5, 10, 14, 19]
     assert spread(items[:3], 5) == items[:3]

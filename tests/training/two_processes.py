@@ -20,6 +20,7 @@ SMALL = ("generator.width=8", "discriminator.width=8", "data.batch_size=4", "dat
 TRANSLATION = ("data=openmoji_lines", "data.image_size=32", "generator.width=8", "discriminator.width=8")
 MODELS: dict[str, tuple[str, ...]] = {
     "acgan": SMALL,
+    "bigan": SMALL,
     "cgan": SMALL,
     "cgan_single": SMALL,
     "cyclegan": (*TRANSLATION, "generator.blocks=1", "model.pool_size=3"),

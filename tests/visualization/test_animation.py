@@ -18,7 +18,7 @@ from tests.helpers import invoke, refused
 
 
 def shades() -> torch.Tensor:
-    """Two rows of five pictures of 7 pixels, from black to white and from white to black."""
+    """Two rows of five images of 7 pixels, from black to white and from white to black."""
     there = torch.linspace(-1, 1, 5).view(1, 5, 1, 1, 1)
     return torch.cat([there, -there]).expand(2, 5, 1, 7, 7)
 
@@ -48,7 +48,7 @@ def test_a_gif_has_the_same_frames(tmp_path: Path) -> None:
 def test_other_endings_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"an animation must end in .gif or .mp4, got 'walk.avi'"):
         animation(shades(), tmp_path / "walk.avi")
-    with pytest.raises(DataError, match=r"a picture must end in .png or another ending of pictures, got 'grid.mp4'"):
+    with pytest.raises(DataError, match=r"an image must end in .png or another ending of images, got 'grid.mp4'"):
         save(Image.new("L", (2, 2)), tmp_path / "grid.mp4")
     assert not list(tmp_path.iterdir())
 

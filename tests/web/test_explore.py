@@ -74,7 +74,7 @@ def page(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Any]:
 
 
 def shown(view: Any, other_than: str = "") -> Image.Image:
-    """The picture that can be seen, once there is one ``other_than`` that."""
+    """The image that can be seen, once there is one ``other_than`` that."""
     until = time.monotonic() + 60
     while time.monotonic() < until:
         sources = [image.get_attribute("src") for image in view.locator("img:visible").all()]
@@ -85,7 +85,7 @@ def shown(view: Any, other_than: str = "") -> Image.Image:
             image.info["source"] = new[-1]
             return image
         view.wait_for_timeout(100)
-    raise AssertionError("no picture was shown")
+    raise AssertionError("no image was shown")
 
 
 DIGITS = ("data=digits", "generator.width=8", "discriminator.width=8")
@@ -123,10 +123,10 @@ def test_samples_directions_and_walks_in_a_browser(page: Any) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("page", [("model=cyclegan", "generator.blocks=1", "generator.width=8")], indirect=True)
-def test_a_picture_is_uploaded_and_translated_in_a_browser(page: Any, tmp_path: Path) -> None:
+def test_a_image_is_uploaded_and_translated_in_a_browser(page: Any, tmp_path: Path) -> None:
     Image.new("L", (90, 70), 200).save(tmp_path / "mine.png")
     page.get_by_role("button", name="Translate").click()
-    page.get_by_text("choose a picture first").wait_for()
+    page.get_by_text("choose an image first").wait_for()
     page.locator("input[type=file]").first.set_input_files(tmp_path / "mine.png")
     mine = shown(page)
     page.get_by_role("button", name="Translate").click()

@@ -30,19 +30,19 @@ from gan_zoo.augmentation.transforms import (
 from gan_zoo.core.types import DiscriminatorOutput, Fraction
 
 Change = Callable[[Tensor, int], Tensor]
-"""Changes pictures ``[B, C, H, W]``; of their channels the first so many have colors, the others only move along."""
+"""Changes images ``[B, C, H, W]``; of their channels the first so many have colors, the others only move along."""
 
 
 class AugmentedDiscriminator(nn.Module):
-    """A discriminator that judges augmented samples.
+    """A discriminator of augmented samples.
 
     Its `DiscriminatorOutput` carries the samples as they came, so that penalties differentiate through the
-    augmentation. Conditions that are pictures of the same size (pix2pix) move along with the sample, their colors
+    augmentation. Conditions that are images of the same size (pix2pix) move along with the sample, their colors
     untouched. In evaluation mode the discriminator sees everything as it is.
 
     Args:
-        discriminator: judges ``[B, C, H, W]``; scores or a `DiscriminatorOutput`.
-        augmentation: called with pictures and the number of channels that have colors, returns the same shape.
+        discriminator: of ``[B, C, H, W]``; returns scores or a `DiscriminatorOutput`.
+        augmentation: called with images and the number of channels that have colors, returns the same shape.
     """
 
     def __init__(self, discriminator: nn.Module, augmentation: nn.Module) -> None:
@@ -52,9 +52,9 @@ class AugmentedDiscriminator(nn.Module):
             self.energy = discriminator.energy
 
     def forward(self, x: Tensor, *condition: Any) -> DiscriminatorOutput:
-        require_pictures(x)
-        seen, *told = self.augmented(x, *condition) if self.training else (x, *condition)
-        output = self.discriminator(seen, *told)
+        require_images(x)
+        augmented, *conditions = self.augmented(x, *condition) if self.training else (x, *condition)
+        output = self.discriminator(augmented, *conditions)
         return (
             replace(output, x=x) if isinstance(output, DiscriminatorOutput) else DiscriminatorOutput(score=output, x=x)
         )
@@ -62,7 +62,7 @@ class AugmentedDiscriminator(nn.Module):
     def augmented(self, x: Tensor, *condition: Any) -> list[Any]:
         """The samples and their conditions after one draw of the augmentation."""
         parts = [x, *condition]
-        moving = [i for i, part in enumerate(parts) if is_picture_beside(part, x)]
+        moving = [i for i, part in enumerate(parts) if is_image_beside(part, x)]
         stack = torch.cat([parts[i] for i in moving], 1)
         changed = self.augmentation(stack, x.shape[1]).split([parts[i].shape[1] for i in moving], 1)
         for i, part in zip(moving, changed, strict=True):
@@ -73,7 +73,7 @@ class AugmentedDiscriminator(nn.Module):
 class DiffAugment(nn.Module):
     """The same few strong changes for every sample, at random strengths (Zhao et al. 2020, section 4).
 
-    ``color``: brightness by U(-1/2, 1/2), saturation by a factor U(0, 2), contrast around the picture's mean by
+    ``color``: brightness by U(-1/2, 1/2), saturation by a factor U(0, 2), contrast around the image's mean by
     U(1/2, 3/2); ``translation``: by up to 1/8 of each side, zeros flow in; ``cutout``: a rectangle of half of each
     side becomes zero. They are applied in the order of the list.
 
@@ -88,7 +88,7 @@ class DiffAugment(nn.Module):
         self.policies = tuple(policies)
 
     def forward(self, x: Tensor, colored: int | None = None) -> Tensor:
-        require_pictures(x)
+        require_images(x)
         for name in self.policies:
             x = self.changes[name](x, colored or x.shape[1])
         return x
@@ -101,7 +101,7 @@ class ADAugment(nn.Module):
     it makes. ``blit``: left-right flip, quarter turns (half turns where height and width differ), whole-pixel shifts
     by up to 1/8 of each side. ``geometry``: isotropic scale 2^N(0, 0.2), rotation, anisotropic scale 2^N(0, 0.2),
     rotation, shifts by N(0, 1/8) of each side; bilinear, where the paper has a wavelet filter. ``color``: brightness
-    by N(0, 0.2), contrast 2^N(0, 0.5), luma flip, and, for RGB, hue rotation and saturation 2^N(0, 1). Pictures are
+    by N(0, 0.2), contrast 2^N(0, 0.5), luma flip, and, for RGB, hue rotation and saturation 2^N(0, 1). Images are
     mirrored at their borders.
 
     Args:
@@ -123,7 +123,7 @@ class ADAugment(nn.Module):
         self.register_buffer("p", torch.tensor(float(p)))
 
     def forward(self, x: Tensor, colored: int | None = None) -> Tensor:
-        require_pictures(x)
+        require_images(x)
         changes: dict[str, Change] = {"blit": self.blit, "geometry": self.geometry, "color": self.color}
         for name in self.transforms:
             x = changes[name](x, colored or x.shape[1])
@@ -204,16 +204,16 @@ def whole(x: Tensor, low: int, high: int) -> Tensor:
     return torch.randint(low, high + 1, (len(x),), device=x.device)
 
 
-def is_picture_beside(part: Any, x: Tensor) -> bool:
-    """Whether ``part`` holds pictures of the size of ``x``."""
+def is_image_beside(part: Any, x: Tensor) -> bool:
+    """Whether ``part`` holds images of the size of ``x``."""
     return isinstance(part, Tensor) and part.ndim == 4 and part.shape[2:] == x.shape[2:]
 
 
-def require_pictures(x: Tensor) -> None:
+def require_images(x: Tensor) -> None:
     """Raise `ValueError` unless ``x`` is ``[B, C, H, W]``."""
     if x.ndim != 4:
         raise ValueError(
-            f"augmentation works on pictures [B, C, H, W], got samples of shape {list(x.shape)}: add augment=none"
+            f"augmentation works on images [B, C, H, W], got samples of shape {list(x.shape)}: add augment=none"
         )
 
 

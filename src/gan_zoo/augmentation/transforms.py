@@ -1,7 +1,7 @@
-"""Changes of pictures ``[B, C, H, W]`` whose strength is given for each sample, ``[B]``.
+"""Changes of images ``[B, C, H, W]`` whose strength is given for each sample, ``[B]``.
 
-Without randomness, without loops over the batch, and differentiable any number of times by the pictures. The neutral
-strength gives the pictures back exactly.
+Without randomness, without loops over the batch, and differentiable any number of times by the images. The neutral
+strength gives the images back exactly.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ def saturated(x: Tensor, factor: Tensor) -> Tensor:
 
 
 def contrasted(x: Tensor, factor: Tensor) -> Tensor:
-    """Values pulled from the picture's mean by ``factor`` ``[B]``: 0 is flat, 1 changes nothing."""
+    """Values pulled from the image's mean by ``factor`` ``[B]``: 0 is flat, 1 changes nothing."""
     factor = factor[:, None, None, None]
     return x * factor + x.mean((1, 2, 3), keepdim=True) * (1 - factor)
 
 
 def luma_flipped(x: Tensor, flip: Tensor) -> Tensor:
-    """Light and dark exchanged where ``flip`` ``[B]`` is 1, hue and saturation kept; gray pictures are negated."""
+    """Light and dark exchanged where ``flip`` ``[B]`` is 1, hue and saturation kept; gray images are negated."""
     return x - 2 * flip[:, None, None, None] * x.mean(1, keepdim=True)
 
 
@@ -47,7 +47,7 @@ def flipped(x: Tensor, flip: Tensor) -> Tensor:
 
 
 def turned(x: Tensor, quarters: Tensor) -> Tensor:
-    """Pictures turned left by ``quarters`` ``[B]`` right angles; odd numbers need square pictures."""
+    """Images turned left by ``quarters`` ``[B]`` right angles; odd numbers need square images."""
     quarters = quarters[:, None, None, None]
     if x.shape[2] == x.shape[3]:
         x = torch.where(quarters % 2 == 1, x.rot90(1, (2, 3)), x)
@@ -55,7 +55,7 @@ def turned(x: Tensor, quarters: Tensor) -> Tensor:
 
 
 def shifted(x: Tensor, down: Tensor, right: Tensor, mirror: bool = False) -> Tensor:
-    """Pictures moved by whole pixels ``[B]``; what flows in is zero, or the picture mirrored at its border."""
+    """Images moved by whole pixels ``[B]``; what flows in is zero, or the image mirrored at its border."""
     height, width = x.shape[2:]
     rows, columns = centered(x)
     rows, columns = rows + (height - 1) / 2 - down[:, None, None], columns + (width - 1) / 2 - right[:, None, None]
@@ -69,9 +69,9 @@ def shifted(x: Tensor, down: Tensor, right: Tensor, mirror: bool = False) -> Ten
 def placed(
     x: Tensor, scale: Tensor, before: Tensor, stretch: Tensor, after: Tensor, down: Tensor, right: Tensor
 ) -> Tensor:
-    """Pictures scaled, turned, stretched in width (and squeezed in height), turned and shifted around their center.
+    """Images scaled, turned, stretched in width (and squeezed in height), turned and shifted around their center.
 
-    All arguments are ``[B]``; angles in radians, shifts in sides of the picture. Each output pixel asks, through the
+    All arguments are ``[B]``; angles in radians, shifts in sides of the image. Each output pixel asks, through the
     inverse of these steps in reverse order, where it comes from.
     """
     height, width = x.shape[2:]

@@ -16,18 +16,18 @@ from gan_zoo.networks.pretrained.efficientnet_lite0 import lite0
 
 
 class Perceptual(Reconstruction):
-    """How differently a frozen network sees two pictures, ``(rebuilt, target) -> scalar``.
+    """How differently a frozen network sees two images, ``(rebuilt, target) -> scalar``.
 
     Zhang et al. 2018, eq. 1: sum_l w_l E norm(a_l - b_l)^2, where a_l and b_l are the layer's activations at a place,
     each divided by its length over channels, and E is the mean over samples and places; at most 4 for each layer.
     Without that division it is the feature loss of Johnson et al. 2016, eq. 2, sum_l w_l mean (a_l - b_l)^2, in the
     network's own units, tens to hundreds.
 
-    Gradients reach the pictures and stop there: the network is in evaluation mode, needs no gradient, moves between
+    Gradients reach the images and stop there: the network is in evaluation mode, needs no gradient, moves between
     devices with this module and is not in its state dict.
 
     Args:
-        features: pictures ``[B, C, H, W]`` in [-1, 1] to a list of features ``[B, F, ...]``; `Lite0Features` if None.
+        features: images ``[B, C, H, W]`` in [-1, 1] to a list of features ``[B, F, ...]``; `Lite0Features` if None.
         layer_weights: w_l, one number >= 0 for each of the features, or None for ones.
         normalize: whether activations are divided by their length.
     """
@@ -115,15 +115,15 @@ _LITE0 |= {"head": 17}
 
 
 class Lite0Features(nn.Module):
-    """Activations of the packaged ImageNet EfficientNet-Lite0, differentiable by the pictures.
+    """Activations of the packaged ImageNet EfficientNet-Lite0, differentiable by the images.
 
-    Pictures ``[B, 1 or 3, H, W]`` in [-1, 1] to one tensor ``[B, F, h, w]`` for each layer, in the order of the
+    Images ``[B, 1 or 3, H, W]`` in [-1, 1] to one tensor ``[B, F, h, w]`` for each layer, in the order of the
     network. Only what the deepest layer needs is kept.
 
     Args:
         layers: of ``stem, stage1, ..., stage7, head``; a stage's channels are 32 (stem), 16, 24, 40, 80, 112, 192,
             320 and 1,280 (head), its strides 2, 2, 4, 8, 16, 16, 32, 32 and 32.
-        image_size: side the pictures are resized to (antialiased bilinear) before, or None to take them as they
+        image_size: side the images are resized to (antialiased bilinear) before, or None to take them as they
             come. The network was trained at 224 pixels; below 64 its deeper stages see single places.
     """
 
@@ -143,7 +143,7 @@ class Lite0Features(nn.Module):
     def forward(self, images: Tensor) -> list[Tensor]:
         """The features of ``images``, from the first layer to the deepest."""
         if images.ndim != 4 or images.shape[1] not in (1, 3):
-            raise ValueError(f"pictures must be [B, 1 or 3, H, W], got shape {list(images.shape)}")
+            raise ValueError(f"images must be [B, 1 or 3, H, W], got shape {list(images.shape)}")
         with torch.autocast(images.device.type, enabled=False):
             x, features = self.prepared(images), []
             for part in self.parts:

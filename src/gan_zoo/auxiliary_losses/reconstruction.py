@@ -147,10 +147,10 @@ class Robust(Reconstruction):
 
 
 class SSIM(Reconstruction):
-    """1 - structural similarity of pictures ``[B, C, H, W]`` in [-1, 1]; in [0, 2], 0 where they are equal.
+    """1 - structural similarity of images ``[B, C, H, W]`` in [-1, 1]; in [0, 2], 0 where they are equal.
 
     Wang et al. 2004, eq. 13, with the paper's Gaussian window of 11 pixels and standard deviation 1.5, k1 = 0.01 and
-    k2 = 0.03, intensities counted from 0 to 2. Pictures smaller than the window get the largest odd one that fits,
+    k2 = 0.03, intensities counted from 0 to 2. Images smaller than the window get the largest odd one that fits,
     and a standard deviation in proportion.
 
     Args:
@@ -168,9 +168,9 @@ class SSIM(Reconstruction):
         return 1.0 - similarity
 
     def fitting_sigma(self, x: Tensor) -> float:
-        """The window's standard deviation, smaller where the window would not fit into the picture."""
+        """The window's standard deviation, smaller where the window would not fit into the image."""
         if x.ndim != 4 or min(x.shape[2:]) < 3:
-            raise ValueError(f"SSIM needs pictures [B, C, H, W] of 3 pixels or more, got shape {list(x.shape)}")
+            raise ValueError(f"SSIM needs images [B, C, H, W] of 3 pixels or more, got shape {list(x.shape)}")
         reach = (min(x.shape[2:]) - 1) // 2
         return self.sigma if int(3.5 * self.sigma + 0.5) <= reach else reach / 3.5
 

@@ -1,1 +1,1 @@
-"""What happens around training: pictures, scores, checkpoints, the terminal."""
+"""What happens around training: images, scores, checkpoints, the terminal."""

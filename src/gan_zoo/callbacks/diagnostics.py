@@ -27,7 +27,7 @@ NORMS = ("d/grad_norm", "g/grad_norm")
 
 
 class Doctor(Callback):
-    """Looks at both players every so many images and says by name what goes wrong, and which override to try.
+    """Examines both networks at regular intervals and names failure modes, each with an override to try.
 
     What it reads is logged as ``doctor/...``, so that `gan_zoo.diagnostics.failure_modes.diagnose` comes to the same
     findings from the log; see `gan_zoo.diagnostics.probe.Probe` for what it looks at. Nothing of the training state is
@@ -48,7 +48,7 @@ class Doctor(Callback):
         self._probe: Probe | None = None
         self._centers: dict[str, Tensor] = {}
         self._before: dict[str, list[Tensor]] = {}
-        self._said: set[str] = set()
+        self._reported: set[str] = set()
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Batch, batch_idx: int) -> None:
         images = batch.size * trainer.world_size
@@ -75,8 +75,8 @@ class Doctor(Callback):
             self.history.append({"images_seen": float(module.clock.images_seen)} | reading)
             log(trainer, {f"doctor/{name}": value for name, value in self.history[-1].items()}, module.global_step)
             for finding in found_at(self.history, len(self.history) - 1):
-                if finding.name not in self._said:
-                    self._said.add(finding.name)
+                if finding.name not in self._reported:
+                    self._reported.add(finding.name)
                     print(f"doctor: {finding}", flush=True)
 
     def on_exception(self, trainer: Trainer, pl_module: Any, exception: BaseException) -> None:
@@ -120,12 +120,12 @@ class Doctor(Callback):
     def state_dict(self) -> dict[str, Any]:
         """What was read so far, as plain data."""
         centers = {name: center.cpu() for name, center in self._centers.items()}
-        return {"history": self.history, "norms": self.norms, "centers": centers, "said": sorted(self._said)}
+        return {"history": self.history, "norms": self.norms, "centers": centers, "reported": sorted(self._reported)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a checkpoint."""
         self.history, self.norms = state_dict["history"], state_dict["norms"]
-        self._centers, self._said = state_dict["centers"], set(state_dict["said"])
+        self._centers, self._reported = state_dict["centers"], set(state_dict["reported"])
 
 
 def weights_of(module: GANModule) -> dict[str, list[Tensor]]:

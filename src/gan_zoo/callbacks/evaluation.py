@@ -34,7 +34,7 @@ class Evaluation(Callback):
         path: ``metrics.json`` of the run.
         every_images: images between two evaluations; 0 for only one at the end.
         seed: of the latents, which are the same at every evaluation.
-        num_samples: samples generated for every evaluator; None for what each of them asks for.
+        num_samples: samples generated for every evaluator; None for the default of each.
         training_steps: of the networks that some evaluators train on real data first; None for what makes them good.
     """
 

@@ -15,7 +15,7 @@ from gan_zoo.core.signals import SIGNALS
 from gan_zoo.core.types import Batch
 
 AGREE_EVERY = 0.25
-"""Seconds after which several processes ask each other for signals: asking costs 0.5 to 3 ms."""
+"""Seconds after which several processes exchange signals: one exchange costs 0.5 to 3 ms."""
 MOST_STEPS = 100
 
 
@@ -47,7 +47,7 @@ class Interruption(Callback):
             self._ask(step)
 
     def _ask(self, step: int) -> None:
-        """Leave if any process was signalled; else agree on the step at which to ask again."""
+        """Leave if any process was signalled; else agree on the step of the next exchange."""
         last_step, last_time = self._asked_at
         now = time.monotonic()
         seconds_per_step = (now - last_time) / max(1, step - last_step)

@@ -1,4 +1,4 @@
-"""Pictures of samples from fixed latents and conditions."""
+"""Images of samples from fixed latents and conditions."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from gan_zoo.visualization.scatter import scatter
 class SampleGrid(Callback):
     """Writes ``samples/<images seen>.png`` every so many images and at the end: always the same latents.
 
-    Models that are told a class show one column for each class; models that are told a caption write it below; models
+    Class-conditional models show one column for each class; text-conditional ones write the caption below; models
     that translate show input and output side by side, of data they do not train on where there are any.
 
     Args:
-        folder: where the pictures go.
-        every_images: images between two pictures; None for a tenth of the run, and one within the first minute; 0 for
+        folder: where the images go.
+        every_images: images between two images; None for a tenth of the run, and one within the first minute; 0 for
             only one at the end.
-        count: samples in a picture; vectors are drawn as a scatter plot of ten times as many.
+        count: samples in an image; vectors are drawn as a scatter plot of ten times as many.
         seed: of the latents.
     """
 
@@ -53,12 +53,12 @@ class SampleGrid(Callback):
         self.draw(trainer, pl_module)
 
     def on_exception(self, trainer: Trainer, pl_module: Any, exception: BaseException) -> None:
-        """A run that is stopped leaves a picture of what it has reached."""
+        """A run that is stopped leaves an image of what it has reached."""
         if isinstance(exception, Interrupted) and pl_module.global_step > 0:
             self.draw(trainer, pl_module)
 
     def draw(self, trainer: Trainer, module: GANModule) -> None:
-        """Write the picture and pass it on to loggers that take pictures; a failure is reported, training goes on."""
+        """Write the image and pass it on to loggers that take images; a failure is reported, training goes on."""
         self._drawn_at = module.clock.images_seen
         if not trainer.is_global_zero:
             return

@@ -26,7 +26,7 @@ Checkpoint = Annotated[str, typer.Option(help="best or last.")]
 Trust = Annotated[bool, typer.Option("--trust", help="Build classes from outside gan_zoo that the run names.")]
 Device = Annotated[str, typer.Option(help="auto: the best there is; or cpu, cuda, cuda:1, mps.")]
 OtherData = Annotated[bool, typer.Option("--other-data", help="Use data that the run was not trained on.")]
-Seed = Annotated[int, typer.Option(help="The same seed gives the same pictures.", min=0)]
+Seed = Annotated[int, typer.Option(help="The same seed gives the same images.", min=0)]
 
 
 def guarded(command: Callable[..., None]) -> Callable[..., None]:

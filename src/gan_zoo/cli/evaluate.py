@@ -15,8 +15,8 @@ from gan_zoo.cli.common import Checkpoint, Device, OtherData, Trust, app, guarde
 def evaluate(
     run: Annotated[Path | None, typer.Argument(metavar="RUN", help="A run folder, or a checkpoint file.")] = None,
     overrides: Annotated[list[str] | None, typer.Argument(metavar="[metric=...] [extractor=...]")] = None,
-    folder: Annotated[Path | None, typer.Option(help="Score this folder of pictures instead of a run.")] = None,
-    against: Annotated[Path | None, typer.Option(help="The folder of real pictures.")] = None,
+    folder: Annotated[Path | None, typer.Option(help="Score this folder of images instead of a run.")] = None,
+    against: Annotated[Path | None, typer.Option(help="The folder of real images.")] = None,
     num_samples: Annotated[int | None, typer.Option(help="Generated for every score.", min=2)] = None,
     image_size: Annotated[int, typer.Option(help="Of --folder and --against.", min=8)] = 64,
     checkpoint: Checkpoint = "best",
@@ -24,14 +24,14 @@ def evaluate(
     other_data: OtherData = False,
     trust: Trust = False,
 ) -> None:
-    """Score a finished run (EMA weights, into its metrics.json), or one folder of pictures against another."""
+    """Score a finished run (EMA weights, into its metrics.json), or one folder of images against another."""
     from gan_zoo.core.errors import ConfigError
     from gan_zoo.inference.evaluate import evaluate_run, format_table
     from gan_zoo.inference.evaluate_folders import compare_folders
 
     if folder is not None or against is not None:
-        wishes = [*([str(run)] if run is not None else []), *(overrides or [])]
-        scores = compare_folders(folder, against, wishes, num_samples, image_size, device)
+        chosen = [*([str(run)] if run is not None else []), *(overrides or [])]
+        scores = compare_folders(folder, against, chosen, num_samples, image_size, device)
     elif run is None:
         raise ConfigError("RUN, or --folder and --against, must be given")
     else:

@@ -16,7 +16,7 @@ def sample(
     run: RunPath,
     out: Annotated[Path | None, typer.Option(help="A PNG; of walks also .gif or .mp4; with --count a folder.")] = None,
     what: Annotated[str, typer.Option(help="grid, walk (--linear), traverse, arithmetic (--plus, --minus).")] = "grid",
-    count: Annotated[int | None, typer.Option(help="Write so many single pictures.", min=1)] = None,
+    count: Annotated[int | None, typer.Option(help="Write so many single images.", min=1)] = None,
     size: Annotated[int, typer.Option(help="Samples in a grid.", min=1)] = 64,
     seed: Seed = 0,
     label: Annotated[str | None, typer.Option("--class", help="Ask for this class (name or number) or code.")] = None,

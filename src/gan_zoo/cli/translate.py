@@ -14,7 +14,7 @@ from gan_zoo.cli.common import Checkpoint, Device, RunPath, Trust, app, guarded
 @guarded
 def translate(
     run: RunPath,
-    source: Annotated[Path, typer.Argument(metavar="IN", help="A folder of pictures.")],
+    source: Annotated[Path, typer.Argument(metavar="IN", help="A folder of images.")],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="Where the translations go, under the same names.")],
     direction: Annotated[str, typer.Option(help="forward or backward (CycleGAN).")] = "forward",
     full_size: Annotated[bool, typer.Option("--full-size", help="Do not resize to the training size.")] = False,
@@ -22,13 +22,13 @@ def translate(
     device: Device = "auto",
     trust: Trust = False,
 ) -> None:
-    """Send a folder of pictures through a trained CycleGAN or pix2pix."""
+    """Send a folder of images through a trained CycleGAN or pix2pix."""
     from gan_zoo.inference.load import load_run
     from gan_zoo.inference.translate import format_failures, translate_folder
 
     loaded = load_run(run, checkpoint, device, trust)
     written, failed = translate_folder(loaded, source, target, direction, full_size)
-    typer.echo(f"{written} pictures in {target}")
+    typer.echo(f"{written} images in {target}")
     if failed:
         for line in format_failures(failed, written + len(failed)):
             typer.echo(line, err=True)

@@ -72,7 +72,7 @@ def refuse_reading(data: Any, remedy: str) -> None:
     for name, value in _leaves(data, "data"):
         if value and name.rpartition(".")[2] in ("root", "path", "folder", "source_folder", "csv", "download"):
             raise ConfigError(
-                f"the model is asked with its data, and {name}={value} would read or fetch them here: add {remedy} if "
+                f"requests need the data of the model, and {name}={value} would read them here: add {remedy} if "
                 "you trust it"
             )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +56,7 @@ def build(config: DictConfig) -> tuple[Trainer, GANModule, DataModule]:
     data = build_data(config)
     module = build_module(config)
     module.metadata["data"] = data_identity(data.source, plain["data"].get("root"))
-    data.serve(module.model.needs)
+    data.serve(module.model.needs, module.model.allows_unlabeled)
     callbacks = instantiate_each(config.callbacks)
     make = partial(
         instantiate,
@@ -86,11 +86,17 @@ def build_data(config: DictConfig) -> DataModule:
     """The data set of ``config.data`` and its stream of batches."""
     from gan_zoo.data.datamodule import DataModule
     from gan_zoo.data.dataset import check_interface
+    from gan_zoo.data.derived import with_derived_conditions
+    from gan_zoo.data.few_labels import with_few_labels
     from gan_zoo.training.trial import check_source
 
     options = config.data
     source = instantiate(options.source)
     check_source(source)
+    if options.get("derive") is not None:
+        source = with_derived_conditions(source, instantiate(options.derive))
+    if options.get("labeled") is not None:
+        source = with_few_labels(source, options.labeled)
     check_interface(source, options.sample_shape, options.num_classes, options.condition_shape)
     return DataModule(
         source,
@@ -124,7 +130,7 @@ def build_module(config: DictConfig) -> GANModule:
         n_critic=config.loss.n_critic,
         n_generator=config.loss.n_generator,
         unroll=config.loss.unroll,
-        accumulate=config.accumulate,
+        accumulate=as_plain(config).get("accumulate", 1),
         schedules=scalar_schedules(config),
         clip_grad_norm=config.optim.clip_grad_norm,
         ema=OmegaConf.to_container(config.ema) if config.ema is not None else None,  # type: ignore[arg-type]
@@ -171,7 +177,7 @@ def discriminator_factory(config: DictConfig) -> Any:
     """What makes a model's discriminators: the network of ``config.discriminator`` behind an augmentation of its own.
 
     Raises:
-        ConfigError: if the data are not pictures that ``config.augment`` could change.
+        ConfigError: if the data are not images that ``config.augment`` could change.
     """
     discriminator = network_factory(config.discriminator, "discriminator")
     if config.pack != 1:
@@ -179,18 +185,27 @@ def discriminator_factory(config: DictConfig) -> Any:
 
         options = {"sample_shape": list(config.data.sample_shape), "pack": config.pack}
         discriminator = partial(PackedDiscriminator, discriminator, **options)
+    frozen_layers = config.get("freeze_discriminator", 0)
+    if frozen_layers:
+        discriminator = partial(_made_and_frozen, discriminator, frozen_layers)
     if not config.augment:
         return discriminator
     from gan_zoo.augmentation.base import AugmentedDiscriminator
 
     shape = list(config.data.sample_shape)
     if len(shape) != 3:
-        raise ConfigError(f"augment works on pictures, the data's sample_shape is {shape}: use augment=none")
+        raise ConfigError(f"augment works on images, the data's sample_shape is {shape}: use augment=none")
     return lambda *args, **kwargs: AugmentedDiscriminator(discriminator(*args, **kwargs), instantiate(config.augment))
 
 
+def _made_and_frozen(discriminator: Callable[..., Any], frozen_layers: int, **arguments: Any) -> Any:
+    from gan_zoo.networks.freezing import freeze_first_layers
+
+    return freeze_first_layers(discriminator(**arguments), frozen_layers)
+
+
 def network_factory(node: Any, group: str) -> Any:
-    """What makes networks of ``node``; a request that the network does not know is an error that says so."""
+    """A factory of networks of ``node``, which names an argument that the network does not have."""
     make = instantiate(node)
     if not callable(make) or not hasattr(make, "func"):
         raise ConfigError(
@@ -198,19 +213,19 @@ def network_factory(node: Any, group: str) -> Any:
             f"goes in; got a {type(make).__name__}"
         )
 
-    def network(**wishes: Any) -> Any:
+    def network(**arguments: Any) -> Any:
         try:
-            return make(**wishes)
+            return make(**arguments)
         except TypeError as error:
             unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
             if unknown is None:
                 raise
             raise ConfigError(
-                f"this model asks {group}=... for {unknown.group(1)}, which {make.func.__name__} does not have: choose "
-                f"another {group}="
+                f"this model calls {group}=... with {unknown.group(1)}, which {make.func.__name__} does not have: "
+                f"choose another {group}="
             ) from error
 
-    network.__signature__ = inspect.signature(make)  # type: ignore[attr-defined]
+    network.__signature__ = inspect.signature(make.func)  # type: ignore[attr-defined]
     return network
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import hydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, InstantiationException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from gan_zoo.config.help import defaults
 from gan_zoo.config.messages import choices, explain, innermost, is_usage_error
@@ -22,6 +22,14 @@ from gan_zoo.core.paths import CONF
 from gan_zoo.core.unique import unique_now
 from gan_zoo.runs.overrides import key_of, quoted
 
+
+def derived_shape(derive: Any, sample_shape: Any) -> ListConfig:
+    """The resolver of ``data.condition_shape`` where conditions are made from samples."""
+    derivation = instantiate(derive)
+    return OmegaConf.create(derivation.condition_shape([int(side) for side in sample_shape]))
+
+
+OmegaConf.register_new_resolver("derived_shape", derived_shape, replace=True)
 OmegaConf.register_new_resolver("unique_now", unique_now, use_cache=True, replace=True)
 
 

@@ -23,9 +23,9 @@ Composes a GAN and trains it. Without arguments: every choice that is marked wit
   --config-dir DIR             also look for DIR/GROUP/CHOICE.yaml: parts of your own
   --hydra-help                 what else Hydra understands"""
 ORDER = "model generator discriminator encoder condition loss regularizer augment reconstruction classification optim"
-ORDER += " optim/schedule data metric extractor trainer callbacks logger launcher debug experiment"
+ORDER += " optim/schedule data data/derive metric extractor trainer callbacks logger launcher debug experiment"
 PLACED = {name: f"{name}@model.{name}" for name in ("encoder", "reconstruction", "classification")}  # by a model
-NAMES = 19
+NAMES = 21
 
 
 def wanted(arguments: Sequence[str]) -> bool:

@@ -66,12 +66,13 @@ def is_usage_error(error: BaseException, building: bool = False) -> bool:
     return is_unwritable(error) or isinstance(error, made_for_users) or of_wandb or NO_SLURM in str(error)
 
 
+RESOLVING = "raised while resolving interpolation: "  # in OmegaConf's messages
 NEAR_BY_KIND = {
     r"style": "stylegan2",
     r"pro(gressive)?_?gan|pg_?gan|big|projected|fast_?gan|gat|diffusion": "r3gan or sagan",
     r"cut|fastcut|unit|munit|star|disco|dual": "cyclegan",
     r"pix2pix|bicycle|spade|gaugan|sr_?gan|esr|context": "pix2pix",
-    r"bigan|ali|aae|adversarial_auto|alae": "vae_gan",
+    r"ali|alae|aae|adversarial_auto": "bigan or vae_gan",
     r"contra|rea_?c|tac|adc|proj": "acgan or cgan_single",
     r"wgan|lsgan|rgan|rsgan|ebgan|began|dragan|fisher": "a loss: model=dcgan loss=...",
 }
@@ -88,6 +89,8 @@ def explain(error: BaseException, conf: Path, overrides: Sequence[str] = ()) -> 
     """
     cause = innermost(error)
     message = str(cause) or type(cause).__name__
+    if RESOLVING in message:  # an error of ours inside a resolver
+        message = message.partition(RESOLVING)[2].partition("full_key:")[0]
     if option := re.search(r"Could not (?:find|load) '?([\w/.]+)'?", message):
         return unknown_option(option.group(1), conf)
     if key := re.search(r"Could not override '([^']+)'", str(error)):

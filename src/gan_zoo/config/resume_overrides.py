@@ -27,16 +27,16 @@ def expanded(arguments: Sequence[str]) -> list[str]:
         ConfigError: if there is no such run.
     """
     arguments = [with_home(argument) for argument in arguments]
-    wish = next((a.removeprefix("resume=") for a in reversed(arguments) if a.startswith("resume=")), "null")
-    if wish in ("null", ""):
+    resume = next((a.removeprefix("resume=") for a in reversed(arguments) if a.startswith("resume=")), "null")
+    if resume in ("null", ""):
         return list(arguments)
-    if wish == "auto":
+    if resume == "auto":
         overrides, flags = apart(arguments)
         return [*flags, *overrides, *_folder_of_same_command(arguments)]
-    path = Path(unquoted(wish)).expanduser().resolve()
+    path = Path(unquoted(resume)).expanduser().resolve()
     run = run_of(path)
     if not path.exists():
-        raise ConfigError(f"resume must be auto, a run folder or a checkpoint, got {wish!r}, which does not exist")
+        raise ConfigError(f"resume must be auto, a run folder or a checkpoint, got {resume!r}, which does not exist")
     arguments = [f"resume={quoted(path)}" if argument.startswith("resume=") else argument for argument in arguments]
     if run is None:
         return arguments

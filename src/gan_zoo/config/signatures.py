@@ -14,7 +14,7 @@ from pydantic.errors import PydanticUserError
 from gan_zoo.config.compose import locate
 from gan_zoo.core.errors import ConfigError
 from gan_zoo.core.nested import at
-from gan_zoo.core.types import Count
+from gan_zoo.core.types import Count, Whole
 
 GROUPS = (
     *("trainer", "callbacks", "logger", "extractor", "metric", "data", "generator", "discriminator", "optim", "model"),
@@ -31,6 +31,9 @@ def _top(
     trust: bool,
     pack: Count,
     accumulate: Count,
+    freeze_discriminator: Whole,
+    init: str | None,
+    init_only: str | None,
     channels_last: bool,
     tags: list[str],
     run_dir: str,
@@ -145,8 +148,8 @@ def _types_of(make: Callable[..., Any]) -> dict[str, TypeAdapter[Any]]:
     return adapters
 
 
-def _said(message: str) -> str:
-    """Pydantic's words for what is allowed, in the words of a YAML file."""
+def _yaml_wording(message: str) -> str:
+    """Pydantic's message, in the words of a YAML file."""
     words = {
         "Input should be ": "",
         "a valid integer": "a whole number",
@@ -167,7 +170,7 @@ def _complaint(adapter: TypeAdapter[Any], value: Any) -> str:
             adapter.validate_python(candidate)
         except ValidationError as error:
             wrongs = [wrong for wrong in error.errors() if wrong.get("ctx") != {"class": "Tensor"}]  # YAML has none
-            says = dict.fromkeys(_said(wrong["msg"]) for wrong in wrongs or error.errors())
+            says = dict.fromkeys(_yaml_wording(wrong["msg"]) for wrong in wrongs or error.errors())
             complaint = f"must be {' or '.join(says)}"
         else:
             return ""

@@ -66,7 +66,7 @@ def from_rank_0(tensors: Iterable[Tensor]) -> None:
 
 
 def average_gradients(parameters: Iterable[nn.Parameter], statistics: Sequence[Tensor] = ()) -> None:
-    """One flat all-reduce of the gradients of the player that is about to step, and of running ``statistics``.
+    """One flat all-reduce of the gradients of the side that is about to step, and of running ``statistics``.
 
     Statistics are averaged so that evaluated and saved networks are the same on every rank. Which parameters have a
     gradient depends on the model and the step alone, hence is the same on every rank.
@@ -97,7 +97,7 @@ def _gradient_as_stored(parameter: nn.Parameter) -> Tensor:
 
 
 class CPUProcessGroup:
-    """Small numbers that processes tell each other without waiting for their devices; made by all of them at once."""
+    """Exchange of small numbers between processes, on the host; created by all of them at once."""
 
     def __init__(self) -> None:
         alone = world_size() == 1

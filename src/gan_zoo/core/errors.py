@@ -14,7 +14,7 @@ class TrainingDiverged(RuntimeError):
 
 
 class Interrupted(BaseException):
-    """The run was asked to stop, and stopped where it can go on.
+    """The run was interrupted, and stopped where it can be resumed.
 
     Attributes:
         signum: the signal.

@@ -1,4 +1,4 @@
-"""What Lightning asks for batches."""
+"""The data module."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gan_zoo.data.dataset import Source
 from gan_zoo.data.loader import Stream
 
 WORDS = {"label": "a class", "text": "a caption", "vector": "a condition vector"}
-WORDS |= {"image": "a picture of its own", "domain": "pictures of another domain"}
+WORDS |= {"image": "an image of its own", "domain": "images of another domain"}
 
 
 class DataModule(LightningDataModule):
@@ -55,13 +55,19 @@ class DataModule(LightningDataModule):
         self.flip, self.num_workers, self.memory_limit = flip, num_workers, memory_limit
         self.mismatched_conditions = False
 
-    def serve(self, needs: Sequence[str]) -> None:
-        """Promise batches that bring what a model needs beside samples.
+    def serve(self, needs: Sequence[str], allows_unlabeled: bool = False) -> None:
+        """Prepare batches that hold what a model needs in addition to samples.
+
+        Args:
+            needs: as in `gan_zoo.models.base.Model`.
+            allows_unlabeled: whether the model accepts samples without labels.
 
         Raises:
             DataError: if the data do not have it.
         """
         self.mismatched_conditions = "mismatched" in needs
+        if self.source.labeled is not None and "label" in needs and not allows_unlabeled:
+            raise DataError("this model needs the label of every sample: data.labeled must be null")
         for need in needs:
             if need != "mismatched" and need not in self.source.offers:
                 has = " and ".join(WORDS[offer] for offer in sorted(self.source.offers)) or "nothing"

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from gan_zoo.core.errors import DataError
+from gan_zoo.core.rng import StepRNG
 
 
 @dataclass(slots=True)
@@ -20,7 +21,7 @@ class Source:
         name, split: what this is, for protocols and reports.
         samples: ``[N, C, H, W]`` uint8 images, possibly memory-mapped, or ``[N, D]`` float32 vectors.
         labels: class numbers ``[N]`` (int64), if there are any.
-        conditions: what samples come with beside their class: pictures ``[M, C, H, W]`` (uint8), vectors ``[M, D]``
+        conditions: what samples come with beside their class: images ``[M, C, H, W]`` (uint8), vectors ``[M, D]``
             (float32) or token numbers ``[M, L]`` (int64).
         aligned: whether row i of the conditions belongs to sample i, M = N; if not, they are another domain.
         unpaired: whether training sees samples and conditions in independent orders although they may be aligned.
@@ -28,7 +29,9 @@ class Source:
         vocabulary: for token conditions, the words; a word's number is its index + 2, 1 is an unknown word, 0 padding.
         classes: names of the classes.
         held_out: makes the part of the data that training does not see, if there is one.
-        license: what a model card has to say of the data.
+        derivation: makes conditions from the samples of each batch, see `gan_zoo.data.derived`.
+        labeled: bool ``[N]``, which labels training may use; None for all. Metrics use all labels.
+        license: for model cards.
         fingerprint: changes whenever the samples do; made from the samples' bytes unless given.
     """
 
@@ -43,6 +46,8 @@ class Source:
     vocabulary: Sequence[str] | None = None
     classes: Sequence[str] | None = None
     held_out: Callable[[], Source] | None = None
+    derivation: Callable[[Tensor, StepRNG], Tensor] | None = None
+    labeled: Tensor | None = None
     license: str = ""
     fingerprint: str = ""
     _evaluation_split: Source | None = field(default=None, init=False, repr=False)
@@ -76,6 +81,8 @@ class Source:
     @property
     def condition_kind(self) -> str | None:
         """``image``, ``vector`` or ``text``; None without conditions."""
+        if self.derivation is not None:
+            return "image"
         if self.conditions is None:
             return None
         if self.conditions.ndim == 4:
@@ -84,7 +91,7 @@ class Source:
 
     @property
     def offers(self) -> set[str]:
-        """What its batches bring beside samples, in the words of `gan_zoo.models.base.Model.needs`."""
+        """What its batches hold in addition to samples, in the words of `gan_zoo.models.base.Model.needs`."""
         kinds = {None if self.labels is None else "label", "domain" if self.condition_kind == "image" else None}
         kinds |= {None if self.unpaired else self.condition_kind}
         return {kind for kind in kinds if kind is not None}
@@ -108,6 +115,15 @@ class Mixture(Source):
     std: float = 0.0
 
 
+def condition_shape_of(source: Source) -> list[int] | None:
+    """The shape of one condition, if there are conditions."""
+    if source.derivation is not None:
+        rng = StepRNG(0, 0)
+        images = torch.zeros(1, *source.sample_shape)
+        return list(source.derivation(images, rng).shape[1:])
+    return None if source.conditions is None else list(source.conditions.shape[1:])
+
+
 def check_interface(
     source: Source,
     sample_shape: Sequence[int],
@@ -116,7 +132,7 @@ def check_interface(
 ) -> None:
     """Raise `DataError` if samples, labels or conditions are not what the config promises the networks."""
     if condition_shape is not None:
-        conditions = None if source.conditions is None else list(source.conditions.shape[1:])
+        conditions = condition_shape_of(source)
         if conditions != list(condition_shape):
             raise DataError(
                 f"data={source.name} has conditions of shape {conditions}, but data.condition_shape says "

@@ -15,6 +15,7 @@ from gan_zoo.core.rng import CPU, StepRNG
 from gan_zoo.core.types import Batch, SampleRequest
 from gan_zoo.data.batch_order import Plan, Rows, at
 from gan_zoo.data.dataset import Source
+from gan_zoo.data.few_labels import UNLABELED
 from gan_zoo.data.files.cache import read_ahead
 from gan_zoo.data.image_tensors import to_unit
 
@@ -38,7 +39,11 @@ def take(source: Source, rows: Rows) -> Taken:
 
     samples = gather(source.samples, rows.samples)
     assert samples is not None
-    labels, conditions = gather(source.labels, rows.samples), gather(source.conditions, rows.conditions)
+    labels = gather(source.labels, rows.samples)
+    known = gather(source.labeled, rows.samples)
+    if labels is not None and known is not None:
+        labels = labels.masked_fill(~known, UNLABELED)
+    conditions = gather(source.conditions, rows.conditions)
     return Taken(samples, labels, conditions, gather(source.conditions, rows.wrong))
 
 
@@ -53,7 +58,7 @@ class Stream:
         plan: which rows a batch holds.
         noise: the run's noise; its step is set for every batch.
         start: the number of the first batch, asked when iteration begins.
-        flip: mirror every image with probability 1/2, together with a picture that is its condition.
+        flip: mirror every image with probability 1/2, together with an image that is its condition.
         num_workers: worker processes, if the set is not on the device.
         on_device: keep all samples on the device.
     """
@@ -98,7 +103,9 @@ class Stream:
         assert real is not None
         if self.flip:
             mirrored = rng.uniform("flip", len(real)) < 0.5
-            real, condition, wrong = (_mirrored(pictures, mirrored) for pictures in (real, condition, wrong))
+            real, condition, wrong = (_mirrored(images, mirrored) for images in (real, condition, wrong))
+        if self.source.derivation is not None:
+            condition = self.source.derivation(real, rng)
         return Batch(len(real), rng, real, parts.labels, condition=condition, mismatched_condition=wrong)
 
 
@@ -113,11 +120,11 @@ def _from(loader: Iterable[Taken]) -> Iterator[Taken]:
         ) from error
 
 
-def _mirrored(pictures: Any, mirrored: Tensor) -> Any:
-    """The pictures, some of them mirrored; what is no picture stays."""
-    if pictures is None or pictures.ndim != 4:
-        return pictures
-    return torch.where(mirrored.view(-1, 1, 1, 1), pictures.flip(-1), pictures)
+def _mirrored(images: Any, mirrored: Tensor) -> Any:
+    """The images, some of them mirrored; what is no image stays."""
+    if images is None or images.ndim != 4:
+        return images
+    return torch.where(mirrored.view(-1, 1, 1, 1), images.flip(-1), images)
 
 
 def on_device(source: Source, device: torch.device) -> Source:
@@ -127,7 +134,11 @@ def on_device(source: Source, device: torch.device) -> Source:
         return None if tensor is None else tensor.to(device)
 
     return replace(
-        source, samples=source.samples.to(device), labels=move(source.labels), conditions=move(source.conditions)
+        source,
+        samples=source.samples.to(device),
+        labels=move(source.labels),
+        conditions=move(source.conditions),
+        labeled=move(source.labeled),
     )
 
 
@@ -157,7 +168,10 @@ def sample_request(source: Source, size: int, rng: StepRNG) -> SampleRequest:
         request.label = source.labels[rows]
     if source.conditions is not None:
         request.condition = to_unit(source.conditions[rows])
-    if source.conditions is not None and source.condition_kind == "image":
+    if source.derivation is not None:
+        request.target = to_unit(source.samples[rows])
+        request.condition = source.derivation(request.target, rng.to(CPU))
+    elif source.conditions is not None and source.condition_kind == "image":
         if source.aligned:
             request.target = to_unit(source.samples[rows])
         else:

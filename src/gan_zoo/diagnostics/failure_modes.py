@@ -89,13 +89,13 @@ def collapse(view: View) -> str:
 
 
 def saturation(view: View) -> str:
-    """The discriminator tells all fakes, and samples do not get better."""
+    """The discriminator recognizes all fakes, and samples do not improve."""
     separation, offset = view.last("separation", 6), view.last("offset", 6)
     spread = view.last("spread", 6)
     if not separation or view.now < FIXED_TRAINER_ARGS or min(separation) < 0.995:
         return ""
     better = offset[-1] < 0.95 * offset[0] or spread[-1] > 1.1 * spread[0]
-    return "" if better else "it tells all fakes from reals, and samples stay as they are"
+    return "" if better else "it recognizes all fakes, and samples do not improve"
 
 
 def overfitting(view: View) -> str:

@@ -1,4 +1,4 @@
-"""What the doctor says of a run folder, by its log."""
+"""The diagnosis of a run folder, from its log."""
 
 from __future__ import annotations
 
@@ -10,14 +10,12 @@ from gan_zoo.diagnostics.failure_modes import FIXED_TRAINER_ARGS, REMEDIES, Find
 
 
 def summarize_findings(history: Sequence[Reading], findings: Sequence[Finding]) -> str:
-    """The findings that last, by name; without any whether all is well, or it is too early to tell."""
+    """The findings that last, by name; without any, a line that there are none or that there is not enough data yet."""
     if named := dict.fromkeys(finding.name for finding in findings if finding.lasting):
         return ", ".join(named)
     if len(history) <= FIXED_TRAINER_ARGS:
         looks = f"{len(history)} look{'' if len(history) == 1 else 's'}"
-        return (
-            f"too early to judge: {looks} so far, {FIXED_TRAINER_ARGS + 1} are needed (callbacks.doctor.every_images)"
-        )
+        return f"too early: {looks} so far, {FIXED_TRAINER_ARGS + 1} are needed (callbacks.doctor.every_images)"
     return "nothing is wrong"
 
 

@@ -60,7 +60,7 @@ class Probe:
 
 
 def of_scores(term: AdversarialTerm, unseen: AdversarialTerm | None) -> dict[str, Tensor]:
-    """What the discriminator of one term says."""
+    """Scores of the discriminator of one term."""
     real, fake = (per_image(output) for output in (term.discriminate_real(), term.discriminate_fake()))
     readings = {"separation": separation(real, fake), "gap": real.mean() - fake.mean()}
     if unseen is not None:

@@ -50,7 +50,7 @@ def card(name: str, about: Mapping[str, Any], with_image: bool) -> str:
 def usage(name: str, about: Mapping[str, Any]) -> list[str]:
     """How to sample from the model."""
     if about["conditioning"] in ("image", "domain"):
-        return [f"    gan-zoo translate {name} IN OUT   # folders of pictures"]
+        return [f"    gan-zoo translate {name} IN OUT   # folders of images"]
     takes_captions = caption_encoding(about["conditioning"], about["config"]) is not None
     argument = ', caption="..."' if takes_captions else ""
     option = " --caption ..." if takes_captions else ""

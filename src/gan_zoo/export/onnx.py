@@ -177,9 +177,9 @@ def usage(files: Mapping[str, Any]) -> list[str]:
         agrees = f"onnxruntime and torch differed by {about['difference']:.1e} at most ({about['allowed']:.1e} allowed)"
         lines += ["", f"`{file}` takes {', '.join(takes)} and gives `samples`; {agrees}.".replace("'", "")]
     file, about = next(iter(files.items()))
-    asked = [f'"{name}": {_values(name, part)}' for name, part in about["inputs"].items()]
+    inputs = [f'"{name}": {_values(name, part)}' for name, part in about["inputs"].items()]
     code = ["import numpy as np, onnxruntime", f'session = onnxruntime.InferenceSession("{file}")']
-    code += [f"asked = {{{', '.join(asked)}}}", "(samples,) = session.run(None, asked)"]
+    code += [f"inputs = {{{', '.join(inputs)}}}", "(samples,) = session.run(None, inputs)"]
     return [*lines, "", *(f"    {line}" for line in code)]
 
 

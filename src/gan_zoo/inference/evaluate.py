@@ -34,7 +34,7 @@ def evaluate_run(
     Args:
         run: a run folder, or a checkpoint file.
         overrides: ``metric=...`` and ``extractor=...`` instead of the run's own.
-        num_samples: samples generated for every score; None for what each asks for.
+        num_samples: samples generated for every score; None for the default of each.
         checkpoint: ``best`` or ``last``.
         trust, device, other_data: as in `load_run`.
     """

@@ -1,4 +1,4 @@
-"""Scores of finished runs, and of folders of pictures."""
+"""Scores of finished runs, and of folders of images."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gan_zoo.core.errors import DataError
 from gan_zoo.core.rng import CPU, StepRNG, seeded_generator
 from gan_zoo.core.types import SampleRequest
 from gan_zoo.data.dataset import Source
-from gan_zoo.data.datasets.image_folder import image_folder, pictures_in
+from gan_zoo.data.datasets.image_folder import image_folder, images_in
 from gan_zoo.data.files.image_cache import check_folder
 from gan_zoo.data.image_tensors import to_unit
 from gan_zoo.inference.evaluate import set_num_samples
@@ -30,13 +30,13 @@ def compare_folders(
     image_size: int,
     device_name: str = "auto",
 ) -> list[MetricResult]:
-    """Score the pictures of one folder against those of another, without any network of ours but the extractor.
+    """Score the images of one folder against those of another, without any network of ours but the extractor.
 
-    With fewer ``num_samples`` than pictures in ``folder`` the same random ones are taken every time.
+    With fewer ``num_samples`` than images in ``folder`` the same random ones are taken every time.
     """
     if folder is None or against is None:
         raise DataError("--folder and --against must be given together")
-    fake, real = pictures(folder, "--folder", image_size), pictures(against, "--against", image_size)
+    fake, real = load_folder(folder, "--folder", image_size), load_folder(against, "--against", image_size)
     device = best_device(device_name)
     count = min(len(fake), num_samples or len(fake))
     chosen = some_of(len(fake), count)
@@ -56,14 +56,14 @@ def some_of(total: int, count: int) -> torch.Tensor:
     return torch.randperm(total, generator=seeded_generator(CPU, "some of", total))[:count].sort().values
 
 
-def pictures(folder: Path, option: str, image_size: int) -> Source:
-    """The pictures of a folder, at least two; a `DataError` in the words of the command's ``option`` if there are not.
+def load_folder(folder: Path, option: str, image_size: int) -> Source:
+    """The images of a folder, at least two; a `DataError` in the words of the command's ``option`` if there are not.
 
     ``data.on_error`` cannot be set here: a file that cannot be read is for the user to remove.
     """
-    found = pictures_in(check_folder(folder.expanduser(), option), option)
+    found = images_in(check_folder(folder.expanduser(), option), option)
     if len(found) < 2:
-        raise DataError(f"{option} must hold at least 2 pictures, {folder} has {len(found)}")
+        raise DataError(f"{option} must hold at least 2 images, {folder} has {len(found)}")
     try:
         return image_folder(str(folder), 3, image_size)
     except DataError as error:

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from gan_zoo.core.errors import DataError
 from gan_zoo.core.progress import with_progress
-from gan_zoo.data.datasets.image_folder import find_pictures
+from gan_zoo.data.datasets.image_folder import find_images
 from gan_zoo.data.files.image_io import ValueRange, opened
 from gan_zoo.data.image_tensors import to_uint8, to_unit
 from gan_zoo.inference.model import LoadedModel
@@ -84,7 +84,7 @@ def translate_folder(
         raise DataError(f"IN must be a folder of images, got {str(source)!r}, which is not a folder")
     if source.resolve() == target.resolve():
         raise DataError(f"OUT must be another folder than IN, got {str(target)!r} for both")
-    files = find_pictures(source)
+    files = find_images(source)
     if not files:
         raise DataError(f"{source} has no images")
     network, channels = translation_network(run, direction)

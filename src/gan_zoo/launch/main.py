@@ -47,9 +47,9 @@ def _main() -> None:
     if help_of.wanted(sys.argv[1:]):
         print(help_of.text(sys.argv[1:], CONF))
         return
-    wished = os.environ.get("HYDRA_FULL_ERROR", "0")
-    wants_traceback = wished == "1"
-    os.environ[WANTS_TRACEBACK] = wished
+    full_error = os.environ.get("HYDRA_FULL_ERROR", "0")
+    wants_traceback = full_error == "1"
+    os.environ[WANTS_TRACEBACK] = full_error
     os.environ["HYDRA_FULL_ERROR"] = "1"  # while composing, Hydra then raises instead of printing its own report
     failures: list[str] = []
 
@@ -58,7 +58,7 @@ def _main() -> None:
         print(failures[-1], file=sys.stderr)
 
     def job(config: DictConfig) -> None:
-        os.environ["HYDRA_FULL_ERROR"] = wished  # processes that the job starts inherit it
+        os.environ["HYDRA_FULL_ERROR"] = full_error  # processes that the job starts inherit it
         in_multirun = HydraConfig.get().mode == RunMode.MULTIRUN
         try:
             if in_multirun:
@@ -81,7 +81,7 @@ def _main() -> None:
             raise
         fail(error)
     finally:
-        os.environ["HYDRA_FULL_ERROR"] = wished
+        os.environ["HYDRA_FULL_ERROR"] = full_error
     if failures:
         sys.exit(1)
 

@@ -1,4 +1,4 @@
-"""A search over overrides with Optuna: ask for values, train in a process of its own, tell the score."""
+"""Search over overrides with Optuna: suggest values, train in a separate process, report the objective."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class Search:
 
     def run(self, trials: int, num_jobs: int = 1, options: Sequence[str] = ()) -> None:
         """Train until there are ``trials``; what an earlier process left unfinished goes on first."""
-        run_all(self.jobs(trials), num_jobs, self.tell, options, self.watch)
+        run_all(self.jobs(trials), num_jobs, self.finish_trial, options, self.watch)
 
     def jobs(self, trials: int) -> Iterator[Job]:
         """A job for each trial that is missing."""
@@ -103,7 +103,7 @@ class Search:
         job = Job(self.space.overrides(trial.params), self.folder / "trials" / f"{trial.number:04d}")
         trial.set_user_attr("owner", f"{socket.gethostname()}:{os.getpid()}")
         self.running[job.folder] = trial, reported
-        print(f"trial {trial.number}: {said(trial.params)}", flush=True)
+        print(f"trial {trial.number}: {format_params(trial.params)}", flush=True)
         return job
 
     def watch(self, job: Job) -> None:
@@ -124,7 +124,7 @@ class Search:
             return {e["images_seen"]: e[f"val/{self.score}"] for e in entries if f"val/{self.score}" in e}
         return {}
 
-    def tell(self, job: Job) -> None:
+    def finish_trial(self, job: Job) -> None:
         """Tell the study how a trial ended."""
         trial, _ = self.running.pop(job.folder)
         history = self.history(job.folder)
@@ -148,7 +148,7 @@ class Search:
         trials = self.study.get_trials(deepcopy=False)
         trials.sort(key=lambda trial: (trial.value is None, sign * (trial.value or 0), trial.number))
         return [
-            [str(t.number), t.state.name.lower(), "" if t.value is None else f"{t.value:.5g}", said(t.params)]
+            [str(t.number), t.state.name.lower(), "" if t.value is None else f"{t.value:.5g}", format_params(t.params)]
             for t in trials
         ]
 
@@ -159,7 +159,7 @@ class Search:
         return shlex.join(["python", "train.py", *self.space.overrides(self.study.best_params)])
 
 
-def said(values: dict[str, Any]) -> str:
+def format_params(values: dict[str, Any]) -> str:
     """Values as one would type them."""
     texts = {key: f"{value:.4g}" if isinstance(value, float) else value for key, value in values.items()}
     return " ".join(f"{key}={text}" for key, text in texts.items())

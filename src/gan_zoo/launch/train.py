@@ -65,23 +65,26 @@ def train(config: DictConfig) -> dict[str, float]:
 
 
 def _train_once(config: DictConfig, lr_scale: float) -> dict[str, float]:
+    from gan_zoo.launch.initialize import initialize_from
     from gan_zoo.loggers.dispatch import log_config
     from gan_zoo.reports.terminal_summary import print_summary
 
     run_dir = Path(config.run_dir)
-    went_back = lr_scale < 1 and bool(store_of(run_dir).entries())
+    rolled_back = lr_scale < 1 and bool(store_of(run_dir).entries())
     with usage_errors(run_dir):
         with_absolute_paths(config)
         trainer, module, data = build(config)
-        wished = as_plain(config) | ({"resume": "auto"} if went_back else {})
-        check_resumed(checkpoint_to_resume(wished), module, trainer, config)  # before anything is written
+        resolved = as_plain(config) | ({"resume": "auto"} if rolled_back else {})
+        check_resumed(checkpoint_to_resume(resolved), module, trainer, config)  # before anything is written
     module.rates.lr_scale = lr_scale
     with SIGNALS.restored(), store_of(run_dir).locked() if trainer.is_global_zero else nullcontext():
-        checkpoint = checkpoint_to_resume(wished)  # another process may have been leaving, and saving
+        checkpoint = checkpoint_to_resume(resolved)  # another process may have been leaving, and saving
         if trainer.is_global_zero:
             record(config)
             log_config(trainer, as_plain(config))
             go_on_from(checkpoint, run_dir, trainer.max_steps)
+        if checkpoint is None and config.init is not None:
+            print(initialize_from(module, config.init, config.init_only), flush=True)
         with SIGNALS.stopping_when_asked(), afterwards(run_dir, trainer, module):
             trainer.fit(module, datamodule=data, ckpt_path=checkpoint)
     print_summary(run_dir, trainer, module)

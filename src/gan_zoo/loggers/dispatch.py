@@ -29,7 +29,7 @@ def log_config(trainer: Trainer, config: Mapping[str, Any]) -> None:
 
 
 def log_image(trainer: Trainer, path: Path, step: int) -> None:
-    """Pass a picture on to the loggers that take pictures."""
+    """Pass an image on to the loggers that take images."""
     for logger in trainer.loggers:
         with survived(f"logging an image to {type(logger).__name__}"):
             _log_image(logger, path, step)
@@ -47,7 +47,7 @@ def _log_image(logger: Logger, path: Path, step: int) -> None:
 
 
 def log_checkpoints(trainer: Trainer, files: Sequence[Path]) -> None:
-    """Pass checkpoints on to the loggers that were told to keep them (``log_model=true``)."""
+    """Pass checkpoints on to the loggers that keep them (``log_model=true``)."""
     for logger in trainer.loggers:
         with survived(f"handing checkpoints to {type(logger).__name__}"):
             _log_files(logger, files)

@@ -12,7 +12,7 @@ from gan_zoo.core.types import DiscriminatorOutput, LossTerms
 
 
 class Loss(nn.Module):
-    """What both players minimize, as two functions of outputs.
+    """What both sides minimize, as two functions of outputs.
 
     Scores are raw and may have any shape ``[B, ...]``; both functions return a scalar, the mean over samples (and
     patches). A subclass with state registers it as buffers and changes it in `update` only. Each term has its own
@@ -23,7 +23,7 @@ class Loss(nn.Module):
     """Whether the loss of a batch is the mean of those of its parts, so that gradients can be accumulated."""
 
     generator_sees_real: ClassVar[bool] = False
-    """Whether `generator` uses the discriminator's view of the reals (costs a forward pass in the generator's turn)."""
+    """Whether `generator` uses the discriminator's outputs for the reals (one more forward pass)."""
 
     def discriminator(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
         """What the discriminator minimizes."""
@@ -40,11 +40,11 @@ class Loss(nn.Module):
         """Change the loss's state after the discriminator's step. Reduce moments over ranks first."""
 
     def readings(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> LossTerms:
-        """What a researcher reads while this loss trains, as named scalars. Called on reporting steps only."""
+        """Further scalars to log. Called in logging steps only."""
         return {}
 
     threshold: float = 0.0
-    """The score at which the discriminator is undecided, where a single score says anything."""
+    """The score at which the discriminator is undecided, where a single score has a meaning."""
 
     def leaning(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
         """How far each score of a real leans towards "real", in the shape of the scores: 0 is undecided, < 0 "fake"."""
@@ -52,7 +52,7 @@ class Loss(nn.Module):
 
     @torch.no_grad()
     def accuracy(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> tuple[Tensor, Tensor]:
-        """The 0-1 view of the discriminator: shares of reals scored above, and of fakes scored below, `threshold`."""
+        """The fractions of reals scored above, and of fakes scored below, `threshold`."""
         return (real.score > self.threshold).float().mean(), (fake.score < self.threshold).float().mean()
 
 
@@ -67,9 +67,9 @@ def above_the_middle(ahead: Tensor, behind: Tensor) -> Tensor:
 
 @torch.no_grad()
 def accuracy_by_means(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-    """The shares of reals scored above the mean fake, and of fakes scored below the mean real, of the global batch.
+    """The fractions of reals scored above the mean fake, and of fakes scored below the mean real, of the global batch.
 
-    For losses whose scores are free up to a constant: the shares do not change when a constant is added.
+    For losses whose scores are free up to a constant: the fractions do not change when a constant is added.
     """
     of_real, of_fake = mean_over_ranks(torch.stack([real.float().mean(), fake.float().mean()]))
     return (real > of_fake).float().mean(), (fake < of_real).float().mean()
@@ -78,8 +78,8 @@ def accuracy_by_means(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
 def limited(score: Tensor, limit: float = 10.0) -> Tensor:
     """``score`` within [-limit, limit], growing logarithmically outside, so that its exponential stays finite.
 
-    exp(limited(v)) continues along its tangent beyond ``limit``: a clamp would leave the samples that a discriminator
-    judges worst without a gradient. As the map is increasing, bounds that hold for every discriminator hold for the
+    exp(limited(v)) continues along its tangent beyond ``limit``: a clamp would leave the samples with the worst
+    scores without a gradient. As the map is increasing, bounds that hold for every discriminator hold for the
     limited one.
     """
     excess = torch.relu(score.abs() - limit)
@@ -90,6 +90,6 @@ def require_autoencoder(loss: Loss, discriminator: nn.Module) -> None:
     """Raise `ValueError` unless ``discriminator`` scores samples by their reconstruction error (``energy`` is True)."""
     if getattr(discriminator, "energy", False) is not True:
         raise ValueError(
-            f"{type(loss).__name__} needs an auto-encoder discriminator: add discriminator=autoencoder, "
+            f"{type(loss).__name__} needs an autoencoder discriminator: add discriminator=autoencoder, "
             f"got {type(discriminator).__name__}"
         )

@@ -20,9 +20,9 @@ class LossSensitive(Loss):
     (so that lambda means the same at every resolution) and detached. nu = 0 is LS-GAN, nu = 1 has the gradients of
     WGAN with the discriminator -D.
 
-    Where the discriminator judges pairs of a sample and a condition, Delta has to be a distance of pairs: it is the
-    L1 distance plus the discrete metric of the conditions, 1 where real and fake are told different things and 0 where
-    they are told the same. So a mismatched pair (x, c') has to cost more than (x, c) by lambda; by the samples alone
+    Where the discriminator scores pairs of a sample and a condition, Delta has to be a distance of pairs: it is the
+    L1 distance plus the discrete metric of the conditions, 1 where real and fake have different conditions and 0 where
+    they have the same. So a mismatched pair (x, c') has to cost more than (x, c) by lambda; by the samples alone
     the two are equal, the margin would be 0, and a constant D would satisfy it.
 
     Args:
@@ -71,7 +71,7 @@ def l1_distance(real: Tensor, fake: Tensor) -> Tensor:
 
 @torch.no_grad()
 def pair_distance(real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
-    """The distance of each judged pair (sample, condition) to the fake one of the same index, ``[B]``."""
+    """The distance of each scored pair (sample, condition) to the fake one of the same index, ``[B]``."""
     distance = l1_distance(real.x, fake.x)
     if real.condition is fake.condition or not isinstance(real.condition, Tensor):
         return distance

@@ -45,5 +45,5 @@ class NonSaturating(Minimax):
         return softplus(-fake.score).mean()
 
     def readings(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> LossTerms:
-        """``total``: L_D + L_G, both at least 0; 3 log 2 where the discriminator cannot tell."""
+        """``total``: L_D + L_G, both at least 0; 3 log 2 where the discriminator is undecided."""
         return {"total": self.discriminator(real, fake) + self.generator(fake)}

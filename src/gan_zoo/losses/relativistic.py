@@ -1,4 +1,4 @@
-"""Relativistic losses: the discriminator says which of two samples is the more realistic."""
+"""Relativistic losses: the discriminator compares two samples."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class RelativisticPaired(Loss):
 
     Jolicoeur-Martineau 2019, section 3; Huang et al. 2024 (R3GAN), eq. 2: L_D = E sp(-(D(x_i) - D(G(z_i)))) and
     L_G = E sp(-(D(G(z_i)) - D(x_i))). Scores of both sides must have equal shapes. Only differences of scores mean
-    something, so the accuracies are the share of pairs that are told apart.
+    something, so the accuracies are the fraction of pairs in the right order.
     """
 
     generator_sees_real: ClassVar[bool] = True

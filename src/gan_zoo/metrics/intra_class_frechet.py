@@ -67,9 +67,9 @@ class ClassFrechet(Evaluator):
 
     Args:
         extractor: makes the features.
-        num_samples: generated pictures of all classes; below twice the number of features in any class the distances'
+        num_samples: generated images of all classes; below twice the number of features in any class the distances'
             bias is large, which the protocol then says.
-        block_size: real pictures that pass the extractor at a time.
+        block_size: real images that pass the extractor at a time.
     """
 
     def __init__(self, extractor: Extractor, num_samples: int = 10_000, block_size: int = 64) -> None:
@@ -84,11 +84,11 @@ class ClassFrechet(Evaluator):
         if model is None or model.conditioning != "class":
             raise DataError("metric=class_frechet needs a class-conditional model, this one is not")
         if source.labels is None or source.num_classes is None or source.samples.ndim != 4:
-            raise DataError(f"metric=class_frechet needs labelled pictures, data={source.name} has none")
+            raise DataError(f"metric=class_frechet needs labelled images, data={source.name} has none")
         counts = torch.bincount(source.labels, minlength=source.num_classes).tolist()
         names = names_of(source)
         if few := [name for name, count in zip(names, counts, strict=True) if count < 2]:
-            self.refuse(few, f"real pictures of each class, data={source.name} has not")
+            self.refuse(few, f"real images of each class, data={source.name} has not")
         if model.num_requested_labels != len(names):
             raise DataError(
                 f"metric=class_frechet needs a model of the data's {len(names)} classes, this one has "
@@ -144,7 +144,7 @@ class ClassFrechet(Evaluator):
         return [{"num_generated": total, "of_class": fake.num} for fake in fakes]
 
     def of_class(self, number: int) -> Source:
-        """The real pictures of one class."""
+        """The real images of one class."""
         assert self.source.labels is not None
         rows = (self.source.labels == number).nonzero().flatten()
         mark = f"{self.source.fingerprint}-class-{number}"

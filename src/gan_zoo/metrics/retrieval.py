@@ -21,20 +21,20 @@ OUTPUTS = 64
 
 
 class TwoTowers(nn.Module):
-    """Pictures and conditions as unit vectors, close where they belong together (Radford et al. 2021, CLIP).
+    """Images and conditions as unit vectors, close where they belong together (Radford et al. 2021, CLIP).
 
     Args:
-        channels: of the pictures.
+        channels: of the images.
         condition: encoder of conditions, ``[B, ...] -> [B, 64]``.
     """
 
     def __init__(self, channels: int, condition: nn.Module) -> None:
         super().__init__()
-        self.picture, self.condition = SmallNet(channels, OUTPUTS), condition
+        self.image, self.condition = SmallNet(channels, OUTPUTS), condition
 
     def forward(self, images: Tensor, conditions: Tensor) -> Tensor:
-        """Cosines of every picture with every condition, ``[B, B']``."""
-        return F.normalize(self.picture(images), dim=1) @ F.normalize(self.condition(conditions), dim=1).T
+        """Cosines of every image with every condition, ``[B, B']``."""
+        return F.normalize(self.image(images), dim=1) @ F.normalize(self.condition(conditions), dim=1).T
 
 
 def condition_tower(source: Source) -> nn.Module:
@@ -65,7 +65,7 @@ class Retrieval(Evaluator):
 
     def check(self, source: Source, model: Model | None = None) -> None:
         if source.conditions is None or not source.aligned or source.samples.ndim != 4:
-            raise DataError(f"metric=retrieval needs pictures with their own conditions, data={source.name} has none")
+            raise DataError(f"metric=retrieval needs images with their own conditions, data={source.name} has none")
         if model is None or model.conditioning not in ("text", "vector", "image"):
             raise DataError(
                 "metric=retrieval needs a model that is conditioned on text, vectors or images, this one is not"
@@ -104,7 +104,7 @@ class Retrieval(Evaluator):
         return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
 
     def hits(self, images: Tensor, conditions: Tensor) -> Tensor:
-        """For each picture whether no wrong candidate fits better, ``[B]``.
+        """For each image whether no wrong candidate fits better, ``[B]``.
 
         Candidates are the next ones in the batch that differ; where those are too few, held-out ones follow.
         """

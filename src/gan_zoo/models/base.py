@@ -54,6 +54,9 @@ class Model(nn.Module):
     conditions of other samples.
     """
 
+    allows_unlabeled: ClassVar[bool] = False
+    """Whether batches may hold samples without a label, which is then -1 (`data.labeled`)."""
+
     latent_dim: int | None = None
     """Size of the latents; None for models without latents."""
 

@@ -62,7 +62,7 @@ class InfoGAN(GAN):
         self.likelihood = likelihood
         self.categories = categories
         self.num_requested_labels = categories or None
-        self.num_requested_codes = continuous
+        self.num_continuous_codes = continuous
         self.code_weight = code_weight
         self.continuous_weight = continuous_weight
 
@@ -82,7 +82,7 @@ class InfoGAN(GAN):
         """The continuous codes ``[B, continuous]`` in (-1, 1): as requested, else uniformly random."""
         if request.codes is not None:
             return request.codes
-        return 2 * request.rng.uniform("continuous code", request.size, self.num_requested_codes) - 1
+        return 2 * request.rng.uniform("continuous code", request.size, self.num_continuous_codes) - 1
 
     def generator_inputs(self, request: SampleRequest, generators: nn.ModuleDict) -> tuple[Tensor, ...]:
         codes = []
@@ -95,13 +95,13 @@ class InfoGAN(GAN):
     def information(self, batch: Batch, outputs: Sequence[TermOutputs]) -> LossTerms:
         """-L_I of the fakes, a lower bound on the mutual information up to the codes' constant entropy."""
         request = self.request_for(batch)
-        sizes = [self.categories, self.num_requested_codes, self.num_requested_codes]
+        sizes = [self.categories, self.num_continuous_codes, self.num_continuous_codes]
         logits, mu, log_variance = torch.split(outputs[0].fake.aux, sizes, 1)
         terms: LossTerms = {}
         labels = self.requested_label(request)
         if labels is not None:
             terms["code"] = self.code_weight * self.classification(logits, labels)
-        if self.num_requested_codes:
+        if self.num_continuous_codes:
             codes = self.requested_codes(request)
             terms["continuous"] = self.continuous_weight * self.likelihood(mu, log_variance, codes)
         return terms

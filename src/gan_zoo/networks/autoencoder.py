@@ -19,7 +19,7 @@ DISTANCES = ("l1", "l2")
 class AutoEncoder(nn.Module):
     """An energy for EBGAN (Zhao et al. 2016) and BEGAN (Berthelot et al. 2017): low on what it has learned to rebuild.
 
-    Judges ``[B, *sample_shape]``: the score ``[B]`` is the mean absolute or squared error of each sample's
+    Scores ``[B, *sample_shape]``: the score ``[B]`` is the mean absolute or squared error of each sample's
     reconstruction (``aux``); the code ``[B, code_dim]`` is the only feature.
 
     Args:
@@ -48,7 +48,7 @@ class AutoEncoder(nn.Module):
         super().__init__()
         if aux_outputs is not None or condition_dim is not None or condition_channels is not None:
             raise ValueError(
-                "discriminator=autoencoder names no class and is told no condition, which this model asks for: choose "
+                "discriminator=autoencoder predicts no class and takes no condition, which this model needs: choose "
                 "another discriminator, and a loss that works with it"
             )
         if distance not in DISTANCES:

@@ -1,7 +1,7 @@
-"""What turns conditions into vectors: classes, captions, pictures, and vectors of any origin.
+"""What turns conditions into vectors: classes, captions, images, and vectors of any origin.
 
-Each player has an encoder of its own, trained with it. Vectors have length 1, many times shorter than latents: a
-generator that is told too loudly stops listening to its latents.
+Each side has its own encoder, trained with it. Vectors have length 1, many times shorter than latents: a
+generator with a large condition ignores its latents.
 """
 
 from __future__ import annotations
@@ -154,10 +154,10 @@ class VectorCondition(Condition):
 
 
 class ImageCondition(Condition):
-    """Another picture, through the layers of DCGAN's discriminator.
+    """Another image, through the layers of DCGAN's discriminator.
 
     Args:
-        condition_shape: ``[C, S, S]`` of the data's condition pictures.
+        condition_shape: ``[C, S, S]`` of the data's condition images.
         outputs: size of the vectors.
         width: as in `gan_zoo.networks.dcgan.DCGANDiscriminator`.
     """
@@ -180,7 +180,7 @@ class ConditionalDiscriminator(nn.Module):
     """A discriminator with the encoder that translates conditions for it.
 
     Args:
-        discriminator: judges samples given vectors.
+        discriminator: scores samples given vectors.
         condition: makes the vectors.
     """
 

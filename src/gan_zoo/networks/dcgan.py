@@ -31,7 +31,7 @@ def dcgan_init(module: nn.Module) -> None:
 
 
 def _widths(image_size: int, width: int) -> list[int]:
-    """Channels from the 4x4 end to the last hidden layer: each step towards the picture halves them."""
+    """Channels from the 4x4 end to the last hidden layer: each step towards the image halves them."""
     stages = image_size.bit_length() - 3
     return [width * 2**k for k in reversed(range(stages))]
 

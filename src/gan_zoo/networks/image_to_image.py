@@ -1,4 +1,4 @@
-"""Generators that map pictures to pictures of the same size."""
+"""Generators that map images to images."""
 
 from __future__ import annotations
 
@@ -18,14 +18,12 @@ UPSAMPLING = ("transposed", "resize")
 def check_translation(
     in_shape: Sequence[int], out_shape: Sequence[int], network: str, factor: int, norm: str, smallest: int = 1
 ) -> tuple[int, int]:
-    """Channels in and out, if both are pictures of one size that ``factor`` divides and that stays >= ``smallest``.
+    """Channels in and out, if both are images of one size that ``factor`` divides and that stays >= ``smallest``.
 
     There is no spectral normalization here: weights are left as they are.
     """
     if len(in_shape) != 3 or len(out_shape) != 3 or list(in_shape[1:]) != list(out_shape[1:]):
-        raise ValueError(
-            f"{network} maps pictures to pictures of the same size, got {list(in_shape)} to {list(out_shape)}"
-        )
+        raise ValueError(f"{network} maps images to images of the same size, got {list(in_shape)} to {list(out_shape)}")
     if any(side % factor for side in in_shape[1:]):
         raise ValueError(f"{network} needs sides divisible by {factor}, got {list(in_shape[1:])}: set data.image_size")
     if min(in_shape[1:]) < smallest * factor:
@@ -51,6 +49,16 @@ def doubling(c_in: int, c_out: int, upsample: str, kernel: Count = 3) -> list[nn
     return [nn.ConvTranspose2d(c_in, c_out, kernel, 2, 1, output_padding=odd)]
 
 
+def further_doublings(in_shape: Sequence[int], out_shape: Sequence[int]) -> int:
+    """How often the output doubles the size of the input; 0 unless it is 2, 4, 8, ... times as large."""
+    if len(in_shape) != 3 or len(out_shape) != 3:
+        return 0
+    ratio = out_shape[1] // in_shape[1]
+    is_power = ratio > 1 and ratio & (ratio - 1) == 0
+    is_exact = [side * ratio for side in in_shape[1:]] == list(out_shape[1:])
+    return ratio.bit_length() - 1 if is_power and is_exact else 0
+
+
 class TranslatorBlock(nn.Module):
     """x + two 3x3 convolutions with reflected borders and normalization."""
 
@@ -72,7 +80,7 @@ class TranslatorBlock(nn.Module):
 class ResNetTranslator(nn.Module):
     """CycleGAN's translator (Zhu et al. 2017, appendix; Johnson et al. 2016): two halvings, blocks, two doublings.
 
-    Maps ``[B, C_in, H, W]`` to ``[B, C_out, H, W]`` in (-1, 1).
+    Maps ``[B, C_in, H, W]`` to ``[B, C_out, H, W]`` in (-1, 1), or to 2, 4, 8, ... times the size by further doublings.
 
     Args:
         in_shape, out_shape: ``[C, H, W]``; H and W are divisible by 4, and at least 8.
@@ -94,7 +102,9 @@ class ResNetTranslator(nn.Module):
         kernel: Count = 7,
     ) -> None:
         super().__init__()
-        c_in, c_out = check_translation(in_shape, out_shape, "generator=resnet_translator", 4, norm, smallest=2)
+        further = further_doublings(in_shape, out_shape)
+        smaller = [*out_shape[:1], *(side // 2**further for side in out_shape[1:])]
+        c_in, c_out = check_translation(in_shape, smaller, "generator=resnet_translator", 4, norm, smallest=2)
         if blocks < 1:
             raise ValueError(f"blocks must be >= 1, got {blocks}")
         if kernel < 1 or kernel % 2 == 0:
@@ -112,6 +122,8 @@ class ResNetTranslator(nn.Module):
         layers += [TranslatorBlock(4 * width, norm) for _ in range(blocks)]
         for k in (2, 1):
             layers += [*doubling(2 * k * width, k * width, upsample), *then(k * width)]
+        for _ in range(further):
+            layers += [*doubling(width, width, upsample), *then(width)]
         self.layers = nn.Sequential(*layers, ends(width, c_out), nn.Tanh())
         self.apply(dcgan_init)
 

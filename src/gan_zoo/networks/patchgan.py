@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d
+from torch.nn.functional import avg_pool2d, interpolate
 
 from gan_zoo.core.types import Count, DiscriminatorOutput, Shape, Whole
 from gan_zoo.networks.dcgan import dcgan_init
@@ -17,11 +17,11 @@ class PatchGAN(nn.Module):
     """Images ``[B, C, H, W]`` to one raw score for each of many overlapping patches, ``[B, 1, h, w]``.
 
     Isola et al. 2017, section 3.3 and appendix: with 3 layers every score sees 70x70 pixels, with 2 layers 34x34, with
-    1 layer 16x16. A condition is a picture of the same size, laid beside the sample.
+    1 layer 16x16. A condition is an image, concatenated to the sample along the channels; a smaller one is enlarged.
 
     Args:
         sample_shape: ``[C, H, W]``, the shorter side at least 2^(layers + 2) pixels.
-        condition_channels: channels of the condition picture; 0 for none.
+        condition_channels: channels of the condition image; 0 for none.
         layers: halvings, >= 1.
         width: channels after the first layer; they double up to 8 times that.
         norm: a name of `norm_layer`.
@@ -40,7 +40,7 @@ class PatchGAN(nn.Module):
             raise ValueError(f"discriminator=patchgan works on images; the data's sample_shape is {list(sample_shape)}")
         if layers < 1 or min(sample_shape[1:]) < 2 ** (layers + 2):
             raise ValueError(
-                f"discriminator.layers must be >= 1 and leave patches of at least 4x4 activations: pictures of "
+                f"discriminator.layers must be >= 1 and leave patches of at least 4x4 activations: images of "
                 f"{min(sample_shape[1:])} pixels allow {min(sample_shape[1:]).bit_length() - 3}, got {layers}"
             )
         widths = [width * min(2**k, 8) for k in range(layers + 1)]
@@ -59,6 +59,8 @@ class PatchGAN(nn.Module):
         initialize(self, dcgan_init)
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
+        if condition is not None and condition.shape[2:] != x.shape[2:]:
+            condition = interpolate(condition, x.shape[2:])
         h = self.layers(x if condition is None else torch.cat([x, condition], 1))
         return DiscriminatorOutput(self.score(h), x, features=(h,))
 
@@ -85,8 +87,9 @@ class MultiScalePatchGAN(nn.Module):
         smaller = x
         for number, scale in enumerate(self.scales):
             if number > 0:
+                if condition is not None and condition.shape[2:] == smaller.shape[2:]:
+                    condition = halved(condition)
                 smaller = halved(smaller)
-                condition = None if condition is None else halved(condition)
             parts.append(scale(smaller, condition))
         scores = torch.cat([part.score.flatten(1) for part in parts], 1)
         features = tuple(feature for part in parts for feature in part.features)

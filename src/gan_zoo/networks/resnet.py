@@ -59,7 +59,7 @@ class DownBlock(nn.Module):
         c_in, c_out: channels.
         norm: normalization by name.
         down: whether to halve the size.
-        first: the block that sees pictures begins without norm and ReLU.
+        first: the block that sees images begins without norm and ReLU.
     """
 
     def __init__(self, c_in: int, c_out: int, norm: str, down: bool = True, first: bool = False) -> None:

@@ -27,7 +27,7 @@ class AdaptiveAugmentation(Regularizer):
     discriminator, or in a pack, counts each image once; mismatched pairs, which say nothing of the reals, do not count.
 
     Args:
-        target: r_t to hold, in [0, 1): 0 is a discriminator that cannot tell, 1 one that always knows.
+        target: r_t to hold, in [0, 1): 0 is a discriminator at chance, 1 one that is always right.
         images_to_full: number of real images in which p can go from 0 to 1, > 0.
         interval: discriminator steps between two moves, >= 1.
         threshold: the score at which the discriminator is undecided; None for that of the loss, or 0 without a loss.

@@ -44,7 +44,7 @@ class Regularizer(nn.Module):
     """Whether the penalty of a batch is the mean of those of its parts, so that gradients can be accumulated."""
 
     counts_reals: ClassVar[bool] = False
-    """Whether `update` counts the judged reals: then reals that several terms share are shown to one of them only."""
+    """Whether `update` counts reals: then reals that several terms share are counted for one of them only."""
 
     def __init__(self, every: Count = 1) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class Regularizer(nn.Module):
             )
 
     def attach(self, loss: nn.Module) -> None:
-        """Learn, before training, the loss of the same term; for regularizers that need to know how to read scores."""
+        """Get the loss of the same term before training; for regularizers that interpret scores."""
 
     def prepare(self, term: AdversarialTerm, rng: StepRNG) -> AdversarialTerm:
         """The term to evaluate in the discriminator step: its samples or sides may be changed here."""
@@ -81,7 +81,7 @@ class Regularizer(nn.Module):
         """Change the regularizer's state after the discriminator's step. Reduce moments over ranks first."""
 
     def readings(self, term: AdversarialTerm) -> LossTerms:
-        """Further scalars worth logging."""
+        """Further scalars to log."""
         return {}
 
 
@@ -185,9 +185,9 @@ def state_of(discriminator: nn.Module, name: str) -> LossTerms:
 def input_gradient(output: DiscriminatorOutput, create_graph: bool = True) -> Tensor:
     """The gradient of every score with respect to the discriminator's input, ``[N, D]``, one row for each score.
 
-    An input is one sample, or a pack of samples where the discriminator judges packs (PacGAN, Lin et al. 2018, section
+    An input is one sample, or a pack of samples where the discriminator scores packs (PacGAN, Lin et al. 2018, section
     3: the discriminator's input is the concatenation of m samples): N is the number of scores, which for packs is
-    smaller than that of samples. Scores of patches are summed for each input. Exact only for discriminators that judge
+    smaller than that of samples. Scores of patches are summed for each input. Exact only for discriminators that score
     their inputs independently.
     """
     (gradient,) = torch.autograd.grad(output.score.sum(), output.x, create_graph=create_graph)

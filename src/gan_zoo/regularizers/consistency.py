@@ -13,17 +13,17 @@ from gan_zoo.regularizers.base import Regularizer
 
 
 class Consistency(Regularizer):
-    """The discriminator has to say the same of a picture and of its flipped and shifted copy.
+    """The discriminator has to score an image like its flipped and shifted copy.
 
     Zhang et al. 2020 (CR-GAN): weight * E(D(x) - D(T(x)))^2; Zhao et al. 2021 (bCR) adds
-    fake_weight * E(D(G(z)) - D(T(G(z))))^2. T flips half of the pictures left to right and shifts each by up to
-    ``shift`` pixels in both directions, reflecting at the borders. Conditions that are pictures move along; patch
+    fake_weight * E(D(G(z)) - D(T(G(z))))^2. T flips half of the images left to right and shifts each by up to
+    ``shift`` pixels in both directions, reflecting at the borders. Conditions that are images move along; patch
     scores are averaged for each sample, as patches move.
 
     Args:
         weight: of the term on reals.
         fake_weight: of the term on fakes; 0 is CR, without a pass over them.
-        shift: largest shift in pixels, >= 0 and smaller than the pictures.
+        shift: largest shift in pixels, >= 0 and smaller than the images.
         every: see `Regularizer`.
     """
 
@@ -46,12 +46,12 @@ class Consistency(Regularizer):
     def change(
         self, term: AdversarialTerm, output: DiscriminatorOutput, condition: Any, rng: StepRNG, side: str
     ) -> Tensor:
-        """The mean squared change of the score when the picture is flipped and shifted."""
+        """The mean squared change of the score when the image is flipped and shifted."""
         x = output.x.detach()
         if x.ndim != 4:
-            raise ValueError(f"consistency needs pictures [B, C, H, W], got samples of shape {list(x.shape)}")
+            raise ValueError(f"consistency needs images [B, C, H, W], got samples of shape {list(x.shape)}")
         if self.shift >= min(x.shape[2:]):
-            raise ValueError(f"shift must be smaller than the pictures, {list(x.shape[2:])}, got {self.shift}")
+            raise ValueError(f"shift must be smaller than the images, {list(x.shape[2:])}, got {self.shift}")
         rows, columns = draw_places(x, self.shift, rng, f"consistency/{term.name}/{side}")
         if isinstance(condition, Tensor) and condition.shape[2:] == x.shape[2:]:
             condition = moved(condition, rows, columns)

@@ -20,11 +20,11 @@ class GradientPenalty(Regularizer):
     an input. One-sided (section 4 there): only norms above 1 cost, E((||grad|| - 1)+)^2.
 
     A conditional discriminator is a function of the sample for each condition, and is held to slope 1 in the sample
-    with the condition fixed: x^ is judged under the condition of the fake. Where both sides are told the same this is
+    with the condition fixed: x^ is scored under the condition of the fake. Where both sides have the same this is
     the usual penalty. A mismatched term compares (x, c) with (x, c'); there both ends of the line would be the same
     point. But sum_c E_{x not of c} D(x, c) is the same sum as that over the wrong pairs, so what the term estimates is,
     for each condition, the distance between samples that belong to it and samples that do not. The line runs between
-    two reals of the global batch, x and the one that follows it, and is judged under the wrong condition c' of x.
+    two reals of the global batch, x and the one that follows it, and is scored under the mismatched condition c' of x.
 
     Args:
         weight: lambda of the paper.

@@ -53,6 +53,8 @@ class PathLength(GeneratorRegularizer):
         inputs = model.generator_inputs(model.request_for(batch), model.generators)
         count = max(1, batch.size // self.batch_shrink)
         styles = generator.mapping(*(part[:count] for part in inputs))  # type: ignore[operator]
+        if not styles.requires_grad:  # of a mapping that is not trained
+            styles.requires_grad_()
         samples = generator.synthesis(styles)  # type: ignore[operator]
 
         # |J_w^T y| of each sample.

@@ -23,7 +23,7 @@ ALWAYS = ("model", "loss", "data")
 
 @dataclass
 class Outcome:
-    """One run as its folder tells it.
+    """One run, read from its folder.
 
     Attributes:
         folder: the run folder.
@@ -49,8 +49,8 @@ class Outcome:
     failure: str = ""
 
     @property
-    def picture(self) -> Path | None:
-        """The last picture of samples."""
+    def image(self) -> Path | None:
+        """The last image of samples."""
         return max((self.folder / "samples").glob("[0-9]*.png"), default=None)
 
 
@@ -92,7 +92,7 @@ def find_runs(folders: Iterable[Path]) -> list[Outcome]:
 
 
 def read_run(run: Path) -> Outcome:
-    """What a run folder says of its run."""
+    """The run of a run folder."""
     config, hydra = (_yaml(run / ".hydra" / f"{name}.yaml") for name in ("config", "hydra"))
     choices = hydra["hydra"]["runtime"]["choices"]
     settings = {name: str(choices.get(name)) for name in ALWAYS}
@@ -163,7 +163,7 @@ def rows_of(groups: Sequence[Group]) -> tuple[list[str], list[list[str]]]:
         failed = len(group.outcomes) - len(group.finished)
         counts = f"{len(group.finished)}" + (f" (+{failed} failed)" if failed else "")
         values = [with_spread(*group.mean_and_spread(score)) for score in scores]
-        rows.append([said(group.settings, settings), counts, *values, speed, findings_of(group)])
+        rows.append([format_overrides(group.settings, settings), counts, *values, speed, findings_of(group)])
     header = ["run", "seeds", *scores, "images/s", "doctor"]
     if not any(row[-1] for row in rows):
         header, rows = header[:-1], [row[:-1] for row in rows]
@@ -177,7 +177,7 @@ def findings_of(group: Group) -> str:
     return ", ".join(name if count == runs else f"{name} ({count} of {runs})" for name, count in counts.items())
 
 
-def said(settings: dict[str, str], names: Sequence[str]) -> str:
+def format_overrides(settings: dict[str, str], names: Sequence[str]) -> str:
     """These settings as one would type them."""
     return " ".join(f"{name}={settings[name]}" for name in names if name in settings)
 

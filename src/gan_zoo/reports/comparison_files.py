@@ -1,4 +1,4 @@
-"""A comparison of runs as a file: Markdown and CSV for papers, a page with curves and pictures side by side."""
+"""A comparison of runs as a file: Markdown and CSV for papers, a page with curves and images side by side."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from gan_zoo.core.errors import ConfigError
 from gan_zoo.reports.charts import STYLE, Curve, chart
-from gan_zoo.reports.comparison import Group, Outcome, columns_that_differ, rows_of, said
+from gan_zoo.reports.comparison import Group, Outcome, columns_that_differ, format_overrides, rows_of
 
 
 def as_markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -59,7 +59,7 @@ def rendered(groups: Sequence[Group], suffix: str) -> str:
 
 
 def as_html(groups: Sequence[Group]) -> str:
-    """One page without anything outside it: the table, failures, and every run's last picture."""
+    """One page without anything outside it: the table, failures, and every run's last image."""
     header, rows = rows_of(groups)
     settings = columns_that_differ(groups)
     head = "".join(f"<th>{html.escape(name)}</th>" for name in header)
@@ -80,7 +80,7 @@ def as_html(groups: Sequence[Group]) -> str:
 def curves(groups: Sequence[Group], settings: Sequence[str]) -> str:
     """Every score of every run over images seen, and over seconds at the run's mean speed."""
     finished = [run for group in groups for run in group.finished if run.images_per_second > 0]
-    runs = [(f"{said(run.settings, settings)} seed={run.seed}", run) for run in finished]
+    runs = [(f"{format_overrides(run.settings, settings)} seed={run.seed}", run) for run in finished]
     names = dict.fromkeys(name for _, run in runs for look in run.history for name in look if name in run.scores)
     charts = []
     for name in names:
@@ -95,8 +95,8 @@ def curves(groups: Sequence[Group], settings: Sequence[str]) -> str:
 
 
 def _figure(run: Outcome, settings: Sequence[str]) -> str:
-    if run.picture is None:
+    if run.image is None:
         return ""
-    title = html.escape(f"{said(run.settings, settings)} seed={run.seed}")
-    data = base64.b64encode(run.picture.read_bytes()).decode()
+    title = html.escape(f"{format_overrides(run.settings, settings)} seed={run.seed}")
+    data = base64.b64encode(run.image.read_bytes()).decode()
     return f'<figure><img alt="{title}" src="data:image/png;base64,{data}"><figcaption>{title}</figcaption></figure>'

@@ -98,8 +98,8 @@ def scores(metrics: dict[str, Any]) -> str:
     for entry in metrics.get("metrics", []):
         protocol = dict(entry["protocol"])
         warning = protocol.pop("warning", "")
-        told = ", ".join(f"{key} {value}" for key, value in protocol.items())
-        cells = (entry["name"], f"{entry['value']:.5g}", warning, told)
+        details = ", ".join(f"{key} {value}" for key, value in protocol.items())
+        cells = (entry["name"], f"{entry['value']:.5g}", warning, details)
         rows.append("<tr>" + "".join(f"<td>{html.escape(str(cell))}</td>" for cell in cells) + "</tr>")
     head = "<h2>Scores</h2><table><tr><th>score<th>value<th>warning<th>protocol</tr>"
     return f"{head}{''.join(rows)}</table>" if rows else ""
@@ -123,9 +123,9 @@ def curves_of(log: Path, metrics: dict[str, Any]) -> str:
 
 
 def samples(folder: Path, most: int = 8) -> str:
-    """Up to ``most`` pictures, the first and the last among them."""
-    pictures = sorted(folder.glob("[0-9]*.png"))
-    chosen = spread(pictures, most)
+    """Up to ``most`` images, the first and the last among them."""
+    images = sorted(folder.glob("[0-9]*.png"))
+    chosen = spread(images, most)
     figures = "".join(
         f'<figure><img alt="samples after {int(p.stem):,} images" src="data:image/png;base64,'
         f'{base64.b64encode(p.read_bytes()).decode()}"><figcaption>{int(p.stem):,} images</figcaption></figure>'

@@ -1,4 +1,4 @@
-"""What a run says when it is done."""
+"""The last lines of a run in the terminal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gan_zoo.training.module import GANModule
 
 
 def print_summary(run_dir: Path, trainer: Trainer, module: GANModule) -> None:
-    """Where the run is, how its scores moved, and the picture to look at."""
+    """Where the run is, how its scores moved, and the image to look at."""
     if not trainer.is_global_zero:
         return
     clock = module.clock
@@ -29,9 +29,9 @@ def print_summary(run_dir: Path, trainer: Trainer, module: GANModule) -> None:
     if names and names != [str(number) for number in range(len(names))] and "label" in module.model.needs:
         listed = [f"{number} {name}" for number, name in enumerate(names[:10])]
         lines["classes"] = ", ".join(listed) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
-    pictures = sorted((run_dir / "samples").glob("*.png"))
-    if pictures:
-        lines["picture"] = str(_short(pictures[-1]))
+    images = sorted((run_dir / "samples").glob("*.png"))
+    if images:
+        lines["image"] = str(_short(images[-1]))
     if (run_dir / "report.html").is_file():
         lines["report"] = str(_short(run_dir / "report.html"))
     width = max(map(len, lines))

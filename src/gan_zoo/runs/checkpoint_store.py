@@ -104,7 +104,7 @@ class Store:
         """Raise `ConfigError` if ``path`` is a file of this store whose bytes are not those that were written."""
         try:
             entries = self.entries()
-        except ConfigError:  # a damaged manifest cannot tell
+        except ConfigError:  # a damaged manifest does not list it
             return
         if not entries or path.parent.resolve() != self.folder.resolve():
             return

@@ -23,11 +23,11 @@ LONGEST = 24
 
 def differing(entries: Iterable[Entry]) -> dict[str, list[str]]:
     """For each score the parts of its protocol in which entries on the same data differ."""
-    said: dict[tuple[str, Any], list[Entry]] = {}
+    grouped: dict[tuple[str, Any], list[Entry]] = {}
     for entry in entries:
-        said.setdefault((entry["name"], entry["protocol"].get("data")), []).append(entry["protocol"])
+        grouped.setdefault((entry["name"], entry["protocol"].get("data")), []).append(entry["protocol"])
     parts: dict[str, list[str]] = {}
-    for (name, _), protocols in said.items():
+    for (name, _), protocols in grouped.items():
         keys = dict.fromkeys(key for protocol in protocols for key in protocol if key not in ASIDE | MEASURED)
         values = {key: {json.dumps(protocol.get(key)) for protocol in protocols} for key in keys}
         parts[name] = list(dict.fromkeys([*parts.get(name, []), *(key for key in keys if len(values[key]) > 1)]))
@@ -40,7 +40,7 @@ def labels(runs: Sequence[Sequence[Entry]]) -> list[list[str]]:
 
     def label(entry: Entry) -> str:
         protocol = entry["protocol"]
-        told = ", ".join(f"{key}={str(protocol[key])[:LONGEST]}" for key in parts[entry["name"]] if key in protocol)
-        return f"{entry['name']} ({told})" if told else str(entry["name"])
+        details = ", ".join(f"{key}={str(protocol[key])[:LONGEST]}" for key in parts[entry["name"]] if key in protocol)
+        return f"{entry['name']} ({details})" if details else str(entry["name"])
 
     return [[label(entry) for entry in entries] for entries in runs]

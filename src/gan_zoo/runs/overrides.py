@@ -11,7 +11,7 @@ import yaml
 
 from gan_zoo.core.errors import ConfigError
 
-PATHS = ("data.root", "extractor.weights", "extractor.path")
+PATHS = ("init", "data.root", "extractor.weights", "extractor.path")
 """Values that name files beside the run folder; they are kept as absolute paths."""
 OWN_VARIABLES = ("GAN_ZOO_CACHE", "GAN_ZOO_DATA")
 REFERENCE = re.compile(r"\$\{(?:oc\.env:(?:" + "|".join(OWN_VARIABLES) + r")(?:,[^${}]*)?|[\w.]+)\}")

@@ -18,7 +18,7 @@ FIXED = (
 
 
 def checkpoint_to_resume(config: Mapping[str, Any]) -> Path | None:
-    """The checkpoint that ``resume`` asks for, found good and made with this config; None to start afresh.
+    """The checkpoint of ``resume``, verified and compatible with this config; None to start from scratch.
 
     Args:
         config: the resolved config: ``resume`` is null, ``auto``, a run folder or a checkpoint file.
@@ -28,24 +28,25 @@ def checkpoint_to_resume(config: Mapping[str, Any]) -> Path | None:
     """
     from gan_zoo.runs.checkpoint_store import Store, store_of
 
-    wish, store = config["resume"], store_of(Path(config["run_dir"]))
-    if wish is None:
+    resume = config["resume"]
+    store = store_of(Path(config["run_dir"]))
+    if resume is None:
         if store.entries():
             raise ConfigError(
                 f"{config['run_dir']} has checkpoints already: go on from them with resume=auto, or choose another "
                 "folder"
             )
         return None
-    path: Path | None = Path(wish).expanduser().resolve()
+    path: Path | None = Path(resume).expanduser().resolve()
     assert path is not None
-    if wish == "auto":
+    if resume == "auto":
         path = store.newest_good()
     elif path.is_dir():
         path = store_of(path).newest_good()
         if path is None:
-            raise ConfigError(f"resume={wish} has no checkpoints")
+            raise ConfigError(f"resume={resume} has no checkpoints")
     elif not path.is_file():
-        raise ConfigError(f"resume must be auto, a run folder or a checkpoint, got {wish!r}, which does not exist")
+        raise ConfigError(f"resume must be auto, a run folder or a checkpoint, got {resume!r}, which does not exist")
     if path is not None and path.parent.resolve() != store.folder.resolve() and store.entries():
         raise ConfigError(f"{config['run_dir']} has checkpoints of its own: choose another hydra.run.dir")
     if path is not None:

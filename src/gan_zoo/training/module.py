@@ -136,7 +136,7 @@ class GANModule(LightningModule):
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """The parameters of each side that has any: ``discriminator``, if there is one, then ``generator``."""
         sides = {"discriminator": self.model.discriminators, "generator": self.model.generators}
-        groups = {name: list(networks.parameters()) for name, networks in sides.items()}
+        groups = {name: [p for p in networks.parameters() if p.requires_grad] for name, networks in sides.items()}
         return {name: parameters for name, parameters in groups.items() if parameters}
 
     def configure_optimizers(self) -> list[Optimizer]:

@@ -30,7 +30,7 @@ FIXED_TRAINER_ARGS: dict[str, Any] = {
 
 @runtime_checkable
 class ChecksBefore(Protocol):
-    """A callback that can tell before training that it will fail."""
+    """A callback that can check before training that it will work."""
 
     def check(self, module: GANModule, source: Source) -> None:
         """Raise `DataError` if it will."""

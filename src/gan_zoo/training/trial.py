@@ -29,7 +29,7 @@ LOSS = (
     "{} returns one number to minimize, the .mean() over scores; discriminator(real, fake) and generator(fake, "
     "real=None) take Outputs, whose .score are raw scores [B, ...]"
 )
-GENERATOR = "{} takes (latents [B, latent_dim]) or what its model says, and returns samples [B, {}] in [-1, 1]"
+GENERATOR = "{} takes (latents [B, latent_dim]) or what its model defines, and returns samples [B, {}] in [-1, 1]"
 DISCRIMINATOR = (
     "{} takes samples [B, {}] (and a condition) and returns scores [B, ...] or a DiscriminatorOutput of them"
 )
@@ -42,12 +42,12 @@ class contract:
     Args:
         part: is tried.
         method: of it.
-        says: what the contract says, with ``{}`` for class and method.
+        expected: what the contract expects, with ``{}`` for class and method.
     """
 
-    def __init__(self, part: Any, method: str, says: str) -> None:
+    def __init__(self, part: Any, method: str, expected: str) -> None:
         self.name = f"{type(part).__name__}.{method}"
-        self.says = says.replace("{}", self.name, 1)
+        self.expected = expected.replace("{}", self.name, 1)
 
     def __enter__(self) -> contract:
         return self
@@ -56,14 +56,14 @@ class contract:
         if isinstance(error, ConfigError) or not isinstance(error, Exception):
             return
         if isinstance(error, NotImplementedError) and not str(error):
-            raise ConfigError(f"{self.name} is not written: {self.says}") from error
+            raise ConfigError(f"{self.name} is not written: {self.expected}") from error
         reason = " ".join(str(error).split())[:300]
-        raise ConfigError(f"{self.name} failed with {type(error).__name__}: {reason}; {self.says}") from error
+        raise ConfigError(f"{self.name} failed with {type(error).__name__}: {reason}; {self.expected}") from error
 
     def demand(self, holds: bool, came: str) -> None:
         """Raise `ConfigError` with what ``came`` unless the contract ``holds``."""
         if not holds:
-            raise ConfigError(f"{self.name}: {self.says}; got {came}")
+            raise ConfigError(f"{self.name}: {self.expected}; got {came}")
 
 
 def is_own(part: Any) -> bool:
@@ -99,7 +99,7 @@ def try_parts(module: GANModule, data: DataModule) -> None:
     Parts of gan_zoo are not tried: tests have.
 
     Raises:
-        ConfigError: naming class and method, what the contract says and what came.
+        ConfigError: naming class and method, what the contract expects and what came.
     """
     losses = [loss for loss in module.losses.values() if is_own(loss)][:1]
     regularizers = [r for each in module.regularizers.values() for r in each.children() if is_own(r)]
@@ -200,8 +200,8 @@ def warn_of_range(generator: Any, values: Tensor) -> None:
     low = float(values.detach().min())
     high = float(values.detach().max())
     if low < -1.01 or high > 1.01 or low >= 0 or high <= 0:
-        said = f"{type(generator).__name__} returns values in [{low:.3g}, {high:.3g}], and images are in [-1, 1]"
-        print(f"{said}: end it with tanh?", file=sys.stderr, flush=True)
+        message = f"{type(generator).__name__} returns values in [{low:.3g}, {high:.3g}], and images are in [-1, 1]"
+        print(f"{message}: end it with tanh?", file=sys.stderr, flush=True)
 
 
 def check_source(source: Any) -> None:

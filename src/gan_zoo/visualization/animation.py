@@ -1,4 +1,4 @@
-"""Walks between samples as moving pictures."""
+"""Walks between samples as moving images."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def animation(frames: Tensor, path: Path, side: int = 256, milliseconds: int = 8
     Args:
         frames: in [-1, 1].
         path: ends in ``.gif`` or ``.mp4``.
-        side: small pictures are enlarged, by a whole factor, to about so many pixels.
-        milliseconds: that each picture stays.
+        side: small images are enlarged, by a whole factor, to about so many pixels.
+        milliseconds: that each image stays.
 
     Raises:
         DataError: for another ending.
@@ -31,31 +31,31 @@ def animation(frames: Tensor, path: Path, side: int = 256, milliseconds: int = 8
     """
     if path.suffix not in FORMATS:
         raise DataError(f"an animation must end in {' or '.join(FORMATS)}, got {path.name!r}")
-    pictures = [pillow(grid_of(frames[:, k])) for k in range(frames.shape[1])]
-    factor = max(1, side // max(pictures[0].size))
-    pictures = [p.resize((p.width * factor, p.height * factor), Image.Resampling.NEAREST) for p in pictures]
-    there_and_back = pictures + pictures[-2:0:-1]
+    images = [pillow(grid_of(frames[:, k])) for k in range(frames.shape[1])]
+    factor = max(1, side // max(images[0].size))
+    images = [p.resize((p.width * factor, p.height * factor), Image.Resampling.NEAREST) for p in images]
+    there_and_back = images + images[-2:0:-1]
     write = _gif if path.suffix == ".gif" else _mp4
     with atomic_path(path) as temporary:
         write(there_and_back, temporary, milliseconds)
 
 
-def _gif(pictures: Sequence[Image.Image], path: Path, milliseconds: int) -> None:
-    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=milliseconds, loop=0)
+def _gif(images: Sequence[Image.Image], path: Path, milliseconds: int) -> None:
+    images[0].save(path, save_all=True, append_images=images[1:], duration=milliseconds, loop=0)
 
 
-def _mp4(pictures: Sequence[Image.Image], path: Path, milliseconds: int) -> None:
+def _mp4(images: Sequence[Image.Image], path: Path, milliseconds: int) -> None:
     """H.264 that every player plays: its colors need even sides, so an odd one gets a white line."""
     import imageio_ffmpeg
 
-    width, height = (side + side % 2 for side in pictures[0].size)
+    width, height = (side + side % 2 for side in images[0].size)
     options = {"fps": 1000 / milliseconds, "codec": "libx264", "quality": 8, "macro_block_size": 2}
     writer = imageio_ffmpeg.write_frames(str(path), (width, height), **options)
     writer.send(None)
     try:
-        for picture in pictures:
+        for image in images:
             page = Image.new("RGB", (width, height), "white")
-            page.paste(picture, (0, 0))
+            page.paste(image, (0, 0))
             writer.send(np.ascontiguousarray(page))
     finally:
         writer.close()

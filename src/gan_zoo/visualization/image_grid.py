@@ -1,4 +1,4 @@
-"""Samples as one picture."""
+"""Samples as one image."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
+from torch.nn.functional import interpolate
 from torchvision.utils import make_grid
 
 from gan_zoo.core.errors import DataError
@@ -19,7 +20,7 @@ LINE = 11
 
 
 def grid_of(samples: Tensor, columns: int | None = None) -> Tensor:
-    """Images ``[B, C, H, W]`` in [-1, 1] as one uint8 picture ``[3, H', W']``, about square unless told."""
+    """Images ``[B, C, H, W]`` in [-1, 1] as one uint8 image ``[3, H', W']``, about square without ``columns``."""
     columns = columns or max(1, round(len(samples) ** 0.5))
     return make_grid(to_uint8(samples.cpu()), nrow=columns, padding=2, pad_value=255)
 
@@ -30,7 +31,8 @@ def side_by_side(views: Mapping[str, Tensor], rows: int = 8) -> Image.Image:
     Views ``[B, C, H, W]`` in [-1, 1] may differ in channels: gray becomes RGB. Small ones are enlarged so far that the
     names fit.
     """
-    tensors = [view.cpu().expand(-1, 3, -1, -1) for view in views.values()]
+    size = max((view.shape[2:] for view in views.values()), key=max)
+    tensors = [as_rgb(view.cpu(), size) for view in views.values()]
     table = torch.stack(tensors, 1)  # [B, V, 3, H, W]
     rows = min(rows, len(table))
     missing = -len(table) % rows
@@ -38,6 +40,13 @@ def side_by_side(views: Mapping[str, Tensor], rows: int = 8) -> Image.Image:
     blocks = [grid_of(block.flatten(0, 1), len(tensors)) for block in torch.split(table, rows)]
     cell = table.shape[-1] + 2  # with the border
     return under_names(torch.cat(blocks, 2), list(views), len(blocks), cell)
+
+
+def as_rgb(images: Tensor, size: Sequence[int]) -> Tensor:
+    """Images ``[B, 3, *size]``: gray becomes RGB, further channels are left out, pixels are repeated."""
+    channels = images.shape[1]
+    shown = images[:, :3] if channels >= 3 else images[:, :1].expand(-1, 3, -1, -1)
+    return shown if shown.shape[2:] == torch.Size(size) else interpolate(shown, list(size))
 
 
 def under_names(grid: Tensor, names: Sequence[str], blocks: int, cell: int, smallest: int = 48) -> Image.Image:
@@ -63,7 +72,7 @@ def cut_to(text: str, pen: ImageDraw.ImageDraw, width: float) -> str:
 
 
 def with_captions(samples: Tensor, captions: Sequence[str], columns: int = 8, side: int = 96) -> Image.Image:
-    """Images ``[B, C, H, W]`` in [-1, 1], enlarged to ``side`` pixels, each above what was asked for."""
+    """Images ``[B, C, H, W]`` in [-1, 1], enlarged to ``side`` pixels, each above its caption."""
     line, lines = LINE, 3
     rows = -(-len(samples) // columns)
     cell = side + 8, side + lines * line + 8
@@ -71,20 +80,20 @@ def with_captions(samples: Tensor, captions: Sequence[str], columns: int = 8, si
     pen = ImageDraw.Draw(page)
     for number, (sample, caption) in enumerate(zip(to_uint8(samples.cpu()), captions, strict=True)):
         left, top = number % columns * cell[0] + 4, number // columns * cell[1] + 4
-        picture = pillow(sample).convert("RGB").resize((side, side), Image.Resampling.NEAREST)
-        page.paste(picture, (left, top))
+        image = pillow(sample).convert("RGB").resize((side, side), Image.Resampling.NEAREST)
+        page.paste(image, (left, top))
         for k, text in enumerate(wrapped(caption, pen, side)[:lines]):
             pen.text((left, top + side + k * line), text, fill="black")
     return page
 
 
-def pillow(picture: Tensor) -> Image.Image:
-    """A uint8 picture ``[1 or 3, H, W]`` as a Pillow image."""
-    return Image.fromarray(picture.permute(1, 2, 0).squeeze(2).numpy())
+def pillow(image: Tensor) -> Image.Image:
+    """A uint8 image ``[1 or 3, H, W]`` as a Pillow image."""
+    return Image.fromarray(image.permute(1, 2, 0).squeeze(2).numpy())
 
 
-def picture(samples: Tensor, columns: int | None = None) -> Image.Image:
-    """Images ``[B, C, H, W]`` in [-1, 1] as one Pillow image, which a notebook shows; about square unless told."""
+def image_grid(samples: Tensor, columns: int | None = None) -> Image.Image:
+    """Images ``[B, C, H, W]`` in [-1, 1] as one Pillow image for notebooks; about square without ``columns``."""
     return pillow(grid_of(samples, columns))
 
 
@@ -100,15 +109,15 @@ def wrapped(text: str, pen: ImageDraw.ImageDraw, width: int) -> list[str]:
     return lines
 
 
-def save(picture: Tensor | Image.Image, path: Path) -> None:
-    """Write a uint8 picture ``[3, H, W]`` or a Pillow image, in the format that the name's ending stands for.
+def save(image: Tensor | Image.Image, path: Path) -> None:
+    """Write a uint8 image ``[3, H, W]`` or a Pillow image, in the format that the name's ending stands for.
 
     Raises:
         DataError: if it stands for none.
     """
     if path.suffix.lower() not in Image.registered_extensions():
-        raise DataError(f"a picture must end in .png or another ending of pictures, got {path.name!r}")
-    image = pillow(picture) if isinstance(picture, Tensor) else picture
+        raise DataError(f"an image must end in .png or another ending of images, got {path.name!r}")
+    image = pillow(image) if isinstance(image, Tensor) else image
     path.parent.mkdir(parents=True, exist_ok=True)
     image.save(path)
 
@@ -119,7 +128,7 @@ def image_of(
     columns: int | None = None,
     classes: Sequence[str] = (),
 ) -> Any:
-    """The picture that suits ``views``: inputs beside outputs, captions below, classes above columns, or a grid."""
+    """The image that suits ``views``: inputs beside outputs, captions below, classes above columns, or a grid."""
     if len(views) > 1:
         return side_by_side(views)
     samples = views["sample"]

@@ -1,4 +1,4 @@
-"""Pictures that are not images of samples."""
+"""Images that are not images of samples."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def scatter(samples: Tensor, source: Source, path: Path, size: int = 512) -> Non
     """Draw generated points ``[B, 2]`` in red over as many real ones in gray, on the real data's scale."""
     real = source.samples[: len(samples)]
     center, extent = source.samples.mean(0), 1.25 * float((source.samples - source.samples.mean(0)).abs().max())
-    picture = Image.new("RGB", (size, size), "white")
-    draw = ImageDraw.Draw(picture)
+    image = Image.new("RGB", (size, size), "white")
+    draw = ImageDraw.Draw(image)
     for points, color in ((real, _REAL), (samples, _FAKE)):
         pixels = (((points - center) / extent + 1) / 2 * size).nan_to_num(-9).clamp(-9, size + 9)
         for x, y in torch.stack([pixels[:, 0], size - pixels[:, 1]], 1).tolist():
             draw.ellipse((x - 1.5, y - 1.5, x + 1.5, y + 1.5), fill=color)
-    picture.save(path)
+    image.save(path)

@@ -1,4 +1,4 @@
-"""Pictures whose captions and classes stand in a table."""
+"""Images whose captions and classes stand in a table."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ def captioned_folder(
     on_error: str = "stop",
     value_range: ValueRange | None = None,
 ) -> Source:
-    """Pictures ``[N, C, S, S]`` named by a CSV file, with captions, classes or both.
+    """Images ``[N, C, S, S]`` named by a CSV file, with captions, classes or both.
 
     Held out is a fixed share by a hash of the file's name, variants of one emoji together
     (`gan_zoo.data.splits.variant_group`).
 
     Args:
-        root: the folder that has the table and the pictures.
+        root: the folder that has the table and the images.
         csv: the table, UTF-8, with a first row that names its columns.
-        folder: where below ``root`` the pictures are.
+        folder: where below ``root`` the images are.
         file_column: the column of file names, relative to ``folder``.
         caption_column: the column of captions, which become conditions; null for none.
         class_column: the column of classes, numbered by the alphabet, 2 before 10; null for none.
@@ -59,16 +59,16 @@ def captioned_folder(
         value_range: the values that mean black and white in images of more than 8 bits, where the format does not say.
 
     Raises:
-        DataError: if the table, a column or a picture is missing or cannot be read, or an option is not allowed.
+        DataError: if the table, a column or an image is missing or cannot be read, or an option is not allowed.
     """
     check_split(split)
     check_on_error(on_error)
-    pictures = check_folder(Path(root).expanduser() / folder, "data.folder")
+    images = check_folder(Path(root).expanduser() / folder, "data.folder")
     columns = [column for column in (file_column, caption_column, class_column) if column is not None]
-    table = _present(read_table(Path(root).expanduser() / csv, columns), file_column, pictures, on_error)
+    table = _present(read_table(Path(root).expanduser() / csv, columns), file_column, images, on_error)
     table = [table[row] for row in train_first([Path(row[file_column]).stem for row in table], test_share)]
-    files = [pictures / row[file_column] for row in table]
-    decoded = decode_files(pictures, files, channels, image_size, on_error, value_range)
+    files = [images / row[file_column] for row in table]
+    decoded = decode_files(images, files, channels, image_size, on_error, value_range)
     table = [table[row] for row in decoded.rows]
     names = [Path(row[file_column]).stem for row in table]
     part = span(names, split, test_share)
@@ -122,7 +122,7 @@ def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
 
 
 def _present(table: list[dict[str, str]], column: str, folder: Path, on_error: str) -> list[dict[str, str]]:
-    """The rows whose picture exists.
+    """The rows whose image exists.
 
     Raises:
         DataError: naming a file that is missing, or outside the folder.

@@ -17,7 +17,7 @@ from gan_zoo.data.files.image_cache import decode_files
 from gan_zoo.data.splits import check_split
 
 PARTS = {"train": "0", "valid": "1", "test": "2"}
-PICTURES, PARTITION, ATTRIBUTES = "img_align_celeba", "list_eval_partition.txt", "list_attr_celeba.txt"
+IMAGES, PARTITION, ATTRIBUTES = "img_align_celeba", "list_eval_partition.txt", "list_attr_celeba.txt"
 
 
 def celeba(
@@ -48,11 +48,11 @@ def celeba(
     part = dict(line.split() for line in (folder / PARTITION).read_text().splitlines() if line.strip())
     names = sorted(name for name, number in part.items() if split == "all" or number == PARTS[split])
     if not names:
-        raise DataError(f"data.split={split} has none of the {len(part)} pictures in {PARTITION}")
-    files = [folder / PICTURES / name for name in names]
+        raise DataError(f"data.split={split} has none of the {len(part)} images in {PARTITION}")
+    files = [folder / IMAGES / name for name in names]
     if missing := next((file for file in files if not file.is_file()), None):
         raise DataError(f"data=celeba: {missing} stands in {PARTITION}, but is not there")
-    decoded = decode_files(folder / PICTURES, files, channels, image_size, "stop")
+    decoded = decode_files(folder / IMAGES, files, channels, image_size, "stop")
     wanted = [*attributes, *([] if label is None else [label])]
     values = _attributes(folder / ATTRIBUTES, names, wanted) if wanted else torch.empty(0)
     again = partial(celeba, root, "test", channels, image_size, label, tuple(attributes), download)
@@ -71,9 +71,9 @@ def celeba(
 def _folder(root: str, download: bool) -> Path:
     """Where the set lies, fetched if need be."""
     folder = Path(root).expanduser() / "celeba"
-    if (folder / PICTURES).is_dir() and (folder / PARTITION).is_file():
+    if (folder / IMAGES).is_dir() and (folder / PARTITION).is_file():
         return folder
-    missing = FileNotFoundError(f"no celeba/{PICTURES} with celeba/{PARTITION}")
+    missing = FileNotFoundError(f"no celeba/{IMAGES} with celeba/{PARTITION}")
     if not download:
         raise not_found("celeba", root, download, missing)
     from torchvision import datasets
@@ -86,7 +86,7 @@ def _folder(root: str, download: bool) -> Path:
 
 
 def _attributes(path: Path, names: Sequence[str], wanted: Sequence[str]) -> Tensor:
-    """``wanted`` attributes of the pictures ``names``, ``[N, len(wanted)]`` float32, 0 or 1."""
+    """``wanted`` attributes of the images ``names``, ``[N, len(wanted)]`` float32, 0 or 1."""
     if not path.is_file():
         raise DataError(f"data=celeba has no {path.name}, which data.label and data.attributes need")
     _, header, *lines = path.read_text(encoding="utf-8").splitlines()

@@ -38,19 +38,19 @@ def huggingface(
     vocabulary_size: Count = 2000,
     on_error: str = "stop",
 ) -> Source:
-    """Pictures ``[N, C, S, S]`` with labels, captions, both or neither, decoded once into a memory-mapped cache.
+    """Images ``[N, C, S, S]`` with labels, captions, both or neither, decoded once into a memory-mapped cache.
 
     Args:
         path: a name on the Hub, a folder that ``load_dataset`` reads, or one that ``save_to_disk`` wrote.
         subset: which of several configurations of the set; null for the only one.
         split: one of those the set has; ``train`` holds out ``test`` or ``validation``.
-        image_column: the column of pictures.
+        image_column: the column of images.
         label_column: the column of classes, numbers or names; null for none.
         caption_column: the column of captions, which become conditions; null for none.
         channels: 1 or 3.
         image_size: S; short sides are resized to this, centers cropped.
         text, caption_length, vocabulary_size: see `TextOptions`.
-        on_error: ``stop`` at unreadable pictures or ``skip`` them.
+        on_error: ``stop`` at unreadable images or ``skip`` them.
 
     Raises:
         DataError: if `datasets` is not installed, the set cannot be had, or an argument does not fit it.
@@ -60,7 +60,7 @@ def huggingface(
     check_split(split, tuple(splits))
     data = splits[split]
     _check_columns(data, image_column, label_column, caption_column)
-    decoded = _pictures(data, image_column, channels, image_size, on_error)
+    decoded = _images(data, image_column, channels, image_size, on_error)
     columns, texts = (image_column, label_column, caption_column), (text, caption_length, vocabulary_size)
     other = next((name for name in HELD_OUT if split == "train" and name in splits), None)
     again = partial(huggingface, path, subset, other or "", *columns, channels, image_size, *texts, on_error)
@@ -106,17 +106,17 @@ def _check_columns(data: Any, image_column: str, label_column: str | None, capti
             raise DataError(f"data.{argument} must be one of {', '.join(data.column_names)}, got {column!r}")
 
 
-def _pictures(data: Any, column: str, channels: int, image_size: int, on_error: str) -> Decoded:
+def _images(data: Any, column: str, channels: int, image_size: int, on_error: str) -> Decoded:
     from datasets import Image
 
     if not isinstance(data.features[column], Image):
-        raise DataError(f"data.image_column must be a column of pictures, {column!r} holds {data.features[column]}")
+        raise DataError(f"data.image_column must be a column of images, {column!r} holds {data.features[column]}")
     encoded = data.select_columns([column]).cast_column(column, Image(decode=False))
 
     def make(row: int) -> np.ndarray[Any, Any]:
         item = encoded[row][column]
         if item is None:
-            raise ValueError("no picture")
+            raise ValueError("no image")
         return decode(item["bytes"] if item["bytes"] is not None else Path(item["path"]), channels, image_size)
 
     key = cache_key("huggingface", data._fingerprint, column, channels, image_size)

@@ -1,4 +1,4 @@
-"""A folder of pictures: nested or not, of any size, gray, RGB or RGBA."""
+"""A folder of images: nested or not, of any size, gray, RGB or RGBA."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def image_folder(
     test_share: float = 0.0,
     value_range: ValueRange | None = None,
 ) -> Source:
-    """Every picture below ``root``, decoded and resized once into a memory-mapped cache.
+    """Every image below ``root``, decoded and resized once into a memory-mapped cache.
 
-    Pictures in sub-folders are labelled by their first folder; a flat folder has no labels.
+    Images in sub-folders are labelled by their first folder; a flat folder has no labels.
 
     Args:
         root: the folder.
@@ -45,12 +45,12 @@ def image_folder(
         value_range: the values that mean black and white in images of more than 8 bits, where the format does not say.
 
     Raises:
-        DataError: if there is no such folder, no picture in it, one cannot be read, or an option is not allowed.
+        DataError: if there is no such folder, no image in it, one cannot be read, or an option is not allowed.
     """
     check_split(split)
     check_on_error(on_error)
     folder = check_folder(Path(root).expanduser(), "data.root")
-    files = pictures_in(folder, "data.root")
+    files = images_in(folder, "data.root")
     names = [file.relative_to(folder).as_posix() for file in files]
     order = train_first(names, test_share)
     decoded = decode_files(folder, [files[row] for row in order], channels, image_size, on_error, value_range)
@@ -71,16 +71,16 @@ def image_folder(
     )
 
 
-def pictures_in(folder: Path, argument: str) -> list[Path]:
-    """`find_pictures`, or a `DataError` that names the ``argument`` if there are none."""
-    files = find_pictures(folder)
+def images_in(folder: Path, argument: str) -> list[Path]:
+    """`find_images`, or a `DataError` that names the ``argument`` if there are none."""
+    files = find_images(folder)
     if not files:
-        raise DataError(f"{argument}={folder} has no pictures ({', '.join(SUFFIXES)})")
+        raise DataError(f"{argument}={folder} has no images ({', '.join(SUFFIXES)})")
     return files
 
 
-def find_pictures(folder: Path) -> list[Path]:
-    """All picture files below ``folder``, sorted, also behind links to folders.
+def find_images(folder: Path) -> list[Path]:
+    """All image files below ``folder``, sorted, also behind links to folders.
 
     Hidden files and folders, and those that systems put beside images, are left out. What is named like an image and
     is none that can be read, such as a pipe or a format of `LEFT_OUT`, is left out with a line.

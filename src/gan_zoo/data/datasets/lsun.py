@@ -36,12 +36,12 @@ def lsun(
         category: ``bedroom``, ``church_outdoor``, ...
         split: ``train`` or ``val``, which ``train`` holds out if it is there.
         channels: 1 or 3.
-        image_size: S; a picture takes ``C * S * S`` bytes of the cache.
+        image_size: S; an image takes ``C * S * S`` bytes of the cache.
         num_samples: only the first so many; null for all.
-        on_error: ``stop`` at unreadable pictures or ``skip`` them.
+        on_error: ``stop`` at unreadable images or ``skip`` them.
 
     Raises:
-        DataError: if the package lmdb or the folder is missing, or a picture cannot be read.
+        DataError: if the package lmdb or the folder is missing, or an image cannot be read.
     """
     check_split(split, SPLITS)
     check_on_error(on_error)
@@ -76,7 +76,7 @@ def _decoded(folder: Path, channels: int, image_size: int, num_samples: int | No
     with lmdb.open(str(folder), readonly=True, lock=False, readahead=False, meminit=False) as store:
         total = min(store.stat()["entries"], num_samples or store.stat()["entries"])
         if total == 0:
-            raise DataError(f"data=lsun: {folder} has no pictures")
+            raise DataError(f"data=lsun: {folder} has no images")
 
         lock = Lock()
 

@@ -180,7 +180,7 @@ def _rows_of(stems: list[str], split: str, usable: Tensor) -> Tensor:
 
 
 def _colored_lines() -> Tensor:
-    """Whether an emoji has lines and more than lines ``[N]``, judged at one size so that the set is always the same."""
+    """Whether an emoji has lines and more than lines ``[N]``, at one size, so that the set is always the same."""
     color = _drawings("openmoji", color_drawing, 3, 32)[0].flatten(1).to(torch.int16)
     lines = _drawings("openmoji_lines", line_drawing, 3, 32)[0].flatten(1).to(torch.int16)
     return (lines.amin(1) < 255 - DIFFERENT) & ((color - lines).abs().amax(1) >= DIFFERENT)

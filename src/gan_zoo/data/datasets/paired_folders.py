@@ -1,4 +1,4 @@
-"""Two folders of pictures as two domains, with partners or without."""
+"""Two folders of images as two domains, with partners or without."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from gan_zoo.core.errors import DataError
 from gan_zoo.core.types import Count
 from gan_zoo.data.dataset import Source
-from gan_zoo.data.datasets.image_folder import pictures_in
+from gan_zoo.data.datasets.image_folder import images_in
 from gan_zoo.data.files.cache import cache_key
 from gan_zoo.data.files.image_cache import check_folder, check_on_error, decode_files
 from gan_zoo.data.files.image_io import ValueRange
@@ -32,7 +32,7 @@ def paired_folder(
     on_error: str = "stop",
     value_range: ValueRange | None = None,
 ) -> Source:
-    """Pictures to translate and what they become, partners by name: ``source/a/1.png`` and ``target/a/1.jpg``.
+    """Images to translate and what they become, partners by name: ``source/a/1.png`` and ``target/a/1.jpg``.
 
     The samples are the targets ``[N, C, S, S]``, the conditions the sources ``[N, C', S, S]``. Held out is a fixed
     share by a hash of the name, variants of one emoji together (`gan_zoo.data.splits.variant_group`).
@@ -49,7 +49,7 @@ def paired_folder(
         value_range: the values that mean black and white in images of more than 8 bits, where the format does not say.
 
     Raises:
-        DataError: if a folder is missing or empty, no picture has a partner, one cannot be read, or an option is not
+        DataError: if a folder is missing or empty, no image has a partner, one cannot be read, or an option is not
             allowed.
     """
     check_split(split)
@@ -89,7 +89,7 @@ def unpaired_folder(
     on_error: str = "stop",
     value_range: ValueRange | None = None,
 ) -> Source:
-    """Two domains whose pictures have no partners; there may be more of one than of the other.
+    """Two domains whose images have no partners; there may be more of one than of the other.
 
     The samples are the target domain ``[N, C, S, S]``, the conditions the source domain ``[M, C', S, S]``. Of each a
     fixed share is held out, as in `paired_folder`, whose arguments and errors these are.
@@ -114,7 +114,7 @@ def unpaired_folder(
 
 
 class Domain(NamedTuple):
-    """Pictures by their names: paths relative to the folder, without suffix."""
+    """Images by their names: paths relative to the folder, without suffix."""
 
     folder: Path
     files: dict[str, Path]
@@ -123,10 +123,10 @@ class Domain(NamedTuple):
 def _domain(root: str, name: str, argument: str) -> Domain:
     folder = check_folder(Path(root).expanduser() / name, f"data.{argument}")
     files: dict[str, Path] = {}
-    for file in pictures_in(folder, f"data.{argument}"):
+    for file in images_in(folder, f"data.{argument}"):
         key = file.relative_to(folder).with_suffix("").as_posix()
         if key in files:
-            raise DataError(f"data.{argument} has two pictures of one name: {files[key]} and {file}; remove one")
+            raise DataError(f"data.{argument} has two images of one name: {files[key]} and {file}; remove one")
         files[key] = file
     return Domain(folder, files)
 
@@ -135,14 +135,14 @@ def _partners(sources: Domain, targets: Domain) -> list[str]:
     names = sorted(sources.files.keys() & targets.files.keys())
     if not names:
         raise DataError(
-            f"no picture in {sources.folder} has a partner of the same name in {targets.folder} "
+            f"no image in {sources.folder} has a partner of the same name in {targets.folder} "
             f"({min(sources.files)} and {min(targets.files)} come first): use data=unpaired_folder if there are none"
         )
     alone = len(sources.files) + len(targets.files) - 2 * len(names)
     if alone:
         first = min(sources.files.keys() ^ targets.files.keys())
         warnings.warn(
-            f"{alone} pictures without a partner of the same name are left out, {first} among them", stacklevel=3
+            f"{alone} images without a partner of the same name are left out, {first} among them", stacklevel=3
         )
     return names
 

@@ -110,7 +110,7 @@ def torchvision_set(
         channels: 1 or 3.
         image_size: what to make of the images; 28 pixels get a border of 2 to become 32.
         download: fetch what is missing.
-        arguments: what tells torchvision the split.
+        arguments: those that choose the split in torchvision.
 
     Raises:
         DataError: if there is no such split, or the files are missing and cannot be had.
@@ -128,11 +128,11 @@ def torchvision_set(
 
 def not_found(name: str, root: str, download: bool, error: Exception) -> DataError:
     """What to say of files that are missing and could not be had."""
-    wish = "it could not be downloaded" if download else "data.download is false"
+    reason = "it could not be downloaded" if download else "data.download is false"
     cause = (str(error).strip().splitlines() or [type(error).__name__])[0]
     return DataError(
-        f"data={name} was not found in data.root={Path(root)} and {wish} ({cause}): set data.root to a folder that has "
-        "it"
+        f"data={name} was not found in data.root={Path(root)} and {reason} ({cause}): set data.root to a "
+        "folder that has it"
     )
 
 

@@ -1,4 +1,4 @@
-"""Pictures decoded once into a memory-mapped file."""
+"""Images decoded once into a memory-mapped file."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ ON_ERROR = ("stop", "skip")
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """Those of many pictures that can be read.
+    """Those of many images that can be read.
 
     Attributes:
         rows: their places among all that were asked for, in order.
         images: ``[len(rows), C, S, S]`` uint8.
-        key: changes with the pictures.
+        key: changes with the images.
     """
 
     rows: list[int]
@@ -53,7 +53,7 @@ def check_on_error(on_error: str) -> None:
 def check_folder(folder: Path, argument: str) -> Path:
     """``folder``, or a `DataError` that names the ``argument`` if it is none."""
     if not folder.is_dir():
-        raise DataError(f"{argument} must be a folder of pictures, got {str(folder)!r}, which is not a folder")
+        raise DataError(f"{argument} must be a folder of images, got {str(folder)!r}, which is not a folder")
     return folder
 
 
@@ -65,18 +65,18 @@ def decode_files(
     on_error: str,
     value_range: ValueRange | None = None,
 ) -> Decoded:
-    """The pictures ``files`` below ``folder``; the key changes with every file's name, size and date.
+    """The images ``files`` below ``folder``; the key changes with every file's name, size and date.
 
     Args:
         folder: what the names are relative to.
-        files: the pictures.
+        files: the images.
         channels: 1 or 3.
         image_size: S; short sides are resized to this, centers cropped.
         on_error: ``stop`` at unreadable files, naming them, or ``skip`` them.
         value_range: see `gan_zoo.data.files.image_io.ValueRange`.
 
     Raises:
-        DataError: if a picture cannot be read, or none with ``skip``.
+        DataError: if an image cannot be read, or none with ``skip``.
     """
     check_channels(channels)
     check_value_range(value_range)
@@ -106,24 +106,24 @@ def decode_once(
     make: Callable[[int], np.ndarray[Any, Any]],
     on_error: str = "stop",
 ) -> Decoded:
-    """Pictures that ``make(row)`` decodes, from the cache if they have been before.
+    """Images that ``make(row)`` decodes, from the cache if they have been before.
 
     Args:
         kind, key: name the cache's file.
-        names: what errors call the pictures.
+        names: what errors call the images.
         form: channels C and image size S.
         make: row to ``[C, S, S]`` uint8; raises ValueError or OSError if that cannot be done.
         on_error: one of `ON_ERROR`.
 
     Raises:
-        DataError: if a picture cannot be decoded, or none with ``skip``.
+        DataError: if an image cannot be decoded, or none with ``skip``.
     """
     check_on_error(on_error)
     path = cache_root() / "images" / f"{kind}-{form[1]}px-{key}.npy"
     skipped = path.with_suffix(".skipped.npy")
 
     def fill(array: np.ndarray[Any, Any]) -> None:
-        failed = fill_array(array, make, f"Reading {len(names):,} pictures (once)")
+        failed = fill_array(array, make, f"Reading {len(names):,} images (once)")
         if failed and on_error == "stop":
             raise DataError(unreadable([names[row] for row in failed], list(failed.values()), len(names)))
         with atomic_path(skipped) as temporary:
@@ -132,22 +132,22 @@ def decode_once(
     images = cached_images(path, (len(names), form[0], form[1], form[1]), fill)
     lost = set(np.load(skipped).tolist())
     if lost and on_error == "stop":
-        causes = [ValueError("not a readable picture")] * len(lost)
+        causes = [ValueError("not a readable image")] * len(lost)
         raise DataError(unreadable([names[row] for row in sorted(lost)], causes, len(names)))
     if len(lost) == len(names):
-        raise DataError(f"none of the {len(names)} pictures can be read, the first is {names[0]}")
+        raise DataError(f"none of the {len(names)} images can be read, the first is {names[0]}")
     if lost:
         left_out = ", ".join(names[row] for row in sorted(lost)[:3]) + (" ..." if len(lost) > 3 else "")
-        print(f"{len(lost)} of {len(names)} pictures cannot be read and are left out: {left_out}", file=sys.stderr)
+        print(f"{len(lost)} of {len(names)} images cannot be read and are left out: {left_out}", file=sys.stderr)
     everything = Decoded(list(range(len(names))), images, key)
     rows = [row for row in everything.rows if row not in lost]
     return Decoded(rows, everything.take(rows), f"{key}-{len(lost)}")
 
 
 def unreadable(names: Sequence[str], errors: Sequence[Exception], total: int) -> str:
-    """One line that names unreadable pictures."""
+    """One line that names unreadable images."""
     named = ", ".join(
         f"{name} ({str(error) or type(error).__name__})" for name, error in zip(names[:3], errors, strict=False)
     )
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return f"{len(names)} of {total} pictures cannot be read: {named}{more}; remove them or set data.on_error=skip"
+    return f"{len(names)} of {total} images cannot be read: {named}{more}; remove them or set data.on_error=skip"

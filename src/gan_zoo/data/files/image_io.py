@@ -1,4 +1,4 @@
-"""Picture files to uint8 arrays of one size."""
+"""Image files to uint8 arrays of one size."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def check_value_range(value_range: ValueRange | None) -> None:
 def decode(
     file: Path | bytes, channels: int, image_size: int, value_range: ValueRange | None = None
 ) -> np.ndarray[Any, Any]:
-    """One picture as ``[C, S, S]`` uint8: upright, transparency on white, short side resized to S, center cropped.
+    """One image as ``[C, S, S]`` uint8: upright, transparency on white, short side resized to S, center cropped.
 
     Args:
         file: a file, or its bytes.
@@ -53,7 +53,7 @@ def decode(
         value_range: see `ValueRange`.
 
     Raises:
-        ValueError, OSError: if it is not a whole picture of an allowed format, has more than `MAX_PIXELS` pixels or a
+        ValueError, OSError: if it is not a whole image of an allowed format, has more than `MAX_PIXELS` pixels or a
             side more than `MAX_RATIO` times the other, or its range of values is not known.
     """
     array = np.asarray(_square(opened(file, channels, value_range), image_size))
@@ -61,19 +61,19 @@ def decode(
 
 
 def opened(file: Path | bytes, channels: int, value_range: ValueRange | None = None) -> Image.Image:
-    """One picture at its own size, upright, gray or RGB, transparency on white; arguments and errors as of `decode`."""
+    """One image at its own size, upright, gray or RGB, transparency on white; arguments and errors as of `decode`."""
     check_channels(channels)
     try:
-        with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file, formats=FORMATS) as image:
-            _check_size(image)
-            picture = _eight_bit(image, value_range)
-            picture = ImageOps.exif_transpose(picture)
+        with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file, formats=FORMATS) as opened_file:
+            _check_size(opened_file)
+            image = _eight_bit(opened_file, value_range)
+            image = ImageOps.exif_transpose(image)
     except Image.DecompressionBombError as error:
         raise ValueError(f"more than {MAX_PIXELS:,} pixels") from error
-    if picture.has_transparency_data:
-        rgba = picture.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
-    return picture.convert(MODES[channels])
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+    return image.convert(MODES[channels])
 
 
 def _check_size(image: Image.Image) -> None:
@@ -85,40 +85,40 @@ def _check_size(image: Image.Image) -> None:
         raise ValueError(f"{width}x{height} pixels: one side is more than {MAX_RATIO} times the other")
 
 
-def _eight_bit(picture: Image.Image, value_range: ValueRange | None) -> Image.Image:
-    """The decoded picture with at most 8 bits a channel.
+def _eight_bit(image: Image.Image, value_range: ValueRange | None) -> Image.Image:
+    """The decoded image with at most 8 bits a channel.
 
     Pillow would clip greater values instead of scaling them. Whole 16-bit numbers of PNG and PPM go from black to white
     by definition; those of TIFF, with a sign or not, and floats mean what their maker says: ``value_range``.
     """
-    picture.load()
-    if picture.mode not in ("I", "F") and not picture.mode.startswith("I;"):
-        return picture.copy()
-    values = np.asarray(picture).astype(np.float64)
+    image.load()
+    if image.mode not in ("I", "F") and not image.mode.startswith("I;"):
+        return image.copy()
+    values = np.asarray(image).astype(np.float64)
     if value_range is not None:
         low, high = value_range
-    elif picture.format in FULL_RANGE:
-        low, high = 0.0, FULL_RANGE[picture.format]
+    elif image.format in FULL_RANGE:
+        low, high = 0.0, FULL_RANGE[image.format]
     else:
         raise ValueError(
-            f"{picture.format} with values from {values.min():g} to {values.max():g}, of which the file does not say "
+            f"{image.format} with values from {values.min():g} to {values.max():g}, of which the file does not say "
             "which are black and white: set data.value_range=[low,high]"
         )
     scaled = (values - low) / (high - low) * 255
     gray = Image.fromarray(scaled.round().clip(0, 255).astype(np.uint8))
-    gray.info = picture.info
+    gray.info = image.info
     return gray
 
 
-def _square(picture: Image.Image, size: int) -> Image.Image:
-    width, height = picture.size
+def _square(image: Image.Image, size: int) -> Image.Image:
+    width, height = image.size
     if (width, height) == (size, size):
-        return picture
+        return image
     scale = size / min(width, height)
     new = (max(size, round(width * scale)), max(size, round(height * scale)))
-    picture = picture.resize(new, Image.Resampling.BICUBIC)
+    image = image.resize(new, Image.Resampling.BICUBIC)
     left, top = (new[0] - size) // 2, (new[1] - size) // 2
-    return picture.crop((left, top, left + size, top + size))
+    return image.crop((left, top, left + size, top + size))
 
 
 def fill_array(

@@ -1,4 +1,4 @@
-"""Networks that turn pictures into features, with everything that makes their numbers reproducible."""
+"""Networks that turn images into features, with everything that makes their numbers reproducible."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gan_zoo.data.dataset import Source
 
 
 class Extractor(nn.Module):
-    """uint8 pictures to features and class logits.
+    """uint8 images to features and class logits.
 
     Attributes:
         name: goes into the scores' names (``fd_<name>``).

@@ -23,7 +23,7 @@ class DINOv2(Extractor):
     """DINOv2 ViT-S/14 (Oquab et al. 2023), self-supervised: Frechet distances over it follow people's judgement closer
     than those over InceptionV3 (Stein et al. 2023).
 
-    Features are the 384 numbers of the class token after the last normalization. Pictures are resized (antialiased
+    Features are the 384 numbers of the class token after the last normalization. Images are resized (antialiased
     bicubic) to 224 pixels and normalized as ImageNet. There are no classes, and so no Inception score.
 
     Args:
@@ -63,7 +63,7 @@ class DINOv2(Extractor):
             return features, features.new_empty(len(features), 0)
 
     def normalized(self, images: Tensor) -> Tensor:
-        """What the network sees of uint8 pictures, ``[B, 3, 224, 224]``."""
+        """What the network sees of uint8 images, ``[B, 3, 224, 224]``."""
         x = images.float().expand(-1, 3, -1, -1)
         if x.shape[-2:] != (SIDE, SIDE):
             x = F.interpolate(x, (SIDE, SIDE), mode="bicubic", antialias=True).clamp(0, 255)

@@ -14,7 +14,7 @@ from gan_zoo.networks.pretrained.efficientnet_lite0 import lite0, packaged_weigh
 class EfficientNetLite0(Extractor):
     """ImageNet EfficientNet-Lite0 (Tan & Le 2019), whose weights come with the installation.
 
-    Features are the 1,280 pooled activations before the classifier. Pictures are resized (antialiased bilinear) to
+    Features are the 1,280 pooled activations before the classifier. Images are resized (antialiased bilinear) to
     ``image_size``; the network was trained at 224, smaller sizes are faster and see less.
 
     Args:

@@ -18,7 +18,7 @@ FILE = "weights-inception-2015-12-05-6726825d.pth"
 HASH_START = "6726825d"
 SIDE = 299
 RESIZE = ("tf", "clean")
-AT_ONCE = 16  # pictures at a time on a CPU: more do not stay in its caches
+AT_ONCE = 16  # images at a time on a CPU: more do not stay in its caches
 
 
 class InceptionV3(Extractor):

@@ -23,7 +23,7 @@ from gan_zoo.metrics.base import exact_device, require_finite
 BLOCK = 2**23
 """Numbers in a block of distances: 64 MiB."""
 SAME = 1e-13
-"""Squared distances below this share of |x|^2 + |y|^2 are rounding: float32 features can tell no smaller ones apart."""
+"""Squared distances below this fraction of |x|^2 + |y|^2 are rounding errors of float32 features."""
 
 
 class FeatureBank(Metric):
@@ -244,9 +244,9 @@ def require_neighbors(neighbors: int) -> None:
 
 
 def memorized(fake: Tensor, train: Tensor, held_out: Tensor) -> float:
-    """The share of fakes whose nearest neighbor is a training picture and not a held-out one, from equally many.
+    """The share of fakes whose nearest neighbor is a training image and not a held-out one, from equally many.
 
-    0.5 where the generator knows the training pictures no better than others of their kind; 1 for copies.
+    0.5 where the generator knows the training images no better than others of their kind; 1 for copies.
     """
     count = min(len(train), len(held_out))
     train, held_out, fake = centered(train, held_out, fake)

@@ -87,7 +87,7 @@ class ConditionInput:
             return norm_layer(self.norm)
         assert self.condition_dim is not None
         condition_dim = self.condition_dim
-        return lambda channels: ConditionalBatchNorm(channels, condition_dim, self.norm)
+        return lambda channels: ConditionalBatchNorm(channels, condition_dim=condition_dim, norm=self.norm)
 
     def first_inputs(self, latents: Tensor, condition: Tensor | None) -> Tensor:
         """The inputs of the first layer."""

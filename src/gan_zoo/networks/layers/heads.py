@@ -1,4 +1,4 @@
-"""What discriminators say, whatever their layers: a score, further outputs, how well a condition fits."""
+"""The heads of discriminators: a score, further outputs, the match of a condition."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Heads(nn.Module):
     Args:
         shape: ``[F]`` or ``[C, H, W]`` of the activations.
         aux_outputs: size of a second, linear output ``[B, aux_outputs]``, the output's ``aux``; None for none.
-        condition_dim: size of the condition vectors; None for a discriminator that is told nothing.
+        condition_dim: size of the condition vectors; None for an unconditional discriminator.
         fusion: ``projection`` or ``concat``.
         norm: names with ``spectral`` normalize the weights of the score; other names do nothing here.
     """
@@ -56,19 +56,19 @@ class Heads(nn.Module):
         score = self.score(mixed.flatten(1)).flatten()
         if self.project is not None:
             pooled = h.flatten(2).mean(2) if h.ndim > 2 else h
-            score = score + (self.project(told(condition)) * pooled).sum(1)
+            score = score + (self.project(required(condition)) * pooled).sum(1)
         return DiscriminatorOutput(score, x, None if self.aux is None else self.aux(h.flatten(1)), features=(h,))
 
     def mixed(self, h: Tensor, condition: Tensor | None) -> Tensor:
         """The activations after one layer that sees the condition at every position."""
         assert self.mix is not None
         rows = h.flatten(2).transpose(1, 2) if h.ndim > 2 else h[:, None]
-        rows = torch.cat([rows, told(condition)[:, None].expand(-1, rows.shape[1], -1)], 2)
+        rows = torch.cat([rows, required(condition)[:, None].expand(-1, rows.shape[1], -1)], 2)
         out: Tensor = nn.functional.leaky_relu(self.mix(rows), 0.2)
         return out.transpose(1, 2).reshape(h.shape)
 
 
-def told(condition: Tensor | None) -> Tensor:
-    """The condition; a conditional discriminator that is told none is a bug of the model."""
-    assert condition is not None, "a conditional discriminator must be told the condition"
+def required(condition: Tensor | None) -> Tensor:
+    """The condition; a model that gives a conditional discriminator none has a bug."""
+    assert condition is not None, "a conditional discriminator needs the condition"
     return condition

@@ -9,7 +9,7 @@ STATISTICS = ("none", "stddev", "difference")
 
 
 class MinibatchStatistic(nn.Module):
-    """Appends one channel that tells how different the samples of a group are.
+    """Appends one channel that measures how different the samples of a group are.
 
     ``stddev``: the standard deviation over the group of every activation, averaged to one number that all samples of
     the group share (Karras et al. 2018, section 3). ``difference``: for each sample its mean distance from the group's

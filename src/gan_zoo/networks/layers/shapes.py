@@ -1,4 +1,4 @@
-"""What networks may assume of the samples they make or judge."""
+"""Checks of the shapes of samples."""
 
 from __future__ import annotations
 
