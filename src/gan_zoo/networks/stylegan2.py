@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from gan_zoo.core.types import Count, DiscriminatorOutput, Fraction, Shape
 from gan_zoo.networks.layers.equalized import EqualizedConv, EqualizedLinear, rms_normalize, scaled_leaky_relu
-from gan_zoo.networks.layers.heads import told
+from gan_zoo.networks.layers.heads import required
 from gan_zoo.networks.layers.minibatch_statistics import MinibatchStatistic
 from gan_zoo.networks.layers.modulated import ModulatedConv
 from gan_zoo.networks.layers.resample import Blur, Resample
@@ -53,7 +53,7 @@ class Mapping(nn.Module):
     def forward(self, latents: Tensor | None, condition: Tensor | None = None) -> Tensor:
         parts = [] if latents is None else [rms_normalize(latents)]
         if self.embed is not None:
-            parts.append(rms_normalize(self.embed(told(condition))))
+            parts.append(rms_normalize(self.embed(required(condition))))
         x = torch.cat(parts, 1)
         for layer in self.layers:
             x = scaled_leaky_relu(layer(x))
