@@ -296,3 +296,16 @@ class MappedGenerator(Protocol):
     def synthesis(self, styles: Tensor) -> Tensor:
         """Samples ``[B, ...]`` of styles ``[B, L, D]``."""
         ...
+
+
+@runtime_checkable
+class Encodes(Protocol):
+    """A model with an encoder, an approximate inverse of its generator."""
+
+    def encode(self, x: Tensor, generators: nn.ModuleDict) -> Tensor:
+        """Codes ``[B, latent_dim]`` of samples ``x``; the mean of a stochastic encoder."""
+        ...
+
+    def reconstruct(self, x: Tensor, generators: nn.ModuleDict) -> Tensor:
+        """The generator's samples ``[B, ...]`` of the codes of ``x``."""
+        ...

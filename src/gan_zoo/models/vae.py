@@ -81,3 +81,13 @@ class VAE(Model):
     def sample(self, request: SampleRequest, generators: nn.ModuleDict) -> Tensor:
         samples: Tensor = generators["main"](self.latents(request))
         return samples
+
+    def encode(self, x: Tensor, generators: nn.ModuleDict) -> Tensor:
+        """The mean mu(x) of the posterior, ``[B, latent_dim]``."""
+        mu, _ = at_least_float32(generators["encoder"](x)).chunk(2, dim=1)
+        return mu
+
+    def reconstruct(self, x: Tensor, generators: nn.ModuleDict) -> Tensor:
+        """The decoder's samples ``[B, ...]`` of the mean codes."""
+        samples: Tensor = generators["main"](self.encode(x, generators))
+        return samples
