@@ -115,6 +115,8 @@ from .networks.r3gan import R3GANDiscriminator as R3GANDiscriminator
 from .networks.r3gan import R3GANGenerator as R3GANGenerator
 from .networks.resnet import ResNetDiscriminator as ResNetDiscriminator
 from .networks.resnet import ResNetGenerator as ResNetGenerator
+from .networks.stylegan2 import StyleGAN2Discriminator as StyleGAN2Discriminator
+from .networks.stylegan2 import StyleGAN2Generator as StyleGAN2Generator
 from .regularizers.ada import AdaptiveAugmentation as AdaptiveAugmentation
 from .regularizers.base import Regularizer as Regularizer
 from .regularizers.consistency import Consistency as Consistency
@@ -123,6 +125,7 @@ from .regularizers.fade import Fade as Fade
 from .regularizers.gradient_penalty import GradientPenalty as GradientPenalty
 from .regularizers.lecam import LeCam as LeCam
 from .regularizers.orthogonal import Orthogonal as Orthogonal
+from .regularizers.path_length import PathLength as PathLength
 from .regularizers.weight_clip import WeightClip as WeightClip
 from .regularizers.zero_centered import R1 as R1
 from .regularizers.zero_centered import R2 as R2

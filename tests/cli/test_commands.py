@@ -259,9 +259,9 @@ def test_images_of_the_training_size_are_translated_as_in_training(trained, tmp_
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--what", "walks"], "--what must be one of grid, walk, traverse, arithmetic, got 'walks'"),
+        (["--what", "walks"], "--what must be one of grid, walk, traverse, arithmetic, mix, got 'walks'"),
         (["--what", "walk", "--truncation", "0.5"], "--truncation goes with grids"),
-        (["--what", "arithmetic", "--class", "1"], "--class and --caption go with grids"),
+        (["--what", "arithmetic", "--class", "1"], "--class goes with grids"),
         (["--what", "arithmetic", "--plus", "a,b"], "--plus and --minus must be numbers like 3,7, got 'a,b'"),
         (["--what", "arithmetic", "--plus", "", "--minus", ""], "must be numbers of samples >= 0, got [] and []"),
         (["--what", "arithmetic", "--plus", "1", "--minus", "-1"], "must be numbers of samples >= 0"),

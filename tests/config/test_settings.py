@@ -383,11 +383,11 @@ def test_a_metric_that_cannot_be_computed_is_found_before_training(composed, tmp
 
 
 MESSAGES = {
-    "data.load_size=286": r"no key 'data.load_size' .*; in data there are batch_size, channels, condition_shape, derive,",
+    "data.load_size=286": r"no key 'data.load_size' .*; in data there are batch_size, channels, condition_shape,",
     "optim.lr=1e-4": r"did you mean optim.generator.lr or optim.discriminator.lr",
     "generator.x=1": r"no key 'generator.x'; in generator there are norm, sample_shape, width;",
     "encoder.width=3": r"did you mean .*model.encoder.width",
-    "model=stylegan2": r"got 'stylegan2' \(of the same kind there is r3gan or sagan\)",
+    "model=projected_gan": r"got 'projected_gan' \(of the same kind there is r3gan or sagan\)",
     "model=cycelgan": r"did you mean 'cyclegan'\?",
     "trainer.max_epoch=2": r"did you mean 'max_epochs'\?",
 }

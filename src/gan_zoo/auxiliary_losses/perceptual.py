@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from gan_zoo.auxiliary_losses.reconstruction import Reconstruction
 from gan_zoo.core.types import Count, Weight, at_least_float32
 from gan_zoo.networks.pretrained.efficientnet_lite0 import lite0
+from gan_zoo.networks.pretrained.perceptual import unit_difference
 
 
 class Perceptual(Reconstruction):
@@ -68,9 +69,7 @@ class Perceptual(Reconstruction):
         """The distance of one layer's activations ``[B, F, ...]``."""
         if not self.normalize:
             return F.mse_loss(ours, theirs)
-        # The floor under the length keeps the slope of a dark place, where all activations are near zero, moderate.
-        a, b = (F.normalize(activations, dim=1, eps=1e-2) for activations in (ours, theirs))
-        return (a - b).square().sum(1).mean()
+        return unit_difference(ours, theirs).mean()
 
 
 class Style(Perceptual):
@@ -150,6 +149,9 @@ class Lite0Features(nn.Module):
                 x = part(x)
                 features.append(x)
         return features
+
+    def extra_repr(self) -> str:
+        return f"EfficientNet-Lite0, layers={','.join(self.layers)}, image_size={self.image_size}"
 
     def prepared(self, images: Tensor) -> Tensor:
         """The network's input: three channels, resized, on the scale it was trained with."""

@@ -300,17 +300,12 @@ class MappedGenerator(Protocol):
 
 @runtime_checkable
 class Encodes(Protocol):
-    """A model that maps samples to codes."""
+    """A model with an encoder, an approximate inverse of its generator."""
 
     def encode(self, x: Tensor, generators: nn.ModuleDict) -> Tensor:
-        """Codes ``[B, D]`` of samples, by these (usually averaged) networks."""
+        """Codes ``[B, latent_dim]`` of samples ``x``; the mean of a stochastic encoder."""
         ...
 
-
-@runtime_checkable
-class Reconstructs(Encodes, Protocol):
-    """A model that maps samples to codes and back."""
-
     def reconstruct(self, x: Tensor, generators: nn.ModuleDict) -> Tensor:
-        """Samples ``[B, ...]`` from the codes of ``x``."""
+        """The generator's samples ``[B, ...]`` of the codes of ``x``."""
         ...

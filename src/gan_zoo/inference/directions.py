@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 from torch import Tensor
 
@@ -11,17 +9,24 @@ from gan_zoo.core.rng import StepRNG, stable_seed
 from gan_zoo.core.types import SampleRequest
 from gan_zoo.inference.latents import draw_latents, latent_dim
 from gan_zoo.inference.model import LoadedModel, request_as_in_grid
+from gan_zoo.models.latent_spaces import LatentSpace, StyleSpace, has_styles, latent_space
 from gan_zoo.training.module import GANModule
+
+
+def space_of(module: GANModule) -> LatentSpace | StyleSpace:
+    """The space of directions: styles w where the generator has a mapping, else latents z."""
+    return latent_space("w" if has_styles(module.inference_generators) else "z", module.model)
 
 
 def principal_directions(
     run: LoadedModel, count: int = 8, seed: int = 0, samples: int = 64, probes: int = 16
 ) -> Tensor:
-    """The ``count`` orthonormal directions ``[count, latent_dim]`` that change samples most, the strongest first.
+    """The ``count`` orthonormal directions ``[count, D]`` that change samples most, the strongest first.
 
-    They are the leading eigenvectors of C = E[J'J], where J is the Jacobian of the sample with respect to its latent
-    (active subspaces, Constantine 2015): |J v|^2 is the squared change of the sample for a small step along v. C is
-    estimated from J'r for random output directions r, as E[r r'] = I.
+    They are the leading eigenvectors of C = E[J'J], where J is the Jacobian of the sample with respect to its latent,
+    or to its style where the generator has a mapping (active subspaces, Constantine 2015): |J v|^2 is the squared
+    change of the sample for a small step along v. C is estimated from J'r for random output directions r, as E[r r'] =
+    I.
 
     Args:
         samples: latents that the expectation is taken over.
@@ -30,13 +35,10 @@ def principal_directions(
     Raises:
         DataError: if the model has no latents.
     """
-    count = min(count, latent_dim(run.module))
-    module = run.module
     rng = StepRNG(stable_seed(seed, "directions"), 0)
-    latents = draw_latents(module, samples, seed)
-    request = request_as_in_grid(run, samples, seed)
-    request = request.select(torch.arange(samples) % request.size)  # a grid has full columns
-    gradients = [vjp(module, latents, request, rng, probe) for probe in range(probes)]
+    request = requests(run, samples, seed)
+    points = points_of(run.module, request)
+    gradients = [vjp(run.module, points, request, rng, probe) for probe in range(probes)]
     stacked = torch.cat(gradients).cpu().double()
     _, vectors = torch.linalg.eigh(stacked.T @ stacked)
     strongest = vectors.flip(1).T[:count].float()
@@ -47,11 +49,52 @@ def principal_directions(
     return directions
 
 
-def vjp(module: GANModule, latents: Tensor, request: SampleRequest, rng: StepRNG, probe: int) -> Tensor:
-    """J'r ``[B, latent_dim]`` for one random output direction r of each sample."""
-    leaves = latents.to(module.device).requires_grad_()
+def deviations(run: LoadedModel, directions: Tensor, seed: int = 0, samples: int = 256) -> Tensor:
+    """How far points lie from each other along each direction: standard deviations ``[count]``."""
+    points = points_of(run.module, requests(run, samples, seed))
+    return (points @ directions.T).std(0)
+
+
+def moved_sample(
+    run: LoadedModel, directions: Tensor, amounts: Tensor, seed: int, **request: int | str | None
+) -> Tensor:
+    """The sample of a seed ``[1, ...]`` after steps along ``directions`` ``[count, D]``.
+
+    Args:
+        directions: of `principal_directions`.
+        amounts: of the steps, ``[count]``, in units of the space.
+        seed: of the sample.
+        request: ``label`` or ``caption`` of the sample.
+    """
+    module = run.module
+    single = request_as_in_grid(run, 1, seed, **request).select(slice(1))
+    single.latents = draw_latents(module, 1, seed)
+    points = points_of(module, single) + amounts @ directions
+    with module.inference_mode() as generators:
+        single = single.to(module.device)
+        return space_of(module).samples(points.to(module.device), single, generators).float().cpu()
+
+
+def requests(run: LoadedModel, count: int, seed: int) -> SampleRequest:
+    """Requests of random latents, with conditions as in a grid."""
+    latent_dim(run.module)
+    request = request_as_in_grid(run, count, seed)
+    request = request.select(torch.arange(count) % request.size)  # a grid has full columns
+    request.latents = draw_latents(run.module, count, seed)
+    return request
+
+
+def points_of(module: GANModule, request: SampleRequest) -> Tensor:
+    """The points ``[B, D]`` of a request's samples in `space_of`, on the CPU."""
+    with module.inference_mode() as generators:
+        return space_of(module).points(request.to(module.device), generators).cpu()
+
+
+def vjp(module: GANModule, points: Tensor, request: SampleRequest, rng: StepRNG, probe: int) -> Tensor:
+    """J'r ``[B, D]`` for one random output direction r of each sample."""
+    leaves = points.to(module.device).requires_grad_()
     with module.inference_mode() as generators, torch.enable_grad():
-        samples = module.model.sample(replace(request.to(module.device), latents=leaves), generators).flatten(1)
+        samples = space_of(module).samples(leaves, request.to(module.device), generators).flatten(1)
         projections = rng.normal(f"ray {probe}", *samples.shape).to(samples)
         (gradient,) = torch.autograd.grad((samples * projections).sum(), leaves)
     on_cpu: Tensor = gradient.cpu()

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from gan_zoo.core.errors import DataError
+from gan_zoo.core.interpolation import spherical as sphere_path
 from gan_zoo.core.rng import StepRNG, stable_seed
 from gan_zoo.training.module import GANModule
 
@@ -47,9 +48,4 @@ def interpolate(start: Tensor, end: Tensor, steps: int, spherical: bool = True) 
     t = torch.linspace(0, 1, steps).view(-1, *[1] * start.ndim)
     if not spherical:
         return torch.lerp(start[None], end[None], t)
-    a, b = (p / p.norm(dim=-1, keepdim=True).clamp(min=1e-8) for p in (start, end))
-    angle = (a * b).sum(-1, keepdim=True).clamp(-1 + 1e-6, 1 - 1e-6).acos()[None]
-    ray = (((1 - t) * angle).sin() * a[None] + (t * angle).sin() * b[None]) / angle.sin()
-    length = torch.lerp(start.norm(dim=-1, keepdim=True)[None], end.norm(dim=-1, keepdim=True)[None], t)
-    path: Tensor = ray * length
-    return path
+    return sphere_path(start[None], end[None], t)

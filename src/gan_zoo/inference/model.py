@@ -17,6 +17,7 @@ from gan_zoo.core.rng import StepRNG, stable_seed
 from gan_zoo.core.types import SampleRequest
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.text import Vocabulary, embed
+from gan_zoo.inference import styles
 from gan_zoo.inference.latents import draw_latents
 from gan_zoo.runs.resume import check_same_data, data_identity
 from gan_zoo.training.module import GANModule
@@ -69,13 +70,19 @@ def encode_caption(run: LoadedModel, caption: str) -> Tensor:
 
 
 def samples(
-    run: LoadedModel | GANModule, count: int, seed: int = 0, truncation: float | None = None, **request: Any
+    run: LoadedModel | GANModule,
+    count: int,
+    seed: int = 0,
+    truncation: float | None = None,
+    psi: float | None = None,
+    **request: Any,
 ) -> Tensor:
     """``count`` samples ``[count, ...]`` in [-1, 1] on the CPU, in the order of `gan_zoo.inference.sampling.grid`.
 
     Args:
         run: a loaded run, or a module that was trained in this process.
         truncation: see `draw_latents`.
+        psi: truncation of styles, see `gan_zoo.inference.styles.truncated_styles`.
         request: ``label`` or ``caption``, the same for all samples.
     """
     run = run if isinstance(run, LoadedModel) else from_module(run)
@@ -84,7 +91,7 @@ def samples(
     requested = make_request(run, full_columns, seed, **request).request
     if run.module.model.latent_dim is not None:
         requested.latents = draw_latents(run.module, requested.size, seed, truncation)
-    return run.module.sample(requested).cpu()[:count]
+    return styles.sample(run.module, requested, psi).cpu()[:count]
 
 
 def from_module(module: GANModule) -> LoadedModel:
@@ -209,7 +216,7 @@ class LoadedModel:
         """``count`` samples ``[count, ...]`` in [-1, 1], those of ``gan-zoo sample --seed``.
 
         Args:
-            request: ``truncation``, ``label``, ``caption``; see `gan_zoo.inference.model.samples`.
+            request: ``truncation``, ``psi``, ``label``, ``caption``; see `gan_zoo.inference.model.samples`.
         """
 
         return samples(self, count, seed, **request)

@@ -15,20 +15,31 @@ from gan_zoo.core.progress import with_progress
 from gan_zoo.core.rng import CPU, StepRNG, stable_seed
 from gan_zoo.core.types import SampleRequest
 from gan_zoo.data.image_tensors import to_uint8
+from gan_zoo.inference import styles
 from gan_zoo.inference.latents import draw_latents, interpolate
 from gan_zoo.inference.model import LoadedModel, make_request, request_as_in_grid
+from gan_zoo.models.latent_spaces import latent_space, mapped_generator
 from gan_zoo.training.requests import data_request
 from gan_zoo.visualization.image_grid import image_of, pillow
 
 
-def grid(run: LoadedModel, count: int, seed: int, truncation: float | None = None, **request: Any) -> Any:
+def grid(
+    run: LoadedModel,
+    count: int,
+    seed: int,
+    truncation: float | None = None,
+    psi: float | None = None,
+    **request: Any,
+) -> Any:
     """An image grid of ``count`` samples; translation models show input and output side by side."""
     if len(run.config["data"]["sample_shape"]) == 1:
         raise DataError("this run generates vectors, not images: its samples folder has scatter plots")
     requested, captions, columns = make_request(run, count, seed, **request)
     if run.module.model.latent_dim is not None:
         requested.latents = draw_latents(run.module, requested.size, seed, truncation)
-    return image_of(run.module.visuals(requested), captions, columns, run.class_names)
+    module = run.module
+    visuals = module.visuals(requested) if psi is None else {"sample": styles.sample(module, requested, psi)}
+    return image_of(visuals, captions, columns, run.class_names)
 
 
 def generate(run: LoadedModel, latents: Tensor, request: SampleRequest | None = None) -> Tensor:
@@ -38,15 +49,69 @@ def generate(run: LoadedModel, latents: Tensor, request: SampleRequest | None = 
 
 
 def interpolation_grid(
-    run: LoadedModel, seed: int, rows: int = 6, steps: int = 9, spherical: bool = True, **request: Any
+    run: LoadedModel,
+    seed: int,
+    rows: int = 6,
+    steps: int = 9,
+    spherical: bool = True,
+    space: str = "z",
+    **request: Any,
 ) -> Tensor:
-    """Paths between pairs of samples, one in each row: ``[rows, steps, C, H, W]``; conditions stay the same."""
-    ends = draw_latents(run.module, 2 * rows, seed)
-    path = interpolate(ends[:rows], ends[rows:], steps, spherical).transpose(0, 1)
+    """Paths between pairs of samples, one in each row: ``[rows, steps, C, H, W]``; conditions stay the same.
+
+    Args:
+        space: of latents ``z``, or of styles ``w``, where paths are straight.
+    """
+    module = run.module
+    points_of = latent_space(space, module.model)
     requested = request_as_in_grid(run, rows, seed, **request)
-    same = torch.arange(rows).repeat_interleave(steps)
-    samples = generate(run, path.flatten(0, 1), requested.select(same))
+    with module.inference_mode() as generators:
+        # Both ends of a path have the same condition.
+        ends = requested.select(torch.arange(2 * rows) % rows)
+        ends.latents = draw_latents(module, 2 * rows, seed)
+        points = points_of.points(ends.to(module.device), generators).cpu()
+        path = interpolate(points[:rows], points[rows:], steps, spherical and space == "z").transpose(0, 1)
+
+        # All points of all paths.
+        same = requested.select(torch.arange(rows).repeat_interleave(steps)).to(module.device)
+        samples = points_of.samples(path.flatten(0, 1).to(module.device), same, generators).float().cpu()
     return samples.reshape(rows, steps, *samples.shape[1:])
+
+
+def mixing_grid(
+    run: LoadedModel,
+    seed: int,
+    rows: int = 6,
+    columns: int = 6,
+    coarse: int | None = None,
+    psi: float | None = None,
+    **request: Any,
+) -> Tensor:
+    """Samples of mixed styles (Karras et al. 2019, section 3.1), ``[(rows + 1) (columns + 1), C, H, W]``.
+
+    The first column shows the samples that give the coarse styles of their row, the first row those that
+    give the fine styles of their column; the corner is white.
+
+    Args:
+        rows, columns: how many samples give coarse and fine styles.
+        coarse: how many style inputs, from the first, are those of the row; None for half of them.
+        psi: truncation of all styles, None for none.
+
+    Raises:
+        DataError: if the generator has no mapping, or ``coarse`` leaves one side nothing.
+    """
+    num_styles = mapped_generator(run.module.inference_generators, "--what mix").num_styles
+    requested = request_as_in_grid(run, rows + columns, seed, **request).select(torch.arange(rows + columns))
+    requested.latents = draw_latents(run.module, rows + columns, seed)
+    sources = styles.truncated_styles(run.module, requested, psi)
+    mixed = styles.mix(sources[:rows], sources[rows:], num_styles // 2 if coarse is None else coarse)
+
+    # The sources around the mixed ones.
+    given = styles.synthesize(run.module, sources).cpu()
+    flat = styles.synthesize(run.module, mixed.flatten(0, 1)).cpu()
+    cells = flat.reshape(rows, columns, *flat.shape[1:])
+    lines = torch.cat([given[:rows, None], cells], 1)
+    return torch.cat([torch.ones_like(given[:1]), given[rows:], lines.flatten(0, 1)])
 
 
 def arithmetic(run: LoadedModel, plus: Sequence[int], minus: Sequence[int], seed: int) -> Tensor:
@@ -93,6 +158,7 @@ def export_folder(
     count: int,
     seed: int,
     truncation: float | None = None,
+    psi: float | None = None,
     block: int = 64,
     **request: Any,
 ) -> int:
@@ -112,7 +178,7 @@ def export_folder(
             requested = data_request(model, run.source, block, rng)
         if truncation is not None:
             requested.latents = draw_latents(run.module, block, stable_seed(seed, start), truncation)
-        samples = to_uint8(run.module.sample(requested).cpu())
+        samples = to_uint8(styles.sample(run.module, requested, psi).cpu())
         for number, sample in enumerate(samples[: count - start], start):
             pillow(sample).save(folder / f"{number:06d}.png")
     return count

@@ -1,4 +1,4 @@
-"""How well an encoder's codes separate classes."""
+"""Whether samples of a class lie together in the space of codes."""
 
 from __future__ import annotations
 
@@ -11,86 +11,82 @@ from gan_zoo.core.errors import DataError
 from gan_zoo.core.types import Count, Encodes
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.image_tensors import to_unit
-from gan_zoo.metrics.base import EvaluatedModel, Evaluator, Generated, MetricResult
-from gan_zoo.metrics.reference_classifier import check_labelled, split
+from gan_zoo.metrics.base import EvaluatedModel, Evaluator, Generated, MetricResult, exact_device
+from gan_zoo.metrics.functional.means import Means
+from gan_zoo.metrics.reconstruction import require_encoder
+from gan_zoo.metrics.reference_classifier import split
 from gan_zoo.models.base import Model
 
-BLOCK_SIZE = 256
+NAME = "encoder_neighbors"
 
 
 class EncoderNeighbors(Evaluator):
-    """``encoder_1nn``: accuracy of the nearest neighbor in the space of codes; ``pixel_1nn`` in that of pixels.
+    """``encoder_neighbors``: accuracy of the nearest neighbor's label, by distances of codes E(x).
 
-    Held-out samples get the label of their nearest training sample by Euclidean distance (Donahue et al.
-    2017, section 4.2). All processes compute the same.
+    Donahue et al. 2017 (BiGAN), section 4.1: for held-out real samples the label of the training sample whose
+    code is nearest. ``pixel_neighbors`` is the same by distances of the samples themselves. Labels take no part in the
+    training of the encoder.
 
     Args:
-        num_train: labeled training samples, the first ones of a fixed random order.
-        num_test: held-out samples.
+        num_samples: held-out samples, at most those that there are.
+        num_references: training samples, a fixed random choice if there are more.
+        block_size: samples that are encoded at a time.
     """
 
-    num_samples = 0  # nothing is generated
-    best = "encoder_1nn", "max"
+    best = NAME, "max"
 
-    def __init__(self, num_train: Count = 10_000, num_test: Count = 2_000) -> None:
-        self.num_train = num_train
-        self.num_test = num_test
+    def __init__(self, num_samples: Count = 1024, num_references: Count = 10_000, block_size: Count = 256) -> None:
+        self.num_samples = num_samples
+        self.num_references = num_references
+        self.block_size = block_size
 
     def check(self, source: Source, model: Model | None = None) -> None:
-        check_labelled(source)
-        if not isinstance(model, Encodes):
-            kind = "none" if model is None else type(model).__name__
-            raise DataError(f"metric=encoder_neighbors needs a model with an encoder, such as bigan, got {kind}")
+        require_encoder(model, NAME)
+        if source.labels is None or len(source) < 2:
+            raise DataError(f"metric={NAME} needs data with labels, data={source.name} has none")
 
-    @torch.no_grad()
     def prepare(self, source: Source, device: torch.device, model: EvaluatedModel | None = None) -> None:
         assert model is not None
-        encoder = model.model
-        assert isinstance(encoder, Encodes)
-        train, train_rows, test, test_rows = split(source)
-        train_rows = chosen(train_rows, self.num_train)
-        test_rows = chosen(test_rows, self.num_test)
-
-        def codes_and_pixels(data: Source, rows: Tensor) -> tuple[Tensor, Tensor]:
-            codes = []
-            pixels = []
-            for block in torch.split(rows, BLOCK_SIZE):
-                x = to_unit(data.samples[block]).to(device)
-                codes.append(encoder.encode(x, model.generators).float())
-                pixels.append(x.flatten(1))
-            return torch.cat(codes), torch.cat(pixels)
-
+        assert isinstance(model.model, Encodes)
+        self.source = source
+        self.encodes: Encodes = model.model
+        self.generators = model.generators
+        self.device = device
+        train, rows, self.held_out, self.queries = split(source)
+        if len(rows) > self.num_references:
+            order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))
+            rows = rows[order[: self.num_references]]
         assert train.labels is not None
-        assert test.labels is not None
-        labels = train.labels[train_rows].to(device)
-        expected = test.labels[test_rows].to(device)
-        spaces = zip(codes_and_pixels(train, train_rows), codes_and_pixels(test, test_rows), strict=True)
-        self.accuracies = [nearest_accuracy(near, labels, queries, expected) for near, queries in spaces]
-        self.protocol: dict[str, Any] = {
-            "data": source.name,
-            "split": test.split,
-            "num_train": len(train_rows),
-            "num_real": len(test_rows),
-        }
+        self.labels = train.labels[rows].to(device)
+        encoded = [self.spaces(train, part) for part in torch.split(rows, self.block_size)]
+        self.references = [torch.cat(parts) for parts in zip(*encoded, strict=True)]
+        self.means = Means(2).to(exact_device(device))
+
+    def spaces(self, source: Source, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Codes and flat samples of these rows."""
+        samples = to_unit(source.samples[rows]).to(self.device)
+        return self.encodes.encode(samples, self.generators).float().flatten(1), samples.flatten(1)
 
     def update(self, generated: Generated) -> None:
-        """Generated samples take no part."""
+        rows = self.queries[generated.start : generated.start + len(generated.samples)]
+        if not len(rows):
+            return
+        assert self.held_out.labels is not None
+        labels = self.held_out.labels[rows].to(self.device)
+        hits = []
+        for queries, references in zip(self.spaces(self.held_out, rows), self.references, strict=True):
+            nearest = torch.cdist(queries, references).argmin(1)
+            hits.append(self.labels[nearest] == labels)
+        self.means.update(torch.stack(hits, 1))
 
     def compute(self) -> list[MetricResult]:
-        names = ("encoder_1nn", "pixel_1nn")
-        return [MetricResult(name, value, self.protocol) for name, value in zip(names, self.accuracies, strict=True)]
-
-
-def chosen(rows: Tensor, count: int) -> Tensor:
-    """``count`` of ``rows``, or all, the same every time."""
-    order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))
-    return rows[order[:count]]
-
-
-def nearest_accuracy(points: Tensor, labels: Tensor, queries: Tensor, expected: Tensor) -> float:
-    """The fraction of ``queries`` ``[M, D]`` whose nearest of ``points`` ``[N, D]`` has the expected label."""
-    correct = 0
-    for block, truth in zip(torch.split(queries, BLOCK_SIZE), torch.split(expected, BLOCK_SIZE), strict=True):
-        nearest = torch.cdist(block, points).argmin(1)
-        correct += int((labels[nearest] == truth).sum())
-    return correct / len(queries)
+        values, count = self.means.compute()
+        protocol: dict[str, Any] = {
+            "data": self.source.name,
+            "split": self.held_out.split if self.held_out is not self.source else "a fixed tenth",
+            "num_real": count,
+            "num_references": len(self.labels),
+            "distance": "Euclidean",
+        }
+        names = (NAME, "pixel_neighbors")
+        return [MetricResult(name, value, protocol) for name, value in zip(names, values, strict=True)]

@@ -82,16 +82,6 @@ class VAEGAN(Model):
             "log_variance": log_variance,
         }
 
-    def encode(self, x: Tensor, generators: nn.ModuleDict) -> Tensor:
-        """The mean of the encoder's distribution, ``[B, latent_dim]``."""
-        mean: Tensor = generators["encoder"](x).chunk(2, dim=1)[0]
-        return mean
-
-    def reconstruct(self, x: Tensor, generators: nn.ModuleDict) -> Tensor:
-        """The decoder's output for the mean, ``[B, ...]``."""
-        samples: Tensor = generators["main"](self.encode(x, generators))
-        return samples
-
     def adversarial_terms(self, batch: Batch, fakes: FakeSamples) -> Sequence[AdversarialTerm]:
         discriminator, weight = self.discriminators["main"], self.adversarial_weight
         return [
@@ -116,4 +106,14 @@ class VAEGAN(Model):
 
     def sample(self, request: SampleRequest, generators: nn.ModuleDict) -> Tensor:
         samples: Tensor = generators["main"](self.latents(request))
+        return samples
+
+    def encode(self, x: Tensor, generators: nn.ModuleDict) -> Tensor:
+        """The mean mu(x) of the posterior, ``[B, latent_dim]``."""
+        mu, _ = at_least_float32(generators["encoder"](x)).chunk(2, dim=1)
+        return mu
+
+    def reconstruct(self, x: Tensor, generators: nn.ModuleDict) -> Tensor:
+        """The decoder's samples ``[B, ...]`` of the mean codes."""
+        samples: Tensor = generators["main"](self.encode(x, generators))
         return samples

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from gan_zoo.core.types import Count, DiscriminatorOutput, Shape
 from gan_zoo.networks.layers.heads import Heads
+from gan_zoo.networks.layers.resample import Resample
 from gan_zoo.networks.layers.shapes import square_image
 
 SLOPE = 0.2
@@ -56,24 +57,6 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = x + self.layers(x)
-        return y
-
-
-class Resample(nn.Module):
-    """Half or double the size with the separable filter [1, 3, 3, 1] / 8."""
-
-    kernel: Tensor
-
-    def __init__(self, up: bool) -> None:
-        super().__init__()
-        row = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
-        self.up = up
-        self.register_buffer("kernel", torch.outer(row, row)[None, None] * (4 if up else 1), persistent=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        kernel = self.kernel.to(x.dtype).expand(x.shape[1], 1, 4, 4)
-        change = F.conv_transpose2d if self.up else F.conv2d
-        y: Tensor = change(x, kernel, stride=2, padding=1, groups=x.shape[1])
         return y
 
 

@@ -13,11 +13,13 @@ from PIL import Image
 from torch import Tensor
 
 from gan_zoo.core.errors import DataError
+from gan_zoo.data.image_tensors import to_uint8
 from gan_zoo.inference import sampling
-from gan_zoo.inference.directions import principal_directions
+from gan_zoo.inference.directions import deviations, moved_sample, principal_directions
 from gan_zoo.inference.latents import draw_latents, interpolate
 from gan_zoo.inference.model import LoadedModel
 from gan_zoo.inference.translate import load_image, translate_image, translation_network
+from gan_zoo.models.latent_spaces import has_styles
 from gan_zoo.reports.run_report import page
 from gan_zoo.visualization.animation import animation
 from gan_zoo.visualization.image_grid import grid_of, pillow
@@ -31,7 +33,12 @@ def samples_tab(run: LoadedModel, blocks: gr.Blocks) -> None:
             seed = gr.Number(0, label="Seed", precision=0, minimum=0)
             count = gr.Slider(1, 144, 64, step=1, label="Samples")
             complete = gr.Checkbox(True, label="The complete prior")
-            truncation = gr.Slider(0.1, 3.0, 1.0, step=0.05, label="Or truncated at")
+            if has_styles(run.module.inference_generators):
+                kind = "psi"
+                truncation = gr.Slider(0.0, 1.2, 0.7, step=0.05, label="Or styles truncated by psi")
+            else:
+                kind = "truncation"
+                truncation = gr.Slider(0.1, 3.0, 1.0, step=0.05, label="Or truncated at")
             fields = ConditionFields(run)
             draw = gr.Button("Draw", variant="primary")
         with gr.Column(scale=2):
@@ -40,7 +47,9 @@ def samples_tab(run: LoadedModel, blocks: gr.Blocks) -> None:
     def draw_samples(seed: int, count: int, complete: bool, truncation: float, *values: Any) -> Image.Image:
         with errors_on_page():
             request = fields.request(*values)
-            made = sampling.grid(run, int(count), int(seed), None if complete else truncation, **request)
+            if not complete:
+                request[kind] = truncation
+            made = sampling.grid(run, int(count), int(seed), **request)
             return enlarged(made if isinstance(made, Image.Image) else pillow(made))
 
     inputs = [seed, count, complete, truncation, *fields.inputs]
@@ -50,8 +59,9 @@ def samples_tab(run: LoadedModel, blocks: gr.Blocks) -> None:
 
 
 def directions_tab(run: LoadedModel, blocks: gr.Blocks) -> None:
-    """One sample, and sliders along the directions that change samples most."""
+    """One sample, and sliders along the directions that change samples most, in standard deviations."""
     directions = principal_directions(run)
+    units = deviations(run, directions)
     with gr.Row():
         with gr.Column(scale=1):
             seed = gr.Number(0, label="Seed", precision=0, minimum=0)
@@ -63,10 +73,9 @@ def directions_tab(run: LoadedModel, blocks: gr.Blocks) -> None:
 
     def moved(seed: int, *given: Any) -> Image.Image:
         with errors_on_page():
-            amounts = given[: len(sliders)]
-            values = given[len(sliders) :]
-            latent = draw_latents(run.module, 1, int(seed)) + torch.tensor([amounts], dtype=torch.float32) @ directions
-            return sample_image(run, latent, int(seed), **fields.request(*values))
+            amounts = torch.tensor(given[: len(sliders)], dtype=torch.float32) * units
+            request = fields.request(*given[len(sliders) :])
+            return enlarged(pillow(to_uint8(moved_sample(run, directions, amounts, int(seed), **request)[0])))
 
     inputs = [seed, *sliders, *fields.inputs]
     gr.on([seed.submit, *fields.submits, *(slider.release for slider in sliders)], moved, inputs, image)
