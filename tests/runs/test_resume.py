@@ -54,6 +54,10 @@ MORE = {
     "gan": ("model=gan", "data=digits"),
     "sagan": ("model=sagan", "data=openmoji", "data.image_size=32", *NARROW),
     "r3gan": ("model=r3gan", "data=digits", "data.image_size=32", "generator.width=16", "discriminator.width=16"),
+    "stylegan2": (
+        *("model=stylegan2", "data=digits", "model.latent_dim=8", "generator.style_dim=8"),
+        *("regularizer.r1.every=3", "regularizer.path_length.every=2", *NARROW),
+    ),
     "cgan_single": ("model=cgan_single", "data=digits", *NARROW),
     "acgan": ("model=acgan", "data=digits", *NARROW),
     "feature_matching": ("model=feature_matching", "data=digits", *NARROW),

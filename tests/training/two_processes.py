@@ -32,6 +32,7 @@ MODELS: dict[str, tuple[str, ...]] = {
     "r3gan": (*SMALL, "generator.width=16", "discriminator.width=16"),
     "sagan": (*SMALL, "generator.attention=8", "discriminator.attention=8"),
     "sngan": SMALL,
+    "stylegan2": (*SMALL, *(f"regularizer.{name}.every=2" for name in ("r1", "path_length"))),
     "vae": ("data=digits", "generator.width=8", "data.batch_size=4"),
     "vae_gan": SMALL,
 }

@@ -68,7 +68,7 @@ def section(group: str, folders: Sequence[Path], default: set[str], width: int) 
     lines = [f"{PLACED.get(group, group)}="]
     for name in sorted(files):
         mark = "*" if f"{group}={name}" in default else " "
-        lead = f" {mark} {name:<{NAMES}}"
+        lead = f" {mark} {name + ' ':<{NAMES}}"
         line = lead + about(files[name])
         lines += textwrap.wrap(line, width, subsequent_indent=" " * len(lead), break_on_hyphens=False)
     return "\n".join(lines)

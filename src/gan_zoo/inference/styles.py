@@ -17,7 +17,8 @@ def truncated_styles(module: GANModule, request: SampleRequest, psi: float | Non
     """The styles ``[B, L, D]`` of a request, moved towards the mean style of the same generator.
 
     w' = mean + psi (w - mean) (Karras et al. 2019, appendix B): smaller psi trade variety for quality; 0 is
-    the mean sample, 1 or None change nothing.
+    the mean sample, 1 or None change nothing. The mean of an averaged generator is its own buffer, which
+    follows the styles of training, as in the authors' code.
 
     Raises:
         DataError: if the generator has no mapping, or psi is not finite.

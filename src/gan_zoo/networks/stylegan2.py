@@ -121,7 +121,7 @@ class Synthesis(nn.Module):
         self.up = Resample(up=True)
 
     def forward(self, styles: Tensor) -> Tensor:
-        x = self.constant.expand(len(styles), -1, -1, -1)
+        x = self.constant.expand(styles.shape[0], -1, -1, -1)
         x = self.layers[0](x, styles[:, 0])
         image: Tensor = self.images[0](x, styles[:, 1])
         for stage, to_image in enumerate(list(self.images)[1:], 1):
