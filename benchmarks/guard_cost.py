@@ -27,7 +27,7 @@ from gan_zoo.callbacks.interruption import Interruption
 from gan_zoo.config.compose import compose_overrides, instantiate
 from gan_zoo.core.signals import SIGNALS
 from gan_zoo.data.dataset import Source
-from gan_zoo.training import module
+from gan_zoo.training import updater
 from gan_zoo.training.checkpoint_io import AtomicCheckpointIO
 from gan_zoo.training.divergence import DivergenceDetector
 
@@ -37,12 +37,12 @@ KINDS = ("bare", "safe", "watched")
 @contextmanager
 def blind() -> Iterator[None]:
     """No look at terms and gradients."""
-    nothing, honest = torch.zeros(()), (module.gradient_norm, DivergenceDetector.observe)
-    module.gradient_norm, DivergenceDetector.observe = lambda parameters: nothing, lambda *arguments: None
+    nothing, honest = torch.zeros(()), (updater.gradient_norm, DivergenceDetector.check)
+    updater.gradient_norm, DivergenceDetector.check = lambda parameters: nothing, lambda *arguments: None
     try:
         yield
     finally:
-        module.gradient_norm, DivergenceDetector.observe = honest
+        updater.gradient_norm, DivergenceDetector.check = honest
 
 
 def speed(kind: str, config: Any, source: Source, steps: int) -> float:

@@ -86,7 +86,7 @@ COMMANDS = sorted(
 
 def first_of(word: str) -> str:
     """The first value of a sweep, the word itself where its commas are a list's."""
-    return word if "[" in word else word.split(",")[0]
+    return word if "[" in word or "{" in word else word.split(",")[0]
 
 
 def test_commands_of_the_pages_compose(composed) -> None:

@@ -25,7 +25,7 @@ Composes a GAN and trains it. Without arguments: every choice that is marked wit
 ORDER = "model generator discriminator encoder condition loss regularizer augment reconstruction classification optim"
 ORDER += " optim/schedule data data/derive metric extractor trainer callbacks logger launcher debug experiment"
 PLACED = {name: f"{name}@model.{name}" for name in ("encoder", "reconstruction", "classification")}  # by a model
-NAMES = 21
+NAMES = 23
 
 
 def wanted(arguments: Sequence[str]) -> bool:
