@@ -29,13 +29,14 @@ class Signals:
 
     @contextmanager
     def restored(self) -> Iterator[None]:
-        """Whatever handlers the block installs, those there were before are back after it."""
+        """Whatever handlers the block installs, those there were before are back after it; signals are forgotten."""
         self.received = None
         before = {number: signal.getsignal(number) for number in HANDLED}
         at_once = self._stop_at_once
         try:
             yield
         finally:
+            self.received = None
             self._stop_at_once = at_once
             if _is_main_thread():
                 for number, handler in before.items():
