@@ -63,16 +63,16 @@ def training(root: str, held: list[str], steps: int) -> tuple[float, float, floa
 
     from gan_zoo.config.compose import compose_overrides, instantiate
     from gan_zoo.core.rng import StepRNG
-    from gan_zoo.data.batch_order import Plan
-    from gan_zoo.data.loader import Stream
+    from gan_zoo.data.batch_order import BatchSampler
+    from gan_zoo.data.loader import InfiniteLoader
 
     warnings.filterwarnings("ignore")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     config: Any = compose_overrides([*DCGAN, f"data.root={root}", *held])
     source, size, rng = instantiate(config.data.source), config.data.batch_size, StepRNG(0, 0)
-    plan = Plan(source, size, rng)
+    plan = BatchSampler(source, size, rng)
     options = {"num_workers": config.data.num_workers, "on_device": config.data.memory_limit > 0}
-    batches = iter(Stream(source, plan, rng, start=lambda: 0, **options))
+    batches = iter(InfiniteLoader(source, plan, rng, start=lambda: 0, **options))
     next(batches)
     start = time.perf_counter()
     for _ in islice(batches, 200):

@@ -241,7 +241,7 @@ def ours(config: Any, source: Source, warmup: int, steps: int, **options: Any) -
     watch = callbacks[0]
     held = {name: config.data[name] for name in ("batch_size", "num_workers", "memory_limit")}
     data, module = DataModule(source, **held), build_module(config)
-    data.serve(module.model.needs)
+    data.require(module.model.needs)
     settings = {"logger": False, "enable_progress_bar": False, "enable_checkpointing": False}
     with redirect_stdout(StringIO()):
         trainer = instantiate(config.trainer, max_steps=warmup + steps, **{**settings, **options})

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from gan_zoo.auxiliary_losses.classification import CrossEntropy, GaussianLikelihood
 from gan_zoo.core.rng import StepRNG
 from gan_zoo.core.types import Batch, LossTerms, SampleRequest, TermOutputs, total_loss
-from gan_zoo.data.batch_order import Others
+from gan_zoo.data.batch_order import MismatchSampler
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.datasets.digits import digits
 from gan_zoo.data.image_tensors import to_uint8
@@ -129,7 +129,7 @@ def our_wrong_classes(right: Tensor, step: int, classes: int) -> Tensor:
 def our_wrong_conditions(right: Tensor, step: int, classes: int) -> Tensor:
     """As for captions: the data's rows are the conditions of one sample for each entry of ``right``."""
     data = right[:, None].float()
-    return data[Others(data).pick(torch.arange(len(right)), StepRNG(0, step))][:, 0].long()
+    return data[MismatchSampler(data).sample(torch.arange(len(right)), StepRNG(0, step))][:, 0].long()
 
 
 def shifted_by_one(right: Tensor, step: int, classes: int) -> Tensor:

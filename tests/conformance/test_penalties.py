@@ -19,7 +19,7 @@ from gan_zoo.networks.condition_encoders import ClassCondition
 from gan_zoo.networks.packing import PackedDiscriminator
 from gan_zoo.networks.r3gan import BiasedLeakyReLU, R3GANDiscriminator
 from gan_zoo.regularizers.base import Regularizer
-from gan_zoo.regularizers.consistency import Consistency, draw_places, moved
+from gan_zoo.regularizers.consistency import Consistency, gather_pixels, random_indices
 from gan_zoo.regularizers.dragan import DRAGAN
 from gan_zoo.regularizers.gradient_penalty import GradientPenalty
 from gan_zoo.regularizers.lecam import LeCam
@@ -331,7 +331,7 @@ def test_consistency_by_hand() -> None:
     discriminator, regularizer = LinearCritic(corner), Consistency(2.0, 3.0, shift=2)
 
     def change(side: str, x: Tensor) -> float:
-        rows, columns = draw_places(x, 2, NOISE, f"consistency/adversarial/{side}")
+        rows, columns = random_indices(x, 2, NOISE, f"consistency/adversarial/{side}")
         seen = [x[i, 0, rows[i, 0], columns[i, 0]] for i in range(len(x))]
         return (x[:, 0, 0, 0] - torch.stack(seen)).square().mean().item()
 
@@ -353,8 +353,8 @@ def test_images_move_as_they_should() -> None:
     """Down by one and left by one, mirrored at the borders; then the same, flipped."""
     x = torch.arange(9.0).view(1, 1, 3, 3)
     rows, columns = torch.tensor([[1, 0, 1]]), torch.tensor([[1, 2, 1]])
-    assert moved(x, rows, columns).tolist() == [[[[4, 5, 4], [1, 2, 1], [4, 5, 4]]]]
-    places = draw_places(torch.zeros(64, 1, 8, 8), 3, NOISE, "test")
+    assert gather_pixels(x, rows, columns).tolist() == [[[[4, 5, 4], [1, 2, 1], [4, 5, 4]]]]
+    places = random_indices(torch.zeros(64, 1, 8, 8), 3, NOISE, "test")
     straight = [c for c in places[1].tolist() if c in [list(range(8))]]
     assert len({tuple(row) for row in places[0].tolist()}) == 7  # every shift from -3 to 3
     assert len({tuple(column) for column in places[1].tolist()}) == 14  # every shift, flipped or not

@@ -193,7 +193,7 @@ def test_a_changed_folder_is_read_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"batch_size": 0}, "data.batch_size must be a whole number >= 1, got 0"),
+        ({"batch_size": 0}, "data.batch_size must be an integer >= 1, got 0"),
         ({"batch_size": "abc"}, "got 'abc'"),
         ({"batch_size": 1798}, "data.batch_size=1798 is more than the 1797 samples of digits"),
         ({"batch_size": 8, "num_workers": -1}, "data.num_workers must be >= 0, got -1"),

@@ -397,12 +397,12 @@ def test_blocks_by_hand() -> None:
     by_hand = up.second(up.first(interpolate(x.relu(), scale_factor=2.0)).relu()) + up.skip(doubled)
     torch.testing.assert_close(up(x), by_hand)
 
-    def halved(y: Tensor) -> Tensor:
+    def half_size(y: Tensor) -> Tensor:
         return (y[..., ::2, ::2] + y[..., 1::2, ::2] + y[..., ::2, 1::2] + y[..., 1::2, 1::2]) / 4
 
     for first in (True, False):
         down = DownBlock(3, 5, "none", first=first)
-        by_hand = halved(down.second(down.first(x if first else x.relu()).relu())) + down.skip(halved(x))
+        by_hand = half_size(down.second(down.first(x if first else x.relu()).relu())) + down.skip(half_size(x))
         torch.testing.assert_close(down(x), by_hand)
     flat = DownBlock(3, 3, "none", down=False)
     torch.testing.assert_close(flat(x), flat.second(flat.first(x.relu()).relu()) + x)

@@ -12,7 +12,7 @@ from gan_zoo.core.rng import StepRNG
 from gan_zoo.core.types import DiscriminatorOutput, SampleRequest
 from gan_zoo.models.cyclegan import CycleGAN
 from gan_zoo.models.pix2pix import Pix2Pix
-from gan_zoo.networks.image_to_image import ResNetTranslator, TranslatorBlock, UNetTranslator, doubling
+from gan_zoo.networks.image_to_image import ResNetTranslator, TranslatorBlock, UNetTranslator, upsample_layers
 from gan_zoo.networks.patchgan import PatchGAN
 
 
@@ -47,7 +47,7 @@ def test_translators_keep_the_size(make, sides: tuple[int, int], upsample: str) 
 @pytest.mark.parametrize("kernel", [3, 4])
 def test_resizing_leaves_no_checkerboard_and_transposed_convolutions_do(kernel: int) -> None:
     flat = torch.ones(1, 3, 8, 8)
-    resized, transposed = (nn.Sequential(*doubling(3, 2, name, kernel)) for name in ("resize", "transposed"))
+    resized, transposed = (nn.Sequential(*upsample_layers(3, 2, name, kernel)) for name in ("resize", "transposed"))
     for layer in (resized, transposed):
         assert layer(flat).shape == (1, 2, 16, 16)
     inside = (slice(None), slice(None), slice(3, -3), slice(3, -3))

@@ -67,8 +67,8 @@ class Mask(Derivation):
     """Images with a hole of gray, 0, and the mask as a further channel, 1 in the hole and -1 outside (inpainting).
 
     Args:
-        kind: ``center`` for the square in the middle, ``boxes`` for random rectangles, ``brush`` for random
-            strokes.
+        kind: ``center`` for the square in the middle, ``boxes`` for random rectangles, ``brush``
+            for random strokes.
         size: side of the square as a fraction of the image, and largest side of a rectangle.
         count: of rectangles or strokes.
     """
@@ -99,7 +99,8 @@ class Mask(Derivation):
             inside = ((rows - 0.5).abs() <= self.size / 2) & ((columns - 0.5).abs() <= self.size / 2)
             return inside.expand(size, -1, -1, -1)
 
-        # Centers and halves of the sides of the rectangles, or ends of the strokes, [B, count, 1, 1].
+        # Centers and halves of the sides of the rectangles, or ends of the strokes, [B, count, 1,
+        # 1].
         draws = rng.uniform("mask", size, 4, self.count).to(images)
         first, second, third, fourth = (part[:, :, None, None] for part in draws.unbind(1))
         if self.kind == "boxes":

@@ -1,4 +1,4 @@
-"""The contract of an adversarial loss."""
+"""Interface of adversarial losses."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from gan_zoo.core.types import DiscriminatorOutput, LossTerms
 class Loss(nn.Module):
     """What both sides minimize, as two functions of outputs.
 
-    Scores are raw and may have any shape ``[B, ...]``; both functions return a scalar, the mean over samples (and
-    patches). A subclass with state registers it as buffers and changes it in `update` only. Each term has its own
-    copy.
+    Scores are raw and may have any shape ``[B, ...]``; both functions return a scalar, the mean
+    over samples (and patches). A subclass with state registers it as buffers and changes it in
+    `update` only. Each term has its own copy.
     """
 
     mean_of_samples: bool = True
@@ -46,8 +46,8 @@ class Loss(nn.Module):
     threshold: float = 0.0
     """The score at which the discriminator is undecided, where a single score has a meaning."""
 
-    def leaning(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
-        """How far each score of a real leans towards "real", in the shape of the scores: 0 is undecided, < 0 "fake"."""
+    def decision_margin(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
+        """Each score of a real minus the score at which the discriminator is undecided: > 0 is classified as real."""
         return real.score - self.threshold
 
     @torch.no_grad()
@@ -56,31 +56,33 @@ class Loss(nn.Module):
         return (real.score > self.threshold).float().mean(), (fake.score < self.threshold).float().mean()
 
 
-def above_the_middle(ahead: Tensor, behind: Tensor) -> Tensor:
-    """The scores ``ahead`` minus the middle between the mean scores of both sides of the global batch.
+def relative_to_midpoint(target: Tensor, other: Tensor) -> Tensor:
+    """The scores ``target`` minus the midpoint of the mean scores of both sides of the global batch.
 
-    For losses whose scores are free up to a constant: the difference does not change when a constant is added.
+    For losses whose scores are free up to a constant: the difference does not change when a
+    constant is added.
     """
-    middle = mean_over_ranks((ahead.float().mean() + behind.float().mean()) / 2)
-    return ahead - middle
+    midpoint = mean_over_ranks((target.float().mean() + other.float().mean()) / 2)
+    return target - midpoint
 
 
 @torch.no_grad()
 def accuracy_by_means(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
     """The fractions of reals scored above the mean fake, and of fakes scored below the mean real, of the global batch.
 
-    For losses whose scores are free up to a constant: the fractions do not change when a constant is added.
+    For losses whose scores are free up to a constant: the fractions do not change when a constant
+    is added.
     """
-    of_real, of_fake = mean_over_ranks(torch.stack([real.float().mean(), fake.float().mean()]))
-    return (real > of_fake).float().mean(), (fake < of_real).float().mean()
+    mean_real, mean_fake = mean_over_ranks(torch.stack([real.float().mean(), fake.float().mean()]))
+    return (real > mean_fake).float().mean(), (fake < mean_real).float().mean()
 
 
-def limited(score: Tensor, limit: float = 10.0) -> Tensor:
+def soft_clip(score: Tensor, limit: float = 10.0) -> Tensor:
     """``score`` within [-limit, limit], growing logarithmically outside, so that its exponential stays finite.
 
-    exp(limited(v)) continues along its tangent beyond ``limit``: a clamp would leave the samples with the worst
-    scores without a gradient. As the map is increasing, bounds that hold for every discriminator hold for the
-    limited one.
+    exp(soft_clip(v)) continues along its tangent beyond ``limit``: a clamp would leave the samples
+    with the worst scores without a gradient. As the map is increasing, bounds that hold for every
+    discriminator hold for the clipped one.
     """
     excess = torch.relu(score.abs() - limit)
     return score.clamp(-limit, limit) + score.sign() * excess.log1p()

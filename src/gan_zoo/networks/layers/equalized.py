@@ -12,7 +12,10 @@ SLOPE = 0.2
 
 
 def scaled_leaky_relu(x: Tensor, gain: float = math.sqrt(2)) -> Tensor:
-    """``gain`` LeakyReLU(x), slope 0.2; sqrt(2) about keeps the second moment of normal activations."""
+    """``gain`` LeakyReLU(x), slope 0.2.
+
+    Sqrt(2) about keeps the second moment of normal activations.
+    """
     return F.leaky_relu(x, SLOPE) * gain
 
 
@@ -27,7 +30,8 @@ class EqualizedLinear(nn.Module):
 
     Args:
         inputs, outputs: sizes.
-        lr_multiplier: m; Adam, whose steps do not depend on scale, changes the product by m times its learning rate.
+        lr_multiplier: m; Adam, whose steps do not depend on scale, changes the product by m times
+            its learning rate.
         bias: what b m starts from.
     """
 

@@ -1,4 +1,4 @@
-"""Instance normalization that is fast in the layout in which convolutions are."""
+"""Instance normalization with a fast path for channels-last memory."""
 
 from __future__ import annotations
 
@@ -10,24 +10,27 @@ from torch.nn import functional as F
 
 
 class InstanceNorm(nn.GroupNorm):
-    """Each channel of each sample to mean 0 and variance 1, then a learnt scale and shift (Ulyanov et al. 2016).
+    """Each channel of each sample to mean 0 and variance 1, then a learned scale and shift.
 
-        y = (x - mean) / sqrt(var + eps) * weight + bias, mean and biased variance over H and W of ``x [B, C, H, W]``.
+    Ulyanov et al. 2016.
 
-    A `torch.nn.GroupNorm` of one channel each, with its own passes for float32 or float64 in channels-last on a CPU,
-    where PyTorch's take longer (``docs/speed.md``).
+        y = (x - mean) / sqrt(var + eps) * weight + bias, mean and biased variance over H and W of
+        ``x [B, C, H, W]``.
+
+    A `torch.nn.GroupNorm` of one channel each, with its own kernels for float32 or float64 in
+    channels-last on a CPU, where PyTorch's take longer (``docs/speed.md``).
     """
 
     def __init__(self, channels: int, eps: float = 1e-5) -> None:
         super().__init__(channels, channels, eps)
 
     def forward(self, x: Tensor) -> Tensor:
-        if torch.compiler.is_compiling() or not self._has_own_passes_for(x):
+        if torch.compiler.is_compiling() or not self._uses_custom_kernel(x):
             return super().forward(x)
         y: Tensor = _InstanceNorm.apply(x, self.weight, self.bias, self.eps)
         return y
 
-    def _has_own_passes_for(self, x: Tensor) -> bool:
+    def _uses_custom_kernel(self, x: Tensor) -> bool:
         on_cpu = x.device.type == "cpu" and not torch.is_autocast_enabled("cpu")  # which would round matrix products
         return (
             on_cpu
@@ -56,9 +59,11 @@ class _InstanceNorm(torch.autograd.Function):
         x, weight, bias, mean, inverse = ctx.saved_tensors
         if torch.is_grad_enabled():  # to be differentiated once more
             y = F.group_norm(x, len(weight), weight, bias, ctx.eps)
-            wanted = [tensor for tensor, needed in zip((x, weight, bias), ctx.needs_input_grad, strict=False) if needed]
-            found = iter(torch.autograd.grad(y, wanted, gradient, create_graph=True))
-            return *(next(found) if needed else None for needed in ctx.needs_input_grad[:3]), None
+            requested = [
+                tensor for tensor, needed in zip((x, weight, bias), ctx.needs_input_grad, strict=False) if needed
+            ]
+            gradients = iter(torch.autograd.grad(y, requested, gradient, create_graph=True))
+            return *(next(gradients) if needed else None for needed in ctx.needs_input_grad[:3]), None
         pixels, slopes = _pixels(x), _pixels(gradient.contiguous(memory_format=torch.channels_last))
         slope = _mean(slopes)
         along = (_mean(slopes * pixels) - mean * slope) * inverse  # of the slopes with the normalized pixels

