@@ -255,7 +255,7 @@ def test_mixing_has_its_probability() -> None:
     network = generator()
     latents = torch.randn(1, 8)
     own = network.mapping(latents)
-    mixed = [not torch.equal(network.mixed(own, latents, None), own) for _ in range(1000)]
+    mixed = [not torch.equal(network.mix_styles(own, latents, None), own) for _ in range(1000)]
     assert sum(mixed) == pytest.approx(900, abs=40)
 
 

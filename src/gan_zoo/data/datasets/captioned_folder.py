@@ -48,8 +48,6 @@ def captioned_folder(
 ) -> Source:
     """Images ``[N, C, S, S]`` named by a CSV file, with captions, classes or both.
 
-    The split is by a hash of the file's name (`gan_zoo.data.splits.variant_group`).
-
     Args:
         root: the folder of the table and the images.
         csv: the table, UTF-8, whose first row names its columns.

@@ -29,13 +29,12 @@ def celeba(
     attributes: Sequence[str] = (),
     download: bool = True,
 ) -> Source:
-    """CelebA (Liu et al. 2015), aligned: the central 178x178 of 178x218 pixels made SxS, once into a cache.
+    """CelebA (Liu et al. 2015), aligned: the central 178x178 pixels resized to SxS and cached.
 
     Args:
         root: the folder of ``celeba/img_align_celeba/000001.jpg`` and ``celeba/list_*.txt``.
         split: ``train``, ``valid`` or ``test``, by the authors' list, or ``all``.
-        channels: 1 or 3.
-        image_size: S.
+        channels, image_size: 1 or 3, and S.
         label: an attribute whose absence and presence are classes 0 and 1; null for no labels.
         attributes: those that become conditions ``[N, len(attributes)]``, 0 or 1 each; empty for no
             conditions.

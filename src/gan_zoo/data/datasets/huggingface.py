@@ -53,15 +53,14 @@ def huggingface(
         image_column: the column of images.
         label_column: the column of classes, numbers or names; null for none.
         caption_column: the column of captions, which become conditions; null for none.
-        channels: 1 or 3.
-        image_size: S; short sides are resized to this, centers cropped.
+        channels, image_size: as in `image_folder`.
         text, caption_length, vocabulary_size: see `TextEncoding`.
         on_error: ``stop`` at unreadable images or ``skip`` them.
 
     Raises:
         DataError: if `datasets` is not installed, the dataset is missing, or an option is invalid.
     """
-    arguments = locals()
+    held_out = partial(huggingface, **locals())
     check_on_error(on_error)
     splits = _load(path, subset)
     check_split(split, tuple(splits))
@@ -75,7 +74,7 @@ def huggingface(
     source = Source(Path(path).name, split, images.images, fingerprint=key)
     test = next((name for name in HELD_OUT if split == "train" and name in splits), None)
     if test is not None:
-        source.held_out = partial(huggingface, **{**arguments, "split": test})
+        source.held_out = partial(held_out, split=test)
     if label_column is not None:
         source.labels, source.classes = _labels(splits, split, label_column, images.rows)
     if caption_column is not None:

@@ -37,17 +37,14 @@ def image_folder(
 
     Args:
         root: the folder.
-        channels: 1 or 3.
-        image_size: short sides are resized to this, centers cropped.
+        channels, image_size: 1 or 3, and S; short sides are resized to S, centers cropped.
         on_error: ``stop`` at unreadable files, naming them, or ``skip`` them.
         split: ``train``, ``test`` or ``all``.
         test_share: fraction that is held out by a hash of the names, in [0, 1).
-        value_range: the values that mean black and white in images of more than 8 bits, where the
-            format does not say.
+        value_range: black and white of more than 8 bits, where the format does not define them.
 
     Raises:
-        DataError: if there is no such folder, no image in it, one cannot be read, or an option is
-            not allowed.
+        DataError: if there is no folder or no image, one is unreadable, or an option is invalid.
     """
     held_out = partial(image_folder, **{**locals(), "split": "test"})
     check_split(split)

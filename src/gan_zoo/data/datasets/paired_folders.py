@@ -42,8 +42,7 @@ def paired_folder(
 ) -> Source:
     """Images to translate and their targets by name: ``source/a/1.png`` and ``target/a/1.jpg``.
 
-    The samples are the targets ``[N, C, S, S]``, the conditions the sources ``[N, C', S, S]``. The
-    split is by a hash of the name (`gan_zoo.data.splits.variant_group`).
+    Samples are the targets ``[N, C, S, S]``, conditions the sources ``[N, C', S, S]``.
 
     Args:
         root: the folder of both domains.
@@ -53,8 +52,7 @@ def paired_folder(
         image_size, split, test_share, on_error, value_range: as in `image_folder`.
 
     Raises:
-        DataError: if a folder is missing or empty, no names match, an image cannot be read, or an
-            option is not allowed.
+        DataError: if a folder is empty, no names match, or an image or option is invalid.
     """
     held_out = partial(paired_folder, **{**locals(), "split": "test"})
     check_split(split)
@@ -63,8 +61,7 @@ def paired_folder(
     targets = _domain(root, target_folder, "target_folder")
 
     # Pairs of which both images are readable, those for training first.
-    names = _partners(sources, targets)
-    names = [names[row] for row in order_by_split(names, test_share)]
+    names = _partners(sources, targets, test_share)
     decoding = Decoding(channels, image_size, on_error, value_range)
     conditions = sources.decode(names, replace(decoding, channels=condition_channels))
     samples = targets.decode(names, decoding)
@@ -151,7 +148,8 @@ def _domain(root: str, name: str, argument: str) -> Domain:
     return Domain(folder, files)
 
 
-def _partners(sources: Domain, targets: Domain) -> list[str]:
+def _partners(sources: Domain, targets: Domain, test_share: float) -> list[str]:
+    """The names that both folders have, those for training first."""
     # Names that both folders have.
     names = sorted(sources.files.keys() & targets.files.keys())
     if not names:
@@ -167,7 +165,7 @@ def _partners(sources: Domain, targets: Domain) -> list[str]:
         warnings.warn(
             f"{unmatched} images without a partner of the same name are left out, {first} among them", stacklevel=3
         )
-    return names
+    return [names[row] for row in order_by_split(names, test_share)]
 
 
 def _part(domain: Domain, decoding: Decoding, split: str, test_share: float) -> Part:

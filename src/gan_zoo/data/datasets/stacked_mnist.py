@@ -28,19 +28,15 @@ def stacked_mnist(
     image_size: Count = 32,
     download: bool = True,
 ) -> Source:
-    """Three random digits as red, green and blue.
-
-    Metz et al. 2017, arXiv:1611.02163, section 3.3.1.
+    """Three random digits as red, green and blue (Metz et al. 2017, section 3.3.1).
 
     Samples are ``[num_samples, 3, S, S]``, labels ``100 r + 10 g + b`` from 0 to 999. Held out are
     10,000 made of the digits of MNIST's test split.
 
     Args:
-        root, download: see `mnist`.
-        split: ``train`` or ``test``, of the digits.
+        root, download, split: see `mnist`.
         num_samples: how many to make; they are kept in a memory-mapped cache of 3 S^2 bytes each.
-        seed: of the choice of digits.
-        image_size: S.
+        seed, image_size: of the choice of digits, and S.
 
     Raises:
         DataError: if MNIST is missing and cannot be downloaded, or a number is out of range.
