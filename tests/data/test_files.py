@@ -105,10 +105,10 @@ def test_what_systems_leave_among_images_is_no_class(tmp_path: Path, capsys) -> 
     source = image_folder(str(tmp_path), 1, 8)
     assert source.classes == ["cat", "dog"]
     assert source.labels.tolist() == [0, 0, 1]
-    said = capsys.readouterr().err
-    assert "3 images of 2 classes: cat 2, dog 1" in said
-    assert "1 files in" in said
-    assert "left out (.avif)" in said
+    output = capsys.readouterr().err
+    assert "3 images of 2 classes: cat 2, dog 1" in output
+    assert "1 files in" in output
+    assert "left out (.avif)" in output
 
 
 def test_links_to_folders_are_followed_once(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ def make_image(path: Path, gray: int, mode: str = "RGB", size: tuple[int, int] =
 
 
 def domains(root: Path, number: int = 60) -> None:
-    """Partners share a name; sources are as bright as their number, targets a hundred brighter."""
+    """Pairs have the same name; sources are as bright as their number, targets a hundred brighter."""
     for gray in range(number):
         make_image(root / "source" / f"sub{gray % 2}" / f"p{gray}.png", gray, "L" if gray % 3 else "RGBA")
         make_image(root / "target" / f"sub{gray % 2}" / f"p{gray}.bmp", gray + 100)

@@ -43,9 +43,9 @@ def test_ranks_share_the_order_of_one_process(world_size: int) -> None:
 
 
 def test_any_step_can_be_continued_from() -> None:
-    whole = list(islice(stream(), 9))
+    complete = list(islice(stream(), 9))
     for first in (1, 4, 8):
-        for batch, again in zip(whole[first:], stream(first), strict=False):
+        for batch, again in zip(complete[first:], stream(first), strict=False):
             assert torch.equal(batch.real, again.real)
             assert batch.rng == again.rng
 

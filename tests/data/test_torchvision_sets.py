@@ -1,4 +1,4 @@
-"""Published data sets, read from tiny files of the right format."""
+"""Published datasets, read from tiny files of the right format."""
 
 from __future__ import annotations
 
@@ -293,11 +293,11 @@ def test_a_data_set_that_does_not_fit(tmp_path: Path, monkeypatch) -> None:
     ):
         with pytest.raises(DataError, match=message):
             huggingface(path, **options)
-    with pytest.raises(DataError, match=r"data.path must be a data set on the Hub or a folder of one, got .*nowhere"):
+    with pytest.raises(DataError, match=r"data.path must be a dataset on the Hub or a folder of one, got .*nowhere"):
         huggingface(str(tmp_path / "nowhere"))
 
 
 @pytest.mark.skipif(find_spec("datasets") is not None, reason="datasets is installed")
 def test_the_hub_without_its_package() -> None:
     with pytest.raises(DataError, match=r"data=huggingface needs the package datasets.*pip install 'gan-zoo\[hub\]'"):
-        huggingface("somebody/something")
+        huggingface("someone/something")

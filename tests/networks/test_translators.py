@@ -84,7 +84,7 @@ def test_the_u_goes_down_to_2x2_or_as_deep_as_told(size: int, depth: int | None,
         layer.register_forward_hook(lambda _, inputs, y: seen.append((y.shape[1], y.shape[-1])))
     assert network(torch.randn(2, 3, size, size)).shape == (2, 1, size, size)
     assert seen == [(min(4 * 2**k, 32), side) for k, side in enumerate(sizes)]
-    # Every level but the innermost hands its input on beside its output: twice the channels come up.
+    # Every level but the innermost concatenates its input to its output: twice the channels.
     ups = [layer.in_channels for layer in layers_of(network, nn.ConvTranspose2d)]
     assert sorted(ups) == sorted([min(4 * 2 ** (len(sizes) - 1), 32), *(2 * channels for channels, _ in seen[:-1])])
 
@@ -239,7 +239,7 @@ def test_training_is_the_same_with_either_test_time() -> None:
 
 @pytest.mark.parametrize("make", [Pix2Pix, CycleGAN])
 def test_samples_of_a_generator_that_draws_depend_on_their_number_alone(make) -> None:
-    """And whoever drew random numbers before goes on where they were."""
+    """The state of other random generators is unchanged."""
     shapes = {"a_shape": [1, 16, 16], "b_shape": [1, 16, 16]}
     translator = partial(UNetTranslator, width=4, paper_test_time=True)
     terms = [nn.Identity()] if make is Pix2Pix else [nn.Identity(), nn.Identity()]
