@@ -64,14 +64,17 @@ def images_per_second(steps: dict[str, Callable[[], None]], rounds: int, images:
 
 def comparison(speeds: Speeds, ours: str, other: str) -> str:
     by_round = [a / b for a, b in zip(speeds[ours], speeds[other], strict=True)]
-    rows = [[name, median(values), ", ".join(f"{v:,.1f}" for v in values)] for name, values in speeds.items()]
+    rows = []
+    for name, values in speeds.items():
+        rows.append([name, median(values), ", ".join(f"{value:,.1f}" for value in values)])
     rows.append([f"{ours} / {other}", f"{ratio(speeds, ours, other):.2f}", ", ".join(f"{r:.2f}" for r in by_round)])
     return table(["", "images/s", "round by round"], rows)
 
 
 def extractors(path: Path, theirs: nn.Module, rounds: int, count: int) -> str:
     """InceptionV3 of gan_zoo and of torch-fidelity."""
-    ours, images = InceptionV3(str(path), check_hash=False).to(device()), random_images(count).to(device())
+    ours = InceptionV3(str(path), check_hash=False).to(device())
+    images = random_images(count).to(device())
     with torch.no_grad():
         torch.testing.assert_close(ours(images[:4])[0], theirs(images[:4])[0], rtol=1e-3, atol=1e-5)
         speeds = images_per_second(
@@ -82,7 +85,8 @@ def extractors(path: Path, theirs: nn.Module, rounds: int, count: int) -> str:
 
 def default_extractor(rounds: int, count: int) -> str:
     """The default extractor with and without fused operations."""
-    ours, images = EfficientNetLite0().to(device()), random_images(count).to(device())
+    ours = EfficientNetLite0().to(device())
+    images = random_images(count).to(device())
 
     def one_by_one() -> None:
         with mock.patch("gan_zoo.networks.fused.has_onednn", return_value=False):
@@ -99,7 +103,8 @@ class Replay(Extractor):
     def __init__(self, extractor: Extractor) -> None:
         super().__init__()
         self.protocol = dict(extractor.protocol)
-        self.num_features, self.num_classes = extractor.num_features, extractor.num_classes
+        self.num_features = extractor.num_features
+        self.num_classes = extractor.num_classes
         self.features, self.logits = (
             torch.randn(8192, n, device=device()) for n in (self.num_features, self.num_classes)
         )
@@ -115,7 +120,8 @@ class Replay(Extractor):
 
 def rest(extractor: Extractor, count: int) -> Callable[[], None]:
     """A complete evaluation of given samples without the forward; the reals' statistics are cached before."""
-    evaluator, source = ImageScores(Replay(extractor), count), Source("noise", "all", random_images(4096, 1))
+    evaluator = ImageScores(Replay(extractor), count)
+    source = Source("noise", "all", random_images(4096, 1))
     evaluator.real_moments(source, device())
     samples = to_unit(random_images(64).to(device()))
 
@@ -128,7 +134,8 @@ def rest(extractor: Extractor, count: int) -> Callable[[], None]:
 def complete(extractor: Extractor, rounds: int, count: int) -> list[str]:
     """Seconds of the forward of ``count`` images, of the rest, and the ratio of an evaluation to the forward."""
     seen = min(count, 256 if isinstance(extractor, InceptionV3) else 1024)
-    extractor, images = extractor.to(device()), random_images(64).to(device())
+    extractor = extractor.to(device())
+    images = random_images(64).to(device())
 
     def forward() -> None:
         for _ in range(seen // 64):
@@ -143,7 +150,8 @@ def complete(extractor: Extractor, rounds: int, count: int) -> list[str]:
 
 def memory(count: int) -> float:
     """Peak memory in MB of a process that evaluates ``count`` samples in blocks."""
-    evaluator, real = ImageScores(EfficientNetLite0(32), count), Source("noise", "all", random_images(256, 1))
+    evaluator = ImageScores(EfficientNetLite0(32), count)
+    real = Source("noise", "all", random_images(256, 1))
 
     def draw(block: int) -> Generated:
         return Generated({"sample": to_unit(random_images(64, block))}, SampleRequest(64, StepRNG(0, block)))

@@ -98,7 +98,8 @@ def main() -> None:
     # A large folder and a small one, in a cache of their own.
     with tempfile.TemporaryDirectory() as temporary:
         os.environ["GAN_ZOO_CACHE"] = f"{temporary}/cache"
-        large, small = Path(temporary, "large"), Path(temporary, "small")
+        large = Path(temporary, "large")
+        small = Path(temporary, "small")
         firsts = range(0, arguments.images, PER_FOLDER)
         with ProcessPoolExecutor(mp_context=spawn) as pool:
             list(pool.map(make, [large / f"{first:06}" for first in firsts], firsts))

@@ -56,7 +56,8 @@ def scoring(count: int) -> tuple[float, float]:
     from gan_zoo.training.scoring import evaluate_generator
 
     config = compose_overrides(DCGAN)
-    module, source = build_module(config).eval(), instantiate(config.data.source)
+    module = build_module(config).eval()
+    source = instantiate(config.data.source)
     evaluators = {name: instantiate(node) for name, node in config.metric.items()}
     for evaluator in evaluators.values():
         evaluator.num_samples = 16

@@ -77,7 +77,9 @@ def accuracy(train: tuple[np.ndarray, Tensor], test: tuple[np.ndarray, Tensor]) 
     from sklearn.preprocessing import StandardScaler
 
     scale = StandardScaler().fit(train[0])
-    x, y, cut = scale.transform(train[0]).astype(np.float32), train[1].numpy(), len(train[0]) * 4 // 5
+    x = scale.transform(train[0]).astype(np.float32)
+    y = train[1].numpy()
+    cut = len(train[0]) * 4 // 5
 
     def fitted(alpha: float, rows: slice) -> RidgeClassifier:
         return RidgeClassifier(alpha, solver="cholesky").fit(x[rows], y[rows])
@@ -90,7 +92,8 @@ def accuracy(train: tuple[np.ndarray, Tensor], test: tuple[np.ndarray, Tensor]) 
 def probe(run: RunPath, num_train: int = 10_000, seeds: int = 3) -> None:
     """Classify real test images by features of a trained or untrained discriminator, and by raw pixels."""
     loaded = load_run(run, "last")
-    train, test = loaded.source, loaded.source.evaluation_split()
+    train = loaded.source
+    test = loaded.source.evaluation_split()
     discriminator = loaded.module.model.discriminators["main"]
     rows = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))[:num_train]
 

@@ -66,6 +66,7 @@ class AugmentedDiscriminator(nn.Module):
 
     def augment(self, x: Tensor, *condition: Any) -> list[Any]:
         """The samples and their image conditions under the same random augmentation."""
+        # Image conditions are transformed together with the samples.
         parts = [x, *condition]
         moving = [i for i, part in enumerate(parts) if is_same_size_image(part, x)]
         stack = torch.cat([parts[i] for i in moving], 1)
@@ -147,6 +148,7 @@ class ADAugment(nn.Module):
 
     def blit(self, x: Tensor, colored: int) -> Tensor:
         """Flip, turn and shift without mixing pixels."""
+        # Each transformation has its own probability p; non-square images only rotate by 180 degrees.
         height, width = x.shape[2:]
         x = flip_horizontal(x, self.apply_with_probability(uniform(x, 0, 2).floor(), 0) == 1)
         quarters = self.apply_with_probability(uniform(x, 0, 4).floor(), 0)
@@ -183,7 +185,8 @@ def color(x: Tensor, colored: int) -> Tensor:
 
 def translation(x: Tensor, colored: int) -> Tensor:
     """A random shift by up to 1/8 of each side, zeros flow in."""
-    down, right = (randint(x, -reach, reach) for reach in (int(side / 8 + 0.5) for side in x.shape[2:]))
+    reaches = [int(side / 8 + 0.5) for side in x.shape[2:]]
+    down, right = (randint(x, -reach, reach) for reach in reaches)
     return translate(x, down, right)
 
 
@@ -194,7 +197,9 @@ def cutout(x: Tensor, colored: int) -> Tensor:
 
 
 def cutout_mask(x: Tensor, side: int, length: int) -> Tensor:
-    """A mask ``[B, side]`` of ``length`` consecutive pixels at a random place, possibly beyond the border."""
+    """A mask ``[B, side]`` of ``length`` consecutive pixels at a random place, possibly beyond the
+    border.
+    """
     first = randint(x, 0, side - length % 2)[:, None] - length // 2
     pixel = torch.arange(side, device=x.device)
     return (pixel >= first) & (pixel < first + length)

@@ -19,7 +19,9 @@ def adjust_saturation(x: Tensor, factor: Tensor) -> Tensor:
 
 
 def adjust_contrast(x: Tensor, factor: Tensor) -> Tensor:
-    """Scales the difference from the image's mean by ``factor`` ``[B]``: 0 is constant, 1 is the identity."""
+    """Scales the difference from the image's mean by ``factor`` ``[B]``: 0 is constant, 1 is the
+    identity.
+    """
     factor = factor[:, None, None, None]
     return x * factor + x.mean((1, 2, 3), keepdim=True) * (1 - factor)
 
@@ -33,7 +35,9 @@ def flip_luma(x: Tensor, flip: Tensor) -> Tensor:
 
 
 def rotate_hue(x: Tensor, angle: Tensor) -> Tensor:
-    """Rotates RGB around the gray axis by ``angle`` ``[B]``: 2 pi / 3 maps red to green, green to blue."""
+    """Rotates RGB around the gray axis by ``angle`` ``[B]``: 2 pi / 3 maps red to green, green to
+    blue.
+    """
     cos, sin = angle.cos()[:, None, None, None], angle.sin()[:, None, None, None]
     across = (x.roll(1, 1) - x.roll(-1, 1)) / math.sqrt(3)  # the cross product of the axis with the color
     return x * cos + across * sin + x.mean(1, keepdim=True) * (1 - cos)
@@ -61,7 +65,8 @@ def translate(x: Tensor, down: Tensor, right: Tensor, mirror: bool = False) -> T
     """Shifts images by integer pixels ``[B]``; borders are filled with zeros or by reflection."""
     height, width = x.shape[2:]
     rows, columns = centered_grid(x)
-    rows, columns = rows + (height - 1) / 2 - down[:, None, None], columns + (width - 1) / 2 - right[:, None, None]
+    rows = rows + (height - 1) / 2 - down[:, None, None]
+    columns = columns + (width - 1) / 2 - right[:, None, None]
     moved = gather_pixels(x, reflect(rows, height).long(), reflect(columns, width).long())
     if mirror:
         return moved
@@ -80,11 +85,16 @@ def affine(
     """
     height, width = x.shape[2:]
     rows, columns = centered_grid(x)
-    rows, columns = rows - height * down[:, None, None], columns - width * right[:, None, None]
+
+    # The inverse of each step, the last one first.
+    rows = rows - height * down[:, None, None]
+    columns = columns - width * right[:, None, None]
     rows, columns = rotate_grid(rows, columns, after)
-    rows, columns = rows * stretch[:, None, None], columns / stretch[:, None, None]
+    rows = rows * stretch[:, None, None]
+    columns = columns / stretch[:, None, None]
     rows, columns = rotate_grid(rows, columns, before)
-    rows, columns = rows / scale[:, None, None], columns / scale[:, None, None]
+    rows = rows / scale[:, None, None]
+    columns = columns / scale[:, None, None]
     return bilinear_sample(x, rows + (height - 1) / 2, columns + (width - 1) / 2)
 
 
@@ -101,18 +111,26 @@ def rotate_grid(rows: Tensor, columns: Tensor, angle: Tensor) -> tuple[Tensor, T
 
 
 def bilinear_sample(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """The pixels of ``x`` at fractional coordinates ``[B, H, W]``, bilinear, reflected at the borders.
+    """The pixels of ``x`` at fractional coordinates ``[B, H, W]``, bilinear, reflected at the
+    borders.
 
     Integer coordinates give the pixels exactly. Unlike `torch.nn.functional.grid_sample`, which
     lacked the second derivative that gradient penalties need, it differentiates any number of
     times.
     """
     height, width = x.shape[2:]
-    rows, columns = reflect(rows, height), reflect(columns, width)
-    top, left = rows.floor(), columns.floor()
-    row_weight, column_weight = (rows - top)[:, None], (columns - left)[:, None]
+    # The pixel above and left of each point, and the weights of its neighbors.
+    rows = reflect(rows, height)
+    columns = reflect(columns, width)
+    top = rows.floor()
+    left = columns.floor()
+    row_weight = (rows - top)[:, None]
+    column_weight = (columns - left)[:, None]
     i, j = top.long(), left.long()
-    i_next, j_next = (i + 1).clamp_max(height - 1), (j + 1).clamp_max(width - 1)
+    i_next = (i + 1).clamp_max(height - 1)
+    j_next = (j + 1).clamp_max(width - 1)
+
+    # Bilinear interpolation of the four pixels.
     upper = gather_pixels(x, i, j) * (1 - column_weight) + gather_pixels(x, i, j_next) * column_weight
     lower = gather_pixels(x, i_next, j) * (1 - column_weight) + gather_pixels(x, i_next, j_next) * column_weight
     return upper * (1 - row_weight) + lower * row_weight

@@ -40,12 +40,15 @@ class CrossEntropy(nn.Module):
         if self.class_weights is None:
             return F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
         weight = self.class_weights.to(logits.dtype)
+
+        # Weighted by the labels of the global batch.
         total = F.cross_entropy(logits, labels, weight=weight, label_smoothing=self.label_smoothing, reduction="sum")
         return total / mean_over_ranks(weight[labels].sum())
 
 
 class Focal(nn.Module):
-    """Focal loss, ``(logits [B, K], labels [B]) -> scalar``: down-weights samples that are classified well.
+    """Focal loss, ``(logits [B, K], labels [B]) -> scalar``: down-weights samples that are
+    classified well.
 
     Lin et al. 2017, eq. 4 and 5, for several classes: E -w_y (1 - p_y)^gamma log p_y, with p the
     softmax and the mean weighted by w as in `CrossEntropy`; gamma = 0 is cross-entropy.
@@ -128,7 +131,8 @@ class Contrastive(nn.Module):
 
 
 class GaussianKL(nn.Module):
-    """KL(N(mu, sigma^2) || N(0, 1)), summed over latent dimensions, ``(mu, log_variance) -> scalar``.
+    """KL(N(mu, sigma^2) || N(0, 1)), summed over latent dimensions, ``(mu, log_variance) ->
+    scalar``.
 
     Kingma & Welling 2014, appendix B: 1/2 sum (mu^2 + sigma^2 - 1 - log sigma^2), the mean over the
     batch ``[B, D]``. Beyond log sigma^2 = 20 the variance continues along its tangent, so that no
@@ -137,14 +141,16 @@ class GaussianKL(nn.Module):
 
     def forward(self, mu: Tensor, log_variance: Tensor) -> Tensor:
         """The mean over the batch."""
-        mu, log_variance = at_least_float32(mu), at_least_float32(log_variance)
+        mu = at_least_float32(mu)
+        log_variance = at_least_float32(log_variance)
         capped = log_variance.clamp_max(20.0)
         excess = capped.expm1() + capped.exp() * (log_variance - capped)  # the variance minus 1
         return 0.5 * (mu.square() + excess - log_variance).flatten(1).sum(1).mean()
 
 
 class GaussianLikelihood(nn.Module):
-    """Negative log-likelihood of codes under Gaussians, ``(mu, log_variance, codes), each [B, D] -> scalar``.
+    """Negative log-likelihood of codes under Gaussians, ``(mu, log_variance, codes), each [B, D] ->
+    scalar``.
 
     E sum_d 1/2 (log 2 pi + v_d + (c_d - mu_d)^2 / e^(v_d)), v the log variance. The likelihood of a
     point has no bound: v counts as -6 below that, where a code is practically known, and the
@@ -172,7 +178,9 @@ def class_weight_tensor(weights: Sequence[float] | None) -> Tensor | None:
 
 
 def checked(logits: Tensor, weights: Tensor | None = None) -> Tensor:
-    """The logits in float32 at least; `ValueError` unless they are ``[B, K]`` with as many classes as weights."""
+    """The logits in float32 at least; `ValueError` unless they are ``[B, K]`` with as many classes
+    as weights.
+    """
     if logits.ndim != 2:
         raise ValueError(f"logits must be [B, K], got shape {list(logits.shape)}")
     if weights is not None and len(weights) != logits.shape[1]:

@@ -60,7 +60,8 @@ class Perceptual(Reconstruction):
         return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
 
     def distance(self, output: Tensor, target: Tensor) -> Tensor:
-        ours, theirs = self.features(output), self.features(target)
+        ours = self.features(output)
+        theirs = self.features(target)
         weights = self.layer_weights or (1.0,) * len(ours)
         if len(weights) != len(ours):
             raise ValueError(f"layer_weights must have one number for each of {len(ours)} layers, got {len(weights)}")
@@ -95,14 +96,18 @@ class Style(Perceptual):
         super().__init__(features, layer_weights, normalize)
 
     def layer_distance(self, ours: Tensor, theirs: Tensor) -> Tensor:
-        """The squared distance of the Gram matrices of activations ``[B, F, ...]``, the mean over samples."""
+        """The squared distance of the Gram matrices of activations ``[B, F, ...]``, the mean over
+        samples.
+        """
         if self.normalize:
             ours, theirs = (F.normalize(activations, dim=1, eps=1e-2) for activations in (ours, theirs))
         return (gram(ours) - gram(theirs)).square().sum((1, 2)).mean()
 
 
 def gram(activations: Tensor) -> Tensor:
-    """The Gram matrix ``[B, F, F]`` of features ``[B, F, ...]``: the mean product over positions, divided by F."""
+    """The Gram matrix ``[B, F, F]`` of features ``[B, F, ...]``: the mean product over positions,
+    divided by F.
+    """
     rows = at_least_float32(activations)
     rows = rows.flatten(2) if rows.ndim > 2 else rows[:, :, None]
     with torch.autocast(rows.device.type, enabled=False):
@@ -148,7 +153,8 @@ class Lite0Features(nn.Module):
         if images.ndim != 4 or images.shape[1] not in (1, 3):
             raise ValueError(f"images must be [B, 1 or 3, H, W], got shape {list(images.shape)}")
         with torch.autocast(images.device.type, enabled=False):
-            x, features = self.preprocess(images), []
+            x = self.preprocess(images)
+            features = []
             for part in self.parts:
                 x = part(x)
                 features.append(x)

@@ -77,7 +77,9 @@ class Source:
         return int(self.labels.max()) + 1 if self.classes is None else len(self.classes)
 
     def evaluation_split(self) -> Source:
-        """The held-out data if there are any, else these: conditions of samples to evaluate come from here."""
+        """The held-out data if there are any, else these: conditions of samples to evaluate come
+        from here.
+        """
         if self._evaluation_split is None:
             self._evaluation_split = self if self.held_out is None else self.held_out()
         return self._evaluation_split
@@ -95,7 +97,9 @@ class Source:
 
     @property
     def available_fields(self) -> set[str]:
-        """What its batches hold in addition to samples, in the words of `gan_zoo.models.base.Model.needs`."""
+        """What its batches hold in addition to samples, in the words of
+        `gan_zoo.models.base.Model.needs`.
+        """
         kinds = {None if self.labels is None else "label", "domain" if self.condition_kind == "image" else None}
         kinds |= {None if self.unpaired else self.condition_kind}
         return {kind for kind in kinds if kind is not None}

@@ -45,12 +45,16 @@ class BEGAN(Loss):
 
     @torch.no_grad()
     def update(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> None:
+        # A proportional controller on the difference from the target ratio.
         balance = mean_over_ranks(self.gamma * real.score.float().mean() - fake.score.float().mean())
         self.k.add_(self.rate * balance).clamp_(0.0, 1.0)
 
     def readings(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> LossTerms:
-        """``began_m``: the convergence measure M = l(x) + |gamma l(x) - l(G(z))|, lower is better; ``began_k``: k."""
-        on_real, on_fake = real.score.mean(), fake.score.mean()
+        """``began_m``: the convergence measure M = l(x) + |gamma l(x) - l(G(z))|, lower is better;
+        ``began_k``: k.
+        """
+        on_real = real.score.mean()
+        on_fake = fake.score.mean()
         return {"began_m": on_real + (self.gamma * on_real - on_fake).abs(), "began_k": self.k}
 
     def decision_margin(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:

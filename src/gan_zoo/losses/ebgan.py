@@ -31,7 +31,7 @@ class EBGAN(Loss):
             raise ValueError(f"pulling_away must be >= 0, got {pulling_away}")
         self.margin = margin
         self.pulling_away = pulling_away
-        self.mean_of_samples = not pulling_away
+        self.mean_of_samples = not pulling_away  # the term compares samples
         self.threshold = margin / 2
 
     def check(self, discriminator: nn.Module) -> None:
@@ -63,6 +63,7 @@ def pulling_away(codes: Tensor) -> Tensor:
     of the global batch. ``codes`` is ``[B, ...]`` and is flattened for each sample. Raises
     `ValueError` for a single sample.
     """
+    # The term compares samples, so it is that of the global batch.
     directions = gather_over_ranks(normalize(at_least_float32(codes).flatten(1), dim=1))
     count = len(directions)
     if count < 2:

@@ -63,6 +63,7 @@ TOTAL_VARIATION = Divergence(
     conjugate=lambda v: torch.tanh(v) / 2.0,
 )
 
+# Names of the config key divergence.
 DIVERGENCES = {
     "kl": KL,
     "reverse_kl": REVERSE_KL,

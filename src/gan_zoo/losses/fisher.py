@@ -35,6 +35,7 @@ class Fisher(Loss):
 
     def discriminator(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
         gap, second_moment = mean_over_ranks(moments(real.score, fake.score))
+        # Augmented Lagrangian of the constraint O = 1.
         excess = second_moment - 1.0
         loss: Tensor = -gap + self.multiplier * excess + self.rho / 2 * excess.square()
         return loss
@@ -44,6 +45,7 @@ class Fisher(Loss):
 
     @torch.no_grad()
     def update(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> None:
+        # Gradient ascent on the multiplier.
         second_moment = mean_over_ranks(moments(real.score.float(), fake.score.float()))[1]
         self.multiplier.add_(self.rho * (second_moment - 1.0))
 

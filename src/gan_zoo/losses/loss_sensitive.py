@@ -13,7 +13,8 @@ from gan_zoo.losses.base import Loss, relative_to_midpoint
 
 
 class LossSensitive(Loss):
-    """LS-GAN: the score is a loss, low on reals and higher on fakes by a margin that grows with their distance.
+    """LS-GAN: the score is a loss, low on reals and higher on fakes by a margin that grows with
+    their distance.
 
     Qi 2017, section 3 and, for the slope, appendix D (GLS-GAN): with a = lambda Delta(x, G(z)) +
     D(x) - D(G(z)), L_D = gamma E D(x) + E max(a, nu a) and L_G = E D(G(z)). Delta is the L1
@@ -48,6 +49,7 @@ class LossSensitive(Loss):
     def discriminator(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
         margin = self.margin_weight * pair_distance(real, fake).view(len(real.score), -1).mean(1)  # packs are one input
         violation = margin.view(-1, *[1] * (real.score.ndim - 1)) + real.score - fake.score
+        # max(a, nu a) of the violation a.
         return self.real_weight * real.score.mean() + torch.maximum(violation, self.slope * violation).mean()
 
     def generator(self, fake: DiscriminatorOutput, real: DiscriminatorOutput | None = None) -> Tensor:
@@ -62,7 +64,9 @@ class LossSensitive(Loss):
 
     @torch.no_grad()
     def accuracy(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> tuple[Tensor, Tensor]:
-        """The fraction of pairs whose real has the lower loss, twice: only differences have a meaning."""
+        """The fraction of pairs whose real has the lower loss, twice: only differences have a
+        meaning.
+        """
         fraction = (real.score < fake.score).float().mean()
         return fraction, fraction
 
@@ -75,9 +79,12 @@ def l1_distance(real: Tensor, fake: Tensor) -> Tensor:
 
 @torch.no_grad()
 def pair_distance(real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
-    """The distance of each scored pair (sample, condition) to the fake one of the same index, ``[B]``."""
+    """The distance of each scored pair (sample, condition) to the fake one of the same index,
+    ``[B]``.
+    """
     distance = l1_distance(real.x, fake.x)
     if real.condition is fake.condition or not isinstance(real.condition, Tensor):
         return distance
+    # A mismatched pair has the same sample but another condition.
     differs: Tensor = (real.condition != fake.condition).reshape(len(distance), -1).any(1)
     return distance + differs.to(distance.dtype)

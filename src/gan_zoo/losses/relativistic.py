@@ -61,6 +61,7 @@ class RelativisticAverage(Loss):
 
     def relativistic_loss(self, target: Tensor, other: Tensor) -> Tensor:
         """The loss that raises the scores ``target`` above the scores ``other``."""
+        # Means are those of the global batch, with gradients.
         means = mean_over_ranks(torch.stack([target.mean(), other.mean()]))
         return 0.5 * (self.pairwise_loss(target - means[1]).mean() + self.pairwise_loss(means[0] - other).mean())
 

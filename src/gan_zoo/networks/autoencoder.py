@@ -60,6 +60,7 @@ class AutoEncoder(nn.Module):
         self.encoder, self.decoder = make(sample_shape, width, code_dim, norm)
 
     def forward(self, x: Tensor) -> DiscriminatorOutput:
+        # The score is the error of each sample, the mean over its elements.
         code = self.encoder(x)
         reconstruction = self.decoder(code)
         error = (reconstruction - x).flatten(1)
@@ -68,7 +69,8 @@ class AutoEncoder(nn.Module):
 
 
 def _vector_halves(sample_shape: Sequence[int], width: int, code_dim: int, norm: str) -> tuple[nn.Module, nn.Module]:
-    size, hidden = math.prod(sample_shape), 4 * width
+    size = math.prod(sample_shape)
+    hidden = 4 * width
 
     def half(inputs: int, outputs: int) -> nn.Module:
         sizes = ((inputs, hidden), (hidden, hidden), (hidden, outputs))

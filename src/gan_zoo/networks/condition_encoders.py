@@ -42,7 +42,9 @@ class Condition(nn.Module):
         return batch.mismatched_condition
 
     def wrap(self, discriminator: nn.Module) -> ConditionalDiscriminator:
-        """A discriminator of samples and raw conditions, made of this encoder and one of samples and vectors."""
+        """A discriminator of samples and raw conditions, made of this encoder and one of samples
+        and vectors.
+        """
         return ConditionalDiscriminator(discriminator, self)
 
     def forward(self, condition: Tensor) -> Tensor:
@@ -79,7 +81,9 @@ class ClassCondition(Condition):
         return given.label
 
     def mismatched(self, batch: Batch) -> Tensor:
-        """(c + U{1 .. K-1}) mod K: every other class is equally likely, the matching one impossible."""
+        """(c + U{1 .. K-1}) mod K: every other class is equally likely, the matching one
+        impossible.
+        """
         shift = batch.rng.integers("wrong classes", batch.size, 1, self.num_classes)
         return (self.of(batch) + shift) % self.num_classes
 

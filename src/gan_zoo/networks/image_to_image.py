@@ -18,7 +18,8 @@ UPSAMPLING = ("transposed", "resize")
 def check_shapes(
     in_shape: Sequence[int], out_shape: Sequence[int], network: str, factor: int, norm: str, smallest: int = 1
 ) -> tuple[int, int]:
-    """Channels in and out, if both are images of one size that ``factor`` divides and that stays >= ``smallest``.
+    """Channels in and out, if both are images of one size that ``factor`` divides and that stays >=
+    ``smallest``.
 
     There is no spectral normalization here: weights are left as they are.
     """
@@ -47,6 +48,7 @@ def upsample_layers(c_in: int, c_out: int, upsample: str, kernel: Count = 3) -> 
         raise ValueError(f"upsample must be one of {', '.join(UPSAMPLING)}, got {upsample!r}")
     if upsample == "resize":
         return [nn.Upsample(scale_factor=2), nn.Conv2d(c_in, c_out, 3, padding=1, padding_mode="reflect")]
+    # An odd kernel needs one more row and column to double the size exactly.
     odd = kernel % 2
     return [nn.ConvTranspose2d(c_in, c_out, kernel, 2, 1, output_padding=odd)]
 
@@ -173,7 +175,8 @@ class _UNetLevel(nn.Module):
 
 
 class UNetTranslator(nn.Module):
-    """pix2pix's generator (Isola et al. 2017, section 3.2 and appendix): an encoder-decoder with skip connections.
+    """pix2pix's generator (Isola et al. 2017, section 3.2 and appendix): an encoder-decoder with
+    skip connections.
 
     Maps ``[B, C_in, S, S]`` to ``[B, C_out, S, S]`` in (-1, 1). The image is halved down to 2x2.
     Dropout in the decoder's inner layers is the only noise, and only while training unless
@@ -226,7 +229,8 @@ class UNetTranslator(nn.Module):
             down = [nn.LeakyReLU(0.2), nn.Conv2d(outer, inner, 4, 2, 1), nn.Identity() if bottom else normalize(inner)]
             up = [nn.ReLU(), *upsample_layers(inside, outer, upsample, kernel=4), normalize(outer)]
             up += [drop(dropout)] if depth - level <= 3 and level > 1 else []
-            below, inside = _UNetLevel(nn.Sequential(*down), below, nn.Sequential(*up)), 2 * outer
+            below = _UNetLevel(nn.Sequential(*down), below, nn.Sequential(*up))
+            inside = 2 * outer
 
         # The outermost level has no skip connection.
         first = nn.Conv2d(c_in, width, 4, 2, 1)

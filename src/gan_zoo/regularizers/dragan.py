@@ -41,6 +41,7 @@ class DRAGAN(Regularizer):
     def penalty(
         self, term: AdversarialTerm, real: DiscriminatorOutput, fake: DiscriminatorOutput, rng: StepRNG
     ) -> Tensor:
+        # A point on the line from each real to its perturbed copy.
         x = real.x.detach()
         direction = rng.uniform(f"dragan/{term.name}", *x.shape).to(x)
         amount = uniform_per_input(real, rng, f"dragan amount/{term.name}")
@@ -51,6 +52,7 @@ class DRAGAN(Regularizer):
 
 def global_std(x: Tensor) -> Tensor:
     """The standard deviation over all numbers of the global batch."""
+    # From moments, which can be averaged over processes.
     mean, mean_square = mean_over_ranks(torch.stack([x.mean(), x.square().mean()]))
     variance: Tensor = mean_square - mean.square()
     return variance.clamp_min(0.0).sqrt()

@@ -45,9 +45,12 @@ class GradientPenalty(Regularizer):
     def penalty(
         self, term: AdversarialTerm, real: DiscriminatorOutput, fake: DiscriminatorOutput, rng: StepRNG
     ) -> Tensor:
-        start, end = real.x.detach(), fake.x.detach()
+        start = real.x.detach()
+        end = fake.x.detach()
         if term.mismatched:
             start = next_in_global_batch(end)
+
+        # One point on each line, under the condition of the fake.
         epsilon = uniform_per_input(real, rng, f"gradient_penalty/{term.name}")
         interpolates = (epsilon * start + (1 - epsilon) * end).requires_grad_()
         excess = norm(input_gradient(run_discriminator(term.discriminator, interpolates, term.fake_condition))) - 1
@@ -56,6 +59,8 @@ class GradientPenalty(Regularizer):
 
 
 def next_in_global_batch(x: Tensor) -> Tensor:
-    """For each sample the one that follows it in the global batch, and for the last one the first, ``[B, ...]``."""
+    """For each sample the one that follows it in the global batch, and for the last one the first,
+    ``[B, ...]``.
+    """
     following = gather_over_ranks(x).roll(-1, 0)
     return following[rank() * len(x) :][: len(x)]

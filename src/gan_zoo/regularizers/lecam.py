@@ -45,7 +45,9 @@ class LeCam(Regularizer):
         self, term: AdversarialTerm, real: DiscriminatorOutput, fake: DiscriminatorOutput, rng: StepRNG
     ) -> Tensor:
         of_real, of_fake = self.averages / self.mass.clamp_min(1e-12)
-        above, below = (real.score - of_fake).relu(), (of_real - fake.score).relu()
+        # Reals above the average fake, fakes below the average real.
+        above = (real.score - of_fake).relu()
+        below = (of_real - fake.score).relu()
         started = self.mass > 0
         penalty: Tensor = above.square().mean() + below.square().mean()
         return self.weight * started * penalty

@@ -152,7 +152,7 @@ def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv_module.DictReader(file)
-            rows = [{key: value or "" for key, value in row.items() if key is not None} for row in reader]
+            rows = [_filled(row) for row in reader]
             found = list(reader.fieldnames or [])
     except (OSError, UnicodeDecodeError, csv_module.Error) as error:
         raise DataError(f"data.csv must be a CSV file in UTF-8, got {str(path)!r}, which cannot be read") from error
@@ -164,6 +164,11 @@ def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     if not rows:
         raise DataError(f"data.csv={path.name} has no rows")
     return rows
+
+
+def _filled(row: dict[str, str]) -> dict[str, str]:
+    """A row without surplus cells, and with empty strings for missing ones."""
+    return {key: value or "" for key, value in row.items() if key is not None}
 
 
 def _present(table: list[dict[str, str]], column: str, folder: Path, on_error: str) -> list[dict[str, str]]:

@@ -140,8 +140,11 @@ def emoji_names(stems: list[str]) -> list[str | None]:
 
     presentation = "\N{VARIATION SELECTOR-16}"
     names = {text.replace(presentation, ""): entry["en"] for text, entry in EMOJI_DATA.items()}
-    texts = ["".join(chr(int(code, 16)) for code in stem.split("-")).replace(presentation, "") for stem in stems]
-    return [names[text].strip(":").replace("_", " ") if text in names else None for text in texts]
+    found: list[str | None] = []
+    for stem in stems:
+        text = "".join(chr(int(code, 16)) for code in stem.split("-")).replace(presentation, "")
+        found.append(names[text].strip(":").replace("_", " ") if text in names else None)
+    return found
 
 
 def color_svg(svg: str) -> str:
@@ -197,7 +200,9 @@ def _rows_of(stems: list[str], split: str, usable: Tensor) -> Tensor:
 
 
 def _has_color_and_lines() -> Tensor:
-    """Whether an emoji has lines and more than lines ``[N]``, at one size, so that the set is always the same."""
+    """Whether an emoji has lines and more than lines ``[N]``, at one size, so that the set is
+    always the same.
+    """
     color = _rasterized("openmoji", color_svg, 3, 32)[0].flatten(1).to(torch.int16)
     lines = _rasterized("openmoji_lines", line_art_svg, 3, 32)[0].flatten(1).to(torch.int16)
     return (lines.amin(1) < 255 - DIFFERENT) & ((color - lines).abs().amax(1) >= DIFFERENT)

@@ -19,14 +19,18 @@ LEFT_OUT = (".avif", ".heic", ".heif", ".jp2", ".jxl", ".svg", ".psd", ".dng", "
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 MAX_PIXELS = 64_000_000
 MAX_RATIO = 32
-"""Of the longer to the shorter side: the short side is resized first, so a line would become a huge image."""
+"""Of the longer to the shorter side: the short side is resized first, so a line would become a huge
+image.
+"""
 AT_ONCE = 1024
 MODES = {1: "L", 3: "RGB"}
 FULL_RANGE = {"PNG": 65535.0, "PPM": 65535.0}
 """Formats whose 16-bit values are from black to white by definition."""
 
 ValueRange = Sequence[float]
-"""The values ``[low, high]`` that mean black and white, for formats with more than 8 bits that do not define it."""
+"""The values ``[low, high]`` that mean black and white, for formats with more than 8 bits that do
+not define it.
+"""
 
 
 def check_channels(channels: int) -> None:
@@ -44,7 +48,8 @@ def check_value_range(value_range: ValueRange | None) -> None:
 def decode(
     file: Path | bytes, channels: int, image_size: int, value_range: ValueRange | None = None
 ) -> np.ndarray[Any, Any]:
-    """One image as ``[C, S, S]`` uint8: upright, transparency on white, short side resized to S, center cropped.
+    """One image as ``[C, S, S]`` uint8: upright, transparency on white, short side resized to S,
+    center cropped.
 
     Args:
         file: a file, or its bytes.
@@ -106,7 +111,8 @@ def _to_8bit(image: Image.Image, value_range: ValueRange | None) -> Image.Image:
     if value_range is not None:
         low, high = value_range
     elif image.format in FULL_RANGE:
-        low, high = 0.0, FULL_RANGE[image.format]
+        low = 0.0
+        high = FULL_RANGE[image.format]
     else:
         raise ValueError(
             f"{image.format} with values from {values.min():g} to {values.max():g}, whose black and white "

@@ -36,7 +36,8 @@ class SelfAttention(nn.Module):
         self.gamma = nn.Parameter(torch.zeros(()))
 
     def forward(self, x: Tensor) -> Tensor:
-        query, key = self.query(x).flatten(2), max_pool2d(self.key(x), 2).flatten(2)
+        query = self.query(x).flatten(2)
+        key = max_pool2d(self.key(x), 2).flatten(2)
         value = max_pool2d(self.value(x), 2).flatten(2)
         # Written out: a discriminator's attention is differentiated twice by gradient penalties,
         # fused kernels are not.

@@ -1,4 +1,6 @@
-"""Layers with equalized learning rates (Karras et al. 2018, section 4.1): weights are scaled where they are used."""
+"""Layers with equalized learning rates (Karras et al. 2018, section 4.1): weights are scaled where
+they are used.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,8 @@ def rms_normalize(x: Tensor) -> Tensor:
 
 
 class EqualizedLinear(nn.Module):
-    """x (W m / sqrt(inputs))^T + b m, where W starts from N(0, 1 / m^2) and m is the learning-rate multiplier.
+    """x (W m / sqrt(inputs))^T + b m, where W starts from N(0, 1 / m^2) and m is the learning-rate
+    multiplier.
 
     Args:
         inputs, outputs: sizes.

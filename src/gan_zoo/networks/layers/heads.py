@@ -44,9 +44,12 @@ class Heads(nn.Module):
         super().__init__()
         if fusion not in FUSIONS:
             raise ValueError(f"fusion must be one of {', '.join(FUSIONS)}, got {fusion!r}")
-        size, channels = math.prod(shape), shape[0]
+        size = math.prod(shape)
+        channels = shape[0]
         self.score = apply_spectral_norm(nn.Linear(size, 1), norm)
         self.aux = None if aux_outputs is None else nn.Linear(size, aux_outputs)
+
+        # The condition enters by a projection, or by one more layer.
         self.project = self.mix = None
         if condition_dim is not None and fusion == "projection":
             self.project = apply_spectral_norm(nn.Linear(condition_dim, channels, bias=False), norm)
@@ -54,7 +57,9 @@ class Heads(nn.Module):
             self.mix = apply_spectral_norm(nn.Linear(channels + condition_dim, channels), norm)
 
     def forward(self, h: Tensor, x: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
-        """The output of ``x`` with activations ``h``, given the condition's vectors ``[B, condition_dim]``."""
+        """The output of ``x`` with activations ``h``, given the condition's vectors ``[B,
+        condition_dim]``.
+        """
         mixed = h if self.mix is None else self.concat_condition(h, condition)
         score = self.score(mixed.flatten(1)).flatten()
         if self.project is not None:

@@ -34,13 +34,16 @@ class InstanceNorm(nn.GroupNorm):
         on_cpu = x.device.type == "cpu" and not torch.is_autocast_enabled("cpu")  # which would round matrix products
         return (
             on_cpu
-            and x.dtype == self.weight.dtype in (torch.float32, torch.float64)
+            and x.dtype == self.weight.dtype
+            and x.dtype in (torch.float32, torch.float64)
             and x.is_contiguous(memory_format=torch.channels_last)
         )
 
 
 class _InstanceNorm(torch.autograd.Function):
-    """Instance normalization whose sums over pixels are matrix products, as channels-last lies in memory."""
+    """Instance normalization whose sums over pixels are matrix products, as channels-last lies in
+    memory.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
@@ -64,12 +67,16 @@ class _InstanceNorm(torch.autograd.Function):
             ]
             gradients = iter(torch.autograd.grad(y, requested, gradient, create_graph=True))
             return *(next(gradients) if needed else None for needed in ctx.needs_input_grad[:3]), None
-        pixels, slopes = _pixels(x), _pixels(gradient.contiguous(memory_format=torch.channels_last))
+
+        # The gradient of the normalization in closed form, by sums over pixels.
+        pixels = _pixels(x)
+        slopes = _pixels(gradient.contiguous(memory_format=torch.channels_last))
         slope = _mean(slopes)
         along = (_mean(slopes * pixels) - mean * slope) * inverse  # of the slopes with the normalized pixels
         scale = inverse * weight
         tilt = scale * inverse * along
-        dx, count = torch.empty_like(x), pixels.shape[1]
+        dx = torch.empty_like(x)
+        count = pixels.shape[1]
         torch.addcmul(tilt * mean - scale * slope, slopes, scale, out=_pixels(dx)).addcmul_(pixels, tilt, value=-1)
         return dx, count * along.sum((0, 1)), count * slope.sum((0, 1)), None
 
