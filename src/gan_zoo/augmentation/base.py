@@ -197,9 +197,7 @@ def cutout(x: Tensor, colored: int) -> Tensor:
 
 
 def cutout_mask(x: Tensor, side: int, length: int) -> Tensor:
-    """A mask ``[B, side]`` of ``length`` consecutive pixels at a random place, possibly beyond the
-    border.
-    """
+    """A mask ``[B, side]`` of ``length`` consecutive pixels at a random place."""
     first = randint(x, 0, side - length % 2)[:, None] - length // 2
     pixel = torch.arange(side, device=x.device)
     return (pixel >= first) & (pixel < first + length)

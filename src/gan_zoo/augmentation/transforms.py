@@ -19,9 +19,7 @@ def adjust_saturation(x: Tensor, factor: Tensor) -> Tensor:
 
 
 def adjust_contrast(x: Tensor, factor: Tensor) -> Tensor:
-    """Scales the difference from the image's mean by ``factor`` ``[B]``: 0 is constant, 1 is the
-    identity.
-    """
+    """Scales the difference from the mean by ``factor`` ``[B]``: 0 is constant, 1 the identity."""
     factor = factor[:, None, None, None]
     return x * factor + x.mean((1, 2, 3), keepdim=True) * (1 - factor)
 
@@ -35,9 +33,7 @@ def flip_luma(x: Tensor, flip: Tensor) -> Tensor:
 
 
 def rotate_hue(x: Tensor, angle: Tensor) -> Tensor:
-    """Rotates RGB around the gray axis by ``angle`` ``[B]``: 2 pi / 3 maps red to green, green to
-    blue.
-    """
+    """Rotates RGB around the gray axis by ``angle`` ``[B]``; 2 pi / 3 maps red to green."""
     cos, sin = angle.cos()[:, None, None, None], angle.sin()[:, None, None, None]
     across = (x.roll(1, 1) - x.roll(-1, 1)) / math.sqrt(3)  # the cross product of the axis with the color
     return x * cos + across * sin + x.mean(1, keepdim=True) * (1 - cos)
@@ -111,8 +107,7 @@ def rotate_grid(rows: Tensor, columns: Tensor, angle: Tensor) -> tuple[Tensor, T
 
 
 def bilinear_sample(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """The pixels of ``x`` at fractional coordinates ``[B, H, W]``, bilinear, reflected at the
-    borders.
+    """Bilinear samples of ``x`` at coordinates ``[B, H, W]``, reflected at the borders.
 
     Integer coordinates give the pixels exactly. Unlike `torch.nn.functional.grid_sample`, which
     lacked the second derivative that gradient penalties need, it differentiates any number of

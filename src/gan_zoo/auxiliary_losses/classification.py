@@ -47,8 +47,7 @@ class CrossEntropy(nn.Module):
 
 
 class Focal(nn.Module):
-    """Focal loss, ``(logits [B, K], labels [B]) -> scalar``: down-weights samples that are
-    classified well.
+    """Focal loss, ``(logits [B, K], labels [B]) -> scalar``: easy samples are down-weighted.
 
     Lin et al. 2017, eq. 4 and 5, for several classes: E -w_y (1 - p_y)^gamma log p_y, with p the
     softmax and the mean weighted by w as in `CrossEntropy`; gamma = 0 is cross-entropy.
@@ -80,7 +79,7 @@ class Focal(nn.Module):
 
 
 class Triplet(nn.Module):
-    """Triplet loss: an anchor must be nearer to its match than to another row by a margin.
+    """Triplet loss, ``(anchor, match, other) -> scalar``: the match must be nearer by a margin.
 
     Schroff et al. 2015 (FaceNet), eq. 2, with the Euclidean distance itself, not squared:
     E (norm(anchor - match) - norm(anchor - other) + margin)+ over rows of features ``[B, F]``.
@@ -102,7 +101,7 @@ class Triplet(nn.Module):
 
 
 class Contrastive(nn.Module):
-    """InfoNCE: each row must identify its partner in the batch, and vice versa.
+    """InfoNCE, ``(first, second) -> scalar``: each row must identify its partner in the batch.
 
     InfoNCE (van den Oord et al. 2018, eq. 4) both ways, as in Radford et al. 2021: cross-entropies
     over the cosines of all pairs of features ``[B, F]``, divided by a temperature. The batch is the
@@ -131,8 +130,7 @@ class Contrastive(nn.Module):
 
 
 class GaussianKL(nn.Module):
-    """KL(N(mu, sigma^2) || N(0, 1)), summed over latent dimensions, ``(mu, log_variance) ->
-    scalar``.
+    """KL(N(mu, sigma^2) || N(0, 1)) of latents, ``(mu, log_variance) -> scalar``.
 
     Kingma & Welling 2014, appendix B: 1/2 sum (mu^2 + sigma^2 - 1 - log sigma^2), the mean over the
     batch ``[B, D]``. Beyond log sigma^2 = 20 the variance continues along its tangent, so that no
@@ -149,8 +147,7 @@ class GaussianKL(nn.Module):
 
 
 class GaussianLikelihood(nn.Module):
-    """Negative log-likelihood of codes under Gaussians, ``(mu, log_variance, codes), each [B, D] ->
-    scalar``.
+    """Gaussian negative log-likelihood, ``(mu, log_variance, codes), each [B, D] -> scalar``.
 
     E sum_d 1/2 (log 2 pi + v_d + (c_d - mu_d)^2 / e^(v_d)), v the log variance. The likelihood of a
     point has no bound: v counts as -6 below that, where a code is practically known, and the
@@ -178,9 +175,7 @@ def class_weight_tensor(weights: Sequence[float] | None) -> Tensor | None:
 
 
 def checked(logits: Tensor, weights: Tensor | None = None) -> Tensor:
-    """The logits in float32 at least; `ValueError` unless they are ``[B, K]`` with as many classes
-    as weights.
-    """
+    """The logits in float32 at least; raises `ValueError` unless they are ``[B, K]``."""
     if logits.ndim != 2:
         raise ValueError(f"logits must be [B, K], got shape {list(logits.shape)}")
     if weights is not None and len(weights) != logits.shape[1]:

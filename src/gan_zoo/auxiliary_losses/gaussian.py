@@ -17,8 +17,7 @@ from gan_zoo.core.types import Positive, Share
 
 
 class SoftTargets(nn.Module):
-    """Cross-entropy against soft targets at a temperature (distillation), T^2 E -sum_k q_k log
-    softmax(z / T)_k.
+    """Distillation: cross-entropy against soft targets, T^2 E -sum_k q_k log softmax(z / T)_k.
 
     Hinton et al. 2015, section 2: q is the target distribution at the same temperature, q_k ~
     p_k^(1/T), and T^2 keeps the gradients' size as T grows. Class numbers become 1 - s for the
@@ -46,8 +45,7 @@ class SoftTargets(nn.Module):
 
 
 class CategoricalKL(nn.Module):
-    """KL(q || p) between categorical distributions, E sum_k q_k (log q_k - log p_k) with p =
-    softmax(z); 0 where equal.
+    """KL(q || p) of categorical distributions, E sum_k q_k (log q_k - log p_k), p = softmax(z).
 
     In the gradient it is cross-entropy against q. Class numbers become 1 - s for the class and s /
     K spread over all.
@@ -68,8 +66,7 @@ class CategoricalKL(nn.Module):
 
 
 class SigmoidCrossEntropy(nn.Module):
-    """Binary cross-entropy for every class: E mean_k [-t_k log sigma(z_k) - (1 - t_k) log(1 -
-    sigma(z_k))].
+    """Binary cross-entropy: E mean_k [-t_k log sigma(z_k) - (1 - t_k) log(1 - sigma(z_k))].
 
     For samples that may belong to several classes at once: targets t are in [0, 1] and need not sum
     to 1. A class number is 1 for its class and 0 for all others.
@@ -82,8 +79,7 @@ class SigmoidCrossEntropy(nn.Module):
 
 
 def distribution(targets: Tensor, logits: Tensor, smoothing: float = 0.0) -> Tensor:
-    """Probabilities ``[B, K]``: the targets themselves, or class numbers ``[B]`` as smoothed
-    one-hot rows.
+    """Probabilities ``[B, K]``: the targets, or smoothed one-hot rows of class numbers ``[B]``.
 
     Raises:
         ValueError: if the targets are neither.

@@ -99,8 +99,7 @@ class LogisticMargins(nn.Module):
 
 
 class ClassTriplet(nn.Module):
-    """Probabilities must be nearer to the label's corner than to any other: E (d_y - min_j d_j +
-    margin)+.
+    """Triplet loss of probabilities with class proxies: E (d_y - min_j d_j + margin)+.
 
     The triplet loss (Schroff et al. 2015, eq. 2) with the corners of the simplex, where a class is
     certain, as proxies of the classes (Movshovitz-Attias et al. 2017): d_j is the Euclidean

@@ -96,18 +96,14 @@ class Style(Perceptual):
         super().__init__(features, layer_weights, normalize)
 
     def layer_distance(self, ours: Tensor, theirs: Tensor) -> Tensor:
-        """The squared distance of the Gram matrices of activations ``[B, F, ...]``, the mean over
-        samples.
-        """
+        """The squared distance of the Gram matrices of activations ``[B, F, ...]``."""
         if self.normalize:
             ours, theirs = (F.normalize(activations, dim=1, eps=1e-2) for activations in (ours, theirs))
         return (gram(ours) - gram(theirs)).square().sum((1, 2)).mean()
 
 
 def gram(activations: Tensor) -> Tensor:
-    """The Gram matrix ``[B, F, F]`` of features ``[B, F, ...]``: the mean product over positions,
-    divided by F.
-    """
+    """The Gram matrix ``[B, F, F]`` of ``[B, F, ...]``: mean products over positions, over F."""
     rows = at_least_float32(activations)
     rows = rows.flatten(2) if rows.ndim > 2 else rows[:, :, None]
     with torch.autocast(rows.device.type, enabled=False):

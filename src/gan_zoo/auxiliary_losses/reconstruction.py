@@ -51,8 +51,7 @@ class L2(Reconstruction):
 
 
 class SmoothL1(Reconstruction):
-    """Squared up to ``beta``, absolute beyond: d^2 / (2 beta) where abs(d) < beta, else abs(d) -
-    beta / 2.
+    """Smooth L1: d^2 / (2 beta) where abs(d) < beta, else abs(d) - beta / 2.
 
     Girshick 2015 (Fast R-CNN), eq. 3, with beta = 1. It is `Huber` divided by its delta.
 
@@ -69,8 +68,7 @@ class SmoothL1(Reconstruction):
 
 
 class Huber(Reconstruction):
-    """Squared up to ``delta``, linear beyond: d^2 / 2 where abs(d) < delta, else delta (abs(d) -
-    delta / 2).
+    """Huber loss: d^2 / 2 where abs(d) < delta, else delta (abs(d) - delta / 2).
 
     Huber 1964, section 2. A large delta gives half of `L2`.
 

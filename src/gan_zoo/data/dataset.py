@@ -77,9 +77,7 @@ class Source:
         return int(self.labels.max()) + 1 if self.classes is None else len(self.classes)
 
     def evaluation_split(self) -> Source:
-        """The held-out data if there are any, else these: conditions of samples to evaluate come
-        from here.
-        """
+        """The held-out data if there are any, else these: conditions for evaluation are from here."""
         if self._evaluation_split is None:
             self._evaluation_split = self if self.held_out is None else self.held_out()
         return self._evaluation_split

@@ -1,6 +1,4 @@
-"""Conditions that are made from the samples of a batch: smaller, masked, gray, noisy images and
-edges.
-"""
+"""Conditions made from samples: smaller, masked, gray or noisy images, and edges."""
 
 from __future__ import annotations
 
@@ -66,8 +64,7 @@ class Downscale(Derivation):
 
 
 class Mask(Derivation):
-    """Images with a hole of gray, 0, and the mask as a further channel, 1 in the hole and -1
-    outside (inpainting).
+    """Inpainting: images with a gray hole, and the mask as a channel, 1 in the hole, else -1.
 
     Args:
         kind: ``center`` for the square in the middle, ``boxes`` for random rectangles, ``brush``
@@ -118,9 +115,7 @@ class Mask(Derivation):
 def distance_to_segment(
     rows: Tensor, columns: Tensor, top: Tensor, left: Tensor, bottom: Tensor, right: Tensor
 ) -> Tensor:
-    """The distance of each pixel to the straight line between two points, in fractions of the
-    image.
-    """
+    """Distance of each pixel to the segment between two points, in fractions of the image."""
     down = bottom - top
     across = right - left
     along = ((rows - top) * down + (columns - left) * across) / (down.square() + across.square()).clamp(min=1e-8)
@@ -173,8 +168,7 @@ def blurred_by(images: Tensor, std: Positive) -> Tensor:
 
 
 class Edges(Derivation):
-    """The magnitude of the Sobel gradient of the luma, one channel, from -1 for flat to 1 for a
-    full step.
+    """Sobel gradient magnitude of the luma, one channel, -1 if flat to 1 for a full step.
 
     Args:
         gain: factor on the magnitude before it is clipped at 1.

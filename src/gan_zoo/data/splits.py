@@ -24,9 +24,7 @@ def variant_group(name: str) -> str:
 
 
 def is_held_out(name: str, fraction: float) -> bool:
-    """Whether ``name`` belongs to the held-out ``fraction`` (0 to 1) of all names, by its hash
-    alone.
-    """
+    """Whether the hash of ``name`` is in the held-out ``fraction`` (0 to 1) of all names."""
     digest = hashlib.sha256(os.fsencode(variant_group(name))).digest()
     return int.from_bytes(digest[:8], "big") < fraction * 2**64
 

@@ -89,8 +89,7 @@ class TextEncoding:
     size: int = 2000
 
     def conditions(self, captions: Sequence[str], training: Sequence[str]) -> tuple[Tensor, tuple[str, ...] | None]:
-        """Word numbers ``[N, L]`` int64 and the words of the ``training`` captions, or vectors
-        ``[N, 384]`` and None.
+        """Token ids ``[N, L]`` int64 and the ``training`` words, or vectors ``[N, 384]`` and None.
 
         Raises:
             DataError: if ``text`` is unknown, not installed, or a number out of range.

@@ -20,13 +20,10 @@ class Loss(nn.Module):
     """
 
     mean_of_samples: bool = True
-    """Whether the loss of a batch is the mean of those of its parts, so that gradients can be
-    accumulated.
-    """
+    """Whether the loss of a batch is the mean of those of its parts, for gradient accumulation."""
 
     generator_sees_real: ClassVar[bool] = False
-    """Whether `generator` uses the discriminator's outputs for the reals (one more forward pass).
-    """
+    """Whether `generator` uses the discriminator's outputs for reals (one more forward pass)."""
 
     def discriminator(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
         """What the discriminator minimizes."""
@@ -50,9 +47,7 @@ class Loss(nn.Module):
     """The score at which the discriminator is undecided, where a single score has a meaning."""
 
     def decision_margin(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
-        """Each score of a real minus the score at which the discriminator is undecided: > 0 is
-        classified as real.
-        """
+        """Each score of a real minus the undecided score: > 0 is classified as real."""
         return real.score - self.threshold
 
     @torch.no_grad()
@@ -62,8 +57,7 @@ class Loss(nn.Module):
 
 
 def relative_to_midpoint(target: Tensor, other: Tensor) -> Tensor:
-    """The scores ``target`` minus the midpoint of the mean scores of both sides of the global
-    batch.
+    """The scores ``target`` minus the midpoint of both sides' mean scores in the global batch.
 
     For losses whose scores are free up to a constant: the difference does not change when a
     constant is added.
@@ -74,8 +68,7 @@ def relative_to_midpoint(target: Tensor, other: Tensor) -> Tensor:
 
 @torch.no_grad()
 def accuracy_by_means(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-    """The fractions of reals scored above the mean fake, and of fakes scored below the mean real,
-    of the global batch.
+    """Fractions of reals above the mean fake score, and of fakes below the mean real score.
 
     For losses whose scores are free up to a constant: the fractions do not change when a constant
     is added.
@@ -85,8 +78,7 @@ def accuracy_by_means(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def soft_clip(score: Tensor, limit: float = 10.0) -> Tensor:
-    """``score`` within [-limit, limit], growing logarithmically outside, so that its exponential
-    stays finite.
+    """``score`` within [-limit, limit], logarithmic outside, so that its exponential is finite.
 
     exp(soft_clip(v)) continues along its tangent beyond ``limit``: a clamp would leave the samples
     with the worst scores without a gradient. As the map is increasing, bounds that hold for every
@@ -98,9 +90,7 @@ def soft_clip(score: Tensor, limit: float = 10.0) -> Tensor:
 
 
 def require_autoencoder(loss: Loss, discriminator: nn.Module) -> None:
-    """Raise `ValueError` unless ``discriminator`` scores samples by their reconstruction error
-    (``energy`` is True).
-    """
+    """Raise `ValueError` unless ``discriminator`` is an autoencoder (``energy`` is True)."""
     if getattr(discriminator, "energy", False) is not True:
         raise ValueError(
             f"{type(loss).__name__} needs an autoencoder discriminator: add discriminator=autoencoder, "

@@ -50,9 +50,7 @@ class BEGAN(Loss):
         self.k.add_(self.rate * balance).clamp_(0.0, 1.0)
 
     def readings(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> LossTerms:
-        """``began_m``: the convergence measure M = l(x) + |gamma l(x) - l(G(z))|, lower is better;
-        ``began_k``: k.
-        """
+        """``began_m``: l(x) + |gamma l(x) - l(G(z))|, lower is better; ``began_k``: k."""
         on_real = real.score.mean()
         on_fake = fake.score.mean()
         return {"began_m": on_real + (self.gamma * on_real - on_fake).abs(), "began_k": self.k}

@@ -13,8 +13,7 @@ from gan_zoo.losses.base import Loss, relative_to_midpoint
 
 
 class LossSensitive(Loss):
-    """LS-GAN: the score is a loss, low on reals and higher on fakes by a margin that grows with
-    their distance.
+    """LS-GAN: scores are losses, higher on fakes by a margin that grows with the distance.
 
     Qi 2017, section 3 and, for the slope, appendix D (GLS-GAN): with a = lambda Delta(x, G(z)) +
     D(x) - D(G(z)), L_D = gamma E D(x) + E max(a, nu a) and L_G = E D(G(z)). Delta is the L1
@@ -64,9 +63,7 @@ class LossSensitive(Loss):
 
     @torch.no_grad()
     def accuracy(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> tuple[Tensor, Tensor]:
-        """The fraction of pairs whose real has the lower loss, twice: only differences have a
-        meaning.
-        """
+        """The fraction of pairs whose real has the lower loss, twice."""
         fraction = (real.score < fake.score).float().mean()
         return fraction, fraction
 
@@ -79,9 +76,7 @@ def l1_distance(real: Tensor, fake: Tensor) -> Tensor:
 
 @torch.no_grad()
 def pair_distance(real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
-    """The distance of each scored pair (sample, condition) to the fake one of the same index,
-    ``[B]``.
-    """
+    """The distance of each pair (sample, condition) to the fake one of the same index, ``[B]``."""
     distance = l1_distance(real.x, fake.x)
     if real.condition is fake.condition or not isinstance(real.condition, Tensor):
         return distance

@@ -37,8 +37,7 @@ class Minimax(Loss):
 
 
 class NonSaturating(Minimax):
-    """The non-saturating loss: the generator's gradient does not vanish while the discriminator is
-    ahead.
+    """The non-saturating loss, with a generator gradient also for fakes with low scores.
 
     Goodfellow et al. 2014, section 3: L_G = E sp(-D(G(z))).
     """

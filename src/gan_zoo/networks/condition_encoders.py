@@ -42,9 +42,7 @@ class Condition(nn.Module):
         return batch.mismatched_condition
 
     def wrap(self, discriminator: nn.Module) -> ConditionalDiscriminator:
-        """A discriminator of samples and raw conditions, made of this encoder and one of samples
-        and vectors.
-        """
+        """A discriminator of samples and raw conditions, which this encoder encodes."""
         return ConditionalDiscriminator(discriminator, self)
 
     def forward(self, condition: Tensor) -> Tensor:

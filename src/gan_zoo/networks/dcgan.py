@@ -37,8 +37,7 @@ def _widths(image_size: int, width: int) -> list[int]:
 
 
 class DCGANGenerator(nn.Module):
-    """Latents ``[B, latent_dim]``, and a condition if there is one, to images ``[B, C, S, S]`` in
-    (-1, 1).
+    """Latents ``[B, latent_dim]`` and optional conditions to images ``[B, C, S, S]`` in (-1, 1).
 
     Args:
         latent_dim: size of the latents.

@@ -18,8 +18,7 @@ UPSAMPLING = ("transposed", "resize")
 def check_shapes(
     in_shape: Sequence[int], out_shape: Sequence[int], network: str, factor: int, norm: str, smallest: int = 1
 ) -> tuple[int, int]:
-    """Channels in and out, if both are images of one size that ``factor`` divides and that stays >=
-    ``smallest``.
+    """Channels in and out of images of one size that ``factor`` divides, >= ``smallest`` times.
 
     There is no spectral normalization here: weights are left as they are.
     """
@@ -85,9 +84,9 @@ class TranslatorBlock(nn.Module):
 
 
 class ResNetTranslator(nn.Module):
-    """CycleGAN's generator (Zhu et al. 2017, appendix.
+    """CycleGAN's generator: two halvings, residual blocks, two doublings.
 
-    Johnson et al. 2016): two halvings, blocks, two doublings.
+    Zhu et al. 2017, appendix; Johnson et al. 2016.
 
     Maps ``[B, C_in, H, W]`` to ``[B, C_out, H, W]`` in (-1, 1), or to 2, 4, 8, ... times the size
     by further doublings.
@@ -175,8 +174,7 @@ class _UNetLevel(nn.Module):
 
 
 class UNetTranslator(nn.Module):
-    """pix2pix's generator (Isola et al. 2017, section 3.2 and appendix): an encoder-decoder with
-    skip connections.
+    """pix2pix's generator: an encoder-decoder with skip connections (Isola et al. 2017).
 
     Maps ``[B, C_in, S, S]`` to ``[B, C_out, S, S]`` in (-1, 1). The image is halved down to 2x2.
     Dropout in the decoder's inner layers is the only noise, and only while training unless

@@ -50,8 +50,7 @@ class InfoGANGenerator(nn.Module):
 
 
 class InfoGANDiscriminator(nn.Module):
-    """Images ``[B, C, S, S]`` to a `DiscriminatorOutput` with scores ``[B]`` and Q's prediction of
-    the codes.
+    """Images ``[B, C, S, S]`` to scores ``[B]`` and Q's prediction of the codes.
 
     Args:
         sample_shape: ``[C, S, S]`` with S a power of two from 8 to 64.

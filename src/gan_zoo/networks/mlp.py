@@ -47,8 +47,7 @@ class MLPGenerator(nn.Module):
 
 
 class MLPDiscriminator(nn.Module):
-    """Samples ``[B, *sample_shape]`` to a `DiscriminatorOutput` with scores ``[B]`` through
-    LeakyReLU layers.
+    """Samples ``[B, *sample_shape]`` to scores ``[B]`` through LeakyReLU layers.
 
     Args:
         sample_shape: shape of one sample.

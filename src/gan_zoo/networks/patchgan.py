@@ -14,8 +14,7 @@ from gan_zoo.networks.layers.normalization import apply_spectral_norm, initializ
 
 
 class PatchGAN(nn.Module):
-    """Images ``[B, C, H, W]`` to one raw score for each of many overlapping patches, ``[B, 1, h,
-    w]``.
+    """Images ``[B, C, H, W]`` to raw scores of overlapping patches, ``[B, 1, h, w]``.
 
     Isola et al. 2017, section 3.3 and appendix: with 3 layers every score sees 70x70 pixels, with 2
     layers 34x34, with 1 layer 16x16. A condition is an image, concatenated to the sample along the

@@ -1,6 +1,4 @@
-"""R3GAN's residual networks (Huang et al. 2024, section 4): no normalization, grouped convolutions,
-two steps.
-"""
+"""R3GAN's residual networks, with grouped convolutions and no normalization (Huang et al. 2024)."""
 
 from __future__ import annotations
 
@@ -67,9 +65,7 @@ class ResidualBlock(nn.Module):
 
 
 def stage_widths(image_size: int, width: int) -> list[int]:
-    """Channels from 4x4 to the full size: ``width`` up to 32 pixels, then halved with each
-    doubling; multiples of 8.
-    """
+    """Channels from 4x4 on: ``width`` up to 32 pixels, then halved for each size; in eights."""
     sizes = [4 * 2**k for k in range(image_size.bit_length() - 2)]
     return [max(16, width * 32 // max(32, size) // 8 * 8) for size in sizes]
 
@@ -112,8 +108,7 @@ class R3GANGenerator(nn.Module):
 
 
 class R3GANDiscriminator(nn.Module):
-    """Images ``[B, C, S, S]`` to a `DiscriminatorOutput` with scores ``[B]``: the generator
-    mirrored.
+    """Images ``[B, C, S, S]`` to scores ``[B]``: the generator mirrored.
 
     Ends in a depthwise 4x4 convolution, which leaves one number a channel.
 

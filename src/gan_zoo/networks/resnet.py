@@ -129,8 +129,7 @@ class ResNetGenerator(nn.Module):
 
 
 class ResNetDiscriminator(nn.Module):
-    """Images ``[B, C, S, S]`` to a `DiscriminatorOutput` with scores ``[B]``: blocks, ReLU, sum
-    over positions.
+    """Images ``[B, C, S, S]`` to scores ``[B]``: blocks, ReLU, sum over positions.
 
     Args:
         sample_shape: ``[C, S, S]`` with S a power of two from 8 to 256.

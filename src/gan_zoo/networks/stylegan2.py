@@ -24,9 +24,7 @@ MAPPING_LR = 0.01
 
 
 def stage_widths(size: int, width: int, max_width: int) -> list[int]:
-    """Channels from 4x4 to the full size: ``width`` at the full size, doubled with each halving up
-    to ``max_width``.
-    """
+    """Channels from 4x4 on: ``width`` at the full size, doubled for each half to ``max_width``."""
     return [min(max_width, width * size // side) for side in sides(size)]
 
 
@@ -108,8 +106,7 @@ class ToImage(nn.Module):
 
 
 class Synthesis(nn.Module):
-    """Styles ``[B, L, D]`` to images: one layer at 4x4, two at each larger size, the first of which
-    doubles it.
+    """Styles ``[B, L, D]`` to images: one layer at 4x4, two at each larger size.
 
     Each size adds its image to the upsampled one of the size before. The image of a size and the
     first layer of the next one share a style, so there are L = 2 log2(size) - 2.
@@ -138,8 +135,7 @@ class Synthesis(nn.Module):
 
 
 class StyleGAN2Generator(nn.Module):
-    """Latents ``[B, latent_dim]``, and a condition if there is one, to images ``[B, C, S, S]``,
-    without a bound.
+    """Latents ``[B, latent_dim]`` and optional conditions to unbounded images ``[B, C, S, S]``.
 
     There is no tanh, as in the paper. In training, two latents are mixed in a batch's images with
     probability ``mixing``: coarse layers get styles of the first, fine layers those of the second

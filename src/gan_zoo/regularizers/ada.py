@@ -78,18 +78,14 @@ class AdaptiveAugmentation(Regularizer):
         self._decision_margin = getattr(loss, "decision_margin", None)
 
     def sign(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
-        """1 where the discriminator classifies a real as real, -1 where as fake, 0 where it is
-        undecided.
-        """
+        """1 where a real is classified as real, -1 where as fake, 0 where undecided."""
         if self.threshold is None and self._decision_margin is not None:
             return self._decision_margin(real, fake).float().sign()
         return (real.score.float() - (self.threshold or 0.0)).sign()
 
     @torch.no_grad()
     def update(self, term: AdversarialTerm, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> None:
-        """Count the signs of the reals' scores and, at the interval's end, move p. The host waits
-        for nothing.
-        """
+        """Count the signs of the reals' scores; at the interval's end, change p on the device."""
         if term.mismatched:
             return
         images = len(real.x) * world_size()  # of which a pack holds several

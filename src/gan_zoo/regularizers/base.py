@@ -31,28 +31,20 @@ class Regularizer(nn.Module):
     """
 
     real_gradient: ClassVar[bool] = False
-    """Whether `penalty` differentiates with respect to the reals. They are then leaves of the one
-    forward pass.
-    """
+    """Whether `penalty` differentiates by the reals, which are then leaves of the forward pass."""
     fake_gradient: ClassVar[bool] = False
     """Whether `penalty` differentiates with respect to the fakes."""
     per_sample: ClassVar[bool] = False
     """Whether the penalty uses gradients of single samples, which batch statistics make invalid."""
 
     needs_double_backward: ClassVar[bool] = True
-    """Whether `penalty` differentiates the discriminator, so that training does so twice: it is not
-    compiled then.
-    """
+    """Whether `penalty` differentiates the discriminator, which is then not compiled."""
 
     mean_of_samples: bool = True
-    """Whether the penalty of a batch is the mean of those of its parts, so that gradients can be
-    accumulated.
-    """
+    """Whether the penalty of a batch is the mean of those of its parts, for accumulation."""
 
     counts_reals: ClassVar[bool] = False
-    """Whether `update` counts reals: then reals that are used by several terms are counted for one
-    of them only.
-    """
+    """Whether `update` counts reals, of which those used by several terms count once."""
 
     def __init__(self, every: Count = 1) -> None:
         super().__init__()
@@ -61,9 +53,7 @@ class Regularizer(nn.Module):
         self.every = every
 
     def check(self, discriminator: nn.Module) -> None:
-        """Raise `ValueError`, saying what to change, if ``discriminator`` cannot be regularized
-        like this.
-        """
+        """Raise `ValueError` if ``discriminator`` cannot be regularized like this."""
         if self.per_sample and any(isinstance(m, BATCH_NORMS) for m in discriminator.modules()):
             raise ValueError(
                 f"{type(self).__name__} needs gradients of single samples, but "
@@ -88,9 +78,7 @@ class Regularizer(nn.Module):
         """Change the discriminator's weights after its step."""
 
     def update(self, term: AdversarialTerm, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> None:
-        """Change the regularizer's state after the discriminator's step. Reduce moments over ranks
-        first.
-        """
+        """Update the state after the discriminator's step. Reduce moments over ranks first."""
 
     def readings(self, term: AdversarialTerm) -> LossTerms:
         """Further scalars to log."""
@@ -141,14 +129,10 @@ class GeneratorRegularizer(nn.Module):
     """
 
     needs_double_backward: ClassVar[bool] = False
-    """Whether `penalty` differentiates the generators, so that training does so twice: they are not
-    compiled then.
-    """
+    """Whether `penalty` differentiates the generators, which are then not compiled."""
 
     mean_of_samples: bool = True
-    """Whether the penalty of a batch is the mean of those of its parts, so that gradients can be
-    accumulated.
-    """
+    """Whether the penalty of a batch is the mean of those of its parts, for accumulation."""
 
     def __init__(self, every: Count = 1) -> None:
         super().__init__()
@@ -157,9 +141,7 @@ class GeneratorRegularizer(nn.Module):
         self.every = every
 
     def check(self, model: Generators) -> None:
-        """Raise `ValueError`, saying what to change, if the generators cannot be regularized like
-        this.
-        """
+        """Raise `ValueError` if the generators cannot be regularized like this."""
 
     def penalty(self, model: Generators, batch: Batch, fakes: FakeSamples) -> Tensor | None:
         """The weighted penalty of the generators, a scalar. No gradient may reach the
@@ -205,8 +187,7 @@ def state_of(discriminator: nn.Module, name: str) -> LossTerms:
 
 
 def input_gradient(output: DiscriminatorOutput, create_graph: bool = True) -> Tensor:
-    """The gradient of every score with respect to the discriminator's input, ``[N, D]``, one row
-    for each score.
+    """The gradient of every score by the discriminator's input, ``[N, D]``, one row for each score.
 
     An input is one sample, or a pack of samples where the discriminator scores packs (PacGAN, Lin
     et al. 2018, section 3: the discriminator's input is the concatenation of m samples): N is the
@@ -232,8 +213,7 @@ def norm(gradient: Tensor) -> Tensor:
 
 
 def uniform_per_input(output: DiscriminatorOutput, rng: StepRNG, purpose: str) -> Tensor:
-    """One number from U[0, 1] for each of the discriminator's inputs, in the shape that multiplies
-    ``output.x``.
+    """U[0, 1] for each input of the discriminator, in a shape that multiplies ``output.x``.
 
     All samples of a pack get the same number: a pack is one point, and moves along one straight
     line.

@@ -59,8 +59,6 @@ class GradientPenalty(Regularizer):
 
 
 def next_in_global_batch(x: Tensor) -> Tensor:
-    """For each sample the one that follows it in the global batch, and for the last one the first,
-    ``[B, ...]``.
-    """
+    """The next sample in the global batch for each one, cyclically, ``[B, ...]``."""
     following = gather_over_ranks(x).roll(-1, 0)
     return following[rank() * len(x) :][: len(x)]

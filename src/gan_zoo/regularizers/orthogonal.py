@@ -64,9 +64,7 @@ class OrthogonalGenerator(GeneratorRegularizer):
 
 
 def weight_matrices(layer: nn.Module) -> list[Tensor]:
-    """The trained weight of a linear or convolutional layer as matrices ``[outputs, inputs]``, one
-    for each group.
-    """
+    """The trained weight of a layer as matrices ``[outputs, inputs]``, one for each group."""
     if not isinstance(layer, (nn.Linear, _ConvNd)):
         return []
     normalized = is_parametrized(layer, "weight")

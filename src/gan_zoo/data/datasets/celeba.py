@@ -92,9 +92,7 @@ def _folder(root: str, download: bool) -> Path:
 
 
 def _attributes(path: Path, names: Sequence[str], requested: Sequence[str]) -> Tensor:
-    """The ``requested`` attributes of the images ``names``, ``[N, len(requested)]`` float32, 0 or
-    1.
-    """
+    """The ``requested`` attributes of the images ``names``, ``[N, len(requested)]``, 0.0 or 1.0."""
     if not path.is_file():
         raise DataError(f"data=celeba has no {path.name}, which data.label and data.attributes need")
     _, header, *lines = path.read_text(encoding="utf-8").splitlines()

@@ -200,9 +200,7 @@ def _rows_of(stems: list[str], split: str, usable: Tensor) -> Tensor:
 
 
 def _has_color_and_lines() -> Tensor:
-    """Whether an emoji has lines and more than lines ``[N]``, at one size, so that the set is
-    always the same.
-    """
+    """Whether each emoji has both lines and colors, ``[N]``, decided at one fixed size."""
     color = _rasterized("openmoji", color_svg, 3, 32)[0].flatten(1).to(torch.int16)
     lines = _rasterized("openmoji_lines", line_art_svg, 3, 32)[0].flatten(1).to(torch.int16)
     return (lines.amin(1) < 255 - DIFFERENT) & ((color - lines).abs().amax(1) >= DIFFERENT)

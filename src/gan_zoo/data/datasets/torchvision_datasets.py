@@ -54,9 +54,7 @@ def cifar100(
 
 
 def svhn(root: str, split: str = "train", channels: int = 3, image_size: Count = 32, download: bool = True) -> Source:
-    """Street View House Numbers (Netzer et al. 2011), color 32x32, with a split ``extra``: see
-    `torchvision_set`.
-    """
+    """SVHN (Netzer et al. 2011), color 32x32, with a split ``extra``: see `torchvision_set`."""
     check_split(split, SVHN_SPLITS)
     source = torchvision_set("svhn", "SVHN", root, split, channels, image_size, download, {"split": split})
     if split == "train" and (download or (Path(root) / "test_32x32.mat").is_file()):
@@ -67,8 +65,7 @@ def svhn(root: str, split: str = "train", channels: int = 3, image_size: Count =
 def stl10(
     root: str, split: str = "unlabeled", channels: int = 3, image_size: Count = 64, download: bool = True
 ) -> Source:
-    """STL-10 (Coates et al. 2011), color 96x96; ``unlabeled`` and ``train+unlabeled`` have no
-    labels.
+    """STL-10 (Coates et al. 2011), color 96x96; splits with ``unlabeled`` have no labels.
 
     See `torchvision_set`.
     """

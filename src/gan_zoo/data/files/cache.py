@@ -67,9 +67,7 @@ def one_at_a_time(path: Path) -> Iterator[None]:
 
 
 def read_ahead(tensor: Tensor, rows: Tensor | None) -> None:
-    """Let the system read ``rows`` of a memory-mapped ``tensor`` from the disk side by side, not
-    one page fault after another; it changes nothing else. Where the system cannot, nothing happens.
-    """
+    """Prefetch ``rows`` of a memory-mapped ``tensor`` in parallel, if the system can."""
     if rows is None or _madvise is None or not tensor.is_contiguous():
         return
     row_bytes = tensor[0].nbytes

@@ -19,18 +19,14 @@ LEFT_OUT = (".avif", ".heic", ".heif", ".jp2", ".jxl", ".svg", ".psd", ".dng", "
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 MAX_PIXELS = 64_000_000
 MAX_RATIO = 32
-"""Of the longer to the shorter side: the short side is resized first, so a line would become a huge
-image.
-"""
+"""Largest aspect ratio: a line would become a huge image when its short side is resized."""
 AT_ONCE = 1024
 MODES = {1: "L", 3: "RGB"}
 FULL_RANGE = {"PNG": 65535.0, "PPM": 65535.0}
 """Formats whose 16-bit values are from black to white by definition."""
 
 ValueRange = Sequence[float]
-"""The values ``[low, high]`` that mean black and white, for formats with more than 8 bits that do
-not define it.
-"""
+"""The values ``[low, high]`` of black and white, if a format of more than 8 bits has none."""
 
 
 def check_channels(channels: int) -> None:
@@ -48,8 +44,7 @@ def check_value_range(value_range: ValueRange | None) -> None:
 def decode(
     file: Path | bytes, channels: int, image_size: int, value_range: ValueRange | None = None
 ) -> np.ndarray[Any, Any]:
-    """One image as ``[C, S, S]`` uint8: upright, transparency on white, short side resized to S,
-    center cropped.
+    """One image as ``[C, S, S]`` uint8: upright, on white, short side resized to S, center cropped.
 
     Args:
         file: a file, or its bytes.

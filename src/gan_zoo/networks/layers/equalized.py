@@ -1,6 +1,4 @@
-"""Layers with equalized learning rates (Karras et al. 2018, section 4.1): weights are scaled where
-they are used.
-"""
+"""Layers with equalized learning rates (Karras et al. 2018, section 4.1)."""
 
 from __future__ import annotations
 
@@ -28,8 +26,7 @@ def rms_normalize(x: Tensor) -> Tensor:
 
 
 class EqualizedLinear(nn.Module):
-    """x (W m / sqrt(inputs))^T + b m, where W starts from N(0, 1 / m^2) and m is the learning-rate
-    multiplier.
+    """x (W m / sqrt(inputs))^T + b m, W from N(0, 1 / m^2), m the learning-rate multiplier.
 
     Args:
         inputs, outputs: sizes.

@@ -41,9 +41,7 @@ class InstanceNorm(nn.GroupNorm):
 
 
 class _InstanceNorm(torch.autograd.Function):
-    """Instance normalization whose sums over pixels are matrix products, as channels-last lies in
-    memory.
-    """
+    """Instance normalization with sums over pixels as matrix products, for channels-last memory."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:

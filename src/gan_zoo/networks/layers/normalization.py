@@ -38,9 +38,7 @@ def norm_layer(norm: str) -> NormFactory:
 
 
 def activation_norm(norm: str) -> str:
-    """The normalization of activations in ``norm``: ``batch``, ``layer``, ``instance`` or ``none``;
-    checks the name.
-    """
+    """The normalization of activations in ``norm``, without ``spectral``; checks the name."""
     if norm not in NORMS:
         raise ValueError(f"norm must be one of {', '.join(NORMS)}, got {norm!r}")
     name = norm.removeprefix("spectral+")
@@ -48,9 +46,7 @@ def activation_norm(norm: str) -> str:
 
 
 def needs_bias(norm: str) -> bool:
-    """Whether a layer before ``norm`` needs a bias, because no normalization of activations removes
-    it.
-    """
+    """Whether a layer before ``norm`` needs a bias: no normalization removes it."""
     return activation_norm(norm) == "none"
 
 

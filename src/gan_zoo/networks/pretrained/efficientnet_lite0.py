@@ -1,6 +1,4 @@
-"""ImageNet EfficientNet-Lite0 (Tan & Le 2019), frozen: the trunk of an extractor and of perceptual
-distances.
-"""
+"""ImageNet EfficientNet-Lite0 (Tan & Le 2019), frozen, for metrics and perceptual losses."""
 
 from __future__ import annotations
 
@@ -76,8 +74,7 @@ _STAGES += [(6, 3, 1, 320, 1)]
 
 
 def lite0() -> tuple[nn.Sequential, nn.Linear]:
-    """The trunk ``[B, 3, H, W] -> [B, 1280, h, w]`` and the classifier, with the weights of the
-    installation.
+    """The pretrained trunk ``[B, 3, H, W] -> [B, 1280, h, w]`` and the classifier.
 
     The trunk's layers are the stem, the blocks of the stages one after the other, and the head.
     Normalization is folded into the convolutions: the network is for inference.
