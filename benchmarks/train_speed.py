@@ -66,7 +66,7 @@ def main() -> None:
     print(result)
     if arguments.write:
         command = f"python benchmarks/train_speed.py --rounds {arguments.rounds} --seconds {arguments.seconds:g}"
-        print(write("Training beside other loops", command, {"Images/s": result}))
+        print(write("Training compared with other loops", command, {"Images/s": result}))
 
 
 if __name__ == "__main__":

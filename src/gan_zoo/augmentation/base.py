@@ -1,8 +1,8 @@
 """Differentiable augmentation of the discriminator's inputs, for limited data.
 
-Real and fake samples are changed alike, in discriminator and generator steps, and gradients reach
-the generator through the augmentation (Zhao et al. 2020, section 3; Karras et al. 2020, section
-2.2). The generator's own samples stay as they are.
+Real and fake samples are augmented equally, in discriminator and generator steps, and gradients
+reach the generator through the augmentation (Zhao et al. 2020, section 3; Karras et al. 2020,
+section 2.2). The generator's own samples stay as they are.
 
 Random numbers come from torch's default generators, which the training step seeds from seed, step
 and rank.
@@ -109,12 +109,12 @@ class ADAugment(nn.Module):
     Karras et al. 2020, appendix B.
 
     With p below about 0.8 the generator cannot hide its samples' distribution behind them, so
-    nothing leaks into what it makes. ``blit``: left-right flip, quarter turns (half turns where
-    height and width differ), shifts by integer pixels by up to 1/8 of each side. ``geometry``:
-    isotropic scale 2^N(0, 0.2), rotation, anisotropic scale 2^N(0, 0.2), rotation, shifts by N(0,
-    1/8) of each side; bilinear, where the paper has a wavelet filter. ``color``: brightness by N(0,
-    0.2), contrast 2^N(0, 0.5), luma flip, and, for RGB, hue rotation and saturation 2^N(0, 1).
-    Images are reflected at their borders.
+    augmentations do not leak into samples. ``blit``: left-right flip, rotations by 90 degrees (180
+    where height and width differ), shifts by integer pixels by up to 1/8 of each side.
+    ``geometry``: isotropic scale 2^N(0, 0.2), rotation, anisotropic scale 2^N(0, 0.2), rotation,
+    shifts by N(0, 1/8) of each side; bilinear, where the paper has a wavelet filter. ``color``:
+    brightness by N(0, 0.2), contrast 2^N(0, 0.5), luma flip, and, for RGB, hue rotation and
+    saturation 2^N(0, 1). Images are reflected at their borders.
 
     Args:
         transforms: names of the groups, applied in the order of the list.
@@ -148,7 +148,8 @@ class ADAugment(nn.Module):
 
     def blit(self, x: Tensor, colored: int) -> Tensor:
         """Flip, turn and shift without mixing pixels."""
-        # Each transformation has its own probability p; non-square images only rotate by 180 degrees.
+        # Each transformation has its own probability p; non-square images only rotate by 180
+        # degrees.
         height, width = x.shape[2:]
         x = flip_horizontal(x, self.apply_with_probability(uniform(x, 0, 2).floor(), 0) == 1)
         quarters = self.apply_with_probability(uniform(x, 0, 4).floor(), 0)

@@ -43,6 +43,7 @@ class DataModule(LightningDataModule):
         memory_limit: Weight = 2e9,
     ) -> None:
         super().__init__()
+        # Options that do not match the data.
         if not isinstance(batch_size, int) or batch_size < 1:
             raise DataError(f"data.batch_size must be an integer >= 1, got {batch_size!r}")
         if batch_size > len(source):
@@ -51,6 +52,7 @@ class DataModule(LightningDataModule):
             raise DataError(f"data.num_workers must be >= 0, got {num_workers}")
         if flip and source.samples.ndim != 4:
             raise DataError(f"data.flip mirrors images; {source.name} has samples of shape {source.sample_shape}")
+
         self.source = source
         self.batch_size = batch_size
         self.seed = seed

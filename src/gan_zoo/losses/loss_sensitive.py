@@ -20,9 +20,9 @@ class LossSensitive(Loss):
     distance of each pair, per dimension (so that lambda means the same at every resolution) and
     detached. nu = 0 is LS-GAN, nu = 1 has the gradients of WGAN with the discriminator -D.
 
-    Where the discriminator scores pairs of a sample and a condition, Delta has to be a distance of
+    Where the discriminator scores pairs of a sample and a condition, Delta must be a distance of
     pairs: it is the L1 distance plus the discrete metric of the conditions, 1 where real and fake
-    have different conditions and 0 where they have the same. So a mismatched pair (x, c') has to
+    have different conditions and 0 where they have the same. So a mismatched pair (x, c') must
     cost more than (x, c) by lambda; by the samples alone the two are equal, the margin would be 0,
     and a constant D would satisfy it.
 

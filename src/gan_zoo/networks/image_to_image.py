@@ -24,6 +24,7 @@ def check_shapes(
     """
     if len(in_shape) != 3 or len(out_shape) != 3 or list(in_shape[1:]) != list(out_shape[1:]):
         raise ValueError(f"{network} maps images to images of the same size, got {list(in_shape)} to {list(out_shape)}")
+    # The size after all halvings.
     if any(side % factor for side in in_shape[1:]):
         raise ValueError(f"{network} needs sides divisible by {factor}, got {list(in_shape[1:])}: set data.image_size")
     if min(in_shape[1:]) < smallest * factor:

@@ -93,9 +93,13 @@ class R3GANGenerator(nn.Module):
         channels, size = square_image(sample_shape, "generator=r3gan")
         widths = stage_widths(size, width)
         blocks = 2 * len(widths)
+
+        # Latents weight the channels of a learned 4x4 basis.
         self.weights = nn.Linear(latent_dim, widths[0], bias=False)
         nn.init.normal_(self.weights.weight, 0, latent_dim**-0.5)
         self.basis = nn.Parameter(torch.randn(widths[0], 4, 4))
+
+        # Two blocks for each size.
         layers: list[nn.Module] = [ResidualBlock(widths[0], blocks) for _ in range(2)]
         for before, after in pairwise(widths):
             layers += [conv(before, after)] if before != after else []

@@ -106,10 +106,14 @@ class ResNetGenerator(nn.Module):
     ) -> None:
         super().__init__()
         channels, size = square_image(sample_shape, "generator=resnet")
+
+        # The condition enters at every normalization, or next to the latents.
         self.condition = ConditionInput(norm, condition_dim)
         sizes = check_attention([8 * 2**k for k in range(size.bit_length() - 3)], attention)
         inputs = latent_dim + self.condition.extra_inputs
         self.start = apply_spectral_norm(nn.Linear(inputs, 16 * width), norm)
+
+        # Blocks that double the size, attention after the block of its size.
         blocks: list[nn.Module] = []
         for after in sizes:
             blocks += [UpBlock(width, width, self.condition)]

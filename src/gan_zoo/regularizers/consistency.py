@@ -13,7 +13,7 @@ from gan_zoo.regularizers.base import Regularizer
 
 
 class Consistency(Regularizer):
-    """The discriminator has to score an image like its flipped and shifted copy.
+    """Penalizes different scores of an image and its flipped and shifted copy.
 
     Zhang et al. 2020 (CR-GAN): weight * E(D(x) - D(T(x)))^2; Zhao et al. 2021 (bCR) adds
     fake_weight * E(D(G(z)) - D(T(G(z))))^2. T flips half of the images left to right and shifts

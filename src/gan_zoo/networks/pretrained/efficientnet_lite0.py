@@ -79,6 +79,7 @@ def lite0() -> tuple[nn.Sequential, nn.Linear]:
     The trunk's layers are the stem, the blocks of the stages one after the other, and the head.
     Normalization is folded into the convolutions: the network is for inference.
     """
+    # Stem, stages and head.
     layers: list[nn.Module] = [_SameConv(3, 32, 3, 2)]
     channels = 32
     for expand, kernel, stride, width, repeats in _STAGES:
@@ -87,6 +88,8 @@ def lite0() -> tuple[nn.Sequential, nn.Linear]:
             channels = width
     trunk = nn.Sequential(*layers, _SameConv(channels, 1280, 1))
     classifier = nn.Linear(1280, 1000)
+
+    # Weights first, then normalizations are folded into convolutions.
     _load_in_order(nn.ModuleList([trunk, classifier]), packaged_weights())
     for module in list(trunk.modules()):
         if isinstance(module, _SameConv):
