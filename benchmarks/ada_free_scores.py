@@ -1,8 +1,9 @@
 """Adaptive augmentation where scores are free up to a constant: python benchmarks/ada_free_scores.py
 
-A discriminator learns 150 digits by heart. Three ways of reading its overfitting from scores that have no undecided
-place: by their sign around the middle between both sides' means, by their sign around 0, and not at all (p stays 0).
-The figure is the Frechet distance of the pixels to the 1,647 digits that were not trained on; lower is better.
+A discriminator memorizes 150 digits. Three ways to measure its overfitting from scores that have no
+undecided value: by their sign around the midpoint of both sides' means, by their sign around 0, and
+not at all (p stays 0). The figure is the Frechet distance of the pixels to the 1,647 digits that
+were not trained on; lower is better.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def trained(loss: Loss, penalties: dict[str, gz.Regularizer], way: str, seed: in
     few = gz.Source("few", "all", source.samples[order[:TRAINED_ON]])
     unseen = source.samples[order[TRAINED_ON:]].float() / 127.5 - 1
 
-    # the players, and one of the three ways
+    # the networks, and one of the three ways
     def discriminator() -> gz.AugmentedDiscriminator:
         return gz.AugmentedDiscriminator(gz.DCGANDiscriminator([1, 16, 16], 16, norm="layer"), gz.ADAugment(["blit"]))
 

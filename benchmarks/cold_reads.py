@@ -1,4 +1,4 @@
-"""Random batches from a memory-mapped cache that is not in memory: one page fault after another, or read ahead.
+"""Random batches from a memory-mapped cache on disk: page faults or read-ahead.
 
     python benchmarks/cold_reads.py [--images 20000] [--size 128]
 
@@ -26,11 +26,11 @@ def images_per_second(
 ) -> float:
     os.sync()
     Path("/proc/sys/vm/drop_caches").write_text("3", encoding="utf-8")
-    began = time.perf_counter()
+    start = time.perf_counter()
     for rows in batches:
         ahead(images, rows)
         images.index_select(0, rows)
-    return sum(map(len, batches)) / (time.perf_counter() - began)
+    return sum(map(len, batches)) / (time.perf_counter() - start)
 
 
 def main() -> None:
@@ -40,17 +40,21 @@ def main() -> None:
     parser.add_argument("--batches", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
+
+    # A cache of random images.
     shape = (options.images, 3, options.size, options.size)
     with tempfile.TemporaryDirectory(dir=Path.home()) as folder:
         path = Path(folder) / "x.npy"
 
         def fill(array: np.ndarray) -> None:
-            chance = np.random.default_rng(0)
+            rng = np.random.default_rng(0)
             for start in range(0, len(array), 500):
                 piece = array[start : start + 500]
-                piece[:] = chance.integers(0, 256, piece.shape, dtype=np.uint8)
+                piece[:] = rng.integers(0, 256, piece.shape, dtype=np.uint8)
 
         images = cached_images(path, shape, fill)
+
+        # Both ways read the same batches.
         ways = {"page faults": lambda *_: None, "read ahead": read_ahead}
         found: dict[str, list[float]] = {name: [] for name in ways}
         for number in range(options.rounds):

@@ -1,8 +1,9 @@
-"""What a score costs: python benchmarks/evaluation_speed.py
+"""Cost of metrics: python benchmarks/evaluation_speed.py
 
-Our InceptionV3 beside torch-fidelity's, on the same images and the same random weights in the published format, in
-turns; the default extractor beside the same layers one by one; a whole evaluation beside the extractor's forward alone;
-and the memory of a process over the number of samples. `--write` writes this machine's tables into benchmarks/results/.
+InceptionV3 of gan_zoo compared with torch-fidelity's, on the same images and the same random
+weights in the published format, interleaved; the default extractor with and without fused layers; a
+complete evaluation compared with the extractor's forward alone; and the memory of a process over
+the number of samples. `--write` writes this machine's tables into benchmarks/results/.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 from unittest import mock
 
 import torch
-from measuring import Speeds, device, in_turns, median, ratio, table, timed, write
+from measuring import Speeds, device, interleaved, median, ratio, table, timed, write
 from torch import Tensor, nn
 
 from gan_zoo.core.rng import CPU, StepRNG
@@ -58,19 +59,22 @@ def fidelity(folder: Path) -> tuple[nn.Module, Path]:
 def images_per_second(steps: dict[str, Callable[[], None]], rounds: int, images: int) -> Speeds:
     for step in steps.values():
         step()
-    return in_turns({name: partial(timed, step, 0, 1, images) for name, step in steps.items()}, rounds)
+    return interleaved({name: partial(timed, step, 0, 1, images) for name, step in steps.items()}, rounds)
 
 
 def comparison(speeds: Speeds, ours: str, other: str) -> str:
     by_round = [a / b for a, b in zip(speeds[ours], speeds[other], strict=True)]
-    rows = [[name, median(values), ", ".join(f"{v:,.1f}" for v in values)] for name, values in speeds.items()]
+    rows = []
+    for name, values in speeds.items():
+        rows.append([name, median(values), ", ".join(f"{value:,.1f}" for value in values)])
     rows.append([f"{ours} / {other}", f"{ratio(speeds, ours, other):.2f}", ", ".join(f"{r:.2f}" for r in by_round)])
     return table(["", "images/s", "round by round"], rows)
 
 
 def extractors(path: Path, theirs: nn.Module, rounds: int, count: int) -> str:
-    """Our InceptionV3 and torch-fidelity's."""
-    ours, images = InceptionV3(str(path), check_hash=False).to(device()), random_images(count).to(device())
+    """InceptionV3 of gan_zoo and of torch-fidelity."""
+    ours = InceptionV3(str(path), check_hash=False).to(device())
+    images = random_images(count).to(device())
     with torch.no_grad():
         torch.testing.assert_close(ours(images[:4])[0], theirs(images[:4])[0], rtol=1e-3, atol=1e-5)
         speeds = images_per_second(
@@ -80,8 +84,9 @@ def extractors(path: Path, theirs: nn.Module, rounds: int, count: int) -> str:
 
 
 def default_extractor(rounds: int, count: int) -> str:
-    """The default extractor, and the same one with every operation by itself."""
-    ours, images = EfficientNetLite0().to(device()), random_images(count).to(device())
+    """The default extractor with and without fused operations."""
+    ours = EfficientNetLite0().to(device())
+    images = random_images(count).to(device())
 
     def one_by_one() -> None:
         with mock.patch("gan_zoo.networks.fused.has_onednn", return_value=False):
@@ -93,12 +98,13 @@ def default_extractor(rounds: int, count: int) -> str:
 
 
 class Replay(Extractor):
-    """The size and the names of an extractor, at no cost."""
+    """An extractor with stored features, at no cost."""
 
     def __init__(self, extractor: Extractor) -> None:
         super().__init__()
         self.protocol = dict(extractor.protocol)
-        self.num_features, self.num_classes = extractor.num_features, extractor.num_classes
+        self.num_features = extractor.num_features
+        self.num_classes = extractor.num_classes
         self.features, self.logits = (
             torch.randn(8192, n, device=device()) for n in (self.num_features, self.num_classes)
         )
@@ -113,8 +119,9 @@ class Replay(Extractor):
 
 
 def rest(extractor: Extractor, count: int) -> Callable[[], None]:
-    """A whole evaluation of ready-made samples but for the forward; the reals' statistics are cached before."""
-    evaluator, source = ImageScores(Replay(extractor), count), Source("noise", "all", random_images(4096, 1))
+    """A complete evaluation of given samples without the forward; the reals' statistics are cached before."""
+    evaluator = ImageScores(Replay(extractor), count)
+    source = Source("noise", "all", random_images(4096, 1))
     evaluator.real_moments(source, device())
     samples = to_unit(random_images(64).to(device()))
 
@@ -124,10 +131,11 @@ def rest(extractor: Extractor, count: int) -> Callable[[], None]:
     return lambda: evaluate_all({"images": evaluator}, Samples(draw, count, 64), source, device()) and None
 
 
-def whole(extractor: Extractor, rounds: int, count: int) -> list[str]:
-    """Seconds of the forward of ``count`` images, of all else, and what an evaluation is of the forward alone."""
+def complete(extractor: Extractor, rounds: int, count: int) -> list[str]:
+    """Seconds of the forward of ``count`` images, of the rest, and the ratio of an evaluation to the forward."""
     seen = min(count, 256 if isinstance(extractor, InceptionV3) else 1024)
-    extractor, images = extractor.to(device()), random_images(64).to(device())
+    extractor = extractor.to(device())
+    images = random_images(64).to(device())
 
     def forward() -> None:
         for _ in range(seen // 64):
@@ -135,14 +143,15 @@ def whole(extractor: Extractor, rounds: int, count: int) -> list[str]:
 
     steps = {"forward": (forward, seen), "rest": (rest(extractor, count), count)}
     seconds = {name: lambda step=step: count / timed(step[0], 1, 1, step[1]) for name, step in steps.items()}
-    speeds = in_turns(seconds, rounds)
+    speeds = interleaved(seconds, rounds)
     times = 1 + ratio(speeds, "rest", "forward")
     return [extractor.name, f"{count:,}", *(f"{statistics.median(s):.2f}" for s in speeds.values()), f"{times:.2f}"]
 
 
 def memory(count: int) -> float:
-    """The most memory in MB of a process that scores ``count`` samples, which are made a block at a time."""
-    evaluator, real = ImageScores(EfficientNetLite0(32), count), Source("noise", "all", random_images(256, 1))
+    """Peak memory in MB of a process that evaluates ``count`` samples in blocks."""
+    evaluator = ImageScores(EfficientNetLite0(32), count)
+    real = Source("noise", "all", random_images(256, 1))
 
     def draw(block: int) -> Generated:
         return Generated({"sample": to_unit(random_images(64, block))}, SampleRequest(64, StepRNG(0, block)))
@@ -161,10 +170,12 @@ def memories() -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--images", type=int, default=64, help="that each extractor sees in a round")
-    parser.add_argument("--samples", type=int, default=2560, help="of a whole evaluation")
+    parser.add_argument("--images", type=int, default=64, help="for each extractor in a round")
+    parser.add_argument("--samples", type=int, default=2560, help="of a complete evaluation")
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
+
+    # Tables are printed as they are made.
     tables: dict[str, str] = {}
 
     def show(title: str, text: str) -> None:
@@ -176,9 +187,11 @@ def main() -> None:
         show("InceptionV3 (at least 1.3)", extractors(path, theirs, arguments.rounds, arguments.images))
         print(f"oneDNN's fused convolutions: {'yes' if has_onednn() else 'no'}\n")
         show("The default extractor", default_extractor(arguments.rounds, 4 * arguments.images))
-        rows = [whole(e, 3, arguments.samples) for e in (EfficientNetLite0(), InceptionV3(str(path), check_hash=False))]
+        rows = [
+            complete(e, 3, arguments.samples) for e in (EfficientNetLite0(), InceptionV3(str(path), check_hash=False))
+        ]
         header = ["extractor", "samples", "forward, s", "all else, s", "evaluation / forward"]
-        show("A whole evaluation beside the forward alone (at most 1.10)", table(header, rows))
+        show("A complete evaluation compared with the forward alone (at most 1.10)", table(header, rows))
         show("Memory over the number of samples (flat)", memories())
     if arguments.write:
         options = f"--rounds {arguments.rounds} --images {arguments.images} --samples {arguments.samples}"

@@ -1,7 +1,7 @@
-"""Does a folder of many images train at the speed of the network? python benchmarks/large_folder.py
+"""Training on a folder of many images: python benchmarks/large_folder.py
 
-Makes folders of JPEGs of many sizes, and times: decoding them once, starting again, batches alone, and DCGAN at 64
-pixels beside the same training on a small set that is in memory. A process of its own for each.
+Makes folders of JPEGs of many sizes, and times decoding, starting again, batches alone, and DCGAN
+at 64 pixels compared with the same training on a small dataset in memory. One process for each.
 """
 
 from __future__ import annotations
@@ -42,43 +42,48 @@ def make(folder: Path, first: int) -> None:
 
 
 def own_memory() -> float:
-    """The memory in MB that is this process's alone: pages of mapped files can be dropped at any time."""
+    """The private memory of this process in MB, without pages of mapped files."""
     status = Path("/proc/self/status").read_text(encoding="utf-8")
     return int(next(line for line in status.splitlines() if line.startswith("RssAnon")).split()[1]) / 2**10
 
 
 def reading(root: str) -> tuple[float, float, int]:
-    """Seconds until the folder's source is there, memory in MB beside the mapped file, number of images."""
+    """Seconds to make the folder's source, memory in MB without the mapped file, number of images."""
     from gan_zoo.data.datasets.image_folder import image_folder
 
     torch.rand(1)
-    before, start = own_memory(), time.perf_counter()
+    before = own_memory()
+    start = time.perf_counter()
     source = image_folder(root, 3, 64)
     return time.perf_counter() - start, own_memory() - before, len(source)
 
 
 def training(root: str, held: list[str], steps: int) -> tuple[float, float, float]:
     """Batches alone and training, in images/s, and memory in MB at the end."""
-    from loops import ours
+    from loops import train_gan_zoo
 
     from gan_zoo.config.compose import compose_overrides, instantiate
     from gan_zoo.core.rng import StepRNG
-    from gan_zoo.data.batch_order import Plan
-    from gan_zoo.data.loader import Stream
+    from gan_zoo.data.batch_order import BatchSampler
+    from gan_zoo.data.loader import InfiniteLoader
 
     warnings.filterwarnings("ignore")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     config: Any = compose_overrides([*DCGAN, f"data.root={root}", *held])
-    source, size, rng = instantiate(config.data.source), config.data.batch_size, StepRNG(0, 0)
-    plan = Plan(source, size, rng)
+    source = instantiate(config.data.source)
+    size = config.data.batch_size
+    rng = StepRNG(0, 0)
+
+    # Batches alone.
+    sampler = BatchSampler(source, size, rng)
     options = {"num_workers": config.data.num_workers, "on_device": config.data.memory_limit > 0}
-    batches = iter(Stream(source, plan, rng, start=lambda: 0, **options))
+    batches = iter(InfiniteLoader(source, sampler, rng, start=lambda: 0, **options))
     next(batches)
     start = time.perf_counter()
     for _ in islice(batches, 200):
         pass
     alone = 200 * size / (time.perf_counter() - start)
-    return alone, ours(config, source, 5, steps), own_memory()
+    return alone, train_gan_zoo(config, source, 5, steps), own_memory()
 
 
 def main() -> None:
@@ -89,13 +94,18 @@ def main() -> None:
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
     spawn = multiprocessing.get_context("spawn")
+
+    # A large folder and a small one, in a cache of their own.
     with tempfile.TemporaryDirectory() as temporary:
         os.environ["GAN_ZOO_CACHE"] = f"{temporary}/cache"
-        large, small = Path(temporary, "large"), Path(temporary, "small")
+        large = Path(temporary, "large")
+        small = Path(temporary, "small")
         firsts = range(0, arguments.images, PER_FOLDER)
         with ProcessPoolExecutor(mp_context=spawn) as pool:
             list(pool.map(make, [large / f"{first:06}" for first in firsts], firsts))
         make(small / "a", 0)
+
+        # Decoding, and starting again.
         with ProcessPoolExecutor(1, spawn, max_tasks_per_child=1) as pool:
             start_rows = []
             for root in (small, large):
@@ -106,6 +116,8 @@ def main() -> None:
                     )
             starts = table(["images", "start", "seconds", "images/s", "MB"], start_rows)
             print(starts, flush=True)
+
+            # Training, interleaved.
             jobs = {"small, on the device": (str(small), HELD["on the device"])}
             jobs |= {f"large, {name}": (str(large), held) for name, held in HELD.items()}
             found: dict[str, list[tuple[float, float, float]]] = {name: [] for name in jobs}
@@ -113,6 +125,8 @@ def main() -> None:
                 for name, (root, held) in jobs.items():
                     found[name].append(pool.submit(training, root, held, arguments.steps).result())
                     print(name, *(f"{value:,.0f}" for value in found[name][-1]), flush=True)
+
+    # One row for each way.
     speeds = {name: [speed for _, speed, _ in rows] for name, rows in found.items()}
     rows = []
     for name, results in found.items():

@@ -1,4 +1,4 @@
-"""What all benchmarks share: the machine's name, medians and ratios, and tables that no other machine overwrites."""
+"""Helpers of all benchmarks: machine name, medians and ratios, and a result file for each machine."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def settle() -> None:
-    """Wait until the device has done what it was asked for."""
+def synchronize() -> None:
+    """Wait until the device has finished."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
 
@@ -43,7 +43,7 @@ def machine() -> str:
 
 
 def peak_memory() -> float:
-    """The most memory in MB that this process, or on a GPU its tensors, have had."""
+    """Peak memory in MB of this process, or of its tensors on a GPU."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 2**20
     status = Path("/proc/self/status").read_text(encoding="utf-8")  # rusage would count the parent's memory, too
@@ -54,19 +54,20 @@ def timed(step: Callable[[], None], warmup: int, steps: int, images: int) -> flo
     """Images/s of ``steps`` steps of ``images`` images each."""
     for _ in range(warmup):
         step()
-    settle()
+    synchronize()
     start = time.perf_counter()
     for _ in range(steps):
         step()
-    settle()
+    synchronize()
     return steps * images / (time.perf_counter() - start)
 
 
-def in_turns(competitors: Mapping[str, Callable[[], float]], rounds: int) -> Speeds:
-    """What every competitor measures in each round, in an order that is drawn anew: none always follows another."""
-    draw, speeds = random.Random(0), {name: [] for name in competitors}
+def interleaved(competitors: Mapping[str, Callable[[], float]], rounds: int) -> Speeds:
+    """The measurements of every competitor in each round, in a random order for each round."""
+    order = random.Random(0)
+    speeds = {name: [] for name in competitors}
     for _ in range(rounds):
-        for name in draw.sample(list(competitors), len(competitors)):
+        for name in order.sample(list(competitors), len(competitors)):
             speeds[name].append(competitors[name]())
     return speeds
 
@@ -87,7 +88,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def write(title: str, command: str, tables: Mapping[str, str]) -> Path:
-    """Put tables with their headings into this machine's file for ``command``."""
+    """Write tables with their headings into this machine's file for ``command``."""
     slug = re.sub(r"[^a-z0-9]+", "-", f"{processor()} {os.cpu_count()} cores".lower()).strip("-")
     path = RESULTS / f"{command.split()[1].rsplit('/')[-1].removesuffix('.py').replace('_', '-')}-{slug}.md"
     parts = [f"# {title}", f"`{command}`: {machine()}"]

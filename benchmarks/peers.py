@@ -1,8 +1,9 @@
-"""Training loops of other packages, with our networks and data, where they are installed.
+"""Training loops of other packages, with the networks and data of gan_zoo, if they are installed.
 
 torchgan 0.1.0 of 2021: pip install --no-deps torchgan.
 
-torch-mimicry 0.1.16 of 2020 is left out: it imports TensorFlow's removed `tf.gfile` and scikit-image at start.
+torch-mimicry 0.1.16 of 2020 is left out: it imports TensorFlow's removed `tf.gfile` and
+scikit-image at start.
 """
 
 from __future__ import annotations
@@ -17,21 +18,22 @@ from io import StringIO
 from typing import Any
 
 import torch
-from loops import Loop, batches, game_of, score_of
-from measuring import device, settle
+from loops import Loop, batches, model_of, score_of
+from measuring import device, synchronize
 from torch import Tensor, nn
 
 from gan_zoo.data.dataset import Source
 
 
 class Named(nn.Module):
-    """A network as torchgan asks for it."""
+    """A network with the attributes that torchgan requires."""
 
     label_type = "none"
 
     def __init__(self, network: nn.Module, encoding_dims: int) -> None:
         super().__init__()
-        self.network, self.encoding_dims = network, encoding_dims
+        self.network = network
+        self.encoding_dims = encoding_dims
 
     def forward(self, x: Tensor) -> Tensor:
         return score_of(self.network, x)
@@ -41,10 +43,13 @@ class Named(nn.Module):
 
 
 class Epoch:
-    """So many batches of a stream, and the time from the end of the warm-up to the last one."""
+    """A number of batches of a stream, and the time from the end of the warm-up to the last one."""
 
     def __init__(self, stream: Iterator[Tensor], batch_size: int, warmup: int, steps: int) -> None:
-        self.stream, self.batch_size, self.warmup, self.steps = stream, batch_size, warmup, steps
+        self.stream = stream
+        self.batch_size = batch_size
+        self.warmup = warmup
+        self.steps = steps
 
     def __len__(self) -> int:
         return self.warmup + self.steps
@@ -52,10 +57,10 @@ class Epoch:
     def __iter__(self) -> Iterator[Tensor]:
         for step in range(len(self)):
             if step == self.warmup:
-                settle()
+                synchronize()
                 self.start = time.perf_counter()
             yield next(self.stream)
-        settle()
+        synchronize()
         self.seconds = time.perf_counter() - self.start
 
 
@@ -64,13 +69,17 @@ def torchgan(config: Any, source: Source, warmup: int, steps: int) -> float:
     from torchgan.losses import MinimaxDiscriminatorLoss, MinimaxGeneratorLoss
     from torchgan.trainer import Trainer
 
-    model, size = game_of(config, torch.contiguous_format), config.data.batch_size
+    # The networks as torchgan's trainer takes them.
+    model = model_of(config, torch.contiguous_format)
+    size = config.data.batch_size
     optimizer = {"name": torch.optim.Adam, "args": {"lr": 2e-4, "betas": (0.5, 0.999)}}
     networks = {"generator": model.generators["main"], "discriminator": model.discriminators["main"]}
     models = {
         name: {"name": Named, "args": {"network": n, "encoding_dims": model.latent_dim}, "optimizer": optimizer}
         for name, n in networks.items()
     }
+
+    # One epoch of warm-up and timed steps.
     epoch = Epoch(batches(source, size), size, warmup, steps)
     losses = [MinimaxGeneratorLoss(nonsaturating=True), MinimaxDiscriminatorLoss()]
     with tempfile.TemporaryDirectory() as folder, redirect_stdout(StringIO()):
@@ -88,5 +97,5 @@ def torchgan(config: Any, source: Source, warmup: int, steps: int) -> float:
 
 
 def installed() -> dict[str, Loop]:
-    """The loops of the peers that can be imported."""
+    """The loops of the installed packages."""
     return {"torchgan": torchgan} if importlib.util.find_spec("torchgan") else {}

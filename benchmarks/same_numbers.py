@@ -1,10 +1,11 @@
-"""Whether a change that should move no number moves one: hashes of short trainings on the CPU.
+"""Check that a refactoring changes no numbers: hashes of short trainings on the CPU.
 
     python benchmarks/same_numbers.py --write before.json      # on the code before the change
     python benchmarks/same_numbers.py --compare before.json    # on the code after it
 
-Fourteen commands train for 20 steps. Hashed are all weights, buffers and optimizer states in the order of their keys,
-and all logged values but times. Keys may be renamed; the order and the numbers may not change.
+Fourteen commands train for 20 steps. Hashed are all weights, buffers and optimizer states in the
+order of their keys, and all logged values but times. Keys may be renamed; the order and the numbers
+may not change.
 """
 
 from __future__ import annotations
@@ -46,16 +47,16 @@ SHARED = (
 )
 
 
-def fed(digest: Any, value: Any) -> None:
+def feed(digest: Any, value: Any) -> None:
     """Feed every number below ``value`` to ``digest``, in order."""
     if isinstance(value, torch.Tensor):
         digest.update(value.detach().contiguous().cpu().numpy().tobytes())
     elif isinstance(value, dict):
         for child in value.values():
-            fed(digest, child)
+            feed(digest, child)
     elif isinstance(value, (list, tuple)):
         for child in value:
-            fed(digest, child)
+            feed(digest, child)
     else:
         digest.update(repr(value).encode())
 
@@ -68,7 +69,7 @@ def hashes(overrides: tuple[str, ...]) -> dict[str, str]:
         subprocess.run(command, check=True, capture_output=True, cwd=folder)
         saved = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True, map_location="cpu")
         state, log = hashlib.sha256(), hashlib.sha256()
-        fed(state, [saved["state_dict"], [o["state"] for o in saved["optimizer_states"]], saved["global_step"]])
+        feed(state, [saved["state_dict"], [o["state"] for o in saved["optimizer_states"]], saved["global_step"]])
         rows = (run / "metrics.csv").read_text(encoding="utf-8").splitlines()
         timed = {n for n, name in enumerate(rows[0].split(",")) if "per_second" in name}
         for row in rows[1:]:
@@ -82,16 +83,21 @@ def main() -> None:
     parser.add_argument("--compare", type=Path)
     options = parser.parse_args()
     before = json.loads(options.compare.read_text(encoding="utf-8")) if options.compare else {}
-    found, moved = {}, []
+
+    # Commands whose hashes differ.
+    found = {}
+    changed = []
     for name, overrides in COMMANDS.items():
         found[name] = hashes(overrides)
         same = {kind: before.get(name, {}).get(kind) == value for kind, value in found[name].items()}
-        moved += [f"{name}: {kind}" for kind, is_same in same.items() if before and not is_same]
-        print(f"{name:<30} {found[name]} {'' if not before else 'same' if all(same.values()) else 'MOVED'}", flush=True)
+        changed += [f"{name}: {kind}" for kind, is_same in same.items() if before and not is_same]
+        print(
+            f"{name:<30} {found[name]} {'' if not before else 'same' if all(same.values()) else 'CHANGED'}", flush=True
+        )
     if options.write:
         options.write.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    if moved:
-        sys.exit(f"moved: {', '.join(moved)}")
+    if changed:
+        sys.exit(f"changed: {', '.join(changed)}")
 
 
 if __name__ == "__main__":

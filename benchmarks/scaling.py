@@ -1,8 +1,8 @@
-"""How cost grows, and what processes bring: python benchmarks/scaling.py
+"""Scaling of training and evaluation: python benchmarks/scaling.py
 
-DCGAN's training over image size, batch and width; the default score's seconds and memory over the number of samples;
-two processes with one core each beside one process with two, in turns. `--write` writes this machine's tables into
-benchmarks/results/, and the curves as an image beside them.
+DCGAN's training over image size, batch and width; seconds and memory of the default metric over the
+number of samples; two processes with one core each compared with one process with two, interleaved.
+`--write` writes this machine's tables into benchmarks/results/, and the curves as an image.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from measuring import in_turns, median, peak_memory, ratio, table, write
+from measuring import interleaved, median, peak_memory, ratio, table, write
 
 DCGAN = ["model=dcgan", "data=openmoji", "trainer=cpu", "run_dir=/tmp"]
 SWEEPS = {
@@ -35,7 +35,7 @@ QUIET = ["callbacks=none", "metric=none", "trainer.log_every_n_steps=20", "model
 
 def training(job: tuple[Any, int, float]) -> float:
     """Images/s with one setting changed."""
-    from loops import ours
+    from loops import train_gan_zoo
 
     from gan_zoo.config.compose import compose_overrides, instantiate
 
@@ -45,8 +45,8 @@ def training(job: tuple[Any, int, float]) -> float:
     names = (names,) if isinstance(names, str) else names
     config = compose_overrides([*DCGAN, *(f"{name}={value}" for name in names)])
     source = instantiate(config.data.source)
-    guess = ours(config, source, 2, 4)
-    return ours(config, source, 3, max(4, int(seconds * guess / config.data.batch_size)))
+    guess = train_gan_zoo(config, source, 2, 4)
+    return train_gan_zoo(config, source, 3, max(4, int(seconds * guess / config.data.batch_size)))
 
 
 def scoring(count: int) -> tuple[float, float]:
@@ -56,7 +56,8 @@ def scoring(count: int) -> tuple[float, float]:
     from gan_zoo.training.scoring import evaluate_generator
 
     config = compose_overrides(DCGAN)
-    module, source = build_module(config).eval(), instantiate(config.data.source)
+    module = build_module(config).eval()
+    source = instantiate(config.data.source)
     evaluators = {name: instantiate(node) for name, node in config.metric.items()}
     for evaluator in evaluators.values():
         evaluator.num_samples = 16
@@ -72,7 +73,7 @@ def scoring(count: int) -> tuple[float, float]:
 
 
 def processes(trainer: str, steps: int) -> float:
-    """Images/s of a whole run under this trainer, without its first reports."""
+    """Images/s of a complete run with this trainer, without its first log steps."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, str(Path(__file__).parents[1] / "train.py"), *QUIET, f"trainer={trainer}"]
         command += [f"trainer.max_steps={steps}", f"run_dir={folder}"]
@@ -82,12 +83,13 @@ def processes(trainer: str, steps: int) -> float:
     return statistics.median(rows[2:])
 
 
-def draw(curves: dict[str, tuple[list[int], list[float], str]], path: Path) -> None:
+def plot(curves: dict[str, tuple[list[int], list[float], str]], path: Path) -> None:
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot, ticker
 
+    # One axis for each curve.
     figure, axes = pyplot.subplots(1, len(curves), figsize=(3.2 * len(curves), 2.8), layout="constrained")
     for axis, (name, (xs, ys, unit)) in zip(axes, curves.items(), strict=True):
         axis.plot(xs, ys, "o-")
@@ -109,6 +111,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0, help="of each point of a curve, about")
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
+
+    # Each point in its own process.
     tables: dict[str, str] = {}
     curves: dict[str, tuple[list[int], list[float], str]] = {}
     with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
@@ -127,15 +131,19 @@ def main() -> None:
         [[str(n), f"{s:.1f}", f"{m:,.0f}"] for n, (s, m) in zip(SAMPLES, costs, strict=True)],
     )
     print(tables["The default score over the number of samples"], flush=True)
-    speeds_of = in_turns({name: partial(processes, name, 200) for name in ("cpu", "ddp_cpu")}, arguments.rounds)
+
+    # One process or two.
+    speeds_of = interleaved({name: partial(processes, name, 200) for name in ("cpu", "ddp_cpu")}, arguments.rounds)
     rows = [[f"`trainer={name}`", median(values)] for name, values in speeds_of.items()]
     rows.append(["two processes / one", f"{ratio(speeds_of, 'ddp_cpu', 'cpu'):.2f}"])
     tables["One process with two cores, two with one each"] = table(["", "images/s"], rows)
     print(tables["One process with two cores, two with one each"])
+
+    # Results of this machine.
     if arguments.write:
         command = f"python benchmarks/scaling.py --rounds {arguments.rounds} --seconds {arguments.seconds:g}"
         path = write("How cost grows", command, tables)
-        draw(curves, path.with_suffix(".png"))
+        plot(curves, path.with_suffix(".png"))
         path.write_text(f"{path.read_text()}\n![The curves]({path.with_suffix('.png').name})\n")
         print(path)
 

@@ -1,6 +1,7 @@
-"""Seconds until something happens: python benchmarks/start_up.py
+"""Start-up time: python benchmarks/start_up.py
 
-Whole commands, as a user types them; the median of several, and the first step of training on `digits` beside them.
+Complete commands, as a user types them, and the first training step on `digits`; medians of several
+runs.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def main() -> None:
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
     times: dict[str, list[float]] = {name: [] for name in COMMANDS}
-    for name, command in COMMANDS.items():  # what is read from disk for the first time does not count
+    for name, command in COMMANDS.items():  # the first run, which reads from disk, does not count
         seconds_of(command)
         times[name] = [seconds_of(command) for _ in range(arguments.rounds)]
         print(f"{name:65} {statistics.median(times[name]):.2f} s", flush=True)

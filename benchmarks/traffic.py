@@ -1,8 +1,9 @@
-"""What two processes tell each other: python benchmarks/traffic.py
+"""Communication of two processes: python benchmarks/traffic.py
 
-The same DCGAN on two processes (gloo on the CPU, NCCL where there are two GPUs), in turns: each player's gradients
-averaged once when it steps, Lightning's `find_unused_parameters`, and no exchange at all, which no training may do;
-beside them one process with all cores, or one GPU. Elements are what one process sends for each batch.
+The same DCGAN on two processes (gloo on the CPU, NCCL with two GPUs), interleaved: gradients
+averaged once for each optimizer step, Lightning's `find_unused_parameters`, and no exchange at all,
+as a bound; compared with one process with all cores, or one GPU. Elements are those that one
+process sends for each batch.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as multiprocessing
 from lightning.pytorch.strategies import DDPStrategy
-from measuring import in_turns, median, ratio, table, write
+from measuring import interleaved, median, ratio, table, write
 
 from gan_zoo.training.strategy import FlatDDPStrategy
 
@@ -34,7 +35,7 @@ DCGAN = ["model=dcgan", "data=openmoji", "callbacks=none", "metric=none", "run_d
 
 
 class Sent:
-    """Elements that all-reduce was given."""
+    """Counts the elements of all-reduce."""
 
     def __init__(self) -> None:
         self.elements = 0
@@ -53,7 +54,7 @@ class Sent:
 
 
 class FindUnused(FlatDDPStrategy):
-    """Lightning's own wrapper, which counts what it sends, on cores of its own as ours."""
+    """Lightning's wrapper with counted elements, pinned to cores like that of gan_zoo."""
 
     def __init__(self, sent: Sent, **options: Any) -> None:
         super().__init__(find_unused_parameters=True, **options)
@@ -66,7 +67,7 @@ class FindUnused(FlatDDPStrategy):
 
 def worker(rank: int, port: int, way: str, overrides: list[str], steps: int, folder: str) -> None:
     """Train and write images/s of both processes and elements of a batch."""
-    from loops import Stopwatch, ours
+    from loops import Stopwatch, train_gan_zoo
 
     import gan_zoo.training.updater
     from gan_zoo.config.compose import compose_overrides, instantiate
@@ -75,9 +76,14 @@ def worker(rank: int, port: int, way: str, overrides: list[str], steps: int, fol
     logging.disable(logging.INFO)
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "NODE_RANK": "0", "LOCAL_RANK": str(rank)}
     cuda = torch.cuda.device_count() > 1
+
+    # Count the elements of all-reduce.
     config: Any = compose_overrides([*DCGAN, "trainer=auto", *overrides])
-    source, sent = instantiate(config.data.source), Sent()
+    source = instantiate(config.data.source)
+    sent = Sent()
     dist.all_reduce = sent.all_reduce
+
+    # The strategy of this way.
     options: dict[str, Any] = {"accelerator": "gpu" if cuda else "cpu", "callbacks": [Stopwatch(5)]}
     if way != ALONE:
         if not cuda:
@@ -88,7 +94,9 @@ def worker(rank: int, port: int, way: str, overrides: list[str], steps: int, fol
         options["strategy"] = FindUnused(sent, **backend) if way == WRAPPED else FlatDDPStrategy(**backend)
         if way != FLAT:
             gan_zoo.training.updater.average_gradients = lambda parameters, statistics: None
-    speed = ours(config, source, 5, steps, **options)
+
+    # Train; the first process reports.
+    speed = train_gan_zoo(config, source, 5, steps, **options)
     if rank == 0:
         Path(folder, "result").write_text(f"{speed} {sent.elements / (steps + 5)}", encoding="utf-8")
     if way != ALONE:
@@ -112,7 +120,7 @@ def weights(overrides: list[str]) -> list[int]:
     from gan_zoo.config.compose import compose_overrides
 
     model = build_module(compose_overrides([*DCGAN, *overrides])).model
-    return [sum(p.numel() for p in players.parameters()) for players in (model.generators, model.discriminators)]
+    return [sum(p.numel() for p in networks.parameters()) for networks in (model.generators, model.discriminators)]
 
 
 def main() -> None:
@@ -121,6 +129,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
+
+    # Both sizes, all ways interleaved.
     tables = {}
     for size, overrides in SIZES.items():
         elements: dict[str, float] = {}
@@ -130,7 +140,9 @@ def main() -> None:
             print(f"{way}: {speed:,.0f} images/s, {elements[way]:,.0f} elements", flush=True)
             return speed
 
-        speeds = in_turns({way: partial(speed, way) for way in WAYS}, arguments.rounds)
+        speeds = interleaved({way: partial(speed, way) for way in WAYS}, arguments.rounds)
+
+        # One row for each way.
         batch = 64
         rows = [
             [

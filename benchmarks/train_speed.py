@@ -1,9 +1,10 @@
-"""Training throughput beside what a user would otherwise write: python benchmarks/train_speed.py
+"""Training throughput compared with other loops: python benchmarks/train_speed.py
 
-Loops (benchmarks/loops.py, and those of other packages that are installed, benchmarks/peers.py) train the same networks
-on the same data with the same batch and precision, in turns.
-Each figure is the median over rounds of images/s after a warm-up; ratios are taken round by round, so that they hold
-when the machine's speed drifts. `--write` writes this machine's table into benchmarks/results/.
+Loops (benchmarks/loops.py, and those of other packages that are installed, benchmarks/peers.py)
+train the same networks on the same data with the same batch and precision, interleaved. Each figure
+is the median over rounds of images/s after a warm-up; ratios are taken round by round, so that they
+hold when the machine's speed drifts. `--write` writes this machine's table into
+benchmarks/results/.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from functools import partial
 
 import torch
 from loops import GAN, TRANSLATION, Loop
-from measuring import Speeds, in_turns, median, ratio, table, write
+from measuring import Speeds, interleaved, median, ratio, table, write
 from peers import installed
 
 from gan_zoo.config.compose import compose_overrides, instantiate
@@ -36,7 +37,7 @@ def measure(loops: dict[str, Loop], overrides: list[str], rounds: int, seconds: 
     source = instantiate(config.data.source)
     steps = max(10, int(seconds * loops["tuned"](config, source, 3, 10) / config.data.batch_size))
     warmup = max(5, steps // 10)
-    return in_turns({name: partial(loop, config, source, warmup, steps) for name, loop in loops.items()}, rounds)
+    return interleaved({name: partial(loop, config, source, warmup, steps) for name, loop in loops.items()}, rounds)
 
 
 def main() -> None:
@@ -48,7 +49,10 @@ def main() -> None:
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    rows, peers = [], installed()
+
+    # One row for each case.
+    rows = []
+    peers = installed()
     others = ("plain", *peers, "tuned")
     for case in arguments.case or CASES:
         loops, overrides = CASES[case]
@@ -56,11 +60,13 @@ def main() -> None:
         figures = [median(speeds[name]) if name in speeds else "" for name in (*others, "ours")]
         rows.append([case, *figures, *(f"{ratio(speeds, 'ours', o):.2f}" if o in speeds else "" for o in others)])
         print("  ".join(rows[-1]), flush=True)
+
+    # Results of this machine.
     result = table(["case", *others, "ours", *(f"ours / {other}" for other in others)], rows)
     print(result)
     if arguments.write:
         command = f"python benchmarks/train_speed.py --rounds {arguments.rounds} --seconds {arguments.seconds:g}"
-        print(write("Training beside other loops", command, {"Images/s": result}))
+        print(write("Training compared with other loops", command, {"Images/s": result}))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 """Images/s and peak memory of every loss and every model: python benchmarks/zoo_speed.py
 
-Every loss trains DCGAN at 32 pixels, with all that its preset brings (regularizers, optimizer, discriminator steps);
-every model trains with its own networks and data at their defaults and batches of 32. Each one has a process of its
-own, whose largest memory is told, and takes turns with the others. An image counts once, however often a loss looks at
-it; the time of the steps in which only the discriminator trains is part of it. `--write` writes this machine's table
-into benchmarks/results/.
+Every loss trains DCGAN at 32 pixels, with everything that its preset sets (regularizers, optimizer,
+discriminator steps); every model trains with its own networks and data at their defaults and
+batches of 32. Each one has its own process, whose peak memory is reported; rows are interleaved. An
+image counts once, however often a loss uses it; discriminator steps are included. `--write` writes
+this machine's table into benchmarks/results/.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from measuring import median, peak_memory, table, write
 
 CONF = Path(__file__).parents[1] / "conf"
 DCGAN = ["model=dcgan", "data=openmoji"]
-NEEDS = {  # what a choice cannot do without
+NEEDS = {  # required by a choice
     "loss=began": ["discriminator=autoencoder"],
     "loss=ebgan": ["discriminator=autoencoder"],
     "model=acgan": ["data=digits", "data.image_size=32"],
@@ -44,7 +44,7 @@ def overrides_of(choice: str) -> list[str]:
 def measure(job: tuple[str, float]) -> dict[str, Any]:
     """One row, measured in a fresh process: the speed, and the memory at its largest in MB."""
     import torch
-    from loops import ours
+    from loops import train_gan_zoo
 
     from gan_zoo.config.compose import compose_overrides, instantiate
 
@@ -54,10 +54,10 @@ def measure(job: tuple[str, float]) -> dict[str, Any]:
     where = "auto" if torch.cuda.is_available() else "cpu"
     config = compose_overrides([*overrides_of(choice), f"trainer={where}", "run_dir=/tmp"])
     source = instantiate(config.data.source)
-    guess = ours(config, source, 5, 10)
-    period = config.loss.n_critic * 16 if choice.startswith("loss=") else 1  # a whole round of lazy penalties
+    guess = train_gan_zoo(config, source, 5, 10)
+    period = config.loss.n_critic * 16 if choice.startswith("loss=") else 1  # a complete period of lazy penalties
     steps = max(10, int(seconds * guess / config.data.batch_size))
-    speed = ours(config, source, 5, -(-steps // period) * period)
+    speed = train_gan_zoo(config, source, 5, -(-steps // period) * period)
     return {"choice": choice, "speed": speed, "memory": peak_memory(), "n_critic": config.loss.n_critic}
 
 
@@ -65,6 +65,8 @@ def rows_of(results: list[dict[str, Any]], choices: list[str], reference: str) -
     """The table's rows, the fastest first."""
     mine = {c: [r for r in results if r["choice"] == c] for c in choices}
     speeds = {choice: [row["speed"] for row in found] for choice, found in mine.items()}
+
+    # Sorted by speed.
     base = statistics.median(speeds[reference]) if reference in speeds else float("nan")
     return [
         [
@@ -84,6 +86,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0, help="of each row in each round, about")
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
+
+    # Each row in its own process.
     groups = {f"{group}=": [f"{group}={name}" for name in names(group)] for group in ("loss", "model")}
     choices = [choice for group in groups.values() for choice in group]
     results = []
@@ -92,6 +96,8 @@ def main() -> None:
         for result in pool.imap(measure, jobs):
             results.append(result)
             print(f"{result['choice']:24} {result['speed']:8.0f} images/s {result['memory']:6.0f} MB", flush=True)
+
+    # A table for losses and one for models.
     tables = {}
     for (group, mine), reference in zip(groups.items(), ("loss=nonsaturating", "model=dcgan"), strict=True):
         header = [f"`{group}`", "discriminator steps", "images/s", f"/ `{reference}`", "peak MB"]

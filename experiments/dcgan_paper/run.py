@@ -1,10 +1,11 @@
 """The DCGAN paper's analyses (Radford et al. 2016, sections 5 and 6) on any trained DCGAN.
 
-python experiments/dcgan_paper/run.py probe RUN       # discriminator features as a classifier, beside two baselines
-python experiments/dcgan_paper/run.py filters RUN     # first-layer filters, and what excites later ones
-python experiments/dcgan_paper/run.py walk RUN        # walks between samples
-python experiments/dcgan_paper/run.py arithmetic RUN  # thick A - thin A + thin B, on averaged latents
-python experiments/dcgan_paper/run.py drop RUN        # switch off the generator units that draw a color
+python experiments/dcgan_paper/run.py probe RUN       # linear classifier on discriminator features,
+and two baselines python experiments/dcgan_paper/run.py filters RUN     # first-layer filters, and
+guided backpropagation of later units python experiments/dcgan_paper/run.py walk RUN        #
+interpolations between samples python experiments/dcgan_paper/run.py arithmetic RUN  # thick A -
+thin A + thin B, on averaged latents python experiments/dcgan_paper/run.py drop RUN        # zero
+the generator units of a color
 """
 
 from __future__ import annotations
@@ -37,12 +38,12 @@ RunPath = Annotated[Path, typer.Argument(metavar="RUN")]
 
 
 @contextmanager
-def watching(layers: list[nn.Module]) -> Iterator[list[Tensor]]:
+def recorded_outputs(layers: list[nn.Module]) -> Iterator[list[Tensor]]:
     """The outputs of ``layers`` in the last forward pass, in their order."""
-    seen: list[Tensor] = []
-    hooks = [layer.register_forward_hook(lambda _, __, output: seen.append(output)) for layer in layers]
+    outputs: list[Tensor] = []
+    hooks = [layer.register_forward_hook(lambda _, __, output: outputs.append(output)) for layer in layers]
     try:
-        yield seen
+        yield outputs
     finally:
         for hook in hooks:
             hook.remove()
@@ -57,18 +58,18 @@ def activations_of(discriminator: DCGANDiscriminator) -> list[nn.Module]:
 
 
 @torch.no_grad()
-def critic_features(discriminator: DCGANDiscriminator, images: Tensor) -> np.ndarray:
-    """All layers' activations, each max-pooled to 4x4, side by side (section 5.1)."""
+def discriminator_features(discriminator: DCGANDiscriminator, images: Tensor) -> np.ndarray:
+    """All layers' activations, each max-pooled to 4x4 and concatenated (section 5.1)."""
     rows = []
     for block in torch.split(images, 500):
-        with watching(activations_of(discriminator.eval())) as seen:
+        with recorded_outputs(activations_of(discriminator.eval())) as outputs:
             discriminator(to_unit(block))
-            rows.append(torch.cat([F.adaptive_max_pool2d(h, 4).flatten(1) for h in seen], 1))
+            rows.append(torch.cat([F.adaptive_max_pool2d(h, 4).flatten(1) for h in outputs], 1))
     return torch.cat(rows).numpy()
 
 
 def accuracy(train: tuple[np.ndarray, Tensor], test: tuple[np.ndarray, Tensor]) -> float:
-    """The test accuracy of an L2-regularized linear classifier on standardised features.
+    """The test accuracy of an L2-regularized linear classifier on standardized features.
 
     The strength of the regularization is chosen on a fifth of the training images.
     """
@@ -76,7 +77,9 @@ def accuracy(train: tuple[np.ndarray, Tensor], test: tuple[np.ndarray, Tensor]) 
     from sklearn.preprocessing import StandardScaler
 
     scale = StandardScaler().fit(train[0])
-    x, y, cut = scale.transform(train[0]).astype(np.float32), train[1].numpy(), len(train[0]) * 4 // 5
+    x = scale.transform(train[0]).astype(np.float32)
+    y = train[1].numpy()
+    cut = len(train[0]) * 4 // 5
 
     def fitted(alpha: float, rows: slice) -> RidgeClassifier:
         return RidgeClassifier(alpha, solver="cholesky").fit(x[rows], y[rows])
@@ -87,9 +90,10 @@ def accuracy(train: tuple[np.ndarray, Tensor], test: tuple[np.ndarray, Tensor]) 
 
 @app.command()
 def probe(run: RunPath, num_train: int = 10_000, seeds: int = 3) -> None:
-    """Classify real test images by a discriminator's features, trained or not, and by raw pixels."""
+    """Classify real test images by features of a trained or untrained discriminator, and by raw pixels."""
     loaded = load_run(run, "last")
-    train, test = loaded.source, loaded.source.evaluation_split()
+    train = loaded.source
+    test = loaded.source.evaluation_split()
     discriminator = loaded.module.model.discriminators["main"]
     rows = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))[:num_train]
 
@@ -104,9 +108,9 @@ def probe(run: RunPath, num_train: int = 10_000, seeds: int = 3) -> None:
         torch.manual_seed(seed)
         fresh = DCGANDiscriminator(train.sample_shape, loaded.config["discriminator"]["width"])
         fresh.train()(to_unit(train.samples[rows[:2000]]))  # running statistics of real images
-        untrained.append(score(lambda images, fresh=fresh: critic_features(fresh, images)))
+        untrained.append(score(lambda images, fresh=fresh: discriminator_features(fresh, images)))
     print(f"| untrained discriminator, {seeds} seeds | {np.mean(untrained):.4f} ± {np.std(untrained):.4f} |")
-    print(f"| trained discriminator | {score(lambda images: critic_features(discriminator, images)):.4f} |")
+    print(f"| trained discriminator | {score(lambda images: discriminator_features(discriminator, images)):.4f} |")
 
 
 # ----------------------------------------------------------------------------------- filters
@@ -130,32 +134,40 @@ def excitation(discriminator: DCGANDiscriminator, images: Tensor, units: int = 8
     """For the units of a layer with the strongest peaks: the 8 images that excite each most, guided to the pixels."""
     discriminator.eval().requires_grad_(False)
     last = activations_of(discriminator)[layer]
-    with torch.no_grad(), watching([last]) as seen:
+
+    # Peaks of each unit on each image.
+    with torch.no_grad(), recorded_outputs([last]) as outputs:
         discriminator(to_unit(images))
-        peaks = seen[0].amax((2, 3))
+        peaks = outputs[0].amax((2, 3))
+
+    # Guided backpropagation to the images with the highest peaks.
     rows = []
     for unit in peaks.std(0).topk(units).indices.tolist():
         x = to_unit(images[peaks[:, unit].topk(8).indices]).requires_grad_()
-        with guided(discriminator), watching([last]) as seen:
+        with guided(discriminator), recorded_outputs([last]) as outputs:
             discriminator(x)
-            seen[0][:, unit].amax((1, 2)).sum().backward()
+            outputs[0][:, unit].amax((1, 2)).sum().backward()
         rows.append(x.grad / x.grad.abs().amax((1, 2, 3), keepdim=True).clamp(min=1e-12))
     return torch.cat(rows)
 
 
 @app.command()
 def filters(run: RunPath, images: int = 2000) -> None:
-    """Draw first-layer filters and guided backpropagation, of the trained discriminator beside an untrained one."""
+    """Plot first-layer filters and guided backpropagation, of the trained and an untrained discriminator."""
     loaded = load_run(run, "last")
     discriminator = loaded.module.model.discriminators["main"]
     torch.manual_seed(0)
     fresh = DCGANDiscriminator(loaded.source.sample_shape, loaded.config["discriminator"]["width"])
     real = loaded.source.evaluation_split().samples[:images]
     fresh.train()(to_unit(real))
+
+    # Guided backpropagation of both.
     halves = [excitation(network, real) for network in (discriminator, fresh)]
     pages = [grid_of(half, 8) for half in halves]
     gap = torch.full((3, pages[0].shape[1], 12), 255, dtype=torch.uint8)
     save(torch.cat([pages[0], gap, pages[1]], 2), HERE / "guided.png")
+
+    # First-layer filters.
     weights = discriminator.layers[0].weight.detach()
     scaled = F.interpolate(weights / weights.abs().amax(), scale_factor=6)
     save(grid_of(scaled, 8), HERE / "filters.png")
@@ -167,7 +179,7 @@ def filters(run: RunPath, images: int = 2000) -> None:
 
 @app.command()
 def walk(run: RunPath, seed: int = 0) -> None:
-    """Walks between six pairs of samples along great circles."""
+    """Interpolate between six pairs of samples along great circles."""
     frames = sampling.interpolation_grid(load_run(run, "last"), seed)
     save(grid_of(frames.flatten(0, 1), frames.shape[1]), HERE / "walk.png")
     print(HERE / "walk.png")
@@ -189,11 +201,15 @@ def arithmetic(run: RunPath, first: int = 0, second: int = 7, pool: int = 2000, 
     latents = draw_latents(loaded.module, pool, seed)
     samples = torch.cat([sampling.generate(loaded, block) for block in torch.split(latents, 250)])
     groups = [found(samples, loaded.source, d, thick) for d, thick in ((first, True), (first, False), (second, False))]
+
+    # The sum of the means, and points around it.
     means = [latents[group].mean(0) for group in groups]
     total = means[0] - means[1] + means[2]
     torch.manual_seed(seed)
     around = total + 0.25 * torch.randn(9, len(total)).clamp(-1, 1)
     around[4] = total
+
+    # Left the groups and their means, right the sum.
     averaged = sampling.generate(loaded, torch.stack(means))
     rows = [torch.cat([samples[group], averaged[i : i + 1]]) for i, group in enumerate(groups)]
     left = grid_of(torch.cat(rows), 4)
@@ -214,7 +230,7 @@ def is_yellow(samples: Tensor) -> Tensor:
 
 @app.command()
 def drop(run: RunPath, seed: int = 0, show: int = 32) -> None:
-    """Find by regression the feature maps that say "yellow here", drop them, show samples before and after (6.3.1)."""
+    """Find the feature maps of yellow by regression and zero them; samples before and after (6.3.1)."""
     from sklearn.linear_model import LogisticRegression
 
     loaded = load_run(run, "last")
@@ -222,17 +238,25 @@ def drop(run: RunPath, seed: int = 0, show: int = 32) -> None:
     maps = [m for m in generator.layers if isinstance(m, nn.ReLU)][-1]
     latents = draw_latents(loaded.module, 400, seed)
     before, h = images_and_maps(loaded, latents, maps)
+
+    # Regression of yellow on the feature maps.
     yellow = F.adaptive_avg_pool2d(is_yellow(before).float()[:, None], h.shape[2:]).flatten() > 0.5
     rows = h.permute(0, 2, 3, 1).flatten(0, 2)
     chosen = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))[:20_000]
     model = LogisticRegression(max_iter=500, class_weight="balanced").fit(rows[chosen], yellow[chosen])
     weights = torch.from_numpy(model.coef_[0]) * rows.std(0)
     dropped = weights > weights.max() / 4
+
+    # Samples without these maps.
     with zeroed(maps, dropped):
         after, _ = images_and_maps(loaded, latents, maps)
-    shares = [float(is_yellow(images).float().mean()) for images in (before, after)]
+    fractions = [float(is_yellow(images).float().mean()) for images in (before, after)]
     print(f"accuracy of the regression {model.score(rows[chosen], yellow[chosen]):.3f}")
-    print(f"dropped {int(dropped.sum())} of {len(dropped)} maps; yellow pixels {shares[0]:.2%} -> {shares[1]:.2%}")
+    print(
+        f"dropped {int(dropped.sum())} of {len(dropped)} maps; yellow pixels {fractions[0]:.2%} -> {fractions[1]:.2%}"
+    )
+
+    # The samples with most yellow.
     most = is_yellow(before).float().flatten(1).mean(1).topk(show).indices
     pages = [grid_of(images[most], 8) for images in (before, after)]
     gap = torch.full((3, pages[0].shape[1], 12), 255, dtype=torch.uint8)
@@ -243,9 +267,9 @@ def drop(run: RunPath, seed: int = 0, show: int = 32) -> None:
 @torch.no_grad()
 def images_and_maps(run: LoadedModel, latents: Tensor, layer: nn.Module) -> tuple[Tensor, Tensor]:
     """Samples and the outputs of ``layer`` that lead to them."""
-    with watching([layer]) as seen:
+    with recorded_outputs([layer]) as outputs:
         samples = run.module.sample(SampleRequest(len(latents), sampling.StepRNG(0, 0), latents=latents))
-    return samples, seen[0]
+    return samples, outputs[0]
 
 
 @contextmanager

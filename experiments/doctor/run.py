@@ -1,8 +1,8 @@
-"""Runs made to fail in each way the doctor knows, and healthy ones: python experiments/doctor/run.py
+"""Runs with induced failures, and healthy ones, for the diagnostics: python experiments/doctor/run.py
 
-Every case is trained with several seeds; what the doctor says at any time of a run counts. Writes results.jsonl, which
-holds all readings, and the table in README.md. Runs that are there already are not repeated; with `--seeds 0` the
-readings that are there are diagnosed anew.
+Every case is trained with several seeds; findings at any time of a run count. Writes results.jsonl
+with all values, and the table in README.md. Existing runs are not repeated; with `--seeds 0` the
+existing values are diagnosed again.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def few_digits(folder: Path, count: int = 120) -> Path:
 
 
 def train_one(job: tuple[str, str, int]) -> dict[str, Any]:
-    """Train one case with one seed on one core; how it went, with every reading."""
+    """Train one case with one seed on one core; returns the result with all diagnostic values."""
     warnings.filterwarnings("ignore")
     import torch
     from hydra import compose, initialize_config_dir
@@ -136,6 +136,7 @@ def train_one(job: tuple[str, str, int]) -> dict[str, Any]:
     from gan_zoo.core.errors import TrainingDiverged
     from gan_zoo.core.paths import CONF
 
+    # The case's command.
     torch.set_num_threads(1)
     failure, case, seed = job
     result: dict[str, Any] = {"failure": failure, "case": case, "seed": seed, "diverged": False}
@@ -145,6 +146,8 @@ def train_one(job: tuple[str, str, int]) -> dict[str, Any]:
             overrides.append(f"data.root={few_digits(Path(folder) / 'digits')}")
         with initialize_config_dir(str(CONF), version_base="1.3"):
             config = compose("config", overrides)
+
+        # Train; the callback keeps its history.
         trainer, module, data = build(config)
         (doctor,) = [callback for callback in trainer.callbacks if isinstance(callback, Doctor)]
         try:
@@ -152,22 +155,26 @@ def train_one(job: tuple[str, str, int]) -> dict[str, Any]:
         except TrainingDiverged:
             result["diverged"] = True
     names = doctor.history[0] if doctor.history else ()
-    readings = {name: [float(f"{look[name]:.3g}") for look in doctor.history] for name in names}
+    readings = {}
+    for name in names:
+        readings[name] = [float(f"{check[name]:.3g}") for check in doctor.history]
     return result | {"seconds": round(module.clock.seconds, 1), "readings": readings}
 
 
 def found(run: dict[str, Any]) -> set[str]:
-    """What the doctor named at any time of a run."""
+    """The failure modes that were detected at any time of a run."""
     from gan_zoo.diagnostics.failure_modes import diagnose
 
-    looks = zip(*run["readings"].values(), strict=True)
-    named = {finding.name for finding in diagnose([dict(zip(run["readings"], look, strict=True)) for look in looks])}
-    return named | ({"explosion"} if run["diverged"] else set())
+    names = list(run["readings"])
+    checks = zip(*run["readings"].values(), strict=True)
+    history = [dict(zip(names, values, strict=True)) for values in checks]
+    detected = {finding.name for finding in diagnose(history)}
+    return detected | ({"explosion"} if run["diverged"] else set())
 
 
 def table(runs: list[dict[str, Any]]) -> str:
-    """For each case how often its failure was named, what else was, and when it was first seen."""
-    lines = ["| made to fail by | case | runs | named | also named |", "| --- | --- | --- | --- | --- |"]
+    """For each case how often its failure was detected, and what else was."""
+    lines = ["| induced failure | case | runs | detected | also detected |", "| --- | --- | --- | --- | --- |"]
     for failure, cases in CASES.items():
         for case in cases:
             mine = [found(run) for run in runs if (run["failure"], run["case"]) == (failure, case)]
@@ -186,12 +193,16 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=HERE / "results.jsonl")
     parser.add_argument("--only", action="append")
     arguments = parser.parse_args()
+
+    # Jobs without a result.
     results = arguments.results
     runs = [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
     done = {(run["failure"], run["case"], run["seed"]) for run in runs}
     seeds = range(arguments.first, arguments.first + arguments.seeds)
     jobs = [(failure, case, seed) for seed in seeds for failure in CASES for case in CASES[failure]]
     jobs = [j for j in jobs if j not in done and (not arguments.only or j[0] in arguments.only)]
+
+    # Each run in its own process.
     started = time.perf_counter()
     with multiprocessing.get_context("spawn").Pool(arguments.workers) as pool:
         for number, run in enumerate(pool.imap_unordered(train_one, jobs), start=1):
@@ -200,6 +211,8 @@ def main() -> None:
             shown = f"{run['failure']}: {run['case']}: {', '.join(sorted(found(run))) or 'nothing'}"
             print(f"{number}/{len(jobs)} {time.perf_counter() - started:.0f} s {shown}", flush=True)
             runs.append(run)
+
+    # The table in README.md.
     before, _, rest = (HERE / "README.md").read_text().partition("<!-- table -->")
     after = rest.partition("<!-- end -->")[2]
     (HERE / "README.md").write_text(f"{before}<!-- table -->\n\n{table(runs)}\n\n<!-- end -->{after}")

@@ -1,8 +1,8 @@
-"""Draws what every loss asks of a score, and how hard: one panel for each formula, values above, gradients below.
+"""Plots every loss over the score: one panel for each formula, values above, gradients below.
 
     python experiments/loss_atlas/draw.py
 
-needs the extra `plots`. New files in conf/loss and new divergences appear by themselves.
+needs the extra `plots`. New files in conf/loss and new divergences are included automatically.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ HERE = Path(__file__).parent
 IMAGES = (HERE / "atlas.png", HERE.parents[1] / "docs" / "images" / "loss_atlas.png")  # the site has a copy
 SCORES = torch.linspace(-6, 6, 241)
 COLUMNS = 6
-BLUE, RED, GREEN = "#56B4E9", "#D55E00", "#004D38"  # told apart by color-blind readers, too
+BLUE, RED, GREEN = "#56B4E9", "#D55E00", "#004D38"  # distinguishable for color-blind readers
 REAL, FAKE = {"color": BLUE, "linewidth": 3.2}, {"color": RED, "linewidth": 1.8}  # where lines coincide, both show
 OF_G, BOUND = ({"color": GREEN, "linewidth": 1.5, "linestyle": dashes} for dashes in ((0, (4, 3)), ":"))
 STATES = {"fisher": ("multiplier", 0.5), "began": ("k", 0.5)}  # as in training; both start at zero
@@ -41,25 +41,26 @@ NOTES = {
     "ebgan": "energy, margin 1",
     "loss_sensitive": "low on reals, margin 1",
 }
-MARGIN_OF_ONE = 0.4  # the distance of the images at which loss_sensitive asks for a margin of 1
+MARGIN_OF_ONE = 0.4  # the distance of the images at which loss_sensitive has a margin of 1
 
 
 @dataclass
 class Panel:
-    """One formula: the names it goes by, and the losses to draw; the second one's generator is drawn dotted."""
+    """One formula: its names, and the losses to plot; the generator loss of the second is dotted."""
 
     names: list[str]
     losses: list[Loss]
 
     @property
     def title(self) -> str:
-        """Its names, and what else a reader has to know."""
+        """Its names and notes."""
         notes = [NOTES[name] for name in self.names if name in NOTES]
         return ", ".join(self.names) + "".join(f"\n({note})" for note in notes)
 
 
 def panels() -> list[Panel]:
     """One for each different formula in conf/loss, then one for each divergence of f-GAN."""
+    # Presets with the same formula have one panel.
     found: dict[str, Panel] = {}
     for file in sorted((CONF / "loss").glob("*.yaml")):
         preset = OmegaConf.load(file)
@@ -67,6 +68,8 @@ def panels() -> list[Panel]:
         if not formula._target_.endswith(".FGAN"):
             panel = found.setdefault(str(formula), Panel([], [instantiate(formula)]))
             panel.names.append(file.stem)
+
+    # The usual names first; losses with a state as in training.
     first = ["nonsaturating", "minimax"]
     known = sorted(found.values(), key=lambda p: min(first.index(n) if n in first else len(first) for n in p.names))
     for panel in known:
@@ -77,8 +80,8 @@ def panels() -> list[Panel]:
     return known + [Panel([f"fgan: {name}"], [FGAN(name), FGAN(name, practical=False)]) for name in DIVERGENCES]
 
 
-def critique(score: Tensor, x: float = 0.0) -> DiscriminatorOutput:
-    """Two samples with the same score; their codes are at right angles, so that nothing pulls them apart."""
+def output_of(score: Tensor, x: float = 0.0) -> DiscriminatorOutput:
+    """Two samples with the same score; their codes are orthogonal, so that the pulling-away term is 0."""
     return DiscriminatorOutput(score=score.expand(2), x=torch.full((2, 1), x), features=(torch.eye(2),))
 
 
@@ -91,22 +94,23 @@ def curve(loss: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
 
 
 def curves(panel: Panel) -> list[tuple[str, dict[str, object], tuple[Tensor, Tensor]]]:
-    """Label, style, and values with slopes; the side that is not varied is held at the undecided score."""
-    loss, held = panel.losses[0], torch.tensor(float(panel.losses[0].threshold))
-    other = critique(held, MARGIN_OF_ONE)
-    drawn = [
-        ("$L_D$ by the score of a real", REAL, curve(lambda s: loss.discriminator(critique(s), other))),
-        ("$L_D$ by the score of a fake", FAKE, curve(lambda s: loss.discriminator(other, critique(s)))),
-        ("$L_G$ by the score of a fake", OF_G, curve(lambda s: loss.generator(critique(s), other))),
+    """Label, style, and values with slopes; the other side has the undecided score."""
+    loss = panel.losses[0]
+    undecided = torch.tensor(float(loss.threshold))
+    other = output_of(undecided, MARGIN_OF_ONE)
+    plotted = [
+        ("$L_D$ by the score of a real", REAL, curve(lambda s: loss.discriminator(output_of(s), other))),
+        ("$L_D$ by the score of a fake", FAKE, curve(lambda s: loss.discriminator(other, output_of(s)))),
+        ("$L_G$ by the score of a fake", OF_G, curve(lambda s: loss.generator(output_of(s), other))),
     ]
     for bound in panel.losses[1:]:
-        of_bound = curve(lambda s: bound.generator(critique(s)))  # noqa: B023
-        drawn.append(("$L_G$ of f-GAN with practical=false", BOUND, of_bound))
-    return drawn
+        of_bound = curve(lambda s: bound.generator(output_of(s)))  # noqa: B023
+        plotted.append(("$L_G$ of f-GAN with practical=false", BOUND, of_bound))
+    return plotted
 
 
 def draw(panel: Panel, above: Axes, below: Axes) -> None:
-    """Values into one pair of axes, slopes into the other, on the scales that all panels share."""
+    """Plot values above and slopes below, with the same scales for all panels."""
     for label, style, (values, slopes) in curves(panel):
         above.plot(SCORES, values, label=label, **style)
         below.plot(SCORES, slopes, **style)
@@ -120,8 +124,10 @@ def draw(panel: Panel, above: Axes, below: Axes) -> None:
 
 
 def main() -> None:
-    """Draw atlas.png beside this file, and the site's copy."""
+    """Plot atlas.png in this folder, and its copy for the documentation."""
     mpl.use("Agg")
+
+    # Two axes for each panel.
     shown = panels()
     rows = -(-len(shown) // COLUMNS)
     figure = plt.figure(figsize=(15, 0.7 + 4.1 * rows), dpi=90)
@@ -137,8 +143,12 @@ def main() -> None:
             below.set_ylabel("gradient", fontsize=10)
         if number >= len(shown) - COLUMNS:
             below.set_xlabel("score", fontsize=9)
+
+    # One legend for all panels.
     lines = {line.get_label(): line for axes in figure.axes for line in axes.get_lines() if line.get_label()[0] == "$"}
     figure.legend(lines.values(), lines.keys(), loc="upper center", ncols=4, fontsize=11, frameon=False)
+
+    # Both files, with few colors.
     image = BytesIO()
     figure.savefig(image)
     for path in IMAGES:

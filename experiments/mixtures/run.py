@@ -1,7 +1,7 @@
 """Every loss on the ring of 8 and the grid of 25 Gaussians: python experiments/mixtures/run.py
 
-One recipe for all losses; what differs is the loss with what its preset brings. Runs that are in results.jsonl already
-are not repeated. Writes results.jsonl, the table in README.md, and grid.png.
+One recipe for all losses; only the loss and the settings of its preset differ. Runs in
+results.jsonl are not repeated. Writes results.jsonl, the table in README.md, and grid.png.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ PUBLISHED = {
 
 
 def train_one(job: tuple[str, str, int]) -> dict[str, Any]:
-    """Train one loss on one mixture with one seed on one core; a run that fails says why."""
+    """Train one loss on one mixture with one seed on one core; failed runs have the reason."""
     warnings.filterwarnings("ignore")
     import torch
     from hydra import compose, initialize_config_dir
@@ -59,6 +59,7 @@ def train_one(job: tuple[str, str, int]) -> dict[str, Any]:
     from gan_zoo.core.errors import TrainingDiverged
     from gan_zoo.core.paths import CONF
 
+    # The run's command.
     torch.set_num_threads(1)
     data, loss, seed = job
     started = time.perf_counter()
@@ -69,6 +70,8 @@ def train_one(job: tuple[str, str, int]) -> dict[str, Any]:
         overrides += [f"trainer.max_steps={steps}", f"run_dir={folder}"]
         with initialize_config_dir(str(CONF), version_base="1.3"):
             config = compose("config", overrides + LOSSES[loss])
+
+        # Train and evaluate.
         trainer, module, datamodule = build(config)
         try:
             trainer.fit(module, datamodule=datamodule)
@@ -94,14 +97,15 @@ def finished() -> list[dict[str, Any]]:
     return [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
 
 
-def spread(values: list[float], digits: int) -> str:
+def mean_std(values: list[float], digits: int) -> str:
     """Mean and standard deviation over seeds."""
     deviation = statistics.stdev(values) if len(values) > 1 else math.nan
     return f"{statistics.mean(values):.{digits}f} +- {deviation:.{digits}f}"
 
 
 def table(data: str, runs: list[dict[str, Any]]) -> str:
-    """Mean and spread over seeds for every loss, the best reverse KL first, then the published rows."""
+    """Mean and standard deviation over seeds for every loss, the best reverse KL first, then the published rows."""
+    # One row for each loss.
     lines = ["| loss | runs | failed | modes | high quality % | reverse KL |", "| --- | --- | --- | --- | --- | --- |"]
     rows = []
     for loss in LOSSES:
@@ -109,26 +113,31 @@ def table(data: str, runs: list[dict[str, Any]]) -> str:
         good = [run for run in mine if "failed" not in run]
         if not good:
             continue
-        modes = spread([run["modes"] for run in good], 1)
-        quality = spread([100 * run["high_quality"] for run in good], 1)
+        modes = mean_std([run["modes"] for run in good], 1)
+        quality = mean_std([100 * run["high_quality"] for run in good], 1)
         kl = [run["reverse_kl"] for run in good]
-        row = f"| `{loss}` | {len(mine)} | {len(mine) - len(good)} | {modes} | {quality} | {spread(kl, 3)} |"
+        row = f"| `{loss}` | {len(mine)} | {len(mine) - len(good)} | {modes} | {quality} | {mean_std(kl, 3)} |"
         rows.append((statistics.mean(kl), row))
+
+    # The best first, then the published ones.
     lines += [row for _, row in sorted(rows)]
     lines += [f"| {name} (PacGAN table 1) | 10 |  | {m} | {q} | {kl} |" for name, m, q, kl in PUBLISHED[data]]
     return "\n".join(lines)
 
 
-def draw(runs: list[dict[str, Any]]) -> None:
-    """Samples of every loss on the grid, seed 0, side by side."""
+def plot(runs: list[dict[str, Any]]) -> None:
+    """Draw the samples of every loss on the grid, seed 0, next to each other."""
     from PIL import Image, ImageDraw
 
-    drawn = [run for loss in LOSSES for run in runs if run["loss"] == loss and "points" in run]
+    # Runs with samples, in the order of the losses.
+    shown = [run for loss in LOSSES for run in runs if run["loss"] == loss and "points" in run]
     side, columns = 150, 8
-    rows = -(-len(drawn) // columns)
+    rows = -(-len(shown) // columns)
     image = Image.new("RGB", (columns * side, rows * (side + 14)), "white")
+
+    # One panel for each, with one dot for each sample.
     pen = ImageDraw.Draw(image)
-    for place, run in enumerate(drawn):
+    for place, run in enumerate(shown):
         left, top = place % columns * side, place // columns * (side + 14)
         pen.text((left + 4, top + 1), run["loss"], fill="black")
         for x, y in run["points"]:
@@ -139,7 +148,7 @@ def draw(runs: list[dict[str, Any]]) -> None:
 
 
 def write_readme(runs: list[dict[str, Any]]) -> None:
-    """Put the tables between the markers of README.md."""
+    """Write the tables between the markers of README.md."""
     readme = HERE / "README.md"
     before, _, rest = readme.read_text().partition("<!-- tables -->")
     _, _, after = rest.partition("<!-- end -->")
@@ -153,9 +162,13 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     arguments = parser.parse_args()
+
+    # Jobs without a result, the slowest first.
     done = {(run["data"], run["loss"], run["seed"]) for run in finished()}
     jobs = [(data, loss, seed) for seed in range(arguments.seeds) for data in STEPS for loss in LOSSES]
     jobs = sorted((job for job in jobs if job not in done), key=lambda job: "r3gan" not in job[1])
+
+    # Each run in its own process.
     started = time.perf_counter()
     with multiprocessing.get_context("spawn").Pool(arguments.workers) as pool:
         for number, run in enumerate(pool.imap_unordered(train_one, jobs), start=1):
@@ -163,9 +176,11 @@ def main() -> None:
                 file.write(json.dumps(run) + "\n")
             shown = {key: value for key, value in run.items() if key != "points"}
             print(f"{number}/{len(jobs)} {time.perf_counter() - started:.0f} s {shown}", flush=True)
+
+    # Tables and image.
     runs = finished()
     write_readme(runs)
-    draw(runs)
+    plot(runs)
 
 
 if __name__ == "__main__":

@@ -104,9 +104,11 @@ def test_rotations_happen_with_probability_p(p: float) -> None:
     """The coins of the two rotations together fall with probability p, as that of every other change does."""
     augmentation, count = ADAugment(p=p), 20_000
     torch.manual_seed(0)
-    angles = [augmentation.maybe(torch.ones(count), 0, 1 - (1 - augmentation.p).sqrt()) for _ in range(2)]
+    angles = [
+        augmentation.apply_with_probability(torch.ones(count), 0, 1 - (1 - augmentation.p).sqrt()) for _ in range(2)
+    ]
     assert ((angles[0] + angles[1]) > 0).float().mean().item() == pytest.approx(p, abs=0.015)
-    coins = augmentation.maybe(torch.ones(2, count), 0)
+    coins = augmentation.apply_with_probability(torch.ones(2, count), 0)
     assert coins.mean().item() == pytest.approx(p, abs=0.015)
     assert torch.equal(coins[0], coins[1]), "one coin decides about both axes"
 
@@ -126,7 +128,7 @@ FACTORS = torch.tensor([0.0, 1.0, 2.0], dtype=torch.float64)
 
 
 def test_saturation() -> None:
-    gray, same, double = changes.saturated(X, FACTORS)
+    gray, same, double = changes.adjust_saturation(X, FACTORS)
     torch.testing.assert_close(gray, X[0].mean(0).expand(3, -1, -1))
     assert torch.equal(same, X[1])
     torch.testing.assert_close(double - double.mean(0), 2 * (X[2] - X[2].mean(0)))
@@ -134,7 +136,7 @@ def test_saturation() -> None:
 
 
 def test_contrast() -> None:
-    flat, same, double = changes.contrasted(X, FACTORS)
+    flat, same, double = changes.adjust_contrast(X, FACTORS)
     torch.testing.assert_close(flat, X[0].mean().expand(3, 4, 5))
     assert torch.equal(same, X[1])
     assert double.mean().item() == pytest.approx(X[2].mean().item())
@@ -143,9 +145,9 @@ def test_contrast() -> None:
 
 def test_hue_turns_around_gray() -> None:
     third = torch.full((3,), 2 * math.pi / 3, dtype=torch.float64)
-    torch.testing.assert_close(changes.hue_rotated(X, third), X.roll(1, 1))  # red becomes green
-    assert torch.equal(changes.hue_rotated(X, 0 * third), X)
-    turned = changes.hue_rotated(X, third / 5)
+    torch.testing.assert_close(changes.rotate_hue(X, third), X.roll(1, 1))  # red becomes green
+    assert torch.equal(changes.rotate_hue(X, 0 * third), X)
+    turned = changes.rotate_hue(X, third / 5)
     torch.testing.assert_close(turned.mean(1), X.mean(1))
     torch.testing.assert_close(turned.square().sum(1), X.square().sum(1))
     assert not torch.allclose(turned, X)
@@ -153,12 +155,12 @@ def test_hue_turns_around_gray() -> None:
 
 def test_luma_flip_is_an_involution_that_keeps_color() -> None:
     flip = torch.tensor([1.0, 0.0, 1.0], dtype=torch.float64)
-    flipped = changes.luma_flipped(X, flip)
+    flipped = changes.flip_luma(X, flip)
     assert torch.equal(flipped[1], X[1])
     torch.testing.assert_close(flipped.mean(1)[0], -X.mean(1)[0])
     torch.testing.assert_close(flipped - flipped.mean(1, keepdim=True), X - X.mean(1, keepdim=True))
-    torch.testing.assert_close(changes.luma_flipped(flipped, flip), X)
-    torch.testing.assert_close(changes.luma_flipped(X[:, :1], flip)[0], -X[0, :1])
+    torch.testing.assert_close(changes.flip_luma(flipped, flip), X)
+    torch.testing.assert_close(changes.flip_luma(X[:, :1], flip)[0], -X[0, :1])
 
 
 def test_brightness_shifts_the_mean_of_each_sample() -> None:
@@ -208,39 +210,39 @@ def places(x: Tensor) -> list[tuple[int, ...]]:
 
 def test_flips_are_involutions() -> None:
     flip = torch.tensor([True, False, True])
-    flipped = changes.flipped(X, flip)
+    flipped = changes.flip_horizontal(X, flip)
     assert torch.equal(flipped[0], X[0].flip(2))
     assert torch.equal(flipped[1], X[1])
-    assert torch.equal(changes.flipped(flipped, flip), X)
+    assert torch.equal(changes.flip_horizontal(flipped, flip), X)
 
 
 def test_turns_add_up() -> None:
     x = random_images(4, 2, 5, 5)
     quarters = torch.arange(4)
-    turned = changes.turned(x, quarters)
+    turned = changes.rot90(x, quarters)
     for k in range(4):
         assert torch.equal(turned[k], x[k].rot90(k, (1, 2)))
-    assert torch.equal(changes.turned(turned, (4 - quarters) % 4), x)
+    assert torch.equal(changes.rot90(turned, (4 - quarters) % 4), x)
 
 
 def test_oblong_images_are_turned_by_halves_only() -> None:
     x = random_images(1, 1, 2, 3).expand(200, -1, -1, -1)
     torch.manual_seed(0)
     seen = ADAugment(["blit"], p=1.0)(x)
-    assert len(seen.flatten(1).unique(dim=0)) == 4  # flips and half turns; an eighth of 3 pixels rounds to no shift
+    assert len(seen.flatten(1).unique(dim=0)) == 4  # flips and half rotations; an eighth of 3 pixels rounds to no shift
 
 
 def test_a_known_pixel_moves() -> None:
     down, right = torch.tensor([1, -2, 3]), torch.tensor([2, 0, -1])
     x = dot(8, 8, 2, 3, count=3)
-    assert places(changes.shifted(x, down, right)) == [(0, 3, 5), (1, 0, 3), (2, 5, 2)]
-    assert places(changes.shifted(dot(8, 8, 1, 3), torch.tensor([-2]), torch.tensor([0]))) == []
-    assert places(changes.shifted(dot(8, 8, 1, 3), torch.tensor([1]), torch.tensor([0]), mirror=True)) == [
+    assert places(changes.translate(x, down, right)) == [(0, 3, 5), (1, 0, 3), (2, 5, 2)]
+    assert places(changes.translate(dot(8, 8, 1, 3), torch.tensor([-2]), torch.tensor([0]))) == []
+    assert places(changes.translate(dot(8, 8, 1, 3), torch.tensor([1]), torch.tensor([0]), mirror=True)) == [
         (0, 0, 3),
         (0, 2, 3),
     ]
     ramp = torch.arange(4.0).expand(1, 1, 4, 4)
-    assert changes.shifted(ramp, torch.zeros(1), torch.ones(1), mirror=True)[0, 0, 0].tolist() == [1, 0, 1, 2]
+    assert changes.translate(ramp, torch.zeros(1), torch.ones(1), mirror=True)[0, 0, 0].tolist() == [1, 0, 1, 2]
 
 
 def test_translation_reaches_an_eighth_of_each_side() -> None:
@@ -268,13 +270,13 @@ def test_sampling_agrees_with_grid_sample() -> None:
     rows, columns = (torch.randn(3, 5, 7, dtype=torch.float64) * 9 for _ in range(2))
     grid = torch.stack([columns / 3 - 1, rows / 2 - 1], -1)
     theirs = F.grid_sample(x, grid, padding_mode="reflection", align_corners=True)
-    torch.testing.assert_close(changes.sampled(x, rows, columns), theirs)
+    torch.testing.assert_close(changes.bilinear_sample(x, rows, columns), theirs)
 
 
 def place(x: Tensor, **arguments: float) -> Tensor:
     neutral = {"scale": 1.0, "before": 0.0, "stretch": 1.0, "after": 0.0, "down": 0.0, "right": 0.0}
     values = {k: torch.full((len(x),), float(v), dtype=x.dtype) for k, v in (neutral | arguments).items()}
-    return changes.placed(x, **values)
+    return changes.affine(x, **values)
 
 
 def test_placing_by_hand() -> None:
@@ -282,7 +284,7 @@ def test_placing_by_hand() -> None:
     assert torch.equal(place(x), x)
     for name in ("before", "after"):
         torch.testing.assert_close(place(x, **{name: math.pi / 2}), x.rot90(-1, (2, 3)))
-    shift = changes.shifted(x, torch.full((2,), 2.0), torch.full((2,), -1.0), mirror=True)
+    shift = changes.translate(x, torch.full((2,), 2.0), torch.full((2,), -1.0), mirror=True)
     torch.testing.assert_close(place(x, down=2 / 9, right=-1 / 9), shift)
     torch.testing.assert_close(place(x, scale=0.5)[:, :, 3:6, 3:6], x[:, :, 2:7:2, 2:7:2])
     spot = dot(9, 9, 2, 3)
@@ -291,7 +293,7 @@ def test_placing_by_hand() -> None:
 
 
 def test_placing_puts_the_steps_in_order() -> None:
-    """Scale, then turn by 90 degrees, then stretch in width, then shift: one up becomes four right, one down."""
+    """Scale, then rotate by 90 degrees, then stretch in width, then shift: one up becomes four right, one down."""
     moved = place(dot(17, 17, 7, 8), scale=2, before=math.pi / 2, stretch=2, down=1 / 17)
     assert places(moved) == [(0, 9, 12)]
 
@@ -303,12 +305,12 @@ def test_placing_puts_the_steps_in_order() -> None:
 def test_first_and_second_derivatives(augmentation: nn.Module) -> None:
     x = random_images(2, 3, 4, 4, dtype=torch.float64).requires_grad_()
 
-    def judged(x: Tensor) -> Tensor:
+    def scored(x: Tensor) -> Tensor:
         return seeded(augmentation, x).pow(3).sum()
 
-    assert torch.autograd.gradcheck(judged, x)
-    assert torch.autograd.gradgradcheck(judged, x)
-    assert torch.autograd.grad(judged(x), x)[0].flatten(1).any(1).all(), "every sample gets a gradient"
+    assert torch.autograd.gradcheck(scored, x)
+    assert torch.autograd.gradgradcheck(scored, x)
+    assert torch.autograd.grad(scored(x), x)[0].flatten(1).any(1).all(), "every sample gets a gradient"
 
 
 class Linear(nn.Module):
@@ -321,10 +323,10 @@ class Linear(nn.Module):
 
 
 def test_penalties_differentiate_through_the_augmentation() -> None:
-    """Flips and turns keep lengths: R1 is 1/2 |w|^2, whose derivative is w, however samples were turned."""
+    """Flips and rotations keep lengths: R1 is 1/2 |w|^2, whose derivative is w, however samples were rotated."""
     weight = random_images(3, 6, 6)
     discriminator = AugmentedDiscriminator(Linear(weight), ADAugment(["blit"], p=1.0))
-    discriminator.augmentation.blit = lambda x, colored: changes.turned(x, torch.arange(len(x)) % 4)
+    discriminator.augmentation.blit = lambda x, colored: changes.rot90(x, torch.arange(len(x)) % 4)
     term = AdversarialTerm(
         "realism", discriminator, random_images(8, 3, 6, 6), random_images(8, 3, 6, 6)
     ).with_input_gradients(real=True, fake=False)
@@ -445,7 +447,7 @@ READS = {name: make for name, make in LOSSES.items() if not name.startswith(("be
 FREE = ("wgan", "rpgan", "ragan", "r3gan", "loss_sensitive", "glsgan")
 
 
-def told(name: str, real: list[float], fake: list[float], shift: float = 0.0) -> float:
+def probability_after(name: str, real: list[float], fake: list[float], shift: float = 0.0) -> float:
     """Where p goes from 1/2 when a discriminator under this loss scores reals and fakes like this."""
     discriminator, ada = controlled(p=0.5, images_to_full=100, interval=1)
     ada.attach(READS[name]())
@@ -461,7 +463,7 @@ def test_p_falls_for_a_discriminator_that_cannot_tell(name: str) -> None:
     undecided = READS[name]().threshold
     scores = [undecided - 0.4, undecided - 0.3, undecided + 0.3, undecided + 0.4]
     for shift in (0.0, -50.0, 50.0) if name.startswith(FREE) else (0.0,):
-        assert told(name, scores, scores, shift) == pytest.approx(0.46)
+        assert probability_after(name, scores, scores, shift) == pytest.approx(0.46)
 
 
 @pytest.mark.parametrize("name", READS)
@@ -469,8 +471,8 @@ def test_p_rises_for_a_discriminator_that_knows_the_reals(name: str) -> None:
     high, low = [12.0, 13.0, 14.0, 15.0], [-12.0, -13.0, -14.0, -15.0]
     real, fake = (low, high) if name.startswith(("loss_sensitive", "glsgan")) else (high, low)
     for shift in (0.0, -50.0, 50.0) if name.startswith(FREE) else (0.0,):
-        assert told(name, real, fake, shift) == pytest.approx(0.54)
-        assert told(name, fake, real, shift) == pytest.approx(0.46)
+        assert probability_after(name, real, fake, shift) == pytest.approx(0.54)
+        assert probability_after(name, fake, real, shift) == pytest.approx(0.46)
 
 
 def test_a_threshold_given_by_hand_counts() -> None:
@@ -507,8 +509,8 @@ class Sure(MLPDiscriminator):
 def p_after_a_step(make: Callable[..., Model], **loss: Any) -> float:
     """Where p goes from 1/2 after one discriminator step on 6 reals, with 100 images from 0 to 1."""
 
-    def discriminator(**wishes: Any) -> nn.Module:
-        return AugmentedDiscriminator(Sure(SHAPE, width=16, **wishes), ADAugment(["blit"], p=0.5))
+    def discriminator(**options: Any) -> nn.Module:
+        return AugmentedDiscriminator(Sure(SHAPE, width=16, **options), ADAugment(["blit"], p=0.5))
 
     model, ada = make(discriminator), AdaptiveAugmentation(images_to_full=100, interval=1)
     step = GANModule(model, NonSaturating(), {"ada": ada}).adversarial
@@ -617,9 +619,9 @@ def test_a_resumed_run_has_the_same_p(composed, tmp_path: Path) -> None:
         train(composed(*common, f"run_dir={tmp_path / name}", f"trainer.max_steps={steps}", *more))
         return torch.load(tmp_path / name / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
 
-    whole, half = final(7, "whole"), final(5, "half")
+    complete, half = final(7, "complete"), final(5, "half")
     resumed = final(7, "rest", f"resume={tmp_path / 'half' / 'checkpoints' / 'last.ckpt'}")
     p = "model.discriminators.main.augmentation.p"
     assert half["regularizers.realism.ada.steps"] == 1, "saved in the middle of an interval"
-    assert len({0.5, half[p].item(), whole[p].item()}) == 3, "p has moved, before and after"
-    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    assert len({0.5, half[p].item(), complete[p].item()}) == 3, "p has moved, before and after"
+    assert all(torch.equal(complete[name], resumed[name]) for name in complete)

@@ -151,7 +151,7 @@ def test_large_features_stay_finite() -> None:
     assert torch.autograd.grad(Contrastive()(zero, zero), zero)[0].isfinite().all()
     below, above = (torch.full((1, 1), v, requires_grad=True) for v in (19.999, 20.001))
     slopes = [torch.autograd.grad(GaussianKL()(torch.zeros(1, 1), v), v)[0].item() for v in (below, above)]
-    assert slopes[0] == pytest.approx(slopes[1], rel=2e-3), "the tangent goes on"
+    assert slopes[0] == pytest.approx(slopes[1], rel=2e-3), "it continues along the tangent"
 
 
 @pytest.mark.parametrize(
@@ -185,13 +185,13 @@ def test_nothing_to_save() -> None:
 def gradients(rank: int, ranks: int) -> list[Tensor]:
     """Averaged gradients of a linear layer under each term that is no mean over samples."""
     found = []
-    share = slice(rank * 4 // ranks, (rank + 1) * 4 // ranks)
+    rows = slice(rank * 4 // ranks, (rank + 1) * 4 // ranks)
     for name, term in {"weighted": CrossEntropy(0.1, W), "focal": Focal(2.0, W), "contrastive": Contrastive()}.items():
         layer = nn.Linear(5, 3, dtype=torch.float64)
         nn.init.orthogonal_(layer.weight, generator=torch.Generator().manual_seed(0))
         nn.init.zeros_(layer.bias)
-        seen = layer(features(4)[share])
-        (term(seen, layer(features(5)[share])) if name == "contrastive" else term(seen, LABELS[share])).backward()
+        seen = layer(features(4)[rows])
+        (term(seen, layer(features(5)[rows])) if name == "contrastive" else term(seen, LABELS[rows])).backward()
         average_gradients(layer.parameters())
         found.append(layer.weight.grad)
     return found

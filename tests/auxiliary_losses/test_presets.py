@@ -1,4 +1,4 @@
-"""Every preset builds what it says, and one override swaps a model's term."""
+"""Every preset builds its class, and one override replaces a model's term."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_numbers_are_changed_by_name(composed_game) -> None:
 @pytest.mark.parametrize("name", CLASSIFICATIONS)
 @pytest.mark.parametrize("model", ["acgan", "infogan"])
 def test_every_classification_plays_in_the_games_that_name_something(model: str, name: str) -> None:
-    """Both players' terms are finite and reach the logits' head, and the generator through it."""
+    """The terms of both sides are finite and reach the logits' head, and the generator through it."""
     term = instantiate(OmegaConf.load(CONF / f"classification/{name}.yaml"))
     if model == "acgan":
         built, key = ACGAN(GENERATOR, CRITIC, term, num_classes=3, latent_dim=4), "class"
@@ -127,8 +127,8 @@ def test_reconstructions_play_in_the_games_that_rebuild(model: str, name: str) -
         patches = partial(PatchGAN, [1, 8, 8], layers=1, width=4)
         built, key = Pix2Pix(translator, patches, term, **shapes), "reconstruction"
     else:
-        players = partial(MLPGenerator, sample_shape=[1, 8, 8], width=8), partial(MLPEncoder, sample_shape=[1, 8, 8])
-        built, key = VAE(*players, term, GaussianKL(), latent_dim=2), "reconstruction"
+        networks = partial(MLPGenerator, sample_shape=[1, 8, 8], width=8), partial(MLPEncoder, sample_shape=[1, 8, 8])
+        built, key = VAE(*networks, term, GaussianKL(), latent_dim=2), "reconstruction"
     with torch.enable_grad():
         loss = built.generator_terms(data, built.generate(data), [])[key]
     assert loss.isfinite()

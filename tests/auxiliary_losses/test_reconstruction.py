@@ -46,15 +46,15 @@ def test_values_and_gradients_by_hand(name: str) -> None:
     term, value, slope = BY_HAND[name]
     differences = [[0.1, -0.4], [0.7, -2.5], [0.9, 0.2]]
     target = torch.arange(6.0, dtype=torch.float64).view(3, 2)
-    rebuilt = (target + torch.tensor(differences, dtype=torch.float64)).requires_grad_()
-    loss = term(rebuilt, target)
+    output = (target + torch.tensor(differences, dtype=torch.float64)).requires_grad_()
+    loss = term(output, target)
     flat = [d for row in differences for d in row]
     assert loss.shape == ()
     assert loss.item() == pytest.approx(sum(value(abs(d)) for d in flat) / 6)
-    (gradient,) = torch.autograd.grad(loss, rebuilt)
+    (gradient,) = torch.autograd.grad(loss, output)
     expected = [math.copysign(slope(abs(d)), d) / 6 for d in flat]
     assert gradient.flatten().tolist() == pytest.approx(expected)
-    assert term(target, rebuilt).item() == pytest.approx(loss.item())
+    assert term(target, output).item() == pytest.approx(loss.item())
 
 
 @pytest.mark.parametrize("name", [name for name in BY_HAND if name != "charbonnier"])
@@ -113,10 +113,10 @@ def test_robust_slopes_fall_for_outliers(alpha: float) -> None:
 @pytest.mark.parametrize("size", [1e4, 1e9])
 def test_large_inputs_stay_finite(name: str, size: float) -> None:
     draw = torch.Generator().manual_seed(0)
-    rebuilt = (size * torch.randn(3, 1, 12, 12, generator=draw)).requires_grad_()
-    loss = ALL[name](rebuilt, torch.randn(3, 1, 12, 12, generator=draw))
+    output = (size * torch.randn(3, 1, 12, 12, generator=draw)).requires_grad_()
+    loss = ALL[name](output, torch.randn(3, 1, 12, 12, generator=draw))
     assert loss.isfinite()
-    assert torch.autograd.grad(loss, rebuilt)[0].isfinite().all()
+    assert torch.autograd.grad(loss, output)[0].isfinite().all()
 
 
 # ------------------------------------------------------------------------- similarity
@@ -206,12 +206,12 @@ def test_torch_agrees() -> None:
 def test_triplet_by_hand() -> None:
     """Root mean squared distances: to the own targets 0.1 and 1, to the next ones 0.9 and 2; with a margin of 0.9."""
     target = torch.tensor([[0.0, 0.0], [1.0, 1.0], [3.0, 3.0]], dtype=torch.float64)
-    rebuilt = torch.tensor([[0.1, 0.1], [2.0, 2.0], [3.0, 3.0]], dtype=torch.float64, requires_grad=True)
-    loss = TripletDistance(0.9)(rebuilt, target)
+    output = torch.tensor([[0.1, 0.1], [2.0, 2.0], [3.0, 3.0]], dtype=torch.float64, requires_grad=True)
+    loss = TripletDistance(0.9)(output, target)
     assert loss.item() == pytest.approx((0.9 + 0.1 - 0.9 + 0.9 + 1 - 1) / 3)
     # each coordinate moves its distance by 1/2: the first two samples away from their own targets, towards the next
     expected = [[(0.5 + 0.5) / 3] * 2, [(0.5 + 0.5) / 3] * 2, [0.0, 0.0]]
-    torch.testing.assert_close(torch.autograd.grad(loss, rebuilt)[0], torch.tensor(expected, dtype=torch.float64))
+    torch.testing.assert_close(torch.autograd.grad(loss, output)[0], torch.tensor(expected, dtype=torch.float64))
 
 
 def test_triplet_is_zero_at_targets_that_differ() -> None:

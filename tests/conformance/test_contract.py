@@ -56,14 +56,14 @@ def test_bad_arguments_are_named(make: Callable[[], object], words: str) -> None
         make()
 
 
-def shares(loss: Loss, real: torch.Tensor, fake: torch.Tensor) -> list[float]:
-    return [share.item() for share in loss.accuracy(critique(real), critique(fake))]
+def accuracies(loss: Loss, real: torch.Tensor, fake: torch.Tensor) -> list[float]:
+    return [fraction.item() for fraction in loss.accuracy(critique(real), critique(fake))]
 
 
 def direction(loss: Loss) -> float:
     """1 if the loss takes high scores for real, -1 if low ones; an accuracy that is neither fails."""
     high, low = torch.tensor([6.0, 7.0, 8.0]), torch.tensor([-6.0, -7.0, -8.0])
-    found = shares(loss, high, low), shares(loss, low, high)
+    found = accuracies(loss, high, low), accuracies(loss, low, high)
     assert sorted(found) == [[0, 0], [1, 1]]
     return 1.0 if found[0] == [1, 1] else -1.0
 
@@ -76,8 +76,8 @@ def test_both_players_agree_on_which_way_is_real(name: str) -> None:
     towards_real = direction(loss)
     undecided = torch.full((4,), loss.threshold)
     real = critique(undecided, torch.ones(4, 2, 2, 2))
-    judged, shown = undecided.clone().requires_grad_(), (undecided - 0.1 * towards_real).requires_grad_()
-    (by_critic,) = torch.autograd.grad(loss.discriminator(real, critique(judged)), judged)
+    scored, shown = undecided.clone().requires_grad_(), (undecided - 0.1 * towards_real).requires_grad_()
+    (by_critic,) = torch.autograd.grad(loss.discriminator(real, critique(scored)), scored)
     (by_generator,) = torch.autograd.grad(loss.generator(critique(shown), real), shown)
     assert (-by_critic * towards_real < 0).all()
     assert (-by_generator * towards_real > 0).all()
@@ -123,16 +123,16 @@ FREE_OF_CONSTANTS = ["wgan", "wgan_gp", "rpgan", "r3gan", "ragan", "ragan_ls", "
 
 @pytest.mark.parametrize("name", FREE_OF_CONSTANTS)
 def test_accuracy_does_not_depend_on_a_free_constant(name: str) -> None:
-    """Scores that mean something by their differences alone tell the sides apart wherever they lie."""
+    """If only differences of scores have a meaning, accuracies do not depend on a constant."""
     loss, real, fake = LOSSES[name](), torch.tensor([3.0, 1.0, 2.0, 0.0]), torch.tensor([0.5, -1.0, 1.5, 1.0])
-    expected = shares(loss, real, fake)
+    expected = accuracies(loss, real, fake)
     assert expected not in ([0, 0], [1, 1])
     for constant in (-40.0, 40.0):
-        assert shares(loss, real + constant, fake + constant) == expected
+        assert accuracies(loss, real + constant, fake + constant) == expected
 
 
 @pytest.mark.parametrize("name", ["wgan", "wgan_gp", "ragan"])
 def test_accuracy_against_the_mean_of_the_other_side(name: str) -> None:
     """The means are 1.5 and 0.5: three of four reals are above 0.5, three of four fakes below 1.5."""
     real, fake = torch.tensor([3.0, 1.0, 2.0, 0.0]) + 7, torch.tensor([0.5, -1.0, 1.5, 1.0]) + 7
-    assert shares(LOSSES[name](), real, fake) == [0.75, 0.75]
+    assert accuracies(LOSSES[name](), real, fake) == [0.75, 0.75]

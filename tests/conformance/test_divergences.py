@@ -85,7 +85,7 @@ def test_f_gan_is_its_divergence(name: str) -> None:
 @pytest.mark.parametrize("name", F_GAN)
 @pytest.mark.parametrize("error", [-0.3, 0.3])
 def test_any_other_critic_is_below(name: str, error: float) -> None:
-    """A lower bound: whatever is added to the best score, the estimate falls."""
+    """A lower bound: any change of the best score lowers the estimate."""
     score, divergence = F_GAN[name]
     wrong = torch.atan(score(RATIO)) if name == "total_variation" else score(RATIO) + error * GRID.cos()
     assert -objective(FGAN(name), wrong) < divergence()

@@ -79,4 +79,4 @@ def test_readings_and_accuracy_are_scalars(name: str) -> None:
     for reading in readings.values():
         assert reading.shape == ()
         assert reading.isfinite()
-    assert all(0 <= share <= 1 for share in loss.accuracy(real, fake))
+    assert all(0 <= fraction <= 1 for fraction in loss.accuracy(real, fake))

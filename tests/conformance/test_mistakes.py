@@ -55,12 +55,12 @@ def our_penalty(discriminator: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
     return GradientPenalty(10.0).penalty(term, term.discriminate_real(), term.discriminate_fake(), StepRNG(0, 0))
 
 
-def penalty_with(shares: tuple[int, ...], length: Callable[[Tensor], Tensor]) -> Penalty:
-    """WGAN-GP's penalty with interpolation shares of this shape and this idea of a gradient's length."""
+def penalty_with(weights: tuple[int, ...], length: Callable[[Tensor], Tensor]) -> Penalty:
+    """WGAN-GP's penalty with interpolation weights of this shape and this definition of a gradient's length."""
 
     def penalty(discriminator: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
-        share = torch.rand(shares, generator=torch.Generator().manual_seed(0), dtype=real.dtype)
-        lengths = length(input_gradients(discriminator, share * real + (1 - share) * fake))
+        weight = torch.rand(weights, generator=torch.Generator().manual_seed(0), dtype=real.dtype)
+        lengths = length(input_gradients(discriminator, weight * real + (1 - weight) * fake))
         return 10 * (lengths - 1).square().mean()
 
     return penalty
@@ -71,7 +71,7 @@ def per_sample(gradient: Tensor) -> Tensor:
 
 
 class Recorder(LinearCritic):
-    """Remembers the last samples it judged."""
+    """Keeps the last samples that it scored."""
 
     def forward(self, x: Tensor, condition: Any = None) -> Tensor:
         self.seen = x.detach()
@@ -82,18 +82,18 @@ def check_penalty(penalty: Penalty) -> None:
     """Exact on D(x) = w . x; where it looks lies between each real and its fake, at a place of the pair's own."""
     real, fake, discriminator = random_images(0), random_images(1), Recorder(random_images(2)[0])
     close(penalty(discriminator, real, fake), 10 * (discriminator.weight.norm() - 1) ** 2)
-    shares = ((discriminator.seen - fake) / (real - fake)).flatten(1)
-    close(shares, shares[:, :1].expand_as(shares))
-    assert (shares >= 0).all()
-    assert (shares <= 1).all()
-    assert len(shares[:, 0].unique()) == 6
+    weights = ((discriminator.seen - fake) / (real - fake)).flatten(1)
+    close(weights, weights[:, :1].expand_as(weights))
+    assert (weights >= 0).all()
+    assert (weights <= 1).all()
+    assert len(weights[:, 0].unique()) == 6
 
 
 MISTAKEN_PENALTIES = {
     "norm over the batch": penalty_with((6, 1, 1, 1), lambda g: g.norm()),
     "norm over channels": penalty_with((6, 1, 1, 1), lambda g: g.norm(dim=1)),
-    "a share for each pixel": penalty_with((6, *SHAPE), per_sample),
-    "one share for all": penalty_with((1, 1, 1, 1), per_sample),
+    "a weight for each pixel": penalty_with((6, *SHAPE), per_sample),
+    "one weight for all": penalty_with((1, 1, 1, 1), per_sample),
 }
 
 
@@ -327,8 +327,8 @@ def test_mistaken_noise(mistaken: Draw) -> None:
 
 def test_every_kind_of_noise_is_shared_out() -> None:
     for kind, arguments in (("normal", (3,)), ("uniform", (3,)), ("integers", (0, 1000))):
-        whole = getattr(StepRNG(1, 2), kind)("purpose", 8, *arguments)
+        complete = getattr(StepRNG(1, 2), kind)("purpose", 8, *arguments)
         parts = [getattr(StepRNG(1, 2, rank, 4), kind)("purpose", 2, *arguments) for rank in range(4)]
-        close(torch.cat(parts), whole)
-        assert not torch.equal(whole, getattr(StepRNG(1, 2), kind)("other purpose", 8, *arguments))
-        assert not torch.equal(whole, getattr(StepRNG(1, 3), kind)("purpose", 8, *arguments))
+        close(torch.cat(parts), complete)
+        assert not torch.equal(complete, getattr(StepRNG(1, 2), kind)("other purpose", 8, *arguments))
+        assert not torch.equal(complete, getattr(StepRNG(1, 3), kind)("purpose", 8, *arguments))

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from gan_zoo.auxiliary_losses.classification import CrossEntropy, GaussianLikelihood
 from gan_zoo.core.rng import StepRNG
 from gan_zoo.core.types import Batch, LossTerms, SampleRequest, TermOutputs, total_loss
-from gan_zoo.data.batch_order import Others
+from gan_zoo.data.batch_order import MismatchSampler
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.datasets.digits import digits
 from gan_zoo.data.image_tensors import to_uint8
@@ -65,7 +65,7 @@ class AsANumber(InfoGAN):
 
 
 class OnDetachedFakes(InfoGAN):
-    """Lets Q look at fakes that no longer know their generator, also in the generator's turn."""
+    """Gives Q detached fakes, also in the generator step."""
 
     def information(self, batch: Batch, outputs: Sequence[TermOutputs]) -> LossTerms:
         predicted = outputs[0].term.discriminator(outputs[0].term.fake.detach())
@@ -101,7 +101,7 @@ def critic_says(model: InfoGAN, data: Batch) -> Tensor:
 
 
 def gradients_kept(loss: Tensor, parameters: list[nn.Parameter]) -> list[Tensor]:
-    """Gradients of a loss that is asked more than once; zero where it does not depend on a parameter."""
+    """Gradients of a loss that is used more than once; zero where it does not depend on a parameter."""
     found = torch.autograd.grad(loss, parameters, allow_unused=True, retain_graph=True)
     return [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, found, strict=True)]
 
@@ -129,7 +129,7 @@ def our_wrong_classes(right: Tensor, step: int, classes: int) -> Tensor:
 def our_wrong_conditions(right: Tensor, step: int, classes: int) -> Tensor:
     """As for captions: the data's rows are the conditions of one sample for each entry of ``right``."""
     data = right[:, None].float()
-    return data[Others(data).pick(torch.arange(len(right)), StepRNG(0, step))][:, 0].long()
+    return data[MismatchSampler(data).sample(torch.arange(len(right)), StepRNG(0, step))][:, 0].long()
 
 
 def shifted_by_one(right: Tensor, step: int, classes: int) -> Tensor:
@@ -158,8 +158,8 @@ def check_wrong(wrong: Wrong, classes: int) -> None:
     """Never the right one, and every other about equally often."""
     table = hits(wrong, classes)
     assert table.diagonal().sum() == 0
-    shares = table / table.sum(1, keepdim=True)
-    others = shares[~torch.eye(classes, dtype=torch.bool)]
+    fractions = table / table.sum(1, keepdim=True)
+    others = fractions[~torch.eye(classes, dtype=torch.bool)]
     assert others.tolist() == pytest.approx([1 / (classes - 1)] * len(others), rel=0.2)
 
 
@@ -183,10 +183,10 @@ def test_mistaken_wrong_pairs_that_leave_classes_out() -> None:
         check_wrong(always_the_next_class, 10)
 
 
-# ------------------------------------------------------------------ 9. FID of other images than it says
+# ------------------------------------------------------------------ 9. FID of other images than reported
 
 Evaluation = Callable[[GANModule, Source, int], MetricResult]
-"""The Frechet distance of so many samples of a module's generator to a data set, with its protocol."""
+"""The Frechet distance of so many samples of a module's generator to a dataset, with its protocol."""
 
 
 class EightNumbers(Extractor):
@@ -217,9 +217,9 @@ def barely_trained() -> GANModule:
 
 def halves() -> Source:
     """The digits' first half, which is trained on; as many others are held out."""
-    whole = digits()
-    test = replace(whole, split="test", samples=whole.samples[890:1780], labels=None, fingerprint="")
-    train = replace(whole, split="train", samples=whole.samples[:890], labels=None, fingerprint="")
+    complete = digits()
+    test = replace(complete, split="test", samples=complete.samples[890:1780], labels=None, fingerprint="")
+    train = replace(complete, split="train", samples=complete.samples[:890], labels=None, fingerprint="")
     return replace(train, held_out=lambda: test)
 
 
@@ -243,7 +243,7 @@ def in_training_mode(module: GANModule, source: Source, count: int) -> MetricRes
 
 
 def left_in_evaluation_mode(module: GANModule, source: Source, count: int) -> MetricResult:
-    """The right score, but training goes on with frozen batch norms."""
+    """The right score, but training continues with frozen batch norms."""
     score = our_evaluation(module, source, count)
     module.eval()
     return score
@@ -256,7 +256,7 @@ def of_another_split(module: GANModule, source: Source, count: int) -> MetricRes
 
 
 def of_fewer_samples(module: GANModule, source: Source, count: int) -> MetricResult:
-    """Stops early and says what was asked for."""
+    """Stops early and reports the requested number."""
     score = our_evaluation(module, source, count // 2)
     return MetricResult(score.name, score.value, score.protocol | {"num_generated": count})
 
@@ -280,7 +280,7 @@ def state_of(module: GANModule) -> list[Tensor]:
 
 
 def check_evaluation(evaluate: Evaluation) -> None:
-    """The score is that of as many samples, of the split, as it says; and training goes on as if nothing had been."""
+    """The score is that of the reported number of samples and split, and training continues unchanged."""
     module, source = barely_trained(), halves()
     before = state_of(module)
     score = evaluate(module, source, 200)

@@ -19,7 +19,7 @@ from gan_zoo.networks.condition_encoders import ClassCondition
 from gan_zoo.networks.packing import PackedDiscriminator
 from gan_zoo.networks.r3gan import BiasedLeakyReLU, R3GANDiscriminator
 from gan_zoo.regularizers.base import Regularizer
-from gan_zoo.regularizers.consistency import Consistency, draw_places, moved
+from gan_zoo.regularizers.consistency import Consistency, gather_pixels, random_indices
 from gan_zoo.regularizers.dragan import DRAGAN
 from gan_zoo.regularizers.gradient_penalty import GradientPenalty
 from gan_zoo.regularizers.lecam import LeCam
@@ -88,9 +88,9 @@ def two_sided(lengths: Tensor, weight: float) -> float:
 
 
 def test_gradient_penalty_on_a_quadratic_critic() -> None:
-    """One share for each sample, drawn from the step's noise."""
-    share = NOISE.uniform("gradient_penalty/adversarial", 6).view(6, 1, 1, 1)
-    lengths = squared_norms(WEIGHT * (share * REAL + (1 - share) * FAKE)).sqrt()
+    """One epsilon for each sample, from the step's generator."""
+    epsilon = NOISE.uniform("gradient_penalty/adversarial", 6).view(6, 1, 1, 1)
+    lengths = squared_norms(WEIGHT * (epsilon * REAL + (1 - epsilon) * FAKE)).sqrt()
     ours = penalize(GradientPenalty(7.0), QuadraticCritic(WEIGHT.clone()))
     assert ours.item() == pytest.approx(two_sided(lengths, 7.0))
 
@@ -111,10 +111,11 @@ def test_dragan_on_a_quadratic_critic() -> None:
 
 
 class Recorder(LinearCritic):
-    """Remembers what it judged last."""
+    """Keeps its last inputs."""
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
-        self.seen, self.told = x.detach(), condition
+        self.seen = x.detach()
+        self.condition = condition
         return super().forward(x)
 
 
@@ -142,7 +143,7 @@ PACK_WEIGHT = torch.cat(list(random_images(4, 2)))
 @pytest.mark.parametrize("name", ON_LINEAR)
 @pytest.mark.parametrize("length", [1.0, 3.0])
 def test_a_pack_is_one_input(name: str, length: float) -> None:
-    """A linear discriminator of packs has the slope |w| of the whole pack's weights; at 1 it costs nothing to GP."""
+    """A linear discriminator of packs has the slope |w| of the complete pack's weights; at 1 GP is zero."""
     regularizer, value, slope = ON_LINEAR[name]
     weight = PACK_WEIGHT / PACK_WEIGHT.norm() * length
     discriminator = packed(LinearCritic, weight)
@@ -157,12 +158,12 @@ def in_packs(x: Tensor) -> Tensor:
 
 
 def test_penalties_of_packs_on_a_quadratic_critic() -> None:
-    """The slope at a pack is a x over both of its samples; a pack moves along one line, by one share."""
-    share = NOISE.uniform("gradient_penalty/adversarial", 3).view(3, 1, 1, 1)
-    between = share * in_packs(REAL) + (1 - share) * in_packs(FAKE)
+    """The slope at a pack is a x over both of its samples; a pack moves along one line, by one epsilon."""
+    epsilon = NOISE.uniform("gradient_penalty/adversarial", 3).view(3, 1, 1, 1)
+    interpolates = epsilon * in_packs(REAL) + (1 - epsilon) * in_packs(FAKE)
     discriminator = packed(QuadraticCritic, PACK_WEIGHT)
     expected = {
-        GradientPenalty(7.0): two_sided(squared_norms(PACK_WEIGHT * between).sqrt(), 7.0),
+        GradientPenalty(7.0): two_sided(squared_norms(PACK_WEIGHT * interpolates).sqrt(), 7.0),
         DRAGAN(7.0): two_sided(squared_norms(PACK_WEIGHT * in_packs(dragan_points(2))).sqrt(), 7.0),
         R1(3.0): 1.5 * squared_norms(PACK_WEIGHT * in_packs(REAL)).mean().item(),
         R2(3.0): 1.5 * squared_norms(PACK_WEIGHT * in_packs(FAKE)).mean().item(),
@@ -182,7 +183,8 @@ class ToldCritic(nn.Module):
         self.weights = nn.Parameter(weights)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        self.seen, self.told = x.detach(), condition
+        self.seen = x.detach()
+        self.condition = condition
         return (x * self.weights[condition]).flatten(1).sum(1)
 
 
@@ -206,22 +208,22 @@ def test_a_mismatched_duel_is_penalized_under_its_wrong_conditions() -> None:
     term = mismatched(discriminator)
     penalty = GradientPenalty(7.0).penalty(term, term.discriminate_real(), term.discriminate_fake(), NOISE)
     assert penalty.item() == pytest.approx(7 * (SLOPES[WRONG] - 1).square().mean().item())
-    assert torch.equal(discriminator.told, WRONG)
+    assert torch.equal(discriminator.condition, WRONG)
 
 
 def test_lines_of_a_mismatched_duel_run_between_different_reals() -> None:
     discriminator = told_critic()
     term = mismatched(discriminator)
     GradientPenalty().penalty(term, term.discriminate_real(), term.discriminate_fake(), NOISE)
-    share = NOISE.uniform("gradient_penalty/wrong", 6).view(6, 1, 1, 1)
-    torch.testing.assert_close(discriminator.seen, share * REAL[[1, 2, 3, 4, 5, 0]] + (1 - share) * REAL)
+    epsilon = NOISE.uniform("gradient_penalty/wrong", 6).view(6, 1, 1, 1)
+    torch.testing.assert_close(discriminator.seen, epsilon * REAL[[1, 2, 3, 4, 5, 0]] + (1 - epsilon) * REAL)
 
 
-@pytest.mark.parametrize(("regularizer", "told"), [(R1(3.0), RIGHT), (R2(3.0), WRONG)], ids=["r1", "r2"])
-def test_zero_centered_penalties_see_both_sides_of_a_mismatched_duel(regularizer: Regularizer, told: Tensor) -> None:
+@pytest.mark.parametrize(("regularizer", "rows"), [(R1(3.0), RIGHT), (R2(3.0), WRONG)], ids=["r1", "r2"])
+def test_zero_centered_penalties_see_both_sides_of_a_mismatched_term(regularizer: Regularizer, rows: Tensor) -> None:
     term = mismatched(told_critic())
     penalty = regularizer.penalty(term, term.discriminate_real(), term.discriminate_fake(), NOISE)
-    assert penalty.item() == pytest.approx(1.5 * SLOPES[told].square().mean().item())
+    assert penalty.item() == pytest.approx(1.5 * SLOPES[rows].square().mean().item())
 
 
 def test_a_wrong_pair_has_to_cost_more_than_the_right_one() -> None:
@@ -331,7 +333,7 @@ def test_consistency_by_hand() -> None:
     discriminator, regularizer = LinearCritic(corner), Consistency(2.0, 3.0, shift=2)
 
     def change(side: str, x: Tensor) -> float:
-        rows, columns = draw_places(x, 2, NOISE, f"consistency/adversarial/{side}")
+        rows, columns = random_indices(x, 2, NOISE, f"consistency/adversarial/{side}")
         seen = [x[i, 0, rows[i, 0], columns[i, 0]] for i in range(len(x))]
         return (x[:, 0, 0, 0] - torch.stack(seen)).square().mean().item()
 
@@ -353,8 +355,8 @@ def test_images_move_as_they_should() -> None:
     """Down by one and left by one, mirrored at the borders; then the same, flipped."""
     x = torch.arange(9.0).view(1, 1, 3, 3)
     rows, columns = torch.tensor([[1, 0, 1]]), torch.tensor([[1, 2, 1]])
-    assert moved(x, rows, columns).tolist() == [[[[4, 5, 4], [1, 2, 1], [4, 5, 4]]]]
-    places = draw_places(torch.zeros(64, 1, 8, 8), 3, NOISE, "test")
+    assert gather_pixels(x, rows, columns).tolist() == [[[[4, 5, 4], [1, 2, 1], [4, 5, 4]]]]
+    places = random_indices(torch.zeros(64, 1, 8, 8), 3, NOISE, "test")
     straight = [c for c in places[1].tolist() if c in [list(range(8))]]
     assert len({tuple(row) for row in places[0].tolist()}) == 7  # every shift from -3 to 3
     assert len({tuple(column) for column in places[1].tolist()}) == 14  # every shift, flipped or not

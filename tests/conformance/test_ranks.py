@@ -27,7 +27,7 @@ GLOBAL_BATCH = 8
 Result = dict[str, list[Tensor]]
 
 
-def players() -> tuple[nn.Module, CodedCritic]:
+def networks() -> tuple[nn.Module, CodedCritic]:
     """A generator and a discriminator, the same in every process."""
     torch.manual_seed(0)
     discriminator = CodedCritic(72)
@@ -35,7 +35,7 @@ def players() -> tuple[nn.Module, CodedCritic]:
     return nn.Linear(3, 72, dtype=torch.float64), discriminator.double()
 
 
-def share(rank: int, ranks: int) -> tuple[Tensor, Tensor]:
+def local_batch(rank: int, ranks: int) -> tuple[Tensor, Tensor]:
     """This process's part of the reals and latents of one global batch."""
     draw = torch.Generator().manual_seed(1)
     real = torch.randn(GLOBAL_BATCH, *SHAPE, generator=draw, dtype=torch.float64)
@@ -43,10 +43,10 @@ def share(rank: int, ranks: int) -> tuple[Tensor, Tensor]:
     return real.chunk(ranks)[rank], latents.chunk(ranks)[rank]
 
 
-def turn(term: Tensor, player: nn.Module) -> list[Tensor]:
-    """The term's mean over processes and the player's averaged gradients, the way a training step makes them."""
-    parameters = list(player.parameters())
-    player.zero_grad()
+def averaged_step(term: Tensor, network: nn.Module) -> list[Tensor]:
+    """The term's mean over processes and the network's averaged gradients, as in a training step."""
+    parameters = list(network.parameters())
+    network.zero_grad()
     if term.requires_grad:
         term.backward()
     average_gradients(parameters)
@@ -55,15 +55,15 @@ def turn(term: Tensor, player: nn.Module) -> list[Tensor]:
 
 
 def run_loss(name: str, rank: int, ranks: int) -> list[Tensor]:
-    """Two rounds of both players' turns and the loss's update."""
-    loss, (generator, discriminator), (real_x, latents) = LOSSES[name](), players(), share(rank, ranks)
+    """Two discriminator and generator steps and the loss's update."""
+    loss, (generator, discriminator), (real_x, latents) = LOSSES[name](), networks(), local_batch(rank, ranks)
     found: list[Tensor] = []
     for _ in range(2):
         fake_x = generator(latents).view(-1, *SHAPE)
         real, fake = run_discriminator(discriminator, real_x), run_discriminator(discriminator, fake_x.detach())
-        found += turn(loss.discriminator(real, fake), discriminator)
+        found += averaged_step(loss.discriminator(real, fake), discriminator)
         loss.update(real, fake)
-        found += turn(
+        found += averaged_step(
             loss.generator(run_discriminator(discriminator, fake_x), run_discriminator(discriminator, real_x)),
             generator,
         )
@@ -73,14 +73,18 @@ def run_loss(name: str, rank: int, ranks: int) -> list[Tensor]:
 
 def run_regularizer(name: str, rank: int, ranks: int) -> list[Tensor]:
     """Two rounds of the discriminator's penalty and the regularizer's update."""
-    regularizer, (generator, discriminator), (real, latents) = REGULARIZERS[name](), players(), share(rank, ranks)
+    regularizer, (generator, discriminator), (real, latents) = (
+        REGULARIZERS[name](),
+        networks(),
+        local_batch(rank, ranks),
+    )
     term: AdversarialTerm = duel_of(discriminator, real, generator(latents).view(-1, *SHAPE))
     found: list[Tensor] = []
     for step in range(2):
         sides = term.discriminate_real(), term.discriminate_fake()
         penalty = regularizer.penalty(term, *sides, StepRNG(7, step, rank, ranks))
         if penalty is not None:
-            found += turn(penalty, discriminator)
+            found += averaged_step(penalty, discriminator)
         regularizer.update(term, *sides)
         regularizer.project(discriminator)
         found += [
@@ -111,22 +115,22 @@ class Mapped(nn.Module):
 
 
 def run_generator_regularizer(name: str, rank: int, ranks: int) -> list[Tensor]:
-    """Two rounds of both penalties of a regularizer of the generators; path length uses the whole batch."""
+    """Two rounds of both penalties of a regularizer of the generators; path length uses the global batch."""
     options = {"batch_shrink": 1} if name == "path_length" else {}
     regularizer = type(GENERATOR_REGULARIZERS[name]())(**options)
     torch.manual_seed(0)
     discriminator = CodedCritic(72).double()
     model = GAN(lambda latent_dim: Mapped(), lambda: discriminator, latent_dim=3)
-    real, _ = share(rank, ranks)
+    real, _ = local_batch(rank, ranks)
     found: list[Tensor] = []
     for step in range(2):
         batch = Batch(len(real), DoubleRNG(7, step, rank, ranks), real)
         fakes = model.generate(batch)
-        found += turn(regularizer.penalty(model, batch, fakes), model.generators)
+        found += averaged_step(regularizer.penalty(model, batch, fakes), model.generators)
         detached = {key: fake.detach() for key, fake in fakes.items()}
         penalty = regularizer.discriminator_penalty(model, batch, detached)
         if penalty is not None:
-            found += turn(penalty, model.discriminators)
+            found += averaged_step(penalty, model.discriminators)
         found += [buffer.clone() for buffer in regularizer.buffers()]
     return found
 
@@ -139,22 +143,22 @@ class DoubleRNG(StepRNG):
 
 
 def run_mismatched(name: str, rank: int, ranks: int) -> list[Tensor]:
-    """The penalty of a term whose sides are the same samples: its lines run between reals of the whole batch."""
-    _, discriminator = players()
-    real, _ = share(rank, ranks)
+    """The penalty of a term whose sides are the same samples: its lines run between reals of the global batch."""
+    _, discriminator = networks()
+    real, _ = local_batch(rank, ranks)
     term = AdversarialTerm("wrong", discriminator, real, real, mismatched=True)
     penalty = REGULARIZERS[name]().penalty(
         term, term.discriminate_real(), term.discriminate_fake(), StepRNG(7, 0, rank, ranks)
     )
     assert penalty is not None
-    return turn(penalty, discriminator)
+    return averaged_step(penalty, discriminator)
 
 
 def run_triplet(name: str, rank: int, ranks: int) -> list[Tensor]:
-    """A distance that compares with other samples of the whole batch."""
-    generator, _ = players()
-    real, latents = share(rank, ranks)
-    return turn(TERMS[name](generator(latents).view(-1, *SHAPE), real), generator)
+    """A distance that compares with other samples of the global batch."""
+    generator, _ = networks()
+    real, latents = local_batch(rank, ranks)
+    return averaged_step(TERMS[name](generator(latents).view(-1, *SHAPE), real), generator)
 
 
 TERMS = {"triplet": TripletDistance(0.9)}
@@ -164,15 +168,15 @@ LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channel
 def run_layout(name: str, rank: int, ranks: int) -> list[Tensor]:
     """Convolutions in either layout of memory, a layer that takes no part, and running statistics."""
     torch.manual_seed(0)
-    player = nn.Sequential(nn.Conv2d(2, 3, 3), nn.ConvTranspose2d(3, 1, (2, 3)), nn.Linear(2, 2)).double()
-    player.to(memory_format=LAYOUTS[name])
-    images = player[:2](share(rank, ranks)[0])
+    network = nn.Sequential(nn.Conv2d(2, 3, 3), nn.ConvTranspose2d(3, 1, (2, 3)), nn.Linear(2, 2)).double()
+    network.to(memory_format=LAYOUTS[name])
+    images = network[:2](local_batch(rank, ranks)[0])
     images.square().mean().backward()
     statistics = [images.detach().mean((0, 2, 3)), images.detach().square().mean((0, 2, 3))]
-    average_gradients(player.parameters(), statistics)
-    assert all(p.grad.stride() == p.stride() for p in player[:2].parameters())  # as optimizers like it
-    assert all(p.grad is None for p in player[2].parameters())
-    return [*(p.grad for p in player[:2].parameters()), *statistics]
+    average_gradients(network.parameters(), statistics)
+    assert all(p.grad.stride() == p.stride() for p in network[:2].parameters())  # the layout that optimizers expect
+    assert all(p.grad is None for p in network[2].parameters())
+    return [*(p.grad for p in network[:2].parameters()), *statistics]
 
 
 RUNS: dict[str, tuple[Callable[[str, int, int], list[Tensor]], Any]] = {

@@ -46,7 +46,7 @@ def sigmoid(v: Array) -> Array:
 
 
 class Case(NamedTuple):
-    """What both players' losses are, and their derivatives by the scores of reals and fakes."""
+    """Both losses, and their derivatives by the scores of reals and fakes."""
 
     loss: Loss
     d: float

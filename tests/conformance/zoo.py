@@ -1,4 +1,4 @@
-"""What the conformance tests share: losses and regularizers found in ``conf``, discriminators, outputs made by hand."""
+"""Helpers of the conformance tests: losses and regularizers found in ``conf``, discriminators, outputs made by hand."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class QuadraticCritic(nn.Module):
 
 
 class CodedCritic(nn.Module):
-    """A small smooth discriminator that also says which code it gives each sample."""
+    """A small smooth discriminator that also outputs a code for each sample."""
 
     energy = True
 
@@ -107,5 +107,5 @@ class CodedCritic(nn.Module):
 
 
 def duel_of(discriminator: nn.Module, real: Tensor, fake: Tensor) -> AdversarialTerm:
-    """A term whose samples are leaves, so that every kind of penalty can be asked for."""
+    """A term whose samples are leaves, so that every kind of penalty can be computed."""
     return AdversarialTerm("adversarial", discriminator, real, fake).with_input_gradients(real=True, fake=True)

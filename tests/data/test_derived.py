@@ -14,7 +14,7 @@ from gan_zoo.data import derived
 from gan_zoo.data.dataset import Source, condition_shape_of
 from gan_zoo.data.derived import Downscale, Edges, Gray, Mask, Noise, with_derived_conditions
 from gan_zoo.data.image_tensors import to_unit
-from gan_zoo.data.loader import one_batch, sample_request
+from gan_zoo.data.loader import fixed_batch, sample_request
 from gan_zoo.visualization.image_grid import as_rgb
 
 RNG = StepRNG(0, 4)
@@ -93,9 +93,9 @@ def test_blur_is_a_gaussian() -> None:
 
 def test_batches_and_requests_hold_conditions_of_their_samples() -> None:
     data = with_derived_conditions(source(), Gray())
-    assert data.offers == {"image", "domain"}
+    assert data.available_fields == {"image", "domain"}
     assert condition_shape_of(data) == [1, 8, 8]
-    batch = one_batch(data, 6, RNG)
+    batch = fixed_batch(data, 6, RNG)
     torch.testing.assert_close(batch.condition, Gray()(batch.real, RNG))
     request = sample_request(data, 5, RNG)
     torch.testing.assert_close(request.condition, Gray()(request.target, RNG))

@@ -11,7 +11,7 @@ from gan_zoo.core.rng import StepRNG
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.datasets.digits import digits
 from gan_zoo.data.few_labels import balanced, with_few_labels
-from gan_zoo.data.loader import one_batch
+from gan_zoo.data.loader import fixed_batch
 
 
 @pytest.mark.parametrize(("count", "expected"), [(10, [1] * 10), (100, [10] * 10), (103, [11, 11, 11] + [10] * 7)])
@@ -35,8 +35,8 @@ def test_more_labels_keep_those_there_were() -> None:
 
 def test_batches_hide_the_other_labels_and_metrics_see_all() -> None:
     data = with_few_labels(digits(), 500)
-    batch = one_batch(data, 200, StepRNG(0, 0))
-    plain = one_batch(digits(), 200, StepRNG(0, 0))
+    batch = fixed_batch(data, 200, StepRNG(0, 0))
+    plain = fixed_batch(digits(), 200, StepRNG(0, 0))
     assert torch.equal(batch.real, plain.real)
     known = batch.label >= 0
     assert torch.equal(batch.label[known], plain.label[known])

@@ -14,11 +14,11 @@ from PIL import Image
 from gan_zoo.core import paths
 from gan_zoo.core.errors import DataError
 from gan_zoo.core.paths import cache_root
-from gan_zoo.data.dataset import check_interface
+from gan_zoo.data.dataset import check_matches_config
 from gan_zoo.data.datasets.image_folder import find_images, image_folder, in_natural_order
 from gan_zoo.data.files.cache import cache_key, cached_images
-from gan_zoo.data.files.image_cache import decode_files
-from gan_zoo.data.files.image_io import decode, opened
+from gan_zoo.data.files.image_cache import Decoding, decode_files
+from gan_zoo.data.files.image_io import decode, open_image
 
 
 def write(path: Path, value: int = 0, size: tuple[int, int] = (8, 8)) -> Path:
@@ -77,16 +77,18 @@ def test_sixteen_bits_of_png_are_from_black_to_white(tmp_path: Path) -> None:
 def test_the_range_is_part_of_the_caches_key(tmp_path: Path) -> None:
     Image.fromarray(np.array([[0, 4], [8, 16]], np.int32)).save(tmp_path / "a.tiff")
     files = [tmp_path / "a.tiff"]
-    wide, narrow = (decode_files(tmp_path, files, 1, 2, "stop", [0, high]) for high in (16, 8))
+    wide, narrow = (decode_files(tmp_path, files, Decoding(1, 2, value_range=[0, high])) for high in (16, 8))
     assert wide.key != narrow.key
     assert not torch.equal(wide.images, narrow.images)
     with pytest.raises(DataError, match=r"data.value_range must be \[low, high\] .*, got \[3, 1\]"):
-        decode_files(tmp_path, files, 1, 2, "stop", [3, 1])
+        decode_files(tmp_path, files, Decoding(1, 2, value_range=[3, 1]))
 
 
 def test_four_channels_are_refused_by_name(tmp_path: Path) -> None:
     write(tmp_path / "a.png")
-    with pytest.raises(DataError, match=r"data.channels must be 1 or 3, got 4: transparency is drawn on white"):
+    with pytest.raises(
+        DataError, match=r"data.channels must be 1 or 3, got 4: transparent images are composited on white"
+    ):
         image_folder(str(tmp_path), channels=4, image_size=8)
 
 
@@ -103,10 +105,10 @@ def test_what_systems_leave_among_images_is_no_class(tmp_path: Path, capsys) -> 
     source = image_folder(str(tmp_path), 1, 8)
     assert source.classes == ["cat", "dog"]
     assert source.labels.tolist() == [0, 0, 1]
-    said = capsys.readouterr().err
-    assert "3 images of 2 classes: cat 2, dog 1" in said
-    assert "1 files in" in said
-    assert "left out (.avif)" in said
+    output = capsys.readouterr().err
+    assert "3 images of 2 classes: cat 2, dog 1" in output
+    assert "1 files in" in output
+    assert "left out (.avif)" in output
 
 
 def test_links_to_folders_are_followed_once(tmp_path: Path) -> None:
@@ -130,14 +132,14 @@ def test_a_line_of_pixels_is_refused_before_it_is_decoded(size: tuple[int, int],
     write(tmp_path / "good.png")
     write(tmp_path / "line.png", size=size)
     with pytest.raises(ValueError, match="one side is more than 32 times the other"):
-        opened(tmp_path / "line.png", 1)
+        open_image(tmp_path / "line.png", 1)
     assert len(image_folder(str(tmp_path), 1, 256, on_error="skip")) == 1
 
 
 def test_too_many_pixels_are_an_error_like_others(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 16)
     with pytest.raises(ValueError, match="more than 64,000,000 pixels"):
-        opened(write(tmp_path / "a.png"), 1)
+        open_image(write(tmp_path / "a.png"), 1)
 
 
 def test_numbered_classes_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
@@ -153,8 +155,8 @@ def test_more_classes_than_there_are_is_an_error(tmp_path: Path) -> None:
     for name in ("a", "b"):
         write(tmp_path / name / "x.png")
     source = image_folder(str(tmp_path), 1, 8)
-    with pytest.raises(DataError, match=r"has 2 classes, but data.num_classes says 3"):
-        check_interface(source, [1, 8, 8], 3)
+    with pytest.raises(DataError, match=r"has 2 classes, but data.num_classes is 3"):
+        check_matches_config(source, [1, 8, 8], 3)
 
 
 def test_names_that_are_not_utf8(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from gan_zoo.core.errors import DataError
-from gan_zoo.data.dataset import check_interface
+from gan_zoo.data.dataset import check_matches_config
 from gan_zoo.data.datasets.captioned_folder import captioned_folder
 from gan_zoo.data.datasets.paired_folders import paired_folder, unpaired_folder
 
@@ -21,7 +21,7 @@ def make_image(path: Path, gray: int, mode: str = "RGB", size: tuple[int, int] =
 
 
 def domains(root: Path, number: int = 60) -> None:
-    """Partners share a name; sources are as bright as their number, targets a hundred brighter."""
+    """Pairs have the same name; sources are as bright as their number, targets a hundred brighter."""
     for gray in range(number):
         make_image(root / "source" / f"sub{gray % 2}" / f"p{gray}.png", gray, "L" if gray % 3 else "RGBA")
         make_image(root / "target" / f"sub{gray % 2}" / f"p{gray}.bmp", gray + 100)
@@ -35,7 +35,7 @@ def grays(images: torch.Tensor) -> list[int]:
 def test_partners_share_a_row(tmp_path: Path) -> None:
     domains(tmp_path)
     data = paired_folder(str(tmp_path), image_size=4, condition_channels=1)
-    check_interface(data, [3, 4, 4], None, [1, 4, 4])
+    check_matches_config(data, [3, 4, 4], None, [1, 4, 4])
     assert [gray + 100 for gray in grays(data.conditions)] == grays(data.samples)
     test = data.held_out()
     assert [gray + 100 for gray in grays(test.conditions)] == grays(test.samples)
@@ -137,7 +137,7 @@ def test_captions_and_classes_of_a_table(tmp_path: Path) -> None:
     test = data.held_out()
     assert data.classes == test.classes == ["an odd one", "even"]
     for part in (data, test):
-        check_interface(part, [3, 4, 4], 2, [4])
+        check_matches_config(part, [3, 4, 4], 2, [4])
         assert part.labels.tolist() == [1 - gray % 2 for gray in grays(part.samples)]
         assert list(part.captions) == [f"gray, number {gray}" for gray in grays(part.samples)]
         assert part.vocabulary == data.vocabulary
@@ -150,7 +150,7 @@ def test_captions_and_classes_of_a_table(tmp_path: Path) -> None:
 
 def test_classes_without_captions(tmp_path: Path) -> None:
     data = captioned_folder(str(table(tmp_path)), **OPTIONS, caption_column=None, split="all")
-    assert (data.conditions, data.captions, data.offers) == (None, None, {"label"})
+    assert (data.conditions, data.captions, data.available_fields) == (None, None, {"label"})
     assert len(data) == 40
 
 

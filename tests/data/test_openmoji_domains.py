@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from gan_zoo.core.errors import DataError
-from gan_zoo.data.dataset import check_interface
-from gan_zoo.data.datasets.openmoji import emoji_names, line_drawing, openmoji, openmoji_captions, openmoji_lines
+from gan_zoo.data.dataset import check_matches_config
+from gan_zoo.data.datasets.openmoji import emoji_names, line_art_svg, openmoji, openmoji_captions, openmoji_lines
 from gan_zoo.data.splits import is_held_out, variant_group
 
 
@@ -19,7 +19,7 @@ def test_only_lines_are_left_of_a_drawing() -> None:
         '<svg xmlns="http://www.w3.org/2000/svg"><g id="color"><path d="C"/></g><g id="skin"/>'
         '<g id="line"><path d="L"/></g><g id="line-supplement"><path d="S"/></g></svg>'
     )
-    drawn = line_drawing(svg)
+    drawn = line_art_svg(svg)
     assert 'd="L"' in drawn
     assert 'd="S"' in drawn
     assert 'd="C"' not in drawn
@@ -29,7 +29,7 @@ def test_only_lines_are_left_of_a_drawing() -> None:
 def test_lines_and_colors_of_the_same_emojis() -> None:
     train = openmoji_lines(unpaired=False)
     test = train.held_out()
-    check_interface(train, [3, 32, 32], None, [3, 32, 32])
+    check_matches_config(train, [3, 32, 32], None, [3, 32, 32])
     assert (train.split, test.split, train.aligned, train.unpaired) == ("train", "test", True, False)
     assert len(train) + len(test) == len(openmoji_lines(split="all")) > 4300
     assert len(test) / len(train) == pytest.approx(1 / 9, abs=0.03)
@@ -55,10 +55,10 @@ def test_lines_keep_their_own_channels_and_order() -> None:
 def test_captions_name_the_drawings() -> None:
     train = openmoji_captions()
     test = train.held_out()
-    check_interface(train, [3, 32, 32], None, [16])
+    check_matches_config(train, [3, 32, 32], None, [16])
     assert len(train) + len(test) == 3953
     assert train.conditions.shape == (len(train), 16)
-    assert train.offers == {"text"}
+    assert train.available_fields == {"text"}
     assert train.vocabulary[:2] == ("skin", "tone")
     assert test.vocabulary == train.vocabulary
     row = train.captions.index("grinning face")

@@ -1,4 +1,4 @@
-"""What data sets give, and what they say when they cannot."""
+"""Datasets, and their errors."""
 
 from __future__ import annotations
 
@@ -82,18 +82,18 @@ def test_a_share_of_a_folder_is_held_out_with_its_labels(tmp_path: Path) -> None
     for number in range(40):
         color = (number, 0, 100 * (number % 2))
         make_image(tmp_path / "ab"[number % 2] / f"{number}.png", color=color)
-    whole = image_folder(str(tmp_path), image_size=8)
+    complete = image_folder(str(tmp_path), image_size=8)
     train = image_folder(str(tmp_path), image_size=8, test_share=0.3)
     assert train.held_out is not None
-    assert whole.held_out is None
+    assert complete.held_out is None
     test = train.held_out()
     seen, unseen = (set(part.samples[:, 0, 0, 0].tolist()) for part in (train, test))
-    assert (train.split, test.split, whole.split) == ("train", "test", "all")
+    assert (train.split, test.split, complete.split) == ("train", "test", "all")
     assert not seen & unseen
     assert seen | unseen == set(range(40))
     for part in (train, test):
         assert torch.equal(part.labels == 1, part.samples[:, 2, 0, 0] == 100)
-    assert train.fingerprint != test.fingerprint != whole.fingerprint
+    assert train.fingerprint != test.fingerprint != complete.fingerprint
     with pytest.raises(DataError, match=r"data.test_share must be >= 0 and < 1, got 1.5"):
         image_folder(str(tmp_path), image_size=8, test_share=1.5)
 
@@ -158,9 +158,9 @@ def test_one_unreadable_image_is_named(tmp_path: Path, capsys) -> None:
         image_folder(str(tmp_path), image_size=8)
     assert "\n" not in str(e.value)
     assert len(image_folder(str(tmp_path), image_size=8, on_error="skip")) == 3
-    told = capsys.readouterr().err
-    assert "2 of 5 images cannot be read and are left out: " in told
-    assert all(name in told for name in ("broken.png", "cut.png"))
+    output = capsys.readouterr().err
+    assert "2 of 5 images cannot be read and are left out: " in output
+    assert all(name in output for name in ("broken.png", "cut.png"))
     with pytest.raises(DataError, match="2 of 5 images cannot be read"):
         image_folder(str(tmp_path), image_size=8)
 
@@ -193,7 +193,7 @@ def test_a_changed_folder_is_read_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"batch_size": 0}, "data.batch_size must be a whole number >= 1, got 0"),
+        ({"batch_size": 0}, "data.batch_size must be an integer >= 1, got 0"),
         ({"batch_size": "abc"}, "got 'abc'"),
         ({"batch_size": 1798}, "data.batch_size=1798 is more than the 1797 samples of digits"),
         ({"batch_size": 8, "num_workers": -1}, "data.num_workers must be >= 0, got -1"),

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from gan_zoo.core.rng import StepRNG
-from gan_zoo.data.batch_order import Order, Plan
+from gan_zoo.data.batch_order import BatchSampler, EpochSampler
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.files.cache import cached_images
-from gan_zoo.data.loader import Stream
+from gan_zoo.data.loader import InfiniteLoader
 
 
 def source(count: int = 10, size: int = 4) -> Source:
@@ -20,14 +20,14 @@ def source(count: int = 10, size: int = 4) -> Source:
     return Source("test", "all", images, labels=torch.arange(count))
 
 
-def stream(first: int = 0, **options) -> Stream:
+def stream(first: int = 0, **options) -> InfiniteLoader:
     data = source()
-    return Stream(data, Plan(data, 4, StepRNG(3, 0)), StepRNG(3, 0), lambda: first, **options)
+    return InfiniteLoader(data, BatchSampler(data, 4, StepRNG(3, 0)), StepRNG(3, 0), lambda: first, **options)
 
 
 @pytest.mark.parametrize(("count", "batch"), [(10, 4), (7, 7), (5, 4), (100, 32)])
 def test_every_sample_once_an_epoch(count: int, batch: int) -> None:
-    order = Order(count, batch, seed=0)
+    order = EpochSampler(count, batch, seed=0)
     sequence = torch.cat([order.indices(step) for step in range(3 * count)])
     epochs = sequence[: 3 * count].view(3, count)
     assert all(sorted(epoch.tolist()) == list(range(count)) for epoch in epochs)
@@ -36,16 +36,16 @@ def test_every_sample_once_an_epoch(count: int, batch: int) -> None:
 
 @pytest.mark.parametrize("world_size", [2, 4])
 def test_ranks_share_the_order_of_one_process(world_size: int) -> None:
-    one = Order(10, 8, seed=1)
-    ranks = [Order(10, 8, 1, rank, world_size) for rank in range(world_size)]
+    one = EpochSampler(10, 8, seed=1)
+    ranks = [EpochSampler(10, 8, 1, rank, world_size) for rank in range(world_size)]
     for step in range(12):
         assert torch.equal(torch.cat([rank.indices(step) for rank in ranks]), one.indices(step))
 
 
 def test_any_step_can_be_continued_from() -> None:
-    whole = list(islice(stream(), 9))
+    complete = list(islice(stream(), 9))
     for first in (1, 4, 8):
-        for batch, again in zip(whole[first:], stream(first), strict=False):
+        for batch, again in zip(complete[first:], stream(first), strict=False):
             assert torch.equal(batch.real, again.real)
             assert batch.rng == again.rng
 
@@ -74,7 +74,9 @@ def test_memory_does_not_grow_with_the_set(tmp_path: Path, on_device: bool) -> N
     """A mapped set of 600 MB: its pages can be dropped at any time, and nothing else is held."""
     images = cached_images(tmp_path / "large.npy", (50_000, 3, 64, 64), lambda array: None)
     data = Source("large", "all", images)
-    batches = iter(Stream(data, Plan(data, 64, StepRNG(0, 0)), StepRNG(0, 0), lambda: 0, on_device=on_device))
+    batches = iter(
+        InfiniteLoader(data, BatchSampler(data, 64, StepRNG(0, 0)), StepRNG(0, 0), lambda: 0, on_device=on_device)
+    )
     next(batches)
     before = memory_of_its_own()
     assert sum(len(batch.real) for batch in islice(batches, 300)) == 19_200, "236 MB of images"

@@ -1,4 +1,4 @@
-"""Published data sets, read from tiny files of the right format."""
+"""Published datasets, read from tiny files of the right format."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from gan_zoo.core.errors import DataError
-from gan_zoo.data.dataset import check_interface
+from gan_zoo.data.dataset import check_matches_config
 from gan_zoo.data.datasets.celeba import celeba
 from gan_zoo.data.datasets.huggingface import huggingface
 from gan_zoo.data.datasets.lsun import lsun
@@ -53,7 +53,7 @@ def gray_digits(tmp_path: Path) -> Callable[[str], tuple[np.ndarray, np.ndarray]
 def test_gray_digits(make, folder: str, gray_digits, tmp_path: Path) -> None:
     images, labels = gray_digits(folder)
     data = make(str(tmp_path), download=False)
-    check_interface(data, [1, 32, 32], 10)
+    check_matches_config(data, [1, 32, 32], 10)
     assert np.array_equal(data.samples[:, 0, 2:-2, 2:-2].numpy(), images)
     assert data.labels.tolist() == labels.tolist()
     assert len(data.classes) == 10
@@ -90,7 +90,7 @@ def test_cifar(make, dataset: str, folder: str, key: str, names: str, tmp_path: 
         monkeypatch.setattr(made, attribute, value)
 
     data = make(str(tmp_path), download=False)
-    check_interface(data, [3, 32, 32], 10)
+    check_matches_config(data, [3, 32, 32], 10)
     assert len(data) == 4 * len(training)
     assert np.array_equal(data.samples[:4].numpy(), pixels(4, 3072, seed=0).reshape(4, 3, 32, 32))
     assert data.labels[:4].tolist() == [3, 1, 4, 1]
@@ -110,7 +110,7 @@ def test_svhn(tmp_path: Path, monkeypatch) -> None:
         sums[split] = ["", path.name, md5(path)]
     monkeypatch.setattr(datasets.SVHN, "split_list", {**datasets.SVHN.split_list, **sums})
     data = svhn(str(tmp_path), download=False)
-    check_interface(data, [3, 32, 32], 10)
+    check_matches_config(data, [3, 32, 32], 10)
     assert np.array_equal(data.samples.numpy(), images.transpose(3, 2, 0, 1))
     assert data.labels.tolist() == [0, 1, 2, 9, 0]
     assert data.held_out().split == "test"
@@ -140,8 +140,8 @@ def test_stl10(tmp_path: Path, monkeypatch) -> None:
     assert data.labels.tolist() == [0, 9, 2]
     assert data.classes[9] == "class 9"
     unlabelled = stl10(str(tmp_path), download=False)
-    check_interface(unlabelled, [3, 64, 64])
-    assert (unlabelled.labels, unlabelled.offers, unlabelled.held_out().split) == (None, set(), "test")
+    check_matches_config(unlabelled, [3, 64, 64])
+    assert (unlabelled.labels, unlabelled.available_fields, unlabelled.held_out().split) == (None, set(), "test")
     both = stl10(str(tmp_path), "train+unlabeled", download=False)
     assert (len(both), both.labels) == (6, None)
     with pytest.raises(DataError, match=r"data.split must be one of train, test, unlabeled, train\+unlabeled"):
@@ -165,7 +165,7 @@ def faces(root: Path) -> None:
 def test_faces(tmp_path: Path) -> None:
     faces(tmp_path)
     data = celeba(str(tmp_path), label="Smiling", attributes=["Male", "Smiling"], image_size=32, download=False)
-    check_interface(data, [3, 32, 32], 2, [2])
+    check_matches_config(data, [3, 32, 32], 2, [2])
     assert data.samples[:, 0, 1:].max() < 20, "the white above and below is cropped"
     assert data.samples[:, 2, 1:].float().mean((1, 2)).tolist() == pytest.approx([0, 80], abs=4)
     assert data.labels.tolist() == [0, 1]
@@ -174,7 +174,7 @@ def test_faces(tmp_path: Path) -> None:
     test = data.held_out()
     assert (len(test), test.labels.tolist(), test.split) == (1, [1], "test")
     plain = celeba(str(tmp_path), "all", download=False)
-    assert (len(plain), plain.offers) == (3, set())
+    assert (len(plain), plain.available_fields) == (3, set())
 
 
 def test_faces_that_are_not_as_said(tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def test_faces_that_are_not_as_said(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"data.split must be one of train, valid, test, all, got 'val'"):
         celeba(str(tmp_path), "val", download=False)
     (tmp_path / "celeba" / "img_align_celeba" / "000002.jpg").unlink()
-    with pytest.raises(DataError, match=r"000002.jpg stands in list_eval_partition.txt, but is not there"):
+    with pytest.raises(DataError, match=r"000002.jpg is listed in list_eval_partition.txt but missing"):
         celeba(str(tmp_path), download=False)
 
 
@@ -209,7 +209,7 @@ def test_scenes(tmp_path: Path) -> None:
     for part, number in (("train", 7), ("val", 3)):
         scenes(tmp_path / f"bedroom_{part}_lmdb", number)
     data = lsun(str(tmp_path), image_size=16)
-    check_interface(data, [3, 16, 16])
+    check_matches_config(data, [3, 16, 16])
     assert data.samples[:, 0, 0, 0].tolist() == list(range(7))
     assert len(data.held_out()) == 3
     assert lsun(str(tmp_path), num_samples=2).samples.shape == (2, 3, 64, 64)
@@ -235,7 +235,7 @@ def test_scenes_without_lmdb(tmp_path: Path) -> None:
 def test_stacked_digits_show_their_label(gray_digits, tmp_path: Path) -> None:
     images, labels = gray_digits("MNIST")
     data = stacked_mnist(str(tmp_path), num_samples=300, download=False)
-    check_interface(data, [3, 32, 32], 1000)
+    check_matches_config(data, [3, 32, 32], 1000)
     number = {image.tobytes(): int(label) for image, label in zip(images, labels, strict=True)}
     for row in range(0, 300, 17):
         red, green, blue = (number[channel.numpy().tobytes()] for channel in data.samples[row, :, 2:-2, 2:-2])
@@ -270,7 +270,7 @@ def hub(root: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def test_a_saved_data_set_of_the_hub(tmp_path: Path, monkeypatch) -> None:
     path = hub(tmp_path, monkeypatch)
     data = huggingface(path, label_column="label", caption_column="text", image_size=8, caption_length=3)
-    check_interface(data, [3, 8, 8], 2, [3])
+    check_matches_config(data, [3, 8, 8], 2, [3])
     assert data.samples[:, 0, 0, 0].tolist() == list(range(8))
     assert [data.classes[label] for label in data.labels] == ["cat", "dog"] * 4
     assert data.vocabulary == ("a", "cat", "dog")
@@ -281,7 +281,7 @@ def test_a_saved_data_set_of_the_hub(tmp_path: Path, monkeypatch) -> None:
     named = huggingface(path, label_column="kind", image_size=8, channels=1)
     assert named.classes == ["cat", "dog"]
     assert named.labels.tolist() == [0, 1] * 4
-    assert named.offers == {"label"}
+    assert named.available_fields == {"label"}
 
 
 def test_a_data_set_that_does_not_fit(tmp_path: Path, monkeypatch) -> None:
@@ -293,11 +293,11 @@ def test_a_data_set_that_does_not_fit(tmp_path: Path, monkeypatch) -> None:
     ):
         with pytest.raises(DataError, match=message):
             huggingface(path, **options)
-    with pytest.raises(DataError, match=r"data.path must be a data set on the Hub or a folder of one, got .*nowhere"):
+    with pytest.raises(DataError, match=r"data.path must be a dataset on the Hub or a folder of one, got .*nowhere"):
         huggingface(str(tmp_path / "nowhere"))
 
 
 @pytest.mark.skipif(find_spec("datasets") is not None, reason="datasets is installed")
 def test_the_hub_without_its_package() -> None:
     with pytest.raises(DataError, match=r"data=huggingface needs the package datasets.*pip install 'gan-zoo\[hub\]'"):
-        huggingface("somebody/something")
+        huggingface("someone/something")

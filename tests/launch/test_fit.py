@@ -106,7 +106,7 @@ def test_a_game_is_served_what_it_needs() -> None:
     assert data.mismatched_conditions
     assert gz.samples(module, 4, label=3).shape == (4, 1, 8, 8)
     unlabelled = gz.DataModule(gz.Source("mine", "train", data.source.samples), batch_size=8)
-    with pytest.raises(DataError, match="needs data that bring a class"):
+    with pytest.raises(DataError, match="needs data that have a class"):
         gz.fit(module, unlabelled, 2)
 
 

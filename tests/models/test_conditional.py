@@ -13,9 +13,9 @@ from gan_zoo.augmentation.base import ADAugment, AugmentedDiscriminator
 from gan_zoo.core.errors import DataError
 from gan_zoo.core.rng import StepRNG
 from gan_zoo.core.types import Batch, DiscriminatorOutput, SampleRequest, total_loss
-from gan_zoo.data.batch_order import Others, Plan
+from gan_zoo.data.batch_order import BatchSampler, MismatchSampler
 from gan_zoo.data.dataset import Source
-from gan_zoo.data.loader import Stream
+from gan_zoo.data.loader import InfiniteLoader
 from gan_zoo.losses.hinge import Hinge
 from gan_zoo.losses.minimax import NonSaturating
 from gan_zoo.models.cgan import CGAN
@@ -201,10 +201,10 @@ CONDITIONS = {
 @pytest.mark.parametrize("kind", CONDITIONS)
 def test_wrong_conditions_are_never_equal_and_uniform_over_the_others(kind: str) -> None:
     conditions = CONDITIONS[kind]
-    others, count, draws = Others(conditions), len(conditions), 4000
+    others, count, draws = MismatchSampler(conditions), len(conditions), 4000
     equal = (conditions[:, None] == conditions[None]).flatten(2).all(2)
     for row in range(count):
-        picked = others.pick(torch.full((draws,), row), StepRNG(0, row))
+        picked = others.sample(torch.full((draws,), row), StepRNG(0, row))
         counts = torch.bincount(picked, minlength=count)
         assert counts[equal[row]].sum() == 0
         among = counts[~equal[row]]
@@ -215,7 +215,7 @@ def test_wrong_conditions_are_never_equal_and_uniform_over_the_others(kind: str)
 @pytest.mark.parametrize("conditions", [torch.ones(5, 3), torch.zeros(1, 4, dtype=torch.int64)])
 def test_data_without_a_wrong_condition_say_so(conditions: Tensor) -> None:
     with pytest.raises(DataError, match=f"all {len(conditions)} conditions of the data are equal"):
-        Others(conditions)
+        MismatchSampler(conditions)
 
 
 @pytest.mark.parametrize("world_size", [1, 2])
@@ -225,7 +225,9 @@ def test_batches_bring_the_right_and_a_wrong_caption_on_any_number_of_processes(
 
     def first(rank: int, ranks: int) -> Batch:
         rng = StepRNG(3, 0, rank, ranks)
-        return next(iter(Stream(data, Plan(data, 4, rng, mismatched_conditions=True), rng, start=lambda: 5)))
+        return next(
+            iter(InfiniteLoader(data, BatchSampler(data, 4, rng, mismatched_conditions=True), rng, start=lambda: 5))
+        )
 
     parts = [first(rank, world_size) for rank in range(world_size)]
     whole = first(0, 1)

@@ -1,4 +1,4 @@
-"""The players of the InfoGAN paper's digits: what they are made of, and what Q says."""
+"""InfoGAN's networks for MNIST: layers, and the outputs of Q."""
 
 from __future__ import annotations
 

@@ -171,9 +171,13 @@ def test_images_become_vectors_one_by_one(size: int) -> None:
 
 def test_a_conditioned_critic_translates_for_its_critic() -> None:
     discriminator = MLPDiscriminator([4], width=8, condition_dim=3)
-    told, x, labels = ClassCondition(2, 3).wrap(discriminator), torch.randn(2, 4), torch.tensor([1, 0])
-    assert isinstance(told, ConditionalDiscriminator)
-    torch.testing.assert_close(told(x, labels).score, discriminator(x, told.condition.embedding.weight[labels]).score)
+    wrapped = ClassCondition(2, 3).wrap(discriminator)
+    x = torch.randn(2, 4)
+    labels = torch.tensor([1, 0])
+    assert isinstance(wrapped, ConditionalDiscriminator)
+    torch.testing.assert_close(
+        wrapped(x, labels).score, discriminator(x, wrapped.condition.embedding.weight[labels]).score
+    )
 
 
 # ------------------------------------------------------------------ statistics of the batch
@@ -227,9 +231,9 @@ def test_equal_samples_have_a_statistic_of_nothing_and_a_finite_gradient(statist
 def test_critics_with_a_statistic_see_that_samples_are_alike(make) -> None:
     plain, seeing = (make([1, 8, 8], 8, norm="none", minibatch=name) for name in ("none", "stddev"))
     x = torch.randn(4, 1, 8, 8)
-    alike = x[:1].expand(4, -1, -1, -1)
-    torch.testing.assert_close(plain(x).score[0], plain(alike).score[0])
-    assert not torch.allclose(seeing(x).score[0], seeing(alike).score[0], atol=1e-4)
+    equal = x[:1].expand(4, -1, -1, -1)
+    torch.testing.assert_close(plain(x).score[0], plain(equal).score[0])
+    assert not torch.allclose(seeing(x).score[0], seeing(equal).score[0], atol=1e-4)
     assert seeing.heads.score.in_features > plain.heads.score.in_features
 
 
@@ -274,10 +278,10 @@ def test_a_packed_autoencoder_is_still_an_energy() -> None:
     assert not hasattr(PackedDiscriminator(MLPDiscriminator, [3], pack=2), "energy")
 
 
-@pytest.mark.parametrize("wish", [{"condition_dim": 3}, {"aux_outputs": 3}, {"condition_channels": 3}])
-def test_packs_take_no_condition(wish: dict[str, int]) -> None:
+@pytest.mark.parametrize("option", [{"condition_dim": 3}, {"aux_outputs": 3}, {"condition_channels": 3}])
+def test_packs_take_no_condition(option: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="without conditions and classes, use pack=1"):
-        PackedDiscriminator(Recorder, [1, 4, 4], 2, **wish)
+        PackedDiscriminator(Recorder, [1, 4, 4], 2, **option)
 
 
 # ------------------------------------------------------------------ attention
@@ -341,22 +345,22 @@ def test_residual_players_make_and_judge_images(size: int, attention: int | None
     output = discriminator(images, torch.randn(2, 5))
     assert (output.score.shape, output.aux.shape) == ((2,), (2, 4))
     assert len(layers_of(generator, UpBlock)) == int(math.log2(size // 4))
-    for player in (generator, discriminator):
-        assert len(layers_of(player, SelfAttention)) == (attention is not None)
+    for network in (generator, discriminator):
+        assert len(layers_of(network, SelfAttention)) == (attention is not None)
 
 
 @pytest.mark.parametrize("attention", [8, 16, 32])
 def test_attention_is_at_the_size_that_was_asked_for(attention: int) -> None:
     seen: list[int] = []
-    players = ResNetGenerator(4, [1, 32, 32], 8, attention=attention), None
+    networks = ResNetGenerator(4, [1, 32, 32], 8, attention=attention), None
     if attention < 32:
-        players = players[0], ResNetDiscriminator([1, 32, 32], 8, attention=attention)
-    for player in filter(None, players):
-        (layer,) = layers_of(player, SelfAttention)
+        networks = networks[0], ResNetDiscriminator([1, 32, 32], 8, attention=attention)
+    for network in filter(None, networks):
+        (layer,) = layers_of(network, SelfAttention)
         layer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].shape[-1]))
-    images = players[0](torch.randn(1, 4))
-    if players[1] is not None:
-        players[1](images)
+    images = networks[0](torch.randn(1, 4))
+    if networks[1] is not None:
+        networks[1](images)
     assert set(seen) == {attention}
 
 
@@ -377,11 +381,11 @@ def test_sagans_and_sngans_weights_are_spectrally_normalized() -> None:
     shape = [3, 8, 8]
     discriminator = ResNetDiscriminator(shape, 8, norm="spectral", attention=8, condition_dim=3)
     generator = ResNetGenerator(4, shape, 8, norm="spectral", attention=8)
-    for player in (discriminator, generator):
-        weighted = layers_of(player, nn.Conv2d, nn.Linear)
+    for network in (discriminator, generator):
+        weighted = layers_of(network, nn.Conv2d, nn.Linear)
         assert len(weighted) >= 9
         assert all(is_parametrized(layer) for layer in weighted)
-        assert not layers_of(player, nn.BatchNorm2d, nn.GroupNorm)
+        assert not layers_of(network, nn.BatchNorm2d, nn.GroupNorm)
     for _ in range(10):
         discriminator(torch.randn(1, *shape), torch.randn(1, 3))
     for layer in layers_of(discriminator, nn.Conv2d, nn.Linear):
@@ -397,12 +401,12 @@ def test_blocks_by_hand() -> None:
     by_hand = up.second(up.first(interpolate(x.relu(), scale_factor=2.0)).relu()) + up.skip(doubled)
     torch.testing.assert_close(up(x), by_hand)
 
-    def halved(y: Tensor) -> Tensor:
+    def half_size(y: Tensor) -> Tensor:
         return (y[..., ::2, ::2] + y[..., 1::2, ::2] + y[..., ::2, 1::2] + y[..., 1::2, 1::2]) / 4
 
     for first in (True, False):
         down = DownBlock(3, 5, "none", first=first)
-        by_hand = halved(down.second(down.first(x if first else x.relu()).relu())) + down.skip(halved(x))
+        by_hand = half_size(down.second(down.first(x if first else x.relu()).relu())) + down.skip(half_size(x))
         torch.testing.assert_close(down(x), by_hand)
     flat = DownBlock(3, 3, "none", down=False)
     torch.testing.assert_close(flat(x), flat.second(flat.first(x.relu()).relu()) + x)
@@ -488,8 +492,8 @@ def test_widths_halve_beyond_32_pixels_and_are_multiples_of_8(size: int, width: 
     assert stage_widths(size, width) == widths
     if size <= 32:
         return
-    for player in (R3GANGenerator(4, [3, size, size], width), R3GANDiscriminator([3, size, size], width)):
-        found = [block.layers[0].in_channels for block in layers_of(player, ResidualBlock)]
+    for network in (R3GANGenerator(4, [3, size, size], width), R3GANDiscriminator([3, size, size], width)):
+        found = [block.layers[0].in_channels for block in layers_of(network, ResidualBlock)]
         assert sorted(found) == sorted(2 * widths)
 
 
@@ -500,11 +504,11 @@ def test_r3gan_has_no_normalization_no_bias_and_no_tanh(size: int) -> None:
         R3GANGenerator(4, shape, 32),
         R3GANDiscriminator(shape, 32, aux_outputs=2, condition_dim=3),
     )
-    for player in (generator, discriminator):
-        assert not layers_of(player, nn.BatchNorm2d, nn.GroupNorm, nn.LayerNorm, nn.InstanceNorm2d, nn.Tanh)
-        convolutions = layers_of(player, nn.Conv2d)
+    for network in (generator, discriminator):
+        assert not layers_of(network, nn.BatchNorm2d, nn.GroupNorm, nn.LayerNorm, nn.InstanceNorm2d, nn.Tanh)
+        convolutions = layers_of(network, nn.Conv2d)
         assert all(c.bias is None for c in convolutions)
-        blocks = layers_of(player, ResidualBlock)
+        blocks = layers_of(network, ResidualBlock)
         assert len(blocks) == 2 * int(math.log2(size // 2))
         gain = math.sqrt(2 / 1.04) * len(blocks) ** -0.25
         seconds = torch.cat([math.sqrt(144) * block.layers[2].weight.flatten() for block in blocks])

@@ -8,7 +8,7 @@ from torch import nn
 
 from gan_zoo.core.types import AdversarialTerm, DiscriminatorOutput, run_discriminator
 from gan_zoo.losses.minimax import NonSaturating
-from gan_zoo.networks.patchgan import MultiScalePatchGAN, PatchGAN, halved, patchgan
+from gan_zoo.networks.patchgan import MultiScalePatchGAN, PatchGAN, half_size, patchgan
 from gan_zoo.regularizers.base import input_gradient
 from gan_zoo.training.adversarial_step import over_parts
 
@@ -24,7 +24,7 @@ def discriminator(scales: int = 3, **options) -> MultiScalePatchGAN:
 def test_every_scale_scores_its_own_size() -> None:
     network, x = discriminator(), torch.randn(2, *SHAPE)
     output = run_discriminator(network, x)
-    sizes = (x, halved(x), halved(halved(x)))
+    sizes = (x, half_size(x), half_size(half_size(x)))
     assert [size.shape[-1] for size in sizes] == [32, 16, 8]
     for part, scale, size in zip(output.parts, network.scales, sizes, strict=True):
         torch.testing.assert_close(part.score, scale(size).score)
@@ -36,14 +36,14 @@ def test_every_scale_scores_its_own_size() -> None:
 def test_halving_averages_without_the_border() -> None:
     x = torch.arange(16.0).view(1, 1, 4, 4)
     by_hand = torch.tensor([[(0 + 1 + 4 + 5) / 4, (1 + 2 + 3 + 5 + 6 + 7) / 6]])
-    torch.testing.assert_close(halved(x)[0, 0, :1], by_hand)
+    torch.testing.assert_close(half_size(x)[0, 0, :1], by_hand)
 
 
 def test_a_condition_is_halved_with_the_image() -> None:
     network = discriminator(condition_channels=1)
     x, condition = torch.randn(2, *SHAPE), torch.randn(2, 1, 32, 32)
     output = network(x, condition)
-    direct = network.scales[1](halved(x), halved(condition)).score
+    direct = network.scales[1](half_size(x), half_size(condition)).score
     torch.testing.assert_close(output.parts[1].score, direct)
 
 

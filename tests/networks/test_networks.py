@@ -41,8 +41,8 @@ def test_the_papers_rules() -> None:
     assert sum(isinstance(m, nn.BatchNorm2d) for m in generator.modules()) == 4
     assert sum(isinstance(m, nn.BatchNorm2d) for m in discriminator.modules()) == 3
     assert isinstance(discriminator.layers[1], nn.LeakyReLU), "no normalization at the discriminator's input"
-    for player in (generator, discriminator):
-        weights = [m.weight.detach() for m in player.modules() if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d))]
+    for network in (generator, discriminator):
+        weights = [m.weight.detach() for m in network.modules() if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d))]
         assert all(abs(float(w.std()) - 0.02) < 0.002 for w in weights)
 
 

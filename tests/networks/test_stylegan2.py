@@ -255,7 +255,7 @@ def test_mixing_has_its_probability() -> None:
     network = generator()
     latents = torch.randn(1, 8)
     own = network.mapping(latents)
-    mixed = [not torch.equal(network.mixed(own, latents, None), own) for _ in range(1000)]
+    mixed = [not torch.equal(network.mix_styles(own, latents, None), own) for _ in range(1000)]
     assert sum(mixed) == pytest.approx(900, abs=40)
 
 
@@ -274,8 +274,8 @@ def test_statistics_at_the_start() -> None:
     latents = torch.randn(64, 64)
     assert network.mapping(latents).square().mean().item() == pytest.approx(1, rel=0.4)
     assert 0.5 < float(network(latents).detach().std()) < 3
-    critic = StyleGAN2Discriminator([3, 32, 32], width=16, max_width=64)
-    assert 0.02 < float(critic(torch.randn(64, 3, 32, 32).clamp(-1, 1)).score.detach().abs().mean()) < 3
+    scorer = StyleGAN2Discriminator([3, 32, 32], width=16, max_width=64)
+    assert 0.02 < float(scorer(torch.randn(64, 3, 32, 32).clamp(-1, 1)).score.detach().abs().mean()) < 3
 
 
 # ----------------------------------------------------------------- discriminator
@@ -291,24 +291,24 @@ def test_down_block_by_hand() -> None:
 
 
 def test_scores_features_and_outputs() -> None:
-    critic = discriminator(aux_outputs=5)
+    scorer = discriminator(aux_outputs=5)
     x = torch.randn(8, *SHAPE)
-    output = critic(x)
+    output = scorer(x)
     assert output.score.shape == (8,)
     assert output.aux.shape == (8, 5)
     assert output.features[0].shape == (8, 8, 4, 4)
     assert output.x is x
-    first = critic(x[:4].repeat(2, 1, 1, 1)).score
+    first = scorer(x[:4].repeat(2, 1, 1, 1)).score
     torch.testing.assert_close(first[:4], first[4:])
 
 
 def test_projection_on_a_mapping_of_the_condition() -> None:
-    critic = discriminator(condition_dim=3)
+    scorer = discriminator(condition_dim=3)
     x, condition = torch.randn(4, *SHAPE), torch.randn(4, 3)
-    h = critic(x, condition).features[0]
-    outputs = critic.score(scaled_leaky_relu(critic.dense(h.flatten(1))))
-    expected = (outputs * critic.mapping(None, condition)).sum(1) / math.sqrt(8)
-    torch.testing.assert_close(critic(x, condition).score, expected)
+    h = scorer(x, condition).features[0]
+    outputs = scorer.score(scaled_leaky_relu(scorer.dense(h.flatten(1))))
+    expected = (outputs * scorer.mapping(None, condition)).sum(1) / math.sqrt(8)
+    torch.testing.assert_close(scorer(x, condition).score, expected)
     with pytest.raises(ValueError, match=r"needs model.fusion=projection, got 'concat'"):
         discriminator(condition_dim=3, fusion="concat")
 
@@ -321,16 +321,16 @@ def test_the_condition_reaches_the_generator() -> None:
 
 
 def test_both_can_be_differentiated_twice() -> None:
-    network, critic = generator(), discriminator()
+    network, scorer = generator(), discriminator()
     styles = network.mapping(torch.randn(4, 8))
     (gradient,) = torch.autograd.grad(network.synthesis(styles).square().sum(), styles, create_graph=True)
     gradient.square().sum().backward()
     unused = {"mapping_network", "bias", "strength"}
     assert all(p.grad is not None for name, p in network.named_parameters() if not unused & set(name.split(".")))
     x = torch.randn(4, *SHAPE, requires_grad=True)
-    (gradient,) = torch.autograd.grad(critic(x).score.sum(), x, create_graph=True)
+    (gradient,) = torch.autograd.grad(scorer(x).score.sum(), x, create_graph=True)
     gradient.square().sum().backward()
-    assert all(p.grad.abs().sum() > 0 for name, p in critic.named_parameters() if name.endswith("weight"))
+    assert all(p.grad.abs().sum() > 0 for name, p in scorer.named_parameters() if name.endswith("weight"))
 
 
 # --------------------------------------------------------------- parameters
@@ -347,9 +347,9 @@ def test_the_papers_networks_have_as_many_parameters(mapping_layers: int, total:
     shape = [3, 1024, 1024]
     with torch.device("meta"):
         made = StyleGAN2Generator(512, shape, width=32, mapping_layers=mapping_layers)
-        critic = StyleGAN2Discriminator(shape, width=32)
+        scorer = StyleGAN2Discriminator(shape, width=32)
     assert parameters(made) == total
-    assert parameters(critic) == 29_012_513
+    assert parameters(scorer) == 29_012_513
     layers, images = made.synthesis_network.layers, made.synthesis_network.images
     assert [parameters(layer) for layer in layers[8:12]] == [2_622_465, 1_442_561, 721_409, 426_369]
     assert [parameters(image) for image in images] == [264_195] * 5 + [132_099, 66_051, 33_027, 16_515]

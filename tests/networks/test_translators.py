@@ -12,7 +12,7 @@ from gan_zoo.core.rng import StepRNG
 from gan_zoo.core.types import DiscriminatorOutput, SampleRequest
 from gan_zoo.models.cyclegan import CycleGAN
 from gan_zoo.models.pix2pix import Pix2Pix
-from gan_zoo.networks.image_to_image import ResNetTranslator, TranslatorBlock, UNetTranslator, doubling
+from gan_zoo.networks.image_to_image import ResNetTranslator, TranslatorBlock, UNetTranslator, upsample_layers
 from gan_zoo.networks.patchgan import PatchGAN
 
 
@@ -47,7 +47,7 @@ def test_translators_keep_the_size(make, sides: tuple[int, int], upsample: str) 
 @pytest.mark.parametrize("kernel", [3, 4])
 def test_resizing_leaves_no_checkerboard_and_transposed_convolutions_do(kernel: int) -> None:
     flat = torch.ones(1, 3, 8, 8)
-    resized, transposed = (nn.Sequential(*doubling(3, 2, name, kernel)) for name in ("resize", "transposed"))
+    resized, transposed = (nn.Sequential(*upsample_layers(3, 2, name, kernel)) for name in ("resize", "transposed"))
     for layer in (resized, transposed):
         assert layer(flat).shape == (1, 2, 16, 16)
     inside = (slice(None), slice(None), slice(3, -3), slice(3, -3))
@@ -84,7 +84,7 @@ def test_the_u_goes_down_to_2x2_or_as_deep_as_told(size: int, depth: int | None,
         layer.register_forward_hook(lambda _, inputs, y: seen.append((y.shape[1], y.shape[-1])))
     assert network(torch.randn(2, 3, size, size)).shape == (2, 1, size, size)
     assert seen == [(min(4 * 2**k, 32), side) for k, side in enumerate(sizes)]
-    # Every level but the innermost hands its input on beside its output: twice the channels come up.
+    # Every level but the innermost concatenates its input to its output: twice the channels.
     ups = [layer.in_channels for layer in layers_of(network, nn.ConvTranspose2d)]
     assert sorted(ups) == sorted([min(4 * 2 ** (len(sizes) - 1), 32), *(2 * channels for channels, _ in seen[:-1])])
 
@@ -239,7 +239,7 @@ def test_training_is_the_same_with_either_test_time() -> None:
 
 @pytest.mark.parametrize("make", [Pix2Pix, CycleGAN])
 def test_samples_of_a_generator_that_draws_depend_on_their_number_alone(make) -> None:
-    """And whoever drew random numbers before goes on where they were."""
+    """The state of other random generators is unchanged."""
     shapes = {"a_shape": [1, 16, 16], "b_shape": [1, 16, 16]}
     translator = partial(UNetTranslator, width=4, paper_test_time=True)
     terms = [nn.Identity()] if make is Pix2Pix else [nn.Identity(), nn.Identity()]

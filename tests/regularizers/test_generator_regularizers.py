@@ -139,7 +139,7 @@ def test_path_length_by_hand() -> None:
     gradients = [torch.autograd.grad(value, weights(model), retain_graph=True)[0] for value in (penalty, by_hand)]
     torch.testing.assert_close(*gradients)
 
-    # The average goes on from there, and is saved.
+    # The average continues from there, and is saved.
     regularizer.penalty(model, data, {})
     torch.testing.assert_close(regularizer.mean_length, torch.lerp(target, lengths.mean(), 0.25).detach())
     assert "mean_length" in regularizer.state_dict()

@@ -121,8 +121,8 @@ def test_a_constant_synthesis_is_as_far_from_the_average_as_the_average_is_long(
 
 def test_its_gradient_reaches_no_discriminator(model: GAN) -> None:
     penalty = PathLength().penalty(model, batch(), {})
-    critic = list(model.discriminators.parameters())
-    found = torch.autograd.grad(penalty, [*critic, model.generators["main"].weight], allow_unused=True)
+    discriminator = list(model.discriminators.parameters())
+    found = torch.autograd.grad(penalty, [*discriminator, model.generators["main"].weight], allow_unused=True)
     assert all(gradient is None for gradient in found[:-1])
     assert found[-1].abs().sum() > 0
 

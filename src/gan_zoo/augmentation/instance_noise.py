@@ -1,4 +1,4 @@
-"""Noise on what the discriminator sees."""
+"""Instance noise."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from gan_zoo.core.types import Weight
 
 
 class InstanceNoise(nn.Module):
-    """Adds N(0, std^2) to every value that the discriminator sees, real or fake (Sonderby et al. 2017, section 3.2).
+    """Adds N(0, std^2) to every value that the discriminator sees, real or fake.
 
-    It makes the distributions of reals and fakes overlap, so that their divergence has a gradient. With
-    ``regularizer=fade`` the noise fades while training goes on.
+    Sonderby et al. 2017, section 3.2.
+
+    It makes the distributions of reals and fakes overlap, so that their divergence has a gradient.
+    With ``regularizer=fade`` the noise is annealed to 0 during training.
 
     Args:
         std: standard deviation, >= 0, for samples in [-1, 1].

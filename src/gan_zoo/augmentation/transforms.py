@@ -1,7 +1,7 @@
-"""Changes of images ``[B, C, H, W]`` whose strength is given for each sample, ``[B]``.
+"""Transformations of images ``[B, C, H, W]`` with a strength for each sample, ``[B]``.
 
-Without randomness, without loops over the batch, and differentiable any number of times by the images. The neutral
-strength gives the images back exactly.
+Without randomness, without loops over the batch, and differentiable any number of times by the
+images. The neutral strength returns the images exactly.
 """
 
 from __future__ import annotations
@@ -12,114 +12,132 @@ import torch
 from torch import Tensor
 
 
-def saturated(x: Tensor, factor: Tensor) -> Tensor:
-    """Colors pulled from the gray of their mean by ``factor`` ``[B]``: 0 is gray, 1 changes nothing."""
+def adjust_saturation(x: Tensor, factor: Tensor) -> Tensor:
+    """Scales the difference from gray by ``factor`` ``[B]``: 0 is gray, 1 is the identity."""
     factor = factor[:, None, None, None]
     return x * factor + x.mean(1, keepdim=True) * (1 - factor)
 
 
-def contrasted(x: Tensor, factor: Tensor) -> Tensor:
-    """Values pulled from the image's mean by ``factor`` ``[B]``: 0 is flat, 1 changes nothing."""
+def adjust_contrast(x: Tensor, factor: Tensor) -> Tensor:
+    """Scales the difference from the mean by ``factor`` ``[B]``: 0 is constant, 1 the identity."""
     factor = factor[:, None, None, None]
     return x * factor + x.mean((1, 2, 3), keepdim=True) * (1 - factor)
 
 
-def luma_flipped(x: Tensor, flip: Tensor) -> Tensor:
-    """Light and dark exchanged where ``flip`` ``[B]`` is 1, hue and saturation kept; gray images are negated."""
+def flip_luma(x: Tensor, flip: Tensor) -> Tensor:
+    """Inverts the luma where ``flip`` ``[B]`` is 1, keeping hue and saturation.
+
+    Gray images are negated.
+    """
     return x - 2 * flip[:, None, None, None] * x.mean(1, keepdim=True)
 
 
-def hue_rotated(x: Tensor, angle: Tensor) -> Tensor:
-    """RGB turned around the gray axis by ``angle`` ``[B]``: a third of a circle makes red green, green blue."""
+def rotate_hue(x: Tensor, angle: Tensor) -> Tensor:
+    """Rotates RGB around the gray axis by ``angle`` ``[B]``; 2 pi / 3 maps red to green."""
     cos, sin = angle.cos()[:, None, None, None], angle.sin()[:, None, None, None]
     across = (x.roll(1, 1) - x.roll(-1, 1)) / math.sqrt(3)  # the cross product of the axis with the color
     return x * cos + across * sin + x.mean(1, keepdim=True) * (1 - cos)
 
 
-def with_channels(seen: Tensor, x: Tensor) -> Tensor:
-    """``seen`` with the channels of ``x`` that it lacks."""
-    return seen if seen.shape[1] == x.shape[1] else torch.cat([seen, x[:, seen.shape[1] :]], 1)
+def restore_channels(colors: Tensor, x: Tensor) -> Tensor:
+    """``colors`` followed by the remaining channels of ``x``."""
+    return colors if colors.shape[1] == x.shape[1] else torch.cat([colors, x[:, colors.shape[1] :]], 1)
 
 
-def flipped(x: Tensor, flip: Tensor) -> Tensor:
-    """Left and right exchanged where ``flip`` ``[B]`` is true."""
+def flip_horizontal(x: Tensor, flip: Tensor) -> Tensor:
+    """Flips images left to right where ``flip`` ``[B]`` is true."""
     return torch.where(flip[:, None, None, None], x.flip(3), x)
 
 
-def turned(x: Tensor, quarters: Tensor) -> Tensor:
-    """Images turned left by ``quarters`` ``[B]`` right angles; odd numbers need square images."""
+def rot90(x: Tensor, quarters: Tensor) -> Tensor:
+    """Rotates images left by ``quarters`` ``[B]`` right angles; odd numbers need square images."""
     quarters = quarters[:, None, None, None]
     if x.shape[2] == x.shape[3]:
         x = torch.where(quarters % 2 == 1, x.rot90(1, (2, 3)), x)
     return torch.where(quarters >= 2, x.rot90(2, (2, 3)), x)
 
 
-def shifted(x: Tensor, down: Tensor, right: Tensor, mirror: bool = False) -> Tensor:
-    """Images moved by whole pixels ``[B]``; what flows in is zero, or the image mirrored at its border."""
+def translate(x: Tensor, down: Tensor, right: Tensor, mirror: bool = False) -> Tensor:
+    """Shifts images by integer pixels ``[B]``; borders are filled with zeros or by reflection."""
     height, width = x.shape[2:]
-    rows, columns = centered(x)
-    rows, columns = rows + (height - 1) / 2 - down[:, None, None], columns + (width - 1) / 2 - right[:, None, None]
-    moved = picked(x, mirrored(rows, height).long(), mirrored(columns, width).long())
+    rows, columns = centered_grid(x)
+    rows = rows + (height - 1) / 2 - down[:, None, None]
+    columns = columns + (width - 1) / 2 - right[:, None, None]
+    moved = gather_pixels(x, reflect(rows, height).long(), reflect(columns, width).long())
     if mirror:
         return moved
     inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
     return moved.masked_fill(~inside[:, None], 0)
 
 
-def placed(
+def affine(
     x: Tensor, scale: Tensor, before: Tensor, stretch: Tensor, after: Tensor, down: Tensor, right: Tensor
 ) -> Tensor:
-    """Images scaled, turned, stretched in width (and squeezed in height), turned and shifted around their center.
+    """Scales, rotates, stretches in width (and squeezes in height), rotates and shifts images.
 
-    All arguments are ``[B]``; angles in radians, shifts in sides of the image. Each output pixel asks, through the
-    inverse of these steps in reverse order, where it comes from.
+    All arguments are ``[B]``; angles in radians, shifts in sides of the image. The source of each
+    output pixel is found by the inverse of these steps in reverse order. All are around the image's
+    center.
     """
     height, width = x.shape[2:]
-    rows, columns = centered(x)
-    rows, columns = rows - height * down[:, None, None], columns - width * right[:, None, None]
-    rows, columns = rotated(rows, columns, after)
-    rows, columns = rows * stretch[:, None, None], columns / stretch[:, None, None]
-    rows, columns = rotated(rows, columns, before)
-    rows, columns = rows / scale[:, None, None], columns / scale[:, None, None]
-    return sampled(x, rows + (height - 1) / 2, columns + (width - 1) / 2)
+    rows, columns = centered_grid(x)
+
+    # The inverse of each step, the last one first.
+    rows = rows - height * down[:, None, None]
+    columns = columns - width * right[:, None, None]
+    rows, columns = rotate_grid(rows, columns, after)
+    rows = rows * stretch[:, None, None]
+    columns = columns / stretch[:, None, None]
+    rows, columns = rotate_grid(rows, columns, before)
+    rows = rows / scale[:, None, None]
+    columns = columns / scale[:, None, None]
+    return bilinear_sample(x, rows + (height - 1) / 2, columns + (width - 1) / 2)
 
 
-def centered(x: Tensor) -> tuple[Tensor, Tensor]:
-    """The places of rows ``[1, H, 1]`` and columns ``[1, 1, W]`` in pixels from the center."""
+def centered_grid(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Coordinates of rows ``[1, H, 1]`` and columns ``[1, 1, W]`` in pixels from the center."""
     rows, columns = (torch.arange(side, device=x.device) - (side - 1) / 2 for side in x.shape[2:])
     return rows[None, :, None], columns[None, None, :]
 
 
-def rotated(rows: Tensor, columns: Tensor, angle: Tensor) -> tuple[Tensor, Tensor]:
-    """Places turned around the center by ``angle`` ``[B]``."""
+def rotate_grid(rows: Tensor, columns: Tensor, angle: Tensor) -> tuple[Tensor, Tensor]:
+    """Rotates coordinates around the center by ``angle`` ``[B]``."""
     cos, sin = angle.cos()[:, None, None], angle.sin()[:, None, None]
     return rows * cos - columns * sin, columns * cos + rows * sin
 
 
-def sampled(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """The pixels of ``x`` at fractional places ``[B, H, W]``, bilinear and mirrored at the borders.
+def bilinear_sample(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Bilinear samples of ``x`` at coordinates ``[B, H, W]``, reflected at the borders.
 
-    Whole places give the pixels themselves, exactly. Unlike `torch.nn.functional.grid_sample`, which lacked the second
-    derivative that gradient penalties need, it differentiates any number of times.
+    Integer coordinates give the pixels exactly. Unlike `torch.nn.functional.grid_sample`, which
+    lacked the second derivative that gradient penalties need, it differentiates any number of
+    times.
     """
     height, width = x.shape[2:]
-    rows, columns = mirrored(rows, height), mirrored(columns, width)
-    top, left = rows.floor(), columns.floor()
-    below, beside = (rows - top)[:, None], (columns - left)[:, None]
+    # The pixel above and left of each point, and the weights of its neighbors.
+    rows = reflect(rows, height)
+    columns = reflect(columns, width)
+    top = rows.floor()
+    left = columns.floor()
+    row_weight = (rows - top)[:, None]
+    column_weight = (columns - left)[:, None]
     i, j = top.long(), left.long()
-    i_next, j_next = (i + 1).clamp_max(height - 1), (j + 1).clamp_max(width - 1)
-    upper = picked(x, i, j) * (1 - beside) + picked(x, i, j_next) * beside
-    lower = picked(x, i_next, j) * (1 - beside) + picked(x, i_next, j_next) * beside
-    return upper * (1 - below) + lower * below
+    i_next = (i + 1).clamp_max(height - 1)
+    j_next = (j + 1).clamp_max(width - 1)
+
+    # Bilinear interpolation of the four pixels.
+    upper = gather_pixels(x, i, j) * (1 - column_weight) + gather_pixels(x, i, j_next) * column_weight
+    lower = gather_pixels(x, i_next, j) * (1 - column_weight) + gather_pixels(x, i_next, j_next) * column_weight
+    return upper * (1 - row_weight) + lower * row_weight
 
 
-def picked(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """The pixels of ``x`` at whole places that broadcast to ``[B, H, W]``."""
+def gather_pixels(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """The pixels of ``x`` at integer coordinates that broadcast to ``[B, H, W]``."""
     index = (rows * x.shape[3] + columns).flatten(1)[:, None].expand(-1, x.shape[1], -1)
     return x.flatten(2).gather(2, index).view_as(x)
 
 
-def mirrored(place: Tensor, side: int) -> Tensor:
-    """Places beyond 0 and ``side`` - 1 mirrored there, as often as it takes."""
+def reflect(place: Tensor, side: int) -> Tensor:
+    """Reflects coordinates at 0 and ``side`` - 1, as often as necessary."""
     last = max(side - 1, 1)
     return (last - (place.abs() % (2 * last) - last).abs()).clamp_max(side - 1)

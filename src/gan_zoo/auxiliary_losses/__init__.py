@@ -1,1 +1,1 @@
-"""Losses beside the adversarial one: reconstruction=, classification=."""
+"""Losses in addition to the adversarial one: reconstruction=, classification=."""

@@ -1,4 +1,4 @@
-"""How well logits name classes, how well pairs match, and how far a code is from its prior; each a scalar."""
+"""Losses of classes, of pairs and of codes; each returns a scalar."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from gan_zoo.core.types import Positive, Share, Weight, at_least_float32
 class CrossEntropy(nn.Module):
     """The mean negative log-likelihood of the labels, ``(logits [B, K], labels [B]) -> scalar``.
 
-    With smoothing s (Szegedy et al. 2016, section 7) the target is 1 - s + s / K for the label and s / K for the other
-    classes. With class weights the mean is weighted by those of the labels in the global batch.
+    With smoothing s (Szegedy et al. 2016, section 7) the target is 1 - s + s / K for the label and
+    s / K for the other classes. With class weights the mean is weighted by those of the labels in
+    the global batch.
 
     Args:
         label_smoothing: s, in [0, 1).
@@ -31,7 +32,7 @@ class CrossEntropy(nn.Module):
         if not 0 <= label_smoothing < 1:
             raise ValueError(f"label_smoothing must be in [0, 1), got {label_smoothing}")
         self.label_smoothing = label_smoothing
-        self.register_buffer("class_weights", weights_of_classes(class_weights), persistent=False)
+        self.register_buffer("class_weights", class_weight_tensor(class_weights), persistent=False)
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         """The loss of raw ``logits`` against class numbers."""
@@ -39,15 +40,17 @@ class CrossEntropy(nn.Module):
         if self.class_weights is None:
             return F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
         weight = self.class_weights.to(logits.dtype)
+
+        # Weighted by the labels of the global batch.
         total = F.cross_entropy(logits, labels, weight=weight, label_smoothing=self.label_smoothing, reduction="sum")
         return total / mean_over_ranks(weight[labels].sum())
 
 
 class Focal(nn.Module):
-    """Cross-entropy that hardly counts what is already classified well, ``(logits [B, K], labels [B]) -> scalar``.
+    """Focal loss, ``(logits [B, K], labels [B]) -> scalar``: easy samples are down-weighted.
 
-    Lin et al. 2017, eq. 4 and 5, for several classes: E -w_y (1 - p_y)^gamma log p_y, with p the softmax and the mean
-    weighted by w as in `CrossEntropy`; gamma = 0 is cross-entropy.
+    Lin et al. 2017, eq. 4 and 5, for several classes: E -w_y (1 - p_y)^gamma log p_y, with p the
+    softmax and the mean weighted by w as in `CrossEntropy`; gamma = 0 is cross-entropy.
 
     Args:
         gamma: focus, >= 0; 2 in the paper.
@@ -61,14 +64,14 @@ class Focal(nn.Module):
         if gamma < 0:
             raise ValueError(f"gamma must be >= 0, got {gamma}")
         self.gamma = gamma
-        self.register_buffer("class_weights", weights_of_classes(class_weights), persistent=False)
+        self.register_buffer("class_weights", class_weight_tensor(class_weights), persistent=False)
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         """The loss of raw ``logits`` against class numbers."""
         logits = checked(logits, self.class_weights)
-        surprise = F.cross_entropy(logits, labels, reduction="none")
-        doubt = -torch.expm1(-surprise)  # 1 - p_y, kept off zero, where its power may have no slope
-        terms = doubt.clamp_min(torch.finfo(doubt.dtype).tiny) ** self.gamma * surprise
+        cross_entropy = F.cross_entropy(logits, labels, reduction="none")
+        one_minus_p = -torch.expm1(-cross_entropy)  # 1 - p_y, kept off zero, where its power may have no slope
+        terms = one_minus_p.clamp_min(torch.finfo(one_minus_p.dtype).tiny) ** self.gamma * cross_entropy
         if self.class_weights is None:
             return terms.mean()
         weight = self.class_weights.to(logits.dtype)[labels]
@@ -76,7 +79,7 @@ class Focal(nn.Module):
 
 
 class Triplet(nn.Module):
-    """An anchor has to be nearer to its match than to another by a margin, ``(anchor, match, other) -> scalar``.
+    """Triplet loss, ``(anchor, match, other) -> scalar``: the match must be nearer by a margin.
 
     Schroff et al. 2015 (FaceNet), eq. 2, with the Euclidean distance itself, not squared:
     E (norm(anchor - match) - norm(anchor - other) + margin)+ over rows of features ``[B, F]``.
@@ -98,11 +101,12 @@ class Triplet(nn.Module):
 
 
 class Contrastive(nn.Module):
-    """Each row has to find its partner among the whole batch, and the partner it, ``(first, second) -> scalar``.
+    """InfoNCE, ``(first, second) -> scalar``: each row must identify its partner in the batch.
 
-    InfoNCE (van den Oord et al. 2018, eq. 4) both ways, as in Radford et al. 2021: cross-entropies over the cosines of
-    all pairs of features ``[B, F]``, divided by a temperature. The batch is the global one, so that any number of
-    processes computes the same gradients. log(batch) where nothing is known. Raises `ValueError` for a single pair.
+    InfoNCE (van den Oord et al. 2018, eq. 4) both ways, as in Radford et al. 2021: cross-entropies
+    over the cosines of all pairs of features ``[B, F]``, divided by a temperature. The batch is the
+    global one, so that any number of processes computes the same gradients. It is log(batch) for
+    random features. Raises `ValueError` for a single pair.
 
     Args:
         temperature: > 0; 0.07 is the second paper's start.
@@ -126,26 +130,29 @@ class Contrastive(nn.Module):
 
 
 class GaussianKL(nn.Module):
-    """KL(N(mu, sigma^2) || N(0, 1)), summed over latent dimensions, ``(mu, log_variance) -> scalar``.
+    """KL(N(mu, sigma^2) || N(0, 1)) of latents, ``(mu, log_variance) -> scalar``.
 
-    Kingma & Welling 2014, appendix B: 1/2 sum (mu^2 + sigma^2 - 1 - log sigma^2), the mean over the batch ``[B, D]``.
-    Beyond log sigma^2 = 20 the variance goes on along its tangent, so that no sample of a bad step is infinite.
+    Kingma & Welling 2014, appendix B: 1/2 sum (mu^2 + sigma^2 - 1 - log sigma^2), the mean over the
+    batch ``[B, D]``. Beyond log sigma^2 = 20 the variance continues along its tangent, so that no
+    sample of a bad step is infinite.
     """
 
     def forward(self, mu: Tensor, log_variance: Tensor) -> Tensor:
         """The mean over the batch."""
-        mu, log_variance = at_least_float32(mu), at_least_float32(log_variance)
+        mu = at_least_float32(mu)
+        log_variance = at_least_float32(log_variance)
         capped = log_variance.clamp_max(20.0)
         excess = capped.expm1() + capped.exp() * (log_variance - capped)  # the variance minus 1
         return 0.5 * (mu.square() + excess - log_variance).flatten(1).sum(1).mean()
 
 
 class GaussianLikelihood(nn.Module):
-    """Negative log-likelihood of codes under Gaussians, ``(mu, log_variance, codes), each [B, D] -> scalar``.
+    """Gaussian negative log-likelihood, ``(mu, log_variance, codes), each [B, D] -> scalar``.
 
-    E sum_d 1/2 (log 2 pi + v_d + (c_d - mu_d)^2 / e^(v_d)), v the log variance. The likelihood of a point has no bound:
-    v counts as -6 below that, where a code is as good as known, and the precision e^(-v) goes on along its tangent,
-    e^6 (1 - 6 - v): a head that has gone too far is still pulled back by its error, where a clamp would leave it there.
+    E sum_d 1/2 (log 2 pi + v_d + (c_d - mu_d)^2 / e^(v_d)), v the log variance. The likelihood of a
+    point has no bound: v counts as -6 below that, where a code is practically known, and the
+    precision e^(-v) continues along its tangent, e^6 (1 - 6 - v): a head that has gone too far is
+    still pulled back by its error, where a clamp would leave it there.
     """
 
     def forward(self, mu: Tensor, log_variance: Tensor, codes: Tensor) -> Tensor:
@@ -158,7 +165,7 @@ class GaussianLikelihood(nn.Module):
         return terms.sum(1).mean()
 
 
-def weights_of_classes(weights: Sequence[float] | None) -> Tensor | None:
+def class_weight_tensor(weights: Sequence[float] | None) -> Tensor | None:
     """``weights`` as a tensor ``[K]``, or None."""
     if weights is None:
         return None
@@ -168,7 +175,7 @@ def weights_of_classes(weights: Sequence[float] | None) -> Tensor | None:
 
 
 def checked(logits: Tensor, weights: Tensor | None = None) -> Tensor:
-    """The logits in float32 at least; `ValueError` unless they are ``[B, K]`` with as many classes as weights."""
+    """The logits in float32 at least; raises `ValueError` unless they are ``[B, K]``."""
     if logits.ndim != 2:
         raise ValueError(f"logits must be [B, K], got shape {list(logits.shape)}")
     if weights is not None and len(weights) != logits.shape[1]:

@@ -1,6 +1,9 @@
-"""Classification losses against distributions over classes; each ``(logits [B, K], targets) -> scalar``.
+"""Classification losses against distributions over classes.
 
-Targets are class numbers ``[B]``, or probabilities ``[B, K]`` (of a teacher, or several labels at once).
+Each ``(logits [B, K], targets) -> scalar``.
+
+Targets are class numbers ``[B]``, or probabilities ``[B, K]`` (of a teacher, or several labels at
+once).
 """
 
 from __future__ import annotations
@@ -14,10 +17,11 @@ from gan_zoo.core.types import Positive, Share
 
 
 class SoftTargets(nn.Module):
-    """Cross-entropy against soft targets at a temperature (distillation), T^2 E -sum_k q_k log softmax(z / T)_k.
+    """Distillation: cross-entropy against soft targets, T^2 E -sum_k q_k log softmax(z / T)_k.
 
-    Hinton et al. 2015, section 2: q is the target distribution at the same temperature, q_k ~ p_k^(1/T), and T^2 keeps
-    the gradients' size as T grows. Class numbers become 1 - s for the class and s / K spread over all.
+    Hinton et al. 2015, section 2: q is the target distribution at the same temperature, q_k ~
+    p_k^(1/T), and T^2 keeps the gradients' size as T grows. Class numbers become 1 - s for the
+    class and s / K spread over all.
 
     Args:
         temperature: T, > 0.
@@ -41,9 +45,10 @@ class SoftTargets(nn.Module):
 
 
 class CategoricalKL(nn.Module):
-    """KL(q || p) between categorical distributions, E sum_k q_k (log q_k - log p_k) with p = softmax(z); 0 where equal.
+    """KL(q || p) of categorical distributions, E sum_k q_k (log q_k - log p_k), p = softmax(z).
 
-    In the gradient it is cross-entropy against q. Class numbers become 1 - s for the class and s / K spread over all.
+    In the gradient it is cross-entropy against q. Class numbers become 1 - s for the class and s /
+    K spread over all.
 
     Args:
         label_smoothing: s, in [0, 1); for class numbers alone.
@@ -61,10 +66,10 @@ class CategoricalKL(nn.Module):
 
 
 class SigmoidCrossEntropy(nn.Module):
-    """Every class is a yes-or-no question: E mean_k [-t_k log sigma(z_k) - (1 - t_k) log(1 - sigma(z_k))].
+    """Binary cross-entropy: E mean_k [-t_k log sigma(z_k) - (1 - t_k) log(1 - sigma(z_k))].
 
-    For samples that may belong to several classes at once: targets t are in [0, 1] and need not sum to 1. A class
-    number is a yes for its class and a no for all others.
+    For samples that may belong to several classes at once: targets t are in [0, 1] and need not sum
+    to 1. A class number is 1 for its class and 0 for all others.
     """
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
@@ -74,7 +79,7 @@ class SigmoidCrossEntropy(nn.Module):
 
 
 def distribution(targets: Tensor, logits: Tensor, smoothing: float = 0.0) -> Tensor:
-    """Probabilities ``[B, K]``: the targets themselves, or class numbers ``[B]`` as smoothed one-hot rows.
+    """Probabilities ``[B, K]``: the targets, or smoothed one-hot rows of class numbers ``[B]``.
 
     Raises:
         ValueError: if the targets are neither.

@@ -1,7 +1,7 @@
 """Classification losses on the margins of logits; each ``(logits [B, K], labels [B]) -> scalar``.
 
-The margins of a sample with label y are z_y - z_j for the other classes j: positive where the label is ahead. Adding a
-constant to all logits changes nothing.
+The margins of a sample with label y are z_y - z_j for the other classes j: positive where the label
+is ahead. Adding a constant to all logits changes nothing.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from gan_zoo.core.types import Positive
 
 
 class LargeMarginSoftmax(nn.Module):
-    """Cross-entropy in which the label has to be ahead by a margin: E -log softmax(z - m e_y)_y.
+    """Cross-entropy with an additive margin: E -log softmax(z - m e_y)_y.
 
-    The additive margin of Wang et al. 2018 (AM-Softmax), eq. 5, on raw logits: their cosines are bounded, so there a
-    scale belongs to it, and logits have their own. The angular margin of Liu et al. 2016 (L-Softmax) needs the last
-    layer's weights, which a loss of logits does not see.
+    The additive margin of Wang et al. 2018 (AM-Softmax), eq. 5, on raw logits: their cosines are
+    bounded, so there a scale belongs to it, and logits have their own. The angular margin of Liu et
+    al. 2016 (L-Softmax) needs the last layer's weights, which a loss of logits does not see.
 
     Args:
         margin: m, > 0; 0 would be cross-entropy.
@@ -42,7 +42,7 @@ class LargeMarginSoftmax(nn.Module):
 
 
 class MulticlassHinge(nn.Module):
-    """The label has to be ahead of the best other class by a margin: E (m - min_j (z_y - z_j))+.
+    """Multiclass hinge loss: E (m - min_j (z_y - z_j))+.
 
     Crammer & Singer 2001, eq. 3, with m = 1.
 
@@ -63,11 +63,11 @@ class MulticlassHinge(nn.Module):
 
 
 class ExponentialMargins(nn.Module):
-    """Boosting's loss for several classes: E sum_{j != y} exp(-(z_y - z_j)).
+    """Exponential loss of the margins: E sum_{j != y} exp(-(z_y - z_j)).
 
-    AdaBoost.M2's (Freund & Schapire 1997, section 5.2), with weight 1 for each wrong class. At the best logits
-    z_j = 1/2 log p_j + constant. Where a class is ahead of the label by more than ``limit`` the exponential goes on
-    along its tangent, so that it stays finite.
+    AdaBoost.M2's (Freund & Schapire 1997, section 5.2), with weight 1 for each other class. At the
+    best logits z_j = 1/2 log p_j + constant. Where a class is ahead of the label by more than
+    ``limit`` the exponential continues along its tangent, so that it stays finite.
 
     Args:
         limit: > 0.
@@ -87,9 +87,10 @@ class ExponentialMargins(nn.Module):
 
 
 class LogisticMargins(nn.Module):
-    """Each other class against the label in a logistic loss of its own: E sum_{j != y} log(1 + exp(-(z_y - z_j))).
+    """Logistic loss of the margins: E sum_{j != y} log(1 + exp(-(z_y - z_j))).
 
-    Friedman, Hastie & Tibshirani 2000, section 4, for each pair of classes; with two classes it is cross-entropy.
+    Friedman, Hastie & Tibshirani 2000, section 4, for each pair of classes; with two classes it is
+    cross-entropy.
     """
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
@@ -98,10 +99,11 @@ class LogisticMargins(nn.Module):
 
 
 class ClassTriplet(nn.Module):
-    """What the logits say has to be nearer to the label's corner than to any other: E (d_y - min_j d_j + margin)+.
+    """Triplet loss of probabilities with class proxies: E (d_y - min_j d_j + margin)+.
 
-    FaceNet's loss (Schroff et al. 2015, eq. 2) with the corners of the simplex, where a class is certain, as proxies of
-    the classes (Movshovitz-Attias et al. 2017): d_j is the Euclidean distance of softmax(z) from the corner of class j.
+    The triplet loss (Schroff et al. 2015, eq. 2) with the corners of the simplex, where a class is
+    certain, as proxies of the classes (Movshovitz-Attias et al. 2017): d_j is the Euclidean
+    distance of softmax(z) from the corner of class j.
 
     Args:
         margin: in (0, sqrt 2]; sqrt 2 is the distance of two corners.

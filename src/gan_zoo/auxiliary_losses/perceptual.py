@@ -17,18 +17,19 @@ from gan_zoo.networks.pretrained.perceptual import unit_difference
 
 
 class Perceptual(Reconstruction):
-    """How differently a frozen network sees two images, ``(rebuilt, target) -> scalar``.
+    """Distance of a frozen network's features, ``(output, target) -> scalar``.
 
-    Zhang et al. 2018, eq. 1: sum_l w_l E norm(a_l - b_l)^2, where a_l and b_l are the layer's activations at a place,
-    each divided by its length over channels, and E is the mean over samples and places; at most 4 for each layer.
-    Without that division it is the feature loss of Johnson et al. 2016, eq. 2, sum_l w_l mean (a_l - b_l)^2, in the
-    network's own units, tens to hundreds.
+    Zhang et al. 2018, eq. 1: sum_l w_l E norm(a_l - b_l)^2, where a_l and b_l are the layer's
+    activations at a place, each divided by its length over channels, and E is the mean over samples
+    and places; at most 4 for each layer. Without that division it is the feature loss of Johnson et
+    al. 2016, eq. 2, sum_l w_l mean (a_l - b_l)^2, in the network's own units, tens to hundreds.
 
-    Gradients reach the images and stop there: the network is in evaluation mode, needs no gradient, moves between
-    devices with this module and is not in its state dict.
+    Gradients reach the images and stop there: the network is in evaluation mode, needs no gradient,
+    moves between devices with this module and is not in its state dict.
 
     Args:
-        features: images ``[B, C, H, W]`` in [-1, 1] to a list of features ``[B, F, ...]``; `Lite0Features` if None.
+        features: images ``[B, C, H, W]`` in [-1, 1] to a list of features ``[B, F, ...]``;
+            `Lite0Features` if None.
         layer_weights: w_l, one number >= 0 for each of the features, or None for ones.
         normalize: whether activations are divided by their length.
     """
@@ -54,18 +55,19 @@ class Perceptual(Reconstruction):
         return self._frozen[0]
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
-        """What moves this module moves the network, too."""
+        """Moves the frozen network with this module."""
         self.features._apply(fn)  # type: ignore[no-untyped-call]
         return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
 
-    def distance(self, rebuilt: Tensor, target: Tensor) -> Tensor:
-        ours, theirs = self.features(rebuilt), self.features(target)
+    def distance(self, output: Tensor, target: Tensor) -> Tensor:
+        ours = self.features(output)
+        theirs = self.features(target)
         weights = self.layer_weights or (1.0,) * len(ours)
         if len(weights) != len(ours):
             raise ValueError(f"layer_weights must have one number for each of {len(ours)} layers, got {len(weights)}")
-        return torch.stack([w * self.of_layer(a, b) for w, a, b in zip(weights, ours, theirs, strict=True)]).sum()
+        return torch.stack([w * self.layer_distance(a, b) for w, a, b in zip(weights, ours, theirs, strict=True)]).sum()
 
-    def of_layer(self, ours: Tensor, theirs: Tensor) -> Tensor:
+    def layer_distance(self, ours: Tensor, theirs: Tensor) -> Tensor:
         """The distance of one layer's activations ``[B, F, ...]``."""
         if not self.normalize:
             return F.mse_loss(ours, theirs)
@@ -73,11 +75,12 @@ class Perceptual(Reconstruction):
 
 
 class Style(Perceptual):
-    """How differently the features of two images go together, wherever they are, ``(rebuilt, target) -> scalar``.
+    """Distance of the Gram matrices of a frozen network's features, ``(output, target) -> scalar``.
 
-    Gatys et al. 2016, eq. 3 to 5, in the units of Johnson et al. 2016, eq. 3 and 4: sum_l w_l E ||G(a_l) - G(b_l)||_F^2
-    with the Gram matrix G(a)_ij = mean over places of a_i a_j, divided by the number of channels. It knows textures and
-    colors and no places, so it goes beside an adversarial or another reconstruction term.
+    Gatys et al. 2016, eq. 3 to 5, in the units of Johnson et al. 2016, eq. 3 and 4: sum_l w_l E
+    ||G(a_l) - G(b_l)||_F^2 with the Gram matrix G(a)_ij = mean over places of a_i a_j, divided by
+    the number of channels. It measures textures and colors but no positions, so use it in addition
+    to an adversarial or another reconstruction term.
 
     Args:
         features, layer_weights: as in `Perceptual`.
@@ -92,15 +95,15 @@ class Style(Perceptual):
     ) -> None:
         super().__init__(features, layer_weights, normalize)
 
-    def of_layer(self, ours: Tensor, theirs: Tensor) -> Tensor:
-        """The squared distance of the Gram matrices of activations ``[B, F, ...]``, the mean over samples."""
+    def layer_distance(self, ours: Tensor, theirs: Tensor) -> Tensor:
+        """The squared distance of the Gram matrices of activations ``[B, F, ...]``."""
         if self.normalize:
             ours, theirs = (F.normalize(activations, dim=1, eps=1e-2) for activations in (ours, theirs))
         return (gram(ours) - gram(theirs)).square().sum((1, 2)).mean()
 
 
 def gram(activations: Tensor) -> Tensor:
-    """How features ``[B, F, ...]`` go together: ``[B, F, F]``, the mean product over places, divided by F."""
+    """The Gram matrix ``[B, F, F]`` of ``[B, F, ...]``: mean products over positions, over F."""
     rows = at_least_float32(activations)
     rows = rows.flatten(2) if rows.ndim > 2 else rows[:, :, None]
     with torch.autocast(rows.device.type, enabled=False):
@@ -116,14 +119,15 @@ _LITE0 |= {"head": 17}
 class Lite0Features(nn.Module):
     """Activations of the packaged ImageNet EfficientNet-Lite0, differentiable by the images.
 
-    Images ``[B, 1 or 3, H, W]`` in [-1, 1] to one tensor ``[B, F, h, w]`` for each layer, in the order of the
-    network. Only what the deepest layer needs is kept.
+    Images ``[B, 1 or 3, H, W]`` in [-1, 1] to one tensor ``[B, F, h, w]`` for each layer, in the
+    order of the network. Only what the deepest layer needs is kept.
 
     Args:
-        layers: of ``stem, stage1, ..., stage7, head``; a stage's channels are 32 (stem), 16, 24, 40, 80, 112, 192,
-            320 and 1,280 (head), its strides 2, 2, 4, 8, 16, 16, 32, 32 and 32.
-        image_size: side the images are resized to (antialiased bilinear) before, or None to take them as they
-            come. The network was trained at 224 pixels; below 64 its deeper stages see single places.
+        layers: of ``stem, stage1, ..., stage7, head``; a stage's channels are 32 (stem), 16, 24,
+            40, 80, 112, 192, 320 and 1,280 (head), its strides 2, 2, 4, 8, 16, 16, 32, 32 and 32.
+        image_size: side the images are resized to (antialiased bilinear) before, or None to take
+            them as they come. The network was trained at 224 pixels; below 64 its deeper stages see
+            single places.
     """
 
     def __init__(self, layers: Sequence[str] = ("stage2", "stage3", "stage4"), image_size: Count | None = 64) -> None:
@@ -133,7 +137,8 @@ class Lite0Features(nn.Module):
             raise ValueError(f"layers must be a list of {', '.join(_LITE0)}, got {unknown[0] if unknown else []!r}")
         if image_size is not None and image_size < 8:
             raise ValueError(f"image_size must be >= 8 or null, got {image_size}")
-        self.image_size, self.layers = image_size, tuple(sorted(set(layers), key=_LITE0.__getitem__))
+        self.image_size = image_size
+        self.layers = tuple(sorted(set(layers), key=_LITE0.__getitem__))
         trunk = lite0()[0].to(memory_format=torch.channels_last)
         ends = [0, *(_LITE0[name] + 1 for name in self.layers)]
         self.parts = nn.ModuleList(trunk[start:end] for start, end in pairwise(ends))
@@ -144,7 +149,8 @@ class Lite0Features(nn.Module):
         if images.ndim != 4 or images.shape[1] not in (1, 3):
             raise ValueError(f"images must be [B, 1 or 3, H, W], got shape {list(images.shape)}")
         with torch.autocast(images.device.type, enabled=False):
-            x, features = self.prepared(images), []
+            x = self.preprocess(images)
+            features = []
             for part in self.parts:
                 x = part(x)
                 features.append(x)
@@ -153,10 +159,10 @@ class Lite0Features(nn.Module):
     def extra_repr(self) -> str:
         return f"EfficientNet-Lite0, layers={','.join(self.layers)}, image_size={self.image_size}"
 
-    def prepared(self, images: Tensor) -> Tensor:
+    def preprocess(self, images: Tensor) -> Tensor:
         """The network's input: three channels, resized, on the scale it was trained with."""
         x = images.to(next(self.parameters()).dtype).expand(-1, 3, -1, -1)
         if self.image_size is not None and x.shape[2:] != (self.image_size, self.image_size):
             x = F.interpolate(x, (self.image_size, self.image_size), mode="bilinear", antialias=True)
-        # a pixel of 0..255 is 127.5 x + 127.5; the network wants (pixel - 127) / 128
+        # a pixel of 0..255 is 127.5 x + 127.5; the network takes (pixel - 127) / 128
         return ((127.5 * x + 0.5) / 128.0).contiguous(memory_format=torch.channels_last)

@@ -1,4 +1,4 @@
-"""How far a rebuilt sample is from its target: ``(rebuilt, target) -> scalar``, the mean over everything."""
+"""Reconstruction losses: ``(output, target) -> scalar``, the mean over all elements."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from gan_zoo.core.types import Positive, at_least_float32
 class Reconstruction(nn.Module):
     """A distance of samples ``[B, ...]``, 0 (or least) where they are equal.
 
-    A subclass implements `distance`, which is given float32 at least, outside of autocast. Raises `ValueError` for
-    samples of different shapes, which would broadcast.
+    A subclass implements `distance`, which is given float32 at least, outside of autocast. Raises
+    `ValueError` for samples of different shapes, which would broadcast.
     """
 
-    def forward(self, rebuilt: Tensor, target: Tensor) -> Tensor:
-        """The mean distance of ``rebuilt`` to ``target``, both ``[B, ...]``, as a scalar."""
-        if rebuilt.shape != target.shape:
+    def forward(self, output: Tensor, target: Tensor) -> Tensor:
+        """The mean distance of ``output`` to ``target``, both ``[B, ...]``, as a scalar."""
+        if output.shape != target.shape:
             raise ValueError(
-                f"rebuilt and target must have the same shape, got {list(rebuilt.shape)} and {list(target.shape)}"
+                f"output and target must have the same shape, got {list(output.shape)} and {list(target.shape)}"
             )
-        with torch.autocast(rebuilt.device.type, enabled=False):
-            return self.distance(at_least_float32(rebuilt), at_least_float32(target))
+        with torch.autocast(output.device.type, enabled=False):
+            return self.distance(at_least_float32(output), at_least_float32(target))
 
-    def distance(self, rebuilt: Tensor, target: Tensor) -> Tensor:
+    def distance(self, output: Tensor, target: Tensor) -> Tensor:
         """The mean distance of samples of equal shape."""
         raise NotImplementedError
 
@@ -39,19 +39,19 @@ class Reconstruction(nn.Module):
 class L1(Reconstruction):
     """The mean absolute difference; the cycle term of CycleGAN and the L1 term of pix2pix."""
 
-    def distance(self, rebuilt: Tensor, target: Tensor) -> Tensor:
-        return F.l1_loss(rebuilt, target)
+    def distance(self, output: Tensor, target: Tensor) -> Tensor:
+        return F.l1_loss(output, target)
 
 
 class L2(Reconstruction):
     """The mean squared difference."""
 
-    def distance(self, rebuilt: Tensor, target: Tensor) -> Tensor:
-        return F.mse_loss(rebuilt, target)
+    def distance(self, output: Tensor, target: Tensor) -> Tensor:
+        return F.mse_loss(output, target)
 
 
 class SmoothL1(Reconstruction):
-    """Squared up to ``beta``, absolute beyond: d^2 / (2 beta) where abs(d) < beta, else abs(d) - beta / 2.
+    """Smooth L1: d^2 / (2 beta) where abs(d) < beta, else abs(d) - beta / 2.
 
     Girshick 2015 (Fast R-CNN), eq. 3, with beta = 1. It is `Huber` divided by its delta.
 
@@ -61,14 +61,14 @@ class SmoothL1(Reconstruction):
 
     def __init__(self, beta: Positive = 1.0) -> None:
         super().__init__()
-        self.beta = positive("beta", beta)
+        self.beta = check_positive("beta", beta)
 
-    def distance(self, rebuilt: Tensor, target: Tensor) -> Tensor:
-        return F.smooth_l1_loss(rebuilt, target, beta=self.beta)
+    def distance(self, output: Tensor, target: Tensor) -> Tensor:
+        return F.smooth_l1_loss(output, target, beta=self.beta)
 
 
 class Huber(Reconstruction):
-    """Squared up to ``delta``, linear beyond: d^2 / 2 where abs(d) < delta, else delta (abs(d) - delta / 2).
+    """Huber loss: d^2 / 2 where abs(d) < delta, else delta (abs(d) - delta / 2).
 
     Huber 1964, section 2. A large delta gives half of `L2`.
 
@@ -78,17 +78,20 @@ class Huber(Reconstruction):
 
     def __init__(self, delta: Positive = 1.0) -> None:
         super().__init__()
-        self.delta = positive("delta", delta)
+        self.delta = check_positive("delta", delta)
 
-    def distance(self, rebuilt: Tensor, target: Tensor) -> Tensor:
-        return F.huber_loss(rebuilt, target, delta=self.delta)
+    def distance(self, output: Tensor, target: Tensor) -> Tensor:
+        return F.huber_loss(output, target, delta=self.delta)
 
 
 class LogCosh(Reconstruction):
-    """log cosh of the difference: d^2 / 2 near zero, abs(d) - log 2 far away; its slope is tanh(d)."""
+    """log cosh of the difference: d^2 / 2 near zero, abs(d) - log 2 far away.
 
-    def distance(self, rebuilt: Tensor, target: Tensor) -> Tensor:
-        difference = rebuilt - target
+    Its slope is tanh(d).
+    """
+
+    def distance(self, output: Tensor, target: Tensor) -> Tensor:
+        difference = output - target
         return (difference + F.softplus(-2.0 * difference) - math.log(2.0)).mean()
 
 
@@ -103,19 +106,20 @@ class Charbonnier(Reconstruction):
 
     def __init__(self, epsilon: Positive = 1e-3) -> None:
         super().__init__()
-        self.epsilon = positive("epsilon", epsilon)
+        self.epsilon = check_positive("epsilon", epsilon)
 
-    def distance(self, rebuilt: Tensor, target: Tensor) -> Tensor:
-        difference = rebuilt - target
+    def distance(self, output: Tensor, target: Tensor) -> Tensor:
+        difference = output - target
         return torch.hypot(difference, torch.full_like(difference, self.epsilon)).mean()
 
 
 class Robust(Reconstruction):
-    """One family from least squares to losses that ignore outliers altogether.
+    """Barron's robust loss: from least squares to losses that ignore outliers.
 
-    Barron 2019, eq. 8, with z = (d / scale)^2 and b = abs(alpha - 2): b / alpha ((z / b + 1)^(alpha / 2) - 1). Its
-    limits are z / 2 at alpha = 2 (least squares), log(z / 2 + 1) at 0 (Cauchy) and 1 - exp(-z / 2) at minus infinity
-    (Welsch); 1 is sqrt(z + 1) - 1 (Charbonnier), -2 is 2 z / (z + 4) (Geman-McClure). d^2 / (2 scale^2) near zero.
+    Barron 2019, eq. 8, with z = (d / scale)^2 and b = abs(alpha - 2): b / alpha ((z / b + 1)^(alpha
+    / 2) - 1). Its limits are z / 2 at alpha = 2 (least squares), log(z / 2 + 1) at 0 (Cauchy) and 1
+    - exp(-z / 2) at minus infinity (Welsch); 1 is sqrt(z + 1) - 1 (Charbonnier), -2 is 2 z / (z +
+    4) (Geman-McClure). d^2 / (2 scale^2) near zero.
 
     Args:
         alpha: shape, at most 2; minus infinity (``-.inf`` in YAML) is allowed.
@@ -126,10 +130,11 @@ class Robust(Reconstruction):
         super().__init__()
         if not alpha <= 2:
             raise ValueError(f"alpha must be <= 2, got {alpha}")
-        self.alpha, self.scale = float(alpha), positive("scale", scale)
+        self.alpha = float(alpha)
+        self.scale = check_positive("scale", scale)
 
-    def distance(self, rebuilt: Tensor, target: Tensor) -> Tensor:
-        z = ((rebuilt - target) / self.scale).square()
+    def distance(self, output: Tensor, target: Tensor) -> Tensor:
+        z = ((output - target) / self.scale).square()
         return self.penalty(z).mean()
 
     def penalty(self, z: Tensor) -> Tensor:
@@ -147,11 +152,13 @@ class Robust(Reconstruction):
 
 
 class SSIM(Reconstruction):
-    """1 - structural similarity of images ``[B, C, H, W]`` in [-1, 1]; in [0, 2], 0 where they are equal.
+    """1 - structural similarity of images ``[B, C, H, W]`` in [-1, 1].
 
-    Wang et al. 2004, eq. 13, with the paper's Gaussian window of 11 pixels and standard deviation 1.5, k1 = 0.01 and
-    k2 = 0.03, intensities counted from 0 to 2. Images smaller than the window get the largest odd one that fits,
-    and a standard deviation in proportion.
+    In [0, 2], 0 where they are equal.
+
+    Wang et al. 2004, eq. 13, with the paper's Gaussian window of 11 pixels and standard deviation
+    1.5, k1 = 0.01 and k2 = 0.03, intensities counted from 0 to 2. Images smaller than the window
+    get the largest odd one that fits, and a standard deviation in proportion.
 
     Args:
         sigma: standard deviation of the window in pixels, > 0; the window reaches 3.5 of them.
@@ -159,15 +166,15 @@ class SSIM(Reconstruction):
 
     def __init__(self, sigma: Positive = 1.5) -> None:
         super().__init__()
-        self.sigma = positive("sigma", sigma)
+        self.sigma = check_positive("sigma", sigma)
 
-    def distance(self, rebuilt: Tensor, target: Tensor) -> Tensor:
-        sigma = self.fitting_sigma(rebuilt)
-        similarity = structural_similarity_index_measure(rebuilt + 1.0, target + 1.0, sigma=sigma, data_range=2.0)
+    def distance(self, output: Tensor, target: Tensor) -> Tensor:
+        sigma = self.window_sigma(output)
+        similarity = structural_similarity_index_measure(output + 1.0, target + 1.0, sigma=sigma, data_range=2.0)
         assert isinstance(similarity, Tensor)
         return 1.0 - similarity
 
-    def fitting_sigma(self, x: Tensor) -> float:
+    def window_sigma(self, x: Tensor) -> float:
         """The window's standard deviation, smaller where the window would not fit into the image."""
         if x.ndim != 4 or min(x.shape[2:]) < 3:
             raise ValueError(f"SSIM needs images [B, C, H, W] of 3 pixels or more, got shape {list(x.shape)}")
@@ -176,12 +183,13 @@ class SSIM(Reconstruction):
 
 
 class TripletDistance(Reconstruction):
-    """A rebuilt sample has to be nearer to its target than to another target, by a margin.
+    """Triplet loss: an output must be nearer to its target than to another target by a margin.
 
-    Schroff et al. 2015 (FaceNet), eq. 2, with the root mean squared difference as distance:
-    E (d(rebuilt_i, target_i) - d(rebuilt_i, target_j) + margin)+, where target j is the one that follows i in the
-    global batch. It is 0 where every sample is nearer to its own target by the margin: details below that cost nothing,
-    so it goes beside an adversarial term. Raises `ValueError` for a batch of one.
+    Schroff et al. 2015 (FaceNet), eq. 2, with the root mean squared difference as distance: E
+    (d(rebuilt_i, target_i) - d(rebuilt_i, target_j) + margin)+, where target j is the one that
+    follows i in the global batch. It is 0 where every sample is nearer to its own target by the
+    margin: smaller details have no loss, so use it in addition to an adversarial term. Raises
+    `ValueError` for a batch of one.
 
     Args:
         margin: > 0, in the units of the samples, which are in [-1, 1].
@@ -189,24 +197,27 @@ class TripletDistance(Reconstruction):
 
     def __init__(self, margin: Positive = 0.2) -> None:
         super().__init__()
-        self.margin = positive("margin", margin)
+        self.margin = check_positive("margin", margin)
 
-    def distance(self, rebuilt: Tensor, target: Tensor) -> Tensor:
-        everyones = gather_over_ranks(target)
-        if len(everyones) < 2:
-            raise ValueError(f"the triplet term needs a batch of >= 2 samples, got {len(everyones)}")
-        others = everyones.roll(-1, 0)[rank() * len(target) :][: len(target)]
-        away = self.margin + root_mean_square(rebuilt - target) - root_mean_square(rebuilt - others)
-        return away.relu().mean()
+    def distance(self, output: Tensor, target: Tensor) -> Tensor:
+        gathered = gather_over_ranks(target)
+        if len(gathered) < 2:
+            raise ValueError(f"the triplet term needs a batch of >= 2 samples, got {len(gathered)}")
+        others = gathered.roll(-1, 0)[rank() * len(target) :][: len(target)]
+        violation = self.margin + root_mean_square(output - target) - root_mean_square(output - others)
+        return violation.relu().mean()
 
 
 def root_mean_square(difference: Tensor) -> Tensor:
-    """The root of the mean squared difference of each sample, ``[B]``; its derivative at zero is zero."""
+    """The root of the mean squared difference of each sample, ``[B]``.
+
+    Its derivative at zero is zero.
+    """
     length: Tensor = torch.linalg.vector_norm(difference.flatten(1), dim=1)
     return length / math.sqrt(difference[0].numel())
 
 
-def positive(argument: str, value: float) -> float:
+def check_positive(argument: str, value: float) -> float:
     """``value``, or a `ValueError` naming ``argument`` if it is not a finite number above 0."""
     if not 0 < value < math.inf:
         raise ValueError(f"{argument} must be > 0, got {value}")

@@ -17,7 +17,7 @@ from gan_zoo.core.guard import survived
 from gan_zoo.core.rng import StepRNG, stable_seed
 from gan_zoo.core.types import Batch, Whole
 from gan_zoo.data.dataset import Source
-from gan_zoo.data.loader import one_batch
+from gan_zoo.data.loader import fixed_batch
 from gan_zoo.diagnostics.failure_modes import REMEDIES, History, Reading, found_at
 from gan_zoo.diagnostics.probe import Probe
 from gan_zoo.loggers.dispatch import log
@@ -96,7 +96,7 @@ class Doctor(Callback):
         pack = math.lcm(*(getattr(part, "pack", 1) for part in module.model.discriminators.modules()))
 
         def some(source: Source) -> Batch:
-            return one_batch(source, min(self.count, len(source)) // pack * pack, rng, mismatched)
+            return fixed_batch(source, min(self.count, len(source)) // pack * pack, rng, mismatched)
 
         held_out: Batch | None = None
         if data.source.held_out is not None and len(data.source.evaluation_split()) >= pack:

@@ -56,7 +56,7 @@ def build(config: DictConfig) -> tuple[Trainer, GANModule, DataModule]:
     data = build_data(config)
     module = build_module(config)
     module.metadata["data"] = data_identity(data.source, plain["data"].get("root"))
-    data.serve(module.model.needs, module.model.allows_unlabeled)
+    data.require(module.model.needs, module.model.allows_unlabeled)
     callbacks = instantiate_each(config.callbacks)
     make = partial(
         instantiate,
@@ -85,7 +85,7 @@ def build(config: DictConfig) -> tuple[Trainer, GANModule, DataModule]:
 def build_data(config: DictConfig) -> DataModule:
     """The data set of ``config.data`` and its stream of batches."""
     from gan_zoo.data.datamodule import DataModule
-    from gan_zoo.data.dataset import check_interface
+    from gan_zoo.data.dataset import check_matches_config
     from gan_zoo.data.derived import with_derived_conditions
     from gan_zoo.data.few_labels import with_few_labels
     from gan_zoo.training.trial import check_source
@@ -97,7 +97,7 @@ def build_data(config: DictConfig) -> DataModule:
         source = with_derived_conditions(source, instantiate(options.derive))
     if options.get("labeled") is not None:
         source = with_few_labels(source, options.labeled)
-    check_interface(source, options.sample_shape, options.num_classes, options.condition_shape)
+    check_matches_config(source, options.sample_shape, options.num_classes, options.condition_shape)
     return DataModule(
         source,
         batch_size=options.batch_size,

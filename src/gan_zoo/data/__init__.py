@@ -1,1 +1,1 @@
-"""Data sets: functions that return a `Source`, and the stream of batches made from one."""
+"""Datasets as functions that return a `Source`, and the loader of its batches."""

@@ -1,4 +1,4 @@
-"""Which rows of a data set every batch holds, as functions of seed and step."""
+"""Deterministic batch order, as a function of seed and step."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from gan_zoo.core.rng import CPU, StepRNG, seeded_generator
 from gan_zoo.data.dataset import Source
 
 
-class Order:
-    """Which samples batch number ``step`` holds: consecutive pieces of one fresh permutation after another.
+class EpochSampler:
+    """The samples of each batch: consecutive pieces of a new permutation for every epoch.
 
-    Every sample comes exactly once an epoch; a batch may span two epochs. Ranks get consecutive slices of the same
-    global batch, so the order does not depend on their number.
+    Every sample occurs exactly once in an epoch; a batch may span two epochs. Ranks get
+    consecutive slices of the same global batch, so the order does not depend on their number.
 
     Args:
-        num_samples: size of the data set.
+        num_samples: size of the dataset.
         batch_size: size of the global batch.
         seed: the run's seed.
         purpose: orders of different purposes are independent.
@@ -36,8 +36,12 @@ class Order:
         world_size: int = 1,
         purpose: str = "order",
     ) -> None:
-        self.num_samples, self.batch_size, self.seed = num_samples, batch_size, seed
-        self.share, self.rank, self.purpose = batch_size // world_size, rank, purpose
+        self.num_samples = num_samples
+        self.batch_size = batch_size
+        self.seed = seed
+        self.rank = rank
+        self.purpose = purpose
+        self.local_size = batch_size // world_size
         self._permutations: dict[int, Tensor] = {}
 
     def permutation(self, epoch: int) -> Tensor:
@@ -49,17 +53,17 @@ class Order:
         return self._permutations[epoch]
 
     def indices(self, step: int) -> Tensor:
-        """This rank's samples of batch ``step``, ``[share]``."""
-        epoch, start = divmod(step * self.batch_size + self.rank * self.share, self.num_samples)
-        piece = self.permutation(epoch)[start : start + self.share]
-        while len(piece) < self.share:
+        """This rank's samples of batch ``step``, ``[local_size]``."""
+        epoch, start = divmod(step * self.batch_size + self.rank * self.local_size, self.num_samples)
+        piece = self.permutation(epoch)[start : start + self.local_size]
+        while len(piece) < self.local_size:
             epoch += 1
-            piece = torch.cat([piece, self.permutation(epoch)[: self.share - len(piece)]])
+            piece = torch.cat([piece, self.permutation(epoch)[: self.local_size - len(piece)]])
         return piece
 
 
-class Others:
-    """For each row another one whose condition differs, uniformly among all that do.
+class MismatchSampler:
+    """Samples for each row another one with a different condition, uniformly among all of them.
 
     Args:
         conditions: ``[N, ...]``; rows are equal if all their numbers are.
@@ -69,65 +73,87 @@ class Others:
     """
 
     def __init__(self, conditions: Tensor) -> None:
+        # Equal rows get the same group number, by a hash of their bytes.
         rows = np.ascontiguousarray(conditions.numpy())
-        rows = rows + 0.0 if np.issubdtype(rows.dtype, np.floating) else rows  # -0.0 equals 0.0, its bytes do not
+        if np.issubdtype(rows.dtype, np.floating):
+            rows = rows + 0.0  # -0.0 equals 0.0, but its bytes differ
         hashes = [hashlib.blake2b(row.tobytes(), digest_size=8).digest() for row in rows]
-        group = np.unique(np.frombuffer(b"".join(hashes), dtype=np.uint64), return_inverse=True)[1]
+        codes = np.frombuffer(b"".join(hashes), dtype=np.uint64)
+        group = np.unique(codes, return_inverse=True)[1]
+
+        # Rows sorted by group: each row gets the first position and the size of its group.
         self.by_group = torch.from_numpy(np.argsort(group, kind="stable"))
         counts = torch.from_numpy(np.bincount(group))
         if len(counts) < 2:
-            raise DataError(f"all {len(rows)} conditions of the data are equal: there is no wrong one to learn from")
-        last = counts.cumsum(0)
+            raise DataError(f"all {len(rows)} conditions of the data are equal: there are no mismatched pairs")
+        ends = counts.cumsum(0)
         group_of = torch.from_numpy(group)
-        self.first, self.count = (last - counts)[group_of], counts[group_of]
+        self.first = (ends - counts)[group_of]
+        self.count = counts[group_of]
 
-    def pick(self, rows: Tensor, rng: StepRNG) -> Tensor:
-        """One other row for each of ``rows`` ``[B]``."""
+    def sample(self, rows: Tensor, rng: StepRNG) -> Tensor:
+        """One row with another condition for each of ``rows`` ``[B]``."""
         total = len(self.by_group)
-        first, count = self.first[rows], self.count[rows]
-        # Rows of equal conditions lie side by side in `by_group`: draw among the others and step over one's own.
-        drawn = (rng.to(CPU).uniform("wrong", len(rows)) * (total - count)).long()
-        return self.by_group[drawn + (drawn >= first) * count]
+        first = self.first[rows]
+        count = self.count[rows]
+        # Equal conditions are adjacent in `by_group`: sample among the others, then skip the own
+        # group.
+        draws = (rng.to(CPU).uniform("wrong", len(rows)) * (total - count)).long()
+        return self.by_group[draws + (draws >= first) * count]
 
 
-class Rows(NamedTuple):
-    """The rows of a batch: of samples, of their conditions, and of wrong conditions."""
+class BatchIndices(NamedTuple):
+    """The rows of a batch: of samples, of their conditions, and of mismatched conditions."""
 
     samples: Tensor
     conditions: Tensor | None = None
-    wrong: Tensor | None = None
+    mismatched: Tensor | None = None
 
 
-class Plan:
+class BatchSampler:
     """The rows of every batch of a source, as functions of seed and step.
 
     Args:
-        source: the data set.
+        source: the dataset.
         batch_size: size of the global batch.
-        noise: the run's noise, whose seed, rank and number of processes hold here.
-        mismatched_conditions: whether batches bring a wrong condition beside each right one.
+        rng: the run's generator; its seed, rank and number of processes are used.
+        mismatched_conditions: whether batches also have a mismatched condition for each sample.
     """
 
-    def __init__(self, source: Source, batch_size: int, rng: StepRNG, mismatched_conditions: bool = False) -> None:
-        place = batch_size, rng.seed, rng.rank, rng.world_size
-        self.rng, self.order = rng, Order(len(source), *place)
+    def __init__(
+        self,
+        source: Source,
+        batch_size: int,
+        rng: StepRNG,
+        mismatched_conditions: bool = False,
+    ) -> None:
+        place = (batch_size, rng.seed, rng.rank, rng.world_size)
+        self.rng = rng
+        self.order = EpochSampler(len(source), *place)
         self.conditional = source.conditions is not None
-        self.other_order = self.others = None
-        if source.conditions is not None and source.unpaired:
-            self.other_order = Order(len(source.conditions), *place, purpose="order of conditions")
-        elif source.conditions is not None and mismatched_conditions:
-            self.others = Others(source.conditions)
 
-    def rows(self, step: int) -> Rows:
+        # Unpaired conditions have their own order; mismatched ones are sampled for each row.
+        self.condition_order = None
+        self.mismatch_sampler = None
+        if source.conditions is not None and source.unpaired:
+            conditions = len(source.conditions)
+            self.condition_order = EpochSampler(conditions, *place, purpose="order of conditions")
+        elif source.conditions is not None and mismatched_conditions:
+            self.mismatch_sampler = MismatchSampler(source.conditions)
+
+    def indices(self, step: int) -> BatchIndices:
         """This rank's rows of batch ``step``."""
         rows = self.order.indices(step)
-        if self.other_order is not None:
-            return Rows(rows, self.other_order.indices(step))
+        if self.condition_order is not None:
+            return BatchIndices(rows, self.condition_order.indices(step))
         if not self.conditional:
-            return Rows(rows)
-        return Rows(rows, rows, None if self.others is None else self.others.pick(rows, at(self.rng, step)))
+            return BatchIndices(rows)
+        mismatched = None
+        if self.mismatch_sampler is not None:
+            mismatched = self.mismatch_sampler.sample(rows, at_step(self.rng, step))
+        return BatchIndices(rows, rows, mismatched)
 
 
-def at(rng: StepRNG, step: int) -> StepRNG:
-    """The same noise at another step."""
+def at_step(rng: StepRNG, step: int) -> StepRNG:
+    """The same generator at another step."""
     return StepRNG(rng.seed, step, rng.rank, rng.world_size, rng.device)

@@ -1,4 +1,4 @@
-"""The data module."""
+"""LightningDataModule."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from lightning.pytorch import LightningDataModule
 from gan_zoo.core.errors import DataError
 from gan_zoo.core.rng import StepRNG
 from gan_zoo.core.types import Batch, Count, Weight, Whole
-from gan_zoo.data.batch_order import Plan
+from gan_zoo.data.batch_order import BatchSampler
 from gan_zoo.data.dataset import Source
-from gan_zoo.data.loader import Stream
+from gan_zoo.data.loader import InfiniteLoader
 
-WORDS = {"label": "a class", "text": "a caption", "vector": "a condition vector"}
-WORDS |= {"image": "an image of its own", "domain": "images of another domain"}
+FIELD_NAMES = {"label": "a class", "text": "a caption", "vector": "a condition vector"}
+FIELD_NAMES |= {"image": "an image of its own", "domain": "images of another domain"}
 
 
 class DataModule(LightningDataModule):
-    """Streams one `Source` to every rank.
+    """Feeds batches of one `Source` to every rank.
 
     Args:
-        source: the data set.
+        source: the dataset.
         batch_size: size of the global batch, over all processes.
-        seed: of the order, the augmentation and the noise.
+        seed: of the order, the flips and the noise.
         flip: mirror images at random.
-        num_workers: worker processes for sets that do not fit on the device.
-        memory_limit: sets of at most this many bytes live on the device.
+        num_workers: worker processes for datasets that are not kept on the device.
+        memory_limit: datasets of at most this many bytes are kept on the device.
 
     Raises:
         DataError: if the batch is larger than the data, or not divisible among the processes.
@@ -43,19 +43,25 @@ class DataModule(LightningDataModule):
         memory_limit: Weight = 2e9,
     ) -> None:
         super().__init__()
+        # Options that do not match the data.
         if not isinstance(batch_size, int) or batch_size < 1:
-            raise DataError(f"data.batch_size must be a whole number >= 1, got {batch_size!r}")
+            raise DataError(f"data.batch_size must be an integer >= 1, got {batch_size!r}")
         if batch_size > len(source):
             raise DataError(f"data.batch_size={batch_size} is more than the {len(source)} samples of {source.name}")
         if num_workers < 0:
             raise DataError(f"data.num_workers must be >= 0, got {num_workers}")
         if flip and source.samples.ndim != 4:
             raise DataError(f"data.flip mirrors images; {source.name} has samples of shape {source.sample_shape}")
-        self.source, self.batch_size, self.seed = source, batch_size, seed
-        self.flip, self.num_workers, self.memory_limit = flip, num_workers, memory_limit
+
+        self.source = source
+        self.batch_size = batch_size
+        self.seed = seed
+        self.flip = flip
+        self.num_workers = num_workers
+        self.memory_limit = memory_limit
         self.mismatched_conditions = False
 
-    def serve(self, needs: Sequence[str], allows_unlabeled: bool = False) -> None:
+    def require(self, needs: Sequence[str], allows_unlabeled: bool = False) -> None:
         """Prepare batches that hold what a model needs in addition to samples.
 
         Args:
@@ -68,35 +74,35 @@ class DataModule(LightningDataModule):
         self.mismatched_conditions = "mismatched" in needs
         if self.source.labeled is not None and "label" in needs and not allows_unlabeled:
             raise DataError("this model needs the label of every sample: data.labeled must be null")
+
+        # Every field that the model needs must be available.
+        available = self.source.available_fields
         for need in needs:
-            if need != "mismatched" and need not in self.source.offers:
-                has = " and ".join(WORDS[offer] for offer in sorted(self.source.offers)) or "nothing"
-                advice = (
-                    "set data.unpaired=false"
-                    if self.source.aligned and self.source.unpaired
-                    else ("choose another data=, or condition=")
-                )
+            if need != "mismatched" and need not in available:
+                has = " and ".join(FIELD_NAMES[field] for field in sorted(available)) or "nothing"
+                can_pair = self.source.aligned and self.source.unpaired
+                advice = "set data.unpaired=false" if can_pair else "choose another data=, or condition="
                 raise DataError(
-                    f"this model needs data that bring {WORDS[need]} with each sample; data={self.source.name} brings "
-                    f"{has}: {advice}"
+                    f"this model needs data that have {FIELD_NAMES[need]} for each sample; "
+                    f"data={self.source.name} has {has}: {advice}"
                 )
 
     def check(self, world_size: int) -> None:
-        """Raise `DataError` if the global batch cannot be shared evenly by ``world_size`` processes."""
+        """Raise `DataError` if the global batch is not divisible by ``world_size`` processes."""
         if self.batch_size % world_size:
             raise DataError(
                 f"data.batch_size={self.batch_size} is the global batch and must be divisible by the {world_size} "
                 "processes"
             )
 
-    def train_dataloader(self) -> Stream:
-        """This rank's share of the endless stream, from the step the run has reached."""
+    def train_dataloader(self) -> InfiniteLoader:
+        """This rank's part of the infinite loader, from the current step on."""
         trainer = self.trainer
         assert trainer is not None
         rng = StepRNG(self.seed, 0, trainer.global_rank, trainer.world_size, trainer.strategy.root_device)
-        return Stream(
+        return InfiniteLoader(
             source=self.source,
-            plan=Plan(self.source, self.batch_size, rng, self.mismatched_conditions),
+            sampler=BatchSampler(self.source, self.batch_size, rng, self.mismatched_conditions),
             rng=rng,
             start=lambda: trainer.global_step,
             flip=self.flip,
@@ -105,5 +111,5 @@ class DataModule(LightningDataModule):
         )
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
-        """Batches know how to move themselves, and most are there already."""
+        """Moves a batch; most are on the device already."""
         return batch.to(device)

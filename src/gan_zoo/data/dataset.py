@@ -1,4 +1,4 @@
-"""A data set as one tensor."""
+"""A dataset in memory, or memory-mapped."""
 
 from __future__ import annotations
 
@@ -18,15 +18,19 @@ class Source:
     """All samples of one split.
 
     Attributes:
-        name, split: what this is, for protocols and reports.
-        samples: ``[N, C, H, W]`` uint8 images, possibly memory-mapped, or ``[N, D]`` float32 vectors.
+        name, split: for protocols and reports.
+        samples: ``[N, C, H, W]`` uint8 images, possibly memory-mapped, or ``[N, D]`` float32
+            vectors.
         labels: class numbers ``[N]`` (int64), if there are any.
-        conditions: what samples come with beside their class: images ``[M, C, H, W]`` (uint8), vectors ``[M, D]``
-            (float32) or token numbers ``[M, L]`` (int64).
-        aligned: whether row i of the conditions belongs to sample i, M = N; if not, they are another domain.
-        unpaired: whether training sees samples and conditions in independent orders although they may be aligned.
-        captions: for token conditions, their text; for any others, what to write beside a sample.
-        vocabulary: for token conditions, the words; a word's number is its index + 2, 1 is an unknown word, 0 padding.
+        conditions: conditions other than the class: images ``[M, C, H, W]`` (uint8), vectors ``[M,
+            D]`` (float32) or token numbers ``[M, L]`` (int64).
+        aligned: whether row i of the conditions belongs to sample i, M = N; if not, they are
+            another domain.
+        unpaired: whether training sees samples and conditions in independent orders although they
+            may be aligned.
+        captions: for token conditions, their text; for any others, what to write next to a sample.
+        vocabulary: for token conditions, the words; a word's number is its index + 2, 1 is an
+            unknown word, 0 padding.
         classes: names of the classes.
         held_out: makes the part of the data that training does not see, if there is one.
         derivation: makes conditions from the samples of each batch, see `gan_zoo.data.derived`.
@@ -73,7 +77,7 @@ class Source:
         return int(self.labels.max()) + 1 if self.classes is None else len(self.classes)
 
     def evaluation_split(self) -> Source:
-        """The held-out data if there are any, else these: conditions of samples to evaluate come from here."""
+        """The held-out data if there are any, else these: conditions for evaluation are from here."""
         if self._evaluation_split is None:
             self._evaluation_split = self if self.held_out is None else self.held_out()
         return self._evaluation_split
@@ -90,8 +94,10 @@ class Source:
         return "vector" if self.conditions.is_floating_point() else "text"
 
     @property
-    def offers(self) -> set[str]:
-        """What its batches hold in addition to samples, in the words of `gan_zoo.models.base.Model.needs`."""
+    def available_fields(self) -> set[str]:
+        """What its batches hold in addition to samples, in the words of
+        `gan_zoo.models.base.Model.needs`.
+        """
         kinds = {None if self.labels is None else "label", "domain" if self.condition_kind == "image" else None}
         kinds |= {None if self.unpaired else self.condition_kind}
         return {kind for kind in kinds if kind is not None}
@@ -124,26 +130,29 @@ def condition_shape_of(source: Source) -> list[int] | None:
     return None if source.conditions is None else list(source.conditions.shape[1:])
 
 
-def check_interface(
+def check_matches_config(
     source: Source,
     sample_shape: Sequence[int],
     num_classes: int | None = None,
     condition_shape: Sequence[int] | None = None,
 ) -> None:
-    """Raise `DataError` if samples, labels or conditions are not what the config promises the networks."""
+    """Raise `DataError` if samples, labels or conditions do not match the config."""
+    # Shape of the conditions.
     if condition_shape is not None:
         conditions = condition_shape_of(source)
         if conditions != list(condition_shape):
             raise DataError(
-                f"data={source.name} has conditions of shape {conditions}, but data.condition_shape says "
+                f"data={source.name} has conditions of shape {conditions}, but data.condition_shape is "
                 f"{list(condition_shape)}"
             )
+
+    # Classes, and shape of the samples.
     found = source.num_classes
     if num_classes is not None and found != num_classes:
         has = "no labels" if found is None else f"{found} classes"
-        raise DataError(f"data={source.name} has {has}, but data.num_classes says {num_classes}")
+        raise DataError(f"data={source.name} has {has}, but data.num_classes is {num_classes}")
     if source.sample_shape != list(sample_shape):
         raise DataError(
-            f"data={source.name} has samples of shape {source.sample_shape}, but data.sample_shape says "
+            f"data={source.name} has samples of shape {source.sample_shape}, but data.sample_shape is "
             f"{list(sample_shape)}"
         )

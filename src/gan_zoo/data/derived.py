@@ -1,4 +1,4 @@
-"""Conditions that are made from the samples of a batch: smaller, masked, gray, noisy images and edges."""
+"""Conditions made from samples: smaller, masked, gray or noisy images, and edges."""
 
 from __future__ import annotations
 
@@ -64,11 +64,11 @@ class Downscale(Derivation):
 
 
 class Mask(Derivation):
-    """Images with a hole of gray, 0, and the mask as a further channel, 1 in the hole and -1 outside (inpainting).
+    """Inpainting: images with a gray hole, and the mask as a channel, 1 in the hole, else -1.
 
     Args:
-        kind: ``center`` for the square in the middle, ``boxes`` for random rectangles, ``brush`` for random
-            strokes.
+        kind: ``center`` for the square in the middle, ``boxes`` for random rectangles, ``brush``
+            for random strokes.
         size: side of the square as a fraction of the image, and largest side of a rectangle.
         count: of rectangles or strokes.
     """
@@ -99,7 +99,8 @@ class Mask(Derivation):
             inside = ((rows - 0.5).abs() <= self.size / 2) & ((columns - 0.5).abs() <= self.size / 2)
             return inside.expand(size, -1, -1, -1)
 
-        # Centers and halves of the sides of the rectangles, or ends of the strokes, [B, count, 1, 1].
+        # Centers and halves of the sides of the rectangles, or ends of the strokes, [B, count, 1,
+        # 1].
         draws = rng.uniform("mask", size, 4, self.count).to(images)
         first, second, third, fourth = (part[:, :, None, None] for part in draws.unbind(1))
         if self.kind == "boxes":
@@ -114,7 +115,7 @@ class Mask(Derivation):
 def distance_to_segment(
     rows: Tensor, columns: Tensor, top: Tensor, left: Tensor, bottom: Tensor, right: Tensor
 ) -> Tensor:
-    """The distance of each pixel to the straight line between two points, in fractions of the image."""
+    """Distance of each pixel to the segment between two points, in fractions of the image."""
     down = bottom - top
     across = right - left
     along = ((rows - top) * down + (columns - left) * across) / (down.square() + across.square()).clamp(min=1e-8)
@@ -167,7 +168,7 @@ def blurred_by(images: Tensor, std: Positive) -> Tensor:
 
 
 class Edges(Derivation):
-    """The magnitude of the Sobel gradient of the luma, one channel, from -1 for flat to 1 for a full step.
+    """Sobel gradient magnitude of the luma, one channel, -1 if flat to 1 for a full step.
 
     Args:
         gain: factor on the magnitude before it is clipped at 1.

@@ -1,4 +1,4 @@
-"""Datasets of which training knows few labels."""
+"""Datasets with few labels for training."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ UNLABELED = -1
 
 
 def with_few_labels(source: Source, count: Count) -> Source:
-    """``source`` of whose labels training sees ``count``, as equally many of each class as possible.
+    """``source`` with ``count`` labels for training, balanced over the classes.
 
-    They are chosen at random, the same every time; batches have the label -1 for the others. Metrics
-    and the held-out part keep all labels.
+    They are chosen at random, the same every time; batches have the label -1 for the others.
+    Metrics and the held-out part keep all labels.
 
     Raises:
         DataError: without labels, or if there are fewer than ``count`` or than classes.
@@ -35,7 +35,7 @@ def with_few_labels(source: Source, count: Count) -> Source:
 
 
 def balanced(labels: Tensor, num_classes: int, count: int) -> Tensor:
-    """Which rows are chosen, bool ``[N]``: ``count`` of them, one of each class after another while there are any."""
+    """The chosen rows, bool ``[N]``: ``count`` of them, balanced over the classes."""
     order = torch.randperm(len(labels), generator=seeded_generator(CPU, "labeled", len(labels)))
 
     # The place of each row among those of its class, in the random order.

@@ -1,4 +1,4 @@
-"""uint8 images and images in [-1, 1]."""
+"""Conversions of image tensors: uint8 and [-1, 1], channels, size."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def to_uint8(samples: Tensor) -> Tensor:
 
 
 def fit_images(images: Tensor, channels: int, image_size: int) -> Tensor:
-    """uint8 images ``[N, C, H, W]`` at the channels and size asked for.
+    """uint8 images ``[N, C, H, W]`` at the requested channels and size.
 
-    28 pixels become 32 by a border of the corner's gray value 0, so that MNIST keeps its pixels; every other change
-    of size is an antialiased bilinear resize.
+    28 pixels become 32 by a border of the corner's gray value 0, so that MNIST keeps its pixels;
+    every other change of size is an antialiased bilinear resize.
     """
     if images.shape[1:2] != (channels,):
         images = convert_channels(images, channels)

@@ -1,4 +1,4 @@
-"""The endless stream of batches: order and noise are functions of seed and step, so any step can be continued from."""
+"""Infinite, resumable loader: order and random numbers are functions of seed and step."""
 
 from __future__ import annotations
 
@@ -13,58 +13,63 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from gan_zoo.core.errors import DataError
 from gan_zoo.core.rng import CPU, StepRNG
 from gan_zoo.core.types import Batch, SampleRequest
-from gan_zoo.data.batch_order import Plan, Rows, at
+from gan_zoo.data.batch_order import BatchIndices, BatchSampler, at_step
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.few_labels import UNLABELED
 from gan_zoo.data.files.cache import read_ahead
 from gan_zoo.data.image_tensors import to_unit
 
 
-class Taken(NamedTuple):
-    """What lies in those rows."""
+class GatheredRows(NamedTuple):
+    """The tensors of the rows of a batch."""
 
     samples: Tensor
     labels: Tensor | None
     conditions: Tensor | None
-    wrong: Tensor | None
+    mismatched: Tensor | None
 
 
-def take(source: Source, rows: Rows) -> Taken:
-    """Gather ``rows`` where the source's tensors are."""
+def gather_rows(source: Source, rows: BatchIndices) -> GatheredRows:
+    """The tensors of ``rows``, gathered on the device of the source."""
 
     def gather(tensor: Tensor | None, index: Tensor | None) -> Tensor | None:
         if tensor is None or index is None:
             return None
         return tensor.index_select(0, index.to(tensor.device, non_blocking=True))
 
+    # Labels that training must not use become UNLABELED.
     samples = gather(source.samples, rows.samples)
     assert samples is not None
     labels = gather(source.labels, rows.samples)
     known = gather(source.labeled, rows.samples)
     if labels is not None and known is not None:
         labels = labels.masked_fill(~known, UNLABELED)
+
+    # Conditions, and mismatched ones for the models that need them.
     conditions = gather(source.conditions, rows.conditions)
-    return Taken(samples, labels, conditions, gather(source.conditions, rows.wrong))
+    mismatched = gather(source.conditions, rows.mismatched)
+    return GatheredRows(samples, labels, conditions, mismatched)
 
 
 @dataclass
-class Stream:
-    """An iterable of `Batch` without end, beginning at the step that ``start()`` names.
+class InfiniteLoader:
+    """An infinite iterable of `Batch`, from step ``start()`` on.
 
-    Small sets live on the device as uint8 and are gathered there; large ones come through worker processes.
+    Small datasets are kept on the device as uint8 and gathered there; large ones are read by worker
+    processes.
 
     Args:
-        source: the data set.
-        plan: which rows a batch holds.
-        noise: the run's noise; its step is set for every batch.
-        start: the number of the first batch, asked when iteration begins.
+        source: the dataset.
+        sampler: the rows of each batch.
+        rng: the run's generator; its step is set for every batch.
+        start: returns the number of the first batch; called when iteration begins.
         flip: mirror every image with probability 1/2, together with an image that is its condition.
-        num_workers: worker processes, if the set is not on the device.
+        num_workers: worker processes, if the dataset is not on the device.
         on_device: keep all samples on the device.
     """
 
     source: Source
-    plan: Plan
+    sampler: BatchSampler
     rng: StepRNG
     start: Callable[[], int]
     flip: bool = False
@@ -73,58 +78,66 @@ class Stream:
 
     def __iter__(self) -> Iterator[Batch]:
         first = self.start()
-        taken = self._gathered(first) if self.on_device else self._loaded(first)
-        for step, parts in enumerate(taken, start=first):
+        gathered = self._from_device(first) if self.on_device else self._from_workers(first)
+        for step, parts in enumerate(gathered, start=first):
             yield self._batch(step, parts)
 
-    def _gathered(self, first: int) -> Iterator[Taken]:
-        held = on_device(self.source, self.rng.device)
+    def _from_device(self, first: int) -> Iterator[GatheredRows]:
+        source = on_device(self.source, self.rng.device)
         step = first
         while True:
-            yield take(held, self.plan.rows(step))
+            yield gather_rows(source, self.sampler.indices(step))
             step += 1
 
-    def _loaded(self, first: int) -> Iterator[Taken]:
+    def _from_workers(self, first: int) -> Iterator[GatheredRows]:
         device = self.rng.device
         loader = DataLoader(
-            _Shelf(self.source),
-            batch_sampler=_Steps(self.plan, first),
+            _BatchDataset(self.source),
+            batch_sampler=_StepSampler(self.sampler, first),
             num_workers=self.num_workers,
-            collate_fn=_as_is,
+            collate_fn=_identity,
             pin_memory=device.type == "cuda",
         )
-        for parts in _from(loader):
+        for parts in _reraise_worker_errors(loader):
             moved: list[Any] = [None if part is None else part.to(device, non_blocking=True) for part in parts]
-            yield Taken(*moved)
+            yield GatheredRows(*moved)
 
-    def _batch(self, step: int, parts: Taken) -> Batch:
-        rng = at(self.rng, step)
-        real, condition, wrong = (None if p is None else to_unit(p) for p in (parts.samples, *parts[2:]))
+    def _batch(self, step: int, parts: GatheredRows) -> Batch:
+        rng = at_step(self.rng, step)
+        real, condition, mismatched = (
+            None if tensor is None else to_unit(tensor)
+            for tensor in (parts.samples, parts.conditions, parts.mismatched)
+        )
         assert real is not None
+
+        # A condition image is flipped with its sample.
         if self.flip:
-            mirrored = rng.uniform("flip", len(real)) < 0.5
-            real, condition, wrong = (_mirrored(images, mirrored) for images in (real, condition, wrong))
+            flip = rng.uniform("flip", len(real)) < 0.5
+            real, condition, mismatched = (_flip(tensor, flip) for tensor in (real, condition, mismatched))
         if self.source.derivation is not None:
             condition = self.source.derivation(real, rng)
-        return Batch(len(real), rng, real, parts.labels, condition=condition, mismatched_condition=wrong)
+        return Batch(len(real), rng, real, parts.labels, condition=condition, mismatched_condition=mismatched)
 
 
-def _from(loader: Iterable[Taken]) -> Iterator[Taken]:
-    """The loader's batches; a worker process that dies is said to have died."""
+def _reraise_worker_errors(loader: Iterable[GatheredRows]) -> Iterator[GatheredRows]:
+    """The loader's batches; raises `DataError` if a worker process fails."""
     try:
         yield from loader
     except (OSError, EOFError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise DataError(
-            f"a worker process of data.num_workers failed: {reason}; data.num_workers=0 does without"
+            f"a worker process of data.num_workers failed: {reason}; data.num_workers=0 disables them"
         ) from error
 
 
-def _mirrored(images: Any, mirrored: Tensor) -> Any:
-    """The images, some of them mirrored; what is no image stays."""
+def _flip(images: Any, flip: Tensor) -> Any:
+    """Images, flipped left to right where ``flip`` ``[B]`` is true.
+
+    Other conditions as they are.
+    """
     if images is None or images.ndim != 4:
         return images
-    return torch.where(mirrored.view(-1, 1, 1, 1), images.flip(-1), images)
+    return torch.where(flip.view(-1, 1, 1, 1), images.flip(-1), images)
 
 
 def on_device(source: Source, device: torch.device) -> Source:
@@ -142,11 +155,11 @@ def on_device(source: Source, device: torch.device) -> Source:
     )
 
 
-def one_batch(source: Source, size: int, rng: StepRNG, mismatched_conditions: bool = False) -> Batch:
-    """A single batch of ``source``, the same for the same noise, with at most as many samples as there are."""
+def fixed_batch(source: Source, size: int, rng: StepRNG, mismatched_conditions: bool = False) -> Batch:
+    """A single batch of ``source``, the same for the same generator, with at most all samples."""
     size = min(size, len(source))
-    plan = Plan(source, size, rng.to(CPU), mismatched_conditions)
-    batches = Stream(source, plan, rng.to(CPU), start=lambda: rng.step, on_device=False)
+    sampler = BatchSampler(source, size, rng.to(CPU), mismatched_conditions)
+    batches = InfiniteLoader(source, sampler, rng.to(CPU), start=lambda: rng.step, on_device=False)
     return next(iter(batches)).to(rng.device)
 
 
@@ -159,15 +172,18 @@ def request_rows(source: Source, size: int, rng: StepRNG) -> Tensor:
 def sample_request(source: Source, size: int, rng: StepRNG) -> SampleRequest:
     """A request for samples with the labels and conditions of ``size`` random rows of ``source``.
 
-    Where conditions are images, ``target`` holds the samples that belong to them if those are known, else
-    ``unrelated`` holds other samples.
+    Where conditions are images, ``target`` holds the samples that belong to them if those are
+    known, else ``unrelated`` holds other samples.
     """
+    # Labels and conditions of the dataset.
     request = SampleRequest(size, rng)
     rows = request_rows(source, size, rng)
     if source.labels is not None and source.aligned:
         request.label = source.labels[rows]
     if source.conditions is not None:
         request.condition = to_unit(source.conditions[rows])
+
+    # The samples that belong to condition images.
     if source.derivation is not None:
         request.target = to_unit(source.samples[rows])
         request.condition = source.derivation(request.target, rng.to(CPU))
@@ -180,32 +196,33 @@ def sample_request(source: Source, size: int, rng: StepRNG) -> SampleRequest:
     return request
 
 
-class _Shelf(Dataset[Any]):
-    """Whole batches of rows at once, for worker processes."""
+class _BatchDataset(Dataset[Any]):
+    """Complete batches at once, for worker processes."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
 
-    def __getitems__(self, rows: list[Rows]) -> Taken:
+    def __getitems__(self, rows: list[BatchIndices]) -> GatheredRows:
         read_ahead(self.source.samples, rows[0].samples)
         if self.source.conditions is not None:
             read_ahead(self.source.conditions, rows[0].conditions)
-            read_ahead(self.source.conditions, rows[0].wrong)
-        return take(self.source, rows[0])
+            read_ahead(self.source.conditions, rows[0].mismatched)
+        return gather_rows(self.source, rows[0])
 
 
-class _Steps(Sampler[list[Rows]]):
-    """The rows of one step after another, one `Rows` in a list."""
+class _StepSampler(Sampler[list[BatchIndices]]):
+    """The rows of one step after another, one `BatchIndices` in a list."""
 
-    def __init__(self, plan: Plan, first: int) -> None:
-        self.plan, self.first = plan, first
+    def __init__(self, sampler: BatchSampler, first: int) -> None:
+        self.sampler = sampler
+        self.first = first
 
-    def __iter__(self) -> Iterator[list[Rows]]:
+    def __iter__(self) -> Iterator[list[BatchIndices]]:
         step = self.first
         while True:
-            yield [self.plan.rows(step)]
+            yield [self.sampler.indices(step)]
             step += 1
 
 
-def _as_is(batch: Any) -> Any:
+def _identity(batch: Any) -> Any:
     return batch

@@ -1,4 +1,4 @@
-"""Texts to what a network can read: numbers of words, or one vector a sentence."""
+"""Caption tokenization and sentence embedding."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gan_zoo.data.files.cache import cache_key
 
 PADDING, UNKNOWN, FIRST_WORD = 0, 1, 2
 WORD = re.compile(r"[^\W_]+")
-TEXT = ("words", "minilm")
+TEXT_ENCODINGS = ("words", "minilm")
 
 
 def split_words(text: str) -> list[str]:
@@ -29,7 +29,7 @@ def split_words(text: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """The words a data set's captions are made of.
+    """The words of a dataset's captions.
 
     Attributes:
         words: word number ``i + 2`` is ``words[i]``; 0 is padding, 1 any other word.
@@ -55,7 +55,9 @@ class Vocabulary:
         return cls(tuple(ranked[: size - FIRST_WORD]))
 
     def encode(self, texts: Sequence[str], length: int) -> Tensor:
-        """``texts`` as ``[N, length]`` int64, cut or padded with zeros; a text that has no word is one unknown word.
+        """``texts`` as ``[N, length]`` int64, cut or padded with zeros.
+
+        A text that has no word is one unknown word.
 
         Raises:
             DataError: if ``length`` is not positive.
@@ -73,11 +75,11 @@ class Vocabulary:
 
 
 @dataclass(frozen=True, slots=True)
-class TextOptions:
+class TextEncoding:
     """How captions become conditions.
 
     Attributes:
-        text: ``words`` numbers them; ``minilm`` asks a frozen sentence encoder.
+        text: ``words`` for token ids; ``minilm`` for vectors of a frozen sentence encoder.
         length: L, words a caption is cut to.
         size: numbers of the vocabulary, padding and unknown word included.
     """
@@ -87,13 +89,13 @@ class TextOptions:
     size: int = 2000
 
     def conditions(self, captions: Sequence[str], training: Sequence[str]) -> tuple[Tensor, tuple[str, ...] | None]:
-        """Word numbers ``[N, L]`` int64 and the words of the ``training`` captions, or vectors ``[N, 384]`` and None.
+        """Token ids ``[N, L]`` int64 and the ``training`` words, or vectors ``[N, 384]`` and None.
 
         Raises:
             DataError: if ``text`` is unknown, not installed, or a number out of range.
         """
-        if self.text not in TEXT:
-            raise DataError(f"data.text must be one of {', '.join(TEXT)}, got {self.text!r}")
+        if self.text not in TEXT_ENCODINGS:
+            raise DataError(f"data.text must be one of {', '.join(TEXT_ENCODINGS)}, got {self.text!r}")
         if self.text == "minilm":
             return embed(captions), None
         vocabulary = Vocabulary.build(training, self.size)

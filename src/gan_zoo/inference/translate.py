@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from gan_zoo.core.errors import DataError
 from gan_zoo.core.progress import with_progress
 from gan_zoo.data.datasets.image_folder import find_images
-from gan_zoo.data.files.image_io import ValueRange, opened
+from gan_zoo.data.files.image_io import ValueRange, open_image
 from gan_zoo.data.image_tensors import to_uint8, to_unit
 from gan_zoo.inference.model import LoadedModel
 from gan_zoo.visualization.image_grid import pillow
@@ -57,7 +57,7 @@ def translate_image(network: torch.nn.Module, image: Tensor) -> Tensor:
 
 def load_image(file: Path, channels: int, side: int | None, value_range: ValueRange | None = None) -> Tensor:
     """One image as uint8 ``[C, H, W]``, its short side resized to ``side`` pixels; None leaves it."""
-    image = opened(file, channels, value_range)
+    image = open_image(file, channels, value_range)
     if side is not None and min(image.size) != side:
         scale = side / min(image.size)
         image = image.resize([max(1, round(length * scale)) for length in image.size], Image.Resampling.BICUBIC)

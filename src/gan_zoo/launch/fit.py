@@ -61,7 +61,7 @@ def fit(
     if "precision" in options:
         options["precision"] = resolved_precision(options["precision"])
     quiet()
-    data.serve(module.model.needs, module.model.allows_unlabeled)
+    data.require(module.model.needs, module.model.allows_unlabeled)
     settings = (
         FIXED_TRAINER_ARGS | {"devices": devices, "max_steps": steps, "log_every_n_steps": log_every_n_steps} | options
     )

@@ -1,4 +1,4 @@
-"""The contract of an adversarial loss."""
+"""Interface of adversarial losses."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from gan_zoo.core.types import DiscriminatorOutput, LossTerms
 class Loss(nn.Module):
     """What both sides minimize, as two functions of outputs.
 
-    Scores are raw and may have any shape ``[B, ...]``; both functions return a scalar, the mean over samples (and
-    patches). A subclass with state registers it as buffers and changes it in `update` only. Each term has its own
-    copy.
+    Scores are raw and may have any shape ``[B, ...]``; both functions return a scalar, the mean
+    over samples (and patches). A subclass with state registers it as buffers and changes it in
+    `update` only. Each term has its own copy.
     """
 
     mean_of_samples: bool = True
-    """Whether the loss of a batch is the mean of those of its parts, so that gradients can be accumulated."""
+    """Whether the loss of a batch is the mean of those of its parts, for gradient accumulation."""
 
     generator_sees_real: ClassVar[bool] = False
-    """Whether `generator` uses the discriminator's outputs for the reals (one more forward pass)."""
+    """Whether `generator` uses the discriminator's outputs for reals (one more forward pass)."""
 
     def discriminator(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
         """What the discriminator minimizes."""
@@ -46,8 +46,8 @@ class Loss(nn.Module):
     threshold: float = 0.0
     """The score at which the discriminator is undecided, where a single score has a meaning."""
 
-    def leaning(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
-        """How far each score of a real leans towards "real", in the shape of the scores: 0 is undecided, < 0 "fake"."""
+    def decision_margin(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
+        """Each score of a real minus the undecided score: > 0 is classified as real."""
         return real.score - self.threshold
 
     @torch.no_grad()
@@ -56,38 +56,41 @@ class Loss(nn.Module):
         return (real.score > self.threshold).float().mean(), (fake.score < self.threshold).float().mean()
 
 
-def above_the_middle(ahead: Tensor, behind: Tensor) -> Tensor:
-    """The scores ``ahead`` minus the middle between the mean scores of both sides of the global batch.
+def relative_to_midpoint(target: Tensor, other: Tensor) -> Tensor:
+    """The scores ``target`` minus the midpoint of both sides' mean scores in the global batch.
 
-    For losses whose scores are free up to a constant: the difference does not change when a constant is added.
+    For losses whose scores are free up to a constant: the difference does not change when a
+    constant is added.
     """
-    middle = mean_over_ranks((ahead.float().mean() + behind.float().mean()) / 2)
-    return ahead - middle
+    midpoint = mean_over_ranks((target.float().mean() + other.float().mean()) / 2)
+    return target - midpoint
 
 
 @torch.no_grad()
 def accuracy_by_means(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-    """The fractions of reals scored above the mean fake, and of fakes scored below the mean real, of the global batch.
+    """Fractions of reals above the mean fake score, and of fakes below the mean real score.
 
-    For losses whose scores are free up to a constant: the fractions do not change when a constant is added.
+    For losses whose scores are free up to a constant: the fractions do not change when a constant
+    is added.
     """
-    of_real, of_fake = mean_over_ranks(torch.stack([real.float().mean(), fake.float().mean()]))
-    return (real > of_fake).float().mean(), (fake < of_real).float().mean()
+    mean_real, mean_fake = mean_over_ranks(torch.stack([real.float().mean(), fake.float().mean()]))
+    return (real > mean_fake).float().mean(), (fake < mean_real).float().mean()
 
 
-def limited(score: Tensor, limit: float = 10.0) -> Tensor:
-    """``score`` within [-limit, limit], growing logarithmically outside, so that its exponential stays finite.
+def soft_clip(score: Tensor, limit: float = 10.0) -> Tensor:
+    """``score`` within [-limit, limit], logarithmic outside, so that its exponential is finite.
 
-    exp(limited(v)) continues along its tangent beyond ``limit``: a clamp would leave the samples with the worst
-    scores without a gradient. As the map is increasing, bounds that hold for every discriminator hold for the
-    limited one.
+    exp(soft_clip(v)) continues along its tangent beyond ``limit``: a clamp would leave the samples
+    with the worst scores without a gradient. As the map is increasing, bounds that hold for every
+    discriminator hold for the clipped one.
     """
+    # exp(limit + log(1 + excess)) = exp(limit) (1 + excess), the tangent.
     excess = torch.relu(score.abs() - limit)
     return score.clamp(-limit, limit) + score.sign() * excess.log1p()
 
 
 def require_autoencoder(loss: Loss, discriminator: nn.Module) -> None:
-    """Raise `ValueError` unless ``discriminator`` scores samples by their reconstruction error (``energy`` is True)."""
+    """Raise `ValueError` unless ``discriminator`` is an autoencoder (``energy`` is True)."""
     if getattr(discriminator, "energy", False) is not True:
         raise ValueError(
             f"{type(loss).__name__} needs an autoencoder discriminator: add discriminator=autoencoder, "

@@ -1,4 +1,4 @@
-"""The boundary-equilibrium GAN."""
+"""Boundary equilibrium GAN."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from torch import Tensor, nn
 
 from gan_zoo.core.distributed import mean_over_ranks
 from gan_zoo.core.types import DiscriminatorOutput, Fraction, LossTerms, Positive
-from gan_zoo.losses.base import Loss, above_the_middle, accuracy_by_means, require_autoencoder
+from gan_zoo.losses.base import Loss, accuracy_by_means, relative_to_midpoint, require_autoencoder
 
 
 class BEGAN(Loss):
-    """The discriminator is an auto-encoder; a controller keeps its errors on fakes and reals in proportion.
+    """The discriminator is an autoencoder; a controller balances its errors on fakes and reals.
 
-    Berthelot et al. 2017, section 3.4, with l the per-sample reconstruction error: L_D = E l(x) - k E l(G(z)),
-    L_G = E l(G(z)), and after every discriminator step k <- clip(k + rate (gamma E l(x) - E l(G(z))), 0, 1), from the
-    means over the global batch.
+    Berthelot et al. 2017, section 3.4, with l the per-sample reconstruction error: L_D = E l(x) - k
+    E l(G(z)), L_G = E l(G(z)), and after every discriminator step k <- clip(k + rate (gamma E l(x)
+    - E l(G(z))), 0, 1), from the means over the global batch.
 
     Args:
         gamma: E l(G(z)) / E l(x) at equilibrium, in [0, 1]; more is more diverse, less is sharper.
@@ -30,7 +30,8 @@ class BEGAN(Loss):
             raise ValueError(f"gamma must be in [0, 1], got {gamma}")
         if rate <= 0:
             raise ValueError(f"rate must be > 0, got {rate}")
-        self.gamma, self.rate = gamma, rate
+        self.gamma = gamma
+        self.rate = rate
         self.register_buffer("k", torch.zeros(()))
 
     def check(self, discriminator: nn.Module) -> None:
@@ -44,16 +45,18 @@ class BEGAN(Loss):
 
     @torch.no_grad()
     def update(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> None:
+        # A proportional controller on the difference from the target ratio.
         balance = mean_over_ranks(self.gamma * real.score.float().mean() - fake.score.float().mean())
         self.k.add_(self.rate * balance).clamp_(0.0, 1.0)
 
     def readings(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> LossTerms:
-        """``began_m``: the convergence measure M = l(x) + |gamma l(x) - l(G(z))|, lower is better; ``began_k``: k."""
-        on_real, on_fake = real.score.mean(), fake.score.mean()
+        """``began_m``: l(x) + |gamma l(x) - l(G(z))|, lower is better; ``began_k``: k."""
+        on_real = real.score.mean()
+        on_fake = fake.score.mean()
         return {"began_m": on_real + (self.gamma * on_real - on_fake).abs(), "began_k": self.k}
 
-    def leaning(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
-        return above_the_middle(-real.score, -fake.score)
+    def decision_margin(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
+        return relative_to_midpoint(-real.score, -fake.score)
 
     def accuracy(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> tuple[Tensor, Tensor]:
         """Reals reconstructed better than the average fake, and fakes worse than the average real."""

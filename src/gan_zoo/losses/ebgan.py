@@ -1,4 +1,4 @@
-"""The energy-based GAN."""
+"""Energy-based GAN."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from gan_zoo.losses.base import Loss, require_autoencoder
 
 
 class EBGAN(Loss):
-    """The discriminator is an auto-encoder; its reconstruction error is an energy, low on reals.
+    """The discriminator is an autoencoder; its reconstruction error is an energy, low on reals.
 
     Zhao et al. 2016, eq. 1, 2 and 4: L_D = E D(x) + E(m - D(G(z)))+, the hinge per sample, and
     L_G = E D(G(z)) + w PT, where the pulling-away term spreads the codes of the fakes.
 
     Args:
-        margin: m, the energy fakes are pushed up to; in the units of the discriminator's reconstruction error, > 0.
-        pulling_away: w, the weight of `pulling_away` on ``output.features[0]``; 0 switches it off.
+        margin: m, the energy fakes are pushed up to; in the units of the discriminator's
+            reconstruction error, > 0.
+        pulling_away: w, the weight of `pulling_away` on ``output.features[0]``; 0 disables it.
     """
 
     def __init__(self, margin: Positive = 1.0, pulling_away: Weight = 0.1) -> None:
@@ -30,7 +31,7 @@ class EBGAN(Loss):
             raise ValueError(f"pulling_away must be >= 0, got {pulling_away}")
         self.margin = margin
         self.pulling_away = pulling_away
-        self.mean_of_samples = not pulling_away
+        self.mean_of_samples = not pulling_away  # the term compares samples
         self.threshold = margin / 2
 
     def check(self, discriminator: nn.Module) -> None:
@@ -46,7 +47,7 @@ class EBGAN(Loss):
     def readings(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> LossTerms:
         return {"energy_gap": fake.score.mean() - real.score.mean()}
 
-    def leaning(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
+    def decision_margin(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
         return self.threshold - real.score
 
     @torch.no_grad()
@@ -58,9 +59,11 @@ class EBGAN(Loss):
 def pulling_away(codes: Tensor) -> Tensor:
     """The mean squared cosine between the codes of different samples, in [0, 1].
 
-    Zhao et al. 2016, eq. 4: 1/(N(N-1)) sum_{i != j} (S_i . S_j / |S_i| |S_j|)^2 over the N samples of the global
-    batch. ``codes`` is ``[B, ...]`` and is flattened for each sample. Raises `ValueError` for a single sample.
+    Zhao et al. 2016, eq. 4: 1/(N(N-1)) sum_{i != j} (S_i . S_j / |S_i| |S_j|)^2 over the N samples
+    of the global batch. ``codes`` is ``[B, ...]`` and is flattened for each sample. Raises
+    `ValueError` for a single sample.
     """
+    # The term compares samples, so it is that of the global batch.
     directions = gather_over_ranks(normalize(at_least_float32(codes).flatten(1), dim=1))
     count = len(directions)
     if count < 2:

@@ -10,9 +10,10 @@ from gan_zoo.losses.base import Loss
 
 
 class Hinge(Loss):
-    """The discriminator keeps a margin of 1; the generator raises its scores.
+    """Hinge loss with margin 1 for the discriminator; the generator maximizes its scores.
 
-    Lim & Ye 2017, Geometric GAN: L_D = E(1 - D(x))+ + E(1 + D(G(z)))+, L_G = -E D(G(z)). The hinge is per sample.
+    Lim & Ye 2017, Geometric GAN: L_D = E(1 - D(x))+ + E(1 + D(G(z)))+, L_G = -E D(G(z)). The hinge
+    is per sample.
     """
 
     def discriminator(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:

@@ -1,4 +1,4 @@
-"""The two losses of the original GAN, on logits."""
+"""The minimax and non-saturating losses of the original GAN, on logits."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from gan_zoo.losses.base import Loss
 
 
 class Minimax(Loss):
-    """The saturating game, where the generator minimizes what the discriminator maximizes.
+    """The saturating minimax loss: the generator minimizes what the discriminator maximizes.
 
-    Goodfellow et al. 2014, eq. 1: L_D = E sp(-D(x)) + E sp(D(G(z))), L_G = -E sp(D(G(z))); sp is softplus and D a
-    logit, so that log sigmoid(D) = -sp(-D) never overflows.
+    Goodfellow et al. 2014, eq. 1: L_D = E sp(-D(x)) + E sp(D(G(z))), L_G = -E sp(D(G(z))); sp is
+    softplus and D a logit, so that log sigmoid(D) = -sp(-D) never overflows.
 
     Args:
-        label_smoothing: s in [0, 1): the discriminator's target on reals, and only there, is 1 - s (Salimans et al.
-            2016, section 3.4): E sp(-D(x)) becomes E (1 - s) sp(-D(x)) + s sp(D(x)).
+        label_smoothing: s in [0, 1): the discriminator's target on reals, and only there, is 1 - s
+            (Salimans et al. 2016, section 3.4): E sp(-D(x)) becomes E (1 - s) sp(-D(x)) + s
+            sp(D(x)).
     """
 
     def __init__(self, label_smoothing: Share = 0.0) -> None:
@@ -36,7 +37,7 @@ class Minimax(Loss):
 
 
 class NonSaturating(Minimax):
-    """The -log D trick: the same discriminator, a generator whose gradient does not vanish when it is losing.
+    """The non-saturating loss, with a generator gradient also for fakes with low scores.
 
     Goodfellow et al. 2014, section 3: L_G = E sp(-D(G(z))).
     """

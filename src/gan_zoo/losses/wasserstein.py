@@ -1,19 +1,20 @@
-"""The Wasserstein discriminator."""
+"""Wasserstein GAN."""
 
 from __future__ import annotations
 
 from torch import Tensor
 
 from gan_zoo.core.types import DiscriminatorOutput, LossTerms
-from gan_zoo.losses.base import Loss, above_the_middle, accuracy_by_means
+from gan_zoo.losses.base import Loss, accuracy_by_means, relative_to_midpoint
 
 
 class Wasserstein(Loss):
-    """WGAN: the discriminator's gap estimates the earth mover's distance while something keeps it 1-Lipschitz.
+    """WGAN: the critic estimates the earth mover's distance if a regularizer keeps it 1-Lipschitz.
 
-    Arjovsky et al. 2017: L_D = E D(G(z)) - E D(x), L_G = -E D(G(z)). The constraint is a regularizer: weight
-    clipping in the original, the gradient penalty in Gulrajani et al. 2017. Scores are free up to a constant, so the
-    accuracies compare each score with the mean of the other side.
+    Arjovsky et al. 2017: L_D = E D(G(z)) - E D(x), L_G = -E D(G(z)). The constraint is a
+    regularizer: weight clipping in the original, the gradient penalty in Gulrajani et al. 2017.
+    Scores are free up to a constant, so the accuracies compare each score with the mean of the
+    other side.
     """
 
     def discriminator(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
@@ -25,8 +26,8 @@ class Wasserstein(Loss):
     def readings(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> LossTerms:
         return {"wasserstein": real.score.mean() - fake.score.mean()}
 
-    def leaning(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
-        return above_the_middle(real.score, fake.score)
+    def decision_margin(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
+        return relative_to_midpoint(real.score, fake.score)
 
     def accuracy(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> tuple[Tensor, Tensor]:
         """Reals scored above the average fake, and fakes below the average real."""

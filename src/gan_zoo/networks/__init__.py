@@ -1,1 +1,1 @@
-"""Generators and discriminators: plain `torch.nn.Module` classes that know shapes and nothing else."""
+"""Generators and discriminators: plain `torch.nn.Module` classes."""

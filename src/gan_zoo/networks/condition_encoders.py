@@ -1,7 +1,7 @@
-"""What turns conditions into vectors: classes, captions, images, and vectors of any origin.
+"""Condition encoders: classes, captions, images and vectors of any origin to vectors.
 
-Each side has its own encoder, trained with it. Vectors have length 1, many times shorter than latents: a
-generator with a large condition ignores its latents.
+Each side has its own encoder, trained with it. Vectors have length 1, many times shorter than
+latents: a generator with a large condition ignores its latents.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from gan_zoo.networks.layers.shapes import square_image
 
 
 class Condition(nn.Module):
-    """The contract: knows what it reads of a batch, and maps it to ``[B, outputs]``.
+    """Interface: takes the condition of a batch and maps it to ``[B, outputs]``.
 
     Attributes:
-        need: what batches must bring: ``label``, ``text``, ``image`` or ``vector``.
+        need: the field that batches must have: ``label``, ``text``, ``image`` or ``vector``.
         outputs: size of the vectors.
     """
 
@@ -36,13 +36,13 @@ class Condition(nn.Module):
         return given.condition
 
     def mismatched(self, batch: Batch) -> Tensor:
-        """Raw conditions that are guaranteed to differ from `of`, row by row."""
+        """Raw conditions that differ from those of `of` in every row."""
         if batch.mismatched_condition is None:
             raise ValueError(f"{type(self).__name__} needs batches with mismatched conditions, this one has none")
         return batch.mismatched_condition
 
     def wrap(self, discriminator: nn.Module) -> ConditionalDiscriminator:
-        """A discriminator of samples and raw conditions, made of this encoder and one of samples and vectors."""
+        """A discriminator of samples and raw conditions, which this encoder encodes."""
         return ConditionalDiscriminator(discriminator, self)
 
     def forward(self, condition: Tensor) -> Tensor:
@@ -67,7 +67,8 @@ class ClassCondition(Condition):
                 f"condition=class needs data with labels (data=digits, mnist, ...): data.num_classes must be >= 2, got "
                 f"{num_classes}"
             )
-        self.num_classes, self.outputs = num_classes, outputs
+        self.num_classes = num_classes
+        self.outputs = outputs
         self.embedding = nn.Embedding(num_classes, outputs)
         nn.init.normal_(self.embedding.weight, 0, outputs**-0.5)  # of length 1: latents are many times longer
 
@@ -78,7 +79,9 @@ class ClassCondition(Condition):
         return given.label
 
     def mismatched(self, batch: Batch) -> Tensor:
-        """(c + U{1 .. K-1}) mod K: every other class is equally likely, the matching one impossible."""
+        """(c + U{1 .. K-1}) mod K: every other class is equally likely, the matching one
+        impossible.
+        """
         shift = batch.rng.integers("wrong classes", batch.size, 1, self.num_classes)
         return (self.of(batch) + shift) % self.num_classes
 
@@ -91,7 +94,8 @@ class BagOfWords(Condition):
     """A caption as the mean of its words' learned vectors; the order of words is lost.
 
     Args:
-        vocabulary_size: numbers that words have: 0 is padding and counts for nothing, 1 stands for unknown words.
+        vocabulary_size: number of token ids: 0 is padding and is ignored, 1 stands for unknown
+            words.
         outputs: size of the vectors.
     """
 
@@ -135,7 +139,7 @@ class VectorCondition(Condition):
 
     Args:
         condition_shape: ``[D]`` of the data's vectors.
-        outputs: size of the vectors that come out.
+        outputs: size of the encoded vectors.
     """
 
     need = "vector"
@@ -177,16 +181,17 @@ class ImageCondition(Condition):
 
 
 class ConditionalDiscriminator(nn.Module):
-    """A discriminator with the encoder that translates conditions for it.
+    """A discriminator with the encoder of its conditions.
 
     Args:
         discriminator: scores samples given vectors.
-        condition: makes the vectors.
+        condition: the encoder of the vectors.
     """
 
     def __init__(self, discriminator: nn.Module, condition: Condition) -> None:
         super().__init__()
-        self.discriminator, self.condition = discriminator, condition
+        self.discriminator = discriminator
+        self.condition = condition
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor | DiscriminatorOutput:
         output: Tensor | DiscriminatorOutput = self.discriminator(x, self.condition(condition))

@@ -1,8 +1,8 @@
-"""The convolutional players of DCGAN.
+"""DCGAN's convolutional networks.
 
-Radford et al. 2016, section 3: strided and transposed convolutions instead of pooling, batch normalization in both
-players except at G's output and D's input, no hidden fully connected layers, ReLU in G with tanh at the end,
-LeakyReLU in D. All weights start from N(0, 0.02).
+Radford et al. 2016, section 3: strided and transposed convolutions instead of pooling, batch
+normalization in both except at G's output and D's input, no hidden fully connected layers, ReLU in
+G with tanh at the end, LeakyReLU in D. All weights start from N(0, 0.02).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from gan_zoo.core.types import Count, DiscriminatorOutput, Shape
 from gan_zoo.networks.layers.conditional_norm import ConditionalSequential, ConditionInput
 from gan_zoo.networks.layers.heads import Heads
 from gan_zoo.networks.layers.minibatch_statistics import MinibatchStatistic
-from gan_zoo.networks.layers.normalization import initialize, maybe_spectral, norm_layer, wants_bias
+from gan_zoo.networks.layers.normalization import apply_spectral_norm, initialize, needs_bias, norm_layer
 from gan_zoo.networks.layers.shapes import square_image
 
 
@@ -37,12 +37,13 @@ def _widths(image_size: int, width: int) -> list[int]:
 
 
 class DCGANGenerator(nn.Module):
-    """Latents ``[B, latent_dim]``, and a condition if there is one, to images ``[B, C, S, S]`` in (-1, 1).
+    """Latents ``[B, latent_dim]`` and optional conditions to images ``[B, C, S, S]`` in (-1, 1).
 
     Args:
         latent_dim: size of the latents.
         sample_shape: ``[C, S, S]`` with S a power of two from 8 to 256.
-        width: channels before the last layer; they double towards the 4x4 end (the paper's 64 pixels: 128).
+        width: channels before the last layer; they double towards the 4x4 end (the paper's 64
+            pixels: 128).
         norm: ``batch`` as in the paper, or as in `ConditionInput`.
         condition_dim: size of the condition's vectors; None for an unconditional generator.
     """
@@ -64,13 +65,13 @@ class DCGANGenerator(nn.Module):
         layers += self._up(inputs, widths[0], 1, 0)
         for c_in, c_out in pairwise(widths):
             layers += self._up(c_in, c_out, 2, 1)
-        last = maybe_spectral(nn.ConvTranspose2d(widths[-1], channels, 4, 2, 1), norm)
+        last = apply_spectral_norm(nn.ConvTranspose2d(widths[-1], channels, 4, 2, 1), norm)
         self.layers = ConditionalSequential(*layers, last, nn.Tanh())
         initialize(self, dcgan_init)
 
     def _up(self, c_in: int, c_out: int, stride: int, padding: int) -> list[nn.Module]:
-        up = nn.ConvTranspose2d(c_in, c_out, 4, stride, padding, bias=self.condition.wants_bias)
-        conv = maybe_spectral(up, self.condition.norm)
+        up = nn.ConvTranspose2d(c_in, c_out, 4, stride, padding, bias=self.condition.needs_bias)
+        conv = apply_spectral_norm(up, self.condition.norm)
         return [conv, self.condition.layer(c_out), nn.ReLU(inplace=True)]
 
     def forward(self, latents: Tensor, condition: Tensor | None = None) -> Tensor:
@@ -79,13 +80,16 @@ class DCGANGenerator(nn.Module):
 
 
 class DCGANDiscriminator(nn.Module):
-    """Images ``[B, C, S, S]`` to a `DiscriminatorOutput` with scores ``[B]``; the 4x4 activations are its feature.
+    """Images ``[B, C, S, S]`` to a `DiscriminatorOutput` with scores ``[B]``.
+
+    The 4x4 activations are its feature.
 
     Args:
         sample_shape: ``[C, S, S]`` with S a power of two from 8 to 256.
         width: channels after the first layer; they double towards the 4x4 end.
         norm: ``batch`` as in the paper, or another name of `norm_layer`.
-        minibatch: ``none``, or a `MinibatchStatistic` of the last activations: ``stddev`` or ``difference``.
+        minibatch: ``none``, or a `MinibatchStatistic` of the last activations: ``stddev`` or
+            ``difference``.
         aux_outputs, condition_dim, fusion: as in `Heads`.
     """
 
@@ -100,15 +104,19 @@ class DCGANDiscriminator(nn.Module):
         fusion: str = "projection",
     ) -> None:
         super().__init__()
+        # Strided convolutions down to 4x4; the first one without normalization.
         channels, size = square_image(sample_shape, "discriminator=dcgan")
         widths = list(reversed(_widths(size, width)))
         normalize = norm_layer(norm)
-        layers: list[nn.Module] = [maybe_spectral(nn.Conv2d(channels, widths[0], 4, 2, 1), norm)]
+        layers: list[nn.Module] = [apply_spectral_norm(nn.Conv2d(channels, widths[0], 4, 2, 1), norm)]
         layers += [nn.LeakyReLU(0.2, inplace=True)]
         for c_in, c_out in pairwise(widths):
-            down = nn.Conv2d(c_in, c_out, 4, 2, 1, bias=wants_bias(norm))
-            layers += [maybe_spectral(down, norm), normalize(c_out), nn.LeakyReLU(0.2, inplace=True)]
-        self.layers, self.out_channels = nn.Sequential(*layers), widths[-1]
+            down = nn.Conv2d(c_in, c_out, 4, 2, 1, bias=needs_bias(norm))
+            layers += [apply_spectral_norm(down, norm), normalize(c_out), nn.LeakyReLU(0.2, inplace=True)]
+        self.layers = nn.Sequential(*layers)
+        self.out_channels = widths[-1]
+
+        # Scores from the 4x4 activations and the batch statistic.
         self.minibatch = nn.Identity() if minibatch == "none" else MinibatchStatistic(minibatch)
         last = widths[-1] + (minibatch != "none")
         self.heads = Heads([last, 4, 4], aux_outputs, condition_dim, fusion, norm)

@@ -7,10 +7,12 @@ from torch.nn.utils.parametrize import is_parametrized
 
 
 def freeze_first_layers(network: nn.Module, count: int) -> nn.Module:
-    """``network`` whose first ``count`` convolutions or linear maps are not trained (FreezeD, Mo et al. 2020).
+    """``network`` whose first ``count`` convolutions or linear maps are not trained.
 
-    Layers count in the order in which the network registers them; normalizations up to the next layer
-    are frozen with them.
+    FreezeD, Mo et al. 2020.
+
+    Layers count in the order in which the network registers them; normalizations up to the next
+    layer are frozen with them.
 
     Raises:
         ValueError: unless at least one layer is left to train.

@@ -1,4 +1,4 @@
-"""Convolutions of networks that do not learn, in the fastest form that is the same function."""
+"""Convolution, normalization and activation of frozen networks as one operation."""
 
 from __future__ import annotations
 
@@ -14,20 +14,22 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 class FusedConv(nn.Module):
     """A convolution, the normalization after it and an activation as one operation, for inference.
 
-    The normalization becomes part of the weights. On a CPU with oneDNN the activation is applied while the result is
-    in registers and the weights are kept in the order that the processor likes; elsewhere, and where somebody
-    differentiates with respect to the input, torch's own operations do the same. Results differ from the three
-    operations by rounding alone.
+    The normalization becomes part of the weights. On a CPU with oneDNN the activation is applied
+    while the result is in registers and the weights are kept in the processor's layout; elsewhere,
+    and for gradients with respect to the input, torch's own operations do the same. Results differ
+    from the three operations by rounding alone.
 
     Args:
         conv: the convolution.
         norm: the normalization of its channels, in evaluation mode.
-        ceiling: the activation is clamp(x, 0, ceiling): infinity for ReLU, 6 for ReLU6; None for none.
+        ceiling: the activation is clamp(x, 0, ceiling): infinity for ReLU, 6 for ReLU6; None for
+            none.
     """
 
     def __init__(self, conv: nn.Conv2d, norm: nn.BatchNorm2d, ceiling: float | None = math.inf) -> None:
         super().__init__()
-        self.conv, self.ceiling = fuse_conv_bn_eval(conv.eval(), norm.eval()), ceiling
+        self.conv = fuse_conv_bn_eval(conv.eval(), norm.eval())
+        self.ceiling = ceiling
         self._packed: Tensor | None = None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -39,7 +41,8 @@ class FusedConv(nn.Module):
         return y if self.ceiling is None else y.clamp_(0, self.ceiling)
 
     def _by_onednn(self, x: Tensor) -> Tensor:
-        conv, ops = self.conv, torch.ops.mkldnn
+        conv = self.conv
+        ops = torch.ops.mkldnn
         place = conv.padding, conv.stride, conv.dilation, conv.groups
         if self._packed is None:
             self._packed = ops._reorder_convolution_weight(conv.weight.detach(), *place, list(x.shape))

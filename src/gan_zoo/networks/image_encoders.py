@@ -11,7 +11,7 @@ from gan_zoo.networks.mlp import MLPDiscriminator
 
 
 class DCGANEncoder(nn.Module):
-    """Images ``[B, C, S, S]`` to vectors ``[B, outputs]`` through the layers of DCGAN's discriminator.
+    """Images ``[B, C, S, S]`` to vectors ``[B, outputs]`` by DCGAN's convolutions.
 
     Args:
         outputs: size of the vectors.
@@ -32,7 +32,7 @@ class DCGANEncoder(nn.Module):
 
 
 class MLPEncoder(nn.Module):
-    """Samples ``[B, *sample_shape]`` to vectors ``[B, outputs]`` through the layers of the MLP discriminator.
+    """Samples ``[B, *sample_shape]`` to vectors ``[B, outputs]`` by dense layers.
 
     Args:
         outputs: size of the vectors.

@@ -15,15 +15,16 @@ from gan_zoo.networks.layers.normalization import norm_layer
 UPSAMPLING = ("transposed", "resize")
 
 
-def check_translation(
+def check_shapes(
     in_shape: Sequence[int], out_shape: Sequence[int], network: str, factor: int, norm: str, smallest: int = 1
 ) -> tuple[int, int]:
-    """Channels in and out, if both are images of one size that ``factor`` divides and that stays >= ``smallest``.
+    """Channels in and out of images of one size that ``factor`` divides, >= ``smallest`` times.
 
     There is no spectral normalization here: weights are left as they are.
     """
     if len(in_shape) != 3 or len(out_shape) != 3 or list(in_shape[1:]) != list(out_shape[1:]):
         raise ValueError(f"{network} maps images to images of the same size, got {list(in_shape)} to {list(out_shape)}")
+    # The size after all halvings.
     if any(side % factor for side in in_shape[1:]):
         raise ValueError(f"{network} needs sides divisible by {factor}, got {list(in_shape[1:])}: set data.image_size")
     if min(in_shape[1:]) < smallest * factor:
@@ -31,26 +32,32 @@ def check_translation(
             f"{network} needs at least {smallest * factor} pixels, got {list(in_shape[1:])}: set data.image_size"
         )
     if norm.startswith("spectral"):
-        raise ValueError(f"norm must be one of batch, instance, layer, none for a translator, got {norm!r}")
+        raise ValueError(
+            f"norm must be one of batch, instance, layer, none for an image-to-image generator, got {norm!r}"
+        )
     return in_shape[0], out_shape[0]
 
 
-def doubling(c_in: int, c_out: int, upsample: str, kernel: Count = 3) -> list[nn.Module]:
+def upsample_layers(c_in: int, c_out: int, upsample: str, kernel: Count = 3) -> list[nn.Module]:
     """Layers that double the size.
 
-    ``transposed`` convolutions overlap unevenly and can leave a checkerboard; ``resize``, nearest-neighbor doubling
-    and a plain convolution, cannot (Odena et al. 2016).
+    ``transposed`` convolutions overlap unevenly and can leave a checkerboard; ``resize``,
+    nearest-neighbor doubling and a plain convolution, cannot (Odena et al. 2016).
     """
     if upsample not in UPSAMPLING:
         raise ValueError(f"upsample must be one of {', '.join(UPSAMPLING)}, got {upsample!r}")
     if upsample == "resize":
         return [nn.Upsample(scale_factor=2), nn.Conv2d(c_in, c_out, 3, padding=1, padding_mode="reflect")]
+    # An odd kernel needs one more row and column to double the size exactly.
     odd = kernel % 2
     return [nn.ConvTranspose2d(c_in, c_out, kernel, 2, 1, output_padding=odd)]
 
 
 def further_doublings(in_shape: Sequence[int], out_shape: Sequence[int]) -> int:
-    """How often the output doubles the size of the input; 0 unless it is 2, 4, 8, ... times as large."""
+    """How often the output doubles the size of the input.
+
+    0 unless it is 2, 4, 8, ... times as large.
+    """
     if len(in_shape) != 3 or len(out_shape) != 3:
         return 0
     ratio = out_shape[1] // in_shape[1]
@@ -78,9 +85,12 @@ class TranslatorBlock(nn.Module):
 
 
 class ResNetTranslator(nn.Module):
-    """CycleGAN's translator (Zhu et al. 2017, appendix; Johnson et al. 2016): two halvings, blocks, two doublings.
+    """CycleGAN's generator: two halvings, residual blocks, two doublings.
 
-    Maps ``[B, C_in, H, W]`` to ``[B, C_out, H, W]`` in (-1, 1), or to 2, 4, 8, ... times the size by further doublings.
+    Zhu et al. 2017, appendix; Johnson et al. 2016.
+
+    Maps ``[B, C_in, H, W]`` to ``[B, C_out, H, W]`` in (-1, 1), or to 2, 4, 8, ... times the size
+    by further doublings.
 
     Args:
         in_shape, out_shape: ``[C, H, W]``; H and W are divisible by 4, and at least 8.
@@ -104,27 +114,28 @@ class ResNetTranslator(nn.Module):
         super().__init__()
         further = further_doublings(in_shape, out_shape)
         smaller = [*out_shape[:1], *(side // 2**further for side in out_shape[1:])]
-        c_in, c_out = check_translation(in_shape, smaller, "generator=resnet_translator", 4, norm, smallest=2)
+        c_in, c_out = check_shapes(in_shape, smaller, "generator=resnet_translator", 4, norm, smallest=2)
         if blocks < 1:
             raise ValueError(f"blocks must be >= 1, got {blocks}")
         if kernel < 1 or kernel % 2 == 0:
             raise ValueError(f"kernel must be odd, so that the size stays as it is, got {kernel}")
 
-        def ends(a: int, b: int) -> nn.Module:
+        def same_conv(a: int, b: int) -> nn.Module:
             return nn.Conv2d(a, b, kernel, padding=kernel // 2, padding_mode="reflect")
 
-        def then(channels: int) -> list[nn.Module]:
+        def norm_relu(channels: int) -> list[nn.Module]:
             return [norm_layer(norm)(channels), nn.ReLU(inplace=True)]
 
-        layers: list[nn.Module] = [ends(c_in, width), *then(width)]
+        # Two halvings, residual blocks, two doublings, and those of super-resolution.
+        layers: list[nn.Module] = [same_conv(c_in, width), *norm_relu(width)]
         for k in (1, 2):
-            layers += [nn.Conv2d(k * width, 2 * k * width, 3, 2, 1), *then(2 * k * width)]
+            layers += [nn.Conv2d(k * width, 2 * k * width, 3, 2, 1), *norm_relu(2 * k * width)]
         layers += [TranslatorBlock(4 * width, norm) for _ in range(blocks)]
         for k in (2, 1):
-            layers += [*doubling(2 * k * width, k * width, upsample), *then(k * width)]
+            layers += [*upsample_layers(2 * k * width, k * width, upsample), *norm_relu(k * width)]
         for _ in range(further):
-            layers += [*doubling(width, width, upsample), *then(width)]
-        self.layers = nn.Sequential(*layers, ends(width, c_out), nn.Tanh())
+            layers += [*upsample_layers(width, width, upsample), *norm_relu(width)]
+        self.layers = nn.Sequential(*layers, same_conv(width, c_out), nn.Tanh())
         self.apply(dcgan_init)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -133,10 +144,10 @@ class ResNetTranslator(nn.Module):
 
 
 class LastingDropout(nn.Module):
-    """Dropout that stays on in evaluation mode, where it is a translator's only noise.
+    """Dropout that is also active in evaluation mode, as the only noise of the generator.
 
     Args:
-        p: share of activations that become zero.
+        p: fraction of activations that become zero.
     """
 
     def __init__(self, p: float) -> None:
@@ -147,22 +158,28 @@ class LastingDropout(nn.Module):
         return nn.functional.dropout(x, self.p, training=True)
 
 
-class _Level(nn.Module):
-    """One level of the U: half the size, what is below, double the size; the input goes on beside the output."""
+class _UNetLevel(nn.Module):
+    """One level of the U: downsample, inner levels, upsample.
+
+    The input is concatenated to the output.
+    """
 
     def __init__(self, down: nn.Module, below: nn.Module, up: nn.Module) -> None:
         super().__init__()
-        self.down, self.below, self.up = down, below, up
+        self.down = down
+        self.below = below
+        self.up = up
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.cat([x, self.up(self.below(self.down(x)))], 1)
 
 
 class UNetTranslator(nn.Module):
-    """pix2pix' translator (Isola et al. 2017, section 3.2 and appendix): an encoder-decoder with skip connections.
+    """pix2pix's generator: an encoder-decoder with skip connections (Isola et al. 2017).
 
-    Maps ``[B, C_in, S, S]`` to ``[B, C_out, S, S]`` in (-1, 1). The image is halved down to 2x2. Dropout in the
-    decoder's inner layers is the only noise, and only while training unless ``paper_test_time`` says otherwise.
+    Maps ``[B, C_in, S, S]`` to ``[B, C_out, S, S]`` in (-1, 1). The image is halved down to 2x2.
+    Dropout in the decoder's inner layers is the only noise, and only while training unless
+    ``paper_test_time`` is set.
 
     Args:
         in_shape, out_shape: ``[C, S, S]``, S a multiple of 2^depth.
@@ -171,9 +188,10 @@ class UNetTranslator(nn.Module):
         norm: ``batch`` as in the paper, or ``instance``, ``layer``, ``none``.
         dropout: of the up to three inner layers of the decoder (0.5 in the paper).
         upsample: ``transposed`` as in the paper, or ``resize``, which leaves no checkerboard.
-        paper_test_time: whether samples are made as in section 3.3 of the paper, with dropout on and batch norm by the
-            statistics of the batch at hand. A sample then depends on the others of its batch, and on random numbers.
-            Otherwise dropout is off and batch norm has the running statistics of training.
+        paper_test_time: whether samples are made as in section 3.3 of the paper, with dropout on
+            and batch norm by the statistics of the current batch. A sample then depends on the
+            others of its batch, and on random numbers. Otherwise dropout is off and batch norm has
+            the running statistics of training.
     """
 
     def __init__(
@@ -191,24 +209,31 @@ class UNetTranslator(nn.Module):
         depth = max(2, in_shape[-1].bit_length() - 2) if depth is None else depth
         if depth < 1:
             raise ValueError(f"depth must be >= 1 or null, got {depth}")
-        c_in, c_out = check_translation(in_shape, out_shape, "generator=unet", 2**depth, norm)
+        c_in, c_out = check_shapes(in_shape, out_shape, "generator=unet", 2**depth, norm)
         self.multiple = 2**depth
+
+        # At test time, the paper keeps dropout and the statistics of the batch.
         widths = [width * min(2**k, 8) for k in range(depth)]
         normalize = norm_layer(norm)
         drop: type[nn.Module] = LastingDropout if paper_test_time else nn.Dropout
         if paper_test_time:
             normalize = partial(nn.BatchNorm2d, track_running_stats=False) if norm == "batch" else normalize
 
+        # Levels from the innermost outwards.
         below: nn.Module = nn.Identity()
         inside = widths[-1]  # channels that come out of `below`
         for level in reversed(range(1, depth)):
             outer, inner = widths[level - 1], widths[level]
             bottom = level == depth - 1
             down = [nn.LeakyReLU(0.2), nn.Conv2d(outer, inner, 4, 2, 1), nn.Identity() if bottom else normalize(inner)]
-            up = [nn.ReLU(), *doubling(inside, outer, upsample, kernel=4), normalize(outer)]
+            up = [nn.ReLU(), *upsample_layers(inside, outer, upsample, kernel=4), normalize(outer)]
             up += [drop(dropout)] if depth - level <= 3 and level > 1 else []
-            below, inside = _Level(nn.Sequential(*down), below, nn.Sequential(*up)), 2 * outer
-        first, last = nn.Conv2d(c_in, width, 4, 2, 1), doubling(inside, c_out, upsample, kernel=4)
+            below = _UNetLevel(nn.Sequential(*down), below, nn.Sequential(*up))
+            inside = 2 * outer
+
+        # The outermost level has no skip connection.
+        first = nn.Conv2d(c_in, width, 4, 2, 1)
+        last = upsample_layers(inside, c_out, upsample, kernel=4)
         self.layers = nn.Sequential(first, below, nn.ReLU(), *last, nn.Tanh())
         self.apply(dcgan_init)
 

@@ -1,7 +1,8 @@
-"""The players that found codes in digits.
+"""InfoGAN's networks for MNIST.
 
-Chen et al. 2016, appendix C.1: two strided convolutions and one wide dense layer in the discriminator, the mirror image
-in the generator, batch normalization in both except at G's output and D's input. Q has a hidden layer of its own.
+Chen et al. 2016, appendix C.1: two strided convolutions and one wide dense layer in the
+discriminator, the mirror image in the generator, batch normalization in both except at G's output
+and D's input. Q has its own hidden layer.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from gan_zoo.core.types import Count, DiscriminatorOutput, Shape
 from gan_zoo.networks.layers.heads import Heads
-from gan_zoo.networks.layers.normalization import maybe_spectral, norm_layer, of_activations, wants_bias
+from gan_zoo.networks.layers.normalization import activation_norm, apply_spectral_norm, needs_bias, norm_layer
 from gan_zoo.networks.layers.shapes import square_image
 
 
@@ -27,6 +28,7 @@ class InfoGANGenerator(nn.Module):
     def __init__(self, latent_dim: Count, sample_shape: Shape, width: Count = 32, hidden: Count = 512) -> None:
         super().__init__()
         channels, size = square_image(sample_shape, "generator=infogan", largest=64)
+        # Dense layers to a quarter of the size, then two transposed convolutions.
         side = size // 4
         self.layers = nn.Sequential(
             nn.Linear(latent_dim, hidden, bias=False),
@@ -48,7 +50,7 @@ class InfoGANGenerator(nn.Module):
 
 
 class InfoGANDiscriminator(nn.Module):
-    """Images ``[B, C, S, S]`` to a `DiscriminatorOutput` with scores ``[B]`` and Q's prediction of the codes.
+    """Images ``[B, C, S, S]`` to scores ``[B]`` and Q's prediction of the codes.
 
     Args:
         sample_shape: ``[C, S, S]`` with S a power of two from 8 to 64.
@@ -71,27 +73,30 @@ class InfoGANDiscriminator(nn.Module):
     ) -> None:
         super().__init__()
         channels, size = square_image(sample_shape, "discriminator=infogan", largest=64)
-        if of_activations(norm) == "instance":
+        if activation_norm(norm) == "instance":
             raise ValueError(f"norm must be one of batch, layer, spectral, none for dense layers, got {norm!r}")
-        bias = wants_bias(norm)
+        bias = needs_bias(norm)
 
         def active(channels: int) -> list[nn.Module]:
             return [norm_layer(norm)(channels), nn.LeakyReLU(0.1, inplace=True)]
 
         def dense(inputs: int, units: int) -> list[nn.Module]:
-            layer = maybe_spectral(nn.Linear(inputs, units, bias=bias), norm)
+            layer = apply_spectral_norm(nn.Linear(inputs, units, bias=bias), norm)
             return [nn.Flatten(), layer, nn.Unflatten(1, (units, 1, 1)), *active(units), nn.Flatten()]
 
+        # Two convolutions and a dense layer.
         self.layers = nn.Sequential(
-            maybe_spectral(nn.Conv2d(channels, width, 4, 2, 1), norm),
+            apply_spectral_norm(nn.Conv2d(channels, width, 4, 2, 1), norm),
             nn.LeakyReLU(0.1, inplace=True),
-            maybe_spectral(nn.Conv2d(width, 2 * width, 4, 2, 1, bias=bias), norm),
+            apply_spectral_norm(nn.Conv2d(width, 2 * width, 4, 2, 1, bias=bias), norm),
             *active(2 * width),
             *dense(2 * width * (size // 4) ** 2, hidden),
         )
+
+        # The score, and Q with its own hidden layer.
         self.heads = Heads([hidden], None, condition_dim, fusion, norm)
-        own = max(hidden // 8, 1)
-        self.aux = None if aux_outputs is None else nn.Sequential(*dense(hidden, own), nn.Linear(own, aux_outputs))
+        units = max(hidden // 8, 1)
+        self.aux = None if aux_outputs is None else nn.Sequential(*dense(hidden, units), nn.Linear(units, aux_outputs))
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
         h = self.layers(x)

@@ -1,4 +1,4 @@
-"""Fully connected players for samples of any shape."""
+"""Fully connected networks for samples of any shape."""
 
 from __future__ import annotations
 
@@ -10,23 +10,24 @@ from torch import Tensor, nn
 from gan_zoo.core.types import Count, DiscriminatorOutput, Shape
 from gan_zoo.networks.layers.heads import Heads
 from gan_zoo.networks.layers.minibatch_statistics import MinibatchStatistic
-from gan_zoo.networks.layers.normalization import maybe_spectral
+from gan_zoo.networks.layers.normalization import apply_spectral_norm
 
 
-def _hidden(inputs: int, width: int, depth: int, activation: nn.Module, norm: str = "none") -> list[nn.Module]:
+def _hidden_layers(inputs: int, width: int, depth: int, activation: nn.Module, norm: str = "none") -> list[nn.Module]:
     if depth < 1:
         raise ValueError(f"depth must be >= 1, got {depth}")
     sizes = [inputs] + [width] * depth
     layers: list[nn.Module] = []
     for fan_in, fan_out in pairwise(sizes):
-        layers += [maybe_spectral(nn.Linear(fan_in, fan_out), norm), activation]
+        layers += [apply_spectral_norm(nn.Linear(fan_in, fan_out), norm), activation]
     return layers
 
 
 class MLPGenerator(nn.Module):
     """Latents to samples through ReLU layers; the generator of Goodfellow et al. 2014.
 
-    Maps ``[B, latent_dim]`` to ``[B, *sample_shape]``: in (-1, 1) by a tanh for images, unbounded for vectors.
+    Maps ``[B, latent_dim]`` to ``[B, *sample_shape]``: in (-1, 1) by a tanh for images, unbounded
+    for vectors.
 
     Args:
         latent_dim: size of the latents.
@@ -38,7 +39,7 @@ class MLPGenerator(nn.Module):
         super().__init__()
         last = nn.Linear(width, math.prod(sample_shape))
         squash = nn.Tanh() if len(sample_shape) > 1 else nn.Identity()
-        layers = _hidden(latent_dim, width, depth, nn.ReLU(inplace=True))
+        layers = _hidden_layers(latent_dim, width, depth, nn.ReLU(inplace=True))
         self.layers = nn.Sequential(*layers, last, nn.Unflatten(1, tuple(sample_shape)), squash)
 
     def forward(self, latents: Tensor) -> Tensor:
@@ -46,13 +47,14 @@ class MLPGenerator(nn.Module):
 
 
 class MLPDiscriminator(nn.Module):
-    """Samples ``[B, *sample_shape]`` to a `DiscriminatorOutput` with scores ``[B]`` through LeakyReLU layers.
+    """Samples ``[B, *sample_shape]`` to scores ``[B]`` through LeakyReLU layers.
 
     Args:
         sample_shape: shape of one sample.
         width, depth: units of a hidden layer, number of hidden layers.
         norm: ``none`` or ``spectral``.
-        minibatch: ``none``, or a `MinibatchStatistic` of the last activations: ``stddev`` or ``difference``.
+        minibatch: ``none``, or a `MinibatchStatistic` of the last activations: ``stddev`` or
+            ``difference``.
         aux_outputs, condition_dim, fusion: as in `Heads`.
     """
 
@@ -70,7 +72,7 @@ class MLPDiscriminator(nn.Module):
         super().__init__()
         if norm not in ("none", "spectral"):
             raise ValueError(f"norm must be one of none, spectral, got {norm!r}")
-        layers = _hidden(math.prod(sample_shape), width, depth, nn.LeakyReLU(0.2, inplace=True), norm)
+        layers = _hidden_layers(math.prod(sample_shape), width, depth, nn.LeakyReLU(0.2, inplace=True), norm)
         self.layers = nn.Sequential(nn.Flatten(), *layers)
         self.minibatch = nn.Identity() if minibatch == "none" else MinibatchStatistic(minibatch)
         self.heads = Heads([width + (minibatch != "none")], aux_outputs, condition_dim, fusion, norm)

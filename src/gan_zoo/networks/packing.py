@@ -1,4 +1,4 @@
-"""Discriminators of several samples at once (PacGAN)."""
+"""Packed discriminators (PacGAN)."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ from gan_zoo.core.types import DiscriminatorOutput, Shape
 
 
 class PackedDiscriminator(nn.Module):
-    """A discriminator that scores m samples together, so that it detects repetition (PacGAN, Lin et al. 2018).
+    """A discriminator that scores m samples together, so that it detects repetition.
 
-    ``[B, C, ...]`` becomes ``[B / m, m C, ...]``: sample i is scored with the m - 1 that follow it. Scores are ``[B /
-    m]``.
+    PacGAN, Lin et al. 2018.
+
+    ``[B, C, ...]`` becomes ``[B / m, m C, ...]``: sample i is scored with the m - 1 that follow it.
+    Scores are ``[B / m]``.
 
     Args:
-        make_discriminator: called with ``sample_shape``, that of a pack, and the arguments of the model.
+        make_discriminator: called with ``sample_shape``, that of a pack, and the arguments of the
+            model.
         sample_shape: shape of one sample.
         pack: m >= 2; batches on every process must be divisible by it.
     """
@@ -31,7 +34,8 @@ class PackedDiscriminator(nn.Module):
         if any(options.get(option) for option in ("condition_dim", "condition_channels", "aux_outputs")):
             raise ValueError("pack > 1 works for discriminators without conditions and classes, use pack=1")
         channels, *rest = sample_shape
-        self.pack, self.discriminator = pack, make_discriminator(sample_shape=[pack * channels, *rest], **options)
+        self.pack = pack
+        self.discriminator = make_discriminator(sample_shape=[pack * channels, *rest], **options)
         if hasattr(self.discriminator, "energy"):
             self.energy = self.discriminator.energy
 

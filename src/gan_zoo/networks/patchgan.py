@@ -10,14 +10,15 @@ from torch.nn.functional import avg_pool2d, interpolate
 
 from gan_zoo.core.types import Count, DiscriminatorOutput, Shape, Whole
 from gan_zoo.networks.dcgan import dcgan_init
-from gan_zoo.networks.layers.normalization import initialize, maybe_spectral, norm_layer, wants_bias
+from gan_zoo.networks.layers.normalization import apply_spectral_norm, initialize, needs_bias, norm_layer
 
 
 class PatchGAN(nn.Module):
-    """Images ``[B, C, H, W]`` to one raw score for each of many overlapping patches, ``[B, 1, h, w]``.
+    """Images ``[B, C, H, W]`` to raw scores of overlapping patches, ``[B, 1, h, w]``.
 
-    Isola et al. 2017, section 3.3 and appendix: with 3 layers every score sees 70x70 pixels, with 2 layers 34x34, with
-    1 layer 16x16. A condition is an image, concatenated to the sample along the channels; a smaller one is enlarged.
+    Isola et al. 2017, section 3.3 and appendix: with 3 layers every score sees 70x70 pixels, with 2
+    layers 34x34, with 1 layer 16x16. A condition is an image, concatenated to the sample along the
+    channels; a smaller one is enlarged.
 
     Args:
         sample_shape: ``[C, H, W]``, the shorter side at least 2^(layers + 2) pixels.
@@ -43,19 +44,21 @@ class PatchGAN(nn.Module):
                 f"discriminator.layers must be >= 1 and leave patches of at least 4x4 activations: images of "
                 f"{min(sample_shape[1:])} pixels allow {min(sample_shape[1:]).bit_length() - 3}, got {layers}"
             )
+
+        # The first layer has no normalization, the last one no stride.
         widths = [width * min(2**k, 8) for k in range(layers + 1)]
-        biased = wants_bias(norm)
+        biased = needs_bias(norm)
         stack: list[nn.Module] = [
-            maybe_spectral(nn.Conv2d(sample_shape[0] + condition_channels, width, 4, 2, 1), norm),
+            apply_spectral_norm(nn.Conv2d(sample_shape[0] + condition_channels, width, 4, 2, 1), norm),
             nn.LeakyReLU(0.2, inplace=True),
         ]
         for k in range(1, layers + 1):
             stride = 2 if k < layers else 1
             c_in, c_out = widths[k - 1], widths[k]
-            layer = maybe_spectral(nn.Conv2d(c_in, c_out, 4, stride, 1, bias=biased), norm)
+            layer = apply_spectral_norm(nn.Conv2d(c_in, c_out, 4, stride, 1, bias=biased), norm)
             stack += [layer, norm_layer(norm)(c_out), nn.LeakyReLU(0.2, inplace=True)]
         self.layers = nn.Sequential(*stack)
-        self.score = maybe_spectral(nn.Conv2d(widths[-1], 1, 4, 1, 1), norm)
+        self.score = apply_spectral_norm(nn.Conv2d(widths[-1], 1, 4, 1, 1), norm)
         initialize(self, dcgan_init)
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
@@ -66,10 +69,12 @@ class PatchGAN(nn.Module):
 
 
 class MultiScalePatchGAN(nn.Module):
-    """A `PatchGAN` for each of several sizes of the image (Wang et al. 2018, pix2pixHD, section 3.2).
+    """A `PatchGAN` for each of several sizes of the image.
 
-    Discriminator k gets the image halved k times by average pooling. Losses and accuracies are means
-    over the scales; the paper has their sum, which is ``scales`` times that.
+    Wang et al. 2018, pix2pixHD, section 3.2.
+
+    Discriminator k gets the image halved k times by average pooling. Losses and accuracies are
+    means over the scales; the paper has their sum, which is ``scales`` times that.
 
     Args:
         scales: number of sizes, >= 1.
@@ -88,15 +93,15 @@ class MultiScalePatchGAN(nn.Module):
         for number, scale in enumerate(self.scales):
             if number > 0:
                 if condition is not None and condition.shape[2:] == smaller.shape[2:]:
-                    condition = halved(condition)
-                smaller = halved(smaller)
+                    condition = half_size(condition)
+                smaller = half_size(smaller)
             parts.append(scale(smaller, condition))
         scores = torch.cat([part.score.flatten(1) for part in parts], 1)
         features = tuple(feature for part in parts for feature in part.features)
         return DiscriminatorOutput(scores, x, features=features, parts=tuple(parts))
 
 
-def halved(images: Tensor) -> Tensor:
+def half_size(images: Tensor) -> Tensor:
     """Images of half the size, by 3x3 average pooling that leaves out the border."""
     return avg_pool2d(images, 3, stride=2, padding=1, count_include_pad=False)
 

@@ -1,4 +1,4 @@
-"""The residual players of R3GAN (Huang et al. 2024, section 4): no normalization, grouped convolutions, two steps."""
+"""R3GAN's residual networks, with grouped convolutions and no normalization (Huang et al. 2024)."""
 
 from __future__ import annotations
 
@@ -37,11 +37,15 @@ def conv(c_in: int, c_out: int, kernel: int = 1, groups: int = 1, gain: float = 
 
 
 class ResidualBlock(nn.Module):
-    """x + 1x1(act(3x3 grouped(act(1x1(x))))); the last weights start at zero, so that the block begins as the identity.
+    """x + 1x1(act(3x3 grouped(act(1x1(x))))).
+
+    The last weights start at zero, so that the block begins as the identity.
 
     Args:
-        width: channels in and out; a multiple of 8. The middle is twice as wide, 16 channels a group.
-        blocks: L, residual blocks of the whole network: the first two gains are sqrt(2 / (1 + 0.2^2)) L^(-1/4).
+        width: channels in and out; a multiple of 8. The middle is twice as wide, 16 channels a
+            group.
+        blocks: L, residual blocks of the complete network: the first two gains are sqrt(2 / (1 +
+            0.2^2)) L^(-1/4).
     """
 
     def __init__(self, width: int, blocks: int) -> None:
@@ -61,7 +65,7 @@ class ResidualBlock(nn.Module):
 
 
 def stage_widths(image_size: int, width: int) -> list[int]:
-    """Channels from 4x4 to the full size: ``width`` up to 32 pixels, then halved with each doubling; multiples of 8."""
+    """Channels from 4x4 on: ``width`` up to 32 pixels, then halved for each size; in eights."""
     sizes = [4 * 2**k for k in range(image_size.bit_length() - 2)]
     return [max(16, width * 32 // max(32, size) // 8 * 8) for size in sizes]
 
@@ -74,8 +78,8 @@ def _check(width: int) -> None:
 class R3GANGenerator(nn.Module):
     """Latents ``[B, latent_dim]`` to images ``[B, C, S, S]``, without a bound: there is no tanh.
 
-    A learned 4x4 basis is weighted by a linear map of the latents; stages of two residual blocks follow, between them
-    a 1x1 to the next width and the resampling.
+    A learned 4x4 basis is weighted by a linear map of the latents; stages of two residual blocks
+    follow, between them a 1x1 to the next width and the resampling.
 
     Args:
         latent_dim: size of the latents (64 in the paper).
@@ -89,9 +93,13 @@ class R3GANGenerator(nn.Module):
         channels, size = square_image(sample_shape, "generator=r3gan")
         widths = stage_widths(size, width)
         blocks = 2 * len(widths)
+
+        # Latents weight the channels of a learned 4x4 basis.
         self.weights = nn.Linear(latent_dim, widths[0], bias=False)
         nn.init.normal_(self.weights.weight, 0, latent_dim**-0.5)
         self.basis = nn.Parameter(torch.randn(widths[0], 4, 4))
+
+        # Two blocks for each size.
         layers: list[nn.Module] = [ResidualBlock(widths[0], blocks) for _ in range(2)]
         for before, after in pairwise(widths):
             layers += [conv(before, after)] if before != after else []
@@ -104,7 +112,7 @@ class R3GANGenerator(nn.Module):
 
 
 class R3GANDiscriminator(nn.Module):
-    """Images ``[B, C, S, S]`` to a `DiscriminatorOutput` with scores ``[B]``: the generator mirrored.
+    """Images ``[B, C, S, S]`` to scores ``[B]``: the generator mirrored.
 
     Ends in a depthwise 4x4 convolution, which leaves one number a channel.
 
@@ -125,12 +133,15 @@ class R3GANDiscriminator(nn.Module):
         super().__init__()
         _check(width)
         channels, size = square_image(sample_shape, "discriminator=r3gan")
+        # The generator mirrored: blocks, then the next width and half the size.
         widths = list(reversed(stage_widths(size, width)))
         blocks = 2 * len(widths)
         layers: list[nn.Module] = [conv(channels, widths[0]), *(ResidualBlock(widths[0], blocks) for _ in range(2))]
         for before, after in pairwise(widths):
             layers += [Resample(up=False), *([conv(before, after)] if before != after else [])]
             layers += [ResidualBlock(after, blocks) for _ in range(2)]
+
+        # A depthwise convolution of the 4x4 activations, then the score.
         last = widths[-1]
         pool = nn.Conv2d(last, last, 4, groups=last, bias=False)
         nn.init.normal_(pool.weight, 0, 1 / 4)

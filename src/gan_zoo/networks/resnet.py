@@ -1,7 +1,7 @@
-"""Residual players.
+"""Residual networks.
 
-The networks of WGAN-GP (Gulrajani et al. 2017, appendix) and SNGAN (Miyato et al. 2018, tables 3 and 4), for any power
-of two; with an attention block they are SAGAN's (Zhang et al. 2019).
+The networks of WGAN-GP (Gulrajani et al. 2017, appendix) and SNGAN (Miyato et al. 2018, tables 3
+and 4), for any power of two; with an attention block they are SAGAN's (Zhang et al. 2019).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from gan_zoo.networks.layers.attention import SelfAttention
 from gan_zoo.networks.layers.conditional_norm import ConditionalSequential, ConditionInput
 from gan_zoo.networks.layers.heads import Heads
 from gan_zoo.networks.layers.minibatch_statistics import MinibatchStatistic
-from gan_zoo.networks.layers.normalization import maybe_spectral, norm_layer
+from gan_zoo.networks.layers.normalization import apply_spectral_norm, norm_layer
 from gan_zoo.networks.layers.shapes import square_image
 
 
@@ -22,7 +22,7 @@ def _conv(c_in: int, c_out: int, kernel: int, norm: str, gain: float = 2**0.5) -
     conv = nn.Conv2d(c_in, c_out, kernel, padding=kernel // 2)
     nn.init.xavier_uniform_(conv.weight, gain)
     nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
-    return maybe_spectral(conv, norm)
+    return apply_spectral_norm(conv, norm)
 
 
 class UpBlock(nn.Module):
@@ -64,14 +64,17 @@ class DownBlock(nn.Module):
 
     def __init__(self, c_in: int, c_out: int, norm: str, down: bool = True, first: bool = False) -> None:
         super().__init__()
-        norm_of = norm_layer("none" if first else norm)
-        self.starts, self.down = first, down
-        self.before, self.between = norm_of(c_in), norm_of(c_out)
-        self.first, self.second = _conv(c_in, c_out, 3, norm), _conv(c_out, c_out, 3, norm)
+        make_norm = norm_layer("none" if first else norm)
+        self.is_first = first
+        self.down = down
+        self.before = make_norm(c_in)
+        self.between = make_norm(c_out)
+        self.first = _conv(c_in, c_out, 3, norm)
+        self.second = _conv(c_out, c_out, 3, norm)
         self.skip = _conv(c_in, c_out, 1, norm, gain=1.0) if down or c_in != c_out else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.first(x if self.starts else relu(self.before(x)))
+        y = self.first(x if self.is_first else relu(self.before(x)))
         y = self.second(relu(self.between(y)))
         if self.down:
             y, x = avg_pool2d(y, 2), avg_pool2d(x, 2)
@@ -87,7 +90,8 @@ class ResNetGenerator(nn.Module):
         sample_shape: ``[C, S, S]`` with S a power of two from 8 to 256.
         width: channels of every block (256 in SNGAN's 32-pixel network).
         norm: ``batch`` as in SNGAN, ``spectral+batch`` as in SAGAN, or as in `ConditionInput`.
-        attention: the size in pixels at which positions attend to each other; None for no attention.
+        attention: the size in pixels at which positions attend to each other; None for no
+            attention.
         condition_dim: size of the condition's vectors; None for an unconditional generator.
     """
 
@@ -102,10 +106,14 @@ class ResNetGenerator(nn.Module):
     ) -> None:
         super().__init__()
         channels, size = square_image(sample_shape, "generator=resnet")
+
+        # The condition enters at every normalization, or next to the latents.
         self.condition = ConditionInput(norm, condition_dim)
         sizes = check_attention([8 * 2**k for k in range(size.bit_length() - 3)], attention)
         inputs = latent_dim + self.condition.extra_inputs
-        self.start = maybe_spectral(nn.Linear(inputs, 16 * width), norm)
+        self.start = apply_spectral_norm(nn.Linear(inputs, 16 * width), norm)
+
+        # Blocks that double the size, attention after the block of its size.
         blocks: list[nn.Module] = []
         for after in sizes:
             blocks += [UpBlock(width, width, self.condition)]
@@ -125,14 +133,15 @@ class ResNetGenerator(nn.Module):
 
 
 class ResNetDiscriminator(nn.Module):
-    """Images ``[B, C, S, S]`` to a `DiscriminatorOutput` with scores ``[B]``: blocks, ReLU, sum over positions.
+    """Images ``[B, C, S, S]`` to scores ``[B]``: blocks, ReLU, sum over positions.
 
     Args:
         sample_shape: ``[C, S, S]`` with S a power of two from 8 to 256.
         width: channels of every block (128 in SNGAN's 32-pixel network).
         norm: ``spectral`` as in SNGAN and SAGAN, or another name of `norm_layer`.
         attention: the size in pixels at which positions see each other; None for no attention.
-        minibatch: ``none``, or a `MinibatchStatistic` of the last activations: ``stddev`` or ``difference``.
+        minibatch: ``none``, or a `MinibatchStatistic` of the last activations: ``stddev`` or
+            ``difference``.
         aux_outputs, condition_dim, fusion: as in `Heads`.
     """
 
@@ -148,6 +157,7 @@ class ResNetDiscriminator(nn.Module):
         fusion: str = "projection",
     ) -> None:
         super().__init__()
+        # Blocks down to 8x8, attention after the block of its size, two blocks more.
         channels, size = square_image(sample_shape, "discriminator=resnet")
         sizes = [size // 2**k for k in range(1, size.bit_length() - 3)]  # after each halving, the last is 8
         sizes = check_attention(sizes or [size], attention)
@@ -157,6 +167,8 @@ class ResNetDiscriminator(nn.Module):
             blocks += [SelfAttention(width, norm)] if now == attention else []
         blocks += [DownBlock(width, width, norm, down=False) for _ in range(2)]
         self.layers = nn.Sequential(*blocks, nn.ReLU())
+
+        # Scores from the sum over positions.
         self.minibatch = nn.Identity() if minibatch == "none" else MinibatchStatistic(minibatch)
         self.heads = Heads([width + (minibatch != "none")], aux_outputs, condition_dim, fusion, norm)
 

@@ -1,4 +1,7 @@
-"""StyleGAN2's networks (Karras et al. 2020, "Analyzing and improving the image quality of StyleGAN")."""
+"""StyleGAN2's networks.
+
+Karras et al. 2020, "Analyzing and improving the image quality of StyleGAN".
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ MAPPING_LR = 0.01
 
 
 def stage_widths(size: int, width: int, max_width: int) -> list[int]:
-    """Channels from 4x4 to the full size: ``width`` at the full size, doubled with each halving up to ``max_width``."""
+    """Channels from 4x4 on: ``width`` at the full size, doubled for each half to ``max_width``."""
     return [min(max_width, width * size // side) for side in sides(size)]
 
 
@@ -33,8 +36,8 @@ def sides(size: int) -> list[int]:
 class Mapping(nn.Module):
     """Latents and a condition to styles ``[B, style_dim]``, or a condition alone.
 
-    Both are divided by their root mean square, the condition after a linear layer, and concatenated;
-    dense layers with leaky ReLU follow, whose learning rate is 0.01 of the network's.
+    Both are divided by their root mean square, the condition after a linear layer, and
+    concatenated; dense layers with leaky ReLU follow, whose learning rate is 0.01 of the network's.
 
     Args:
         latent_dim: size of the latents; 0 for none.
@@ -63,8 +66,8 @@ class Mapping(nn.Module):
 class StyledLayer(nn.Module):
     """Modulated 3x3 convolution, noise of a learned strength, bias, leaky ReLU.
 
-    Noise is new in every training pass, from torch's global generator, which training seeds at each step;
-    in evaluation it is constant, so that the same latents give the same image.
+    Noise is new in every training pass, from torch's global generator, which training seeds at each
+    step; in evaluation it is constant, so that the same latents give the same image.
 
     Args:
         c_in, c_out: channels.
@@ -103,10 +106,10 @@ class ToImage(nn.Module):
 
 
 class Synthesis(nn.Module):
-    """Styles ``[B, L, D]`` to images: one layer at 4x4, two at each larger size, the first of which doubles it.
+    """Styles ``[B, L, D]`` to images: one layer at 4x4, two at each larger size.
 
-    Each size adds its image to the upsampled one of the size before. The image of a size and the first
-    layer of the next one share a style, so there are L = 2 log2(size) - 2.
+    Each size adds its image to the upsampled one of the size before. The image of a size and the
+    first layer of the next one share a style, so there are L = 2 log2(size) - 2.
     """
 
     def __init__(self, size: int, channels: int, widths: list[int], style_dim: int) -> None:
@@ -132,16 +135,17 @@ class Synthesis(nn.Module):
 
 
 class StyleGAN2Generator(nn.Module):
-    """Latents ``[B, latent_dim]``, and a condition if there is one, to images ``[B, C, S, S]``, without a bound.
+    """Latents ``[B, latent_dim]`` and optional conditions to unbounded images ``[B, C, S, S]``.
 
-    There is no tanh, as in the paper. In training, two latents share a batch's images with probability
-    ``mixing``: coarse layers get styles of the first, fine layers those of the second (Karras et al. 2019,
-    section 3.1). The second ones are normal and do not move `mean_style`.
+    There is no tanh, as in the paper. In training, two latents are mixed in a batch's images with
+    probability ``mixing``: coarse layers get styles of the first, fine layers those of the second
+    (Karras et al. 2019, section 3.1). The second ones are normal and do not move `mean_style`.
 
     Args:
         latent_dim: size of the latents (512 in the paper).
         sample_shape: ``[C, S, S]`` with S a power of two from 8 to 1024.
-        width: channels at the full size; they double towards 4x4 up to ``max_width`` (32 at 1024 pixels).
+        width: channels at the full size; they double towards 4x4 up to ``max_width`` (32 at 1024
+            pixels).
         max_width: largest number of channels (512).
         style_dim: D, size of the styles (512).
         mapping_layers: dense layers of the mapping (8).
@@ -194,11 +198,14 @@ class StyleGAN2Generator(nn.Module):
         if self.training:
             mean = styles[:, 0].detach().mean(0).to(self.running_mean)
             self.running_mean.lerp_(mean, 1 - self.mean_decay)
-            styles = self.mixed(styles, latents, condition)
+            styles = self.mix_styles(styles, latents, condition)
         return self.synthesis(styles)
 
-    def mixed(self, styles: Tensor, latents: Tensor, condition: Tensor | None) -> Tensor:
-        """The styles, from a random layer on perhaps those of new latents; the layer is the same for the batch."""
+    def mix_styles(self, styles: Tensor, latents: Tensor, condition: Tensor | None) -> Tensor:
+        """The styles, from a random layer on perhaps those of new latents.
+
+        The layer is the same for the batch.
+        """
         if float(torch.rand(())) >= self.mixing:
             return styles
         first = int(torch.randint(1, self.num_styles, ()))
@@ -207,7 +214,10 @@ class StyleGAN2Generator(nn.Module):
 
 
 class DownBlock(nn.Module):
-    """3x3, filtered 3x3 to half the size; plus the halved input through a 1x1, both divided by sqrt(2)."""
+    """3x3, filtered 3x3 to half the size.
+
+    Plus the halved input through a 1x1, both divided by sqrt(2).
+    """
 
     def __init__(self, c_in: int, c_out: int) -> None:
         super().__init__()
@@ -226,11 +236,13 @@ class DownBlock(nn.Module):
 
 
 class StyleGAN2Discriminator(nn.Module):
-    """Images ``[B, C, S, S]`` to a `DiscriminatorOutput` with scores ``[B]``; the last 4x4 activations are its feature.
+    """Images ``[B, C, S, S]`` to a `DiscriminatorOutput` with scores ``[B]``.
 
-    Residual blocks down to 4x4, the standard deviation over the batch as one more channel, a 3x3 and two
-    dense layers. With a condition c the score is the projection f(x).m(c) / sqrt(dim) on a mapping of c
-    (StyleGAN2-ADA, Karras et al. 2020b).
+    The last 4x4 activations are its feature.
+
+    Residual blocks down to 4x4, the standard deviation over the batch as one more channel, a 3x3
+    and two dense layers. With a condition c the score is the projection f(x).m(c) / sqrt(dim) on a
+    mapping of c (StyleGAN2-ADA, Karras et al. 2020b).
 
     Args:
         sample_shape: ``[C, S, S]`` with S a power of two from 8 to 1024.
@@ -257,6 +269,8 @@ class StyleGAN2Discriminator(nn.Module):
         channels, size = square_image(sample_shape, "discriminator=stylegan2", largest=LARGEST)
         if condition_dim is not None and fusion != "projection":
             raise ValueError(f"discriminator=stylegan2 needs model.fusion=projection, got {fusion!r}")
+
+        # Blocks down to 4x4, the batch statistic, two layers.
         widths = list(reversed(stage_widths(size, width, max_width)))
         last = widths[-1]
         self.from_image = EqualizedConv(channels, widths[0], 1)
@@ -264,6 +278,8 @@ class StyleGAN2Discriminator(nn.Module):
         self.statistic = MinibatchStatistic("stddev", group)
         self.conv = EqualizedConv(last + 1, last, 3)
         self.dense = EqualizedLinear(last * 16, last)
+
+        # One score, or its projection on the mapping of the condition.
         outputs = 1 if condition_dim is None else last
         self.score = EqualizedLinear(last, outputs)
         self.mapping = None if condition_dim is None else Mapping(0, condition_dim, outputs, mapping_layers)

@@ -1,1 +1,1 @@
-"""Penalties on a term and projections of a discriminator: one small file each, every one a `Regularizer`."""
+"""Regularizers: penalties on a term, projections of a discriminator, penalties on generators."""

@@ -1,4 +1,4 @@
-"""The controller of adaptive augmentation."""
+"""Adaptive discriminator augmentation."""
 
 from __future__ import annotations
 
@@ -14,26 +14,29 @@ from gan_zoo.regularizers.base import Regularizer, augmentations, state_of
 
 
 class AdaptiveAugmentation(Regularizer):
-    """The discriminator's samples are augmented more often while it is too sure of the reals, else less often.
+    """Augments more often while the discriminator overfits, else less often (StyleGAN2-ADA).
 
-    Karras et al. 2020 (StyleGAN2-ADA), section 3: every ``interval`` discriminator steps the overfitting measure
-    r_t = E sign(D(x)), over the interval's reals on all processes, is compared with ``target``, and the probability p
-    of the discriminator's augmentation moves one step towards fewer or more augmented samples, within [0, 1]. There is
-    no penalty.
+    Karras et al. 2020 (StyleGAN2-ADA), section 3: every ``interval`` discriminator steps the
+    overfitting measure r_t = E sign(D(x)), over the interval's reals on all processes, is compared
+    with ``target``, and the probability p of the discriminator's augmentation moves one step
+    towards fewer or more augmented samples, within [0, 1]. There is no penalty.
 
-    The sign is taken around the score at which the loss is undecided: 0 for logits, 1/2 for ``loss=lsgan``, f'(1) for
-    f-divergences. Scores that are free up to a constant (Wasserstein, relativistic, loss-sensitive) are compared with
-    the middle between the mean scores of both sides. p counts images: what a real was scored by several terms of one
-    discriminator, or in a pack, counts each image once; mismatched pairs, which say nothing of the reals, do not count.
+    The sign is taken around the score at which the loss is undecided: 0 for logits, 1/2 for
+    ``loss=lsgan``, f'(1) for f-divergences. Scores that are free up to a constant (Wasserstein,
+    relativistic, loss-sensitive) are compared with the middle between the mean scores of both
+    sides. p counts images: what a real was scored by several terms of one discriminator, or in a
+    pack, counts each image once; mismatched pairs, whose scores do not measure overfitting, do not
+    count.
 
     Args:
         target: r_t to hold, in [0, 1): 0 is a discriminator at chance, 1 one that is always right.
         images_to_full: number of real images in which p can go from 0 to 1, > 0.
         interval: discriminator steps between two moves, >= 1.
-        threshold: the score at which the discriminator is undecided; None for that of the loss, or 0 without a loss.
+        threshold: the score at which the discriminator is undecided; None for that of the loss, or
+            0 without a loss.
     """
 
-    second_order: ClassVar[bool] = False
+    needs_double_backward: ClassVar[bool] = False
     counts_reals: ClassVar[bool] = True
 
     signs: Tensor
@@ -50,15 +53,18 @@ class AdaptiveAugmentation(Regularizer):
             raise ValueError(f"images_to_full must be > 0, got {images_to_full}")
         if interval < 1:
             raise ValueError(f"interval must be >= 1, got {interval}")
-        self.target, self.images_to_full, self.interval, self.threshold = target, images_to_full, interval, threshold
-        self._leaning: Callable[[DiscriminatorOutput, DiscriminatorOutput], Tensor] | None = None
+        self.target = target
+        self.images_to_full = images_to_full
+        self.interval = interval
+        self.threshold = threshold
+        self._decision_margin: Callable[[DiscriminatorOutput, DiscriminatorOutput], Tensor] | None = None
         for name in ("signs", "images", "steps"):  # what was counted since the last move
             self.register_buffer(name, torch.zeros(()))
 
     def check(self, discriminator: nn.Module) -> None:
         if not any(isinstance(getattr(part, "p", None), Tensor) for part in augmentations(discriminator)):
             raise ValueError(
-                "regularizer=ada moves the probability of an adaptive augmentation, which "
+                "regularizer=ada changes the probability of an adaptive augmentation, which "
                 f"{type(discriminator).__name__} "
                 "does not have: add augment=ada"
             )
@@ -69,17 +75,17 @@ class AdaptiveAugmentation(Regularizer):
             )
 
     def attach(self, loss: nn.Module) -> None:
-        self._leaning = getattr(loss, "leaning", None)
+        self._decision_margin = getattr(loss, "decision_margin", None)
 
     def sign(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
-        """1 where the discriminator takes a real for real, -1 where it takes it for fake, 0 where it is undecided."""
-        if self.threshold is None and self._leaning is not None:
-            return self._leaning(real, fake).float().sign()
+        """1 where a real is classified as real, -1 where as fake, 0 where undecided."""
+        if self.threshold is None and self._decision_margin is not None:
+            return self._decision_margin(real, fake).float().sign()
         return (real.score.float() - (self.threshold or 0.0)).sign()
 
     @torch.no_grad()
     def update(self, term: AdversarialTerm, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> None:
-        """Count the signs of the reals' scores and, at the interval's end, move p. The host waits for nothing."""
+        """Count the signs of the reals' scores; at the interval's end, change p on the device."""
         if term.mismatched:
             return
         images = len(real.x) * world_size()  # of which a pack holds several

@@ -13,9 +13,12 @@ from gan_zoo.regularizers.ada import AdaptiveAugmentation
 
 
 class AdaptivePseudoAugmentation(AdaptiveAugmentation):
-    """With probability p a real is replaced by a fake, while the discriminator overfits (Jiang et al. 2021, APA).
+    """With probability p a real is replaced by a fake, while the discriminator overfits.
 
-    p moves as in `AdaptiveAugmentation`, by the same measure of overfitting. It needs no augmentation.
+    Jiang et al. 2021, APA.
+
+    p moves as in `AdaptiveAugmentation`, by the same measure of overfitting. It needs no
+    augmentation.
 
     Args:
         target, images_to_full, interval: as in `AdaptiveAugmentation`.
@@ -37,8 +40,8 @@ class AdaptivePseudoAugmentation(AdaptiveAugmentation):
     def prepare(self, term: AdversarialTerm, rng: StepRNG) -> AdversarialTerm:
         if term.mismatched or term.swapped:
             return term
-        drawn = rng.uniform(f"apa/{term.name}", len(term.real)).to(term.real.device)
-        replaced = (drawn < self.p).view(-1, *[1] * (term.real.ndim - 1))
+        draws = rng.uniform(f"apa/{term.name}", len(term.real)).to(term.real.device)
+        replaced = (draws < self.p).view(-1, *[1] * (term.real.ndim - 1))
         return replace(term, real=torch.where(replaced, term.fake, term.real))
 
     def move(self, term: AdversarialTerm, amount: Tensor) -> None:

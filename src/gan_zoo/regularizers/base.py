@@ -1,4 +1,4 @@
-"""The contract of a regularizer, and what several of them share."""
+"""Interfaces of regularizers, and helpers that several of them use."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ class Regularizer(nn.Module):
     """A penalty added to the discriminator's loss, a projection after its step, or both.
 
     Args:
-        every: apply the penalty on every ``every``-th discriminator step, multiplied by ``every`` (lazy regularization,
-            Karras et al. 2020), so that its mean over steps is the same.
+        every: apply the penalty on every ``every``-th discriminator step, multiplied by ``every``
+            (lazy regularization, Karras et al. 2020), so that its mean over steps is the same.
     """
 
     real_gradient: ClassVar[bool] = False
-    """Whether `penalty` differentiates with respect to the reals. They are then leaves of the one forward pass."""
+    """Whether `penalty` differentiates by the reals, which are then leaves of the forward pass."""
     fake_gradient: ClassVar[bool] = False
     """Whether `penalty` differentiates with respect to the fakes."""
     per_sample: ClassVar[bool] = False
-    """Whether the penalty is one of single samples, which a discriminator with batch statistics does not have."""
+    """Whether the penalty uses gradients of single samples, which batch statistics make invalid."""
 
-    second_order: ClassVar[bool] = True
-    """Whether `penalty` differentiates the discriminator, so that training does so twice: it is not compiled then."""
+    needs_double_backward: ClassVar[bool] = True
+    """Whether `penalty` differentiates the discriminator, which is then not compiled."""
 
     mean_of_samples: bool = True
-    """Whether the penalty of a batch is the mean of those of its parts, so that gradients can be accumulated."""
+    """Whether the penalty of a batch is the mean of those of its parts, for accumulation."""
 
     counts_reals: ClassVar[bool] = False
-    """Whether `update` counts reals: then reals that several terms share are counted for one of them only."""
+    """Whether `update` counts reals, of which those used by several terms count once."""
 
     def __init__(self, every: Count = 1) -> None:
         super().__init__()
@@ -53,10 +53,10 @@ class Regularizer(nn.Module):
         self.every = every
 
     def check(self, discriminator: nn.Module) -> None:
-        """Raise `ValueError`, saying what to change, if ``discriminator`` cannot be regularized like this."""
+        """Raise `ValueError` if ``discriminator`` cannot be regularized like this."""
         if self.per_sample and any(isinstance(m, BATCH_NORMS) for m in discriminator.modules()):
             raise ValueError(
-                f"{type(self).__name__} looks at the discriminator one sample at a time, but "
+                f"{type(self).__name__} needs gradients of single samples, but "
                 f"{type(discriminator).__name__} uses "
                 "batch normalization, which mixes samples: add discriminator.norm=layer (or none)"
             )
@@ -78,7 +78,7 @@ class Regularizer(nn.Module):
         """Change the discriminator's weights after its step."""
 
     def update(self, term: AdversarialTerm, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> None:
-        """Change the regularizer's state after the discriminator's step. Reduce moments over ranks first."""
+        """Update the state after the discriminator's step. Reduce moments over ranks first."""
 
     def readings(self, term: AdversarialTerm) -> LossTerms:
         """Further scalars to log."""
@@ -128,11 +128,11 @@ class GeneratorRegularizer(nn.Module):
         every: apply the penalty on every ``every``-th generator step, multiplied by ``every``.
     """
 
-    second_order: ClassVar[bool] = False
-    """Whether `penalty` differentiates the generators, so that training does so twice: they are not compiled then."""
+    needs_double_backward: ClassVar[bool] = False
+    """Whether `penalty` differentiates the generators, which are then not compiled."""
 
     mean_of_samples: bool = True
-    """Whether the penalty of a batch is the mean of those of its parts, so that gradients can be accumulated."""
+    """Whether the penalty of a batch is the mean of those of its parts, for accumulation."""
 
     def __init__(self, every: Count = 1) -> None:
         super().__init__()
@@ -141,14 +141,18 @@ class GeneratorRegularizer(nn.Module):
         self.every = every
 
     def check(self, model: Generators) -> None:
-        """Raise `ValueError`, saying what to change, if the generators cannot be regularized like this."""
+        """Raise `ValueError` if the generators cannot be regularized like this."""
 
     def penalty(self, model: Generators, batch: Batch, fakes: FakeSamples) -> Tensor | None:
-        """The weighted penalty of the generators, a scalar. No gradient may reach the discriminators' weights."""
+        """The weighted penalty of the generators, a scalar. No gradient may reach the
+        discriminators' weights.
+        """
         return None
 
     def discriminator_penalty(self, model: Generators, batch: Batch, fakes: FakeSamples) -> Tensor | None:
-        """A penalty of the discriminators that needs the generators; no gradient may reach the generators.
+        """A penalty of the discriminators that needs the generators.
+
+        No gradient may reach the generators.
 
         Args:
             model: the model.
@@ -169,26 +173,26 @@ def require_latents(model: Generators, name: str) -> None:
 
 
 def augmentations(discriminator: nn.Module) -> Iterator[nn.Module]:
-    """What changes the samples that ``discriminator``, or a discriminator inside it, sees."""
+    """The augmentations of the inputs of ``discriminator``, or of a discriminator inside it."""
     for part in discriminator.modules():
         if isinstance(augmentation := getattr(part, "augmentation", None), nn.Module):
             yield augmentation
 
 
 def state_of(discriminator: nn.Module, name: str) -> LossTerms:
-    """The tensor ``name`` of what changes the samples that ``discriminator`` sees, if that has one."""
+    """The tensor ``name`` of the augmentation of ``discriminator``, if it has one."""
     found = (getattr(part, name, None) for part in augmentations(discriminator))
     first = next((value for value in found if isinstance(value, Tensor)), None)
     return {} if first is None else {name: first}
 
 
 def input_gradient(output: DiscriminatorOutput, create_graph: bool = True) -> Tensor:
-    """The gradient of every score with respect to the discriminator's input, ``[N, D]``, one row for each score.
+    """The gradient of every score by the discriminator's input, ``[N, D]``, one row for each score.
 
-    An input is one sample, or a pack of samples where the discriminator scores packs (PacGAN, Lin et al. 2018, section
-    3: the discriminator's input is the concatenation of m samples): N is the number of scores, which for packs is
-    smaller than that of samples. Scores of patches are summed for each input. Exact only for discriminators that score
-    their inputs independently.
+    An input is one sample, or a pack of samples where the discriminator scores packs (PacGAN, Lin
+    et al. 2018, section 3: the discriminator's input is the concatenation of m samples): N is the
+    number of scores, which for packs is smaller than that of samples. Scores of patches are summed
+    for each input. Exact only for discriminators that score their inputs independently.
     """
     (gradient,) = torch.autograd.grad(output.score.sum(), output.x, create_graph=create_graph)
     return gradient.reshape(len(output.score), -1)
@@ -200,17 +204,21 @@ def squared_norm(gradient: Tensor) -> Tensor:
 
 
 def norm(gradient: Tensor) -> Tensor:
-    """The Euclidean norm of each row over all its dimensions, ``[N]``; its derivative at zero is zero."""
+    """The Euclidean norm of each row over all its dimensions, ``[N]``.
+
+    Its derivative at zero is zero.
+    """
     length: Tensor = torch.linalg.vector_norm(gradient.flatten(1), dim=1)
     return length
 
 
-def share_per_input(output: DiscriminatorOutput, rng: StepRNG, purpose: str) -> Tensor:
-    """One number from U[0, 1] for each of the discriminator's inputs, in the shape that multiplies ``output.x``.
+def uniform_per_input(output: DiscriminatorOutput, rng: StepRNG, purpose: str) -> Tensor:
+    """U[0, 1] for each input of the discriminator, in a shape that multiplies ``output.x``.
 
-    All samples of a pack get the same number: a pack is one point, and moves along one straight line.
+    All samples of a pack get the same number: a pack is one point, and moves along one straight
+    line.
     """
     x = output.x
     inputs = len(output.score)
-    share = rng.uniform(purpose, inputs).repeat_interleave(len(x) // inputs)
-    return share.to(x).view(-1, *[1] * (x.ndim - 1))
+    epsilon = rng.uniform(purpose, inputs).repeat_interleave(len(x) // inputs)
+    return epsilon.to(x).view(-1, *[1] * (x.ndim - 1))

@@ -13,12 +13,12 @@ from gan_zoo.regularizers.base import Regularizer
 
 
 class Consistency(Regularizer):
-    """The discriminator has to score an image like its flipped and shifted copy.
+    """Penalizes different scores of an image and its flipped and shifted copy.
 
     Zhang et al. 2020 (CR-GAN): weight * E(D(x) - D(T(x)))^2; Zhao et al. 2021 (bCR) adds
-    fake_weight * E(D(G(z)) - D(T(G(z))))^2. T flips half of the images left to right and shifts each by up to
-    ``shift`` pixels in both directions, reflecting at the borders. Conditions that are images move along; patch
-    scores are averaged for each sample, as patches move.
+    fake_weight * E(D(G(z)) - D(T(G(z))))^2. T flips half of the images left to right and shifts
+    each by up to ``shift`` pixels in both directions, reflecting at the borders. Conditions that
+    are images move along; patch scores are averaged for each sample, as patches move.
 
     Args:
         weight: of the term on reals.
@@ -27,23 +27,25 @@ class Consistency(Regularizer):
         every: see `Regularizer`.
     """
 
-    second_order: ClassVar[bool] = False
+    needs_double_backward: ClassVar[bool] = False
 
     def __init__(self, weight: Weight = 10.0, fake_weight: Weight = 10.0, shift: Whole = 4, every: Count = 1) -> None:
         super().__init__(every)
         if shift < 0:
             raise ValueError(f"shift must be >= 0, got {shift}")
-        self.weight, self.fake_weight, self.shift = weight, fake_weight, shift
+        self.weight = weight
+        self.fake_weight = fake_weight
+        self.shift = shift
 
     def penalty(
         self, term: AdversarialTerm, real: DiscriminatorOutput, fake: DiscriminatorOutput, rng: StepRNG
     ) -> Tensor:
-        total = self.weight * self.change(term, real, term.real_condition, rng, "real")
+        total = self.weight * self.consistency_loss(term, real, term.real_condition, rng, "real")
         if self.fake_weight:
-            total = total + self.fake_weight * self.change(term, fake, term.fake_condition, rng, "fake")
+            total = total + self.fake_weight * self.consistency_loss(term, fake, term.fake_condition, rng, "fake")
         return total
 
-    def change(
+    def consistency_loss(
         self, term: AdversarialTerm, output: DiscriminatorOutput, condition: Any, rng: StepRNG, side: str
     ) -> Tensor:
         """The mean squared change of the score when the image is flipped and shifted."""
@@ -52,34 +54,34 @@ class Consistency(Regularizer):
             raise ValueError(f"consistency needs images [B, C, H, W], got samples of shape {list(x.shape)}")
         if self.shift >= min(x.shape[2:]):
             raise ValueError(f"shift must be smaller than the images, {list(x.shape[2:])}, got {self.shift}")
-        rows, columns = draw_places(x, self.shift, rng, f"consistency/{term.name}/{side}")
+        rows, columns = random_indices(x, self.shift, rng, f"consistency/{term.name}/{side}")
         if isinstance(condition, Tensor) and condition.shape[2:] == x.shape[2:]:
-            condition = moved(condition, rows, columns)
-        copy = run_discriminator(term.discriminator, moved(x, rows, columns), condition)
-        return (of_samples(output.score) - of_samples(copy.score)).square().mean()
+            condition = gather_pixels(condition, rows, columns)
+        copy = run_discriminator(term.discriminator, gather_pixels(x, rows, columns), condition)
+        return (per_sample_score(output.score) - per_sample_score(copy.score)).square().mean()
 
 
-def draw_places(x: Tensor, shift: int, rng: StepRNG, purpose: str) -> tuple[Tensor, Tensor]:
+def random_indices(x: Tensor, shift: int, rng: StepRNG, purpose: str) -> tuple[Tensor, Tensor]:
     """For each sample, the row ``[B, H]`` and the column ``[B, W]`` that its pixels are taken from."""
     size, _, height, width = x.shape
     down, right = (rng.integers(f"{purpose}/{axis}", size, -shift, shift + 1) for axis in ("down", "right"))
     flipped = rng.integers(f"{purpose}/flip", size, 0, 2).bool()
-    columns = reflected(right, width)
-    return reflected(down, height), torch.where(flipped[:, None], columns.flip(1), columns)
+    columns = reflect(right, width)
+    return reflect(down, height), torch.where(flipped[:, None], columns.flip(1), columns)
 
 
-def reflected(offset: Tensor, length: int) -> Tensor:
+def reflect(offset: Tensor, length: int) -> Tensor:
     """Indices 0..length-1 shifted by ``offset`` ``[B]`` and mirrored at both ends, ``[B, length]``."""
     index = (torch.arange(length, device=offset.device) - offset[:, None]).abs()
     return torch.minimum(index, 2 * (length - 1) - index)
 
 
-def moved(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+def gather_pixels(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """``x`` ``[B, C, H, W]`` with the pixels of each sample taken from ``rows`` and ``columns``."""
     sample = torch.arange(len(x), device=x.device)[:, None, None]
     return x.movedim(1, -1)[sample, rows[:, :, None], columns[:, None, :]].movedim(-1, 1)
 
 
-def of_samples(score: Tensor) -> Tensor:
+def per_sample_score(score: Tensor) -> Tensor:
     """One score for each sample, ``[B]``."""
     return score.flatten(1).mean(1) if score.ndim > 1 else score

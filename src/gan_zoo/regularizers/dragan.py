@@ -10,16 +10,17 @@ from torch import Tensor
 from gan_zoo.core.distributed import mean_over_ranks
 from gan_zoo.core.rng import StepRNG
 from gan_zoo.core.types import AdversarialTerm, Count, DiscriminatorOutput, Weight, run_discriminator
-from gan_zoo.regularizers.base import Regularizer, input_gradient, norm, share_per_input
+from gan_zoo.regularizers.base import Regularizer, input_gradient, norm, uniform_per_input
 
 
 class DRAGAN(Regularizer):
-    """The discriminator's gradient norm is pulled to 1 around the reals.
+    """Penalizes gradient norms other than 1 near the reals.
 
-    Kodali et al. 2017, section 2.3: weight * E(||grad D(x^)||_2 - 1)^2, two-sided, the norm over all dimensions of an
-    input. The point is that of the authors' code: x^ = x + a * scale * s * u, where a ~ U[0, 1] is one number for each
-    input of the discriminator (a sample, or a pack), u ~ U[0, 1] one for every dimension, and s the standard deviation
-    over all numbers of the global batch. So x^ lies on the line from x to its perturbed copy.
+    Kodali et al. 2017, section 2.3: weight * E(||grad D(x^)||_2 - 1)^2, two-sided, the norm over
+    all dimensions of an input. The point is that of the authors' code: x^ = x + a * scale * s * u,
+    where a ~ U[0, 1] is one number for each input of the discriminator (a sample, or a pack), u ~
+    U[0, 1] one for every dimension, and s the standard deviation over all numbers of the global
+    batch. So x^ lies on the line from x to its perturbed copy.
 
     Args:
         weight: lambda of the paper.
@@ -34,21 +35,24 @@ class DRAGAN(Regularizer):
         super().__init__(every)
         if scale < 0:
             raise ValueError(f"scale must be >= 0, got {scale}")
-        self.weight, self.scale = weight, scale
+        self.weight = weight
+        self.scale = scale
 
     def penalty(
         self, term: AdversarialTerm, real: DiscriminatorOutput, fake: DiscriminatorOutput, rng: StepRNG
     ) -> Tensor:
+        # A point on the line from each real to its perturbed copy.
         x = real.x.detach()
         direction = rng.uniform(f"dragan/{term.name}", *x.shape).to(x)
-        amount = share_per_input(real, rng, f"dragan amount/{term.name}")
-        near = (x + amount * self.scale * spread(x) * direction).requires_grad_()
-        excess = norm(input_gradient(run_discriminator(term.discriminator, near, term.real_condition))) - 1
+        amount = uniform_per_input(real, rng, f"dragan amount/{term.name}")
+        perturbed = (x + amount * self.scale * global_std(x) * direction).requires_grad_()
+        excess = norm(input_gradient(run_discriminator(term.discriminator, perturbed, term.real_condition))) - 1
         return self.weight * excess.square().mean()
 
 
-def spread(x: Tensor) -> Tensor:
+def global_std(x: Tensor) -> Tensor:
     """The standard deviation over all numbers of the global batch."""
+    # From moments, which can be averaged over processes.
     mean, mean_square = mean_over_ranks(torch.stack([x.mean(), x.square().mean()]))
     variance: Tensor = mean_square - mean.square()
     return variance.clamp_min(0.0).sqrt()

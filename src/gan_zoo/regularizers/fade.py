@@ -1,4 +1,4 @@
-"""The end of instance noise."""
+"""Annealing of instance noise."""
 
 from __future__ import annotations
 
@@ -12,27 +12,30 @@ from gan_zoo.regularizers.base import Regularizer, augmentations, state_of
 
 
 class Fade(Regularizer):
-    """Lets the discriminator's instance noise fade linearly from ``std`` to 0 in ``steps`` steps; there is no penalty.
+    """Anneals the discriminator's instance noise linearly from ``std`` to 0 in ``steps`` steps.
+
+    No penalty.
 
     The standard deviation is a function of the step alone, so there is nothing to restore.
 
     Args:
-        std: where it starts, >= 0.
+        std: standard deviation at the first step, >= 0.
         steps: discriminator steps until there is no noise, >= 1.
     """
 
-    second_order: ClassVar[bool] = False
+    needs_double_backward: ClassVar[bool] = False
 
     def __init__(self, std: Weight = 0.1, steps: Count = 3000) -> None:
         super().__init__()
         if std < 0 or steps < 1:
             raise ValueError(f"std must be >= 0 and steps >= 1, got {std} and {steps}")
-        self.std, self.steps = std, steps
+        self.std = std
+        self.steps = steps
 
     def check(self, discriminator: nn.Module) -> None:
         if not any(isinstance(getattr(part, "std", None), Tensor) for part in augmentations(discriminator)):
             raise ValueError(
-                f"regularizer=fade fades instance noise, which {type(discriminator).__name__} does not have: add "
+                f"regularizer=fade anneals instance noise, which {type(discriminator).__name__} does not have: add "
                 "augment=instance_noise"
             )
 

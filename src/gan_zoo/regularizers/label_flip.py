@@ -1,4 +1,4 @@
-"""Label flips."""
+"""Random exchange of reals and fakes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from gan_zoo.regularizers.base import Regularizer
 
 
 class LabelFlip(Regularizer):
-    """In the discriminator step a real and a fake change sides with probability ``p`` (Chintala et al. 2016).
+    """In the discriminator step a real and a fake change sides with probability ``p``.
+
+    Chintala et al. 2016.
 
     Sample i of the reals is exchanged with sample i of the fakes; conditions stay, so terms with
     conditions that differ between the sides are left alone. There is no penalty.
@@ -22,7 +24,7 @@ class LabelFlip(Regularizer):
         p: probability for each pair.
     """
 
-    second_order: ClassVar[bool] = False
+    needs_double_backward: ClassVar[bool] = False
 
     def __init__(self, p: Fraction = 0.05) -> None:
         super().__init__()

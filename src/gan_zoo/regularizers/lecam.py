@@ -14,11 +14,12 @@ from gan_zoo.regularizers.base import Regularizer
 
 
 class LeCam(Regularizer):
-    """The discriminator's scores are tied to moving averages of its scores of the other side; for little data.
+    """Penalizes scores beyond the moving average of the other side's scores; for limited data.
 
-    Tseng et al. 2021, eq. 3, one-sided as in the authors' code: weight * [E((D(x) - a_F)+)^2 + E((a_R - D(G(z)))+)^2]
-    with a_R and a_F the averages of the scores of reals and fakes, over steps and the global batch. The averages are
-    unbiased from the first step on; before it there is nothing to be tied to, and the penalty is 0.
+    Tseng et al. 2021, eq. 3, one-sided as in the authors' code: weight * [E((D(x) - a_F)+)^2 +
+    E((a_R - D(G(z)))+)^2] with a_R and a_F the averages of the scores of reals and fakes, over
+    steps and the global batch. The averages are unbiased from the first step on; before it the
+    penalty is 0.
 
     Args:
         weight: lambda of the paper; 0.3 in its CIFAR-10 runs with the hinge loss.
@@ -26,7 +27,7 @@ class LeCam(Regularizer):
         every: see `Regularizer`.
     """
 
-    second_order: ClassVar[bool] = False
+    needs_double_backward: ClassVar[bool] = False
 
     averages: Tensor
     mass: Tensor
@@ -35,7 +36,8 @@ class LeCam(Regularizer):
         super().__init__(every)
         if not 0 <= decay < 1:
             raise ValueError(f"decay must be in [0, 1), got {decay}")
-        self.weight, self.decay = weight, decay
+        self.weight = weight
+        self.decay = decay
         self.register_buffer("averages", torch.zeros(2))
         self.register_buffer("mass", torch.zeros(()))
 
@@ -43,10 +45,12 @@ class LeCam(Regularizer):
         self, term: AdversarialTerm, real: DiscriminatorOutput, fake: DiscriminatorOutput, rng: StepRNG
     ) -> Tensor:
         of_real, of_fake = self.averages / self.mass.clamp_min(1e-12)
-        above, below = (real.score - of_fake).relu(), (of_real - fake.score).relu()
+        # Reals above the average fake, fakes below the average real.
+        above = (real.score - of_fake).relu()
+        below = (of_real - fake.score).relu()
         started = self.mass > 0
-        tie: Tensor = above.square().mean() + below.square().mean()
-        return self.weight * started * tie
+        penalty: Tensor = above.square().mean() + below.square().mean()
+        return self.weight * started * penalty
 
     @torch.no_grad()
     def update(self, term: AdversarialTerm, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> None:

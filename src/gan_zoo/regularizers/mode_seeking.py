@@ -15,10 +15,12 @@ EPSILON = 1e-5
 
 
 class ModeSeeking(GeneratorRegularizer):
-    """Samples of different latents under the same condition are pushed apart (Mao et al. 2019, MSGAN, eq. 5).
+    """Samples of different latents under the same condition are pushed apart.
 
-    weight / (d(G(c, z1), G(c, z2)) / d(z1, z2) + 1e-5), where d is the mean absolute difference, the
-    mean taken over the global batch as in the authors' code, and z2 are new latents.
+    Mao et al. 2019, MSGAN, eq. 5.
+
+    weight / (d(G(c, z1), G(c, z2)) / d(z1, z2) + 1e-5), where d is the mean absolute difference,
+    the mean taken over the global batch as in the authors' code, and z2 are new latents.
 
     Args:
         weight: lambda (1 in the paper).
@@ -41,7 +43,8 @@ class ModeSeeking(GeneratorRegularizer):
         first = model.latents(request)
         second = model.latents(replace(request, rng=other_rng))
 
-        # The same condition for both: what the model draws at random itself comes from the first.
+        # The same condition for both: labels and codes that the model samples itself are those of
+        # the first.
         label = model.requested_label(request)
         codes = model.requested_codes(request)
         pair = replace(request, label=label, codes=codes, latents=second)

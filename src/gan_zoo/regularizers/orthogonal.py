@@ -15,19 +15,22 @@ from gan_zoo.regularizers.base import GeneratorRegularizer, Generators, Regulari
 
 
 class Orthogonal(Regularizer):
-    """The filters of each of the discriminator's layers are pulled to be orthogonal, whatever their lengths.
+    """Penalizes dot products of different filters of each of the discriminator's layers.
 
-    Brock et al. 2019 (BigGAN), eq. 3: weight * sum over layers ||W W^T * (1 - I)||_F^2, where a layer's weight W has
-    one row for each output. Layers are linear maps and convolutions, each group of a grouped convolution by itself.
-    Biases of any shape, scales and embeddings are no filters and do not count; the authors' code leaves embeddings out,
-    too. Under spectral normalization W is the weight that is trained, before it is normalized.
+    Lengths are free.
+
+    Brock et al. 2019 (BigGAN), eq. 3: weight * sum over layers ||W W^T * (1 - I)||_F^2, where a
+    layer's weight W has one row for each output. Layers are linear maps and convolutions, each
+    group of a grouped convolution by itself. Biases of any shape, scales and embeddings are no
+    filters and do not count; the authors' code leaves embeddings out, too. Under spectral
+    normalization W is the weight that is trained, before it is normalized.
 
     Args:
         weight: beta of the paper.
         every: see `Regularizer`.
     """
 
-    second_order: ClassVar[bool] = False
+    needs_double_backward: ClassVar[bool] = False
 
     def __init__(self, weight: Weight = 1e-4, every: Count = 1) -> None:
         super().__init__(every)
@@ -36,8 +39,10 @@ class Orthogonal(Regularizer):
     def penalty(
         self, term: AdversarialTerm, real: DiscriminatorOutput, fake: DiscriminatorOutput, rng: StepRNG
     ) -> Tensor:
-        overlaps = [overlap(matrix) for layer in term.discriminator.modules() for matrix in filters(layer)]
-        return self.weight * torch.stack(overlaps).sum() if overlaps else real.score.new_zeros(())
+        terms = [
+            off_diagonal_gram(matrix) for layer in term.discriminator.modules() for matrix in weight_matrices(layer)
+        ]
+        return self.weight * torch.stack(terms).sum() if terms else real.score.new_zeros(())
 
 
 class OrthogonalGenerator(GeneratorRegularizer):
@@ -54,12 +59,12 @@ class OrthogonalGenerator(GeneratorRegularizer):
 
     def penalty(self, model: Generators, batch: Batch, fakes: FakeSamples) -> Tensor | None:
         layers = model.generators.modules()
-        overlaps = [overlap(matrix) for layer in layers for matrix in filters(layer)]
-        return self.weight * torch.stack(overlaps).sum() if overlaps else None
+        terms = [off_diagonal_gram(matrix) for layer in layers for matrix in weight_matrices(layer)]
+        return self.weight * torch.stack(terms).sum() if terms else None
 
 
-def filters(layer: nn.Module) -> list[Tensor]:
-    """The trained weight of a linear or convolutional layer as matrices ``[outputs, inputs]``, one for each group."""
+def weight_matrices(layer: nn.Module) -> list[Tensor]:
+    """The trained weight of a layer as matrices ``[outputs, inputs]``, one for each group."""
     if not isinstance(layer, (nn.Linear, _ConvNd)):
         return []
     normalized = is_parametrized(layer, "weight")
@@ -70,7 +75,7 @@ def filters(layer: nn.Module) -> list[Tensor]:
     return [group.flatten(1) for group in groups]
 
 
-def overlap(matrix: Tensor) -> Tensor:
+def off_diagonal_gram(matrix: Tensor) -> Tensor:
     """The sum of the squared dot products of different rows, in float32 at least."""
     with torch.autocast(matrix.device.type, enabled=False):
         products = matrix @ matrix.T

@@ -14,12 +14,14 @@ from gan_zoo.regularizers.base import GeneratorRegularizer, Generators
 
 
 class PathLength(GeneratorRegularizer):
-    """A step in the styles w changes the sample by the same amount everywhere (Karras et al. 2020, StyleGAN2, eq. 4).
+    """A step in the styles w changes the sample by the same amount everywhere.
 
-    weight * E (|J_w^T y| - a)^2, where J_w is the Jacobian of the synthesis, y ~ N(0, I) / sqrt(H W)
-    and a the moving average of the lengths. The length of a sample is the root of the mean over style
-    inputs of the squared norm of the gradient. As in the authors' code, a is the average that was
-    already moved towards the batch, and gradients flow through that part.
+    Karras et al. 2020, StyleGAN2, eq. 4.
+
+    weight * E (|J_w^T y| - a)^2, where J_w is the Jacobian of the synthesis, y ~ N(0, I) / sqrt(H
+    W) and a the moving average of the lengths. The length of a sample is the root of the mean over
+    style inputs of the squared norm of the gradient. As in the authors' code, a is the average that
+    was already moved towards the batch, and gradients flow through that part.
 
     Args:
         weight: 2 in the paper.
@@ -28,7 +30,7 @@ class PathLength(GeneratorRegularizer):
         every: see `GeneratorRegularizer` (4 in the paper).
     """
 
-    second_order: ClassVar[bool] = True
+    needs_double_backward: ClassVar[bool] = True
     mean_of_samples: bool = False
     mean_length: Tensor
 

@@ -12,13 +12,15 @@ from gan_zoo.regularizers.base import Regularizer
 
 
 class WeightClip(Regularizer):
-    """Clamps the discriminator's weights to [-limit, limit] after its step (Arjovsky et al. 2017, algorithm 1).
+    """Clamps the discriminator's weights to [-limit, limit] after its step.
+
+    Arjovsky et al. 2017, algorithm 1.
 
     Args:
         limit: c of the paper, > 0.
     """
 
-    second_order: ClassVar[bool] = False
+    needs_double_backward: ClassVar[bool] = False
 
     def __init__(self, limit: Positive = 0.01) -> None:
         super().__init__()

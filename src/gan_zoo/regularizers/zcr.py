@@ -53,6 +53,7 @@ class LatentConsistency(GeneratorRegularizer):
         return -self.generator_weight * change.square().mean()
 
     def discriminator_penalty(self, model: Generators, batch: Batch, fakes: FakeSamples) -> Tensor | None:
+        # The terms of the samples and of the perturbed ones.
         with torch.no_grad():
             perturbed = fakes | {"fake": self.perturbed(model, batch)}
         pairs = zip(
@@ -60,6 +61,8 @@ class LatentConsistency(GeneratorRegularizer):
             model.adversarial_terms(batch, perturbed),
             strict=True,
         )
+
+        # Squared changes of the scores.
         changes = []
         for term, other in pairs:
             if term.trains_generator and term.fake is fakes["fake"]:

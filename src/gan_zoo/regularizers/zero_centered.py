@@ -12,7 +12,7 @@ from gan_zoo.regularizers.base import Regularizer, input_gradient, squared_norm
 
 
 class R1(Regularizer):
-    """The discriminator's gradient is pulled to zero on real samples.
+    """Zero-centered gradient penalty on reals.
 
     Mescheder et al. 2018, eq. 9: gamma/2 E ||grad_x D(x)||^2 over reals, the norm per sample.
 
@@ -35,7 +35,7 @@ class R1(Regularizer):
 
 
 class R2(R1):
-    """R1's twin on fakes: gamma/2 E ||grad_x D(G(z))||^2 (Mescheder et al. 2018, eq. 10)."""
+    """R1 on fakes: gamma/2 E ||grad_x D(G(z))||^2 (Mescheder et al. 2018, eq. 10)."""
 
     real_gradient: ClassVar[bool] = False
     fake_gradient: ClassVar[bool] = True

@@ -27,9 +27,9 @@ def compile_networks(model: Model, parts: Iterable[nn.Module], options: Mapping[
     """
     regularizers = [part for part in parts if isinstance(part, (Regularizer, GeneratorRegularizer))]
     groups: dict[str, nn.ModuleDict] = {}
-    if not any(r.second_order for r in regularizers if isinstance(r, GeneratorRegularizer)):
+    if not any(r.needs_double_backward for r in regularizers if isinstance(r, GeneratorRegularizer)):
         groups["generators"] = model.generators
-    if not any(r.second_order for r in regularizers if isinstance(r, Regularizer)):
+    if not any(r.needs_double_backward for r in regularizers if isinstance(r, Regularizer)):
         groups["discriminators"] = model.discriminators
     for networks in groups.values():
         for network in networks.values():

@@ -17,7 +17,7 @@ from gan_zoo.core.rng import StepRNG
 from gan_zoo.core.types import AdversarialTerm, Batch, DiscriminatorOutput, run_discriminator
 from gan_zoo.data.datamodule import DataModule
 from gan_zoo.data.dataset import Source
-from gan_zoo.data.loader import one_batch
+from gan_zoo.data.loader import fixed_batch
 from gan_zoo.losses.base import Loss
 from gan_zoo.metrics.base import Evaluator
 from gan_zoo.models.base import Model
@@ -116,7 +116,7 @@ def try_parts(module: GANModule, data: DataModule) -> None:
 def tiny_batch(model: Model, data: DataModule) -> Batch:
     """A few samples of the data, as many as discriminators of packs need."""
     pack = math.lcm(*(getattr(part, "pack", 1) for part in model.discriminators.modules()))
-    return one_batch(data.source, SIZE * pack, StepRNG(data.seed, 0), data.mismatched_conditions)
+    return fixed_batch(data.source, SIZE * pack, StepRNG(data.seed, 0), data.mismatched_conditions)
 
 
 def try_loss(loss: Loss) -> None:

@@ -1,1 +1,1 @@
-"""Data sets: the group data=, one file each."""
+"""Datasets, one file each (config group data=)."""

@@ -1,4 +1,4 @@
-"""The 1,797 handwritten digits that scikit-learn ships."""
+"""The 1,797 handwritten digits of scikit-learn."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ def digits(channels: int = 1, image_size: Count = 8) -> Source:
     """8x8 gray digits with 10 labels (UCI Optical Recognition of Handwritten Digits, test part)."""
     from sklearn.datasets import load_digits
 
+    # Gray values are 0 to 16.
     data = load_digits()
     images = torch.from_numpy(data.images).mul(255 / 16).round().to(torch.uint8).unsqueeze(1)
     labels = torch.from_numpy(data.target).long()

@@ -1,4 +1,7 @@
-"""Two-dimensional mixtures with known modes, as in VEEGAN (Srivastava et al. 2017) and PacGAN (Lin et al. 2018)."""
+"""Two-dimensional mixtures with known modes, as in VEEGAN (Srivastava et al. 2017) and PacGAN.
+
+Lin et al. 2018.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,7 @@ def spiral(
     modes: int = 20, turns: float = 2.0, std: float = 0.02, num_samples: int = 100_000, seed: int = 0
 ) -> Mixture:
     """``modes`` Gaussians along an Archimedean spiral of radius 2."""
-    share = (torch.arange(modes) + 1) / modes
-    angles = 2 * math.pi * turns * share.sqrt()
-    centers = 2 * share.sqrt()[:, None] * torch.stack([angles.cos(), angles.sin()], dim=1)
+    fraction = (torch.arange(modes) + 1) / modes
+    angles = 2 * math.pi * turns * fraction.sqrt()
+    centers = 2 * fraction.sqrt()[:, None] * torch.stack([angles.cos(), angles.sin()], dim=1)
     return _mixture("spiral", centers, std, num_samples, seed)

@@ -1,8 +1,9 @@
-"""Data sets of the Hugging Face Hub, or of a folder that the package `datasets` reads."""
+"""Datasets of the Hugging Face Hub, or of a folder that the package `datasets` reads."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import astuple
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,15 @@ from gan_zoo.core.types import Count
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.datasets.captioned_folder import class_numbers
 from gan_zoo.data.files.cache import cache_key
-from gan_zoo.data.files.image_cache import Decoded, check_on_error, decode_once
+from gan_zoo.data.files.image_cache import (
+    DecodedImages,
+    Decoding,
+    check_on_error,
+    decode_cached,
+)
 from gan_zoo.data.files.image_io import decode
 from gan_zoo.data.splits import check_split
-from gan_zoo.data.text import TextOptions
+from gan_zoo.data.text import TextEncoding
 
 HELD_OUT = ("test", "validation", "valid")
 
@@ -38,64 +44,77 @@ def huggingface(
     vocabulary_size: Count = 2000,
     on_error: str = "stop",
 ) -> Source:
-    """Images ``[N, C, S, S]`` with labels, captions, both or neither, decoded once into a memory-mapped cache.
+    """Images ``[N, C, S, S]`` with labels, captions, both or neither, decoded once into a cache.
 
     Args:
-        path: a name on the Hub, a folder that ``load_dataset`` reads, or one that ``save_to_disk`` wrote.
-        subset: which of several configurations of the set; null for the only one.
-        split: one of those the set has; ``train`` holds out ``test`` or ``validation``.
+        path: a name on the Hub, a folder for ``load_dataset``, or one written by ``save_to_disk``.
+        subset: one of several configurations of the dataset; null for the only one.
+        split: one of those of the dataset; ``train`` holds out ``test`` or ``validation``.
         image_column: the column of images.
         label_column: the column of classes, numbers or names; null for none.
         caption_column: the column of captions, which become conditions; null for none.
-        channels: 1 or 3.
-        image_size: S; short sides are resized to this, centers cropped.
-        text, caption_length, vocabulary_size: see `TextOptions`.
+        channels, image_size: as in `image_folder`.
+        text, caption_length, vocabulary_size: see `TextEncoding`.
         on_error: ``stop`` at unreadable images or ``skip`` them.
 
     Raises:
-        DataError: if `datasets` is not installed, the set cannot be had, or an argument does not fit it.
+        DataError: if `datasets` is not installed, the dataset is missing, or an option is invalid.
     """
+    held_out = partial(huggingface, **locals())
     check_on_error(on_error)
     splits = _load(path, subset)
     check_split(split, tuple(splits))
-    data = splits[split]
-    _check_columns(data, image_column, label_column, caption_column)
-    decoded = _images(data, image_column, channels, image_size, on_error)
-    columns, texts = (image_column, label_column, caption_column), (text, caption_length, vocabulary_size)
-    other = next((name for name in HELD_OUT if split == "train" and name in splits), None)
-    again = partial(huggingface, path, subset, other or "", *columns, channels, image_size, *texts, on_error)
-    source = Source(
-        Path(path).name,
-        split,
-        decoded.images,
-        held_out=again if other else None,
-        fingerprint=cache_key(decoded.key, columns, texts),
-    )
+    _check_columns(splits[split], image_column, label_column, caption_column)
+
+    # Images, and the labels and captions of the readable ones.
+    images = _images(splits[split], image_column, Decoding(channels, image_size, on_error))
+    encoding = TextEncoding(text, caption_length, vocabulary_size)
+    columns = (image_column, label_column, caption_column)
+    key = cache_key(images.key, columns, astuple(encoding))
+    source = Source(Path(path).name, split, images.images, fingerprint=key)
+    test = next((name for name in HELD_OUT if split == "train" and name in splits), None)
+    if test is not None:
+        source.held_out = partial(held_out, split=test)
     if label_column is not None:
-        source.labels, source.classes = _labels(splits, split, label_column, decoded.rows)
+        source.labels, source.classes = _labels(splits, split, label_column, images.rows)
     if caption_column is not None:
-        every = [str(caption) for caption in data[caption_column]]
-        source.captions = [every[row] for row in decoded.rows]
-        training = [str(caption) for caption in splits["train"][caption_column]] if "train" in splits else every
-        source.conditions, source.vocabulary = TextOptions(*texts).conditions(source.captions, training)
+        _add_captions(source, splits, caption_column, images.rows, encoding)
     return source
 
 
+def _add_captions(
+    source: Source,
+    splits: dict[str, Any],
+    column: str,
+    rows: Sequence[int],
+    encoding: TextEncoding,
+) -> None:
+    """Add the captions of ``rows``; the vocabulary is that of the training split."""
+    captions = [str(caption) for caption in splits[source.split][column]]
+    source.captions = [captions[row] for row in rows]
+    training = captions
+    if "train" in splits:
+        training = [str(caption) for caption in splits["train"][column]]
+    source.conditions, source.vocabulary = encoding.conditions(source.captions, training)
+
+
 def _load(path: str, subset: str | None) -> dict[str, Any]:
-    """All splits of the set."""
+    """All splits of the dataset."""
     try:
         import datasets
     except ImportError as error:
         raise DataError(
             "data=huggingface needs the package datasets, which is not installed: pip install 'gan-zoo[hub]'"
         ) from error
+
+    # A folder of save_to_disk, or anything that load_dataset reads.
     folder = Path(path).expanduser()
     saved = any((folder / name).is_file() for name in ("dataset_dict.json", "state.json"))
     try:
         found = datasets.load_from_disk(str(folder)) if saved else datasets.load_dataset(path, subset)
     except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
         cause = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise DataError(f"data.path must be a data set on the Hub or a folder of one, got {path!r}: {cause}") from error
+        raise DataError(f"data.path must be a dataset on the Hub or a folder of one, got {path!r}: {cause}") from error
     return dict(found) if isinstance(found, dict) else {str(found.split or "train"): found}
 
 
@@ -106,26 +125,29 @@ def _check_columns(data: Any, image_column: str, label_column: str | None, capti
             raise DataError(f"data.{argument} must be one of {', '.join(data.column_names)}, got {column!r}")
 
 
-def _images(data: Any, column: str, channels: int, image_size: int, on_error: str) -> Decoded:
+def _images(data: Any, column: str, decoding: Decoding) -> DecodedImages:
     from datasets import Image
 
     if not isinstance(data.features[column], Image):
         raise DataError(f"data.image_column must be a column of images, {column!r} holds {data.features[column]}")
+    # Files as they are stored, decoded as those of folders.
     encoded = data.select_columns([column]).cast_column(column, Image(decode=False))
 
     def make(row: int) -> np.ndarray[Any, Any]:
         item = encoded[row][column]
         if item is None:
             raise ValueError("no image")
-        return decode(item["bytes"] if item["bytes"] is not None else Path(item["path"]), channels, image_size)
+        file = item["bytes"] if item["bytes"] is not None else Path(item["path"])
+        return decode(file, decoding.channels, decoding.image_size)
 
-    key = cache_key("huggingface", data._fingerprint, column, channels, image_size)
+    # Unreadable images are named by their rows.
+    key = cache_key("huggingface", data._fingerprint, column, decoding.channels, decoding.image_size)
     names = [f"row {row}" for row in range(len(data))]
-    return decode_once("hub", key, names, (channels, image_size), make, on_error)
+    return decode_cached("hub", key, names, decoding, make)
 
 
 def _labels(splits: dict[str, Any], split: str, column: str, rows: Sequence[int]) -> tuple[Tensor, list[str]]:
-    """Class numbers of ``rows`` and the names of all classes of the set."""
+    """Class numbers of ``rows`` and the names of all classes of the dataset."""
     feature = splits[split].features[column]
     values = splits[split][column]
     names = getattr(feature, "names", None)
@@ -134,5 +156,11 @@ def _labels(splits: dict[str, Any], split: str, column: str, rows: Sequence[int]
         if numbers.numel() and numbers.min() < 0:
             raise DataError(f"data.label_column={column} has samples without a class in data.split={split}")
         return numbers, list(names)
-    classes = sorted({value for data in splits.values() if column in data.column_names for value in data[column]})
+
+    # Without names, the classes are the values of all splits.
+    found: set[Any] = set()
+    for data in splits.values():
+        if column in data.column_names:
+            found.update(data[column])
+    classes = sorted(found)
     return class_numbers([values[row] for row in rows], classes), [str(name) for name in classes]

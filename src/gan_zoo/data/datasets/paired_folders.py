@@ -1,8 +1,10 @@
-"""Two folders of images as two domains, with partners or without."""
+"""Paired and unpaired image folders."""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -14,9 +16,15 @@ from gan_zoo.core.types import Count
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.datasets.image_folder import images_in
 from gan_zoo.data.files.cache import cache_key
-from gan_zoo.data.files.image_cache import check_folder, check_on_error, decode_files
+from gan_zoo.data.files.image_cache import (
+    DecodedImages,
+    Decoding,
+    check_folder,
+    check_on_error,
+    decode_files,
+)
 from gan_zoo.data.files.image_io import ValueRange
-from gan_zoo.data.splits import check_split, holds_out, span, train_first
+from gan_zoo.data.splits import check_split, has_held_out, order_by_split, split_slice
 
 
 def paired_folder(
@@ -32,47 +40,41 @@ def paired_folder(
     on_error: str = "stop",
     value_range: ValueRange | None = None,
 ) -> Source:
-    """Images to translate and what they become, partners by name: ``source/a/1.png`` and ``target/a/1.jpg``.
+    """Images to translate and their targets by name: ``source/a/1.png`` and ``target/a/1.jpg``.
 
-    The samples are the targets ``[N, C, S, S]``, the conditions the sources ``[N, C', S, S]``. Held out is a fixed
-    share by a hash of the name, variants of one emoji together (`gan_zoo.data.splits.variant_group`).
+    Samples are the targets ``[N, C, S, S]``, conditions the sources ``[N, C', S, S]``.
 
     Args:
-        root: the folder that has both.
+        root: the folder of both domains.
         source_folder, target_folder: their names below ``root``.
         channels, condition_channels: 1 or 3, of the samples and of the conditions.
-        image_size: S; short sides are resized to this, centers cropped.
-        unpaired: whether training sees the domains in independent orders all the same.
-        split: ``train``, ``test`` or ``all``.
-        test_share: what part is held out, in [0, 1).
-        on_error: ``stop`` at unreadable files, naming them, or ``skip`` them and their partners.
-        value_range: the values that mean black and white in images of more than 8 bits, where the format does not say.
+        unpaired: whether training gets the domains in independent orders nevertheless.
+        image_size, split, test_share, on_error, value_range: as in `image_folder`.
 
     Raises:
-        DataError: if a folder is missing or empty, no image has a partner, one cannot be read, or an option is not
-            allowed.
+        DataError: if a folder is empty, no names match, or an image or option is invalid.
     """
+    held_out = partial(paired_folder, **{**locals(), "split": "test"})
     check_split(split)
     check_on_error(on_error)
-    sources, targets = _domain(root, source_folder, "source_folder"), _domain(root, target_folder, "target_folder")
-    names = _partners(sources, targets)
-    names = [names[row] for row in train_first(names, test_share)]
-    how = (image_size, on_error, value_range)
-    conditions = decode_files(sources.folder, [sources.files[name] for name in names], condition_channels, *how)
-    samples = decode_files(targets.folder, [targets.files[name] for name in names], channels, *how)
+    sources = _domain(root, source_folder, "source_folder")
+    targets = _domain(root, target_folder, "target_folder")
+
+    # Pairs of which both images are readable, those for training first.
+    names = _partners(sources, targets, test_share)
+    decoding = Decoding(channels, image_size, on_error, value_range)
+    conditions = sources.decode(names, replace(decoding, channels=condition_channels))
+    samples = targets.decode(names, decoding)
     rows = sorted({*conditions.rows} & {*samples.rows})
-    kept = [names[row] for row in rows]
-    part = span(kept, split, test_share)
-    options = (root, source_folder, target_folder, channels, image_size, condition_channels, unpaired)
-    later = {"split": "test", "test_share": test_share, "on_error": on_error, "value_range": value_range}
-    again = partial(paired_folder, *options, **later)  # type: ignore[arg-type]
+    names = [names[row] for row in rows]
+    part = split_slice(names, split, test_share)
     return Source(
         f"{source_folder}-{target_folder}",
         split,
         samples.take(rows)[part],
         conditions=conditions.take(rows)[part],
         unpaired=unpaired,
-        held_out=again if holds_out(kept, split, test_share) else None,
+        held_out=held_out if has_held_out(names, split, test_share) else None,
         fingerprint=cache_key(samples.key, conditions.key, split),
     )
 
@@ -89,28 +91,39 @@ def unpaired_folder(
     on_error: str = "stop",
     value_range: ValueRange | None = None,
 ) -> Source:
-    """Two domains whose images have no partners; there may be more of one than of the other.
+    """Two domains without pairs, which may have different numbers of images.
 
-    The samples are the target domain ``[N, C, S, S]``, the conditions the source domain ``[M, C', S, S]``. Of each a
-    fixed share is held out, as in `paired_folder`, whose arguments and errors these are.
+    The samples are the target domain ``[N, C, S, S]``, the conditions the source domain
+    ``[M, C', S, S]``. A fixed fraction of each is held out, as in `paired_folder`, whose arguments
+    and errors these are.
     """
+    held_out = partial(unpaired_folder, **{**locals(), "split": "test"})
     check_split(split)
     check_on_error(on_error)
-    form = image_size, split, test_share, on_error, value_range
-    samples, sample_key, left = _part(_domain(root, target_folder, "target_folder"), channels, *form)
-    conditions, key, condition_left = _part(_domain(root, source_folder, "source_folder"), condition_channels, *form)
-    options = (root, source_folder, target_folder, channels, image_size, condition_channels)
-    later = {"split": "test", "test_share": test_share, "on_error": on_error, "value_range": value_range}
-    again = partial(unpaired_folder, *options, **later)  # type: ignore[arg-type]
+
+    # The split of each domain.
+    decoding = Decoding(channels, image_size, on_error, value_range)
+    targets = _domain(root, target_folder, "target_folder")
+    samples = _part(targets, decoding, split, test_share)
+    sources = _domain(root, source_folder, "source_folder")
+    conditions = _part(sources, replace(decoding, channels=condition_channels), split, test_share)
     return Source(
         f"{source_folder}-{target_folder}",
         split,
-        samples,
-        conditions=conditions,
+        samples.images,
+        conditions=conditions.images,
         aligned=False,
-        held_out=again if left and condition_left else None,
-        fingerprint=cache_key(sample_key, key, split),
+        held_out=held_out if samples.has_held_out and conditions.has_held_out else None,
+        fingerprint=cache_key(samples.key, conditions.key, split),
     )
+
+
+class Part(NamedTuple):
+    """The images of a split, their key, and whether others are held out."""
+
+    images: Tensor
+    key: str
+    has_held_out: bool
 
 
 class Domain(NamedTuple):
@@ -118,6 +131,10 @@ class Domain(NamedTuple):
 
     folder: Path
     files: dict[str, Path]
+
+    def decode(self, names: Sequence[str], decoding: Decoding) -> DecodedImages:
+        """The images of ``names``."""
+        return decode_files(self.folder, [self.files[name] for name in names], decoding)
 
 
 def _domain(root: str, name: str, argument: str) -> Domain:
@@ -131,35 +148,31 @@ def _domain(root: str, name: str, argument: str) -> Domain:
     return Domain(folder, files)
 
 
-def _partners(sources: Domain, targets: Domain) -> list[str]:
+def _partners(sources: Domain, targets: Domain, test_share: float) -> list[str]:
+    """The names that both folders have, those for training first."""
+    # Names that both folders have.
     names = sorted(sources.files.keys() & targets.files.keys())
     if not names:
         raise DataError(
             f"no image in {sources.folder} has a partner of the same name in {targets.folder} "
             f"({min(sources.files)} and {min(targets.files)} come first): use data=unpaired_folder if there are none"
         )
-    alone = len(sources.files) + len(targets.files) - 2 * len(names)
-    if alone:
+
+    # Files without a match are an error of naming, perhaps.
+    unmatched = len(sources.files) + len(targets.files) - 2 * len(names)
+    if unmatched:
         first = min(sources.files.keys() ^ targets.files.keys())
         warnings.warn(
-            f"{alone} images without a partner of the same name are left out, {first} among them", stacklevel=3
+            f"{unmatched} images without a partner of the same name are left out, {first} among them", stacklevel=3
         )
-    return names
+    return [names[row] for row in order_by_split(names, test_share)]
 
 
-def _part(
-    domain: Domain,
-    channels: int,
-    image_size: int,
-    split: str,
-    test_share: float,
-    on_error: str,
-    value_range: ValueRange | None,
-) -> tuple[Tensor, str, bool]:
-    """The images of ``split``, their key, and whether they leave others for a test."""
+def _part(domain: Domain, decoding: Decoding, split: str, test_share: float) -> Part:
+    """The images of ``split`` of one domain."""
     names = list(domain.files)
-    names = [names[row] for row in train_first(names, test_share)]
-    files = [domain.files[name] for name in names]
-    decoded = decode_files(domain.folder, files, channels, image_size, on_error, value_range)
-    kept = [names[row] for row in decoded.rows]
-    return decoded.images[span(kept, split, test_share)], decoded.key, holds_out(kept, split, test_share)
+    names = [names[row] for row in order_by_split(names, test_share)]
+    decoded = domain.decode(names, decoding)
+    names = [names[row] for row in decoded.rows]
+    images = decoded.images[split_slice(names, split, test_share)]
+    return Part(images, decoded.key, has_held_out(names, split, test_share))

@@ -1,4 +1,4 @@
-"""Stacked MNIST: a thousand modes that a classifier of digits can count."""
+"""Stacked MNIST: 1,000 modes, which a digit classifier can count."""
 
 from __future__ import annotations
 
@@ -28,27 +28,30 @@ def stacked_mnist(
     image_size: Count = 32,
     download: bool = True,
 ) -> Source:
-    """Three random digits as red, green and blue (Metz et al. 2017, arXiv:1611.02163, section 3.3.1).
+    """Three random digits as red, green and blue (Metz et al. 2017, section 3.3.1).
 
-    Samples are ``[num_samples, 3, S, S]``, labels ``100 r + 10 g + b`` from 0 to 999. Held out are 10,000 made of the
-    digits of MNIST's test split.
+    Samples are ``[num_samples, 3, S, S]``, labels ``100 r + 10 g + b`` from 0 to 999. Held out are
+    10,000 made of the digits of MNIST's test split.
 
     Args:
-        root, download: see `mnist`.
-        split: ``train`` or ``test``, of the digits.
+        root, download, split: see `mnist`.
         num_samples: how many to make; they are kept in a memory-mapped cache of 3 S^2 bytes each.
-        seed: of the choice of digits.
-        image_size: S.
+        seed, image_size: of the choice of digits, and S.
 
     Raises:
-        DataError: if MNIST cannot be had, or a number is out of range.
+        DataError: if MNIST is missing and cannot be downloaded, or a number is out of range.
     """
+    held_out = partial(stacked_mnist, **{**locals(), "split": "test", "num_samples": NUM_HELD_OUT})
     if num_samples < 1:
         raise DataError(f"data.num_samples must be >= 1, got {num_samples}")
+
+    # Three random digits for each sample.
     digits = mnist(root, split, 1, image_size, download)
     assert digits.labels is not None
     generator = seeded_generator(CPU, seed, "stacked_mnist", split)
     chosen = torch.randint(len(digits), (num_samples, 3), generator=generator)
+
+    # Stacked once into a cache.
     key = cache_key("stacked_mnist", digits.fingerprint, num_samples, seed, split)
     images = digits.samples.squeeze(1).numpy()
 
@@ -64,8 +67,6 @@ def stacked_mnist(
         cached_images(path, (num_samples, 3, image_size, image_size), fill),
         (digits.labels[chosen] * torch.tensor([100, 10, 1])).sum(1),
         classes=[f"{number:03d}" for number in range(1000)],
-        held_out=partial(stacked_mnist, root, "test", NUM_HELD_OUT, seed, image_size, download)
-        if split == "train"
-        else None,
+        held_out=held_out if split == "train" else None,
         fingerprint=key,
     )

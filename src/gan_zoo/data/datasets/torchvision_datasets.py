@@ -1,4 +1,4 @@
-"""Data sets that torchvision reads and downloads."""
+"""Datasets that torchvision reads and downloads."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def cifar100(
 
 
 def svhn(root: str, split: str = "train", channels: int = 3, image_size: Count = 32, download: bool = True) -> Source:
-    """Street View House Numbers (Netzer et al. 2011), color 32x32, with a split ``extra``: see `torchvision_set`."""
+    """SVHN (Netzer et al. 2011), color 32x32, with a split ``extra``: see `torchvision_set`."""
     check_split(split, SVHN_SPLITS)
     source = torchvision_set("svhn", "SVHN", root, split, channels, image_size, download, {"split": split})
     if split == "train" and (download or (Path(root) / "test_32x32.mat").is_file()):
@@ -65,7 +65,7 @@ def svhn(root: str, split: str = "train", channels: int = 3, image_size: Count =
 def stl10(
     root: str, split: str = "unlabeled", channels: int = 3, image_size: Count = 64, download: bool = True
 ) -> Source:
-    """STL-10 (Coates et al. 2011), color 96x96; ``unlabeled`` and ``train+unlabeled`` have no labels.
+    """STL-10 (Coates et al. 2011), color 96x96; splits with ``unlabeled`` have no labels.
 
     See `torchvision_set`.
     """
@@ -81,7 +81,10 @@ def stl10(
 def _by_train_flag(
     make: Callable[..., Source], dataset: str, root: str, split: str, channels: int, image_size: int, download: bool
 ) -> Source:
-    """The set whose torchvision class has a ``train`` argument; the test part is always there with the rest."""
+    """The set whose torchvision class has a ``train`` argument.
+
+    The test part is always there with the rest.
+    """
     check_split(split, SPLITS)
     flag = {"train": split == "train"}
     source = torchvision_set(make.__name__, dataset, root, split, channels, image_size, download, flag)
@@ -100,12 +103,13 @@ def torchvision_set(
     download: bool,
     arguments: dict[str, Any],
 ) -> Source:
-    """A set of labelled images that torchvision holds in memory.
+    """A set of labeled images that torchvision holds in memory.
 
     Args:
-        name: how errors and protocols call it.
+        name: its name in errors and protocols.
         dataset: the class in `torchvision.datasets`.
-        root: folder in which torchvision keeps it (``root/MNIST/raw``, ``root/cifar-10-batches-py``).
+        root: folder in which torchvision keeps it (``root/MNIST/raw``,
+            ``root/cifar-10-batches-py``).
         split: one of those the set has; ``train`` holds out ``test``.
         channels: 1 or 3.
         image_size: what to make of the images; 28 pixels get a border of 2 to become 32.
@@ -113,7 +117,7 @@ def torchvision_set(
         arguments: those that choose the split in torchvision.
 
     Raises:
-        DataError: if there is no such split, or the files are missing and cannot be had.
+        DataError: if there is no such split, or the files are missing and cannot be downloaded.
     """
     from torchvision import datasets
 
@@ -127,7 +131,7 @@ def torchvision_set(
 
 
 def not_found(name: str, root: str, download: bool, error: Exception) -> DataError:
-    """What to say of files that are missing and could not be had."""
+    """The error for missing files that could not be downloaded."""
     reason = "it could not be downloaded" if download else "data.download is false"
     cause = (str(error).strip().splitlines() or [type(error).__name__])[0]
     return DataError(

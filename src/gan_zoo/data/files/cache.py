@@ -1,4 +1,4 @@
-"""Files that are made once and read many times, safe against kills and against each other."""
+"""On-disk cache, safe against crashes and concurrent processes."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from gan_zoo.core.files import atomic_path
 
 
 def cache_key(*parts: Any) -> str:
-    """A file name's worth of hash over plain data."""
+    """A hash of plain data, short enough for a file name."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:20]
 
 
 def cached_images(path: Path, shape: tuple[int, ...], fill: Callable[[np.ndarray[Any, Any]], None]) -> Tensor:
-    """uint8 images ``shape`` memory-mapped from ``path``, which ``fill`` writes if it is not there yet.
+    """uint8 images ``shape`` memory-mapped from ``path``, which ``fill`` writes if it is missing.
 
-    Of several processes on a machine one fills it, and the others wait. Pages are read on demand, and count against
-    no limit of memory.
+    Of several processes on a machine one writes it, and the others wait. Pages are read on demand,
+    and count against no limit of memory.
     """
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -42,13 +42,16 @@ def cached_images(path: Path, shape: tuple[int, ...], fill: Callable[[np.ndarray
                     array.flush()
                     del array
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*not writable.*")  # nobody writes into a data set
+        warnings.filterwarnings("ignore", message=".*not writable.*")  # nothing writes into a dataset
         return torch.from_numpy(np.load(path, mmap_mode="r"))
 
 
 @contextmanager
 def one_at_a_time(path: Path) -> Iterator[None]:
-    """Within the block no other process of this machine makes ``path``; where files cannot be locked, one might."""
+    """Within the block no other process of this machine makes ``path``.
+
+    Where files cannot be locked, one might.
+    """
     lock = FileLock(path.with_name(f".{path.name}.lock"))
     try:
         lock.acquire()
@@ -64,9 +67,7 @@ def one_at_a_time(path: Path) -> Iterator[None]:
 
 
 def read_ahead(tensor: Tensor, rows: Tensor | None) -> None:
-    """Let the system read ``rows`` of a memory-mapped ``tensor`` from the disk side by side, not one page fault after
-    another; it changes nothing else. Where the system cannot, nothing happens.
-    """
+    """Prefetch ``rows`` of a memory-mapped ``tensor`` in parallel, if the system can."""
     if rows is None or _madvise is None or not tensor.is_contiguous():
         return
     row_bytes = tensor[0].nbytes

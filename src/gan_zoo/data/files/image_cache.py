@@ -23,11 +23,28 @@ ON_ERROR = ("stop", "skip")
 
 
 @dataclass(frozen=True, slots=True)
-class Decoded:
-    """Those of many images that can be read.
+class Decoding:
+    """How image files become arrays.
 
     Attributes:
-        rows: their places among all that were asked for, in order.
+        channels: C, 1 or 3.
+        image_size: S; short sides are resized to this, centers cropped.
+        on_error: ``stop`` at unreadable files, naming them, or ``skip`` them.
+        value_range: see `gan_zoo.data.files.image_io.ValueRange`.
+    """
+
+    channels: int
+    image_size: int
+    on_error: str = "stop"
+    value_range: ValueRange | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedImages:
+    """The readable ones of many images.
+
+    Attributes:
+        rows: their indices among all requested images, in order.
         images: ``[len(rows), C, S, S]`` uint8.
         key: changes with the images.
     """
@@ -37,7 +54,7 @@ class Decoded:
     key: str
 
     def take(self, rows: list[int]) -> Tensor:
-        """The images of ``rows``, which are some of `Decoded.rows`; of all of them without a copy."""
+        """The images of ``rows``, a subset of `DecodedImages.rows`; all of them without a copy."""
         if rows == self.rows:
             return self.images
         place = {row: number for number, row in enumerate(self.rows)}
@@ -51,46 +68,42 @@ def check_on_error(on_error: str) -> None:
 
 
 def check_folder(folder: Path, argument: str) -> Path:
-    """``folder``, or a `DataError` that names the ``argument`` if it is none."""
+    """``folder``; raises `DataError` naming ``argument`` if it is not a folder."""
     if not folder.is_dir():
         raise DataError(f"{argument} must be a folder of images, got {str(folder)!r}, which is not a folder")
     return folder
 
 
-def decode_files(
-    folder: Path,
-    files: Sequence[Path],
-    channels: int,
-    image_size: int,
-    on_error: str,
-    value_range: ValueRange | None = None,
-) -> Decoded:
+def decode_files(folder: Path, files: Sequence[Path], decoding: Decoding) -> DecodedImages:
     """The images ``files`` below ``folder``; the key changes with every file's name, size and date.
 
     Args:
         folder: what the names are relative to.
         files: the images.
-        channels: 1 or 3.
-        image_size: S; short sides are resized to this, centers cropped.
-        on_error: ``stop`` at unreadable files, naming them, or ``skip`` them.
-        value_range: see `gan_zoo.data.files.image_io.ValueRange`.
+        decoding: how to decode them.
 
     Raises:
         DataError: if an image cannot be read, or none with ``skip``.
     """
+    channels = decoding.channels
+    image_size = decoding.image_size
+    value_range = decoding.value_range
     check_channels(channels)
     check_value_range(value_range)
+
+    # A changed file has another size or date.
     stats = [(str(file.relative_to(folder)), *_size_and_date(file)) for file in files]
-    key = cache_key("image_folder", DECODED_BY, stats, channels, image_size, list(value_range or ()))
+    range_key = list(value_range or ())
+    key = cache_key("image_folder", DECODED_BY, stats, channels, image_size, range_key)
 
     def make(row: int) -> np.ndarray[Any, Any]:
         return decode(files[row], channels, image_size, value_range)
 
-    return decode_once("folder", key, [str(file) for file in files], (channels, image_size), make, on_error)
+    return decode_cached("folder", key, [str(file) for file in files], decoding, make)
 
 
 def _size_and_date(file: Path) -> tuple[int, int]:
-    """Zeros for what cannot be looked at, such as a link to itself: decoding it says why."""
+    """Size and date of a file; zeros if there are none, as decoding reports the error."""
     try:
         stat = file.stat()
     except OSError:
@@ -98,50 +111,61 @@ def _size_and_date(file: Path) -> tuple[int, int]:
     return stat.st_size, stat.st_mtime_ns
 
 
-def decode_once(
+def decode_cached(
     kind: str,
     key: str,
     names: Sequence[str],
-    form: tuple[int, int],
+    decoding: Decoding,
     make: Callable[[int], np.ndarray[Any, Any]],
-    on_error: str = "stop",
-) -> Decoded:
-    """Images that ``make(row)`` decodes, from the cache if they have been before.
+) -> DecodedImages:
+    """Images that ``make(row)`` decodes, from the cache if they have been decoded before.
 
     Args:
         kind, key: name the cache's file.
-        names: what errors call the images.
-        form: channels C and image size S.
-        make: row to ``[C, S, S]`` uint8; raises ValueError or OSError if that cannot be done.
-        on_error: one of `ON_ERROR`.
+        names: of the images, for errors.
+        decoding: channels, image size and what to do with unreadable images.
+        make: row to ``[C, S, S]`` uint8; raises ValueError or OSError if that is impossible.
 
     Raises:
         DataError: if an image cannot be decoded, or none with ``skip``.
     """
-    check_on_error(on_error)
-    path = cache_root() / "images" / f"{kind}-{form[1]}px-{key}.npy"
-    skipped = path.with_suffix(".skipped.npy")
+    # Read the cache, or write it.
+    check_on_error(decoding.on_error)
+    stops = decoding.on_error == "stop"
+    size = decoding.image_size
+    path = cache_root() / "images" / f"{kind}-{size}px-{key}.npy"
+    skipped_path = path.with_suffix(".skipped.npy")
 
     def fill(array: np.ndarray[Any, Any]) -> None:
         failed = fill_array(array, make, f"Reading {len(names):,} images (once)")
-        if failed and on_error == "stop":
-            raise DataError(unreadable([names[row] for row in failed], list(failed.values()), len(names)))
-        with atomic_path(skipped) as temporary:
+        if failed and stops:
+            failed_names = [names[row] for row in failed]
+            raise DataError(unreadable(failed_names, list(failed.values()), len(names)))
+        with atomic_path(skipped_path) as temporary:
             np.save(temporary, np.array(sorted(failed), dtype=np.int64))
 
-    images = cached_images(path, (len(names), form[0], form[1], form[1]), fill)
-    lost = set(np.load(skipped).tolist())
-    if lost and on_error == "stop":
-        causes = [ValueError("not a readable image")] * len(lost)
-        raise DataError(unreadable([names[row] for row in sorted(lost)], causes, len(names)))
-    if len(lost) == len(names):
+    images = cached_images(path, (len(names), decoding.channels, size, size), fill)
+
+    # A cache that was written with on_error=skip may lack images.
+    skipped = sorted(set(np.load(skipped_path).tolist()))
+    if skipped and stops:
+        causes = [ValueError("not a readable image")] * len(skipped)
+        raise DataError(unreadable([names[row] for row in skipped], causes, len(names)))
+    _report_skipped([names[row] for row in skipped], names)
+    everything = DecodedImages(list(range(len(names))), images, key)
+    rows = sorted(set(everything.rows) - set(skipped))
+    return DecodedImages(rows, everything.take(rows), f"{key}-{len(skipped)}")
+
+
+def _report_skipped(skipped: Sequence[str], names: Sequence[str]) -> None:
+    """Print which images are skipped; raises `DataError` if it is all of them."""
+    if not skipped:
+        return
+    if len(skipped) == len(names):
         raise DataError(f"none of the {len(names)} images can be read, the first is {names[0]}")
-    if lost:
-        left_out = ", ".join(names[row] for row in sorted(lost)[:3]) + (" ..." if len(lost) > 3 else "")
-        print(f"{len(lost)} of {len(names)} images cannot be read and are left out: {left_out}", file=sys.stderr)
-    everything = Decoded(list(range(len(names))), images, key)
-    rows = [row for row in everything.rows if row not in lost]
-    return Decoded(rows, everything.take(rows), f"{key}-{len(lost)}")
+    first = ", ".join(skipped[:3]) + (" ..." if len(skipped) > 3 else "")
+    line = f"{len(skipped)} of {len(names)} images cannot be read and are left out: {first}"
+    print(line, file=sys.stderr)
 
 
 def unreadable(names: Sequence[str], errors: Sequence[Exception], total: int) -> str:

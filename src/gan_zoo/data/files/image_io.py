@@ -1,4 +1,4 @@
-"""Image files to uint8 arrays of one size."""
+"""Decode image files to uint8 arrays of one size."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ LEFT_OUT = (".avif", ".heic", ".heif", ".jp2", ".jxl", ".svg", ".psd", ".dng", "
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 MAX_PIXELS = 64_000_000
 MAX_RATIO = 32
-"""Of the longer to the shorter side: the short side is resized first, so a line would become a huge image."""
+"""Largest aspect ratio: a line would become a huge image when its short side is resized."""
 AT_ONCE = 1024
 MODES = {1: "L", 3: "RGB"}
 FULL_RANGE = {"PNG": 65535.0, "PPM": 65535.0}
 """Formats whose 16-bit values are from black to white by definition."""
 
 ValueRange = Sequence[float]
-"""The values ``[low, high]`` that mean black and white, where a format with more than 8 bits does not say."""
+"""The values ``[low, high]`` of black and white, if a format of more than 8 bits has none."""
 
 
 def check_channels(channels: int) -> None:
-    """Raise `DataError` unless images can be drawn in so many channels."""
+    """Raise `DataError` unless ``channels`` is 1 or 3."""
     if channels not in MODES:
-        raise DataError(f"data.channels must be 1 or 3, got {channels}: transparency is drawn on white")
+        raise DataError(f"data.channels must be 1 or 3, got {channels}: transparent images are composited on white")
 
 
 def check_value_range(value_range: ValueRange | None) -> None:
@@ -44,7 +44,7 @@ def check_value_range(value_range: ValueRange | None) -> None:
 def decode(
     file: Path | bytes, channels: int, image_size: int, value_range: ValueRange | None = None
 ) -> np.ndarray[Any, Any]:
-    """One image as ``[C, S, S]`` uint8: upright, transparency on white, short side resized to S, center cropped.
+    """One image as ``[C, S, S]`` uint8: upright, on white, short side resized to S, center cropped.
 
     Args:
         file: a file, or its bytes.
@@ -53,20 +53,24 @@ def decode(
         value_range: see `ValueRange`.
 
     Raises:
-        ValueError, OSError: if it is not a whole image of an allowed format, has more than `MAX_PIXELS` pixels or a
-            side more than `MAX_RATIO` times the other, or its range of values is not known.
+        ValueError, OSError: if it is not a complete image of an allowed format, has more than
+            `MAX_PIXELS` pixels or a side more than `MAX_RATIO` times the other, or its range of
+            values is not known.
     """
-    array = np.asarray(_square(opened(file, channels, value_range), image_size))
+    array = np.asarray(_resize_and_crop(open_image(file, channels, value_range), image_size))
     return array[None] if channels == 1 else array.transpose(2, 0, 1)
 
 
-def opened(file: Path | bytes, channels: int, value_range: ValueRange | None = None) -> Image.Image:
-    """One image at its own size, upright, gray or RGB, transparency on white; arguments and errors as of `decode`."""
+def open_image(file: Path | bytes, channels: int, value_range: ValueRange | None = None) -> Image.Image:
+    """One image at its own size, upright, gray or RGB, transparency on white.
+
+    Arguments and errors as of `decode`.
+    """
     check_channels(channels)
     try:
         with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file, formats=FORMATS) as opened_file:
             _check_size(opened_file)
-            image = _eight_bit(opened_file, value_range)
+            image = _to_8bit(opened_file, value_range)
             image = ImageOps.exif_transpose(image)
     except Image.DecompressionBombError as error:
         raise ValueError(f"more than {MAX_PIXELS:,} pixels") from error
@@ -85,32 +89,39 @@ def _check_size(image: Image.Image) -> None:
         raise ValueError(f"{width}x{height} pixels: one side is more than {MAX_RATIO} times the other")
 
 
-def _eight_bit(image: Image.Image, value_range: ValueRange | None) -> Image.Image:
+def _to_8bit(image: Image.Image, value_range: ValueRange | None) -> Image.Image:
     """The decoded image with at most 8 bits a channel.
 
-    Pillow would clip greater values instead of scaling them. Whole 16-bit numbers of PNG and PPM go from black to white
-    by definition; those of TIFF, with a sign or not, and floats mean what their maker says: ``value_range``.
+    Pillow would clip greater values instead of scaling them. 16-bit integers of PNG and PPM go from
+    black to white by definition; those of TIFF, with a sign or not, and floats have the range
+    ``value_range``.
     """
+    # Most formats have 8 bits.
     image.load()
     if image.mode not in ("I", "F") and not image.mode.startswith("I;"):
         return image.copy()
+
+    # The range of values, from black to white.
     values = np.asarray(image).astype(np.float64)
     if value_range is not None:
         low, high = value_range
     elif image.format in FULL_RANGE:
-        low, high = 0.0, FULL_RANGE[image.format]
+        low = 0.0
+        high = FULL_RANGE[image.format]
     else:
         raise ValueError(
-            f"{image.format} with values from {values.min():g} to {values.max():g}, of which the file does not say "
-            "which are black and white: set data.value_range=[low,high]"
+            f"{image.format} with values from {values.min():g} to {values.max():g}, whose black and white "
+            "the file does not define: set data.value_range=[low,high]"
         )
+
+    # Scaled to 0..255.
     scaled = (values - low) / (high - low) * 255
     gray = Image.fromarray(scaled.round().clip(0, 255).astype(np.uint8))
     gray.info = image.info
     return gray
 
 
-def _square(image: Image.Image, size: int) -> Image.Image:
+def _resize_and_crop(image: Image.Image, size: int) -> Image.Image:
     width, height = image.size
     if (width, height) == (size, size):
         return image
@@ -124,7 +135,10 @@ def _square(image: Image.Image, size: int) -> Image.Image:
 def fill_array(
     array: np.ndarray[Any, Any], make: Callable[[int], np.ndarray[Any, Any]], title: str
 ) -> dict[int, Exception]:
-    """Fill every row with what ``make(row)`` returns, several at a time; the rows that failed, and why."""
+    """Fill every row with what ``make(row)`` returns, several at a time.
+
+    The rows that failed, and why.
+    """
     from concurrent.futures import ThreadPoolExecutor
 
     def attempt(row: int) -> tuple[int, Exception | None]:
@@ -136,9 +150,9 @@ def fill_array(
 
     total = len(array)
     pool = ThreadPoolExecutor()
-    try:  # a task waits for its turn in memory: not all of them at once
+    try:  # in blocks: pending tasks would take memory
         blocks = (range(first, min(first + AT_ONCE, total)) for first in range(0, total, AT_ONCE))
         results = with_progress((result for block in blocks for result in pool.map(attempt, block)), total, title)
         return {row: error for row, error in results if error is not None}
-    finally:  # at Ctrl-C tasks that wait are dropped
+    finally:  # at Ctrl-C pending tasks are canceled
         pool.shutdown(wait=False, cancel_futures=True)

@@ -1,1 +1,1 @@
-"""Layers that several networks share."""
+"""Layers of several networks."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from gan_zoo.networks.layers.normalization import NormFactory, maybe_spectral, norm_layer, wants_bias
+from gan_zoo.networks.layers.normalization import NormFactory, apply_spectral_norm, needs_bias, norm_layer
 
 
 class ConditionalBatchNorm(nn.Module):
     """Batch normalization without its own scale and shift, then times (1 + A c), plus B c.
 
-    de Vries et al. 2017, section 3; without biases as in BigGAN (Brock et al. 2019, appendix B).
-    A and B start from N(0, 0.02), so that for a c of length 1 scales are those of DCGAN, N(1, 0.02).
+    de Vries et al. 2017, section 3; without biases as in BigGAN (Brock et al. 2019, appendix B). A
+    and B start from N(0, 0.02), so that for a c of length 1 scales are those of DCGAN, N(1, 0.02).
 
     Args:
         channels: C of the activations ``[B, C, H, W]``.
@@ -29,8 +29,8 @@ class ConditionalBatchNorm(nn.Module):
         shift = nn.Linear(condition_dim, channels, bias=False)
         nn.init.normal_(scale.weight, 0, 0.02)
         nn.init.normal_(shift.weight, 0, 0.02)
-        self.scale = maybe_spectral(scale, norm)
-        self.shift = maybe_spectral(shift, norm)
+        self.scale = apply_spectral_norm(scale, norm)
+        self.shift = apply_spectral_norm(shift, norm)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         scale = 1 + self.scale(condition)
@@ -76,9 +76,9 @@ class ConditionInput:
         return 0 if self.in_norm or self.condition_dim is None else self.condition_dim
 
     @property
-    def wants_bias(self) -> bool:
+    def needs_bias(self) -> bool:
         """Whether a layer before a normalization needs a bias."""
-        return not self.in_norm and wants_bias(self.norm)
+        return not self.in_norm and needs_bias(self.norm)
 
     @property
     def layer(self) -> NormFactory:

@@ -1,4 +1,4 @@
-"""Layers with equalized learning rates (Karras et al. 2018, section 4.1): weights are scaled where they are used."""
+"""Layers with equalized learning rates (Karras et al. 2018, section 4.1)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ SLOPE = 0.2
 
 
 def scaled_leaky_relu(x: Tensor, gain: float = math.sqrt(2)) -> Tensor:
-    """``gain`` LeakyReLU(x), slope 0.2; sqrt(2) about keeps the second moment of normal activations."""
+    """``gain`` LeakyReLU(x), slope 0.2.
+
+    Sqrt(2) about keeps the second moment of normal activations.
+    """
     return F.leaky_relu(x, SLOPE) * gain
 
 
@@ -23,11 +26,12 @@ def rms_normalize(x: Tensor) -> Tensor:
 
 
 class EqualizedLinear(nn.Module):
-    """x (W m / sqrt(inputs))^T + b m, where W starts from N(0, 1 / m^2) and m is the learning-rate multiplier.
+    """x (W m / sqrt(inputs))^T + b m, W from N(0, 1 / m^2), m the learning-rate multiplier.
 
     Args:
         inputs, outputs: sizes.
-        lr_multiplier: m; Adam, whose steps do not depend on scale, changes the product by m times its learning rate.
+        lr_multiplier: m; Adam, whose steps do not depend on scale, changes the product by m times
+            its learning rate.
         bias: what b m starts from.
     """
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_zoo.core.types import DiscriminatorOutput
-from gan_zoo.networks.layers.normalization import maybe_spectral
+from gan_zoo.networks.layers.normalization import apply_spectral_norm
 
 FUSIONS = ("projection", "concat")
 
@@ -20,14 +20,17 @@ class Heads(nn.Module):
     Without a condition the score is linear in the activations h. With a condition vector c it is
 
     - ``projection``: w.h + (V c).p(h), p the mean over positions (Miyato & Koyama 2018, eq. 3), or
-    - ``concat``: c is repeated at every position and mixed in by one more layer (Reed et al. 2016, section 4.1).
+    - ``concat``: c is repeated at every position and mixed in by one more layer (Reed et al. 2016,
+      section 4.1).
 
     Args:
         shape: ``[F]`` or ``[C, H, W]`` of the activations.
-        aux_outputs: size of a second, linear output ``[B, aux_outputs]``, the output's ``aux``; None for none.
+        aux_outputs: size of a second, linear output ``[B, aux_outputs]``, the output's ``aux``;
+            None for none.
         condition_dim: size of the condition vectors; None for an unconditional discriminator.
         fusion: ``projection`` or ``concat``.
-        norm: names with ``spectral`` normalize the weights of the score; other names do nothing here.
+        norm: names with ``spectral`` normalize the weights of the score; other names do nothing
+            here.
     """
 
     def __init__(
@@ -41,25 +44,30 @@ class Heads(nn.Module):
         super().__init__()
         if fusion not in FUSIONS:
             raise ValueError(f"fusion must be one of {', '.join(FUSIONS)}, got {fusion!r}")
-        size, channels = math.prod(shape), shape[0]
-        self.score = maybe_spectral(nn.Linear(size, 1), norm)
+        size = math.prod(shape)
+        channels = shape[0]
+        self.score = apply_spectral_norm(nn.Linear(size, 1), norm)
         self.aux = None if aux_outputs is None else nn.Linear(size, aux_outputs)
+
+        # The condition enters by a projection, or by one more layer.
         self.project = self.mix = None
         if condition_dim is not None and fusion == "projection":
-            self.project = maybe_spectral(nn.Linear(condition_dim, channels, bias=False), norm)
+            self.project = apply_spectral_norm(nn.Linear(condition_dim, channels, bias=False), norm)
         elif condition_dim is not None:
-            self.mix = maybe_spectral(nn.Linear(channels + condition_dim, channels), norm)
+            self.mix = apply_spectral_norm(nn.Linear(channels + condition_dim, channels), norm)
 
     def forward(self, h: Tensor, x: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
-        """The output of ``x`` with activations ``h``, given the condition's vectors ``[B, condition_dim]``."""
-        mixed = h if self.mix is None else self.mixed(h, condition)
+        """The output of ``x`` with activations ``h``, given the condition's vectors ``[B,
+        condition_dim]``.
+        """
+        mixed = h if self.mix is None else self.concat_condition(h, condition)
         score = self.score(mixed.flatten(1)).flatten()
         if self.project is not None:
             pooled = h.flatten(2).mean(2) if h.ndim > 2 else h
             score = score + (self.project(required(condition)) * pooled).sum(1)
         return DiscriminatorOutput(score, x, None if self.aux is None else self.aux(h.flatten(1)), features=(h,))
 
-    def mixed(self, h: Tensor, condition: Tensor | None) -> Tensor:
+    def concat_condition(self, h: Tensor, condition: Tensor | None) -> Tensor:
         """The activations after one layer that sees the condition at every position."""
         assert self.mix is not None
         rows = h.flatten(2).transpose(1, 2) if h.ndim > 2 else h[:, None]

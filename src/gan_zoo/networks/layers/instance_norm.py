@@ -1,4 +1,4 @@
-"""Instance normalization that is fast in the layout in which convolutions are."""
+"""Instance normalization with a fast path for channels-last memory."""
 
 from __future__ import annotations
 
@@ -10,34 +10,38 @@ from torch.nn import functional as F
 
 
 class InstanceNorm(nn.GroupNorm):
-    """Each channel of each sample to mean 0 and variance 1, then a learnt scale and shift (Ulyanov et al. 2016).
+    """Each channel of each sample to mean 0 and variance 1, then a learned scale and shift.
 
-        y = (x - mean) / sqrt(var + eps) * weight + bias, mean and biased variance over H and W of ``x [B, C, H, W]``.
+    Ulyanov et al. 2016.
 
-    A `torch.nn.GroupNorm` of one channel each, with its own passes for float32 or float64 in channels-last on a CPU,
-    where PyTorch's take longer (``docs/speed.md``).
+        y = (x - mean) / sqrt(var + eps) * weight + bias, mean and biased variance over H and W of
+        ``x [B, C, H, W]``.
+
+    A `torch.nn.GroupNorm` of one channel each, with its own kernels for float32 or float64 in
+    channels-last on a CPU, where PyTorch's take longer (``docs/speed.md``).
     """
 
     def __init__(self, channels: int, eps: float = 1e-5) -> None:
         super().__init__(channels, channels, eps)
 
     def forward(self, x: Tensor) -> Tensor:
-        if torch.compiler.is_compiling() or not self._has_own_passes_for(x):
+        if torch.compiler.is_compiling() or not self._uses_custom_kernel(x):
             return super().forward(x)
         y: Tensor = _InstanceNorm.apply(x, self.weight, self.bias, self.eps)
         return y
 
-    def _has_own_passes_for(self, x: Tensor) -> bool:
+    def _uses_custom_kernel(self, x: Tensor) -> bool:
         on_cpu = x.device.type == "cpu" and not torch.is_autocast_enabled("cpu")  # which would round matrix products
         return (
             on_cpu
-            and x.dtype == self.weight.dtype in (torch.float32, torch.float64)
+            and x.dtype == self.weight.dtype
+            and x.dtype in (torch.float32, torch.float64)
             and x.is_contiguous(memory_format=torch.channels_last)
         )
 
 
 class _InstanceNorm(torch.autograd.Function):
-    """Instance normalization whose sums over pixels are matrix products, as channels-last lies in memory."""
+    """Instance normalization with sums over pixels as matrix products, for channels-last memory."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
@@ -56,15 +60,21 @@ class _InstanceNorm(torch.autograd.Function):
         x, weight, bias, mean, inverse = ctx.saved_tensors
         if torch.is_grad_enabled():  # to be differentiated once more
             y = F.group_norm(x, len(weight), weight, bias, ctx.eps)
-            wanted = [tensor for tensor, needed in zip((x, weight, bias), ctx.needs_input_grad, strict=False) if needed]
-            found = iter(torch.autograd.grad(y, wanted, gradient, create_graph=True))
-            return *(next(found) if needed else None for needed in ctx.needs_input_grad[:3]), None
-        pixels, slopes = _pixels(x), _pixels(gradient.contiguous(memory_format=torch.channels_last))
+            requested = [
+                tensor for tensor, needed in zip((x, weight, bias), ctx.needs_input_grad, strict=False) if needed
+            ]
+            gradients = iter(torch.autograd.grad(y, requested, gradient, create_graph=True))
+            return *(next(gradients) if needed else None for needed in ctx.needs_input_grad[:3]), None
+
+        # The gradient of the normalization in closed form, by sums over pixels.
+        pixels = _pixels(x)
+        slopes = _pixels(gradient.contiguous(memory_format=torch.channels_last))
         slope = _mean(slopes)
         along = (_mean(slopes * pixels) - mean * slope) * inverse  # of the slopes with the normalized pixels
         scale = inverse * weight
         tilt = scale * inverse * along
-        dx, count = torch.empty_like(x), pixels.shape[1]
+        dx = torch.empty_like(x)
+        count = pixels.shape[1]
         torch.addcmul(tilt * mean - scale * slope, slopes, scale, out=_pixels(dx)).addcmul_(pixels, tilt, value=-1)
         return dx, count * along.sum((0, 1)), count * slope.sum((0, 1)), None
 

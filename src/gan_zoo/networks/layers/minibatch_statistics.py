@@ -1,4 +1,4 @@
-"""What lets a discriminator see that fakes are alike: statistics over the batch."""
+"""Statistics over the batch, which let a discriminator detect mode collapse."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ STATISTICS = ("none", "stddev", "difference")
 class MinibatchStatistic(nn.Module):
     """Appends one channel that measures how different the samples of a group are.
 
-    ``stddev``: the standard deviation over the group of every activation, averaged to one number that all samples of
-    the group share (Karras et al. 2018, section 3). ``difference``: for each sample its mean distance from the group's
-    mean, |h - mean h| averaged over channels and positions, a number of its own.
+    ``stddev``: the standard deviation over the group of every activation, averaged to one number
+    that all samples of the group get (Karras et al. 2018, section 3). ``difference``: for each
+    sample its mean distance from the group's mean, |h - mean h| averaged over channels and
+    positions.
 
     Maps ``[B, C, H, W]`` or ``[B, F]`` to one channel more.
 
@@ -28,16 +29,17 @@ class MinibatchStatistic(nn.Module):
             raise ValueError(f"minibatch must be one of {', '.join(STATISTICS)}, got {statistic!r}")
         if group < 2:
             raise ValueError(f"group must be >= 2, got {group}")
-        self.statistic, self.group = statistic, group
+        self.statistic = statistic
+        self.group = group
 
     def forward(self, h: Tensor) -> Tensor:
         size = len(h)
         group = self.group if size % self.group == 0 else size
         groups = h.reshape(group, size // group, *h.shape[1:])  # sample i is in group i mod (size / group)
-        away = groups - groups.mean(0, keepdim=True)
+        deviation = groups - groups.mean(0, keepdim=True)
         if self.statistic == "stddev":
-            spread = (away.square().mean(0) + 1e-8).sqrt().flatten(1).mean(1).repeat(group)
+            statistic = (deviation.square().mean(0) + 1e-8).sqrt().flatten(1).mean(1).repeat(group)
         else:
-            spread = away.abs().flatten(2).mean(2).flatten()
-        channel = spread.view(-1, *[1] * (h.ndim - 1)).expand(-1, 1, *h.shape[2:])
+            statistic = deviation.abs().flatten(2).mean(2).flatten()
+        channel = statistic.view(-1, *[1] * (h.ndim - 1)).expand(-1, 1, *h.shape[2:])
         return torch.cat([h, channel], 1)

@@ -15,11 +15,13 @@ EPSILON = 1e-8
 
 
 class ModulatedConv(nn.Module):
-    """A convolution with weights w'_oik = s_i w_oik, scaled to length 1 for each output (Karras et al. 2020, eq. 1, 3).
+    """A convolution with weights w'_oik = s_i w_oik, scaled to length 1 for each output.
 
-    s = A(style) is a scale for each input channel of each sample. As convolutions are linear, scaling the
-    inputs by s and the outputs by 1 / sqrt(sum_ik (s_i w_oik)^2 + 1e-8) is the same as convolving each
-    sample with weights of its own; all of it can be differentiated twice.
+    Karras et al. 2020, eq. 1, 3.
+
+    s = A(style) is a scale for each input channel of each sample. As convolutions are linear,
+    scaling the inputs by s and the outputs by 1 / sqrt(sum_ik (s_i w_oik)^2 + 1e-8) is the same as
+    convolving each sample with weights of its own; all of it can be differentiated twice.
 
     Args:
         c_in, c_out: channels.

@@ -26,33 +26,37 @@ def norm_layer(norm: str) -> NormFactory:
     """A factory ``channels -> layer`` for feature maps ``[B, C, H, W]``.
 
     Args:
-        norm: ``batch``, ``layer`` (over C, H, W of each sample), ``instance``, ``none``; ``spectral`` normalizes
-            weights instead of activations (see `maybe_spectral`), so its layer does nothing. ``spectral+batch``,
-            ``spectral+layer`` and ``spectral+instance`` do both.
+        norm: ``batch``, ``layer`` (over C, H, W of each sample), ``instance``, ``none``;
+            ``spectral`` normalizes weights instead of activations (see `apply_spectral_norm`), so
+            its layer does nothing. ``spectral+batch``, ``spectral+layer`` and ``spectral+instance``
+            do both.
 
     Raises:
         ValueError: for any other name.
     """
-    return _NORMS[of_activations(norm)]
+    return _NORMS[activation_norm(norm)]
 
 
-def of_activations(norm: str) -> str:
-    """What normalizes activations in ``norm``: ``batch``, ``layer``, ``instance``, or ``none``; checks the name."""
+def activation_norm(norm: str) -> str:
+    """The normalization of activations in ``norm``, without ``spectral``; checks the name."""
     if norm not in NORMS:
         raise ValueError(f"norm must be one of {', '.join(NORMS)}, got {norm!r}")
     name = norm.removeprefix("spectral+")
     return "none" if name == "spectral" else name
 
 
-def wants_bias(norm: str) -> bool:
-    """Whether a layer before ``norm`` needs a bias, because no normalization of activations would take it away."""
-    return of_activations(norm) == "none"
+def needs_bias(norm: str) -> bool:
+    """Whether a layer before ``norm`` needs a bias: no normalization removes it."""
+    return activation_norm(norm) == "none"
 
 
-def maybe_spectral(layer: nn.Module, norm: str) -> nn.Module:
-    """``layer`` with its weight divided by its largest singular value if ``norm`` has ``spectral`` (Miyato 2018).
+def apply_spectral_norm(layer: nn.Module, norm: str) -> nn.Module:
+    """``layer`` with its weight divided by its largest singular value if ``norm`` has ``spectral``.
 
-    The singular value is that of the weight at this moment: who draws weights anew calls `initialize`.
+    Miyato 2018.
+
+    The singular value is that of the weight at this moment: call `initialize` after changing the
+    weights.
     """
     return spectral_norm(layer) if norm.startswith("spectral") else layer
 
@@ -60,9 +64,10 @@ def maybe_spectral(layer: nn.Module, norm: str) -> nn.Module:
 def initialize(network: nn.Module, init: Callable[[nn.Module], None]) -> None:
     """Apply ``init`` to every layer of ``network``, in place.
 
-    Spectral normalization estimates the largest singular value by power iterations, 15 of them when it is made and one
-    in each training pass. It is taken off and made anew here, so that the estimate belongs to the weights that training
-    starts from: with that of the weights before, layers would start with another gain than 1.
+    Spectral normalization estimates the largest singular value by power iterations, 15 of them when
+    it is made and one in each training pass. It is removed and applied again here, so that the
+    estimate is that of the weights that training starts from: with that of the old weights, layers
+    would start with a gain other than 1.
     """
     normalized = [layer for layer in network.modules() if is_parametrized(layer, "weight")]
     for layer in normalized:

@@ -1,1 +1,1 @@
-"""Networks whose weights come with a package."""
+"""Pretrained networks whose weights are installed as packages."""

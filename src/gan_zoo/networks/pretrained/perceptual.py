@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 FLOOR = 1e-2
-"""Smallest length: it keeps the slope of a dark place, where all activations are near zero, moderate."""
+"""Smallest length, which limits the gradient where all activations are near zero."""
 
 
 def unit_difference(ours: Tensor, theirs: Tensor) -> Tensor:
