@@ -105,6 +105,20 @@ PAPERS = {
         1,
         {"regularizer.r1.every": 1, "regularizer.r2.every": 1, "model.latent_dim": 64},
     ),
+    "stylegan2": (
+        [],
+        (2.5e-3, 2.5e-3),
+        [0.0, 0.99],
+        1,
+        {
+            "model.latent_dim": 512,
+            "generator.mapping_layers": 8,
+            "generator.mixing": 0.9,
+            "regularizer.r1.every": 16,
+            "regularizer.path_length.every": 4,
+            "regularizer.path_length.weight": 2.0,
+        },
+    ),
     "wgan_gp": (
         ["model=dcgan", "loss=wgan_gp"],
         (1e-4, 1e-4),
