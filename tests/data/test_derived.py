@@ -158,3 +158,22 @@ def test_images_of_any_channels_and_size_are_displayed() -> None:
     assert as_rgb(torch.zeros(2, 4, 4, 4), (8, 8)).shape == (2, 3, 8, 8)
     assert as_rgb(torch.zeros(2, 1, 8, 8), (8, 8)).shape == (2, 3, 8, 8)
     assert as_rgb(torch.zeros(2, 2, 8, 8), (8, 8)).shape == (2, 3, 8, 8)
+
+
+@pytest.mark.parametrize(
+    "derive",
+    [
+        {"_target_": "builtins.print"},
+        {"_target_": "gan_zoo.data.derived.partial"},
+        {"_target_": "os.system", "command": "x"},
+    ],
+)
+def test_nothing_is_built_to_find_the_shape(derive: dict[str, str]) -> None:
+    """A config is resolved before what it names is trusted."""
+    from omegaconf import OmegaConf
+
+    from gan_zoo.config.compose import derived_shape
+    from gan_zoo.core.errors import ConfigError
+
+    with pytest.raises(ConfigError, match=r"needs data.condition_shape=\[C, H, W\], too"):
+        derived_shape(OmegaConf.create(derive), [3, 8, 8])
