@@ -46,14 +46,14 @@ def trained(loss: Loss, penalties: dict[str, gz.Regularizer], way: str, seed: in
     unseen = source.samples[order[TRAINED_ON:]].float() / 127.5 - 1
 
     # the networks, and one of the three ways
+    adaptive = {"target": None if way == "none" else 0.6, "threshold": 0.0 if way == "zero" else None}
+
     def discriminator() -> gz.AugmentedDiscriminator:
-        return gz.AugmentedDiscriminator(gz.DCGANDiscriminator([1, 16, 16], 16, norm="layer"), gz.ADAugment(["blit"]))
+        network = gz.DCGANDiscriminator([1, 16, 16], 16, norm="layer")
+        return gz.AugmentedDiscriminator(network, gz.ADAugment(["blit"], images_to_full=40_000, **adaptive))
 
     model = gz.GAN(partial(gz.DCGANGenerator, sample_shape=[1, 16, 16], width=16), discriminator, latent_dim=32)
     regularizers = dict(penalties)
-    if way != "none":
-        threshold = 0.0 if way == "zero" else None
-        regularizers["ada"] = gz.AdaptiveAugmentation(images_to_full=40_000, threshold=threshold)
     adam = partial(torch.optim.Adam, lr=5e-4, betas=(0.0, 0.9))
     options = {"generator_optimizer": adam, "discriminator_optimizer": adam, "ema": {"half_life": 5000.0}}
     module = gz.GANModule(model, loss, regularizers, **options)

@@ -1,8 +1,9 @@
 """The parts by name; `__init__.py` imports each when it is first asked for."""
 
-from .augmentation.base import ADAugment as ADAugment
+from .augmentation.ada import ADAugment as ADAugment
+from .augmentation.base import Augmentation as Augmentation
 from .augmentation.base import AugmentedDiscriminator as AugmentedDiscriminator
-from .augmentation.base import DiffAugment as DiffAugment
+from .augmentation.diffaugment import DiffAugment as DiffAugment
 from .augmentation.instance_noise import InstanceNoise as InstanceNoise
 from .auxiliary_losses.classification import Contrastive as Contrastive
 from .auxiliary_losses.classification import CrossEntropy as CrossEntropy
@@ -117,11 +118,9 @@ from .networks.resnet import ResNetDiscriminator as ResNetDiscriminator
 from .networks.resnet import ResNetGenerator as ResNetGenerator
 from .networks.stylegan2 import StyleGAN2Discriminator as StyleGAN2Discriminator
 from .networks.stylegan2 import StyleGAN2Generator as StyleGAN2Generator
-from .regularizers.ada import AdaptiveAugmentation as AdaptiveAugmentation
 from .regularizers.base import Regularizer as Regularizer
 from .regularizers.consistency import Consistency as Consistency
 from .regularizers.dragan import DRAGAN as DRAGAN
-from .regularizers.fade import Fade as Fade
 from .regularizers.gradient_penalty import GradientPenalty as GradientPenalty
 from .regularizers.lecam import LeCam as LeCam
 from .regularizers.orthogonal import Orthogonal as Orthogonal

@@ -15,7 +15,10 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from gan_zoo.augmentation import transforms as changes
-from gan_zoo.augmentation.base import ADAugment, AugmentedDiscriminator, DiffAugment
+from gan_zoo.augmentation.ada import TRANSFORMS, ADAugment
+from gan_zoo.augmentation.base import AugmentedDiscriminator
+from gan_zoo.augmentation.diffaugment import DiffAugment
+from gan_zoo.augmentation.instance_noise import InstanceNoise
 from gan_zoo.auxiliary_losses.classification import GaussianKL
 from gan_zoo.config.build import build, build_module
 from gan_zoo.core.rng import StepRNG
@@ -28,7 +31,6 @@ from gan_zoo.models.gan import GAN
 from gan_zoo.models.vae_gan import VAEGAN
 from gan_zoo.networks.autoencoder import AutoEncoder
 from gan_zoo.networks.mlp import MLPDiscriminator
-from gan_zoo.regularizers.ada import AdaptiveAugmentation
 from gan_zoo.regularizers.zero_centered import R1
 from gan_zoo.training.module import GANModule
 from tests.conformance.zoo import LOSSES
@@ -36,7 +38,7 @@ from tests.models.playing import ENCODER, GENERATOR, SHAPE, batch
 
 SHAPES = [(5, 1, 8, 8), (4, 3, 7, 7), (3, 3, 5, 9), (2, 2, 6, 3), (2, 3, 1, 1)]
 EVERYTHING = [DiffAugment(), *(DiffAugment([name]) for name in ("color", "translation", "cutout"))]
-EVERYTHING += [ADAugment(p=1.0), *(ADAugment([name], p=1.0) for name in ("blit", "geometry", "color"))]
+EVERYTHING += [ADAugment(p=1.0), *(ADAugment([name], p=1.0) for name in TRANSFORMS)]
 NAMES = [f"{type(a).__name__}-{'-'.join(getattr(a, 'policies', getattr(a, 'transforms', ())))}" for a in EVERYTHING]
 
 
@@ -65,6 +67,7 @@ def test_nothing_changes_without_policies_or_probability(shape: tuple[int, ...],
     x = random_images(*shape, dtype=dtype)
     assert torch.equal(DiffAugment([])(x), x)
     assert torch.equal(ADAugment(p=0.0)(x), x)
+    assert torch.equal(ADAugment(TRANSFORMS, p=0.0)(x), x)
     assert ADAugment(p=0.0)(x).dtype == dtype
 
 
@@ -298,6 +301,63 @@ def test_placing_puts_the_steps_in_order() -> None:
     assert places(moved) == [(0, 9, 12)]
 
 
+# ------------------------------------------------------------------------------ frequencies
+
+
+def test_bands_sum_to_the_identity_and_split_the_spectrum() -> None:
+    bands = changes.frequency_bands()
+    identity = torch.zeros(43, dtype=torch.float64)
+    identity[21] = 1
+    torch.testing.assert_close(bands.sum(0), identity)
+    torch.testing.assert_close(bands, bands.flip(1))
+    response = torch.fft.rfft(F.pad(bands, (0, 512 - 43)).roll(-21, 1)).real  # 0 to pi in 257 steps
+    for band, middle in enumerate((8, 48, 96, 192)):
+        assert response[band, middle] > 0.7, "each band passes the middle of its octave"
+        assert response[:, middle].argmax() == band
+    assert response.min() > -1e-9, "half-band filters are power spectra"
+
+
+def test_amplified_bands_by_hand() -> None:
+    """A constant image has the lowest band only, a checkerboard the highest of rows and columns."""
+    gains = torch.tensor([[2.0, 1, 1, 1], [1, 1, 1, 3.0]], dtype=torch.float64)
+    flat = torch.ones(2, 1, 6, 6, dtype=torch.float64)
+    torch.testing.assert_close(changes.amplify_bands(flat, gains)[:, 0, 0, 0], torch.tensor([4.0, 1.0]).double())
+    board = torch.ones(2, 1, 6, 6, dtype=torch.float64)
+    board[:, :, ::2, 1::2] = -1
+    board[:, :, 1::2, ::2] = -1
+    changed = changes.amplify_bands(board, gains)
+    torch.testing.assert_close(changed[0], board[0])
+    torch.testing.assert_close(changed[1], 9 * board[1])
+    torch.testing.assert_close(changes.amplify_bands(X, torch.ones(3, 4).double()), X)
+
+
+def test_filters_change_every_band_and_keep_the_power_that_they_assume() -> None:
+    """Gains g of one picked band: sum of lambda g^2 is 1."""
+    torch.manual_seed(0)
+    ada = ADAugment(["filter"], p=1.0)
+    powers = []
+    for frequency in (4, 24, 48, 96):  # the middle of each band, as a wave along rows
+        wave = torch.cos(2 * math.pi * frequency * torch.arange(256) / 256).expand(20, 1, 8, 256)
+        constant = ada.filter(torch.ones(20, 1, 8, 8), 1)[:, 0, 0, 0] if frequency == 4 else None
+        assert constant is None or constant.std() > 0.05
+        powers.append(seeded(ada, wave).square().mean((1, 2, 3)) / wave.square().mean((1, 2, 3)))
+    assert (torch.stack(powers).log2().std(1) > 0.5).all()
+
+
+def test_noise_and_cutout_strengths() -> None:
+    torch.manual_seed(0)
+    x = torch.zeros(2000, 1, 16, 16)
+    stds = ADAugment(["noise"], p=1.0)(x).std((1, 2, 3))
+    assert stds.square().mean().sqrt().item() == pytest.approx(0.1, abs=0.005)
+    missing = ADAugment(["cutout"], p=1.0)(torch.ones(2000, 1, 16, 8))[:, 0] == 0
+    rows, columns = missing.any(2).sum(1), missing.any(1).sum(1)
+    assert torch.equal(missing.sum((1, 2)), rows * columns), "a rectangle"
+    assert rows.max() == 8
+    assert columns.max() == 4
+    half = ADAugment(["cutout"], p=0.5)(torch.ones(2000, 1, 8, 8))
+    assert (half == 0).flatten(1).any(1).float().mean().item() == pytest.approx(0.5, abs=0.04)
+
+
 # ---------------------------------------------------------------------------- derivatives
 
 
@@ -386,14 +446,17 @@ def test_energy_passes_through() -> None:
     [
         (lambda: DiffAugment(["blur"]), "policies must be a list of color, translation, cutout, got 'blur'"),
         (lambda: DiffAugment("colour"), "policies must be a list of color, translation, cutout, got 'colour'"),
-        (lambda: ADAugment(["cutout"]), "transforms must be a list of blit, geometry, color, got 'cutout'"),
+        (
+            lambda: ADAugment(["blur"]),
+            "a list of blit, geometry, color, filter, noise, cutout, got 'blur'",
+        ),
         (lambda: ADAugment(p=1.5), r"p must be in \[0, 1\], got 1.5"),
         (lambda: DiffAugment()(torch.zeros(4, 2)), r"works on images \[B, C, H, W\], got samples of shape \[4, 2\]"),
         (lambda: ADAugment()(torch.zeros(4, 2)), "add augment=none"),
         (lambda: AugmentedDiscriminator(Telling(), ADAugment()).eval()(torch.zeros(4, 2)), "add augment=none"),
-        (lambda: AdaptiveAugmentation(target=1.0), r"target must be in \[0, 1\), got 1.0"),
-        (lambda: AdaptiveAugmentation(images_to_full=0), "images_to_full must be > 0, got 0"),
-        (lambda: AdaptiveAugmentation(interval=0), "interval must be >= 1, got 0"),
+        (lambda: ADAugment(target=1.0), r"target must be in \[0, 1\), or null for a constant p, got 1.0"),
+        (lambda: ADAugment(images_to_full=0), "images_to_full must be > 0, got 0"),
+        (lambda: ADAugment(interval=0), "interval must be >= 1, got 0"),
     ],
 )
 def test_bad_arguments_are_named(make, words: str) -> None:
@@ -404,43 +467,41 @@ def test_bad_arguments_are_named(make, words: str) -> None:
 # -------------------------------------------------------------------------- the controller
 
 
-def controlled(p: float = 0.0, **options: float) -> tuple[AugmentedDiscriminator, AdaptiveAugmentation]:
-    return AugmentedDiscriminator(Telling(), ADAugment(p=p)), AdaptiveAugmentation(**options)
+def adaptive(**options: float) -> ADAugment:
+    return ADAugment(**options)
 
 
-def show(discriminator: nn.Module, ada: AdaptiveAugmentation, scores: list[float], **term: bool) -> float:
+def show(ada: ADAugment, scores: list[float], loss: str = "nonsaturating", **term: bool) -> float:
     x = torch.zeros(len(scores), 1, 2, 2)
-    ada.update(
-        AdversarialTerm("realism", discriminator, x, x, **term),
-        DiscriminatorOutput(torch.tensor(scores), x),
-        DiscriminatorOutput(torch.zeros(1), x),
-    )
-    return discriminator.augmentation.p.item()
+    real, fake = DiscriminatorOutput(torch.tensor(scores), x), DiscriminatorOutput(torch.zeros(1), x)
+    margin = READS[loss]().decision_margin(real, fake)
+    ada.update(AdversarialTerm("realism", Telling(), x, x, **term), real, margin, 1)
+    return ada.p.item()
 
 
 def test_p_moves_after_each_interval_by_images_over_images_to_full() -> None:
-    discriminator, ada = controlled(images_to_full=80, interval=2, target=0.6)
-    assert show(discriminator, ada, [1.0, 2.0, 3.0, 4.0]) == 0.0
-    assert show(discriminator, ada, [1.0, 2.0, 3.0, 4.0]) == pytest.approx(8 / 80)
-    assert show(discriminator, ada, [1.0, 2.0, 3.0, 4.0]) == pytest.approx(8 / 80)
-    assert show(discriminator, ada, [1.0, 2.0, 3.0, -4.0]) == pytest.approx(16 / 80), "r_t = (4 + 2)/8 = 0.75"
-    assert show(discriminator, ada, [1.0, 2.0, 3.0, -4.0]) == pytest.approx(16 / 80)
-    assert show(discriminator, ada, [1.0, 2.0, 3.0, -4.0]) == pytest.approx(8 / 80), "r_t = 0.5"
+    ada = adaptive(images_to_full=80, interval=2, target=0.6)
+    assert show(ada, [1.0, 2.0, 3.0, 4.0]) == 0.0
+    assert show(ada, [1.0, 2.0, 3.0, 4.0]) == pytest.approx(8 / 80)
+    assert show(ada, [1.0, 2.0, 3.0, 4.0]) == pytest.approx(8 / 80)
+    assert show(ada, [1.0, 2.0, 3.0, -4.0]) == pytest.approx(16 / 80), "r_t = (4 + 2)/8 = 0.75"
+    assert show(ada, [1.0, 2.0, 3.0, -4.0]) == pytest.approx(16 / 80)
+    assert show(ada, [1.0, 2.0, 3.0, -4.0]) == pytest.approx(8 / 80), "r_t = 0.5"
 
 
 @pytest.mark.parametrize(("scores", "start", "end"), [([9.0], 0.95, 1.0), ([-9.0], 0.05, 0.0), ([9.0, -9.0], 0.5, 0.0)])
 def test_p_goes_to_its_bounds_and_stays(scores: list[float], start: float, end: float) -> None:
-    discriminator, ada = controlled(p=start, images_to_full=100, interval=1)
+    ada = adaptive(p=start, images_to_full=100, interval=1)
     for _ in range(120):
-        assert 0 <= show(discriminator, ada, scores) <= 1
-    assert discriminator.augmentation.p.item() == end
+        assert 0 <= show(ada, scores) <= 1
+    assert ada.p.item() == end
 
 
 def test_the_threshold_is_where_the_critic_is_undecided() -> None:
-    discriminator, ada = controlled(p=0.5, images_to_full=100, interval=1, threshold=0.5)
-    assert show(discriminator, ada, [0.4, 0.4]) < 0.5
-    discriminator, ada = controlled(p=0.5, images_to_full=100, interval=1)
-    assert show(discriminator, ada, [0.4, 0.4]) > 0.5
+    ada = adaptive(p=0.5, images_to_full=100, interval=1, threshold=0.5)
+    assert show(ada, [0.4, 0.4]) < 0.5
+    ada = adaptive(p=0.5, images_to_full=100, interval=1)
+    assert show(ada, [0.4, 0.4]) > 0.5
 
 
 READS = {name: make for name, make in LOSSES.items() if not name.startswith(("began", "ebgan"))}
@@ -449,12 +510,12 @@ FREE = ("wgan", "rpgan", "ragan", "r3gan", "loss_sensitive", "glsgan")
 
 def probability_after(name: str, real: list[float], fake: list[float], shift: float = 0.0) -> float:
     """Where p goes from 1/2 when a discriminator under this loss scores reals and fakes like this."""
-    discriminator, ada = controlled(p=0.5, images_to_full=100, interval=1)
-    ada.attach(READS[name]())
+    ada = adaptive(p=0.5, images_to_full=100, interval=1)
     x = torch.zeros(len(real), 1, 2, 2)
-    sides = (DiscriminatorOutput(torch.tensor(scores) + shift, x) for scores in (real, fake))
-    ada.update(AdversarialTerm("realism", discriminator, x, x), *sides)
-    return discriminator.augmentation.p.item()
+    sides = [DiscriminatorOutput(torch.tensor(scores) + shift, x) for scores in (real, fake)]
+    margin = READS[name]().decision_margin(*sides)
+    ada.update(AdversarialTerm("realism", Telling(), x, x), sides[0], margin, 1)
+    return ada.p.item()
 
 
 @pytest.mark.parametrize("name", READS)
@@ -476,26 +537,22 @@ def test_p_rises_for_a_discriminator_that_knows_the_reals(name: str) -> None:
 
 
 def test_a_threshold_given_by_hand_counts() -> None:
-    discriminator, ada = controlled(p=0.5, images_to_full=100, interval=1, threshold=2.0)
-    ada.attach(READS["hinge"]())
-    assert show(discriminator, ada, [1.0, 1.0]) < 0.5
+    ada = adaptive(p=0.5, images_to_full=100, interval=1, threshold=2.0)
+    assert show(ada, [1.0, 1.0], "hinge") < 0.5
 
 
 def test_mismatched_pairs_do_not_count() -> None:
-    discriminator, ada = controlled(p=0.5, images_to_full=10, interval=1)
-    assert show(discriminator, ada, [1.0, 1.0], mismatched=True) == 0.5
+    ada = adaptive(p=0.5, images_to_full=10, interval=1)
+    assert show(ada, [1.0, 1.0], mismatched=True) == 0.5
 
 
 def test_p_counts_images_and_not_packs() -> None:
     """Four images in two packs are four images."""
-    discriminator, ada = controlled(p=0.5, images_to_full=100, interval=1)
+    ada = adaptive(p=0.5, images_to_full=100, interval=1)
     x = torch.zeros(4, 1, 2, 2)
-    ada.update(
-        AdversarialTerm("realism", discriminator, x, x),
-        DiscriminatorOutput(torch.ones(2), x),
-        DiscriminatorOutput(torch.zeros(2), x),
-    )
-    assert discriminator.augmentation.p.item() == pytest.approx(0.54)
+    real = DiscriminatorOutput(torch.ones(2), x)
+    ada.update(AdversarialTerm("realism", Telling(), x, x), real, real.score, 1)
+    assert ada.p.item() == pytest.approx(0.54)
 
 
 class Sure(MLPDiscriminator):
@@ -510,13 +567,14 @@ def p_after_a_step(make: Callable[..., Model], **loss: Any) -> float:
     """Where p goes from 1/2 after one discriminator step on 6 reals, with 100 images from 0 to 1."""
 
     def discriminator(**options: Any) -> nn.Module:
-        return AugmentedDiscriminator(Sure(SHAPE, width=16, **options), ADAugment(["blit"], p=0.5))
+        ada = ADAugment(["blit"], p=0.5, images_to_full=100, interval=1)
+        return AugmentedDiscriminator(Sure(SHAPE, width=16, **options), ada)
 
-    model, ada = make(discriminator), AdaptiveAugmentation(images_to_full=100, interval=1)
-    step = GANModule(model, NonSaturating(), {"ada": ada}).adversarial
+    model = make(discriminator)
+    step = GANModule(model, NonSaturating()).adversarial
     data = batch()
     _, outputs = step.discriminator_terms(data, model.generate(data), 1)
-    step.update(outputs)
+    step.update(outputs, 1)
     return float(next(b for name, b in model.discriminators.named_buffers() if name.endswith(".p")))
 
 
@@ -546,29 +604,28 @@ class NoSync(TorchDispatchMode):
 
 
 def test_the_host_never_waits() -> None:
-    discriminator, ada = controlled(p=0.5, interval=1)
+    ada = adaptive(transforms=TRANSFORMS, p=0.5, interval=1)
     x = random_images(4, 3, 8, 8)
+    frequency_bands = changes.frequency_bands()
+    assert len(frequency_bands) == 4, "computed once"
     with NoSync():
-        discriminator(x)
+        AugmentedDiscriminator(Telling(), ada)(x)
         AugmentedDiscriminator(Telling(), DiffAugment())(x)
-        ada.update(
-            AdversarialTerm("realism", discriminator, x, x),
-            DiscriminatorOutput(x.mean((1, 2, 3)), x),
-            DiscriminatorOutput(x.mean((1, 2, 3)), x),
-        )
+        output = DiscriminatorOutput(x.mean((1, 2, 3)), x)
+        ada.update(AdversarialTerm("realism", Telling(), x, x), output, output.score, 1)
 
 
 def test_p_is_saved_with_the_critic() -> None:
-    discriminator, ada = controlled(p=0.25)
-    assert discriminator.state_dict()["augmentation.p"].item() == 0.25
+    discriminator = AugmentedDiscriminator(Telling(), ADAugment(p=0.25))
+    assert discriminator.state_dict()["augmentation.adaptive.p"].item() == 0.25
     assert not list(discriminator.augmentation.parameters())
-    show(discriminator, ada, [1.0, 1.0])
-    assert [value.item() for value in ada.state_dict().values()] == [2.0, 2.0, 1.0]
+    show(discriminator.augmentation, [1.0, 1.0])
+    assert [value.item() for value in discriminator.augmentation.state_dict().values()] == [0.25, 2.0, 2.0, 1.0]
 
 
 # -------------------------------------------------------------------------------- in a run
 
-FAST = ("regularizer.ada.interval=2", "regularizer.ada.images_to_full=64")
+FAST = ("augment.interval=2", "augment.images_to_full=64")
 
 
 @pytest.mark.parametrize("loss", ["nonsaturating", "r3gan", "wgan_gp", "lsgan"])
@@ -587,20 +644,26 @@ def test_energies_train_with_diffaugment(tiny) -> None:
     assert module.model.discriminators["main"].energy is True
 
 
-@pytest.mark.parametrize("more", [[], ["loss=wgan_gp"], ["loss=r3gan"], ["regularizer=[orthogonal]"]])
-def test_ada_comes_with_its_controller(more: list[str], composed) -> None:
-    config = composed("augment=ada", *more)
-    assert {"ada"} | {name.split("[")[-1].strip("]") for name in more if name.startswith("reg")} <= set(
-        config.regularizer
-    )
-    assert "ada" not in build_module(composed("augment=ada", "regularizer.ada=null")).regularizers["realism"]
+def test_a_constant_probability_counts_nothing() -> None:
+    ada = adaptive(p=0.25, target=None, interval=1)
+    assert show(ada, [9.0, 9.0]) == 0.25
+    assert ada.state_dict()["adaptive.images"].item() == 0
+
+
+def test_instance_noise_is_a_function_of_the_step() -> None:
+    noise, constant = InstanceNoise(std=0.5, steps=10), InstanceNoise(std=0.5, steps=None)
+    x = torch.zeros(2, 1, 2, 2)
+    output = DiscriminatorOutput(x.mean((1, 2, 3)), x)
+    for step, expected in ((1, 0.45), (5, 0.25), (10, 0.0), (11, 0.0)):
+        for part in (noise, constant):
+            part.update(AdversarialTerm("realism", Telling(), x, x), output, output.score, step)
+        assert noise.log_values()["std"].item() == pytest.approx(expected)
+        assert constant.std.item() == 0.5
 
 
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
-        (["regularizer=ada"], "DCGANDiscriminator does not have: add augment=ada"),
-        (["regularizer=ada", "augment=diffaugment"], "add augment=ada"),
         (["augment=ada", "loss=ebgan"], "use augment=diffaugment"),
         (["augment=ada", "data=ring", "model=gan"], r"the data's sample_shape is \[2\]: use augment=none"),
         (["augment=diffaugment", "augment.policies=[colour]"], "color, translation, cutout, got 'colour'"),
@@ -613,7 +676,7 @@ def test_what_cannot_work_fails_while_composing(overrides: list[str], words: str
 
 def test_a_resumed_run_has_the_same_p(composed, tmp_path: Path) -> None:
     quiet = ("callbacks.progress=null", "callbacks.samples=null", "metric=none", "logger=none", "data.batch_size=8")
-    common = ("data=digits", "augment=ada", "augment.p=0.5", *FAST, "regularizer.ada.images_to_full=160", *quiet)
+    common = ("data=digits", "augment=ada", "augment.p=0.5", *FAST, "augment.images_to_full=160", *quiet)
 
     def final(steps: int, name: str, *more: str) -> dict[str, Tensor]:
         train(composed(*common, f"run_dir={tmp_path / name}", f"trainer.max_steps={steps}", *more))
@@ -621,7 +684,7 @@ def test_a_resumed_run_has_the_same_p(composed, tmp_path: Path) -> None:
 
     complete, half = final(7, "complete"), final(5, "half")
     resumed = final(7, "rest", f"resume={tmp_path / 'half' / 'checkpoints' / 'last.ckpt'}")
-    p = "model.discriminators.main.augmentation.p"
-    assert half["regularizers.realism.ada.steps"] == 1, "saved in the middle of an interval"
+    p = "model.discriminators.main.augmentation.adaptive.p"
+    assert half["model.discriminators.main.augmentation.adaptive.steps"] == 1, "saved in the middle of an interval"
     assert len({0.5, half[p].item(), complete[p].item()}) == 3, "p has moved, before and after"
     assert all(torch.equal(complete[name], resumed[name]) for name in complete)

@@ -95,7 +95,7 @@ def test_empty_shapes_are_refused(group: str, shape: Any) -> None:
     [
         (["regularizer=[r1]", "regularizer.r1.gamma=-1"], "regularizer.r1.gamma"),
         (["regularizer=[lecam]", "regularizer.lecam.weight=-1"], "regularizer.lecam.weight"),
-        (["augment=ada", "regularizer.ada.target=-0.5"], "regularizer.ada.target"),
+        (["augment=ada", "augment.target=-0.5"], "augment.target"),
         (["ema.half_life=nan"], "ema.half_life"),
         (["optim/schedule=linear", "optim.schedule.final=1e12"], "optim.schedule.final"),
         (["model=cyclegan", "model.cycle_weight=nan"], "model.cycle_weight"),

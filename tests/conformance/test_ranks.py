@@ -13,7 +13,6 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import Tensor, nn
 
-from gan_zoo.augmentation.base import ADAugment
 from gan_zoo.auxiliary_losses.reconstruction import TripletDistance
 from gan_zoo.core.distributed import average_gradients, mean_over_ranks
 from gan_zoo.core.rng import StepRNG
@@ -31,7 +30,6 @@ def networks() -> tuple[nn.Module, CodedCritic]:
     """A generator and a discriminator, the same in every process."""
     torch.manual_seed(0)
     discriminator = CodedCritic(72)
-    discriminator.augmentation = ADAugment(p=0.5)  # its probability is what `ada` moves
     return nn.Linear(3, 72, dtype=torch.float64), discriminator.double()
 
 
@@ -228,8 +226,8 @@ def test_state_has_moved(results: list[Result], name: str) -> None:
     assert results[0][f"loss {name}"][-1].item() != LOSSES[name]().state_dict().popitem()[1].item()
 
 
-def test_the_probability_of_augmentation_has_moved(results: list[Result]) -> None:
-    """Two moves of 8 images each, on each process."""
+def test_the_adaptive_probability_has_moved(results: list[Result]) -> None:
+    """By 8 images of 100 in a step, on each process."""
     for result in results:
-        p = next(t for t in result["regularizer ada-fast"] if t.ndim == 0 and 0.3 < t.item() < 0.7)
+        p = next(t for t in result["regularizer apa-fast"] if t.ndim == 0 and 0.3 < t.item() < 0.7)
         assert abs(p.item() - 0.5) == pytest.approx(8 / 100)

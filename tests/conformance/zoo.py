@@ -18,7 +18,7 @@ from gan_zoo.losses.f_gan import DIVERGENCES, FGAN
 from gan_zoo.losses.fisher import Fisher
 from gan_zoo.losses.least_squares import LeastSquares
 from gan_zoo.losses.loss_sensitive import LossSensitive
-from gan_zoo.regularizers.ada import AdaptiveAugmentation
+from gan_zoo.regularizers.apa import AdaptivePseudoAugmentation
 from gan_zoo.regularizers.base import GeneratorRegularizer, Regularizer
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -52,7 +52,16 @@ REGULARIZERS: dict[str, Callable[[], Regularizer]] = {
 GENERATOR_REGULARIZERS: dict[str, Callable[[], GeneratorRegularizer]] = {
     name: make for name, make in _ALL.items() if name not in REGULARIZERS
 }
-REGULARIZERS["ada-fast"] = lambda: AdaptiveAugmentation(images_to_full=100, interval=1)
+
+
+def _fast_apa() -> AdaptivePseudoAugmentation:
+    """Its probability moves by 1/100 for each image, up or down from 1/2."""
+    regularizer = AdaptivePseudoAugmentation(images_to_full=100, interval=1)
+    regularizer.p.fill_(0.5)
+    return regularizer
+
+
+REGULARIZERS["apa-fast"] = _fast_apa
 
 
 def critique(score: Tensor, x: Tensor | None = None, code: Tensor | None = None) -> DiscriminatorOutput:

@@ -39,7 +39,7 @@ def turns(model: Model, data: Batch, loss: Loss) -> tuple[LossTerms, LossTerms]:
     terms: LossTerms = {}
     if len(model.discriminators):
         terms, outputs = step.discriminator_terms(data, fakes, 1)
-        step.update(outputs)
+        step.update(outputs, 1)
     with frozen(model.discriminators):
         return terms, step.generator_terms(data, fakes)
 

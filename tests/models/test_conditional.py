@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
-from gan_zoo.augmentation.base import ADAugment, AugmentedDiscriminator
+from gan_zoo.augmentation.ada import ADAugment
+from gan_zoo.augmentation.base import AugmentedDiscriminator, augmentations
 from gan_zoo.core.errors import DataError
 from gan_zoo.core.rng import StepRNG
 from gan_zoo.core.types import Batch, DiscriminatorOutput, SampleRequest, total_loss
@@ -22,7 +23,6 @@ from gan_zoo.models.cgan import CGAN
 from gan_zoo.models.conditional_gan import ConditionalGAN
 from gan_zoo.networks.condition_encoders import BagOfWords, ClassCondition, ImageCondition, VectorCondition
 from gan_zoo.networks.layers.heads import Heads
-from gan_zoo.regularizers.ada import AdaptiveAugmentation
 
 from .playing import CRITIC, GENERATOR, SHAPE, batch, gradients, reaches, turns
 
@@ -325,17 +325,14 @@ def test_impossible_games_name_the_argument(make, message: str) -> None:
 
 
 def test_adaptive_augmentation_behind_a_condition_is_found_and_moved_once() -> None:
-    def discriminator(**wishes) -> nn.Module:
-        return AugmentedDiscriminator(CRITIC(**wishes), ADAugment(p=0.5))
+    def discriminator(**options) -> nn.Module:
+        return AugmentedDiscriminator(CRITIC(**options), ADAugment(p=0.5, images_to_full=100, interval=1))
 
     model, data = CGAN(GENERATOR, discriminator, CLASSES, latent_dim=4), batch(label=LABELS)
-    ada = AdaptiveAugmentation(images_to_full=100, interval=1)
-    _, match, wrong = model.adversarial_terms(data, model.generate(data))
-    ada.check(match.discriminator)
-    (p,) = (buffer for name, buffer in match.discriminator.named_buffers() if name.endswith(".p"))
+    _, match, mismatched = model.adversarial_terms(data, model.generate(data))
+    (ada,) = augmentations(match.discriminator)
     sure = DiscriminatorOutput(torch.ones(6), data.real)
-    for term, expected in ((match, 0.56), (wrong, 0.56), (match, 0.62)):
-        ada.update(term, sure, sure)
-        assert p.item() == pytest.approx(expected), "6 images of 100; pairings that only teach do not count"
-    with pytest.raises(ValueError, match="add augment=ada"):
-        ada.check(cgan().discriminators["match"])
+    for term, expected in ((match, 0.56), (mismatched, 0.56), (match, 0.62)):
+        ada.update(term, sure, sure.score, 1)
+        assert ada.p.item() == pytest.approx(expected), "6 images of 100; pairings that only teach do not count"
+    assert not augmentations(cgan().discriminators["match"])

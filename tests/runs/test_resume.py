@@ -65,7 +65,7 @@ MORE = {
     "pix2pix": ("model=pix2pix", "data.image_size=32", "generator.width=8", "discriminator.width=8"),
     "sngan with a lazy penalty": ("model=sngan", "data=digits", "regularizer=[r1]", "regularizer.r1.every=3", *NARROW),
     "packed": ("data=digits", "pack=2", *NARROW),
-    "fading noise": ("data=digits", "augment=instance_noise", "regularizer=[fade]", *NARROW),
+    "fading noise": ("data=digits", "augment=instance_noise", *NARROW),
     "loss_sensitive": ("model=gan", "data=ring", "loss=loss_sensitive"),
 }
 

@@ -10,11 +10,11 @@ import torch
 from omegaconf import DictConfig
 from PIL import Image
 
+from gan_zoo.augmentation.base import augmentations
 from gan_zoo.config.build import build
 from gan_zoo.config.messages import choices
 from gan_zoo.core.errors import TrainingDiverged
 from gan_zoo.core.paths import CONF
-from gan_zoo.regularizers.base import augmentations
 from gan_zoo.training import updater
 from gan_zoo.training.gradients import gradient_norm
 from gan_zoo.training.module import GANModule
@@ -26,8 +26,7 @@ CONVOLUTIONAL = set(MODELS) - {"gan"}
 AUTOENCODERS = {"ebgan", "began"}  # losses that bring an autoencoder as discriminator
 NEEDS_MORE_THAN_A_SCORE = {"acgan", "bigan", "cgan", "cgan_single", "infogan", "pix2pix"}  # conditions, or heads
 PRESETS_WITH_CRITIC_SETTINGS = {"wgan", "wgan_gp", "fisher", "dragan", "r3gan", *AUTOENCODERS}
-BRINGS = {"ada": ["augment=ada"], "fade": ["augment=instance_noise"]}  # what regularizers work on
-SIGNS = {"ada", "apa"}  # regularizers that read the sign of scores
+SIGNS = {"apa"}  # regularizers that read the sign of scores
 REFUSED = {"path_length": "needs a generator with a mapping"}
 
 
@@ -152,7 +151,7 @@ def test_models_of_images_refuse_vectors(model: str, loss: str, tiny) -> None:
 @pytest.mark.parametrize(("model", "regularizer"), sampled([m for m in MODELS if m != "vae"], REGULARIZERS))
 def test_every_model_with_every_regularizer(model: str, regularizer: str, tiny, on_images) -> None:
     norm = [] if model in ("r3gan", "stylegan2") else ["++discriminator.norm=none"]
-    overrides = [*on_images(model, "nonsaturating"), f"regularizer=[{regularizer}]", *BRINGS.get(regularizer, [])]
+    overrides = [*on_images(model, "nonsaturating"), f"regularizer=[{regularizer}]"]
     overrides = [f"model={model}", *norm, *overrides]
     refusal = "of different latents" if model in TRANSLATIONS and regularizer in ("mode_seeking", "zcr") else None
     has_styles = model == "stylegan2" and regularizer == "path_length"
@@ -170,7 +169,6 @@ def test_every_model_with_every_regularizer(model: str, regularizer: str, tiny, 
 def test_every_loss_with_every_regularizer(loss: str, regularizer: str, tiny) -> None:
     """On one model, which is enough: losses and regularizers see no more of a model than its terms."""
     overrides = [f"loss={loss}", f"regularizer=[{regularizer}]", "data=digits", "++discriminator.norm=none"]
-    overrides += BRINGS.get(regularizer, [])
     if regularizer in SIGNS and loss in AUTOENCODERS:
         with pytest.raises(ValueError, match="use augment=diffaugment"):
             build(tiny(*overrides))
@@ -184,7 +182,7 @@ def test_every_loss_with_every_regularizer(loss: str, regularizer: str, tiny) ->
 
 @pytest.mark.parametrize("loss", [loss for loss in LOSSES if loss not in AUTOENCODERS])
 def test_every_loss_with_all_penalties_at_once_on_three_duels(loss: str, tiny) -> None:
-    penalties = ",".join(regularizer for regularizer in REGULARIZERS if regularizer not in BRINGS | REFUSED)
+    penalties = ",".join(regularizer for regularizer in REGULARIZERS if regularizer not in REFUSED)
     steps = steps_of(loss, tiny)
     overrides = [f"loss={loss}", f"regularizer=[{penalties}]", "++discriminator.norm=none", "augment=diffaugment"]
     module = train(tiny("model=cgan", "data=digits", *overrides, f"trainer.max_steps={steps}"))
@@ -222,7 +220,6 @@ def test_every_model_with_every_augmentation(model: str, augment: str, tiny, on_
 def test_packs_with_every_loss_and_every_regularizer(loss: str, tiny) -> None:
     loss, _, regularizer = loss.partition(" ")
     penalties = [f"regularizer=[{regularizer}]", "++discriminator.norm=none"] if regularizer else []
-    penalties += BRINGS.get(regularizer, [])
     steps = steps_of(loss, tiny)
     overrides = [f"loss={loss}", "data=digits", "pack=2", *penalties, f"trainer.max_steps={steps}"]
     assert train(tiny(*overrides)).clock.generator_steps == 1
@@ -365,11 +362,11 @@ def test_divergence_is_named_and_stops_the_run(tiny) -> None:
 @pytest.mark.parametrize(
     ("overrides", "name"),
     [
-        (["augment=ada", "regularizer=[ada]", "regularizer.ada.interval=1", "regularizer.ada.threshold=-100"], "ada/p"),
-        (["augment=instance_noise", "regularizer=[fade]"], "fade/std"),
+        (["augment=ada", "augment.interval=1", "augment.threshold=-100"], "augment/p"),
+        (["augment=instance_noise"], "augment/std"),
     ],
 )
-def test_what_a_regularizer_moves_is_logged(overrides: list[str], name: str, tiny) -> None:
+def test_the_state_of_an_augmentation_is_logged(overrides: list[str], name: str, tiny) -> None:
     trainer, module, data = build(tiny("data=digits", *overrides, "trainer.max_steps=3", "trainer.log_every_n_steps=1"))
     trainer.fit(module, datamodule=data)
     (augmentation,) = augmentations(module.model.discriminators["main"])

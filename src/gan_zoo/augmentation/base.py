@@ -10,7 +10,6 @@ and rank.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Any
@@ -18,21 +17,43 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gan_zoo.augmentation.transforms import (
-    adjust_contrast,
-    adjust_saturation,
-    affine,
-    flip_horizontal,
-    flip_luma,
-    restore_channels,
-    rot90,
-    rotate_hue,
-    translate,
-)
-from gan_zoo.core.types import DiscriminatorOutput, Fraction
+from gan_zoo.core.types import AdversarialTerm, DiscriminatorOutput, LossTerms
 
 Change = Callable[[Tensor, int], Tensor]
 """Transforms images ``[B, C, H, W]``; only the first ``colored`` channels change their colors."""
+
+
+class Augmentation(nn.Module):
+    """Random changes of what a discriminator is given, reals and fakes alike.
+
+    Whatever changes during training is a buffer, and moves in `update` only.
+    """
+
+    def forward(self, x: Tensor, colored: int | None = None) -> Tensor:
+        """Changed images ``[B, C, H, W]``; only the first ``colored`` channels change their colors."""
+        raise NotImplementedError
+
+    def check(self, discriminator: nn.Module) -> None:
+        """Raise `ValueError` if ``discriminator`` cannot be trained with this augmentation."""
+
+    def update(self, term: AdversarialTerm, real: DiscriminatorOutput, margin: Tensor, step: int) -> None:
+        """Change the state after a discriminator step. Called once for reals that several terms share.
+
+        Args:
+            term: the adversarial term.
+            real: the discriminator's output for its reals.
+            margin: each score of a real minus the score at which the loss is undecided.
+            step: the number of the discriminator step, from 1.
+        """
+
+    def log_values(self) -> LossTerms:
+        """Scalars to log."""
+        return {}
+
+
+def augmentations(discriminator: nn.Module) -> list[Augmentation]:
+    """The augmentations of ``discriminator``, or of a discriminator inside it."""
+    return [part for part in discriminator.modules() if isinstance(part, Augmentation)]
 
 
 class AugmentedDiscriminator(nn.Module):
@@ -45,12 +66,16 @@ class AugmentedDiscriminator(nn.Module):
 
     Args:
         discriminator: of ``[B, C, H, W]``; returns scores or a `DiscriminatorOutput`.
-        augmentation: called with images and the number of channels that have colors, returns the
-            same shape.
+        augmentation: an `Augmentation`, or another module that is called like one.
+
+    Raises:
+        ValueError: if the augmentation does not work with the discriminator.
     """
 
     def __init__(self, discriminator: nn.Module, augmentation: nn.Module) -> None:
         super().__init__()
+        if isinstance(augmentation, Augmentation):
+            augmentation.check(discriminator)
         self.discriminator = discriminator
         self.augmentation = augmentation
         if hasattr(discriminator, "energy"):
@@ -74,134 +99,6 @@ class AugmentedDiscriminator(nn.Module):
         for i, part in zip(moving, changed, strict=True):
             parts[i] = part
         return parts
-
-
-class DiffAugment(nn.Module):
-    """The same few strong changes for every sample, at random strengths.
-
-    Zhao et al. 2020, section 4.
-
-    ``color``: brightness by U(-1/2, 1/2), saturation by a factor U(0, 2), contrast around the
-    image's mean by U(1/2, 3/2); ``translation``: by up to 1/8 of each side, zeros flow in;
-    ``cutout``: a rectangle of half of each side becomes zero. They are applied in the order of the
-    list.
-
-    Args:
-        policies: names of the changes; none leaves samples exactly as they are.
-    """
-
-    def __init__(self, policies: Sequence[str] = ("color", "translation", "cutout")) -> None:
-        super().__init__()
-        self.changes: dict[str, Change] = {"color": color, "translation": translation, "cutout": cutout}
-        check_names("policies", policies, self.changes)
-        self.policies = tuple(policies)
-
-    def forward(self, x: Tensor, colored: int | None = None) -> Tensor:
-        require_images(x)
-        for name in self.policies:
-            x = self.changes[name](x, colored or x.shape[1])
-        return x
-
-
-class ADAugment(nn.Module):
-    """Invertible changes, each applied to each sample with probability p.
-
-    Karras et al. 2020, appendix B.
-
-    With p below about 0.8 the generator cannot hide its samples' distribution behind them, so
-    augmentations do not leak into samples. ``blit``: left-right flip, rotations by 90 degrees (180
-    where height and width differ), shifts by integer pixels by up to 1/8 of each side.
-    ``geometry``: isotropic scale 2^N(0, 0.2), rotation, anisotropic scale 2^N(0, 0.2), rotation,
-    shifts by N(0, 1/8) of each side; bilinear, where the paper has a wavelet filter. ``color``:
-    brightness by N(0, 0.2), contrast 2^N(0, 0.5), luma flip, and, for RGB, hue rotation and
-    saturation 2^N(0, 1). Images are reflected at their borders.
-
-    Args:
-        transforms: names of the groups, applied in the order of the list.
-        p: initial probability, in [0, 1]; ``regularizer=ada`` changes it, otherwise it is constant.
-
-    Attributes:
-        p: the probability, a buffer: saved with the discriminator.
-    """
-
-    p: Tensor
-
-    def __init__(self, transforms: Sequence[str] = ("blit", "geometry", "color"), p: Fraction = 0.0) -> None:
-        super().__init__()
-        if not 0 <= p <= 1:
-            raise ValueError(f"p must be in [0, 1], got {p}")
-        check_names("transforms", transforms, ("blit", "geometry", "color"))
-        self.transforms = tuple(transforms)
-        self.register_buffer("p", torch.tensor(float(p)))
-
-    def forward(self, x: Tensor, colored: int | None = None) -> Tensor:
-        require_images(x)
-        changes: dict[str, Change] = {"blit": self.blit, "geometry": self.geometry, "color": self.color}
-        for name in self.transforms:
-            x = changes[name](x, colored or x.shape[1])
-        return x
-
-    def apply_with_probability(self, value: Tensor, neutral: float, p: Tensor | None = None) -> Tensor:
-        """``value`` ``[..., B]`` with probability p for each sample, else ``neutral``."""
-        draws = torch.rand_like(value[..., 0, :] if value.ndim > 1 else value)
-        return torch.where(draws < (self.p if p is None else p), value, neutral)
-
-    def blit(self, x: Tensor, colored: int) -> Tensor:
-        """Flip, turn and shift without mixing pixels."""
-        # Each transformation has its own probability p; non-square images only rotate by 180
-        # degrees.
-        height, width = x.shape[2:]
-        x = flip_horizontal(x, self.apply_with_probability(uniform(x, 0, 2).floor(), 0) == 1)
-        quarters = self.apply_with_probability(uniform(x, 0, 4).floor(), 0)
-        x = rot90(x, quarters if height == width else 2 * (quarters >= 2))
-        down, right = self.apply_with_probability(uniform(x, -1 / 8, 1 / 8, 2), 0)
-        return translate(x, (down * height).round(), (right * width).round(), mirror=True)
-
-    def geometry(self, x: Tensor, colored: int) -> Tensor:
-        """Scale, turn, stretch, turn and shift: one resampling."""
-        p_rotation = 1 - (1 - self.p).sqrt()  # at least one of the two rotations has probability p
-        before, after = (self.apply_with_probability(uniform(x, -math.pi, math.pi), 0, p_rotation) for _ in range(2))
-        scale, stretch = (self.apply_with_probability(torch.exp2(normal(x, 0.2)), 1) for _ in range(2))
-        down, right = self.apply_with_probability(normal(x, 1 / 8, 2), 0)
-        return affine(x, scale, before, stretch, after, down, right)
-
-    def color(self, x: Tensor, colored: int) -> Tensor:
-        """Brightness, contrast, luma flip, hue and saturation."""
-        colors = x[:, :colored] + self.apply_with_probability(normal(x, 0.2), 0)[:, None, None, None]
-        colors = colors * self.apply_with_probability(torch.exp2(normal(x, 0.5)), 1)[:, None, None, None]
-        colors = flip_luma(colors, self.apply_with_probability(uniform(x, 0, 2).floor(), 0))
-        if colored == 3:
-            colors = rotate_hue(colors, self.apply_with_probability(uniform(x, -math.pi, math.pi), 0))
-            colors = adjust_saturation(colors, self.apply_with_probability(torch.exp2(normal(x, 1.0)), 1))
-        return restore_channels(colors, x)
-
-
-def color(x: Tensor, colored: int) -> Tensor:
-    """Random brightness, saturation and contrast."""
-    colors = x[:, :colored] + uniform(x, -0.5, 0.5)[:, None, None, None]
-    if colored > 1:
-        colors = adjust_saturation(colors, uniform(x, 0, 2))
-    return restore_channels(adjust_contrast(colors, uniform(x, 0.5, 1.5)), x)
-
-
-def translation(x: Tensor, colored: int) -> Tensor:
-    """A random shift by up to 1/8 of each side, zeros flow in."""
-    reaches = [int(side / 8 + 0.5) for side in x.shape[2:]]
-    down, right = (randint(x, -reach, reach) for reach in reaches)
-    return translate(x, down, right)
-
-
-def cutout(x: Tensor, colored: int) -> Tensor:
-    """A rectangle of half of each side, centered anywhere, becomes zero."""
-    rows, columns = (cutout_mask(x, side, int(side / 2 + 0.5)) for side in x.shape[2:])
-    return x.masked_fill((rows[:, :, None] & columns[:, None, :])[:, None], 0)
-
-
-def cutout_mask(x: Tensor, side: int, length: int) -> Tensor:
-    """A mask ``[B, side]`` of ``length`` consecutive pixels at a random place."""
-    first = randint(x, 0, side - length % 2)[:, None] - length // 2
-    pixel = torch.arange(side, device=x.device)
-    return (pixel >= first) & (pixel < first + length)
 
 
 def uniform(x: Tensor, low: float, high: float, *count: int) -> Tensor:

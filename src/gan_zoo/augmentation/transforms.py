@@ -7,6 +7,7 @@ images. The neutral strength returns the images exactly.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -92,6 +93,57 @@ def affine(
     rows = rows / scale[:, None, None]
     columns = columns / scale[:, None, None]
     return bilinear_sample(x, rows + (height - 1) / 2, columns + (width - 1) / 2)
+
+
+def amplify_bands(x: Tensor, gains: Tensor) -> Tensor:
+    """Multiplies four frequency bands by ``gains`` ``[B, 4]``, from low to high; gains of 1 are the identity.
+
+    The bands are [0, pi/8], [pi/8, pi/4], [pi/4, pi/2] and [pi/2, pi], in rows and columns one after the other.
+    """
+    kernel = (gains.double() @ frequency_bands().to(gains.device)).to(x.dtype)
+    images, channels, height, width = x.shape
+    reach = kernel.shape[1] // 2
+
+    # Every image has its own kernel: its channels are a group of the convolution.
+    weight = kernel.repeat_interleave(channels, 0)[:, None]
+    rows = reflect(torch.arange(-reach, height + reach, device=x.device), height)
+    columns = reflect(torch.arange(-reach, width + reach, device=x.device), width)
+    groups = images * channels
+    flat = x.reshape(1, groups, height, width)
+    flat = torch.nn.functional.conv2d(flat[:, :, rows], weight[:, :, :, None], groups=groups)
+    flat = torch.nn.functional.conv2d(flat[:, :, :, columns], weight[:, :, None, :], groups=groups)
+    return flat.view_as(x)
+
+
+@lru_cache
+def frequency_bands() -> Tensor:
+    """Symmetric filters ``[4, 43]`` of four frequency bands, whose sum is the identity; in double precision.
+
+    With the half-band filter L(z) = H(z) H(1/z) / 2 of the sym2 wavelet's low pass H, and its complement 1 - L(z), the
+    bands from low to high are L(z) L(z^2) L(z^4), L(z) L(z^2) (1 - L(z^4)), L(z) (1 - L(z^2)) and 1 - L(z).
+    """
+    root = math.sqrt(3)
+    wavelet = torch.tensor([1 + root, 3 + root, 3 - root, 1 - root], dtype=torch.float64) / (4 * math.sqrt(2))
+    low = _convolve(wavelet, wavelet.flip(0)) / 2
+    passed = torch.ones(1, dtype=torch.float64)
+    bands: list[Tensor] = []
+    for level in range(3):
+        # The low pass at 2^level times the spacing, zeros in between.
+        spread = torch.zeros(2**level * (len(low) - 1) + 1, dtype=torch.float64)
+        spread[:: 2**level] = low
+        complement = -spread
+        complement[len(spread) // 2] += 1
+        bands.insert(0, _convolve(passed, complement))
+        passed = _convolve(passed, spread)
+    bands.insert(0, passed)
+    longest = max(len(band) for band in bands)
+    return torch.stack([torch.nn.functional.pad(band, [(longest - len(band)) // 2] * 2) for band in bands])
+
+
+def _convolve(first: Tensor, second: Tensor) -> Tensor:
+    """The full convolution of two one-dimensional filters."""
+    reach = len(second) - 1
+    return torch.nn.functional.conv1d(first[None], second.flip(0)[None, None], padding=reach)[0]
 
 
 def centered_grid(x: Tensor) -> tuple[Tensor, Tensor]:

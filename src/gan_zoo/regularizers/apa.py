@@ -2,40 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from gan_zoo.core.overfitting import AdaptiveProbability, require_signed_scores
 from gan_zoo.core.rng import StepRNG
-from gan_zoo.core.types import AdversarialTerm, Count, LossTerms, Share
-from gan_zoo.regularizers.ada import AdaptiveAugmentation
+from gan_zoo.core.types import AdversarialTerm, Count, DiscriminatorOutput, LossTerms, Share
+from gan_zoo.regularizers.base import Regularizer
 
 
-class AdaptivePseudoAugmentation(AdaptiveAugmentation):
+class AdaptivePseudoAugmentation(Regularizer):
     """With probability p a real is replaced by a fake, while the discriminator overfits.
 
     Jiang et al. 2021, APA.
 
-    p moves as in `AdaptiveAugmentation`, by the same measure of overfitting. It needs no
-    augmentation.
+    p follows `AdaptiveProbability`, by the measure of overfitting of ``augment=ada``. It needs no augmentation, and has
+    no penalty.
 
     Args:
-        target, images_to_full, interval: as in `AdaptiveAugmentation`.
+        target: mean sign of the reals' scores to hold, in [0, 1).
+        images_to_full: real images in which p can go from 0 to 1, > 0.
+        interval: discriminator steps between two moves of p, >= 1.
     """
 
-    p: Tensor
+    needs_double_backward: ClassVar[bool] = False
+    counts_reals: ClassVar[bool] = True
 
     def __init__(self, target: Share = 0.6, images_to_full: Count = 500_000, interval: Count = 4) -> None:
-        super().__init__(target, images_to_full, interval)
-        self.register_buffer("p", torch.zeros(()))
+        super().__init__()
+        self.adaptive = AdaptiveProbability(0.0, target, images_to_full, interval)
+        self._decision_margin: Callable[[DiscriminatorOutput, DiscriminatorOutput], Tensor] | None = None
 
-    def check(self, discriminator: torch.nn.Module) -> None:
-        if getattr(discriminator, "energy", False) is True:
-            raise ValueError(
-                "regularizer=apa reads the sign of the discriminator's scores, and energies have only "
-                "one sign: use augment=diffaugment"
-            )
+    @property
+    def p(self) -> Tensor:
+        """The probability."""
+        return self.adaptive.p
+
+    def check(self, discriminator: nn.Module) -> None:
+        require_signed_scores(discriminator, "regularizer=apa")
+
+    def attach(self, loss: nn.Module) -> None:
+        self._decision_margin = getattr(loss, "decision_margin", None)
 
     def prepare(self, term: AdversarialTerm, rng: StepRNG) -> AdversarialTerm:
         if term.mismatched or term.swapped:
@@ -44,8 +55,12 @@ class AdaptivePseudoAugmentation(AdaptiveAugmentation):
         replaced = (draws < self.p).view(-1, *[1] * (term.real.ndim - 1))
         return replace(term, real=torch.where(replaced, term.fake, term.real))
 
-    def move(self, term: AdversarialTerm, amount: Tensor) -> None:
-        self.p.add_(amount).clamp_(0, 1)
+    @torch.no_grad()
+    def update(self, term: AdversarialTerm, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> None:
+        if term.mismatched:
+            return
+        margin = real.score if self._decision_margin is None else self._decision_margin(real, fake)
+        self.adaptive.update(margin, len(real.x))
 
     def readings(self, term: AdversarialTerm) -> LossTerms:
         """``p``, how often a real is replaced."""

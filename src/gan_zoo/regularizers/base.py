@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import ClassVar, Protocol
 
 import torch
@@ -170,20 +170,6 @@ def require_latents(model: Generators, name: str) -> None:
     """Raise `ValueError` unless the model's generators have latents."""
     if model.latent_dim is None:
         raise ValueError(f"regularizer={name} compares samples of different latents, {type(model).__name__} has none")
-
-
-def augmentations(discriminator: nn.Module) -> Iterator[nn.Module]:
-    """The augmentations of the inputs of ``discriminator``, or of a discriminator inside it."""
-    for part in discriminator.modules():
-        if isinstance(augmentation := getattr(part, "augmentation", None), nn.Module):
-            yield augmentation
-
-
-def state_of(discriminator: nn.Module, name: str) -> LossTerms:
-    """The tensor ``name`` of the augmentation of ``discriminator``, if it has one."""
-    found = (getattr(part, name, None) for part in augmentations(discriminator))
-    first = next((value for value in found if isinstance(value, Tensor)), None)
-    return {} if first is None else {name: first}
 
 
 def input_gradient(output: DiscriminatorOutput, create_graph: bool = True) -> Tensor:

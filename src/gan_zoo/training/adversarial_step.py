@@ -9,6 +9,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from gan_zoo.augmentation.base import augmentations
 from gan_zoo.core.types import (
     AdversarialTerm,
     Batch,
@@ -134,11 +135,16 @@ class AdversarialStep:
         return terms
 
     @torch.no_grad()
-    def update(self, outputs: Sequence[TermOutputs]) -> None:
-        """Update the states of losses and regularizers after the discriminator step, and apply projections."""
+    def update(self, outputs: Sequence[TermOutputs], step: int) -> None:
+        """Update the states of losses, augmentations and regularizers after a discriminator step, and project."""
         for number, output in enumerate(outputs):
-            self.loss_for(output.term).update(_real(output), output.fake)
+            loss = self.loss_for(output.term)
+            loss.update(_real(output), output.fake)
             counted = any(earlier.real is output.real for earlier in outputs[:number])
+            if not counted:
+                for augmentation in augmentations(output.term.discriminator):
+                    margin = loss.decision_margin(_real(output), output.fake)
+                    augmentation.update(output.term, _real(output), margin, step)
             for regularizer in self.regularizers_for(output.term).values():
                 if not (counted and regularizer.counts_reals):
                     regularizer.update(output.term, _real(output), output.fake)
@@ -155,6 +161,8 @@ class AdversarialStep:
             on_real, on_fake = torch.stack(accuracies).mean(0)
             found = {"accuracy_real": on_real, "accuracy_fake": on_fake}
             found |= loss.readings(real, output.fake)
+            for augmentation in augmentations(output.term.discriminator):
+                found |= with_prefix("augment", augmentation.log_values())
             for name, regularizer in self.regularizers_for(output.term).items():
                 found |= with_prefix(name, regularizer.readings(output.term))
             values |= with_prefix(f"d/{output.term.name}", found)

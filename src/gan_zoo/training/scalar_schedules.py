@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 
+from gan_zoo.augmentation.base import augmentations
 from gan_zoo.core.types import Positive
 
 if TYPE_CHECKING:
@@ -111,8 +112,7 @@ def set_scalar(module: GANModule, name: str, number: float, optimizers: Mapping[
         owners = [copies[key] for copies in module.regularizers.values() if key in copies]  # type: ignore[operator, index]
         owners += [module.generator_regularizers[key]] if key in module.generator_regularizers else []
     elif group == "augment":
-        parts = module.model.discriminators.modules()
-        owners = [part.augmentation for part in parts if isinstance(getattr(part, "augmentation", None), nn.Module)]
+        owners = list(augmentations(module.model.discriminators))
     elif group == "ema" and module.ema is not None:
         owners = [module.ema]
     owners = [owner for owner in owners if isinstance(getattr(owner, rest, None), (int, float, Tensor))]

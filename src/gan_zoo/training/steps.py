@@ -38,7 +38,7 @@ def discriminator_step(
         outputs_of_parts.append(outputs)
     terms = module.discriminator_updater.step(step, last)
     merged = merge_outputs(outputs_of_parts)
-    module.adversarial.update(merged)
+    module.adversarial.update(merged, step)
     return terms, merged
 
 
