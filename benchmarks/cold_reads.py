@@ -21,9 +21,7 @@ import torch
 from gan_zoo.data.files.cache import cached_images, read_ahead
 
 
-def images_per_second(
-    path: Path, images: torch.Tensor, batches: list[torch.Tensor], ahead: Callable[..., None]
-) -> float:
+def images_per_second(images: torch.Tensor, batches: list[torch.Tensor], ahead: Callable[..., None]) -> float:
     os.sync()
     Path("/proc/sys/vm/drop_caches").write_text("3", encoding="utf-8")
     start = time.perf_counter()

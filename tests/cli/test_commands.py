@@ -237,7 +237,7 @@ def test_codes_stay_the_same_along_a_walk(trained, monkeypatch) -> None:
 
 def test_images_of_the_training_size_are_translated_as_in_training(trained, tmp_path: Path) -> None:
     from gan_zoo.data.image_tensors import to_uint8, to_unit
-    from gan_zoo.inference.translate import translate_image, translation_network
+    from gan_zoo.inference.translate import translator_of
 
     for domain in ("a", "b"):
         (tmp_path / domain).mkdir()
@@ -247,11 +247,11 @@ def test_images_of_the_training_size_are_translated_as_in_training(trained, tmp_
     small = ["generator.width=8", "discriminator.width=4", "data.batch_size=4"]
     for model in ("cyclegan", "pix2pix"):
         run = load_run(trained(f"model={model}", *data, *small))
-        network, _ = translation_network(run, "forward")
+        translator = translator_of(run)
         image = run.source.conditions[0]
         with torch.no_grad():
-            direct = to_uint8(network.eval()(to_unit(image)[None])[0])
-        assert torch.equal(translate_image(network, image), direct)
+            direct = to_uint8(translator.network(to_unit(image)[None])[0])
+        assert torch.equal(translator(image), direct)
         for name in ("last.ckpt",):
             (tmp_path / "run" / "checkpoints" / name).unlink()
 

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
 from omegaconf.errors import InterpolationResolutionError
+from PIL import Image
 from torch.nn.functional import interpolate
 
 from gan_zoo.config.build import build
-from gan_zoo.core.errors import DataError
+from gan_zoo.config.compose import as_plain
+from gan_zoo.core.errors import ConfigError, DataError
 from gan_zoo.core.rng import StepRNG
+from gan_zoo.core.types import Batch
 from gan_zoo.data import derived
+from gan_zoo.data.batch_order import BatchSampler
 from gan_zoo.data.dataset import Source, condition_shape_of
 from gan_zoo.data.derived import Downscale, Edges, Gray, Mask, Noise, with_derived_conditions
 from gan_zoo.data.image_tensors import to_unit
-from gan_zoo.data.loader import fixed_batch, sample_request
+from gan_zoo.data.loader import InfiniteLoader, fixed_batch, sample_request
 from gan_zoo.visualization.image_grid import as_rgb
 
 RNG = StepRNG(0, 4)
@@ -102,6 +108,33 @@ def test_batches_and_requests_hold_conditions_of_their_samples() -> None:
     assert all(any(torch.equal(one, to_unit(other)) for other in data.samples) for one in request.target)
 
 
+def batches_of(data: Source, mismatched: bool = False, count: int = 3) -> list[Batch]:
+    sampler = BatchSampler(data, 4, RNG, mismatched)
+    loader = InfiniteLoader(data, sampler, RNG, start=lambda: 0)
+    return list(itertools.islice(loader, count))
+
+
+def test_mismatched_conditions_are_made_from_other_samples() -> None:
+    for batch in batches_of(with_derived_conditions(source(), Gray()), mismatched=True):
+        torch.testing.assert_close(batch.condition, Gray()(batch.real, RNG))
+        everything = Gray()(to_unit(source().samples), RNG)
+        for mismatched, own in zip(batch.mismatched_condition, batch.condition, strict=True):
+            assert any(torch.allclose(mismatched, other) for other in everything)
+            assert not torch.allclose(mismatched, own)
+
+
+def test_unpaired_conditions_are_made_from_other_samples() -> None:
+    data = with_derived_conditions(source(), Gray(), unpaired=True)
+    assert "image" not in data.available_fields
+    assert "domain" in data.available_fields
+    batches = batches_of(data)
+    seen = torch.cat([batch.condition for batch in batches])
+    own = torch.cat([Gray()(batch.real, RNG) for batch in batches])
+    assert not torch.allclose(seen, own)
+    order = [next(i for i, o in enumerate(own) if torch.allclose(s, o)) for s in seen]
+    assert sorted(order) == list(range(12)), "an epoch has each of them once"
+
+
 def test_held_out_data_are_derived_too() -> None:
     data = with_derived_conditions(source(held_out=lambda: source()), Downscale(2))
     held_out = data.evaluation_split()
@@ -177,3 +210,40 @@ def test_nothing_is_built_to_find_the_shape(derive: dict[str, str]) -> None:
 
     with pytest.raises(ConfigError, match=r"needs data.condition_shape=\[C, H, W\], too"):
         derived_shape(OmegaConf.create(derive), [3, 8, 8])
+
+
+@pytest.mark.parametrize(
+    ("more", "out"),
+    [
+        (("data/derive=downscale", "data.derive.factor=2", "generator=resnet_translator", "generator.blocks=1"), 20),
+        (("data/derive=mask",), 10),
+        (("data/derive=edges",), 10),
+        (("data/derive=gray",), 10),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else str(value),
+)
+def test_files_are_translated_by_a_run_on_derived_conditions(more, out: int, trained, tmp_path) -> None:
+    """Conditions are files where a user has them (small, gray); masks and edges are made of what is given."""
+    from gan_zoo.inference.load import load_run
+    from gan_zoo.inference.translate import translate_folder
+
+    (tmp_path / "in").mkdir()
+    for number, size in enumerate([(10, 14), (16, 16)]):
+        Image.effect_noise(size, 60).convert("RGB").save(tmp_path / "in" / f"{number}.png")
+    run = load_run(trained(*SMALL, *more))
+    assert translate_folder(run, tmp_path / "in", tmp_path / "out", full_size=True) == (2, {})
+    with Image.open(tmp_path / "out" / "0.png") as image:
+        assert image.size == (out, out * 14 // 10)
+        assert image.mode == "RGB"
+    translate_folder(run, tmp_path / "in", tmp_path / "resized")
+    with Image.open(tmp_path / "resized" / "1.png") as image:
+        assert image.size == (16, 16), "the size of the samples in training"
+
+
+def test_a_run_is_not_resumed_with_other_conditions(trained, composed) -> None:
+    from gan_zoo.runs.resume import checkpoint_to_resume
+
+    run = trained(*SMALL, "data/derive=gray")
+    config = as_plain(composed(*SMALL, "data/derive=edges", f"resume={run}"))
+    with pytest.raises(ConfigError, match=r"another config: data.derive._target_ was .*Gray, is .*Edges"):
+        checkpoint_to_resume(config)

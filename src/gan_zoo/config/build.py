@@ -94,7 +94,7 @@ def build_data(config: DictConfig) -> DataModule:
     source = instantiate(options.source)
     check_source(source)
     if options.get("derive") is not None:
-        source = with_derived_conditions(source, instantiate(options.derive))
+        source = with_derived_conditions(source, instantiate(options.derive), bool(options.get("unpaired")))
     if options.get("labeled") is not None:
         source = with_few_labels(source, options.labeled)
     check_matches_config(source, options.sample_shape, options.num_classes, options.condition_shape)

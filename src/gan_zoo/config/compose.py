@@ -26,15 +26,11 @@ from gan_zoo.runs.overrides import key_of, quoted
 def derived_shape(derive: Any, sample_shape: Any) -> ListConfig:
     """The resolver of ``data.condition_shape`` where conditions are made from samples."""
     # Configs are resolved before what they name is trusted: only our own classes are made here, of plain values.
-    from gan_zoo.data import derived
+    from gan_zoo.data.derived import derivation_of
 
-    options = OmegaConf.to_container(derive, resolve=True)
-    assert isinstance(options, dict)
-    module, _, name = str(options.pop("_target_", "")).rpartition(".")
-    kind = getattr(derived, name, None) if module == derived.__name__ else None
-    if not (isinstance(kind, type) and issubclass(kind, derived.Derivation)):
+    derivation = derivation_of(as_plain(derive))
+    if derivation is None:
         raise ConfigError("data.derive of your own needs data.condition_shape=[C, H, W], too")
-    derivation = kind(**{str(key): value for key, value in options.items()})
     shape: ListConfig = OmegaConf.create(derivation.condition_shape([int(side) for side in sample_shape]))
     return shape
 

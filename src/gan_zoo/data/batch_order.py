@@ -130,28 +130,26 @@ class BatchSampler:
         place = (batch_size, rng.seed, rng.rank, rng.world_size)
         self.rng = rng
         self.order = EpochSampler(len(source), *place)
-        self.conditional = source.conditions is not None
+        self.has_own_conditions = source.conditions is not None
+        stored = source.stored_conditions
 
         # Unpaired conditions have their own order; mismatched ones are sampled for each row.
         self.condition_order = None
         self.mismatch_sampler = None
-        if source.conditions is not None and source.unpaired:
-            conditions = len(source.conditions)
-            self.condition_order = EpochSampler(conditions, *place, purpose="order of conditions")
-        elif source.conditions is not None and mismatched_conditions:
-            self.mismatch_sampler = MismatchSampler(source.conditions)
+        if stored is not None and source.unpaired:
+            self.condition_order = EpochSampler(len(stored), *place, purpose="order of conditions")
+        elif stored is not None and mismatched_conditions:
+            self.mismatch_sampler = MismatchSampler(stored)
 
     def indices(self, step: int) -> BatchIndices:
         """This rank's rows of batch ``step``."""
         rows = self.order.indices(step)
         if self.condition_order is not None:
             return BatchIndices(rows, self.condition_order.indices(step))
-        if not self.conditional:
-            return BatchIndices(rows)
         mismatched = None
         if self.mismatch_sampler is not None:
             mismatched = self.mismatch_sampler.sample(rows, at_step(self.rng, step))
-        return BatchIndices(rows, rows, mismatched)
+        return BatchIndices(rows, rows if self.has_own_conditions else None, mismatched)
 
 
 def at_step(rng: StepRNG, step: int) -> StepRNG:

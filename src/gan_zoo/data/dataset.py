@@ -83,6 +83,11 @@ class Source:
         return self._evaluation_split
 
     @property
+    def stored_conditions(self) -> Tensor | None:
+        """What the rows of conditions are read from: the samples where conditions are made of them."""
+        return self.samples if self.derivation is not None else self.conditions
+
+    @property
     def condition_kind(self) -> str | None:
         """``image``, ``vector`` or ``text``; None without conditions."""
         if self.derivation is not None:

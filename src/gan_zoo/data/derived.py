@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -26,6 +27,9 @@ class Derivation:
     Random numbers come from the batch, so that conditions resume and do not depend on the number of
     processes.
     """
+
+    applies_to_files: ClassVar[bool] = False
+    """Whether `gan-zoo translate` makes conditions of the images that it is given, which are conditions otherwise."""
 
     def condition_shape(self, sample_shape: Sequence[int]) -> list[int]:
         """Shape of the conditions of samples of this shape ``[C, H, W]``.
@@ -72,6 +76,8 @@ class Mask(Derivation):
         size: side of the square as a fraction of the image, and largest side of a rectangle.
         count: of rectangles or strokes.
     """
+
+    applies_to_files: ClassVar[bool] = True
 
     def __init__(self, kind: str = "center", size: Fraction = 0.5, count: Count = 3) -> None:
         if kind not in MASKS:
@@ -174,6 +180,8 @@ class Edges(Derivation):
         gain: factor on the magnitude before it is clipped at 1.
     """
 
+    applies_to_files: ClassVar[bool] = True
+
     def __init__(self, gain: Positive = 1.0) -> None:
         self.gain = gain
 
@@ -192,8 +200,24 @@ class Edges(Derivation):
         return 2 * (self.gain * magnitude).clamp(max=1.0) - 1
 
 
-def with_derived_conditions(source: Source, derivation: Derivation) -> Source:
+def derivation_of(options: Mapping[str, Any]) -> Derivation | None:
+    """The derivation that a config describes, where it is one of this module; None where it is another class."""
+    arguments = dict(options)
+    module, _, name = str(arguments.pop("_target_", "")).rpartition(".")
+    kind = globals().get(name) if module == __name__ else None
+    if not (isinstance(kind, type) and issubclass(kind, Derivation)):
+        return None
+    derivation: Derivation = kind(**arguments)
+    return derivation
+
+
+def with_derived_conditions(source: Source, derivation: Derivation, unpaired: bool = False) -> Source:
     """``source``, and its held-out part, whose conditions are made from the samples of each batch.
+
+    Args:
+        source: images without conditions.
+        derivation: makes the conditions.
+        unpaired: whether training sees samples and conditions in independent orders.
 
     Raises:
         DataError: if there are conditions already, or the samples are no images.
@@ -205,9 +229,9 @@ def with_derived_conditions(source: Source, derivation: Derivation) -> Source:
     derivation.condition_shape(source.sample_shape)
     held_out = None
     if source.held_out is not None:
-        held_out = partial(_derived_part, source.held_out, derivation)
-    return replace(source, derivation=derivation, held_out=held_out)
+        held_out = partial(_derived_part, source.held_out, derivation, unpaired)
+    return replace(source, derivation=derivation, unpaired=unpaired, held_out=held_out)
 
 
-def _derived_part(make: Callable[[], Source], derivation: Derivation) -> Source:
-    return with_derived_conditions(make(), derivation)
+def _derived_part(make: Callable[[], Source], derivation: Derivation, unpaired: bool) -> Source:
+    return with_derived_conditions(make(), derivation, unpaired)

@@ -46,8 +46,8 @@ def gather_rows(source: Source, rows: BatchIndices) -> GatheredRows:
         labels = labels.masked_fill(~known, UNLABELED)
 
     # Conditions, and mismatched ones for the models that need them.
-    conditions = gather(source.conditions, rows.conditions)
-    mismatched = gather(source.conditions, rows.mismatched)
+    conditions = gather(source.stored_conditions, rows.conditions)
+    mismatched = gather(source.stored_conditions, rows.mismatched)
     return GatheredRows(samples, labels, conditions, mismatched)
 
 
@@ -114,8 +114,12 @@ class InfiniteLoader:
         if self.flip:
             flip = rng.uniform("flip", len(real)) < 0.5
             real, condition, mismatched = (_flip(tensor, flip) for tensor in (real, condition, mismatched))
+
+        # Derived conditions are made here, from the samples unless other rows were drawn for them.
         if self.source.derivation is not None:
-            condition = self.source.derivation(real, rng)
+            condition = self.source.derivation(real if condition is None else condition, rng)
+            if mismatched is not None:
+                mismatched = self.source.derivation(mismatched, rng.derive("mismatched"))
         return Batch(len(real), rng, real, parts.labels, condition=condition, mismatched_condition=mismatched)
 
 
@@ -204,9 +208,10 @@ class _BatchDataset(Dataset[Any]):
 
     def __getitems__(self, rows: list[BatchIndices]) -> GatheredRows:
         read_ahead(self.source.samples, rows[0].samples)
-        if self.source.conditions is not None:
-            read_ahead(self.source.conditions, rows[0].conditions)
-            read_ahead(self.source.conditions, rows[0].mismatched)
+        conditions = self.source.stored_conditions
+        if conditions is not None:
+            read_ahead(conditions, rows[0].conditions)
+            read_ahead(conditions, rows[0].mismatched)
         return gather_rows(self.source, rows[0])
 
 

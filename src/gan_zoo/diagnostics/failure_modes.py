@@ -11,7 +11,7 @@ Reading = dict[str, float]
 History = list[Reading]
 """All looks of a run, in order."""
 
-FIXED_TRAINER_ARGS = 10  # looks before a run is expected to have got anywhere
+MIN_CHECKS = 10  # checks before a run is expected to have learned anything
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +81,9 @@ def collapse(view: View) -> str:
         return ""
     was_diverse, moves = max(view.whole("spread")) > 0.5, max(travel) > 0.03
     alike = max(spread) < 0.2 and spread[-1] < 1.05 * spread[0]
-    if alike and (was_diverse or (view.now >= FIXED_TRAINER_ARGS and (moves or max(spread) < 0.02))):
+    if alike and (was_diverse or (view.now >= MIN_CHECKS and (moves or max(spread) < 0.02))):
         return f"samples spread {spread[-1]:.2g} times as far as reals"
-    if max(twins) < 0.03 and view.now >= FIXED_TRAINER_ARGS:
+    if max(twins) < 0.03 and view.now >= MIN_CHECKS:
         return f"each sample has a twin {twins[-1]:.2g} times as far away as reals have"
     return ""
 
@@ -92,7 +92,7 @@ def saturation(view: View) -> str:
     """The discriminator recognizes all fakes, and samples do not improve."""
     separation, offset = view.last("separation", 6), view.last("offset", 6)
     spread = view.last("spread", 6)
-    if not separation or view.now < FIXED_TRAINER_ARGS or min(separation) < 0.995:
+    if not separation or view.now < MIN_CHECKS or min(separation) < 0.995:
         return ""
     better = offset[-1] < 0.95 * offset[0] or spread[-1] > 1.1 * spread[0]
     return "" if better else "it recognizes all fakes, and samples do not improve"

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gan_zoo.core.files import numbers_of
-from gan_zoo.diagnostics.failure_modes import FIXED_TRAINER_ARGS, REMEDIES, Finding, History, Reading, diagnose
+from gan_zoo.diagnostics.failure_modes import MIN_CHECKS, REMEDIES, Finding, History, Reading, diagnose
 
 
 def summarize_findings(history: Sequence[Reading], findings: Sequence[Finding]) -> str:
     """The findings that last, by name; without any, a line that there are none or that there is not enough data yet."""
     if named := dict.fromkeys(finding.name for finding in findings if finding.lasting):
         return ", ".join(named)
-    if len(history) <= FIXED_TRAINER_ARGS:
+    if len(history) <= MIN_CHECKS:
         looks = f"{len(history)} look{'' if len(history) == 1 else 's'}"
-        return f"too early: {looks} so far, {FIXED_TRAINER_ARGS + 1} are needed (callbacks.doctor.every_images)"
+        return f"too early: {looks} so far, {MIN_CHECKS + 1} are needed (callbacks.doctor.every_images)"
     return "nothing is wrong"
 
 

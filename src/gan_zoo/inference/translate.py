@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,9 @@ from torch.nn import functional as F
 
 from gan_zoo.core.errors import DataError
 from gan_zoo.core.progress import with_progress
+from gan_zoo.core.rng import StepRNG
 from gan_zoo.data.datasets.image_folder import find_images
+from gan_zoo.data.derived import Derivation, derivation_of
 from gan_zoo.data.files.image_io import ValueRange, open_image
 from gan_zoo.data.image_tensors import to_uint8, to_unit
 from gan_zoo.inference.model import LoadedModel
@@ -22,37 +25,72 @@ from gan_zoo.visualization.image_grid import pillow
 DIRECTIONS = ("forward", "backward")
 
 
-def translation_network(run: LoadedModel, direction: str) -> tuple[torch.nn.Module, int]:
-    """The averaged translator of a run and the channels of its input.
+@dataclass(frozen=True)
+class Translator:
+    """The averaged translator of a run, and what it takes.
+
+    Attributes:
+        network: maps images ``[B, C, H, W]`` to images, of any size.
+        channels: of the images that it is given.
+        side: shorter side of its inputs in training, in pixels.
+        value_range: of images with more than 8 bits.
+        derivation: makes the network's inputs of the images that it is given; None if they are inputs already.
+    """
+
+    network: torch.nn.Module
+    channels: int
+    side: int
+    value_range: ValueRange | None = None
+    derivation: Derivation | None = None
+
+    def load(self, file: Path, full_size: bool = False) -> Tensor:
+        """An image file as uint8 ``[C, H, W]``, resized to the training size unless ``full_size``."""
+        return load_image(file, self.channels, None if full_size else self.side, self.value_range)
+
+    @torch.no_grad()
+    def __call__(self, image: Tensor) -> Tensor:
+        """uint8 ``[C, H, W]`` of any size, translated: uint8 ``[C', s H, s W]`` where the network enlarges by s.
+
+        Sides that the network's halvings do not divide (its ``multiple``) get a repeated border, which is cut off.
+        """
+        height, width = image.shape[1:]
+        multiple = int(getattr(self.network, "multiple", 4))
+        right, below = -width % multiple, -height % multiple
+        x = F.pad(to_unit(image)[None], (0, right, 0, below), mode="replicate")
+        given = x if self.derivation is None else self.derivation(x, StepRNG(0, 0))
+        device = next(self.network.parameters()).device
+        translated = self.network(given.to(device))[0]
+        scale = translated.shape[1] / x.shape[2]
+        return to_uint8(translated[:, : round(scale * height), : round(scale * width)].float().cpu())
+
+
+def translator_of(run: LoadedModel, direction: str = "forward") -> Translator:
+    """The translator of a run.
 
     Raises:
         DataError: if the run's model does not translate, or not in that direction.
     """
     networks = run.module.inference_generators
+    networks.eval()
     if direction not in DIRECTIONS:
         raise DataError(f"direction must be one of {', '.join(DIRECTIONS)}, got {direction!r}")
     if not run.module.model.translates:
         raise DataError(f"{type(run.module.model).__name__} does not translate images: use gan-zoo sample")
     data = run.config["data"]
-    if direction == "forward":
-        return networks["a_to_b" if "a_to_b" in networks else "main"], int(data["condition_shape"][0])
-    if "b_to_a" not in networks:
-        raise DataError(f"{type(run.module.model).__name__} translates forward only")
-    return networks["b_to_a"], int(data["sample_shape"][0])
+    value_range = data.get("value_range")
+    channels, *sides = data["sample_shape"]
+    if direction == "backward":
+        if "b_to_a" not in networks:
+            raise DataError(f"{type(run.module.model).__name__} translates forward only")
+        return Translator(networks["b_to_a"], int(channels), min(sides), value_range)
 
-
-@torch.no_grad()
-def translate_image(network: torch.nn.Module, image: Tensor) -> Tensor:
-    """uint8 ``[C, H, W]`` of any size through ``network``, uint8 ``[C', H, W]``.
-
-    Sides that the network's halvings do not divide (its ``multiple``) get a repeated border, which is cut off again.
-    """
-    height, width = image.shape[1:]
-    multiple = int(getattr(network, "multiple", 4))
-    right, below = -width % multiple, -height % multiple
-    x = F.pad(to_unit(image)[None], (0, right, 0, below), mode="replicate")
-    device = next(network.parameters()).device
-    return to_uint8(network(x.to(device))[0, :, :height, :width].float().cpu())
+    # Forward: from a condition, or from the image that it is made of.
+    network = networks["a_to_b" if "a_to_b" in networks else "main"]
+    derivation = derivation_of(data["derive"]) if data.get("derive") else None
+    if derivation is not None and derivation.applies_to_files:
+        return Translator(network, int(channels), min(sides), value_range, derivation)
+    channels, *sides = data["condition_shape"]
+    return Translator(network, int(channels), min(sides), value_range)
 
 
 def load_image(file: Path, channels: int, side: int | None, value_range: ValueRange | None = None) -> Tensor:
@@ -72,7 +110,7 @@ def translate_folder(
 
     Args:
         direction: ``forward`` from the conditions' domain to the samples', or ``backward``.
-        full_size: translate at the images' own size, not at the size the translator was trained at.
+        full_size: translate at the images' own size, not at the size of the translator's inputs in training.
 
     Returns:
         How many were written, and why others could not be read.
@@ -87,14 +125,12 @@ def translate_folder(
     files = find_images(source)
     if not files:
         raise DataError(f"{source} has no images")
-    network, channels = translation_network(run, direction)
-    network.eval()
-    side = None if full_size else int(run.config["data"]["image_size"])
+    translator = translator_of(run, direction)
     failed: dict[Path, Exception] = {}
     written: set[Path] = set()
     for file in with_progress(files, len(files), f"Translating {len(files):,} images"):
         try:
-            image = load_image(file, channels, side, run.config["data"].get("value_range"))
+            image = translator.load(file, full_size)
         except (OSError, ValueError, SyntaxError) as error:
             failed[file] = error
             continue
@@ -102,7 +138,7 @@ def translate_folder(
         path = path if path not in written else path.with_name(f"{file.name}.png")  # a.jpg next to a.webp
         written.add(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        pillow(translate_image(network, image)).save(path)
+        pillow(translator(image)).save(path)
     return len(written), failed
 
 

@@ -13,7 +13,7 @@ from gan_zoo.runs.overrides import absolute
 
 FIXED = (
     *("model", "generator", "discriminator", "condition", "loss", "regularizer", "augment", "optim", "ema", "seed"),
-    *("pack", "data.sample_shape", "data.batch_size"),
+    *("pack", "data.sample_shape", "data.batch_size", "data.derive", "data.labeled", "data.unpaired"),
 )
 
 

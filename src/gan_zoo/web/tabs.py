@@ -18,7 +18,7 @@ from gan_zoo.inference import sampling
 from gan_zoo.inference.directions import deviations, moved_sample, principal_directions
 from gan_zoo.inference.latents import draw_latents, interpolate
 from gan_zoo.inference.model import LoadedModel
-from gan_zoo.inference.translate import load_image, translate_image, translation_network
+from gan_zoo.inference.translate import translator_of
 from gan_zoo.models.latent_spaces import has_styles
 from gan_zoo.reports.run_report import page
 from gan_zoo.visualization.animation import animation
@@ -148,9 +148,8 @@ def translate_tab(run: LoadedModel, blocks: gr.Blocks) -> None:
         with errors_on_page():
             if file is None:
                 raise DataError("choose an image first")
-            network, channels = translation_network(run, direction)
-            side = None if full else int(run.config["data"]["image_size"])
-            return enlarged(pillow(translate_image(network, load_image(Path(file), channels, side))))
+            translator = translator_of(run, direction)
+            return enlarged(pillow(translator(translator.load(Path(file), full))))
 
     go.click(translated, [given, direction, full], image)
 
