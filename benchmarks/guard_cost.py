@@ -47,7 +47,11 @@ def blind() -> Iterator[None]:
 
 def speed(kind: str, config: Any, source: Source, steps: int) -> float:
     """Images/s of at least one period of the checkpoints and looks."""
-    with tempfile.TemporaryDirectory() as folder, SIGNALS.restored(), nullcontext() if kind == "safe" else blind():
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        SIGNALS.handlers_restored(),
+        nullcontext() if kind == "safe" else blind(),
+    ):
         watch = Stopwatch(10)
         extra = {
             "bare": [],

@@ -54,11 +54,11 @@ def config_groups() -> str:
     default = help_of.defaults(CONF)
     sections = []
     for group in help_of.groups([CONF]):
-        name = help_of.PLACED.get(group, group)
+        name = help_of.PACKAGE_SUFFIX.get(group, group)
         rows = [f"### {group}", "", GROUPS[group], "", f"| `{name}=` | |", "| --- | --- |"]
         for file in sorted((CONF / group).glob("[!_]*.yaml")):
             mark = " (default)" if f"{group}={file.stem}" in default else ""
-            rows.append(f"| `{file.stem}`{mark} | {escaped(help_of.about(file))} |")
+            rows.append(f"| `{file.stem}`{mark} | {escaped(help_of.summary(file))} |")
         sections.append("\n".join(rows))
     return "\n\n".join(sections)
 

@@ -21,7 +21,7 @@ from gan_zoo.callbacks.diagnostics import Doctor
 from gan_zoo.cli.app import app
 from gan_zoo.config.messages import choices
 from gan_zoo.core.paths import CONF
-from gan_zoo.diagnostics.failure_modes import AILMENTS
+from gan_zoo.diagnostics.failure_modes import FAILURE_MODES
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -204,7 +204,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 def test_the_page_of_failures_has_every_finding() -> None:
     page = (DOCS / "troubleshooting.md").read_text(encoding="utf-8")
-    assert [ailment.name for ailment in AILMENTS if f"| `{ailment.name}` |" not in page] == []
+    assert [ailment.name for ailment in FAILURE_MODES if f"| `{ailment.name}` |" not in page] == []
 
 
 LOG_KEYS = (DOCS / "callbacks.md").read_text(encoding="utf-8").split("## Log keys")[1].split("\n## ")[0]

@@ -134,9 +134,9 @@ def test_pauses_are_not_training(monkeypatch) -> None:
     report = clock.log_values()
     assert report["train/images_seen"] == 100
     assert report["train/generator_steps"] == 1
-    restored = Clock()
-    restored.load_state_dict(clock.state_dict())
-    assert restored.seconds == pytest.approx(5)
+    handlers_restored = Clock()
+    handlers_restored.load_state_dict(clock.state_dict())
+    assert handlers_restored.seconds == pytest.approx(5)
 
 
 def test_views_stand_under_their_names() -> None:

@@ -10,8 +10,9 @@ import torch
 
 from gan_zoo.callbacks.diagnostics import Doctor
 from gan_zoo.config.build import build
-from gan_zoo.diagnostics.from_log import diagnose_run, logged
+from gan_zoo.diagnostics.from_log import diagnose_run, read_history
 from gan_zoo.launch.train import train
+from gan_zoo.runs.folder import RunFolder
 
 QUICK = ("trainer.max_steps=6", "trainer.log_every_n_steps=1", "data.batch_size=8", "metric=none")
 OFTEN = ("callbacks.doctor.every_images=16", "callbacks.doctor.count=16")
@@ -64,14 +65,14 @@ def test_it_leaves_training_as_it_was(composed) -> None:
 
 def test_a_resumed_run_reads_what_an_uninterrupted_one_reads(composed, tmp_path: Path) -> None:
     often = (*OFTEN, "callbacks.checkpoints.every_images=16", "data=digits", *SMALL)
-    whole = composed(*QUICK, *often, f"run_dir={tmp_path / 'whole'}")
-    train(whole)
+    full = composed(*QUICK, *often, f"run_dir={tmp_path / 'whole'}")
+    train(full)
     train(composed(*QUICK, *often, f"run_dir={tmp_path / 'parts'}", "trainer.max_steps=4"))
     train(composed(*QUICK, *often, f"run_dir={tmp_path / 'parts'}", "resume=auto"))
-    readings = [logged(tmp_path / name / "metrics.csv") for name in ("whole", "parts")]
+    readings = [read_history(tmp_path / name / "metrics.csv") for name in ("whole", "parts")]
     assert len(readings[0]) == 3
     assert readings[0] == readings[1]
-    assert diagnose_run(tmp_path / "parts") == (readings[0], [])
+    assert diagnose_run(RunFolder(tmp_path / "parts")) == (readings[0], [])
 
 
 def test_bad_arguments_are_named() -> None:

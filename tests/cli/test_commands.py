@@ -11,11 +11,11 @@ from PIL import Image
 
 from gan_zoo.config.allowlist import is_trusted
 from gan_zoo.config.build import build_module
-from gan_zoo.config.compose import as_plain, compose_overrides
+from gan_zoo.config.compose import compose_overrides, to_dict
 from gan_zoo.core.errors import ConfigError, DataError
 from gan_zoo.core.paths import CONF
 from gan_zoo.inference import sampling
-from gan_zoo.inference.evaluate_folders import some_of
+from gan_zoo.inference.evaluate_folders import random_subset
 from gan_zoo.inference.latents import draw_latents, interpolate
 from gan_zoo.inference.load import load_run
 from gan_zoo.inference.model import LoadedModel, make_request
@@ -103,7 +103,7 @@ def test_a_model_of_sentence_vectors_is_told_captions(tmp_path: Path, monkeypatc
     )
     overrides = ["model=cgan", "data=openmoji_captions", "data.text=minilm", "condition=vector", "run_dir=x"]
     config = compose_overrides([*overrides, "generator.width=4", "discriminator.width=4"])
-    run = LoadedModel(tmp_path, tmp_path, as_plain(config), build_module(config).eval())
+    run = LoadedModel(tmp_path, tmp_path, to_dict(config), build_module(config).eval())
     told = make_request(run, 3, 0, caption="a red car").request.condition
     assert torch.equal(told, torch.full((3, 384), 9.0))
     images = [run.sample(2, seed=0, caption=caption) for caption in ("a red car", "a red cap", "flag of France")]
@@ -180,11 +180,11 @@ def test_two_folders_are_compared(images: Path, tmp_path: Path) -> None:
 
 
 def test_a_part_of_a_folder_is_a_random_part() -> None:
-    rows = some_of(1000, 100)
-    assert torch.equal(rows, some_of(1000, 100))
+    rows = random_subset(1000, 100)
+    assert torch.equal(rows, random_subset(1000, 100))
     assert rows.unique().tolist() == rows.tolist()
     assert 400 < rows.float().mean() < 600
-    assert some_of(7, 7).tolist() == list(range(7))
+    assert random_subset(7, 7).tolist() == list(range(7))
 
 
 def test_what_is_no_run_is_named(trained, tmp_path: Path) -> None:

@@ -14,15 +14,16 @@ import pytest
 import torch
 import yaml
 
-from gan_zoo.config.allowlist import refuse_places
+from gan_zoo.config.allowlist import check_no_paths
 from gan_zoo.config.compose import reach_own_parts
-from gan_zoo.config.resume_overrides import expanded
+from gan_zoo.config.resume_overrides import expand_resume
 from gan_zoo.core.errors import ConfigError
 from gan_zoo.core.paths import CONF
 from gan_zoo.export.write import export
 from gan_zoo.inference.load import MODEL, load, load_run
 from gan_zoo.launch.train import train
-from gan_zoo.runs.overrides import recorded
+from gan_zoo.runs.folder import RunFolder
+from gan_zoo.runs.overrides import recorded_overrides
 
 ROOT = Path(__file__).parents[2]
 SMALL = ("data=digits", "generator.width=8", "discriminator.width=8", "trainer.max_steps=1", "data.batch_size=8")
@@ -46,11 +47,11 @@ def exported(run: Path, tmp_path_factory) -> Path:
 
 
 PLACES = {
-    "evaluation": "callbacks.evaluation.path='~/.bashrc'",
-    "relative": "callbacks.evaluation.path=train.py",
-    "samples": "callbacks.samples.folder=/somewhere/else",
-    "up": "callbacks.samples.folder=run/../../x",
-    "checkpoints": "callbacks.checkpoints.folder=/somewhere/else",
+    "evaluation": "callbacks.evaluation.run_dir='~/.bashrc'",
+    "relative": "callbacks.evaluation.run_dir=train.py",
+    "samples": "callbacks.samples.run_dir=/somewhere/else",
+    "up": "callbacks.samples.run_dir=run/../../x",
+    "checkpoints": "callbacks.checkpoints.run_dir=/somewhere/else",
     "logger": "logger.csv.save_dir=/somewhere/else",
     "mlflow": "+logger.mlflow={_target_: lightning.pytorch.loggers.MLFlowLogger, tracking_uri: 'sqlite:////x.db'}",
     "profiler": "+trainer.profiler={_target_: lightning.pytorch.profilers.SimpleProfiler, dirpath: /x}",
@@ -61,18 +62,18 @@ PLACES = {
 
 @pytest.mark.parametrize("place", PLACES)
 def test_a_foreign_run_writes_in_its_own_folder_alone(place: str, composed) -> None:
-    from gan_zoo.config.compose import as_plain
+    from gan_zoo.config.compose import to_dict
 
-    config = as_plain(composed("model=gan", "data=ring", PLACES[place]))
+    config = to_dict(composed("model=gan", "data=ring", PLACES[place]))
     with pytest.raises(ConfigError, match=r"lies outside the run folder: add trust=true if you trust the run"):
-        refuse_places(config, "trust=true")
+        check_no_paths(config, "trust=true")
 
 
 def test_what_our_own_configs_write_is_inside(composed) -> None:
-    from gan_zoo.config.compose import as_plain
+    from gan_zoo.config.compose import to_dict
 
     for logger in ("csv", "tensorboard", "wandb", "none"):
-        refuse_places(as_plain(composed("data=digits", f"logger={logger}", "trainer=ddp_cpu")), "trust=true")
+        check_no_paths(to_dict(composed("data=digits", f"logger={logger}", "trainer=ddp_cpu")), "trust=true")
 
 
 @pytest.mark.parametrize(
@@ -82,18 +83,18 @@ def test_a_foreign_run_reads_no_environment(override: str, tmp_path: Path) -> No
     (tmp_path / ".hydra").mkdir()
     (tmp_path / ".hydra" / "overrides.yaml").write_text(yaml.safe_dump([override]), encoding="utf-8")
     with pytest.raises(ConfigError, match=r"is refused: .* add trust=true"):
-        recorded(tmp_path)
-    assert recorded(tmp_path, trust=True) == [override]
+        recorded_overrides(RunFolder(tmp_path))
+    assert recorded_overrides(RunFolder(tmp_path), trust=True) == [override]
     with pytest.raises(ConfigError, match="is refused"):
-        expanded([f"resume={tmp_path}"])
-    assert override in expanded([f"resume={tmp_path}", "trust=true"])
+        expand_resume([f"resume={tmp_path}"])
+    assert override in expand_resume([f"resume={tmp_path}", "trust=true"])
 
 
 def test_our_own_variables_and_references_are_fine(tmp_path: Path) -> None:
     overrides = ["data.root=${oc.env:GAN_ZOO_DATA,data}", "generator.width=${discriminator.width}"]
     (tmp_path / ".hydra").mkdir()
     (tmp_path / ".hydra" / "overrides.yaml").write_text(yaml.safe_dump(overrides), encoding="utf-8")
-    assert recorded(tmp_path) == overrides
+    assert recorded_overrides(RunFolder(tmp_path)) == overrides
 
 
 @pytest.mark.parametrize(
@@ -123,7 +124,7 @@ EVIL = {
     "a download": {"_target_": "gan_zoo.data.datasets.torchvision_datasets.mnist", "root": "HERE", "download": True},
     "a folder": {"_target_": "gan_zoo.data.datasets.image_folder.image_folder", "root": "HERE"},
     "weights": {"_target_": "gan_zoo.metrics.extractors.inception.InceptionV3"},
-    "a callback": {"_target_": "gan_zoo.callbacks.sample_grid.SampleGrid", "folder": "HERE"},
+    "a callback": {"_target_": "gan_zoo.callbacks.sample_grid.SampleGrid", "run_dir": "HERE"},
 }
 
 

@@ -33,7 +33,7 @@ def test_help_is_printed_without_composing_anything() -> None:
 @pytest.mark.parametrize("group", GROUPS)
 def test_every_choice_has_its_line(group: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "100")
-    lines = sections(help_of.text([], CONF))[group]
+    lines = sections(help_of.render([], CONF))[group]
     assert all(len(line) <= 100 for line in lines)
     said = {words[0]: words[1:] for line in lines if (words := line.lstrip(" *").split(maxsplit=1))}
     choices = {file.stem for file in (CONF / group).glob("*.yaml") if not file.stem.startswith("_")}
@@ -43,7 +43,7 @@ def test_every_choice_has_its_line(group: str, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_defaults_are_marked() -> None:
-    page = help_of.text([], CONF)
+    page = help_of.render([], CONF)
     for choice in ("dcgan", "nonsaturating", "openmoji", "images", "csv"):
         assert f"\n * {choice} " in page
 
@@ -53,11 +53,11 @@ def test_choices_of_ones_own_are_named(flag: list[str], tmp_path: Path) -> None:
     (tmp_path / "loss").mkdir()
     (tmp_path / "loss" / "mine.yaml").write_text("# A loss of my own.\n{}\n")
     (tmp_path / "loss" / "_hidden.yaml").write_text("# Nobody's.\n{}\n")
-    loss = sections(help_of.text([part.format(tmp_path) for part in flag], CONF))["loss"]
+    loss = sections(help_of.render([part.format(tmp_path) for part in flag], CONF))["loss"]
     assert [line.split(maxsplit=1) for line in loss if "mine" in line] == [["mine", "A loss of my own."]]
     assert not any("_hidden" in line for line in loss)
 
 
 def test_hydra_keeps_its_own_help() -> None:
-    assert not help_of.wanted(["--hydra-help"])
-    assert not help_of.wanted(["loss=hinge", "--cfg", "job"])
+    assert not help_of.is_requested(["--hydra-help"])
+    assert not help_of.is_requested(["loss=hinge", "--cfg", "job"])

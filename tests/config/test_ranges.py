@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-from gan_zoo.config.compose import as_plain, locate
+from gan_zoo.config.compose import get_object, to_dict
 from gan_zoo.config.signatures import check_arguments, check_call
 from gan_zoo.core.errors import ConfigError
 from gan_zoo.core.paths import CONF
@@ -48,7 +48,7 @@ NUMBERS = sorted({(target, name) for target, name, _ in numbers()})
 def complaint(target: str, name: str, value: Any) -> str:
     """What the check of configs says of this value; empty if it is accepted."""
     try:
-        check_call(locate(target), {name: value}, "part")
+        check_call(get_object(target), {name: value}, "part")
     except ConfigError as error:
         return str(error)
     return ""
@@ -106,6 +106,6 @@ def test_a_config_is_refused_with_one_line(
     overrides: list[str], name: str, composed: Callable[..., DictConfig]
 ) -> None:
     with pytest.raises(ConfigError) as refused:
-        check_arguments(as_plain(composed(*overrides)))
+        check_arguments(to_dict(composed(*overrides)))
     assert str(refused.value).startswith(f"{name}: must ")
     assert "\n" not in str(refused.value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,13 +14,12 @@ import torch
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.strategies import DDPStrategy
 
-import gan_zoo.runs.checkpoint_store as store_file
 from gan_zoo.callbacks.interruption import Interruption, check_equal_start
 from gan_zoo.callbacks.intervals import interval
 from gan_zoo.config.build import build
 from gan_zoo.config.compose import check_choices, check_grammar, compose_overrides
-from gan_zoo.config.messages import explain, is_usage_error
-from gan_zoo.config.resume_overrides import expanded
+from gan_zoo.config.messages import format_error, is_usage_error
+from gan_zoo.config.resume_overrides import expand_resume
 from gan_zoo.core.errors import ConfigError
 from gan_zoo.core.paths import CONF
 from gan_zoo.core.unique import unique_now
@@ -28,7 +28,7 @@ from gan_zoo.launch.train import train
 from gan_zoo.loggers.wandb import wandb_logger
 from gan_zoo.metrics.base import exact_device
 from gan_zoo.metrics.functional.frechet import FeatureMoments
-from gan_zoo.runs.checkpoint_store import Store
+from gan_zoo.runs.folder import RunFolder
 from gan_zoo.runs.overrides import with_absolute_values
 from gan_zoo.training.strategy import FlatDDPStrategy
 from gan_zoo.training.trainer import processes_of_torchrun, resolved_precision
@@ -165,14 +165,14 @@ def test_every_spelling_of_a_path_is_understood(spelling: str, composed, tmp_pat
     (tmp_path / "a").mkdir()
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path / "a" if spelling.startswith("..") else tmp_path)
-    found = expanded([f"resume={spelling}"])
+    found = expand_resume([f"resume={spelling}"])
     assert f"resume='{run}'" in found
     assert f"hydra.run.dir='{run}'" in found
 
 
 def test_a_value_at_home_is_expanded(monkeypatch) -> None:
     monkeypatch.setenv("HOME", "/home/me")
-    assert expanded(["hydra.run.dir=~/runs/x", "loss=hinge"]) == ["hydra.run.dir='/home/me/runs/x'", "loss=hinge"]
+    assert expand_resume(["hydra.run.dir=~/runs/x", "loss=hinge"]) == ["hydra.run.dir='/home/me/runs/x'", "loss=hinge"]
 
 
 def test_paths_to_data_are_recorded_as_they_are_found_from_anywhere(tmp_path: Path, monkeypatch) -> None:
@@ -347,9 +347,9 @@ def test_a_place_that_cannot_be_written_is_named_with_its_setting(tmp_path: Path
     error = PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "out"))
     assert is_usage_error(error)
     line = f"{tmp_path / 'out'}: permission denied; choose another folder, for a run with hydra.run.dir=FOLDER, "
-    assert explain(error, CONF) == line + "for results with --out"
+    assert format_error(error, CONF) == line + "for results with --out"
     cached = Path(os.environ["GAN_ZOO_CACHE"]) / "images" / "x.npy"
-    assert "set GAN_ZOO_CACHE to a folder" in explain(OSError(errno.EROFS, "Read-only", str(cached)), CONF)
+    assert "set GAN_ZOO_CACHE to a folder" in format_error(OSError(errno.EROFS, "Read-only", str(cached)), CONF)
     assert not is_usage_error(OSError(errno.EIO, "Input/output error"))
 
 
@@ -357,8 +357,8 @@ def test_a_file_system_without_locks(tmp_path: Path, monkeypatch, capsys) -> Non
     def no_locks(*arguments: object) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(store_file.fcntl, "flock", no_locks)
-    with Store(tmp_path / "run" / "checkpoints").locked():
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    with RunFolder(tmp_path / "run").locked():
         assert "is on a file system without locks" in capsys.readouterr().err
 
 
@@ -409,7 +409,7 @@ def test_several_processes_ask_for_signals_now_and_then(monkeypatch) -> None:
     slowest = 0.01
 
     class Hosts:
-        def largest(self, signum: float, seconds: float) -> list[float]:
+        def max(self, signum: float, seconds: float) -> list[float]:
             return [signum, max(seconds, slowest)]
 
     interruption._hosts = Hosts()

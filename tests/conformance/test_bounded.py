@@ -24,7 +24,7 @@ def test_finite(name: str, dtype: torch.dtype) -> None:
             d = loss.discriminator(critique(real), critique(fake))
             g = loss.generator(critique(fake), critique(real))
             tensors = [d, g, *gradients(d, real, fake), *gradients(g, fake, real), *loss.buffers()]
-            tensors += loss.readings(critique(real), critique(fake)).values()
+            tensors += loss.log_values(critique(real), critique(fake)).values()
             assert all(t.isfinite().all() for t in tensors), (on_real, on_fake)
             loss.update(critique(real), critique(fake))
 

@@ -68,15 +68,15 @@ def test_losses_do_not_change_state(name: str) -> None:
     loss = stepped(name)
     before = {key: value.clone() for key, value in loss.state_dict().items()}
     both(loss, *sides())
-    loss.readings(*sides())
+    loss.log_values(*sides())
     torch.testing.assert_close(loss.state_dict(), before, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_readings_and_accuracy_are_scalars(name: str) -> None:
     loss, (real, fake) = stepped(name), sides()
-    readings = {**loss.readings(real, fake), **dict(zip("rf", loss.accuracy(real, fake), strict=True))}
-    for reading in readings.values():
+    log_values = {**loss.log_values(real, fake), **dict(zip("rf", loss.accuracy(real, fake), strict=True))}
+    for reading in log_values.values():
         assert reading.shape == ()
         assert reading.isfinite()
     assert all(0 <= fraction <= 1 for fraction in loss.accuracy(real, fake))

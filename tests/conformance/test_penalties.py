@@ -238,9 +238,9 @@ def test_a_wrong_pair_has_to_cost_more_than_the_right_one() -> None:
     violations = (2.5 + RIGHT.double() ** 2 - WRONG.double() ** 2).relu()
     loss = LossSensitive(2.5)
     assert loss.discriminator(real, fake).item() == pytest.approx(violations.mean().item())
-    assert loss.readings(real, fake)["margin"].item() == pytest.approx(2.5)
+    assert loss.log_values(real, fake)["margin"].item() == pytest.approx(2.5)
     told_alike = AdversarialTerm("match", ByCondition(), REAL, FAKE, RIGHT, RIGHT)
-    margin = loss.readings(told_alike.discriminate_real(), told_alike.discriminate_fake())["margin"].item()
+    margin = loss.log_values(told_alike.discriminate_real(), told_alike.discriminate_fake())["margin"].item()
     assert margin == pytest.approx(2.5 * (REAL - FAKE).abs().mean().item())
 
 

@@ -225,7 +225,7 @@ def test_began_controller_by_hand() -> None:
     real, fake = critique(torch.tensor([2.0, 4.0])), critique(torch.tensor([0.5, 0.5]))
     loss.update(real, fake)  # 0.1 (0.5 * 3 - 0.5)
     assert loss.k.item() == pytest.approx(0.1)
-    assert loss.readings(real, fake)["began_m"].item() == pytest.approx(3.0 + 1.0)
+    assert loss.log_values(real, fake)["began_m"].item() == pytest.approx(3.0 + 1.0)
     for _ in range(20):
         loss.update(real, fake)
     assert loss.k.item() == 1.0
@@ -241,8 +241,8 @@ def test_fisher_multiplier_by_hand() -> None:
     assert loss.multiplier.item() == pytest.approx(0.025)
     loss.update(critique(torch.zeros(2)), critique(torch.zeros(2)))
     assert loss.multiplier.item() == pytest.approx(0.015)
-    readings = loss.readings(critique(torch.tensor([1.0, 3.0])), critique(torch.tensor([2.0, 0.0])))
-    assert readings["fisher_ipm"].item() == pytest.approx(1 / 3.5**0.5)
+    log_values = loss.log_values(critique(torch.tensor([1.0, 3.0])), critique(torch.tensor([2.0, 0.0])))
+    assert log_values["fisher_ipm"].item() == pytest.approx(1 / 3.5**0.5)
 
 
 @pytest.mark.parametrize(("slope", "slack"), [(0.0, 0.0), (0.25, 0.25), (1.0, 1.0), (-1.0, -1.0)])

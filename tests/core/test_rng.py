@@ -20,13 +20,13 @@ def test_a_draw_depends_on_seed_step_and_purpose_alone() -> None:
 
 
 def test_ranks_share_one_global_draw() -> None:
-    whole = StepRNG(0, 5).normal("latents", 6, 2), StepRNG(0, 5).uniform("u", 6), StepRNG(0, 5).integers("i", 6, 0, 9)
+    whole = StepRNG(0, 5).normal("latents", 6, 2), StepRNG(0, 5).uniform("u", 6), StepRNG(0, 5).randint("i", 6, 0, 9)
     for world_size in (2, 3):
         share = 6 // world_size
         ranks = [StepRNG(0, 5, rank, world_size) for rank in range(world_size)]
         assert torch.equal(torch.cat([r.normal("latents", share, 2) for r in ranks]), whole[0])
         assert torch.equal(torch.cat([r.uniform("u", share) for r in ranks]), whole[1])
-        assert torch.equal(torch.cat([r.integers("i", share, 0, 9) for r in ranks]), whole[2])
+        assert torch.equal(torch.cat([r.randint("i", share, 0, 9) for r in ranks]), whole[2])
 
 
 def test_ranks_differ() -> None:

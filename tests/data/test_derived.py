@@ -11,7 +11,7 @@ from PIL import Image
 from torch.nn.functional import interpolate
 
 from gan_zoo.config.build import build
-from gan_zoo.config.compose import as_plain
+from gan_zoo.config.compose import to_dict
 from gan_zoo.core.errors import ConfigError, DataError
 from gan_zoo.core.rng import StepRNG
 from gan_zoo.core.types import Batch
@@ -244,6 +244,6 @@ def test_a_run_is_not_resumed_with_other_conditions(trained, composed) -> None:
     from gan_zoo.runs.resume import checkpoint_to_resume
 
     run = trained(*SMALL, "data/derive=gray")
-    config = as_plain(composed(*SMALL, "data/derive=edges", f"resume={run}"))
+    config = to_dict(composed(*SMALL, "data/derive=edges", f"resume={run}"))
     with pytest.raises(ConfigError, match=r"another config: data.derive._target_ was .*Gray, is .*Edges"):
         checkpoint_to_resume(config)

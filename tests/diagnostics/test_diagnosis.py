@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from gan_zoo.diagnostics.failure_modes import History, diagnose
-from gan_zoo.diagnostics.from_log import diagnose_run, logged, summarize_findings
+from gan_zoo.diagnostics.from_log import diagnose_run, read_history, summarize_findings
+from gan_zoo.runs.folder import RunFolder
 
 LOOKS = 20
 
@@ -15,7 +16,7 @@ LOOKS = 20
 def history(**courses: float | list[float]) -> History:
     """A run that learns, but for ``courses``: one value for all looks, or one for each."""
     learning = [(look + 1) / LOOKS for look in range(LOOKS)]
-    whole: dict[str, list[float]] = {
+    full: dict[str, list[float]] = {
         "images_seen": [1000.0 * (look + 1) for look in range(LOOKS)],
         "realism/spread": learning,
         "realism/nearest": learning,
@@ -28,8 +29,8 @@ def history(**courses: float | list[float]) -> History:
         "g/grad_norm": [0.5] * LOOKS,
     }
     for name, course in courses.items():
-        whole[name.replace("__", "/")] = course if isinstance(course, list) else [course] * LOOKS
-    return [{name: course[look] for name, course in whole.items()} for look in range(LOOKS)]
+        full[name.replace("__", "/")] = course if isinstance(course, list) else [course] * LOOKS
+    return [{name: course[look] for name, course in full.items()} for look in range(LOOKS)]
 
 
 def named(run: History) -> set[str]:
@@ -41,7 +42,7 @@ def test_a_run_that_learns_is_well() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ailment", "courses"),
+    ("mode", "courses"),
     [
         ("mode collapse", {"realism__spread": 0.05}),
         ("mode collapse", {"realism__nearest": 0.01}),
@@ -55,12 +56,12 @@ def test_a_run_that_learns_is_well() -> None:
         ("oscillation", {"realism__travel": 1.5, "realism__offset": 0.9}),
     ],
 )
-def test_what_is_wrong_has_a_name_and_a_remedy(ailment: str, courses: dict[str, float]) -> None:
-    assert named(history(**courses)) == {ailment}
+def test_what_is_wrong_has_a_name_and_a_remedy(mode: str, courses: dict[str, float]) -> None:
+    assert named(history(**courses)) == {mode}
     (finding,) = diagnose(history(**courses))
-    assert finding.lasting
-    assert finding.remedies
-    assert ailment in str(finding)
+    assert finding.ongoing
+    assert finding.suggestions
+    assert mode in str(finding)
 
 
 @pytest.mark.parametrize(
@@ -80,7 +81,7 @@ def test_what_looks_alike_is_not_called_so(courses: dict[str, float]) -> None:
 
 def test_a_finding_that_went_away_says_so() -> None:
     (finding,) = diagnose(history(realism__travel=[1.5] * 10 + [0.1] * 10, realism__offset=0.9))
-    assert not finding.lasting
+    assert not finding.ongoing
     assert finding.since == 6000
 
 
@@ -98,18 +99,22 @@ def test_the_log_tells_the_same(tmp_path: Path) -> None:
     for look, reading in enumerate(run):
         lines += [f"{look},0.5" + "," * len(names), f"{look},," + ",".join(str(reading[name]) for name in names)]
     (tmp_path / "metrics.csv").write_text("\n".join([*lines, ""]))
-    assert logged(tmp_path / "metrics.csv") == run
-    assert diagnose_run(tmp_path) == (run, diagnose(run))
+    assert read_history(tmp_path / "metrics.csv") == run
+    assert diagnose_run(RunFolder(tmp_path)) == (run, diagnose(run))
 
 
 def test_damaged_cells_of_a_log_are_left_out(tmp_path: Path) -> None:
     lines = ["doctor/images_seen,doctor/x", "1,2", "oops,3", "4,oops", "5,", ",", "6"]
     (tmp_path / "metrics.csv").write_text("\n".join([*lines, ""]))
-    assert logged(tmp_path / "metrics.csv") == [{"images_seen": 1, "x": 2}, {"images_seen": 4}, {"images_seen": 5}]
+    assert read_history(tmp_path / "metrics.csv") == [
+        {"images_seen": 1, "x": 2},
+        {"images_seen": 4},
+        {"images_seen": 5},
+    ]
 
 
 def test_a_run_that_diverged_has_exploded(tmp_path: Path) -> None:
-    assert diagnose_run(tmp_path) == ([], [])
+    assert diagnose_run(RunFolder(tmp_path)) == ([], [])
     (tmp_path / "FAILED.txt").write_text("TrainingDiverged: d/realism = nan\n")
-    _, findings = diagnose_run(tmp_path)
+    _, findings = diagnose_run(RunFolder(tmp_path))
     assert [finding.name for finding in findings] == ["explosion"]

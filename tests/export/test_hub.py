@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 import gan_zoo
 from gan_zoo.cli.app import app
 from gan_zoo.core.errors import ConfigError
-from gan_zoo.inference.hub import address
+from gan_zoo.inference.hub import parse_hub_url
 from gan_zoo.launch.train import train
 
 hub = pytest.importorskip("huggingface_hub")
@@ -37,7 +37,7 @@ class Hub(BaseHTTPRequestHandler):
     tokens: set[str]
 
     @property
-    def address(self) -> str:
+    def parse_hub_url(self) -> str:
         return f"http://{self.headers['Host']}"
 
     def log_message(self, *args: Any) -> None:
@@ -175,9 +175,9 @@ def test_what_cannot_be_pushed_is_said_before_anything_is_written(composed, tmp_
 
 
 def test_addresses_of_the_hub(tmp_path: Path) -> None:
-    assert address("hf://ada/ring") == "ada/ring"
-    assert address(Path("hf://ada/ring")) == "ada/ring"
-    assert address(tmp_path) is None
-    assert address("outputs/hf") is None
+    assert parse_hub_url("hf://ada/ring") == "ada/ring"
+    assert parse_hub_url(Path("hf://ada/ring")) == "ada/ring"
+    assert parse_hub_url(tmp_path) is None
+    assert parse_hub_url("outputs/hf") is None
     with pytest.raises(ConfigError, match="a model of the hub must be hf://user/name, got 'hf://ring'"):
-        address("hf://ring")
+        parse_hub_url("hf://ring")

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from gan_zoo.runs.checkpoint_io import read_checkpoint
-from gan_zoo.runs.checkpoint_store import store_of
+from gan_zoo.runs.folder import RunFolder
 from tests.faults.running import finish, kill_session, moments, overrides, start, wait_for, weights_hash
 
 LENGTH = {"dcgan": (240, 3), "cgan": (300, 3), "cyclegan": (90, 2), "gan": (2500, 50)}
@@ -96,7 +96,7 @@ def test_killed_again_and_again(undisturbed, tmp_path: Path) -> None:
     reached = -1
     for _ in range(5):
         killed_after(reached + 12, tmp_path)
-        reached = store_of(tmp_path / "run").entries()[-1].step
+        reached = RunFolder(tmp_path / "run").checkpoints.entries()[-1].step
     assert 60 <= reached < 240
     goes_on_to(expected, "dcgan", tmp_path)
 
@@ -181,7 +181,7 @@ def test_a_signal_during_an_evaluation(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert [entry["step"] for entry in metrics["history"]] == [240]
-    assert store_of(tmp_path / "run").best == 240
+    assert RunFolder(tmp_path / "run").checkpoints.best == 240
 
 
 @pytest.mark.slow
@@ -372,12 +372,12 @@ def test_a_dead_worker_stops_the_run_which_then_goes_on(images: Path, tmp_path: 
 def test_a_flipped_bit_costs_one_checkpoint_and_two_stop_the_run(undisturbed, tmp_path: Path) -> None:
     expected, _ = undisturbed("dcgan")
     killed_after(60, tmp_path)
-    store = store_of(tmp_path / "run")
+    store = RunFolder(tmp_path / "run").checkpoints
     older, newest = (store.folder / entry.file for entry in store.entries()[-2:])
     flip(newest)
     copy = tmp_path / "copy"
     shutil.copytree(tmp_path / "run", copy / "run")
-    flip(store_of(copy / "run").folder / older.name)
+    flip(RunFolder(copy / "run").checkpoints.folder / older.name)
     hopeless = finish(arguments("dcgan"), copy)
     assert hopeless.returncode == 1
     assert "error: none of the checkpoints in" in hopeless.stderr

@@ -16,7 +16,7 @@ from gan_zoo.core.errors import Interrupted
 from gan_zoo.core.signals import SIGNALS
 from gan_zoo.launch.train import train
 from gan_zoo.runs.checkpoint_io import read_checkpoint
-from gan_zoo.runs.checkpoint_store import store_of
+from gan_zoo.runs.folder import RunFolder
 from gan_zoo.training.checkpoint_io import AtomicCheckpointIO
 
 STEPS = 12
@@ -65,7 +65,7 @@ def once(number: int) -> Callable[..., None]:
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
-    return read_checkpoint(store_of(run).newest_good())["state_dict"]
+    return read_checkpoint(RunFolder(run).checkpoints.latest_valid())["state_dict"]
 
 
 def assert_same(run: Path, expected: dict[str, torch.Tensor]) -> None:
@@ -94,9 +94,9 @@ def command(composed) -> Callable[..., None]:
     """The command of the tests, listening to signals as ``main`` does."""
 
     def run(*overrides: str) -> None:
-        with SIGNALS.restored():
-            SIGNALS.listen()
-            with SIGNALS.stopping_at_once():
+        with SIGNALS.handlers_restored():
+            SIGNALS.install()
+            with SIGNALS.raise_immediately():
                 train(composed(*TINY, f"trainer.max_steps={STEPS}", *overrides))
 
     return run
@@ -123,12 +123,12 @@ def test_a_signal_at_every_moment_of_a_fresh_run(hook: str, command, undisturbed
 def test_a_signal_at_every_moment_of_a_resumed_run(hook: str, command, undisturbed, tmp_path: Path) -> None:
     with pytest.raises(Interrupted):
         command(signalling("on_train_batch_end", nth=6))
-    reached = store_of(tmp_path / "run").entries()[-1].step
+    reached = RunFolder(tmp_path / "run").checkpoints.entries()[-1].step
     assert reached in (6, 7)  # the callback that listens comes first
     try:
         command("resume=auto", signalling(hook, times=2))
     except Interrupted:
-        assert store_of(tmp_path / "run").entries()[-1].step >= reached
+        assert RunFolder(tmp_path / "run").checkpoints.entries()[-1].step >= reached
     command("resume=auto")
     assert_same(tmp_path / "run", undisturbed)
 
@@ -151,7 +151,7 @@ def test_a_signal_in_the_evaluation_with_which_a_run_goes_on(
         with pytest.raises(Interrupted) as stop:
             command("resume=auto")
         assert stop.value.exit_code == 128 + number
-        steps = [entry.step for entry in store_of(tmp_path / "run").entries()]
+        steps = [entry.step for entry in RunFolder(tmp_path / "run").checkpoints.entries()]
         assert steps[-1] == STEPS or steps[-1] == 8, steps
         assert 0 not in steps
     monkeypatch.setattr(evaluation, "evaluate_generator", score)
@@ -178,8 +178,8 @@ def test_what_is_ignored_stays_ignored() -> None:
     """nohup ignores SIGHUP for the command it starts."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with SIGNALS.restored():
-            SIGNALS.listen()
+        with SIGNALS.handlers_restored():
+            SIGNALS.install()
             assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
             assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
     finally:
@@ -195,7 +195,7 @@ def test_an_error_costs_no_weights(fault: str, command, composed, tmp_path: Path
         monkeypatch.setattr(evaluation, "evaluate_generator", broken)
         command()
         assert "failed, training goes on: RuntimeError: out of [memory]" in capsys.readouterr().err
-        assert store_of(tmp_path / "run").entries()[-1].step == STEPS
+        assert RunFolder(tmp_path / "run").checkpoints.entries()[-1].step == STEPS
         return
 
     class Broken(Callback):
@@ -206,4 +206,4 @@ def test_an_error_costs_no_weights(fault: str, command, composed, tmp_path: Path
     monkeypatch.setattr("tests.faults.test_moments.Signalling", lambda **_: Broken())
     with pytest.raises(RuntimeError, match="out of"):
         command(signalling("none"))
-    assert store_of(tmp_path / "run").entries()[-1].step == 7
+    assert RunFolder(tmp_path / "run").checkpoints.entries()[-1].step == 7

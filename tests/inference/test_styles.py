@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 import gan_zoo
 from gan_zoo.config.build import build_module
-from gan_zoo.config.compose import as_plain, compose_overrides
+from gan_zoo.config.compose import compose_overrides, to_dict
 from gan_zoo.core.errors import DataError
 from gan_zoo.core.paths import CONF
 from gan_zoo.core.rng import StepRNG
@@ -158,7 +158,7 @@ def stretched(tmp_path: Path) -> LoadedModel:
     module = build_module(config)
     strengths = torch.tensor([0.5, 9.0, 1.0, 4.0, 0.1, 0.2])
     module.model.generators["main"] = StretchedStyles(strengths, torch.tensor([1.0, 3.0, 1.0, 0.5, 1.0, 1.0]))
-    return LoadedModel(tmp_path, tmp_path, as_plain(config), module)
+    return LoadedModel(tmp_path, tmp_path, to_dict(config), module)
 
 
 def test_directions_are_those_of_the_styles(stretched: LoadedModel) -> None:

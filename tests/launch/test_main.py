@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from gan_zoo.config.build import build
-from gan_zoo.config.checks import refuse_processes_in_multirun
-from gan_zoo.config.messages import choices, explain
+from gan_zoo.config.checks import check_single_process_multirun
+from gan_zoo.config.messages import choices, format_error
 from gan_zoo.core.errors import ConfigError
 from gan_zoo.core.paths import CONF
 from gan_zoo.launch.main import main
@@ -152,7 +152,7 @@ def test_a_multirun_goes_on_when_a_job_fails(tmp_path: Path) -> None:
 def test_launchers_that_stay_in_one_process_refuse_several(monkeypatch) -> None:
     monkeypatch.delenv("SLURM_PROCID", raising=False)
     with pytest.raises(ConfigError, match=r"single process, got trainer.devices=2: use launcher=local"):
-        refuse_processes_in_multirun({"trainer": {"devices": 2}})
+        check_single_process_multirun({"trainer": {"devices": 2}})
 
 
 @pytest.mark.parametrize("loss", ["nonsaturating", pytest.param("wgan_gp", marks=pytest.mark.slow)])
@@ -236,4 +236,4 @@ def test_the_installed_command_works_from_any_folder(tmp_path: Path) -> None:
 def test_options_and_keys_are_explained_from_the_files() -> None:
     assert {"dcgan", "gan"} <= set(choices("model", CONF))
     assert "_common" not in choices("data", CONF)
-    assert explain(ValueError("a\n  b"), CONF) == "a b"
+    assert format_error(ValueError("a\n  b"), CONF) == "a b"

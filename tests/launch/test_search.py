@@ -13,15 +13,15 @@ from pathlib import Path
 import pytest
 
 from gan_zoo.core.errors import ConfigError
-from gan_zoo.launch.processes import Job, Record, environment_of, run_all
+from gan_zoo.launch.processes import Job, JobManifest, job_environment, run_all
 
 optuna = pytest.importorskip("optuna", reason="the extra `sweep` is not installed")
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution  # noqa: E402
 from optuna.trial import TrialState  # noqa: E402
 
-from gan_zoo.launch.search import Search, default_score  # noqa: E402
-from gan_zoo.launch.search_space import space_of  # noqa: E402
+from gan_zoo.launch.search import Search, default_objective  # noqa: E402
+from gan_zoo.launch.search_space import search_space_of  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
 RING = ("model=gan", "data=ring", "trainer=cpu", "generator.width=16", "discriminator.width=16")
@@ -29,7 +29,7 @@ SHORT = (*RING, "callbacks.evaluation.num_samples=100", "trainer.max_steps=4")
 
 
 def test_hydras_sweep_syntax_is_a_space() -> None:
-    space = space_of(
+    space = search_space_of(
         [
             "model=gan",
             "loss=hinge,rpgan",
@@ -63,16 +63,16 @@ def test_hydras_sweep_syntax_is_a_space() -> None:
 )
 def test_what_is_no_space_is_one_line(overrides: list[str], message: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        space_of(overrides)
+        search_space_of(overrides)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_the_score_is_the_one_that_decides_the_best_checkpoint() -> None:
-    assert default_score(space_of([*SHORT, "loss=hinge,rpgan"])) == ("reverse_kl", False)
-    assert default_score(space_of(["loss=hinge,rpgan"])) == ("fd_efficientnet_lite0", False)
+    assert default_objective(search_space_of([*SHORT, "loss=hinge,rpgan"])) == ("reverse_kl", False)
+    assert default_objective(search_space_of(["loss=hinge,rpgan"])) == ("fd_efficientnet_lite0", False)
     with pytest.raises(ConfigError, match="not scored"):
-        default_score(space_of(["loss=hinge,rpgan", "metric=none"]))
+        default_objective(search_space_of(["loss=hinge,rpgan", "metric=none"]))
 
 
 def scored(job: Job, *values: float) -> None:
@@ -83,14 +83,14 @@ def scored(job: Job, *values: float) -> None:
 
 
 def test_a_search_tells_prunes_and_goes_on(tmp_path: Path) -> None:
-    space = space_of(["model=gan", "loss=hinge,rpgan", "optim.generator.lr=tag(log,interval(1e-5,1e-3))"])
+    space = search_space_of(["model=gan", "loss=hinge,rpgan", "optim.generator.lr=tag(log,interval(1e-5,1e-3))"])
     search = Search(tmp_path, space, "fd")
     jobs = search.jobs(trials=7)
     for value in (10.0, 20.0, 30.0, 40.0):
         job = next(jobs)
         assert job.overrides[0] == "model=gan"
         scored(job, value + 5)
-        search.watch(job)
+        search.report_progress(job)
         scored(job, value + 5, value)
         job.exit_code = 0
         search.finish_trial(job)
@@ -98,8 +98,8 @@ def test_a_search_tells_prunes_and_goes_on(tmp_path: Path) -> None:
     hopeless = next(jobs)
     hopeless.stop = lambda: stopped.append(hopeless)  # type: ignore[method-assign]
     scored(hopeless, 1000.0)
-    search.watch(hopeless)
-    search.watch(hopeless)
+    search.report_progress(hopeless)
+    search.report_progress(hopeless)
     assert stopped == [hopeless]
     hopeless.exit_code = 143
     search.finish_trial(hopeless)
@@ -115,7 +115,7 @@ def test_a_search_tells_prunes_and_goes_on(tmp_path: Path) -> None:
     # The process dies in the middle of trial 6; another one takes it up, with its values and in its folder.
     lost = next(jobs)
     scored(lost, 15.0)
-    search.watch(lost)
+    search.report_progress(lost)
     search.study.trials[6]
     trial, _ = search.running[lost.folder]
     trial.set_user_attr("owner", search.study.trials[6].user_attrs["owner"].rpartition(":")[0] + ":999999999")
@@ -128,32 +128,32 @@ def test_a_search_tells_prunes_and_goes_on(tmp_path: Path) -> None:
     assert again.study.best_trial.number == 6
     assert list(again.jobs(trials=7)) == []
     with pytest.raises(ConfigError, match="holds another search"):
-        Search(tmp_path, space_of(["model=gan", "loss=hinge,wgan"]), "fd")
+        Search(tmp_path, search_space_of(["model=gan", "loss=hinge,wgan"]), "fd")
 
 
 def test_jobs_side_by_side_share_the_machine(monkeypatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5")
-    seen = [environment_of(slot, 4) for slot in range(4)]
+    seen = [job_environment(slot, 4) for slot in range(4)]
     assert [environment["CUDA_VISIBLE_DEVICES"] for environment in seen] == ["2", "5", "2", "5"]
     assert {environment["OMP_NUM_THREADS"] for environment in seen} == {"2"}
-    assert "OMP_NUM_THREADS" not in environment_of(0, 1)
+    assert "OMP_NUM_THREADS" not in job_environment(0, 1)
 
 
 def test_a_record_gives_jobs_their_folders_back(tmp_path: Path) -> None:
-    record = Record(tmp_path)
+    record = JobManifest(tmp_path)
     record.add(["seed=1"], "0-gan").exit_code = 0
     record.add(["seed=2"], "1-gan").exit_code = -9
     record.write()
-    again = Record(tmp_path)
+    again = JobManifest(tmp_path)
     job = again.of(["seed=2"])
     assert job is not None
     assert (job.folder, job.exit_code, job.failure) == (tmp_path / "1-gan", -9, "killed by SIGKILL")
     assert again.of(["seed=3"]) is None
     (tmp_path / "jobs.json").write_text("[{")
     with pytest.raises(ConfigError, match="damaged"):
-        Record(tmp_path)
+        JobManifest(tmp_path)
 
 
 class Sleeping(Job):
@@ -168,7 +168,7 @@ def test_what_goes_wrong_with_the_sweep_itself_stops_its_jobs(tmp_path: Path) ->
         raise OSError("no space left")
 
     with pytest.raises(OSError, match="no space left"):
-        run_all(jobs, 2, ended=lambda job: None, watch=watch)
+        run_all(jobs, 2, poll=lambda job: None, on_poll=watch)
     assert all(job.process is not None and job.process.poll() == -signal.SIGTERM for job in jobs)
 
 

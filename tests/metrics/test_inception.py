@@ -201,9 +201,9 @@ def test_the_clean_resize_is_pillows() -> None:
     from gan_zoo.metrics.extractors.inception import resized
 
     image = np.random.default_rng(0).random((64, 64), dtype=np.float32) * 255
-    pillow = np.asarray(Image.fromarray(image).resize((299, 299), Image.Resampling.BICUBIC)).clip(0, 255)
+    to_pil = np.asarray(Image.fromarray(image).resize((299, 299), Image.Resampling.BICUBIC)).clip(0, 255)
     found = resized(torch.from_numpy(image).expand(1, 3, 64, 64), "clean")[0, 0].numpy()
-    assert abs(found - pillow).max() < 0.01
+    assert abs(found - to_pil).max() < 0.01
 
 
 @pytest.mark.parametrize("size", [(7, 5), (299, 299), (310, 400)])

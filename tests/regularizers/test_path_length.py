@@ -106,7 +106,7 @@ def test_the_average_moves_at_every_penalty_and_is_saved(model: GAN) -> None:
         mean = float(lengths(model, batch(step), 6).mean().detach())
         expected = 0.99 * expected + 0.01 * mean
         assert float(regularizer.mean_length) == pytest.approx(expected, rel=1e-5)
-    assert regularizer.readings()["mean_length"] is regularizer.mean_length
+    assert regularizer.log_values()["mean_length"] is regularizer.mean_length
     again = PathLength()
     again.load_state_dict(regularizer.state_dict())
     assert float(again.mean_length) == pytest.approx(expected, rel=1e-5)

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from gan_zoo.core.errors import ConfigError
-from gan_zoo.reports.comparison import find_runs, grouped, rows_of
-from gan_zoo.reports.comparison_files import rendered
+from gan_zoo.reports.comparison import find_runs, group_by_settings, table_rows
+from gan_zoo.reports.comparison_files import render
 from gan_zoo.runs.metric_protocols import labels
 from tests.helpers import invoke, refused
 
@@ -39,29 +39,29 @@ def test_runs_become_a_table_over_seeds(tmp_path: Path) -> None:
     for seed, value in ((1, 10.0), (2, 14.0), (3, None)):
         fake_run(tmp_path / f"a{seed}", ["loss=hinge"], seed, value)
     fake_run(tmp_path / "b", ["loss=lsgan"], 1, 5.0)
-    groups = grouped(find_runs([tmp_path]))
-    header, rows = rows_of(groups)
+    groups = group_by_settings(find_runs([tmp_path]))
+    header, rows = table_rows(groups)
     assert header == ["run", "seeds", "fd", "images/s", "doctor"]
     assert rows[0] == ["loss=hinge", "2 (+1 failed)", "12 ± 2.8", "15", "explosion (1 of 3)"]
     assert rows[1] == ["loss=lsgan", "1", "5", "10", ""]
-    assert "| loss=hinge | 2 (+1 failed) | 12 ± 2.8 | 15 | explosion (1 of 3) |" in rendered(groups, ".md")
-    assert rendered(groups, ".csv").splitlines()[0].startswith("model,loss,data,seed,fd,")
-    page = rendered(groups, ".html")
+    assert "| loss=hinge | 2 (+1 failed) | 12 ± 2.8 | 15 | explosion (1 of 3) |" in render(groups, ".md")
+    assert render(groups, ".csv").splitlines()[0].startswith("model,loss,data,seed,fd,")
+    page = render(groups, ".html")
     assert "TrainingDiverged: d/realism = nan" in page
     assert "http" not in page, "nothing outside the page"
     assert page.count("<polyline") == 6, "three runs that finished, over images and over seconds"
     with pytest.raises(ConfigError, match=r"must end in .html, .md or .csv, got '.pdf'"):
-        rendered(groups, ".pdf")
+        render(groups, ".pdf")
     assert "there is no run in" in refused("compare", tmp_path / "a1" / ".hydra")
 
 
 def test_scores_of_other_protocols_are_other_columns(tmp_path: Path) -> None:
     fake_run(tmp_path / "a", ["loss=hinge"], 1, 10.0)
     fake_run(tmp_path / "b", ["loss=hinge"], 2, 20.0, count=500)
-    header, rows = rows_of(grouped(find_runs([tmp_path])))
+    header, rows = table_rows(group_by_settings(find_runs([tmp_path])))
     assert header == ["run", "seeds", "fd (num_generated=100)", "fd (num_generated=500)", "images/s"]
     assert rows == [["model=dcgan", "2", "10", "20", "15"]]
-    assert rendered(grouped(find_runs([tmp_path])), ".html").count("<polyline") == 4
+    assert render(group_by_settings(find_runs([tmp_path])), ".html").count("<polyline") == 4
 
 
 def test_two_seeds_of_class_frechet_share_their_columns() -> None:
@@ -85,13 +85,13 @@ def test_a_table_says_what_the_doctor_found(tmp_path: Path) -> None:
         (tmp_path / f"a{seed}" / "metrics.csv").write_text(
             doctor_log(12, separation=0.8, spread=0.01, nearest=0.01) + last
         )
-    header, rows = rows_of(grouped(find_runs([tmp_path])))
+    header, rows = table_rows(group_by_settings(find_runs([tmp_path])))
     assert (header[-1], rows[0][-1]) == ("doctor", "mode collapse")
-    line = rendered(grouped(find_runs([tmp_path])), ".csv").splitlines()[1]
+    line = render(group_by_settings(find_runs([tmp_path])), ".csv").splitlines()[1]
     assert ",mode collapse,," in line
     for damage in ('{"metrics": [', '{"metrics": [{"value": 1}]}', '{"metrics": [{"name": "fd", "value": "x"}]}', "[]"):
         (tmp_path / "a2" / "metrics.json").write_text(damage)
-        assert rows_of(grouped(find_runs([tmp_path])))[1][0][1] == "1 (+1 failed)"
+        assert table_rows(group_by_settings(find_runs([tmp_path])))[1][0][1] == "1 (+1 failed)"
 
 
 def doctor_log(looks: int, **readings: float) -> str:
@@ -122,7 +122,7 @@ def test_text_from_outside_is_shown_as_it_is(tmp_path: Path) -> None:
     shown = invoke("compare", tmp_path)
     for text in ("regularizer=[r1]", "regularizer=[r1,r2]", "tags=[x|y<b>]"):
         assert text in shown.replace("\n", ""), shown
-    groups = grouped(find_runs([tmp_path]))
-    assert "tags=[x\\|y&lt;b>]" in rendered(groups, ".md")
-    assert ",'=1+1," in rendered(groups, ".csv")
-    assert "tags=[x|y&lt;b&gt;]" in rendered(groups, ".html")
+    groups = group_by_settings(find_runs([tmp_path]))
+    assert "tags=[x\\|y&lt;b>]" in render(groups, ".md")
+    assert ",'=1+1," in render(groups, ".csv")
+    assert "tags=[x|y&lt;b&gt;]" in render(groups, ".html")

@@ -8,7 +8,8 @@ from pathlib import Path
 from PIL import Image
 
 from gan_zoo.reports.charts import chart
-from gan_zoo.reports.run_report import page, spread, write_report
+from gan_zoo.reports.run_report import evenly_spaced, report_page, write_report
+from gan_zoo.runs.folder import RunFolder
 
 
 def run_folder(folder: Path) -> Path:
@@ -34,7 +35,7 @@ def run_folder(folder: Path) -> Path:
 
 
 def test_a_report_holds_scores_curves_samples_and_the_command(tmp_path: Path) -> None:
-    text = write_report(run_folder(tmp_path / "run")).read_text()
+    text = write_report(RunFolder(run_folder(tmp_path / "run"))).read_text()
     for expected in (
         "fd_x",
         "17.25",
@@ -54,9 +55,9 @@ def test_a_report_holds_scores_curves_samples_and_the_command(tmp_path: Path) ->
 
 def test_a_failed_run_says_why_and_what_is_missing_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "FAILED.txt").write_text("TrainingDiverged: d/realism = nan\n")
-    text = page(tmp_path)
+    text = report_page(RunFolder(tmp_path))
     assert "TrainingDiverged: d/realism = nan" in text
-    assert "Scores" not in text
+    assert "Metrics" not in text
     assert "Samples" not in text
 
 
@@ -69,5 +70,5 @@ def test_a_charts_line_spans_its_frame() -> None:
 
 def test_few_images_stand_for_many() -> None:
     items = [Path(str(k)) for k in range(20)]
-    assert [int(p.name) for p in spread(items, 5)] == [0, 5, 10, 14, 19]
-    assert spread(items[:3], 5) == items[:3]
+    assert [int(p.name) for p in evenly_spaced(items, 5)] == [0, 5, 10, 14, 19]
+    assert evenly_spaced(items[:3], 5) == items[:3]

@@ -14,20 +14,20 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 import gan_zoo.callbacks.evaluation as evaluation
-from gan_zoo.config.allowlist import refuse_foreign
+from gan_zoo.config.allowlist import check_targets
 from gan_zoo.config.build import build
-from gan_zoo.config.resume_overrides import expanded
+from gan_zoo.config.resume_overrides import expand_resume
 from gan_zoo.core.errors import ConfigError, Interrupted, TrainingDiverged
 from gan_zoo.core.paths import CONF
 from gan_zoo.core.signals import SIGNALS
 from gan_zoo.core.types import Batch
 from gan_zoo.inference.load import load_run
 from gan_zoo.launch.train import train
-from gan_zoo.loggers.csv import rewind_csv
+from gan_zoo.loggers.csv import truncate_csv
 from gan_zoo.loggers.wandb import wandb_logger
 from gan_zoo.runs.checkpoint_io import read_checkpoint
-from gan_zoo.runs.checkpoint_store import store_of
-from gan_zoo.runs.overrides import key_of, quoted, recorded, unquoted
+from gan_zoo.runs.folder import RunFolder
+from gan_zoo.runs.overrides import override_key, quote_value, recorded_overrides, unquote_value
 from tests.launch.test_main import command, run_folders
 
 QUICK = ("trainer.log_every_n_steps=2", "data.batch_size=8", "callbacks.progress=null", "callbacks.samples=null")
@@ -104,10 +104,10 @@ def interrupted(config: DictConfig, step: int) -> None:
     def training_step(batch: Batch, batch_idx: int) -> None:
         train_step(batch, batch_idx)
         if module.global_step == step:
-            SIGNALS.received = 15
+            SIGNALS.pending = 15
 
     module.training_step = training_step
-    with SIGNALS.restored(), pytest.raises(Interrupted):
+    with SIGNALS.handlers_restored(), pytest.raises(Interrupted):
         trainer.fit(module, datamodule=data)
 
 
@@ -134,7 +134,7 @@ def test_scores_log_and_best_checkpoint_go_on_too(composed, tmp_path: Path) -> N
     interrupted(config("half"), 7)
     train(config("half", "resume=auto"))
     same(bits_of(tmp_path / "whole"), bits_of(tmp_path / "half"))
-    assert store_of(tmp_path / "whole").best == store_of(tmp_path / "half").best
+    assert RunFolder(tmp_path / "whole").checkpoints.best == RunFolder(tmp_path / "half").checkpoints.best
     rows = [list(csv.DictReader((tmp_path / run / "metrics.csv").open())) for run in ("whole", "half")]
     timeless = [[{k: v for k, v in row.items() if "per_second" not in k} for row in found] for found in rows]
     assert timeless[0] == timeless[1]
@@ -164,7 +164,7 @@ def test_an_evaluation_that_was_interrupted_is_made_up_for(at: str, composed, tm
     histories = [json.loads((tmp_path / run / "metrics.json").read_text())["history"] for run in ("whole", "cut")]
     assert histories[0] == histories[1]
     assert [entry["step"] for entry in histories[1]] == [3, 6, 8]
-    assert store_of(tmp_path / "whole").best == store_of(tmp_path / "cut").best
+    assert RunFolder(tmp_path / "whole").checkpoints.best == RunFolder(tmp_path / "cut").checkpoints.best
     assert bits_of(tmp_path / "whole")["state_dict"].keys() == bits_of(tmp_path / "cut")["state_dict"].keys()
     same(bits_of(tmp_path / "whole")["state_dict"], bits_of(tmp_path / "cut")["state_dict"])
 
@@ -214,20 +214,22 @@ def test_resume_brings_the_runs_own_overrides_along(tmp_path: Path) -> None:
     run = recorded_run(tmp_path / "a run's", ["model=gan", "+loss.x=1", "trainer.max_steps=5", "resume=auto", "seed=3"])
     place = "hydra.run.dir='" + str(run).replace("'", "\\'") + "'"
     given = [f"resume={run}", "trainer.max_steps=9"]
-    clean = [f"resume={quoted(run)}", "trainer.max_steps=9"]
-    assert expanded(given) == ["model=gan", "+loss.x=1", "seed=3", *clean, place]
-    assert expanded(expanded(given)) == expanded(given), "further processes are started with the expanded command"
-    with_flags = expanded(["--config-dir", "own", f"resume={run}", "seed=3", "-m"])
+    clean = [f"resume={quote_value(run)}", "trainer.max_steps=9"]
+    assert expand_resume(given) == ["model=gan", "+loss.x=1", "seed=3", *clean, place]
+    assert expand_resume(expand_resume(given)) == expand_resume(given), (
+        "further processes are started with the expanded command"
+    )
+    with_flags = expand_resume(["--config-dir", "own", f"resume={run}", "seed=3", "-m"])
     assert with_flags[:3] == ["--config-dir", "own", "-m"], "argparse takes overrides in one piece"
     assert with_flags[3:5] == ["model=gan", "+loss.x=1"]
-    assert expanded(["model=gan"]) == ["model=gan"]
-    assert expanded(["model=gan", "resume=null"]) == ["model=gan", "resume=null"]
+    assert expand_resume(["model=gan"]) == ["model=gan"]
+    assert expand_resume(["model=gan", "resume=null"]) == ["model=gan", "resume=null"]
     (run / "checkpoints").mkdir()
     (run / "checkpoints" / "step-000000001.ckpt").touch()
-    assert place in expanded([f"resume={run}/checkpoints/step-000000001.ckpt"])
-    assert "hydra.run.dir=b" in expanded([f"resume={run}", "hydra.run.dir=b"])
+    assert place in expand_resume([f"resume={run}/checkpoints/step-000000001.ckpt"])
+    assert "hydra.run.dir=b" in expand_resume([f"resume={run}", "hydra.run.dir=b"])
     with pytest.raises(ConfigError, match="got 'nowhere', which does not exist"):
-        expanded(["resume=nowhere"])
+        expand_resume(["resume=nowhere"])
 
 
 def test_auto_finds_the_newest_run_of_the_same_command(tmp_path: Path, monkeypatch) -> None:
@@ -237,9 +239,9 @@ def test_auto_finds_the_newest_run_of_the_same_command(tmp_path: Path, monkeypat
         run = recorded_run(Path("outputs/gan") / str(number), overrides)
         os.utime(run / ".hydra" / "overrides.yaml", (number, number))
     recorded_run(Path("outputs/gan/9"), ["experiment=../elsewhere"])
-    assert expanded([*mine, "resume=auto"])[-1] == "hydra.run.dir='outputs/gan/1'"
-    assert expanded(["model=dcgan", "resume=auto"]) == ["model=dcgan", "resume=auto"]
-    assert expanded(["-m", *mine, "resume=auto"]) == ["-m", *mine, "resume=auto"]
+    assert expand_resume([*mine, "resume=auto"])[-1] == "hydra.run.dir='outputs/gan/1'"
+    assert expand_resume(["model=dcgan", "resume=auto"]) == ["model=dcgan", "resume=auto"]
+    assert expand_resume(["-m", *mine, "resume=auto"]) == ["-m", *mine, "resume=auto"]
 
 
 @pytest.mark.parametrize("content", ["- model=gan\n- --config-dir=/tmp\n", "model: gan\n", "- [1]\n", "a: [", "- ''\n"])
@@ -247,7 +249,7 @@ def test_a_record_that_is_no_list_of_overrides_is_refused(content: str, tmp_path
     run = recorded_run(tmp_path / "run", [])
     (run / ".hydra" / "overrides.yaml").write_text(content)
     with pytest.raises(ConfigError, match=r"overrides.yaml (must be a list of overrides|cannot be read)"):
-        recorded(run)
+        recorded_overrides(RunFolder(run))
 
 
 HOSTILE = ("experiment=../../../../tmp/x", "model=/tmp/x", "+callbacks@hydra.callbacks=default", "loss=x:hinge")
@@ -258,7 +260,7 @@ HOSTILE += ("../../tmp/x=y", "+model@_global_.hydra.callbacks=gan")
 def test_a_record_that_reaches_for_other_files_is_refused(override: str, tmp_path: Path) -> None:
     run = recorded_run(tmp_path / "run", ["model=gan", override])
     with pytest.raises(ConfigError, match=r"is refused: .* reaches for other files|must be a list of overrides"):
-        recorded(run)
+        recorded_overrides(RunFolder(run))
 
 
 PATHS = ("a b", "a=b", "a,b", "it's", "a\\b", "a\\", "[x]", "{y}", "ü", "${oc.env:HOME}", "a\\'b")
@@ -266,10 +268,10 @@ PATHS = ("a b", "a=b", "a,b", "it's", "a\\b", "a\\", "[x]", "{y}", "ü", "${oc.e
 
 @pytest.mark.parametrize("name", PATHS)
 def test_any_path_passes_through_hydra(name: str) -> None:
-    text = f"k={quoted(Path(name))}"
+    text = f"k={quote_value(Path(name))}"
     (override,) = OverridesParser.create().parse_overrides([text])
     assert OmegaConf.create({"k": override.value()}).k == name
-    assert unquoted(quoted(Path(name))) == unquoted(name) == name
+    assert unquote_value(quote_value(Path(name))) == unquote_value(name) == name
 
 
 @pytest.mark.parametrize("evil", ["${evil}", '${oc.create:"{_target_: shutil.copyfile}"}'])
@@ -282,7 +284,7 @@ def test_a_config_that_would_be_resolved_once_more_is_refused(evil: str, compose
     with pytest.raises(ConfigError, match="is refused: it would be resolved once more"):
         load_run(tmp_path / "evil.ckpt")
     with pytest.raises(ConfigError, match="is refused: it would be resolved once more"):
-        refuse_foreign({"_target_": "gan_zoo.losses.hinge.Hinge", "x": evil}, CONF, "")
+        check_targets({"_target_": "gan_zoo.losses.hinge.Hinge", "x": evil}, CONF, "")
 
 
 def test_a_run_that_is_there_is_not_overwritten_by_another(composed, tmp_path: Path, monkeypatch) -> None:
@@ -297,7 +299,7 @@ def test_a_run_that_is_there_is_not_overwritten_by_another(composed, tmp_path: P
 
 
 def test_what_an_override_overrides() -> None:
-    assert [key_of(o) for o in ("a.b=1", "+a=x=y", "~a", "++regularizer@loss.r=r1")] == [
+    assert [override_key(o) for o in ("a.b=1", "+a=x=y", "~a", "++regularizer@loss.r=r1")] == [
         *("a.b", "a", "a"),
         "regularizer@loss.r",
     ]
@@ -319,11 +321,13 @@ def test_a_runs_config_is_not_trusted_with_code(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "going on from" in done.stdout
     assert read_checkpoint(run / "checkpoints" / "last.ckpt")["global_step"] == 6
-    assert "trainer.max_steps=6" in recorded(run)
+    assert "trainer.max_steps=6" in recorded_overrides(RunFolder(run))
     refused = command(f"resume={run}", "loss=hinge", cwd=tmp_path)
     assert refused.returncode == 1
     assert "cannot be continued with another config" in refused.stderr
-    assert "loss=hinge" not in recorded(run), "a command that was refused leaves no trace in the run"
+    assert "loss=hinge" not in recorded_overrides(RunFolder(run)), (
+        "a command that was refused leaves no trace in the run"
+    )
 
 
 # -------------------------------------------------------------------- divergence
@@ -371,5 +375,5 @@ def test_a_resumed_run_keeps_its_id_in_wandb(tmp_path: Path) -> None:
 def test_half_a_row_is_not_a_row(tmp_path: Path) -> None:
     path = tmp_path / "metrics.csv"
     path.write_text("d/x,step,z\n1,2,3\n1,4,3\n1,12,3\n1,1")
-    rewind_csv(path, 4)
+    truncate_csv(path, 4)
     assert path.read_text().splitlines() == ["d/x,step,z", "1,2,3", "1,4,3"]

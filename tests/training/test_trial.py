@@ -8,7 +8,7 @@ import pytest
 from torch import nn
 
 from gan_zoo.config.build import build
-from gan_zoo.config.compose import locate
+from gan_zoo.config.compose import get_object
 from gan_zoo.core.errors import ConfigError
 from gan_zoo.losses.base import Loss
 from gan_zoo.metrics.base import Evaluator
@@ -180,7 +180,7 @@ def test_mistakes_in_a_metric_and_in_data(composed) -> None:
 def test_code_that_is_not_here(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match=f"no module 'mine' here; parts .* in .*{tmp_path.name}"):
-        locate("mine.Loss")
+        get_object("mine.Loss")
 
 
 def test_trying_moves_no_number(tiny) -> None:

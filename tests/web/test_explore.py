@@ -137,7 +137,7 @@ def test_a_image_is_uploaded_and_translated_in_a_browser(page: Any, tmp_path: Pa
 
 def test_directions_move_a_linear_generator_most(tmp_path: Path) -> None:
     from gan_zoo.config.build import build_module
-    from gan_zoo.config.compose import as_plain, compose_overrides
+    from gan_zoo.config.compose import compose_overrides, to_dict
     from gan_zoo.inference.directions import principal_directions
     from gan_zoo.inference.model import LoadedModel
 
@@ -152,7 +152,7 @@ def test_directions_move_a_linear_generator_most(tmp_path: Path) -> None:
             return wide.unflatten(1, (1, 32, 32))
 
     module.model.generators["main"] = Linear()
-    run = LoadedModel(tmp_path, tmp_path, as_plain(config), module)
+    run = LoadedModel(tmp_path, tmp_path, to_dict(config), module)
     directions = principal_directions(run, count=4, samples=128, probes=64)
     torch.testing.assert_close(directions @ directions.T, torch.eye(4), atol=1e-5, rtol=0)
     # v -> |diag(s) R v| is largest along the rows of R with the largest s; 8,192 random rays find their span.

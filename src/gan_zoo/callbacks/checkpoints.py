@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,7 +14,8 @@ from gan_zoo.core.errors import Interrupted, TrainingDiverged
 from gan_zoo.core.guard import survived
 from gan_zoo.core.types import Batch, Count, PathText, Whole
 from gan_zoo.loggers.dispatch import log_checkpoints
-from gan_zoo.runs.checkpoint_store import POINTERS, Store
+from gan_zoo.runs.checkpoint_store import POINTERS, CheckpointStore
+from gan_zoo.runs.folder import RunFolder
 from gan_zoo.training.divergence import raise_if_not_finite
 from gan_zoo.training.module import GANModule
 
@@ -24,14 +24,14 @@ class Checkpoints(Checkpoint):
     """Keeps the newest states of a run as ``last.ckpt`` and older ones, and that of the best score as ``best.ckpt``.
 
     Args:
-        folder: where they go.
+        run_dir: the run folder.
         every_images: images between two checkpoints, 0 for only one at the end; None for a fifth of the run, and one
             within the first minute.
         keep: how many of the newest are kept, beside the best one.
     """
 
-    def __init__(self, folder: PathText, every_images: Whole | None = None, keep: Count = 2) -> None:
-        self.store = Store(Path(folder), keep)
+    def __init__(self, run_dir: PathText, every_images: Whole | None = None, keep: Count = 2) -> None:
+        self.store = CheckpointStore(RunFolder(run_dir).checkpoints.folder, keep)
         self.every_images = every_images
         self.best_value: float | None = None
         self._saved_at = self._compared_at = -1
@@ -47,13 +47,13 @@ class Checkpoints(Checkpoint):
         latest = latest_score(trainer)
         ended = latest is not None and latest["step"] == trainer.max_steps
         if ended and self.improves(trainer) and trainer.is_global_zero and self._lists(trainer.max_steps):
-            self.store.call_best(trainer.max_steps)
+            self.store.mark_best(trainer.max_steps)
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         self._restored = True
         step, listed = pl_module.global_step, False
         if trainer.is_global_zero:
-            self.store.rewind(step)
+            self.store.truncate_after(step)
             listed = self._lists(step)
         self._saved_at = step if trainer.strategy.broadcast(listed) or step == 0 else -1
         self.keep_best(trainer, pl_module)
@@ -118,7 +118,7 @@ class Checkpoints(Checkpoint):
         step = module.global_step
         if self._saved_at == step:
             if best and trainer.is_global_zero:
-                self.store.call_best(step)
+                self.store.mark_best(step)
             return
         module.divergence_detector.flush()
         _stop_if_weights_not_finite(module)

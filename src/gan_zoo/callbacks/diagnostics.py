@@ -18,7 +18,7 @@ from gan_zoo.core.rng import StepRNG, stable_seed
 from gan_zoo.core.types import Batch, Whole
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.loader import fixed_batch
-from gan_zoo.diagnostics.failure_modes import REMEDIES, History, Reading, found_at
+from gan_zoo.diagnostics.failure_modes import SUGGESTIONS, History, Measurement, findings_at
 from gan_zoo.diagnostics.probe import Probe
 from gan_zoo.loggers.dispatch import log
 from gan_zoo.training.module import GANModule
@@ -70,11 +70,11 @@ class Doctor(Callback):
         with module.clock.paused(), survived("the diagnosis"):
             if self._probe is None:
                 self._probe = self.probe(trainer, module)
-            reading: Reading = self._probe.look(module.model) | self.of_training(module)
+            reading: Measurement = self._probe.measure(module.model) | self.of_training(module)
             self._centers = self._probe.centers
             self.history.append({"images_seen": float(module.clock.images_seen)} | reading)
             log(trainer, {f"doctor/{name}": value for name, value in self.history[-1].items()}, module.global_step)
-            for finding in found_at(self.history, len(self.history) - 1):
+            for finding in findings_at(self.history, len(self.history) - 1):
                 if finding.name not in self._reported:
                     self._reported.add(finding.name)
                     print(f"doctor: {finding}", flush=True)
@@ -86,7 +86,7 @@ class Doctor(Callback):
         if pl_module.global_step <= 1:
             print("doctor: not finite from the first step on: a logarithm or a root of raw scores in the loss, or data")
         else:
-            print(f"doctor: explosion: try {' or '.join(REMEDIES['explosion'])}", flush=True)
+            print(f"doctor: explosion: try {' or '.join(SUGGESTIONS['explosion'])}", flush=True)
 
     def probe(self, trainer: Trainer, module: GANModule) -> Probe:
         """What to look with."""
@@ -106,7 +106,7 @@ class Doctor(Callback):
         probe.centers = self._centers
         return probe
 
-    def of_training(self, module: GANModule) -> Reading:
+    def of_training(self, module: GANModule) -> Measurement:
         """The median gradient norms since the last look, and how far this step moved each player's weights."""
         reading = {name: statistics.median(norms) for name, norms in self.norms.items() if norms}
         self.norms = {name: [] for name in self.norms}

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, Trainer
 
 from gan_zoo.callbacks.intervals import due
-from gan_zoo.core.files import atomic_path
 from gan_zoo.core.guard import survived
 from gan_zoo.core.signals import SIGNALS
 from gan_zoo.core.types import Batch, Count, PathText, Whole
 from gan_zoo.data.dataset import Source
 from gan_zoo.loggers.dispatch import log
 from gan_zoo.metrics.base import Evaluator, MetricResult
+from gan_zoo.runs.folder import RunFolder
 from gan_zoo.training.module import GANModule
 from gan_zoo.training.scoring import evaluate_generator
 
@@ -31,7 +29,7 @@ class Evaluation(Callback):
 
     Args:
         evaluators: compute the scores, by name; null ones are left out.
-        path: ``metrics.json`` of the run.
+        run_dir: the run folder.
         every_images: images between two evaluations; 0 for only one at the end.
         seed: of the latents, which are the same at every evaluation.
         num_samples: samples generated for every evaluator; None for the default of each.
@@ -41,7 +39,7 @@ class Evaluation(Callback):
     def __init__(
         self,
         evaluators: Mapping[str, Evaluator | None],
-        path: PathText,
+        run_dir: PathText,
         every_images: Whole = 0,
         seed: int = 0,
         num_samples: int | None = None,
@@ -53,11 +51,12 @@ class Evaluation(Callback):
         for evaluator in self.evaluators.values():
             evaluator.num_samples = num_samples or evaluator.num_samples
             evaluator.training_steps = training_steps or evaluator.training_steps
-        self.path, self.every_images = Path(path), every_images
+        self.run = RunFolder(run_dir)
+        self.every_images = every_images
         self.seed = seed
         self.scores: list[MetricResult] = []
         self.history: list[dict[str, float]] = []
-        self._scored_at = -1
+        self._last_evaluated_step = -1
         self._interrupted_at: int | None = None
         self._resumed_at: int | None = None
 
@@ -67,8 +66,10 @@ class Evaluation(Callback):
             evaluator.check(source, module.model)
 
     def on_fit_start(self, trainer: Trainer, pl_module: Any) -> None:
-        ended = trainer.max_steps == self._resumed_at != self._scored_at  # training did, its last evaluation did not
-        step = self._resumed_at if ended else self._interrupted_at
+        # An evaluation that was interrupted, or the last one of a run that ended before it.
+        step = self._interrupted_at
+        if self._resumed_at == trainer.max_steps and self._last_evaluated_step != trainer.max_steps:
+            step = self._resumed_at
         if step is not None:
             self.evaluate(trainer, pl_module, step)
 
@@ -77,7 +78,7 @@ class Evaluation(Callback):
             self.evaluate(trainer, pl_module, pl_module.global_step)
 
     def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
-        if self._scored_at != pl_module.global_step:
+        if self._last_evaluated_step != pl_module.global_step:
             self.evaluate(trainer, pl_module, pl_module.global_step)
 
     @property
@@ -94,14 +95,14 @@ class Evaluation(Callback):
             return
         self._interrupted_at = step
         scores: list[MetricResult] | None = None
-        at_once = SIGNALS.stopping_at_once() if trainer.world_size == 1 else nullcontext()
+        at_once = SIGNALS.raise_immediately() if trainer.world_size == 1 else nullcontext()
         with module.clock.paused(), at_once, survived(f"the evaluation at step {step:,}"):
             source: Source = trainer.datamodule.source  # type: ignore[attr-defined]
             scores = evaluate_generator(
                 module, source, self.evaluators, self.seed, trainer.global_rank, trainer.world_size
             )
         self._interrupted_at = None
-        self._scored_at = step
+        self._last_evaluated_step = step
         if scores is None:
             return
         self.scores = scores
@@ -112,7 +113,7 @@ class Evaluation(Callback):
             self.write(module)
 
     def write(self, module: GANModule) -> None:
-        """Write ``metrics.json`` whole or not at all."""
+        """Write ``metrics.json``."""
         clock = module.clock
         content = {
             "images_seen": clock.images_seen,
@@ -121,8 +122,7 @@ class Evaluation(Callback):
             "metrics": [asdict(score) for score in self.scores],
             "history": self.history,
         } | module.metadata
-        with atomic_path(self.path) as temporary:
-            temporary.write_text(json.dumps(content, indent=2) + "\n")
+        self.run.write_metrics(content)
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
         """Remember where the run goes on."""
@@ -130,9 +130,10 @@ class Evaluation(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """The scores so far, as plain data."""
-        return {"history": self.history, "scored_at": self._scored_at, "interrupted_at": self._interrupted_at}
+        return {"history": self.history, "scored_at": self._last_evaluated_step, "interrupted_at": self._interrupted_at}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a checkpoint."""
-        self.history, self._scored_at = state_dict["history"], state_dict["scored_at"]
+        self.history = state_dict["history"]
+        self._last_evaluated_step = state_dict["scored_at"]
         self._interrupted_at = state_dict["interrupted_at"]

@@ -27,22 +27,22 @@ class Interruption(Callback):
 
     def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
         """Listen from before the evaluation that a resumed run may begin with."""
-        SIGNALS.listen()
+        SIGNALS.install()
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         self._hosts = CPUProcessGroup()
         self._ask_at = 0
         self._asked_at = (pl_module.global_step, time.monotonic())
         check_equal_start(self._hosts, pl_module.global_step, pl_module.metadata.get("config"))
-        SIGNALS.listen()  # again: Lightning has put its own handler before ours
+        SIGNALS.install()  # again: Lightning has put its own handler before ours
         # Lightning would broadcast its own flag from rank 0 before every batch, and wait for the device to read it.
         trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Batch, batch_idx: int) -> None:
         step = pl_module.global_step
         if trainer.world_size == 1:
-            if SIGNALS.received:
-                raise Interrupted(SIGNALS.received)
+            if SIGNALS.pending:
+                raise Interrupted(SIGNALS.pending)
         elif step >= self._ask_at:
             self._ask(step)
 
@@ -51,7 +51,7 @@ class Interruption(Callback):
         last_step, last_time = self._asked_at
         now = time.monotonic()
         seconds_per_step = (now - last_time) / max(1, step - last_step)
-        signum, slowest = self._hosts.largest(SIGNALS.received or 0, seconds_per_step)
+        signum, slowest = self._hosts.max(SIGNALS.pending or 0, seconds_per_step)
         if signum:
             raise Interrupted(int(signum))
         # The numbers are those of all processes, so all of them come to the same step.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, Trainer
@@ -14,6 +13,7 @@ from gan_zoo.core.rng import StepRNG, stable_seed
 from gan_zoo.core.types import Batch, Count, PathText, Whole
 from gan_zoo.data.dataset import Source
 from gan_zoo.loggers.dispatch import log_image
+from gan_zoo.runs.folder import RunFolder
 from gan_zoo.training.module import GANModule
 from gan_zoo.training.requests import grid_request, sample_image
 from gan_zoo.visualization.image_grid import save
@@ -27,17 +27,17 @@ class SampleGrid(Callback):
     that translate show input and output side by side, of data they do not train on where there are any.
 
     Args:
-        folder: where the images go.
+        run_dir: the run folder.
         every_images: images between two images; None for a tenth of the run, and one within the first minute; 0 for
             only one at the end.
         count: samples in an image; vectors are drawn as a scatter plot of ten times as many.
         seed: of the latents.
     """
 
-    def __init__(self, folder: PathText, every_images: Whole | None = None, count: Count = 64, seed: int = 0) -> None:
+    def __init__(self, run_dir: PathText, every_images: Whole | None = None, count: Count = 64, seed: int = 0) -> None:
         if count < 1:
             raise ValueError(f"callbacks.samples.count must be >= 1, got {count}")
-        self.folder = Path(folder)
+        self.run = RunFolder(run_dir)
         self.every_images = every_images
         self.count = count
         self.seed = seed
@@ -62,13 +62,13 @@ class SampleGrid(Callback):
         self._drawn_at = module.clock.images_seen
         if not trainer.is_global_zero:
             return
-        path = self.folder / f"{module.clock.images_seen:09d}.png"
+        path = self.run.sample_grid_path(module.clock.images_seen)
         if path.exists():
             return
         with module.clock.paused(), survived(f"drawing {path.name}"):
             source: Source = trainer.datamodule.source  # type: ignore[attr-defined]
             if source.samples.ndim == 2:
-                self.folder.mkdir(parents=True, exist_ok=True)
+                path.parent.mkdir(parents=True, exist_ok=True)
                 rng = StepRNG(stable_seed(self.seed, "grid"), 0, device=module.device)
                 request = grid_request(module.model, source, 10 * self.count, rng).request
                 scatter(module.sample(request).cpu(), source, path)

@@ -19,7 +19,7 @@ EXTRAS = {
     "huggingface_hub": "hub",
     "imageio_ffmpeg": "mp4",
 }
-PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, a checkpoint, or an export.")]
 Checkpoint = Annotated[str, typer.Option(help="best or last.")]
@@ -29,12 +29,12 @@ OtherData = Annotated[bool, typer.Option("--other-data", help="Use data that the
 Seed = Annotated[int, typer.Option(help="The same seed gives the same images.", min=0)]
 
 
-def guarded(command: Callable[..., None]) -> Callable[..., None]:
+def handle_errors(command: Callable[..., None]) -> Callable[..., None]:
     """``command``, where what a user can put right is one line on stderr and exit code 1."""
 
     @wraps(command)
     def run(*arguments: Any, **options: Any) -> None:
-        from gan_zoo.config.messages import explain, is_usage_error
+        from gan_zoo.config.messages import format_error, is_usage_error
         from gan_zoo.core.errors import Interrupted
         from gan_zoo.core.paths import CONF
         from gan_zoo.core.warning_filters import quiet
@@ -53,7 +53,7 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
         except Exception as error:
             if isinstance(error, typer.Exit) or not is_usage_error(error):
                 raise
-            typer.echo(f"error: {explain(error, CONF)}", err=True)
+            typer.echo(f"error: {format_error(error, CONF)}", err=True)
             raise typer.Exit(1) from error
 
     return run

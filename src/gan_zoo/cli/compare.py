@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from gan_zoo.cli.common import app, guarded
+from gan_zoo.cli.common import app, handle_errors
 
 
 @app.command()
-@guarded
+@handle_errors
 def compare(
     folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders with runs in them.")],
     out: Annotated[Path | None, typer.Option(help="Also write a .html, .md or .csv file, by its ending.")] = None,
@@ -24,9 +24,9 @@ def compare(
     from gan_zoo.reports import comparison as comparing
     from gan_zoo.reports import comparison_files as comparing_files
 
-    groups = comparing.grouped(comparing.find_runs(folders))
-    text = None if out is None else comparing_files.rendered(groups, out.suffix)
-    header, rows = comparing.rows_of(groups)
+    groups = comparing.group_by_settings(comparing.find_runs(folders))
+    text = None if out is None else comparing_files.render(groups, out.suffix)
+    header, rows = comparing.table_rows(groups)
     table = Table()
     for name in header:
         table.add_column(escape(name), overflow="fold")

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from gan_zoo.cli.common import Checkpoint, Device, OtherData, Trust, app, guarded
+from gan_zoo.cli.common import Checkpoint, Device, OtherData, Trust, app, handle_errors
 
 
 @app.command()
-@guarded
+@handle_errors
 def evaluate(
     run: Annotated[Path | None, typer.Argument(metavar="RUN", help="A run folder, or a checkpoint file.")] = None,
     overrides: Annotated[list[str] | None, typer.Argument(metavar="[metric=...] [extractor=...]")] = None,

@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from gan_zoo.cli.common import Checkpoint, Device, RunPath, Trust, app, guarded
+from gan_zoo.cli.common import Checkpoint, Device, RunPath, Trust, app, handle_errors
 
 
 @app.command()
-@guarded
+@handle_errors
 def explore(
     run: RunPath,
     port: Annotated[int | None, typer.Option(help="Default: the first free one from 7860.", min=1, max=65535)] = None,

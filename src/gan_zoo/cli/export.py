@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from gan_zoo.cli.common import Checkpoint, Device, RunPath, Trust, app, guarded
+from gan_zoo.cli.common import Checkpoint, Device, RunPath, Trust, app, handle_errors
 
 
 @app.command()
-@guarded
+@handle_errors
 def export(
     run: RunPath,
     out: Annotated[Path, typer.Argument(metavar="OUT", help="A new folder.")],

@@ -8,11 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
-from gan_zoo.cli.common import Checkpoint, Device, OtherData, RunPath, Seed, Trust, app, guarded
+from gan_zoo.cli.common import Checkpoint, Device, OtherData, RunPath, Seed, Trust, app, handle_errors
 
 
 @app.command()
-@guarded
+@handle_errors
 def sample(
     run: RunPath,
     out: Annotated[Path | None, typer.Option(help="A PNG; of walks also .gif or .mp4; with --count a folder.")] = None,
@@ -55,7 +55,7 @@ def sample(
     elif what == "mix":
         save(grid_of(sampling.mixing_grid(loaded, seed, coarse=coarse, psi=psi, **asked), 7), target)
     elif what == "arithmetic":
-        save(grid_of(sampling.arithmetic(loaded, numbers(plus), numbers(minus), seed), 8), target)
+        save(grid_of(sampling.arithmetic(loaded, parse_indices(plus), parse_indices(minus), seed), 8), target)
     else:
         if what == "walk":
             frames = sampling.interpolation_grid(loaded, seed, spherical=not linear, space=space, **asked)
@@ -92,7 +92,7 @@ def check_options(what: str, options: Mapping[str, object]) -> None:
             raise DataError(f"--{name} goes with {words}, got --what {what}")
 
 
-def numbers(text: str) -> list[int]:
+def parse_indices(text: str) -> list[int]:
     """``3,7`` as [3, 7]."""
     from gan_zoo.core.errors import ConfigError
 

@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 
-from gan_zoo.cli.common import app, guarded
+from gan_zoo.cli.common import app, handle_errors
 
 
 @app.command()
-@guarded
+@handle_errors
 def sweep(
     overrides: Annotated[list[str], typer.Argument(metavar="OVERRIDES", help="As for train; some of them vary.")],
     out: Annotated[Path | None, typer.Option(help="The study's folder; a study that is there goes on.")] = None,
@@ -30,11 +30,11 @@ def sweep(
     from rich.markup import escape
     from rich.table import Table
 
-    from gan_zoo.launch.search import Search, default_score
-    from gan_zoo.launch.search_space import space_of
+    from gan_zoo.launch.search import Search, default_objective
+    from gan_zoo.launch.search_space import search_space_of
 
-    space = space_of(overrides)
-    run_discriminator = default_score(space, config_dir)
+    space = search_space_of(overrides)
+    run_discriminator = default_objective(space, config_dir)
     target = out or Path("sweeps") / time.strftime("%Y-%m-%d_%H-%M-%S")
     search = Search(target, space, *((score, maximize) if score else run_discriminator), prune, sampler, seed)
     try:

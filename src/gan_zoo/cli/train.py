@@ -7,10 +7,10 @@ from pathlib import Path
 
 import typer
 
-from gan_zoo.cli.common import PASS_ON, app
+from gan_zoo.cli.common import PASS_THROUGH, app
 
 
-@app.command(context_settings=PASS_ON)
+@app.command(context_settings=PASS_THROUGH)
 def train(context: typer.Context) -> None:
     """Compose a GAN and train it: gan-zoo train [overrides], the same as python train.py."""
     from gan_zoo.launch import main as run

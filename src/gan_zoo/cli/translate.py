@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from gan_zoo.cli.common import Checkpoint, Device, RunPath, Trust, app, guarded
+from gan_zoo.cli.common import Checkpoint, Device, RunPath, Trust, app, handle_errors
 
 
 @app.command()
-@guarded
+@handle_errors
 def translate(
     run: RunPath,
     source: Annotated[Path, typer.Argument(metavar="IN", help="A folder of images.")],

@@ -22,12 +22,12 @@ OF_MODELS = (
     "auxiliary_losses",
     "training.lr_schedules",
 )
-OURS = (*OF_MODELS, "data", "metrics", "callbacks", "loggers", "training.strategy")
-DEFINING = (*(f"gan_zoo.{part}" for part in OURS), "torch.optim")
-DEFINING += ("lightning.pytorch.callbacks", "lightning.pytorch.loggers", "lightning.pytorch.trainer.trainer")
+OWN_PACKAGES = (*OF_MODELS, "data", "metrics", "callbacks", "loggers", "training.strategy")
+ALLOWED_MODULES = (*(f"gan_zoo.{part}" for part in OWN_PACKAGES), "torch.optim")
+ALLOWED_MODULES += ("lightning.pytorch.callbacks", "lightning.pytorch.loggers", "lightning.pytorch.trainer.trainer")
 
 
-def refuse_foreign(node: Any, conf: Path, remedy: str) -> None:
+def check_targets(node: Any, conf: Path, remedy: str) -> None:
     """Raise `ConfigError` if a plain config names code that is neither ours, nor an optimizer, callback or logger.
 
     Args:
@@ -42,13 +42,13 @@ def refuse_foreign(node: Any, conf: Path, remedy: str) -> None:
                 "trust the run"
             )
         node = list(node.values())
-    refuse_interpolations(node)
+    check_no_interpolations(node)
     if isinstance(node, list):
         for child in node:
-            refuse_foreign(child, conf, remedy)
+            check_targets(child, conf, remedy)
 
 
-def refuse_other_kinds(node: Any, group: str, remedy: str) -> None:
+def check_kinds(node: Any, group: str, remedy: str) -> None:
     """Raise `ConfigError` if the config of a model names what is no part of one: nothing it builds may read,
     write or fetch.
 
@@ -59,15 +59,17 @@ def refuse_other_kinds(node: Any, group: str, remedy: str) -> None:
     """
     if isinstance(node, dict):
         target = node.get("_target_")
-        if target is not None and not _within(str(target), (*(f"gan_zoo.{part}" for part in OF_MODELS), "torch.optim")):
+        if target is not None and not _in_packages(
+            str(target), (*(f"gan_zoo.{part}" for part in OF_MODELS), "torch.optim")
+        ):
             raise ConfigError(f"{group} names {target!r}, which is no part of a model: add {remedy} if you trust it")
         node = list(node.values())
     if isinstance(node, list):
         for child in node:
-            refuse_other_kinds(child, group, remedy)
+            check_kinds(child, group, remedy)
 
 
-def refuse_reading(data: Any, remedy: str) -> None:
+def check_reads_nothing(data: Any, remedy: str) -> None:
     """Raise `ConfigError` if the config of data from outside names files or a download, also in its parts."""
     for name, value in _leaves(data, "data"):
         if value and name.rpartition(".")[2] in ("root", "path", "folder", "source_folder", "csv", "download"):
@@ -77,7 +79,7 @@ def refuse_reading(data: Any, remedy: str) -> None:
             )
 
 
-def refuse_places(config: dict[str, Any], remedy: str) -> None:
+def check_no_paths(config: dict[str, Any], remedy: str) -> None:
     """Raise `ConfigError` if a run's config would write outside the run folder, whatever the key is called.
 
     Looked at are all parts that write: callbacks, loggers, and the trainer with its profiler.
@@ -108,7 +110,7 @@ def _leaves(node: Any, name: str) -> list[tuple[str, Any]]:
     return [(name, node)]
 
 
-def refuse_interpolations(node: Any) -> None:
+def check_no_interpolations(node: Any) -> None:
     """Raise `ConfigError` if a config from a file, which is resolved, holds text that would be resolved again."""
     if isinstance(node, str) and "${" in node:
         raise ConfigError(f"the run's config holds {node!r}, which is refused: it would be resolved once more")
@@ -116,30 +118,30 @@ def refuse_interpolations(node: Any) -> None:
         node = [*node.keys(), *node.values()]
     if isinstance(node, list):
         for child in node:
-            refuse_interpolations(child)
+            check_no_interpolations(child)
 
 
 def is_trusted(target: Any, conf: Path) -> bool:
     """Whether ``target`` is a class that a trusted module defines, or a function that our own configs name."""
     if not isinstance(target, str):
         return False
-    if target in _named_in(conf):
+    if target in _targets_in(conf):
         return True
     module, _, name = target.rpartition(".")
-    if not _within(module, (*DEFINING, "lightning.pytorch")):
+    if not _in_packages(module, (*ALLOWED_MODULES, "lightning.pytorch")):
         return False
     try:
         named = vars(importlib.import_module(module)).get(name)
     except ImportError:
         return False
-    return inspect.isclass(named) and _within(named.__module__, DEFINING)
+    return inspect.isclass(named) and _in_packages(named.__module__, ALLOWED_MODULES)
 
 
-def _within(module: str, packages: tuple[str, ...]) -> bool:
+def _in_packages(module: str, packages: tuple[str, ...]) -> bool:
     return any(module == package or module.startswith(f"{package}.") for package in packages)
 
 
 @cache
-def _named_in(conf: Path) -> frozenset[str]:
+def _targets_in(conf: Path) -> frozenset[str]:
     files = (file.read_text() for file in conf.rglob("*.yaml"))
     return frozenset(target for text in files for target in re.findall(r"_target_:\s*([\w.]+)", text))

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from gan_zoo.config.allowlist import refuse_foreign, refuse_places
+from gan_zoo.config.allowlist import check_no_paths, check_targets
 from gan_zoo.config.checks import check_complete, check_precision, check_trainer, check_whole_numbers
-from gan_zoo.config.compose import as_plain, compose_overrides, instantiate, instantiate_each, reach_own_parts
+from gan_zoo.config.compose import compose_overrides, instantiate, instantiate_each, reach_own_parts, to_dict
 from gan_zoo.core.errors import ConfigError
 from gan_zoo.core.paths import CONF
 from gan_zoo.runs.resume import data_identity
@@ -42,13 +42,13 @@ def build(config: DictConfig) -> tuple[Trainer, GANModule, DataModule]:
 
     quiet()
     check_complete(OmegaConf.to_container(config, resolve=False))
-    plain = as_plain(config)
+    plain = to_dict(config)
     check_whole_numbers(plain)
     check_precision(plain["trainer"]["precision"])
     check_trainer(plain["trainer"], FIXED_TRAINER_ARGS)
     if plain["resume"] not in (None, "auto") and not plain["trust"]:
-        refuse_foreign(plain, CONF, "trust=true")
-        refuse_places(plain, "trust=true")
+        check_targets(plain, CONF, "trust=true")
+        check_no_paths(plain, "trust=true")
     else:
         reach_own_parts(plain)
     check_arguments(plain)
@@ -130,13 +130,13 @@ def build_module(config: DictConfig) -> GANModule:
         n_critic=config.loss.n_critic,
         n_generator=config.loss.n_generator,
         unroll=config.loss.unroll,
-        accumulate=as_plain(config).get("accumulate", 1),
+        accumulate=to_dict(config).get("accumulate", 1),
         schedules=scalar_schedules(config),
         clip_grad_norm=config.optim.clip_grad_norm,
         ema=OmegaConf.to_container(config.ema) if config.ema is not None else None,  # type: ignore[arg-type]
         channels_last=config.channels_last,
-        compiled=as_plain(config).get("compiled"),
-        metadata={"config": as_plain(config), "provenance": provenance()},
+        compiled=to_dict(config).get("compiled"),
+        metadata={"config": to_dict(config), "provenance": provenance()},
     )
 
 
@@ -144,7 +144,7 @@ def scalar_schedules(config: DictConfig) -> dict[str, ScalarSchedule]:
     """The numbers of ``config.schedules`` that change with the images seen, by name."""
     from gan_zoo.training.scalar_schedules import ScalarSchedule
 
-    return {name: ScalarSchedule(**node) for name, node in as_plain(config).get("schedules", {}).items() if node}
+    return {name: ScalarSchedule(**node) for name, node in to_dict(config).get("schedules", {}).items() if node}
 
 
 def check_parts(loss: Any, regularizers: Mapping[str, Any]) -> None:
@@ -229,7 +229,7 @@ def network_factory(node: Any, group: str) -> Any:
     return network
 
 
-def evaluators_of(config: DictConfig, overrides: Sequence[str] = ()) -> dict[str, Any]:
+def build_evaluators(config: DictConfig, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """The evaluators of a run's config, or with ``metric`` and ``extractor`` as ``overrides`` say.
 
     Raises:

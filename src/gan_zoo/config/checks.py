@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gan_zoo.core.errors import ConfigError
-from gan_zoo.core.nested import at
+from gan_zoo.core.nested import get_dotted
 
 PRECISIONS = ("auto", "32", "32-true", "bf16", "bf16-mixed")
 
@@ -30,7 +30,7 @@ def _missing(node: Any, name: str = "") -> list[str]:
 def check_whole_numbers(config: Mapping[str, Any]) -> None:
     """Raise `ConfigError` naming a number that Lightning or torch would only trip over."""
     for name, least in {"seed": 0, "trainer.max_steps": -1, "trainer.log_every_n_steps": 1}.items():
-        value = at(config, name)
+        value = get_dotted(config, name)
         if not isinstance(value, int) or value < least:
             raise ConfigError(f"{name} must be a whole number >= {least}, got {value!r}")
 
@@ -103,7 +103,7 @@ def check_divergence(divergence: Any) -> None:
         raise ConfigError(f"divergence.factor must be between 0 and 1, got {factor!r}")
 
 
-def refuse_processes_in_multirun(config: Mapping[str, Any]) -> None:
+def check_single_process_multirun(config: Mapping[str, Any]) -> None:
     """Raise `ConfigError` where Lightning's process launcher would run the whole sweep again in each process."""
     started_outside = "LOCAL_RANK" in os.environ or "SLURM_PROCID" in os.environ
     devices = config["trainer"].get("devices", 1)

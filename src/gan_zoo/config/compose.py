@@ -16,11 +16,11 @@ from hydra.errors import HydraException, InstantiationException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from gan_zoo.config.help import defaults
-from gan_zoo.config.messages import choices, explain, innermost, is_usage_error
+from gan_zoo.config.messages import choices, format_error, is_usage_error, root_cause
 from gan_zoo.core.errors import ConfigError
 from gan_zoo.core.paths import CONF
 from gan_zoo.core.unique import unique_now
-from gan_zoo.runs.overrides import key_of, quoted
+from gan_zoo.runs.overrides import override_key, quote_value
 
 
 def derived_shape(derive: Any, sample_shape: Any) -> ListConfig:
@@ -28,7 +28,7 @@ def derived_shape(derive: Any, sample_shape: Any) -> ListConfig:
     # Configs are resolved before what they name is trusted: only our own classes are made here, of plain values.
     from gan_zoo.data.derived import derivation_of
 
-    derivation = derivation_of(as_plain(derive))
+    derivation = derivation_of(to_dict(derive))
     if derivation is None:
         raise ConfigError("data.derive of your own needs data.condition_shape=[C, H, W], too")
     shape: ListConfig = OmegaConf.create(derivation.condition_shape([int(side) for side in sample_shape]))
@@ -39,13 +39,13 @@ OmegaConf.register_new_resolver("derived_shape", derived_shape, replace=True)
 OmegaConf.register_new_resolver("unique_now", unique_now, use_cache=True, replace=True)
 
 
-def as_plain(config: DictConfig) -> dict[str, Any]:
+def to_dict(config: DictConfig) -> dict[str, Any]:
     """A config as plain containers, all interpolations resolved."""
     plain: Any = OmegaConf.to_container(config, resolve=True)
     return plain  # type: ignore[no-any-return]
 
 
-def as_config(plain: Mapping[str, Any]) -> DictConfig:
+def from_dict(plain: Mapping[str, Any]) -> DictConfig:
     """A config again from what a checkpoint carries."""
     return OmegaConf.create(dict(plain))
 
@@ -64,13 +64,13 @@ def compose_overrides(overrides: Sequence[str]) -> DictConfig:
     except Exception as error:
         if not is_usage_error(error):
             raise
-        raise ConfigError(explain(error, CONF, overrides)) from error
+        raise ConfigError(format_error(error, CONF, overrides)) from error
 
 
 def composed_without(key: str, overrides: Sequence[str]) -> Any:
     """The plain config of the command without its override of ``key``, or of its choices alone if that fails, too."""
-    others = [override for override in overrides if "=" in override and key_of(override) != key]
-    chosen = [override for override in others if (CONF / key_of(override).partition("@")[0]).is_dir()]
+    others = [override for override in overrides if "=" in override and override_key(override) != key]
+    chosen = [override for override in others if (CONF / override_key(override).partition("@")[0]).is_dir()]
     for kept in (others, chosen, []):
         try:
             with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
@@ -106,7 +106,7 @@ def check_grammar(overrides: Sequence[str]) -> None:
             parser.parse_override(override)
         except HydraException:
             key, _, value = override.partition("=")
-            typed = shlex.quote(f"{key}={quoted(value)}")
+            typed = shlex.quote(f"{key}={quote_value(value)}")
             raise ConfigError(
                 f"{override} cannot be read, as some characters of the value have a meaning of their own; as plain "
                 f"text it is {typed}"
@@ -127,7 +127,7 @@ def reach_own_parts(config: Any) -> None:
             reach_own_parts(part)
 
 
-def locate(target: str) -> Callable[..., Any]:
+def get_object(target: str) -> Callable[..., Any]:
     """The class or function of this name."""
     try:
         found: Callable[..., Any] = hydra.utils.get_object(target)
@@ -152,7 +152,7 @@ def instantiate(node: Any, **kwargs: Any) -> Any:
     try:
         return hydra.utils.instantiate(node, **kwargs, _convert_="all")
     except InstantiationException as error:
-        cause = innermost(error)
+        cause = root_cause(error)
         if isinstance(cause, AttributeError) and "before Module.__init__() call" in str(cause):
             raise ConfigError(f"{node.get('_target_')}.__init__ must begin with super().__init__()") from error
         raise cause from None

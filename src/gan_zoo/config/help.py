@@ -24,24 +24,26 @@ Composes a GAN and trains it. Without arguments: every choice that is marked wit
   --hydra-help                 what else Hydra understands"""
 ORDER = "model generator discriminator encoder condition loss regularizer augment reconstruction classification optim"
 ORDER += " optim/schedule data data/derive metric extractor trainer callbacks logger launcher debug experiment"
-PLACED = {name: f"{name}@model.{name}" for name in ("encoder", "reconstruction", "classification")}  # by a model
-NAMES = 23
+PACKAGE_SUFFIX = {
+    name: f"{name}@model.{name}" for name in ("encoder", "reconstruction", "classification")
+}  # by a model
+NAME_WIDTH = 23
 
 
-def wanted(arguments: Sequence[str]) -> bool:
+def is_requested(arguments: Sequence[str]) -> bool:
     """Whether the command asks for help."""
     return bool({"--help", "-h"} & set(arguments))
 
 
-def text(arguments: Sequence[str], conf: Path) -> str:
+def render(arguments: Sequence[str], conf: Path) -> str:
     """The whole page for ``conf`` and the folder that ``--config-dir`` names, in the width of the terminal."""
-    folders = [conf, *own_folders(arguments)]
+    folders = [conf, *config_dirs(arguments)]
     width = min(max(shutil.get_terminal_size((100, 24)).columns, 60), 120)
     default = defaults(conf)
     return "\n\n".join([HEAD, *(section(group, folders, default, width) for group in groups(folders))])
 
 
-def own_folders(arguments: Sequence[str]) -> list[Path]:
+def config_dirs(arguments: Sequence[str]) -> list[Path]:
     """The folder given as ``--config-dir DIR``, ``--config-dir=DIR`` or ``-cd DIR``, if one is."""
     words = [word for argument in arguments for word in argument.split("=", 1)]
     return [Path(folder) for flag, folder in pairwise(words) if flag in ("--config-dir", "-cd")]
@@ -65,16 +67,16 @@ def defaults(conf: Path) -> set[str]:
 def section(group: str, folders: Sequence[Path], default: set[str], width: int) -> str:
     """One group: its name, then its choices, each with what its file says it is."""
     files = {file.stem: file for folder in folders for file in (folder / group).glob("[!_]*.yaml")}
-    lines = [f"{PLACED.get(group, group)}="]
+    lines = [f"{PACKAGE_SUFFIX.get(group, group)}="]
     for name in sorted(files):
         mark = "*" if f"{group}={name}" in default else " "
-        lead = f" {mark} {name + ' ':<{NAMES}}"
-        line = lead + about(files[name])
+        lead = f" {mark} {name + ' ':<{NAME_WIDTH}}"
+        line = lead + summary(files[name])
         lines += textwrap.wrap(line, width, subsequent_indent=" " * len(lead), break_on_hyphens=False)
     return "\n".join(lines)
 
 
-def about(file: Path) -> str:
+def summary(file: Path) -> str:
     """The first comment of a config file, without the line that says where its package is."""
     comments = (
         line.removeprefix("#").strip() for line in file.read_text(encoding="utf-8").splitlines() if line.startswith("#")

@@ -27,8 +27,8 @@ BUILDING_ERRORS = (
 )
 
 
-NO_SLURM = 'Could not detect "srun"'
-OF_WANDB = ("CommError", "AuthenticationError")  # no server, no key: by name, as wandb is imported only when used
+SLURM_MISSING = 'Could not detect "srun"'
+WANDB_ERRORS = ("CommError", "AuthenticationError")  # no server, no key: by name, as wandb is imported only when used
 
 
 UNWRITABLE = (
@@ -62,8 +62,8 @@ def is_usage_error(error: BaseException, building: bool = False) -> bool:
         too_large = isinstance(error, RuntimeError) and "allocate" in str(error)
         return too_large or isinstance(error, (*BUILDING_ERRORS, MisconfigurationException))
     made_for_users = (ConfigError, DataError, TrainingDiverged, HydraException, OmegaConfBaseException)
-    of_wandb = type(error).__name__ in OF_WANDB
-    return is_unwritable(error) or isinstance(error, made_for_users) or of_wandb or NO_SLURM in str(error)
+    of_wandb = type(error).__name__ in WANDB_ERRORS
+    return is_unwritable(error) or isinstance(error, made_for_users) or of_wandb or SLURM_MISSING in str(error)
 
 
 RESOLVING = "raised while resolving interpolation: "  # in OmegaConf's messages
@@ -79,7 +79,7 @@ NEAR_BY_KIND = {
 """What to try for models that are not here, by the beginning of their names."""
 
 
-def explain(error: BaseException, conf: Path, overrides: Sequence[str] = ()) -> str:
+def format_error(error: BaseException, conf: Path, overrides: Sequence[str] = ()) -> str:
     """One line: what was wrong, what is allowed, what came.
 
     Args:
@@ -87,7 +87,7 @@ def explain(error: BaseException, conf: Path, overrides: Sequence[str] = ()) -> 
         conf: the folder of the configs.
         overrides: of the command, from which the keys that there are can be found.
     """
-    cause = innermost(error)
+    cause = root_cause(error)
     message = str(cause) or type(cause).__name__
     if RESOLVING in message:  # an error of ours inside a resolver
         message = message.partition(RESOLVING)[2].partition("full_key:")[0]
@@ -100,9 +100,9 @@ def explain(error: BaseException, conf: Path, overrides: Sequence[str] = ()) -> 
     if isinstance(cause, OSError) and is_unwritable(cause):
         place = Path(os.fsdecode(cause.filename))
         message = f"{place}: {os.strerror(cause.errno or 0).lower()}; {setting_of(place)}"
-    if type(cause).__name__ in OF_WANDB:
+    if type(cause).__name__ in WANDB_ERRORS:
         message += ": start the server or set logger.wandb.offline=true, and wandb sync later"
-    if NO_SLURM in message:
+    if SLURM_MISSING in message:
         message = "launcher=slurm submits with SLURM's commands, and there is no srun here: try launcher=local"
     if isinstance(cause, (MemoryError, OverflowError)) or "can't allocate memory" in message:
         message = (
@@ -111,7 +111,7 @@ def explain(error: BaseException, conf: Path, overrides: Sequence[str] = ()) -> 
     return " ".join(message.split())
 
 
-def innermost(error: BaseException) -> BaseException:
+def root_cause(error: BaseException) -> BaseException:
     """What Hydra wrapped, if it wrapped anything."""
     while isinstance(error, (HydraException, OmegaConfBaseException)) and error.__cause__ is not None:
         error = error.__cause__
@@ -141,7 +141,7 @@ def unknown_key(key: str, config: Any) -> str:
         config: composed of everything else in the command, plain containers.
     """
     parent, _, name = key.rpartition(".")
-    existing = sorted(str(k) for k in keys_at(config, parent) if k not in ("_target_", "_partial_"))
+    existing = sorted(str(k) for k in keys_under(config, parent) if k not in ("_target_", "_partial_"))
     same_name = [path for path in dotted_keys(config) if path.rpartition(".")[2] == name]
     hint = did_you_mean(name, existing)
     if same_name:
@@ -151,7 +151,7 @@ def unknown_key(key: str, config: Any) -> str:
     return f"there is no key {key!r}{hint}{listed}; to add one write +{key}=..."
 
 
-def keys_at(config: Any, parent: str) -> list[Any]:
+def keys_under(config: Any, parent: str) -> list[Any]:
     """The keys below the dotted name ``parent``; none where there is no group."""
     for part in parent.split(".") if parent else ():
         config = config.get(part) if isinstance(config, dict) else None

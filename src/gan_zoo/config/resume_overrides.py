@@ -7,20 +7,21 @@ from contextlib import suppress
 from pathlib import Path
 
 from gan_zoo.core.errors import ConfigError
+from gan_zoo.runs.folder import RunFolder
 from gan_zoo.runs.overrides import (
-    NOT_THE_RUNS,
-    apart,
-    key_of,
-    quoted,
-    recorded,
-    run_of,
-    unquoted,
+    NOT_RECORDED,
+    find_run,
+    override_key,
+    quote_value,
+    recorded_overrides,
+    split_flags,
+    unquote_value,
     with_absolute_values,
     with_home,
 )
 
 
-def expanded(arguments: Sequence[str]) -> list[str]:
+def expand_resume(arguments: Sequence[str]) -> list[str]:
     """The command line with what ``resume=RUN`` stands for: the run's overrides, under those given now, and its folder.
 
     Raises:
@@ -31,32 +32,38 @@ def expanded(arguments: Sequence[str]) -> list[str]:
     if resume in ("null", ""):
         return list(arguments)
     if resume == "auto":
-        overrides, flags = apart(arguments)
-        return [*flags, *overrides, *_folder_of_same_command(arguments)]
-    path = Path(unquoted(resume)).expanduser().resolve()
-    run = run_of(path)
+        overrides, flags = split_flags(arguments)
+        return [*flags, *overrides, *_latest_run_of_same_command(arguments)]
+    path = Path(unquote_value(resume)).expanduser().resolve()
+    run = find_run(path)
     if not path.exists():
         raise ConfigError(f"resume must be auto, a run folder or a checkpoint, got {resume!r}, which does not exist")
-    arguments = [f"resume={quoted(path)}" if argument.startswith("resume=") else argument for argument in arguments]
+    arguments = [
+        f"resume={quote_value(path)}" if argument.startswith("resume=") else argument for argument in arguments
+    ]
     if run is None:
         return arguments
-    given = {key_of(argument) for argument in arguments}
-    own = [override for override in recorded(run, "trust=true" in arguments) if key_of(override) not in given]
-    place = [] if "hydra.run.dir" in given else [f"hydra.run.dir={quoted(run)}"]
-    overrides, flags = apart(arguments)
+    given = {override_key(argument) for argument in arguments}
+    own = [
+        override
+        for override in recorded_overrides(run, "trust=true" in arguments)
+        if override_key(override) not in given
+    ]
+    place = [] if "hydra.run.dir" in given else [f"hydra.run.dir={quote_value(run.path)}"]
+    overrides, flags = split_flags(arguments)
     return [*flags, *own, *overrides, *place]
 
 
-def _folder_of_same_command(arguments: Sequence[str]) -> list[str]:
+def _latest_run_of_same_command(arguments: Sequence[str]) -> list[str]:
     """The newest run in ``outputs`` that this very command made; nothing if the command names a folder or none did."""
-    if any(argument in ("-m", "--multirun") or key_of(argument) == "hydra.run.dir" for argument in arguments):
+    if any(argument in ("-m", "--multirun") or override_key(argument) == "hydra.run.dir" for argument in arguments):
         return []
-    mine = [a for a in arguments if not a.startswith("-") and not key_of(a).startswith(NOT_THE_RUNS)]
+    mine = [a for a in arguments if not a.startswith("-") and not override_key(a).startswith(NOT_RECORDED)]
     mine = with_absolute_values(mine)
-    records = sorted(Path("outputs").glob("*/*/.hydra/overrides.yaml"), key=lambda path: path.stat().st_mtime)
-    for record in reversed(records):
+    runs = [run for run in map(RunFolder, Path("outputs").glob("*/*")) if run.is_run]
+    runs.sort(key=lambda run: run.config_file("overrides").stat().st_mtime)
+    for run in reversed(runs):
         with suppress(ConfigError):  # a record that cannot be used is not this command's
-            if recorded(record.parents[1]) != mine:
-                continue
-            return [f"hydra.run.dir={quoted(record.parents[1])}"]
+            if recorded_overrides(run) == mine:
+                return [f"hydra.run.dir={quote_value(run.path)}"]
     return []

@@ -11,18 +11,26 @@ from typing import Any, get_type_hints
 from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 
-from gan_zoo.config.compose import locate
+from gan_zoo.config.compose import get_object
 from gan_zoo.core.errors import ConfigError
-from gan_zoo.core.nested import at
+from gan_zoo.core.nested import get_dotted
 from gan_zoo.core.types import Count, Whole
 
 GROUPS = (
     *("trainer", "callbacks", "logger", "extractor", "metric", "data", "generator", "discriminator", "optim", "model"),
     *("loss", "regularizer", "divergence", "schedules"),
 )
-NAMED = ("callbacks", "logger", "metric", "regularizer")
-MADE = ("trainer", "data.source", "generator", "model", "loss.adversarial", "optim.generator", "optim.discriminator")
-MADE_OR_NULL = ("optim.schedule", "augment")
+NAMED_GROUPS = ("callbacks", "logger", "metric", "regularizer")
+REQUIRED_TARGETS = (
+    "trainer",
+    "data.source",
+    "generator",
+    "model",
+    "loss.adversarial",
+    "optim.generator",
+    "optim.discriminator",
+)
+OPTIONAL_TARGETS = ("optim.schedule", "augment")
 
 
 def _top(
@@ -55,15 +63,15 @@ def check_arguments(config: Mapping[str, Any]) -> None:
 
     check_call(_top, config, "")
     for player in ("generator", "discriminator"):
-        _check_rate(at(config, f"optim.{player}.lr"), f"optim.{player}.lr")
+        _check_rate(get_dotted(config, f"optim.{player}.lr"), f"optim.{player}.lr")
     for name in GROUPS:
-        _demand(isinstance(config[name], dict), name, "a group of settings", config[name])
-    for name in NAMED:
+        _require(isinstance(config[name], dict), name, "a group of settings", config[name])
+    for name in NAMED_GROUPS:
         for key, node in config[name].items():
-            _demand(node is None or _is_node(node), f"{name}.{key}", "null or have a _target_", node)
-    for name in (*MADE, *MADE_OR_NULL):
-        node = at(config, name)
-        _demand(_is_node(node) or (name in MADE_OR_NULL and not node), name, "a group with a _target_", node)
+            _require(node is None or _is_target(node), f"{name}.{key}", "null or have a _target_", node)
+    for name in (*REQUIRED_TARGETS, *OPTIONAL_TARGETS):
+        node = get_dotted(config, name)
+        _require(_is_target(node) or (name in OPTIONAL_TARGETS and not node), name, "a group with a _target_", node)
     check_call(DataModule, config["data"], "data")
     check_call(GANModule, config["loss"] | config["optim"] | {"ema": config["ema"]}, "")
     for name, node in config["schedules"].items():
@@ -77,19 +85,19 @@ def check_arguments(config: Mapping[str, Any]) -> None:
 def _check_rate(rate: Any, name: str) -> None:
     """Raise `ConfigError` for a learning rate with which nothing is learned; optimizers take 0 and NaN."""
     is_number = isinstance(rate, (int, float)) and not isinstance(rate, bool)
-    _demand(rate is None or not is_number or 0 < rate < math.inf, name, "a finite number > 0", rate)
+    _require(rate is None or not is_number or 0 < rate < math.inf, name, "a finite number > 0", rate)
 
 
 def check_schedule(node: Any, where: str) -> None:
     """Raise `ConfigError` unless ``node`` has the arguments of a `ScalarSchedule`."""
     from gan_zoo.training.scalar_schedules import ScalarSchedule
 
-    _demand(isinstance(node, dict), where, "null or a mapping with value, start, end, until, kind", node)
+    _require(isinstance(node, dict), where, "null or a mapping with value, start, end, until, kind", node)
     known = inspect.signature(ScalarSchedule).parameters
     for key in node:
-        _demand(key in known, where, f"a mapping of {', '.join(known)}", key)
+        _require(key in known, where, f"a mapping of {', '.join(known)}", key)
     for key in ("value", "start"):
-        _demand(key in node, where, f"a mapping with {key}", node)
+        _require(key in node, where, f"a mapping with {key}", node)
     check_call(ScalarSchedule, node, where)
 
 
@@ -103,7 +111,7 @@ def check_call(make: Callable[..., Any], values: Mapping[str, Any], where: str) 
     """
     types = _types_of(make)
     for name, value in values.items():
-        if name in types and not _holds_nodes(value) and (complaint := _complaint(types[name], value)):
+        if name in types and not _contains_targets(value) and (complaint := _violation(types[name], value)):
             raise ConfigError(f"{where}{'.' if where else ''}{name}: {complaint}, got {value!r}")
 
 
@@ -113,21 +121,21 @@ def _check_nodes(node: Any, where: str) -> None:
             _check_nodes(child, f"{where}.{key}" if where else str(key))
         if "_target_" in node:
             target = node["_target_"]
-            _demand(isinstance(target, str) and "." in target, f"{where}._target_", "the name of code", target)
-            check_call(locate(target), node, where)
+            _require(isinstance(target, str) and "." in target, f"{where}._target_", "the name of code", target)
+            check_call(get_object(target), node, where)
 
 
-def _is_node(value: Any) -> bool:
+def _is_target(value: Any) -> bool:
     return isinstance(value, dict) and "_target_" in value
 
 
-def _holds_nodes(value: Any) -> bool:
+def _contains_targets(value: Any) -> bool:
     if isinstance(value, dict):
-        return _is_node(value) or any(map(_holds_nodes, value.values()))
-    return isinstance(value, list) and any(map(_holds_nodes, value))
+        return _is_target(value) or any(map(_contains_targets, value.values()))
+    return isinstance(value, list) and any(map(_contains_targets, value))
 
 
-def _demand(holds: bool, name: str, allowed: str, value: Any) -> None:
+def _require(holds: bool, name: str, allowed: str, value: Any) -> None:
     if not holds:
         raise ConfigError(f"{name} must be {allowed}, got {value!r}")
 
@@ -162,7 +170,7 @@ def _yaml_wording(message: str) -> str:
     return message
 
 
-def _complaint(adapter: TypeAdapter[Any], value: Any) -> str:
+def _violation(adapter: TypeAdapter[Any], value: Any) -> str:
     """What is wrong with ``value``, in a few words; empty if nothing is."""
     complaint = ""
     for candidate in (value, tuple(value)) if isinstance(value, list) else (value,):  # YAML has no tuples

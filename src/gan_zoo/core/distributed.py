@@ -74,7 +74,7 @@ def average_gradients(parameters: Iterable[nn.Parameter], statistics: Sequence[T
     if world_size() == 1:
         return
     trained = [p for p in parameters if p.grad is not None]
-    flat = torch.cat([*map(_gradient_as_stored, trained), *(s.reshape(-1) for s in statistics)])
+    flat = torch.cat([*map(_flat_gradient, trained), *(s.reshape(-1) for s in statistics)])
     dist.all_reduce(flat)
     flat /= world_size()
     means = torch.split(flat, [tensor.numel() for tensor in (*trained, *statistics)])
@@ -84,7 +84,7 @@ def average_gradients(parameters: Iterable[nn.Parameter], statistics: Sequence[T
         statistic.copy_(mean.view_as(statistic))
 
 
-def _gradient_as_stored(parameter: nn.Parameter) -> Tensor:
+def _flat_gradient(parameter: nn.Parameter) -> Tensor:
     """The gradient's numbers ``[N]`` in the order in which the parameter's lie in memory, without a copy if it can be.
 
     Fused optimizers want gradients with exactly their parameters' strides.
@@ -103,13 +103,13 @@ class CPUProcessGroup:
         alone = world_size() == 1
         self._group: Any = None if alone or dist.get_backend() == "gloo" else dist.new_group(backend="gloo")
 
-    def largest(self, *numbers: float) -> list[float]:
+    def max(self, *numbers: float) -> list[float]:
         """The largest of all processes for each of the ``numbers``."""
         if world_size() == 1:
             return list(numbers)
-        largest = torch.tensor(numbers, dtype=torch.float64)
-        dist.all_reduce(largest, dist.ReduceOp.MAX, group=self._group)
-        return largest.tolist()
+        max = torch.tensor(numbers, dtype=torch.float64)
+        dist.all_reduce(max, dist.ReduceOp.MAX, group=self._group)
+        return max.tolist()
 
     def gather(self, value: Any) -> list[Any]:
         """The ``value`` of every process, plain data, by rank."""

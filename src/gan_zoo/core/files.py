@@ -38,7 +38,7 @@ def _sync(path: Path) -> None:
         os.close(handle)
 
 
-def whole_rows(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+def complete_rows(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     """The header and the rows of a CSV file that is being written, or was when its writer died: without half a row."""
     reader = csv.DictReader(
         line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")
@@ -47,7 +47,7 @@ def whole_rows(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     return list(reader.fieldnames or []), rows
 
 
-def numbers_of(path: Path) -> list[dict[str, float]]:
+def numeric_rows(path: Path) -> list[dict[str, float]]:
     """The cells of a CSV file that hold numbers, for each whole row by column; nothing where there is no file."""
 
     def numbers(row: dict[str, str]) -> Iterator[tuple[str, float]]:
@@ -55,7 +55,7 @@ def numbers_of(path: Path) -> list[dict[str, float]]:
             with suppress(ValueError):  # empty, or damaged by hand
                 yield name, float(cell)
 
-    return [dict(numbers(row)) for row in whole_rows(path)[1]] if path.is_file() else []
+    return [dict(numbers(row)) for row in complete_rows(path)[1]] if path.is_file() else []
 
 
 def sha256(path: Path) -> str:

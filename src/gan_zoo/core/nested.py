@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def at(config: Any, name: str) -> Any:
+def get_dotted(config: Any, name: str) -> Any:
     """The value under a dotted name, None where there is none."""
     for part in name.split("."):
         config = config.get(part) if isinstance(config, Mapping) else None

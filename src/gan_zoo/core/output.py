@@ -10,7 +10,7 @@ import sys
 import time
 from typing import Any
 
-PATIENCE = 2.0
+TIMEOUT = 2.0
 """Seconds that a full pipe is waited for, before what it does not take is dropped."""
 
 
@@ -27,7 +27,7 @@ class _Unblocking(io.RawIOBase):
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._is_pipe = stat.S_ISFIFO(os.fstat(descriptor).st_mode)
-        self._patience = PATIENCE
+        self._patience = TIMEOUT
 
     def writable(self) -> bool:
         return True
@@ -58,7 +58,7 @@ class _Unblocking(io.RawIOBase):
             if time.monotonic() > until:
                 self._patience = 0.0
                 return False
-        self._patience = PATIENCE
+        self._patience = TIMEOUT
         return True
 
 

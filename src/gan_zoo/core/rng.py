@@ -54,7 +54,7 @@ class StepRNG:
         """The same noise, drawn on ``device``."""
         return self if device == self.device else replace(self, device=device)
 
-    def _mine(self, draw: Tensor) -> Tensor:
+    def _local_slice(self, draw: Tensor) -> Tensor:
         share = draw.shape[0] // self.world_size
         return draw if self.world_size == 1 else draw[self.rank * share : (self.rank + 1) * share]
 
@@ -64,17 +64,19 @@ class StepRNG:
     def normal(self, purpose: str, size: int, *shape: int) -> Tensor:
         """Standard normal numbers ``[size, *shape]`` for the ``size`` samples on this rank."""
         draw = torch.randn(size * self.world_size, *shape, generator=self._generator(purpose), device=self.device)
-        return self._mine(draw)
+        return self._local_slice(draw)
 
     def uniform(self, purpose: str, size: int, *shape: int) -> Tensor:
         """Uniform numbers in [0, 1), ``[size, *shape]``, for the ``size`` samples on this rank."""
         draw = torch.rand(size * self.world_size, *shape, generator=self._generator(purpose), device=self.device)
-        return self._mine(draw)
+        return self._local_slice(draw)
 
-    def integers(self, purpose: str, size: int, low: int, high: int) -> Tensor:
+    def randint(self, purpose: str, size: int, low: int, high: int) -> Tensor:
         """Whole numbers in [low, high), ``[size]`` (int64), for the ``size`` samples on this rank."""
         shape = (size * self.world_size,)
-        return self._mine(torch.randint(low, high, shape, generator=self._generator(purpose), device=self.device))
+        return self._local_slice(
+            torch.randint(low, high, shape, generator=self._generator(purpose), device=self.device)
+        )
 
     def derive(self, purpose: str) -> StepRNG:
         """Other random numbers of the same step, such as those of a second generator step on one batch."""

@@ -23,26 +23,26 @@ class Signals:
     """
 
     def __init__(self) -> None:
-        self.received: int | None = None
+        self.pending: int | None = None
         self._at = 0.0
         self._stop_at_once = False
 
     @contextmanager
-    def restored(self) -> Iterator[None]:
+    def handlers_restored(self) -> Iterator[None]:
         """Whatever handlers the block installs, those there were before are back after it; signals are forgotten."""
-        self.received = None
+        self.pending = None
         before = {number: signal.getsignal(number) for number in HANDLED}
         at_once = self._stop_at_once
         try:
             yield
         finally:
-            self.received = None
+            self.pending = None
             self._stop_at_once = at_once
             if _is_main_thread():
                 for number, handler in before.items():
                     signal.signal(number, handler)
 
-    def listen(self) -> None:
+    def install(self) -> None:
         """Take over from the handlers there are; what is ignored, as SIGHUP under nohup, stays ignored."""
         if _is_main_thread():
             for number in HANDLED:
@@ -50,15 +50,15 @@ class Signals:
                     signal.signal(number, self._handle)
 
     @contextmanager
-    def stopping_at_once(self) -> Iterator[None]:
+    def raise_immediately(self) -> Iterator[None]:
         """Within the block, which must not change what is saved, a signal raises `Interrupted` where it arrives."""
-        if self.received is not None:
-            raise Interrupted(self.received)
+        if self.pending is not None:
+            raise Interrupted(self.pending)
         with self._stopping(at_once=True):
             yield
 
     @contextmanager
-    def stopping_when_asked(self) -> Iterator[None]:
+    def raise_after_step(self) -> Iterator[None]:
         """Within the block a signal is remembered only: what runs there asks for it where it can stop."""
         with self._stopping(at_once=False):
             yield
@@ -72,12 +72,12 @@ class Signals:
             self._stop_at_once = before
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        again = self.received is not None
+        again = self.pending is not None
         if again and number == signal.SIGINT and time.monotonic() - self._at > 1:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
         if not again:
-            self.received, self._at = number, time.monotonic()
+            self.pending, self._at = number, time.monotonic()
         if self._stop_at_once and not again:
             raise Interrupted(number)
 

@@ -170,7 +170,7 @@ def fixed_batch(source: Source, size: int, rng: StepRNG, mismatched_conditions: 
 def request_rows(source: Source, size: int, rng: StepRNG) -> Tensor:
     """The rows whose labels and conditions `sample_request` takes, ``[size]``."""
     owners = source.samples if source.aligned or source.conditions is None else source.conditions
-    return rng.to(CPU).integers("asked", size, 0, len(owners))
+    return rng.to(CPU).randint("asked", size, 0, len(owners))
 
 
 def sample_request(source: Source, size: int, rng: StepRNG) -> SampleRequest:
@@ -195,7 +195,7 @@ def sample_request(source: Source, size: int, rng: StepRNG) -> SampleRequest:
         if source.aligned:
             request.target = to_unit(source.samples[rows])
         else:
-            others = rng.to(CPU).integers("unrelated", size, 0, len(source))
+            others = rng.to(CPU).randint("unrelated", size, 0, len(source))
             request.unrelated = to_unit(source.samples[others])
     return request
 

@@ -6,19 +6,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
-Reading = dict[str, float]
+Measurement = dict[str, float]
 """What was read at one look, by name, with ``images_seen``."""
-History = list[Reading]
+History = list[Measurement]
 """All looks of a run, in order."""
 
 MIN_CHECKS = 10  # checks before a run is expected to have learned anything
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class TermHistory:
     """One term as it was known after look ``now`` (counted from 0)."""
 
-    history: Sequence[Reading]
+    history: Sequence[Measurement]
     term: str
     now: int
 
@@ -29,14 +29,14 @@ class View:
         values = [row[key] for row in rows if key in row]
         return values if len(values) == looks else []
 
-    def whole(self, name: str) -> list[float]:
+    def full(self, name: str) -> list[float]:
         """All values up to now."""
         key = name if name[:2] in ("d/", "g/") else f"{self.term}/{name}"
         return [row[key] for row in self.history[: self.now + 1] if key in row]
 
 
 @dataclass(frozen=True, slots=True)
-class Ailment:
+class FailureMode:
     """A way of failing.
 
     Attributes:
@@ -46,8 +46,8 @@ class Ailment:
     """
 
     name: str
-    sign: Callable[[View], str]
-    remedies: tuple[str, ...]
+    evidence: Callable[[TermHistory], str]
+    suggestions: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Finding:
     """What is wrong with a run.
 
     Attributes:
-        name: of the ailment.
+        name: of the failure mode.
         term: where it was seen.
         sign: what was seen when it was first seen.
         since: images seen then.
@@ -65,21 +65,23 @@ class Finding:
 
     name: str
     term: str
-    sign: str
+    evidence: str
     since: int
-    lasting: bool
-    remedies: tuple[str, ...]
+    ongoing: bool
+    suggestions: tuple[str, ...]
 
     def __str__(self) -> str:
-        return f"{self.name} in {self.term} at {self.since:,} images: {self.sign}; try {' or '.join(self.remedies)}"
+        return (
+            f"{self.name} in {self.term} at {self.since:,} images: {self.evidence}; try {' or '.join(self.suggestions)}"
+        )
 
 
-def collapse(view: View) -> str:
+def collapse(view: TermHistory) -> str:
     """Samples are alike: all of them, or pairs of them to the pixel; and not because nothing was learnt yet."""
     spread, travel, twins = (view.last(name, 5) for name in ("spread", "travel", "nearest"))
     if not spread:
         return ""
-    was_diverse, moves = max(view.whole("spread")) > 0.5, max(travel) > 0.03
+    was_diverse, moves = max(view.full("spread")) > 0.5, max(travel) > 0.03
     alike = max(spread) < 0.2 and spread[-1] < 1.05 * spread[0]
     if alike and (was_diverse or (view.now >= MIN_CHECKS and (moves or max(spread) < 0.02))):
         return f"samples spread {spread[-1]:.2g} times as far as reals"
@@ -88,36 +90,36 @@ def collapse(view: View) -> str:
     return ""
 
 
-def saturation(view: View) -> str:
+def saturation(view: TermHistory) -> str:
     """The discriminator recognizes all fakes, and samples do not improve."""
-    separation, offset = view.last("separation", 6), view.last("offset", 6)
+    roc_auc, offset = view.last("separation", 6), view.last("offset", 6)
     spread = view.last("spread", 6)
-    if not separation or view.now < MIN_CHECKS or min(separation) < 0.995:
+    if not roc_auc or view.now < MIN_CHECKS or min(roc_auc) < 0.995:
         return ""
     better = offset[-1] < 0.95 * offset[0] or spread[-1] > 1.1 * spread[0]
     return "" if better else "it recognizes all fakes, and samples do not improve"
 
 
-def overfitting(view: View) -> str:
+def overfitting(view: TermHistory) -> str:
     """The discriminator takes held-out reals for fakes."""
-    known, separation = view.last("memory", 5), view.last("separation", 5)
-    if not known or min(separation) < 0.8 or median(known) < 0.5:
+    known, roc_auc = view.last("memory", 5), view.last("separation", 5)
+    if not known or min(roc_auc) < 0.8 or median(known) < 0.5:
         return ""
     return f"held-out reals are scored {median(known):.0%} of the way from training reals to fakes"
 
 
-def vanishing(view: View) -> str:
+def vanishing(view: TermHistory) -> str:
     """The generator's gradient is next to nothing."""
     norms = view.last("g/grad_norm", 4)
-    if not norms or max(norms) > max(1e-5, 0.01 * max(view.whole("g/grad_norm"))):
+    if not norms or max(norms) > max(1e-5, 0.01 * max(view.full("g/grad_norm"))):
         return ""
     return f"its norm is {norms[-1]:.2g}"
 
 
-def explosion(view: View) -> str:
+def explosion(view: TermHistory) -> str:
     """Gradients or scores grow without end."""
     for name in ("d/grad_norm", "g/grad_norm", "gap"):
-        sizes = [abs(value) for value in view.whole(name)]
+        sizes = [abs(value) for value in view.full(name)]
         if len(sizes) < 3:
             continue
         start, now = median(sizes[:3]), min(sizes[-3:])
@@ -126,7 +128,7 @@ def explosion(view: View) -> str:
     return ""
 
 
-def oscillation(view: View) -> str:
+def oscillation(view: TermHistory) -> str:
     """Samples wander, all of them together."""
     travel, offset = view.last("travel", 6), view.last("offset", 6)
     if not travel or median(travel) < 1.0 or median(offset) < 0.6:
@@ -134,37 +136,37 @@ def oscillation(view: View) -> str:
     return f"the center of the samples moves by {median(travel):.2g} spreads of the reals from look to look"
 
 
-AILMENTS = (
-    Ailment("mode collapse", collapse, ("loss=r3gan", "pack=2", "discriminator.minibatch=stddev")),
-    Ailment(
+FAILURE_MODES = (
+    FailureMode("mode collapse", collapse, ("loss=r3gan", "pack=2", "discriminator.minibatch=stddev")),
+    FailureMode(
         "saturated discriminator",
         saturation,
         ("regularizer=[r1] discriminator.norm=none", "optim.discriminator.lr=1e-4", "optim.generator.lr=4e-4"),
     ),
-    Ailment("overfitting discriminator", overfitting, ("augment=diffaugment", "augment=ada", "data.flip=true")),
-    Ailment("vanishing generator gradient", vanishing, ("loss=nonsaturating", "loss=wgan_gp", "loss=rpgan")),
-    Ailment("explosion", explosion, ("optim.clip_grad_norm=1", "regularizer=[r1] discriminator.norm=none")),
-    Ailment("oscillation", oscillation, ("regularizer=[r1] discriminator.norm=none", "optim=adam_beta0")),
+    FailureMode("overfitting discriminator", overfitting, ("augment=diffaugment", "augment=ada", "data.flip=true")),
+    FailureMode("vanishing generator gradient", vanishing, ("loss=nonsaturating", "loss=wgan_gp", "loss=rpgan")),
+    FailureMode("explosion", explosion, ("optim.clip_grad_norm=1", "regularizer=[r1] discriminator.norm=none")),
+    FailureMode("oscillation", oscillation, ("regularizer=[r1] discriminator.norm=none", "optim=adam_beta0")),
 )
-REMEDIES = {ailment.name: ailment.remedies for ailment in AILMENTS}
+SUGGESTIONS = {mode.name: mode.suggestions for mode in FAILURE_MODES}
 
 
-def found_at(history: Sequence[Reading], now: int) -> list[Finding]:
+def findings_at(history: Sequence[Measurement], now: int) -> list[Finding]:
     """What is seen at look ``now``, from it and the looks before it."""
     adversarial_terms = [name.removesuffix("/separation") for name in history[now] if name.endswith("/separation")]
     images = int(history[now]["images_seen"])
     return [
-        Finding(ailment.name, term, sign, images, True, ailment.remedies)
+        Finding(mode.name, term, evidence, images, True, mode.suggestions)
         for term in adversarial_terms
-        for ailment in AILMENTS
-        if (sign := ailment.sign(View(history, term, now)))
+        for mode in FAILURE_MODES
+        if (evidence := mode.evidence(TermHistory(history, term, now)))
     ]
 
 
-def diagnose(history: Sequence[Reading]) -> list[Finding]:
-    """What was seen at any look, each ailment of each term once: as it was first seen, and whether it lasts."""
+def diagnose(history: Sequence[Measurement]) -> list[Finding]:
+    """What was seen at any look, each failure mode of each term once: as it was first seen, and whether it lasts."""
     findings: dict[tuple[str, str], Finding] = {}
     for now in range(len(history)):
-        seen = {(finding.name, finding.term): finding for finding in found_at(history, now)}
-        findings = {key: replace(finding, lasting=key in seen) for key, finding in (seen | findings).items()}
+        seen = {(finding.name, finding.term): finding for finding in findings_at(history, now)}
+        findings = {key: replace(finding, ongoing=key in seen) for key, finding in (seen | findings).items()}
     return list(findings.values())

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from gan_zoo.core.files import numbers_of
-from gan_zoo.diagnostics.failure_modes import MIN_CHECKS, REMEDIES, Finding, History, Reading, diagnose
+from gan_zoo.core.files import numeric_rows
+from gan_zoo.diagnostics.failure_modes import MIN_CHECKS, SUGGESTIONS, Finding, History, Measurement, diagnose
+from gan_zoo.runs.folder import RunFolder
 
 
-def summarize_findings(history: Sequence[Reading], findings: Sequence[Finding]) -> str:
+def summarize_findings(history: Sequence[Measurement], findings: Sequence[Finding]) -> str:
     """The findings that last, by name; without any, a line that there are none or that there is not enough data yet."""
-    if named := dict.fromkeys(finding.name for finding in findings if finding.lasting):
+    if named := dict.fromkeys(finding.name for finding in findings if finding.ongoing):
         return ", ".join(named)
     if len(history) <= MIN_CHECKS:
         looks = f"{len(history)} look{'' if len(history) == 1 else 's'}"
@@ -19,21 +20,21 @@ def summarize_findings(history: Sequence[Reading], findings: Sequence[Finding]) 
     return "nothing is wrong"
 
 
-def diagnose_run(run: Path) -> tuple[History, list[Finding]]:
+def diagnose_run(run: RunFolder) -> tuple[History, list[Finding]]:
     """All looks at the run in a folder, and what they found."""
-    history, failure = logged(run / "metrics.csv"), run / "FAILED.txt"
+    history = read_history(run.log)
     findings = diagnose(history)
-    diverged = failure.is_file() and failure.read_text().startswith("TrainingDiverged")
+    diverged = run.failure.startswith("TrainingDiverged")
     if diverged and not any(finding.name == "explosion" for finding in findings):
         images = int(history[-1]["images_seen"]) if history else 0
-        findings.append(Finding("explosion", "training", "it diverged", images, True, REMEDIES["explosion"]))
+        findings.append(Finding("explosion", "training", "it diverged", images, True, SUGGESTIONS["explosion"]))
     return history, findings
 
 
-def logged(log: Path) -> History:
+def read_history(log: Path) -> History:
     """The looks that a run's ``metrics.csv`` holds: its columns ``doctor/...``."""
     looks = [
         {name.removeprefix("doctor/"): value for name, value in row.items() if name.startswith("doctor/")}
-        for row in numbers_of(log)
+        for row in numeric_rows(log)
     ]
     return [look for look in looks if "images_seen" in look]

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from gan_zoo.core.types import AdversarialTerm, Batch, DiscriminatorOutput
-from gan_zoo.diagnostics.failure_modes import Reading
-from gan_zoo.diagnostics.statistics import features, memory, nearest, separation, spread
+from gan_zoo.diagnostics.failure_modes import Measurement
+from gan_zoo.diagnostics.statistics import features, median_nn_distance, overfitting_ratio, rms_deviation, roc_auc
 from gan_zoo.models.base import Model
 from gan_zoo.training.modes import evaluation_mode
 
@@ -24,7 +24,7 @@ class Probe:
         self.seen, self.unseen = seen, unseen
         self.centers: dict[str, Tensor] = {}
 
-    def look(self, model: Model) -> Reading:
+    def measure(self, model: Model) -> Measurement:
         """How sure the discriminators are, how different samples are, how far they have moved since the last time.
 
         For every term that trains a generator, ``<term>/separation`` (of reals from fakes), ``<term>/memory`` (with
@@ -40,31 +40,31 @@ class Probe:
             if self.unseen is not None:
                 unseen = {term.name: term for term in model.adversarial_terms(self.unseen, model.generate(self.unseen))}
             for term in adversarial_terms:
-                found = self.of_samples(term) | of_scores(term, unseen.get(term.name))
+                found = self.sample_statistics(term) | score_statistics(term, unseen.get(term.name))
                 readings |= {f"{term.name}/{name}": value for name, value in found.items()}
         numbers = torch.stack([value.float() for value in readings.values()]).tolist() if readings else []
         return dict(zip(readings, numbers, strict=True))
 
-    def of_samples(self, term: AdversarialTerm) -> dict[str, Tensor]:
+    def sample_statistics(self, term: AdversarialTerm) -> dict[str, Tensor]:
         """What the samples of one term say."""
         real, fake = features(term.real), features(term.fake)
-        scale, center = spread(real).clamp(min=1e-12), fake.mean(0)
+        scale, center = rms_deviation(real).clamp(min=1e-12), fake.mean(0)
         before = self.centers.get(term.name, center).to(center)
         self.centers[term.name] = center
         return {
-            "spread": spread(fake) / scale,
-            "nearest": nearest(fake) / nearest(real).clamp(min=1e-12),
+            "spread": rms_deviation(fake) / scale,
+            "nearest": median_nn_distance(fake) / median_nn_distance(real).clamp(min=1e-12),
             "offset": (center - real.mean(0)).norm() / scale,
             "travel": (center - before).norm() / scale,
         }
 
 
-def of_scores(term: AdversarialTerm, unseen: AdversarialTerm | None) -> dict[str, Tensor]:
+def score_statistics(term: AdversarialTerm, unseen: AdversarialTerm | None) -> dict[str, Tensor]:
     """Scores of the discriminator of one term."""
     real, fake = (per_image(output) for output in (term.discriminate_real(), term.discriminate_fake()))
-    readings = {"separation": separation(real, fake), "gap": real.mean() - fake.mean()}
+    readings = {"separation": roc_auc(real, fake), "gap": real.mean() - fake.mean()}
     if unseen is not None:
-        readings["memory"] = memory(real, per_image(unseen.discriminate_real()), fake)
+        readings["memory"] = overfitting_ratio(real, per_image(unseen.discriminate_real()), fake)
     return readings
 
 

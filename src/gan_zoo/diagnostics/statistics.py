@@ -16,19 +16,19 @@ def features(samples: Tensor) -> Tensor:
     return samples.detach().float().flatten(1)
 
 
-def spread(points: Tensor) -> Tensor:
+def rms_deviation(points: Tensor) -> Tensor:
     """The root of the mean squared distance of ``points`` ``[B, D]`` from their center."""
     return (points - points.mean(0)).square().sum(1).mean().sqrt()
 
 
-def nearest(points: Tensor) -> Tensor:
+def median_nn_distance(points: Tensor) -> Tensor:
     """The median distance of a point of ``points`` ``[B, D]`` from the one nearest to it."""
     # Not by matrix products, which in float32 lose the small differences between similar images.
     distances = torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist")
     return distances.fill_diagonal_(torch.inf).amin(1).median()
 
 
-def separation(real: Tensor, fake: Tensor) -> Tensor:
+def roc_auc(real: Tensor, fake: Tensor) -> Tensor:
     """How well a discriminator's scores ``[N]`` and ``[M]`` separate reals from fakes: the area under the ROC curve.
 
     The share of pairs in which the real is scored higher, ties counting half: 0.5 for guessing, 1 for always right. It
@@ -40,7 +40,7 @@ def separation(real: Tensor, fake: Tensor) -> Tensor:
     return torch.maximum(share, 1 - share)
 
 
-def memory(real: Tensor, unseen: Tensor, fake: Tensor) -> Tensor:
+def overfitting_ratio(real: Tensor, unseen: Tensor, fake: Tensor) -> Tensor:
     """How far the scores of held-out reals have moved from those of training reals to those of fakes.
 
     r_v = (E D(train) - E D(held out)) / (E D(train) - E D(fake)), Karras et al. 2020 (StyleGAN2-ADA), eq. 1: 0 if the

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gan_zoo.core.errors import ConfigError
-from gan_zoo.inference.hub import KEPT, NAME, first_line
+from gan_zoo.inference.hub import NAME, UPLOAD_PATTERNS, first_line
 
 
 def check_push(name: str) -> str:
@@ -35,7 +35,9 @@ def push(folder: Path, name: str, private: bool = False) -> str:
     api = HfApi()
     try:
         url = api.create_repo(name, private=private, exist_ok=True)
-        api.upload_folder(repo_id=name, folder_path=folder, allow_patterns=list(KEPT), commit_message="gan-zoo export")
+        api.upload_folder(
+            repo_id=name, folder_path=folder, allow_patterns=list(UPLOAD_PATTERNS), commit_message="gan-zoo export"
+        )
     except Exception as error:  # the client's errors have no base of their own, and their bases change
         raise ConfigError(
             f"{folder} is written but was not pushed to {name}: {first_line(error)}; again: hf upload {name} {folder}"

@@ -46,7 +46,7 @@ class InputSpec:
     def example(self, size: int, rng: StepRNG, name: str) -> Tensor:
         """Some values ``[size, *shape]``; images and codes in (-1, 1), latents from a normal distribution."""
         if self.limit is not None:
-            numbers = rng.integers(name, size * max(1, sum(self.shape)), 0, self.limit)
+            numbers = rng.randint(name, size * max(1, sum(self.shape)), 0, self.limit)
             return numbers.reshape(size, *self.shape)
         values = rng.normal(name, size, *self.shape)
         return values if name == "latents" else values.clamp(-1, 1)

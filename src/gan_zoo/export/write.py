@@ -14,9 +14,10 @@ from gan_zoo.config.allowlist import is_trusted
 from gan_zoo.core.errors import ConfigError
 from gan_zoo.core.files import sha256
 from gan_zoo.core.paths import CONF
-from gan_zoo.export.model_card import card
+from gan_zoo.export.model_card import model_card
 from gan_zoo.inference.load import CONFIG_GROUPS, FORMAT, MODEL, WEIGHTS
 from gan_zoo.inference.model import LoadedModel
+from gan_zoo.runs.folder import RunFolder
 
 EXPORTED_KEYS = (*CONFIG_GROUPS, "seed", "pack", "channels_last", "condition")
 
@@ -59,7 +60,6 @@ def _write(run: LoadedModel, folder: Path, name: str, samples: int, onnx: bool) 
 
     state = run.module.inference_generators.state_dict()
     save_file({key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}, folder / WEIGHTS)
-    metrics = run.folder / "metrics.json"
     tokenizer = run.tokenizer
     about: dict[str, Any] = {
         "format": FORMAT,
@@ -71,7 +71,7 @@ def _write(run: LoadedModel, folder: Path, name: str, samples: int, onnx: bool) 
         "averaged": run.module.ema is not None,
         "data": {"name": run.source.name, "license": run.source.license, "classes": list(run.source.classes or [])},
         "words": None if tokenizer is None else tokenizer._asdict(),
-        "scores": json.loads(metrics.read_text()).get("metrics", []) if metrics.is_file() else [],
+        "scores": RunFolder(run.folder).metrics().get("metrics", []),
     }
     if onnx:
         run.module.to("cpu")
@@ -79,7 +79,7 @@ def _write(run: LoadedModel, folder: Path, name: str, samples: int, onnx: bool) 
     if len(run.config["data"]["sample_shape"]) == 3:
         save(grid(run, samples, 0), folder / "samples.png")
     (folder / MODEL).write_text(json.dumps(about, indent=2) + "\n")
-    (folder / "README.md").write_text(card(name, about, (folder / "samples.png").is_file()))
+    (folder / "README.md").write_text(model_card(name, about, (folder / "samples.png").is_file()))
 
 
 def portable_config(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-from gan_zoo.config.build import evaluators_of
-from gan_zoo.config.compose import as_config
-from gan_zoo.config.messages import explain
+from gan_zoo.config.build import build_evaluators
+from gan_zoo.config.compose import from_dict
+from gan_zoo.config.messages import format_error
 from gan_zoo.core.errors import DataError
-from gan_zoo.core.files import atomic_path
 from gan_zoo.core.paths import CONF
 from gan_zoo.inference.load import load_run
 from gan_zoo.metrics.base import Evaluator, MetricResult
+from gan_zoo.runs.folder import RunFolder
 from gan_zoo.training.scoring import evaluate_generator
 
 
@@ -39,14 +37,14 @@ def evaluate_run(
         trust, device, other_data: as in `load_run`.
     """
     loaded = load_run(run, checkpoint, device, trust, other_data)
-    evaluators = set_num_samples(evaluators_of(as_config(loaded.config), overrides), num_samples)
+    evaluators = set_num_samples(build_evaluators(from_dict(loaded.config), overrides), num_samples)
     scores = evaluate_generator(loaded.module, loaded.source, evaluators, loaded.config["seed"])
     of = {"checkpoint": loaded.checkpoint.name, "images_seen": loaded.module.clock.images_seen}
     scores = [MetricResult(score.name, score.value, score.protocol | of) for score in scores]
     try:
-        append_metrics(loaded.folder / "metrics.json", scores)
+        RunFolder(loaded.folder).append_metrics(asdict(score) for score in scores)
     except OSError as error:  # what was computed is still worth printing
-        print(f"the scores cannot be saved: {explain(error, CONF)}", file=sys.stderr)
+        print(f"the scores cannot be saved: {format_error(error, CONF)}", file=sys.stderr)
     return scores
 
 
@@ -57,18 +55,6 @@ def set_num_samples(evaluators: dict[str, Evaluator], num_samples: int | None) -
     for evaluator in evaluators.values():
         evaluator.num_samples = num_samples or evaluator.num_samples
     return evaluators
-
-
-def append_metrics(path: Path, scores: Sequence[MetricResult]) -> None:
-    """Add scores to a run's ``metrics.json``, whole or not at all; a repeated one takes the old one's place."""
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    new = [asdict(score) for score in scores]
-    keys = {json.dumps([entry["name"], entry["protocol"]], sort_keys=True) for entry in new}
-    old = content.get("metrics", [])
-    kept = [entry for entry in old if json.dumps([entry["name"], entry["protocol"]], sort_keys=True) not in keys]
-    content["metrics"] = kept + new
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2) + "\n")
 
 
 def format_table(scores: Sequence[MetricResult]) -> list[str]:

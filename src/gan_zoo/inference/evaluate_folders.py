@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from gan_zoo.config.build import evaluators_of
+from gan_zoo.config.build import build_evaluators
 from gan_zoo.config.compose import compose_overrides
 from gan_zoo.core.errors import DataError
 from gan_zoo.core.rng import CPU, StepRNG, seeded_generator
@@ -39,8 +39,8 @@ def compare_folders(
     fake, real = load_folder(folder, "--folder", image_size), load_folder(against, "--against", image_size)
     device = best_device(device_name)
     count = min(len(fake), num_samples or len(fake))
-    chosen = some_of(len(fake), count)
-    evaluators = set_num_samples(evaluators_of(compose_overrides(overrides)), count)
+    chosen = random_subset(len(fake), count)
+    evaluators = set_num_samples(build_evaluators(compose_overrides(overrides)), count)
 
     def draw(block: int) -> Generated:
         samples = to_unit(fake.samples[chosen[block * BLOCK_SIZE : (block + 1) * BLOCK_SIZE]])
@@ -51,7 +51,7 @@ def compare_folders(
     return [MetricResult(score.name, score.value, score.protocol | compared) for score in scores]
 
 
-def some_of(total: int, count: int) -> torch.Tensor:
+def random_subset(total: int, count: int) -> torch.Tensor:
     """``count`` of ``total`` rows in their order, the same every time: names of files often sort by what is on them."""
     return torch.randperm(total, generator=seeded_generator(CPU, "some of", total))[:count].sort().values
 

@@ -9,10 +9,10 @@ from gan_zoo.core.errors import ConfigError
 
 NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 ADDRESS = re.compile(r"hf:/{1,2}(.+)")  # a path has lost one of the two
-KEPT = ("*.json", "*.safetensors", "*.md", "*.png", "*.onnx")
+UPLOAD_PATTERNS = ("*.json", "*.safetensors", "*.md", "*.png", "*.onnx")
 
 
-def address(run: str | Path) -> str | None:
+def parse_hub_url(run: str | Path) -> str | None:
     """The model ``user/name`` that ``hf://user/name`` stands for; None for anything else, and for folders."""
     found = ADDRESS.fullmatch(str(run))
     if found is None or Path(run).exists():
@@ -22,7 +22,7 @@ def address(run: str | Path) -> str | None:
     return found[1]
 
 
-def fetched(name: str) -> Path:
+def download(name: str) -> Path:
     """The folder of a model of the hub, downloaded once; what it holds is trusted no more than any export.
 
     Raises:
@@ -32,7 +32,7 @@ def fetched(name: str) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(name, allow_patterns=list(KEPT)))
+        return Path(snapshot_download(name, allow_patterns=list(UPLOAD_PATTERNS)))
     except Exception as error:
         raise ConfigError(f"hf://{name} cannot be fetched: {first_line(error)}") from error
 

@@ -12,16 +12,16 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from gan_zoo.config.allowlist import (
-    refuse_foreign,
-    refuse_interpolations,
-    refuse_other_kinds,
+    check_kinds,
+    check_no_interpolations,
+    check_targets,
 )
 from gan_zoo.core.errors import ConfigError
 from gan_zoo.core.files import sha256
-from gan_zoo.inference.hub import address, fetched
+from gan_zoo.inference.hub import download, parse_hub_url
 from gan_zoo.inference.model import CaptionTokenizer, LoadedModel
 from gan_zoo.runs.checkpoint_io import read_checkpoint
-from gan_zoo.runs.checkpoint_store import store_of
+from gan_zoo.runs.folder import RunFolder
 from gan_zoo.training.module import GANModule
 
 CHECKPOINTS = ("best", "last")
@@ -78,14 +78,14 @@ def load_run(
         ConfigError: if there is no checkpoint, it is damaged, or its config names what is not trusted.
     """
     device = best_device(device) if isinstance(device, str) else device
-    if (name := address(run)) is not None:
-        run = fetched(name)
+    if (name := parse_hub_url(run)) is not None:
+        run = download(name)
     run = Path(run).expanduser()
     if (Path(run) / "model.json").is_file():
         return load(run, device, trust)
     path = find_checkpoint(Path(run), checkpoint)
-    folder = path.parent.parent if path.parent.name == "checkpoints" else path.parent
-    store_of(folder).verify(path)
+    folder = RunFolder.of_checkpoint(path)
+    folder.checkpoints.verify(path)
     saved = read_checkpoint(path)
     config = saved["gan_zoo"]["config"]
     if not isinstance(config, dict):
@@ -104,25 +104,27 @@ def load_run(
     module.clock.load_state_dict(saved["gan_zoo"]["clock"])
     module.metadata["provenance"] = saved["gan_zoo"]["provenance"]
     identity = saved["gan_zoo"].get("data")
-    return LoadedModel(folder, path, config, module.to(device).eval(), data_identity=identity, other_data=other_data)
+    return LoadedModel(
+        folder.path, path, config, module.to(device).eval(), data_identity=identity, other_data=other_data
+    )
 
 
 def build_from_untrusted(config: Mapping[str, Any], trust: bool) -> GANModule:
     """The module that a config from a file describes; `ConfigError` if it names code that is not trusted."""
     from gan_zoo.config.build import build_module
-    from gan_zoo.config.compose import as_config, reach_own_parts
+    from gan_zoo.config.compose import from_dict, reach_own_parts
     from gan_zoo.core.paths import CONF
 
-    refuse_interpolations(dict(config))
+    check_no_interpolations(dict(config))
     remedy = "--trust (in Python trust=True)"
     if trust:
         reach_own_parts(dict(config))
     else:
-        refuse_foreign([config.get(group) for group in CONFIG_GROUPS], CONF, remedy)
+        check_targets([config.get(group) for group in CONFIG_GROUPS], CONF, remedy)
         for group in ("model", "generator", "discriminator", "encoder", "condition", "loss", "regularizer", "augment"):
-            refuse_other_kinds(config.get(group), group, remedy)
+            check_kinds(config.get(group), group, remedy)
     try:
-        return build_module(as_config(config))
+        return build_module(from_dict(config))
     except ImportError as error:
         raise ConfigError(f"the run's config names code that is not here: {error}") from error
 
@@ -136,7 +138,7 @@ def find_checkpoint(run: Path, checkpoint: str = "best") -> Path:
     if not run.is_dir():
         raise ConfigError(f"RUN must be a run folder or a checkpoint file, got {str(run)!r}, which does not exist")
     for name in (checkpoint, "last", "best"):
-        if (path := run / "checkpoints" / f"{name}.ckpt").is_file():
+        if (path := RunFolder(run).checkpoints.pointer(name)).is_file():
             return path
     raise ConfigError(f"{run} has no checkpoints/{checkpoint}.ckpt: is it the folder of a run that saved one?")
 

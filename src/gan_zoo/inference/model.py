@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from gan_zoo.config.allowlist import refuse_reading
+from gan_zoo.config.allowlist import check_reads_nothing
 from gan_zoo.core.errors import ConfigError, DataError
 from gan_zoo.core.rng import StepRNG, stable_seed
 from gan_zoo.core.types import SampleRequest
@@ -188,11 +188,11 @@ class LoadedModel:
         if self.given_source is not None:
             return self.given_source
         from gan_zoo.config.build import build_data
-        from gan_zoo.config.compose import as_config
+        from gan_zoo.config.compose import from_dict
 
         if not self.may_read:
-            refuse_reading(self.config["data"], "--trust (in Python trust=True)")
-        source = build_data(as_config(self.config)).source
+            check_reads_nothing(self.config["data"], "--trust (in Python trust=True)")
+        source = build_data(from_dict(self.config)).source
         if not self.other_data:
             now = data_identity(source, self.config["data"].get("root"))
             check_same_data(self.data_identity, now, "--other-data (in Python other_data=True)")

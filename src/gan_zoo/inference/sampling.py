@@ -20,7 +20,7 @@ from gan_zoo.inference.latents import draw_latents, interpolate
 from gan_zoo.inference.model import LoadedModel, make_request, request_as_in_grid
 from gan_zoo.models.latent_spaces import latent_space, mapped_generator
 from gan_zoo.training.requests import data_request
-from gan_zoo.visualization.image_grid import image_of, pillow
+from gan_zoo.visualization.image_grid import image_of, to_pil
 
 
 def grid(
@@ -180,5 +180,5 @@ def export_folder(
             requested.latents = draw_latents(run.module, block, stable_seed(seed, start), truncation)
         samples = to_uint8(styles.sample(run.module, requested, psi).cpu())
         for number, sample in enumerate(samples[: count - start], start):
-            pillow(sample).save(folder / f"{number:06d}.png")
+            to_pil(sample).save(folder / f"{number:06d}.png")
     return count

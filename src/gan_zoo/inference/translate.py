@@ -20,7 +20,7 @@ from gan_zoo.data.derived import Derivation, derivation_of
 from gan_zoo.data.files.image_io import ValueRange, open_image
 from gan_zoo.data.image_tensors import to_uint8, to_unit
 from gan_zoo.inference.model import LoadedModel
-from gan_zoo.visualization.image_grid import pillow
+from gan_zoo.visualization.image_grid import to_pil
 
 DIRECTIONS = ("forward", "backward")
 
@@ -138,7 +138,7 @@ def translate_folder(
         path = path if path not in written else path.with_name(f"{file.name}.png")  # a.jpg next to a.webp
         written.add(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        pillow(translator(image)).save(path)
+        to_pil(translator(image)).save(path)
     return len(written), failed
 
 

@@ -68,12 +68,12 @@ def fit(
     own = [Interruption(), *([Progressing()] if progress else [])]
     trainer = make_trainer(Trainer, [*own, *callbacks], logger or False, **settings)
     check_compatible(trainer, module, data)
-    with SIGNALS.restored():
-        _trained(trainer, module, data)
+    with SIGNALS.handlers_restored():
+        _run_fit(trainer, module, data)
     return module
 
 
-def _trained(trainer: Trainer, module: GANModule, data: DataModule) -> None:
+def _run_fit(trainer: Trainer, module: GANModule, data: DataModule) -> None:
     try:
         trainer.fit(module, datamodule=data)
     except Interrupted as stop:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from gan_zoo.core.errors import ConfigError
 from gan_zoo.runs.checkpoint_io import read_checkpoint
-from gan_zoo.runs.checkpoint_store import store_of
+from gan_zoo.runs.folder import RunFolder
 from gan_zoo.training.module import GANModule
 
 SIDES = {"generator": ("model.generators.", "ema.generators."), "discriminator": ("model.discriminators.",)}
@@ -36,14 +36,13 @@ def initialize_from(module: GANModule, run: str, only: str | None = None) -> str
     if not path.exists():
         raise ConfigError(f"init must be a run folder or a checkpoint, got {run!r}, which does not exist")
     checkpoint = find_checkpoint(path)
-    folder = checkpoint.parent.parent if checkpoint.parent.name == "checkpoints" else checkpoint.parent
-    store_of(folder).verify(checkpoint)
+    RunFolder.of_checkpoint(checkpoint).checkpoints.verify(checkpoint)
 
     # Only weights and running statistics of the networks; losses and regularizers start with their own states.
     prefixes = tuple(prefix for side, parts in SIDES.items() for prefix in parts if only in (None, side))
     saved = read_checkpoint(checkpoint)["state_dict"]
     current = {key: tensor for key, tensor in module.state_dict().items() if key.startswith(prefixes)}
-    copied = {key: saved[key] for key, tensor in current.items() if fits(saved.get(key), tensor)}
+    copied = {key: saved[key] for key, tensor in current.items() if matching_weights(saved.get(key), tensor)}
     if not copied:
         raise ConfigError(f"init={run} has no weights of the names and shapes of this run's networks")
     for key, value in copied.items():
@@ -51,6 +50,6 @@ def initialize_from(module: GANModule, run: str, only: str | None = None) -> str
     return f"init     {len(copied)} of {len(current)} tensors from {checkpoint}"
 
 
-def fits(saved: object, tensor: Tensor) -> bool:
+def matching_weights(saved: object, tensor: Tensor) -> bool:
     """Whether ``saved`` is a tensor of the same shape."""
     return isinstance(saved, Tensor) and saved.shape == tensor.shape

@@ -12,17 +12,17 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from gan_zoo.config import help as help_of
-from gan_zoo.config.checks import refuse_processes_in_multirun
-from gan_zoo.config.compose import as_plain, check_choices, check_grammar
-from gan_zoo.config.messages import explain, is_usage_error
-from gan_zoo.config.resume_overrides import expanded
+from gan_zoo.config.checks import check_single_process_multirun
+from gan_zoo.config.compose import check_choices, check_grammar, to_dict
+from gan_zoo.config.messages import format_error, is_usage_error
+from gan_zoo.config.resume_overrides import expand_resume
 from gan_zoo.core.errors import ConfigError, Interrupted
 from gan_zoo.core.output import never_blocking
 from gan_zoo.core.paths import CONF
 from gan_zoo.core.signals import SIGNALS
-from gan_zoo.launch.processes import WANTS_TRACEBACK
+from gan_zoo.launch.processes import FULL_ERROR_VAR
 from gan_zoo.launch.train import remove_empty_run, train
-from gan_zoo.runs.overrides import apart
+from gan_zoo.runs.overrides import split_flags
 
 
 def main() -> None:
@@ -32,10 +32,10 @@ def main() -> None:
     Whether anybody reads the output does not matter, and a signal before training ends the command at once.
     """
     never_blocking()
-    with SIGNALS.restored():
-        SIGNALS.listen()
+    with SIGNALS.handlers_restored():
+        SIGNALS.install()
         try:
-            with SIGNALS.stopping_at_once():
+            with SIGNALS.raise_immediately():
                 _main()
         except Interrupted as stop:
             if HydraConfig.initialized() and HydraConfig.get().runtime.output_dir is not None:
@@ -44,17 +44,17 @@ def main() -> None:
 
 
 def _main() -> None:
-    if help_of.wanted(sys.argv[1:]):
-        print(help_of.text(sys.argv[1:], CONF))
+    if help_of.is_requested(sys.argv[1:]):
+        print(help_of.render(sys.argv[1:], CONF))
         return
     full_error = os.environ.get("HYDRA_FULL_ERROR", "0")
     wants_traceback = full_error == "1"
-    os.environ[WANTS_TRACEBACK] = full_error
+    os.environ[FULL_ERROR_VAR] = full_error
     os.environ["HYDRA_FULL_ERROR"] = "1"  # while composing, Hydra then raises instead of printing its own report
     failures: list[str] = []
 
     def fail(error: Exception) -> None:
-        failures.append(f"error: {explain(error, CONF, apart(sys.argv[1:])[0])}")
+        failures.append(f"error: {format_error(error, CONF, split_flags(sys.argv[1:])[0])}")
         print(failures[-1], file=sys.stderr)
 
     def job(config: DictConfig) -> None:
@@ -63,7 +63,7 @@ def _main() -> None:
         try:
             if in_multirun:
                 os.environ.setdefault("WANDB_RUN_GROUP", Path(HydraConfig.get().sweep.dir).name)
-                refuse_processes_in_multirun(as_plain(config))
+                check_single_process_multirun(to_dict(config))
             train(config)
         except Exception as error:
             if wants_traceback or not (in_multirun or is_usage_error(error)):
@@ -73,8 +73,8 @@ def _main() -> None:
             fail(error)
 
     try:
-        check_grammar(apart(sys.argv[1:])[0])
-        sys.argv[1:] = check_choices(expanded(sys.argv[1:]))
+        check_grammar(split_flags(sys.argv[1:])[0])
+        sys.argv[1:] = check_choices(expand_resume(sys.argv[1:]))
         hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()
     except Exception as error:
         if wants_traceback or not is_usage_error(error):
@@ -89,7 +89,7 @@ def _main() -> None:
 def job_failure(error: Exception) -> ConfigError:
     """What a job of a multirun raises: Hydra hands it to the process of the sweep once all jobs have ended."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # where that process is this one, it shall not print a report of its own
-    line = f"job {HydraConfig.get().job.num}: {explain(error, CONF)}"
+    line = f"job {HydraConfig.get().job.num}: {format_error(error, CONF)}"
     print(f"error: {line}", file=sys.stderr)
     return ConfigError(f"not every job ended well, the first that failed was {line}")
 

@@ -12,7 +12,7 @@ from omegaconf import open_dict
 
 from gan_zoo.core.errors import ConfigError
 from gan_zoo.core.paths import CONF
-from gan_zoo.launch.processes import Job, Record, run_all
+from gan_zoo.launch.processes import Job, JobManifest, run_all
 
 
 def launch(context: Any, config: Any, job_overrides: Sequence[Sequence[str]], num_jobs: int) -> list[JobReturn]:
@@ -31,7 +31,7 @@ def launch(context: Any, config: Any, job_overrides: Sequence[Sequence[str]], nu
         ConfigError: naming the jobs that failed, once all are done.
     """
     folder = Path(config.hydra.sweep.dir)
-    record = Record(folder)
+    record = JobManifest(folder)
     jobs = []
     for overrides in job_overrides:
         job = record.of(overrides) or record.add(overrides, subfolder(context, config, overrides, len(record.jobs)))

@@ -16,10 +16,11 @@ from pathlib import Path
 from gan_zoo.core.errors import ConfigError, Interrupted
 from gan_zoo.core.files import atomic_path
 from gan_zoo.core.signals import SIGNALS
-from gan_zoo.runs.overrides import quoted
+from gan_zoo.runs.folder import RunFolder
+from gan_zoo.runs.overrides import quote_value
 
 POLL_SECONDS = 0.2
-WANTS_TRACEBACK = "GAN_ZOO_FULL_ERROR"  # what HYDRA_FULL_ERROR was before Hydra was made to raise
+FULL_ERROR_VAR = "GAN_ZOO_FULL_ERROR"  # what HYDRA_FULL_ERROR was before Hydra was made to raise
 
 
 @dataclass
@@ -39,7 +40,7 @@ class Job:
     seconds: float = 0.0
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
     slot: int = 0
-    began: float = 0.0
+    start_time: float = 0.0
 
     @property
     def log(self) -> Path:
@@ -48,10 +49,10 @@ class Job:
 
     def start(self, slot: int, num_jobs: int, options: Sequence[str] = ()) -> None:
         """Begin or go on, as number ``slot`` of ``num_jobs`` side by side."""
-        place = [f"hydra.run.dir={quoted(self.folder.absolute())}", "resume=auto"]
+        place = [f"hydra.run.dir={quote_value(self.folder.absolute())}", "resume=auto"]
         command = [sys.executable, "-m", "gan_zoo.launch.main", *options, *self.overrides, *place]
-        environment = environment_of(slot, num_jobs) | {"WANDB_RUN_GROUP": self.folder.absolute().parent.name}
-        self.slot, self.began = slot, time.monotonic()
+        environment = job_environment(slot, num_jobs) | {"WANDB_RUN_GROUP": self.folder.absolute().parent.name}
+        self.slot, self.start_time = slot, time.monotonic()
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         if num_jobs == 1:
             self.process = subprocess.Popen(command, env=environment, start_new_session=True)
@@ -61,11 +62,11 @@ class Job:
                 command, env=environment, start_new_session=True, stdout=log, stderr=log, stdin=subprocess.DEVNULL
             )
 
-    def ended(self) -> bool:
+    def poll(self) -> bool:
         """Whether its process is over."""
         assert self.process is not None
         self.exit_code = self.process.poll()
-        self.seconds = time.monotonic() - self.began
+        self.seconds = time.monotonic() - self.start_time
         return self.exit_code is not None
 
     def stop(self) -> None:
@@ -81,16 +82,16 @@ class Job:
             return ""
         if self.exit_code < 0:
             return f"killed by {signal.Signals(-self.exit_code).name}"
-        for file in (self.folder / "FAILED.txt", self.log):
-            if file.is_file() and (lines := file.read_text(errors="replace").strip().splitlines()):
-                return lines[0] if file.name == "FAILED.txt" else lines[-1].removeprefix("error: ")
-        return f"exit code {self.exit_code}"
+        if recorded := RunFolder(self.folder).failure:
+            return recorded.splitlines()[0]
+        printed = self.log.read_text(errors="replace").strip() if self.log.is_file() else ""
+        return printed.splitlines()[-1].removeprefix("error: ") if printed else f"exit code {self.exit_code}"
 
 
-def environment_of(slot: int, num_jobs: int) -> dict[str, str]:
+def job_environment(slot: int, num_jobs: int) -> dict[str, str]:
     """The environment of a job: where several run side by side each has its share of the cores, and a GPU by turns."""
     environment = dict(os.environ)
-    environment["HYDRA_FULL_ERROR"] = environment.get(WANTS_TRACEBACK, "0")
+    environment["HYDRA_FULL_ERROR"] = environment.get(FULL_ERROR_VAR, "0")
     if num_jobs > 1:
         environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // num_jobs)))
         gpus = visible_gpus()
@@ -111,9 +112,9 @@ def visible_gpus() -> list[str]:
 def run_all(
     jobs: Iterable[Job],
     num_jobs: int,
-    ended: Callable[[Job], None],
+    poll: Callable[[Job], None],
     options: Sequence[str] = (),
-    watch: Callable[[Job], None] = lambda job: None,
+    on_poll: Callable[[Job], None] = lambda job: None,
 ) -> None:
     """Run ``jobs``, at most ``num_jobs`` side by side; the next one is asked for when there is room.
 
@@ -128,11 +129,11 @@ def run_all(
     if num_jobs < 1:
         raise ConfigError(f"the number of jobs side by side must be >= 1, got {num_jobs}")
     coming, running = iter(jobs), list[Job]()
-    with SIGNALS.restored(), stopped_on_failure(running):
-        SIGNALS.listen()
+    with SIGNALS.handlers_restored(), stopped_on_failure(running):
+        SIGNALS.install()
         more = True
         while more or running:
-            while more and len(running) < num_jobs and SIGNALS.received is None:
+            while more and len(running) < num_jobs and SIGNALS.pending is None:
                 if (job := next(coming, None)) is None:
                     more = False
                 else:
@@ -140,14 +141,14 @@ def run_all(
                     job.start(free, num_jobs, options)
                     running.append(job)
             time.sleep(POLL_SECONDS)
-            if SIGNALS.received is not None:
-                raise Interrupted(SIGNALS.received)
+            if SIGNALS.pending is not None:
+                raise Interrupted(SIGNALS.pending)
             for job in list(running):
-                if job.ended():
+                if job.poll():
                     running.remove(job)
-                    ended(job)
+                    poll(job)
                 else:
-                    watch(job)
+                    on_poll(job)
 
 
 @contextmanager
@@ -164,7 +165,7 @@ def stopped_on_failure(running: Sequence[Job]) -> Iterator[None]:
         raise
 
 
-class Record:
+class JobManifest:
     """``jobs.json`` of a sweep's folder: which jobs there are, in which folders, and how they ended."""
 
     def __init__(self, folder: Path) -> None:

@@ -16,26 +16,27 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from gan_zoo.config.build import evaluators_of
+from gan_zoo.config.build import build_evaluators
 from gan_zoo.config.compose import compose_overrides
 from gan_zoo.core.errors import ConfigError
 from gan_zoo.launch.processes import Job, run_all
-from gan_zoo.launch.search_space import Space
-from gan_zoo.runs.overrides import quoted
+from gan_zoo.launch.search_space import SearchSpace
+from gan_zoo.runs.folder import RunFolder
+from gan_zoo.runs.overrides import quote_value
 
 SAMPLERS = {"tpe": optuna.samplers.TPESampler, "random": optuna.samplers.RandomSampler}
 STUDY, FILE = "search", "study.journal"
 
 
-def default_score(space: Space, config_dir: Path | None = None) -> tuple[str, bool]:
+def default_objective(space: SearchSpace, config_dir: Path | None = None) -> tuple[str, bool]:
     """The score that decides which checkpoint of such a run is the best, and whether more of it is better.
 
     Raises:
         ConfigError: if the overrides do not compose, or nothing is scored.
     """
-    own = [f"hydra.searchpath=[{quoted(config_dir.absolute())}]"] if config_dir else []
-    config = compose_overrides([*space.first(), *own])
-    for evaluator in evaluators_of(config).values():
+    own = [f"hydra.searchpath=[{quote_value(config_dir.absolute())}]"] if config_dir else []
+    config = compose_overrides([*space.example_overrides(), *own])
+    for evaluator in build_evaluators(config).values():
         name, direction = evaluator.best
         return name, direction == "max"
     raise ConfigError("nothing to search for: these runs are not scored, choose another metric=")
@@ -60,7 +61,7 @@ class Search:
     def __init__(
         self,
         folder: Path,
-        space: Space,
+        space: SearchSpace,
         score: str,
         maximize: bool = False,
         prune: bool = True,
@@ -81,14 +82,14 @@ class Search:
             pruner=optuna.pruners.MedianPruner(n_startup_trials=4) if prune else optuna.pruners.NopPruner(),
             load_if_exists=True,
         )
-        wanted = space.described() | {"score": score}
+        wanted = space.to_dict() | {"score": score}
         if (there := self.study.user_attrs.get("search", wanted)) != wanted:
             raise ConfigError(f"{folder} holds another search, {json.dumps(there)}: choose another --out")
         self.study.set_user_attr("search", wanted)
 
     def run(self, trials: int, num_jobs: int = 1, options: Sequence[str] = ()) -> None:
         """Train until there are ``trials``; what an earlier process left unfinished goes on first."""
-        run_all(self.jobs(trials), num_jobs, self.finish_trial, options, self.watch)
+        run_all(self.jobs(trials), num_jobs, self.finish_trial, options, self.report_progress)
 
     def jobs(self, trials: int) -> Iterator[Job]:
         """A job for each trial that is missing."""
@@ -106,7 +107,7 @@ class Search:
         print(f"trial {trial.number}: {format_params(trial.params)}", flush=True)
         return job
 
-    def watch(self, job: Job) -> None:
+    def report_progress(self, job: Job) -> None:
         """Pass on new scores of a running trial, and end it if it is not worth its time."""
         trial, reported = self.running[job.folder]
         news = {images: value for images, value in self.history(job.folder).items() if images not in reported}
@@ -120,7 +121,7 @@ class Search:
     def history(self, run: Path) -> dict[int, float]:
         """The score by images seen, at each evaluation of a run."""
         with suppress(OSError, ValueError, KeyError):  # no evaluation yet
-            entries = json.loads((run / "metrics.json").read_text())["history"]
+            entries = RunFolder(run).metrics()["history"]
             return {e["images_seen"]: e[f"val/{self.score}"] for e in entries if f"val/{self.score}" in e}
         return {}
 

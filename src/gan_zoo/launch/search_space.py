@@ -15,7 +15,7 @@ from gan_zoo.core.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class Space:
+class SearchSpace:
     """What is searched over.
 
     Attributes:
@@ -30,16 +30,16 @@ class Space:
         """The overrides of a trial with these values."""
         return [*self.fixed, *(f"{key}={value}" for key, value in values.items())]
 
-    def first(self) -> list[str]:
+    def example_overrides(self) -> list[str]:
         """The overrides of some trial."""
-        return self.overrides({key: _some(distribution) for key, distribution in self.dimensions.items()})
+        return self.overrides({key: _any_value(distribution) for key, distribution in self.dimensions.items()})
 
-    def described(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Plain data that is equal for equal spaces."""
         return {"fixed": list(self.fixed)} | {key: repr(value) for key, value in self.dimensions.items()}
 
 
-def space_of(overrides: Sequence[str]) -> Space:
+def search_space_of(overrides: Sequence[str]) -> SearchSpace:
     """Overrides in Hydra's sweep syntax as a space.
 
     ``loss=hinge,rpgan`` is a choice, ``loss.n_critic=range(1,6)`` whole numbers, ``x=interval(0,1)`` numbers between,
@@ -62,7 +62,7 @@ def space_of(overrides: Sequence[str]) -> Space:
         )
     if "seed" in varied:
         raise ConfigError("seed is nothing to search over: the best seed is luck; give one")
-    return Space(fixed, {key: distribution_of(key, override) for key, override in varied.items()})
+    return SearchSpace(fixed, {key: distribution_of(key, override) for key, override in varied.items()})
 
 
 def distribution_of(key: str, override: Override) -> BaseDistribution:
@@ -71,16 +71,16 @@ def distribution_of(key: str, override: Override) -> BaseDistribution:
     tags = set(getattr(value, "tags", ()))
     if unknown := tags - {"log", "int"}:
         raise ConfigError(f"{key}: tags must be log or int, got {', '.join(sorted(unknown))}")
-    whole, log = "int" in tags, "log" in tags
+    integers, log = "int" in tags, "log" in tags
     try:
         if isinstance(value, IntervalSweep):
             assert value.start is not None
             assert value.end is not None
-            if whole:
+            if integers:
                 return IntDistribution(int(value.start), int(value.end), log=log)
             return FloatDistribution(float(value.start), float(value.end), log=log)
         if isinstance(value, RangeSweep):
-            return _steps(value)
+            return _range_distribution(value)
         if isinstance(value, ChoiceSweep):
             return CategoricalDistribution(list(override.sweep_string_iterator()))
     except ValueError as error:
@@ -88,11 +88,11 @@ def distribution_of(key: str, override: Override) -> BaseDistribution:
     raise ConfigError(f"{key}: must be choices, range(...) or interval(...), got {override.input_line}")
 
 
-def _some(distribution: BaseDistribution) -> Any:
+def _any_value(distribution: BaseDistribution) -> Any:
     return distribution.choices[0] if isinstance(distribution, CategoricalDistribution) else distribution.low  # type: ignore[attr-defined]
 
 
-def _steps(sweep: RangeSweep) -> BaseDistribution:
+def _range_distribution(sweep: RangeSweep) -> BaseDistribution:
     values = [*sweep.range()]
     if not values:
         raise ConfigError("range(...) is empty")

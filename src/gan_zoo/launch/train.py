@@ -17,14 +17,13 @@ from omegaconf import DictConfig, OmegaConf
 
 from gan_zoo.config.build import build
 from gan_zoo.config.checks import check_divergence
-from gan_zoo.config.compose import as_plain
-from gan_zoo.config.messages import explain, is_usage_error
+from gan_zoo.config.compose import to_dict
+from gan_zoo.config.messages import format_error, is_usage_error
 from gan_zoo.core.errors import ConfigError, Interrupted
-from gan_zoo.core.files import atomic_path
 from gan_zoo.core.paths import CONF
 from gan_zoo.core.signals import SIGNALS
 from gan_zoo.runs.checkpoint_io import read_checkpoint
-from gan_zoo.runs.checkpoint_store import store_of
+from gan_zoo.runs.folder import RunFolder
 from gan_zoo.runs.overrides import PATHS, absolute, with_absolute_values
 from gan_zoo.runs.resume import check_same_data, checkpoint_to_resume
 
@@ -48,13 +47,13 @@ def train(config: DictConfig) -> dict[str, float]:
     from gan_zoo.core.errors import TrainingDiverged
 
     with usage_errors(Path(config.run_dir)):
-        check_divergence(as_plain(OmegaConf.masked_copy(config, ["divergence"]))["divergence"])
+        check_divergence(to_dict(OmegaConf.masked_copy(config, ["divergence"]))["divergence"])
     retries, lr_scale = config.divergence.retries, 1.0
     for attempt in range(retries + 1):
         try:
             return _train_once(config, lr_scale)
         except TrainingDiverged as error:
-            good = store_of(Path(config.run_dir)).newest_good()
+            good = RunFolder(config.run_dir).checkpoints.latest_valid()
             if attempt == retries:
                 advice = f"; the last good checkpoint is {good}" if good else ""
                 raise TrainingDiverged(f"{error}{advice}") from error
@@ -69,25 +68,28 @@ def _train_once(config: DictConfig, lr_scale: float) -> dict[str, float]:
     from gan_zoo.loggers.dispatch import log_config
     from gan_zoo.reports.terminal_summary import print_summary
 
-    run_dir = Path(config.run_dir)
-    rolled_back = lr_scale < 1 and bool(store_of(run_dir).entries())
-    with usage_errors(run_dir):
+    # Build everything, and see whether a checkpoint can be continued; nothing is written yet.
+    run = RunFolder(config.run_dir)
+    rolled_back = lr_scale < 1 and bool(run.checkpoints.entries())
+    with usage_errors(run.path):
         with_absolute_paths(config)
         trainer, module, data = build(config)
-        resolved = as_plain(config) | ({"resume": "auto"} if rolled_back else {})
-        check_resumed(checkpoint_to_resume(resolved), module, trainer, config)  # before anything is written
+        resolved = to_dict(config) | ({"resume": "auto"} if rolled_back else {})
+        check_resumed(checkpoint_to_resume(resolved), module, trainer, config)
     module.rates.lr_scale = lr_scale
-    with SIGNALS.restored(), store_of(run_dir).locked() if trainer.is_global_zero else nullcontext():
+
+    # Train, from the checkpoint if there is one.
+    with SIGNALS.handlers_restored(), run.locked() if trainer.is_global_zero else nullcontext():
         checkpoint = checkpoint_to_resume(resolved)  # another process may have been leaving, and saving
         if trainer.is_global_zero:
-            record(config)
-            log_config(trainer, as_plain(config))
-            go_on_from(checkpoint, run_dir, trainer.max_steps)
+            save_config(config)
+            log_config(trainer, to_dict(config))
+            prepare_resume(checkpoint, run, trainer.max_steps)
         if checkpoint is None and config.init is not None:
             print(initialize_from(module, config.init, config.init_only), flush=True)
-        with SIGNALS.stopping_when_asked(), afterwards(run_dir, trainer, module):
+        with SIGNALS.raise_after_step(), finalize_run(run, trainer, module):
             trainer.fit(module, datamodule=data, ckpt_path=checkpoint)
-    print_summary(run_dir, trainer, module)
+    print_summary(run, trainer, module)
     return {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
 
 
@@ -99,7 +101,7 @@ def usage_errors(run_dir: Path) -> Iterator[None]:
     except BaseException as error:
         remove_empty_run(run_dir)
         if is_usage_error(error, building=True):
-            raise ConfigError(explain(error, CONF)) from error
+            raise ConfigError(format_error(error, CONF)) from error
         raise
 
 
@@ -121,15 +123,15 @@ def check_resumed(checkpoint: Path | None, module: GANModule, trainer: Trainer, 
     module.rates.resume(saved.get("horizon"), trainer.max_steps)
 
 
-def go_on_from(checkpoint: Path | None, run_dir: Path, max_steps: int) -> None:
+def prepare_resume(checkpoint: Path | None, run: RunFolder, max_steps: int) -> None:
     """Clear away what an earlier process left behind in the run folder after its last checkpoint."""
-    from gan_zoo.loggers.csv import rewind_csv
+    from gan_zoo.loggers.csv import truncate_csv
 
-    (run_dir / "FAILED.txt").unlink(missing_ok=True)
+    run.clear_failure()
     if checkpoint is None:
         return
     step = int(read_checkpoint(checkpoint)["global_step"])
-    rewind_csv(run_dir / "metrics.csv", step)
+    truncate_csv(run.log, step)
     if step >= max_steps > 0:
         print(f"{checkpoint} is that of a finished run of {step:,} steps; to train on: trainer.max_steps={2 * step}")
     else:
@@ -137,12 +139,12 @@ def go_on_from(checkpoint: Path | None, run_dir: Path, max_steps: int) -> None:
 
 
 @contextmanager
-def afterwards(run_dir: Path, trainer: Trainer, module: GANModule) -> Iterator[None]:
+def finalize_run(run: RunFolder, trainer: Trainer, module: GANModule) -> Iterator[None]:
     """Write the report however training ends, and say how it did where that is not the end it was meant to have."""
     from lightning.pytorch.utilities.exceptions import SIGTERMException
 
     from gan_zoo.core.guard import DISK_IS_FULL
-    from gan_zoo.loggers.dispatch import close
+    from gan_zoo.loggers.dispatch import finish_loggers
     from gan_zoo.reports.run_report import write_report
     from gan_zoo.training.strategy import is_child_of_lightning
 
@@ -152,7 +154,7 @@ def afterwards(run_dir: Path, trainer: Trainer, module: GANModule) -> Iterator[N
     except (Interrupted, SIGTERMException) as error:  # the latter where no callback listens
         stop = error if isinstance(error, Interrupted) else Interrupted(signal.SIGTERM)
         if trainer.is_global_zero:
-            advice = f"; to go on: resume={run_dir}" if store_of(run_dir).entries() else ""
+            advice = f"; to go on: resume={run.path}" if run.checkpoints.entries() else ""
             print(f"{stop} at step {module.global_step:,}{advice}", file=sys.stderr)
         if is_child_of_lightning(trainer):  # its launcher would kill rank 0, which still has to say goodbye
             sys.exit(0)
@@ -161,19 +163,19 @@ def afterwards(run_dir: Path, trainer: Trainer, module: GANModule) -> Iterator[N
         failure = f"{type(error).__name__}: {error}\n"
         if isinstance(error, OSError) and error.errno in DISK_IS_FULL:
             raise ConfigError(
-                f"no space left for {run_dir}; what was saved before is whole, to go on: resume={run_dir}"
+                f"no space left for {run.path}; what was saved before is whole, to go on: resume={run.path}"
             ) from error
         raise
     finally:
-        if trainer.is_global_zero and run_dir.is_dir():
+        if trainer.is_global_zero and run.path.is_dir():
             with suppress(OSError):  # a full disk must not hide what went wrong
                 if failure:
-                    (run_dir / "FAILED.txt").write_text(failure, encoding="utf-8")
-                write_report(run_dir)
-        close(trainer, bool(failure))
+                    run.write_failure(failure)
+                write_report(run)
+        finish_loggers(trainer, bool(failure))
 
 
-def record(config: DictConfig) -> None:
+def save_config(config: DictConfig) -> None:
     """Write ``.hydra/`` into the run folder, once the config is known to be good."""
     if not HydraConfig.initialized():
         return
@@ -181,9 +183,7 @@ def record(config: DictConfig) -> None:
     parts = {"config": config, "hydra": OmegaConf.masked_copy(hydra_config, ["hydra"])}
     texts = {name: OmegaConf.to_yaml(part) for name, part in parts.items()}
     texts["overrides"] = OmegaConf.to_yaml(with_absolute_values(hydra_config.hydra.overrides.task))
-    for name, text in texts.items():
-        with atomic_path(Path(config.run_dir) / ".hydra" / f"{name}.yaml") as temporary:
-            temporary.write_text(text, encoding="utf-8")
+    RunFolder(config.run_dir).write_config(texts)
 
 
 def remove_empty_run(run_dir: Path) -> None:

@@ -10,7 +10,7 @@ from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 
-from gan_zoo.core.files import atomic_path, whole_rows
+from gan_zoo.core.files import atomic_path, complete_rows
 
 
 class CSVLog(CSVLogger):
@@ -27,11 +27,11 @@ class CSVLog(CSVLogger):
     def experiment(self) -> Any:
         """What writes the file, on rank 0."""
         if self._experiment is None and getattr(rank_zero_only, "rank", 0) == 0:
-            self._experiment = _Appending(self.log_dir)
+            self._experiment = _AppendingWriter(self.log_dir)
         return super().experiment
 
 
-class _Appending(ExperimentWriter):
+class _AppendingWriter(ExperimentWriter):
     """Keeps the rows that are there."""
 
     def _check_log_dir_exists(self) -> None:
@@ -44,10 +44,10 @@ class _Appending(ExperimentWriter):
             _write(Path(self.metrics_file_path), fieldnames, list(csv.DictReader(file)))
 
 
-def rewind_csv(path: Path, step: int) -> None:
+def truncate_csv(path: Path, step: int) -> None:
     """Drop the rows of ``metrics.csv`` that were logged after ``step``, from where the run goes on."""
     if path.is_file():
-        header, rows = whole_rows(path)
+        header, rows = complete_rows(path)
         _write(path, header, [row for row in rows if row.get("step", "").isdigit() and int(row["step"]) <= step])
 
 

@@ -66,7 +66,7 @@ def _log_files(logger: Logger, files: Sequence[Path]) -> None:
             logger.experiment.log_artifact(logger.run_id, str(file), "checkpoints")
 
 
-def close(trainer: Trainer, failed: bool) -> None:
+def finish_loggers(trainer: Trainer, failed: bool) -> None:
     """Let loggers end: the next run of this process is another one."""
     for logger in trainer.loggers:
         if isinstance(logger, WandbLogger) and logger._experiment is not None:

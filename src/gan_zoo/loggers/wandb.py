@@ -38,13 +38,13 @@ def wandb_logger(save_dir: str, project: str, offline: bool | None = None, **opt
         options["resume"] = "allow"
     run = Path(save_dir)
     options["name"] = options.get("name") or "/".join(run.absolute().parts[-2:])
-    options["id"] = options.get("id") or os.environ.get("WANDB_RUN_ID") or _begun_as(run)
+    options["id"] = options.get("id") or os.environ.get("WANDB_RUN_ID") or _existing_run_id(run)
     logger = WandbLogger(save_dir=save_dir, project=project, offline=offline, **options)
     logger._wandb_init.pop("anonymous", None)  # Lightning passes it on, wandb warns of it
     return logger
 
 
-def _begun_as(run: Path) -> str | None:
+def _existing_run_id(run: Path) -> str | None:
     """The id that the run's folders in ``wandb/`` end in, ``run-<date>-<id>``; None if it begins now."""
     names = [WANDB_FOLDER.fullmatch(folder.name) for folder in run.glob("wandb/*run-*-*")]
     begun = sorted((name["time"], name["id"]) for name in names if name is not None)

@@ -39,7 +39,7 @@ class Loss(nn.Module):
     def update(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> None:
         """Change the loss's state after the discriminator's step. Reduce moments over ranks first."""
 
-    def readings(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> LossTerms:
+    def log_values(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> LossTerms:
         """Further scalars to log. Called in logging steps only."""
         return {}
 

@@ -49,7 +49,7 @@ class BEGAN(Loss):
         balance = mean_over_ranks(self.gamma * real.score.float().mean() - fake.score.float().mean())
         self.k.add_(self.rate * balance).clamp_(0.0, 1.0)
 
-    def readings(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> LossTerms:
+    def log_values(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> LossTerms:
         """``began_m``: l(x) + |gamma l(x) - l(G(z))|, lower is better; ``began_k``: k."""
         on_real = real.score.mean()
         on_fake = fake.score.mean()

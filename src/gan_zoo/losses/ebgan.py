@@ -44,7 +44,7 @@ class EBGAN(Loss):
         energy = fake.score.mean()
         return energy + self.pulling_away * pulling_away(fake.features[0]) if self.pulling_away else energy
 
-    def readings(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> LossTerms:
+    def log_values(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> LossTerms:
         return {"energy_gap": fake.score.mean() - real.score.mean()}
 
     def decision_margin(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:

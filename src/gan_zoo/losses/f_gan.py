@@ -112,6 +112,6 @@ class FGAN(Loss):
         f = DIVERGENCES[self.divergence]
         return -f.g(fake.score).mean() if self.practical else -f.conjugate(fake.score).mean()
 
-    def readings(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> LossTerms:
+    def log_values(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> LossTerms:
         """``divergence``: the bound. For ``gan`` it is 2 JS - 2 log 2."""
         return {"divergence": self.variational_bound(real, fake)}

@@ -49,7 +49,7 @@ class Fisher(Loss):
         second_moment = mean_over_ranks(moments(real.score.float(), fake.score.float()))[1]
         self.multiplier.add_(self.rho * (second_moment - 1.0))
 
-    def readings(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> LossTerms:
+    def log_values(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> LossTerms:
         """``fisher_ipm``: E / sqrt(O), the distance; ``fisher_constraint``: O, 1 at the end.
 
         The multiplier.

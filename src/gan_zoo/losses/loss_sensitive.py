@@ -54,7 +54,7 @@ class LossSensitive(Loss):
     def generator(self, fake: DiscriminatorOutput, real: DiscriminatorOutput | None = None) -> Tensor:
         return fake.score.mean()
 
-    def readings(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> LossTerms:
+    def log_values(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> LossTerms:
         margin = self.margin_weight * pair_distance(real, fake).mean()
         return {"energy_gap": fake.score.mean() - real.score.mean(), "margin": margin}
 

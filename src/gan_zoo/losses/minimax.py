@@ -45,6 +45,6 @@ class NonSaturating(Minimax):
     def generator(self, fake: DiscriminatorOutput, real: DiscriminatorOutput | None = None) -> Tensor:
         return softplus(-fake.score).mean()
 
-    def readings(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> LossTerms:
+    def log_values(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> LossTerms:
         """``total``: L_D + L_G, both at least 0; 3 log 2 where the discriminator is undecided."""
         return {"total": self.discriminator(real, fake) + self.generator(fake)}

@@ -31,7 +31,7 @@ class RelativisticPaired(Loss):
         assert real is not None
         return softplus(real.score - fake.score).mean()
 
-    def readings(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> LossTerms:
+    def log_values(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> LossTerms:
         return {"score_gap": real.score.mean() - fake.score.mean()}
 
     def decision_margin(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
@@ -72,7 +72,7 @@ class RelativisticAverage(Loss):
         assert real is not None
         return self.relativistic_loss(fake.score, real.score)
 
-    def readings(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> LossTerms:
+    def log_values(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> LossTerms:
         return {"score_gap": real.score.mean() - fake.score.mean()}
 
     def decision_margin(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:

@@ -23,7 +23,7 @@ class Wasserstein(Loss):
     def generator(self, fake: DiscriminatorOutput, real: DiscriminatorOutput | None = None) -> Tensor:
         return -fake.score.mean()
 
-    def readings(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> LossTerms:
+    def log_values(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> LossTerms:
         return {"wasserstein": real.score.mean() - fake.score.mean()}
 
     def decision_margin(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:

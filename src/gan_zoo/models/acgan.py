@@ -62,7 +62,7 @@ class ACGAN(GAN):
         """The classes of the samples, ``[B]``."""
         if request.label is not None:
             return request.label
-        return request.rng.integers("classes", request.size, 0, self.num_classes)
+        return request.rng.randint("classes", request.size, 0, self.num_classes)
 
     def discriminator_terms(self, batch: Batch, fakes: FakeSamples, outputs: Sequence[TermOutputs]) -> LossTerms:
         (output,) = outputs

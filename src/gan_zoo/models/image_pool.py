@@ -41,7 +41,7 @@ class Pool(nn.Module):
         everyones = gather_over_ranks(fakes)
         single = StepRNG(rng.seed, rng.step, device=CPU)
         swaps = (single.uniform(f"{purpose} pool", share * ranks) < 0.5).tolist()
-        places = single.integers(f"{purpose} place", share * ranks, 0, self.size).tolist()
+        places = single.randint(f"{purpose} place", share * ranks, 0, self.size).tolist()
         shown = everyones.clone()
         for i, (swap, place) in enumerate(zip(swaps, places, strict=True)):
             if self.count < self.size:

@@ -76,7 +76,7 @@ class InfoGAN(GAN):
             return None
         if request.label is not None:
             return request.label % self.categories
-        return request.rng.integers("code", request.size, 0, self.categories)
+        return request.rng.randint("code", request.size, 0, self.categories)
 
     def requested_codes(self, request: SampleRequest) -> Tensor:
         """The continuous codes ``[B, continuous]`` in (-1, 1): as requested, else uniformly random."""

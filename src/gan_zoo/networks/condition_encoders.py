@@ -75,14 +75,14 @@ class ClassCondition(Condition):
     def of(self, given: Batch | SampleRequest) -> Tensor:
         """The labels, or uniformly random ones where there are none."""
         if given.label is None:
-            return given.rng.integers("classes", given.size, 0, self.num_classes)
+            return given.rng.randint("classes", given.size, 0, self.num_classes)
         return given.label
 
     def mismatched(self, batch: Batch) -> Tensor:
         """(c + U{1 .. K-1}) mod K: every other class is equally likely, the matching one
         impossible.
         """
-        shift = batch.rng.integers("wrong classes", batch.size, 1, self.num_classes)
+        shift = batch.rng.randint("wrong classes", batch.size, 1, self.num_classes)
         return (self.of(batch) + shift) % self.num_classes
 
     def forward(self, condition: Tensor) -> Tensor:

@@ -62,6 +62,6 @@ class AdaptivePseudoAugmentation(Regularizer):
         margin = real.score if self._decision_margin is None else self._decision_margin(real, fake)
         self.adaptive.update(margin, len(real.x))
 
-    def readings(self, term: AdversarialTerm) -> LossTerms:
+    def log_values(self, term: AdversarialTerm) -> LossTerms:
         """``p``, how often a real is replaced."""
         return {"p": self.p}

@@ -80,7 +80,7 @@ class Regularizer(nn.Module):
     def update(self, term: AdversarialTerm, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> None:
         """Update the state after the discriminator's step. Reduce moments over ranks first."""
 
-    def readings(self, term: AdversarialTerm) -> LossTerms:
+    def log_values(self, term: AdversarialTerm) -> LossTerms:
         """Further scalars to log."""
         return {}
 
@@ -161,7 +161,7 @@ class GeneratorRegularizer(nn.Module):
         """
         return None
 
-    def readings(self) -> LossTerms:
+    def log_values(self) -> LossTerms:
         """Further scalars to log."""
         return {}
 

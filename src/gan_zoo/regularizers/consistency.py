@@ -64,8 +64,8 @@ class Consistency(Regularizer):
 def random_indices(x: Tensor, shift: int, rng: StepRNG, purpose: str) -> tuple[Tensor, Tensor]:
     """For each sample, the row ``[B, H]`` and the column ``[B, W]`` that its pixels are taken from."""
     size, _, height, width = x.shape
-    down, right = (rng.integers(f"{purpose}/{axis}", size, -shift, shift + 1) for axis in ("down", "right"))
-    flipped = rng.integers(f"{purpose}/flip", size, 0, 2).bool()
+    down, right = (rng.randint(f"{purpose}/{axis}", size, -shift, shift + 1) for axis in ("down", "right"))
+    flipped = rng.randint(f"{purpose}/flip", size, 0, 2).bool()
     columns = reflect(right, width)
     return reflect(down, height), torch.where(flipped[:, None], columns.flip(1), columns)
 

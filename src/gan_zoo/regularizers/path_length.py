@@ -72,6 +72,6 @@ class PathLength(GeneratorRegularizer):
         penalty: Tensor = self.weight * (lengths - target).square().mean()
         return penalty
 
-    def readings(self) -> LossTerms:
+    def log_values(self) -> LossTerms:
         """``mean_length``, the moving average."""
         return {"mean_length": self.mean_length}

@@ -9,20 +9,18 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from gan_zoo.core.errors import ConfigError
 from gan_zoo.diagnostics.from_log import diagnose_run
+from gan_zoo.runs.folder import RunFolder
 from gan_zoo.runs.metric_protocols import Entry, labels
-from gan_zoo.runs.overrides import recorded
+from gan_zoo.runs.overrides import recorded_overrides
 
-ALWAYS = ("model", "loss", "data")
+BASE_SETTINGS = ("model", "loss", "data")
 
 
 @dataclass
-class Outcome:
+class RunResult:
     """One run, read from its folder.
 
     Attributes:
@@ -30,7 +28,7 @@ class Outcome:
         settings: model, loss, data and every override but the seed.
         seed: the run's seed.
         entries: its scores with their protocols; none for a run that failed.
-        scores: the values by name, see `name_scores`.
+        scores: the values by name, see `label_metrics`.
         history: the scores at each evaluation in training under the same names, with ``images_seen``.
         images_seen, images_per_second: from ``metrics.json``.
         findings: what the doctor found that lasts, by name.
@@ -51,18 +49,18 @@ class Outcome:
     @property
     def image(self) -> Path | None:
         """The last image of samples."""
-        return max((self.folder / "samples").glob("[0-9]*.png"), default=None)
+        return max(RunFolder(self.folder).sample_grids(), default=None)
 
 
 @dataclass
-class Group:
+class RunGroup:
     """Runs that differ in nothing but the seed."""
 
     settings: dict[str, str]
-    outcomes: list[Outcome]
+    outcomes: list[RunResult]
 
     @property
-    def finished(self) -> list[Outcome]:
+    def finished(self) -> list[RunResult]:
         """Those that did not fail."""
         return [outcome for outcome in self.outcomes if not outcome.failure]
 
@@ -73,57 +71,61 @@ class Group:
         return mean, statistics.stdev(values) if len(values) > 1 else math.nan
 
 
-def find_runs(folders: Iterable[Path]) -> list[Outcome]:
+def find_runs(folders: Iterable[Path]) -> list[RunResult]:
     """Every run below ``folders``.
 
     Raises:
         ConfigError: if a folder does not exist or there is no run.
     """
-    found: list[Path] = []
+    found: list[RunFolder] = []
     for folder in folders:
         if not folder.is_dir():
             raise ConfigError(f"DIR must be a folder with runs in it, got {str(folder)!r}, which is not a folder")
-        found += [file.parent.parent for file in sorted(folder.rglob(".hydra/config.yaml"))]
+        found += RunFolder.find_below(folder)
     if not found:
         raise ConfigError(f"there is no run in {', '.join(map(str, folders))}")
-    outcomes = [read_run(run) for run in dict.fromkeys(found)]
-    name_scores(outcomes)
+    unique = {run.path: run for run in found}
+    outcomes = [read_run(run) for run in unique.values()]
+    label_metrics(outcomes)
     return outcomes
 
 
-def read_run(run: Path) -> Outcome:
-    """The run of a run folder."""
-    config, hydra = (_yaml(run / ".hydra" / f"{name}.yaml") for name in ("config", "hydra"))
-    choices = hydra["hydra"]["runtime"]["choices"]
-    settings = {name: str(choices.get(name)) for name in ALWAYS}
-    settings |= dict((override.lstrip("+") + "=").split("=", 1) for override in recorded(run))
-    settings = {name: value.rstrip("=") for name, value in settings.items()}
-    outcome = Outcome(run, {k: v for k, v in settings.items() if k != "seed"}, str(config.get("seed")))
-    outcome.findings = list(dict.fromkeys(found.name for found in diagnose_run(run)[1] if found.lasting))
-    if (failed := run / "FAILED.txt").is_file():
-        outcome.failure = (failed.read_text().splitlines() or ["failed"])[0]
-    elif not (run / "report.html").is_file() and not (run / "metrics.json").is_file():
+def read_run(run: RunFolder) -> RunResult:
+    """The result of a run."""
+    # What the run was: its choices and overrides.
+    choices = run.config("hydra")["hydra"]["runtime"]["choices"]
+    settings = {name: str(choices.get(name)) for name in BASE_SETTINGS}
+    settings |= dict((override.lstrip("+") + "=").split("=", 1) for override in recorded_overrides(run))
+    settings = {name: value.rstrip("=") for name, value in settings.items() if name != "seed"}
+    outcome = RunResult(run.path, settings, str(run.config().get("seed")))
+
+    # How it ended.
+    findings = diagnose_run(run)[1]
+    outcome.findings = list(dict.fromkeys(found.name for found in findings if found.ongoing))
+    if run.failure:
+        outcome.failure = run.failure.splitlines()[0]
+    elif not run.has_finished:
         outcome.failure = "not finished"
-    elif (metrics := run / "metrics.json").is_file():
+    else:
         try:
-            content: dict[str, Any] = json.loads(metrics.read_text())
-            outcome.entries = [
-                {
-                    "name": str(entry["name"]),
-                    "value": float(entry["value"]),
-                    "protocol": dict(entry.get("protocol", {})),
-                }
-                for entry in content.get("metrics", [])
-            ]
-            outcome.history = content.get("history", [])
-            outcome.images_seen = content.get("images_seen", math.nan)
-            outcome.images_per_second = content.get("images_per_second", math.nan)
+            read_metrics(run, outcome)
         except (ValueError, TypeError, AttributeError, KeyError):
             outcome.failure = "metrics.json is damaged"
     return outcome
 
 
-def name_scores(outcomes: Sequence[Outcome]) -> None:
+def read_metrics(run: RunFolder, outcome: RunResult) -> None:
+    """Fill in the metrics of a run."""
+    content = run.metrics()
+    for entry in content.get("metrics", []):
+        protocol = dict(entry.get("protocol", {}))
+        outcome.entries.append({"name": str(entry["name"]), "value": float(entry["value"]), "protocol": protocol})
+    outcome.history = content.get("history", [])
+    outcome.images_seen = content.get("images_seen", math.nan)
+    outcome.images_per_second = content.get("images_per_second", math.nan)
+
+
+def label_metrics(outcomes: Sequence[RunResult]) -> None:
     """Fill in `Outcome.scores`: by name alone where all runs have one protocol, else by what sets theirs apart."""
     for outcome, names in zip(outcomes, labels([outcome.entries for outcome in outcomes]), strict=True):
         pairs = list(zip(names, outcome.entries, strict=True))
@@ -132,29 +134,25 @@ def name_scores(outcomes: Sequence[Outcome]) -> None:
         outcome.history = [{trained.get(key, key): value for key, value in look.items()} for look in outcome.history]
 
 
-def _yaml(file: Path) -> Any:
-    return yaml.safe_load(file.read_text(encoding="utf-8"))  # type: ignore[no-untyped-call]
-
-
-def grouped(outcomes: Sequence[Outcome]) -> list[Group]:
+def group_by_settings(outcomes: Sequence[RunResult]) -> list[RunGroup]:
     """Runs with the same settings together; in the order in which they were found."""
-    groups: dict[str, Group] = {}
+    groups: dict[str, RunGroup] = {}
     for outcome in outcomes:
         key = json.dumps(outcome.settings, sort_keys=True)
-        groups.setdefault(key, Group(outcome.settings, [])).outcomes.append(outcome)
+        groups.setdefault(key, RunGroup(outcome.settings, [])).outcomes.append(outcome)
     return list(groups.values())
 
 
-def columns_that_differ(groups: Sequence[Group]) -> list[str]:
+def varying_settings(groups: Sequence[RunGroup]) -> list[str]:
     """The settings in which groups differ; the model where they differ in none."""
     names = dict.fromkeys(name for group in groups for name in group.settings)
-    differing = [name for name in names if len({group.settings.get(name) for group in groups}) > 1]
-    return differing or ["model"]
+    varying_protocol_keys = [name for name in names if len({group.settings.get(name) for group in groups}) > 1]
+    return varying_protocol_keys or ["model"]
 
 
-def rows_of(groups: Sequence[Group]) -> tuple[list[str], list[list[str]]]:
+def table_rows(groups: Sequence[RunGroup]) -> tuple[list[str], list[list[str]]]:
     """The table's header and rows: in what runs differ, seeds, scores as mean and spread, speed, the doctor's word."""
-    settings = columns_that_differ(groups)
+    settings = varying_settings(groups)
     scores = list(dict.fromkeys(name for group in groups for run in group.finished for name in run.scores))
     rows = []
     for group in groups:
@@ -162,15 +160,15 @@ def rows_of(groups: Sequence[Group]) -> tuple[list[str], list[list[str]]]:
         speed = f"{statistics.median(speeds):,.0f}" if speeds else ""
         failed = len(group.outcomes) - len(group.finished)
         counts = f"{len(group.finished)}" + (f" (+{failed} failed)" if failed else "")
-        values = [with_spread(*group.mean_and_spread(score)) for score in scores]
-        rows.append([format_overrides(group.settings, settings), counts, *values, speed, findings_of(group)])
+        values = [format_mean_std(*group.mean_and_spread(score)) for score in scores]
+        rows.append([format_overrides(group.settings, settings), counts, *values, speed, finding_names(group)])
     header = ["run", "seeds", *scores, "images/s", "doctor"]
     if not any(row[-1] for row in rows):
         header, rows = header[:-1], [row[:-1] for row in rows]
     return header, rows
 
 
-def findings_of(group: Group) -> str:
+def finding_names(group: RunGroup) -> str:
     """What the doctor found in a group's runs, with the number of runs where it is not all of them."""
     counts = Counter(name for outcome in group.outcomes for name in outcome.findings)
     runs = len(group.outcomes)
@@ -182,7 +180,7 @@ def format_overrides(settings: dict[str, str], names: Sequence[str]) -> str:
     return " ".join(f"{name}={settings[name]}" for name in names if name in settings)
 
 
-def with_spread(mean: float, spread: float) -> str:
+def format_mean_std(mean: float, spread: float) -> str:
     """``12.3 ± 0.4``, or less where less is known."""
     if math.isnan(mean):
         return ""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import base64
 import csv
-import html
 import io
 import re
 from collections.abc import Sequence
 
+from markupsafe import Markup
+
 from gan_zoo.core.errors import ConfigError
-from gan_zoo.reports.charts import STYLE, Curve, chart
-from gan_zoo.reports.comparison import Group, Outcome, columns_that_differ, format_overrides, rows_of
+from gan_zoo.core.templates import render as render_template
+from gan_zoo.reports.charts import Curve, chart
+from gan_zoo.reports.comparison import RunGroup, RunResult, format_overrides, table_rows, varying_settings
+from gan_zoo.reports.run_report import base64_of
 
 
 def as_markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -23,7 +25,7 @@ def as_markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
-def as_csv(outcomes: Sequence[Outcome]) -> str:
+def as_csv(outcomes: Sequence[RunResult]) -> str:
     """One line for each run, with everything: for other programs."""
     settings = list(dict.fromkeys(name for run in outcomes for name in run.settings))
     scores = list(dict.fromkeys(name for run in outcomes for name in run.scores))
@@ -47,56 +49,53 @@ def _no_formula(text: str) -> str:
     return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") and not is_number else text
 
 
-def rendered(groups: Sequence[Group], suffix: str) -> str:
+def render(groups: Sequence[RunGroup], suffix: str) -> str:
     """The comparison as a file with this suffix: ``.html``, ``.md`` or ``.csv``."""
     if suffix == ".html":
         return as_html(groups)
     if suffix == ".md":
-        return as_markdown(*rows_of(groups))
+        return as_markdown(*table_rows(groups))
     if suffix == ".csv":
         return as_csv([run for group in groups for run in group.outcomes])
     raise ConfigError(f"--out must end in .html, .md or .csv, got {suffix!r}")
 
 
-def as_html(groups: Sequence[Group]) -> str:
-    """One page without anything outside it: the table, failures, and every run's last image."""
-    header, rows = rows_of(groups)
-    settings = columns_that_differ(groups)
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in header)
-    body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    failures = [run for group in groups for run in group.outcomes if run.failure]
-    listed = "".join(f"<li>{html.escape(f'{run.folder}: {run.failure}')}</li>" for run in failures)
-    figures = "".join(_figure(run, settings) for group in groups for run in group.finished)
-    return (
-        f"<!doctype html><html lang=en><meta charset=utf-8><title>Runs compared</title><style>{STYLE}</style>"
-        f"<h1>{sum(len(group.outcomes) for group in groups)} runs</h1>"
-        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-        + (f"<h2>Failed</h2><ul>{listed}</ul>" if listed else "")
-        + curves(groups, settings)
-        + f"<h2>Samples</h2>{figures}</html>\n"
+def as_html(groups: Sequence[RunGroup]) -> str:
+    """One page that needs no other file: the table, failures, curves, and every run's last image."""
+    header, rows = table_rows(groups)
+    settings = varying_settings(groups)
+    runs = [run for group in groups for run in group.outcomes]
+    finished = [run for group in groups for run in group.finished]
+    images = [(run_title(run, settings), run.image) for run in finished]
+    return render_template(
+        "gan_zoo.reports",
+        "comparison.html",
+        runs=runs,
+        header=header,
+        rows=rows,
+        failures=[run for run in runs if run.failure],
+        charts=metric_charts(finished, settings),
+        figures=[(title, base64_of(image)) for title, image in images if image is not None],
     )
 
 
-def curves(groups: Sequence[Group], settings: Sequence[str]) -> str:
-    """Every score of every run over images seen, and over seconds at the run's mean speed."""
-    finished = [run for group in groups for run in group.finished if run.images_per_second > 0]
-    runs = [(f"{format_overrides(run.settings, settings)} seed={run.seed}", run) for run in finished]
-    names = dict.fromkeys(name for _, run in runs for look in run.history for name in look if name in run.scores)
+def run_title(run: RunResult, settings: Sequence[str]) -> str:
+    """The settings and the seed of a run."""
+    return f"{format_overrides(run.settings, settings)} seed={run.seed}"
+
+
+def metric_charts(runs: Sequence[RunResult], settings: Sequence[str]) -> list[Markup]:
+    """Every metric of every run over images seen, and over seconds at the run's mean speed."""
+    timed = [run for run in runs if run.images_per_second > 0]
+    names = dict.fromkeys(name for run in timed for entry in run.history for name in entry if name in run.scores)
     charts = []
     for name in names:
         for unit in ("images", "s"):
-            lines: dict[str, Curve] = {}
-            for title, run in runs:
+            curves: dict[str, Curve] = {}
+            for run in timed:
                 scale = 1 if unit == "images" else 1 / run.images_per_second
-                line = [(scale * look["images_seen"], look[name]) for look in run.history if name in look]
-                lines |= {title: line} if len(line) > 1 else {}
-            charts.append(chart(name, lines, unit=unit) if lines else "")
-    return f"<h2>Scores over images and time</h2>{''.join(charts)}" if any(charts) else ""
-
-
-def _figure(run: Outcome, settings: Sequence[str]) -> str:
-    if run.image is None:
-        return ""
-    title = html.escape(f"{format_overrides(run.settings, settings)} seed={run.seed}")
-    data = base64.b64encode(run.image.read_bytes()).decode()
-    return f'<figure><img alt="{title}" src="data:image/png;base64,{data}"><figcaption>{title}</figcaption></figure>'
+                curve = [(scale * entry["images_seen"], entry[name]) for entry in run.history if name in entry]
+                if len(curve) > 1:
+                    curves[run_title(run, settings)] = curve
+            charts.append(chart(name, curves, unit=unit))
+    return [drawn for drawn in charts if drawn]

@@ -10,36 +10,40 @@ from gan_zoo.callbacks.diagnostics import Doctor
 from gan_zoo.callbacks.evaluation import Evaluation
 from gan_zoo.diagnostics.failure_modes import diagnose
 from gan_zoo.diagnostics.from_log import summarize_findings
+from gan_zoo.runs.folder import RunFolder
 from gan_zoo.training.module import GANModule
 
 
-def print_summary(run_dir: Path, trainer: Trainer, module: GANModule) -> None:
+def print_summary(run: RunFolder, trainer: Trainer, module: GANModule) -> None:
     """Where the run is, how its scores moved, and the image to look at."""
     if not trainer.is_global_zero:
         return
     clock = module.clock
     speed = f"{clock.images_per_second:,.0f} images/s"
-    lines = {"run": str(_short(run_dir)), "trained": f"{clock.images_seen:,} images in {clock.seconds:,.0f} s, {speed}"}
+    lines = {
+        "run": str(_relative(run.path)),
+        "trained": f"{clock.images_seen:,} images in {clock.seconds:,.0f} s, {speed}",
+    }
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         if isinstance(callback, Evaluation) and callback.history:
-            lines |= _courses(callback.history)
+            lines |= _metric_histories(callback.history)
         if isinstance(callback, Doctor) and callback.history:
             lines["doctor"] = summarize_findings(callback.history, diagnose(callback.history))
     names = (module.metadata.get("data") or {}).get("classes")
     if names and names != [str(number) for number in range(len(names))] and "label" in module.model.needs:
         listed = [f"{number} {name}" for number, name in enumerate(names[:10])]
         lines["classes"] = ", ".join(listed) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
-    images = sorted((run_dir / "samples").glob("*.png"))
+    images = run.sample_grids()
     if images:
-        lines["image"] = str(_short(images[-1]))
-    if (run_dir / "report.html").is_file():
-        lines["report"] = str(_short(run_dir / "report.html"))
+        lines["image"] = str(_relative(images[-1]))
+    if run.report.is_file():
+        lines["report"] = str(_relative(run.report))
     width = max(map(len, lines))
     for name, text in lines.items():
         print(f"{name:<{width}}  {text}")
 
 
-def _courses(history: list[dict[str, float]]) -> dict[str, str]:
+def _metric_histories(history: list[dict[str, float]]) -> dict[str, str]:
     """For each score the first value and the last four."""
     courses = {}
     for name in (name for name in history[-1] if name.startswith("val/")):
@@ -49,5 +53,5 @@ def _courses(history: list[dict[str, float]]) -> dict[str, str]:
     return courses
 
 
-def _short(path: Path) -> Path:
+def _relative(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

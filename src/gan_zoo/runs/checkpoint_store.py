@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import json
 import os
-import sys
-import time
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,12 +12,11 @@ from gan_zoo.core.errors import ConfigError
 from gan_zoo.core.files import atomic_path, sha256
 
 MANIFEST = "manifest.json"
-LOCK = ".lock"
 POINTERS = ("last", "best")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class CheckpointRecord:
     """A checkpoint as the manifest lists it.
 
     Attributes:
@@ -38,7 +31,7 @@ class Entry:
     sha256: str
 
 
-class Store:
+class CheckpointStore:
     """The folder ``checkpoints/`` of a run: ``step-<n>.ckpt``, ``manifest.json``, and the links ``last`` and ``best``.
 
     A file is listed once it is whole and on the disk, and the links are made from the list. So at any moment the
@@ -56,7 +49,7 @@ class Store:
 
     # ------------------------------------------------------------------ reading
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[CheckpointRecord]:
         """What is listed, oldest first."""
         return self._read()[0]
 
@@ -65,11 +58,11 @@ class Store:
         """The step of the best checkpoint, if one was called so."""
         return self._read()[1]
 
-    def _read(self) -> tuple[list[Entry], int | None]:
+    def _read(self) -> tuple[list[CheckpointRecord], int | None]:
         path = self.folder / MANIFEST
         try:
             content = json.loads(path.read_text())
-            return [Entry(**entry) for entry in content["checkpoints"]], content["best"]
+            return [CheckpointRecord(**entry) for entry in content["checkpoints"]], content["best"]
         except FileNotFoundError:
             return [], None
         except (ValueError, KeyError, TypeError) as error:
@@ -81,7 +74,11 @@ class Store:
         """Where the checkpoint of ``step`` belongs."""
         return self.folder / f"step-{step:09d}.ckpt"
 
-    def newest_good(self) -> Path | None:
+    def pointer(self, name: str) -> Path:
+        """Where the link ``last`` or ``best`` is."""
+        return self.folder / f"{name}.ckpt"
+
+    def latest_valid(self) -> Path | None:
         """The newest checkpoint whose bytes are those that were written; None if none ever was.
 
         Damaged ones are named in a warning and passed over.
@@ -92,7 +89,7 @@ class Store:
         entries = self.entries()
         for entry in reversed(entries):
             path = self.folder / entry.file
-            if trouble := _trouble(path, {entry.sha256}):
+            if trouble := _problem(path, {entry.sha256}):
                 warnings.warn(f"{path} is {trouble}: going back to the one before it", stacklevel=2)
             else:
                 return path
@@ -110,7 +107,7 @@ class Store:
             return
         known = {entry.file: {entry.sha256} for entry in entries}
         known |= {f"{name}.ckpt": {entry.sha256 for entry in entries} for name in POINTERS}
-        if path.name in known and (trouble := _trouble(path, known[path.name])):
+        if path.name in known and (trouble := _problem(path, known[path.name])):
             raise ConfigError(f"{path} is {trouble}: it is not what the run wrote")
 
     # ------------------------------------------------------------------ writing
@@ -119,14 +116,14 @@ class Store:
         """List the file that lies at ``path(step)``, then drop what is no longer kept."""
         path = self.path(step)
         entries, old_best = self._read()
-        entry = Entry(path.name, step, images_seen, sha256(path))
-        self._list([*(e for e in entries if e.step != step), entry], step if best else old_best)
+        entry = CheckpointRecord(path.name, step, images_seen, sha256(path))
+        self._commit([*(e for e in entries if e.step != step), entry], step if best else old_best)
 
-    def call_best(self, step: int) -> None:
+    def mark_best(self, step: int) -> None:
         """Make the listed checkpoint of ``step`` the best one."""
-        self._list(self.entries(), step)
+        self._commit(self.entries(), step)
 
-    def rewind(self, step: int) -> None:
+    def truncate_after(self, step: int) -> None:
         """Forget what lies after ``step``, from where the run goes on, and what a dead process left half-written.
 
         A manifest that is missing or damaged is made anew around the checkpoint of this step.
@@ -140,11 +137,11 @@ class Store:
         except ConfigError:
             entries, best, known = [], None, False
         if not known:
-            entries = [Entry(path.name, step, 0, sha256(path))] if path.is_file() else []
+            entries = [CheckpointRecord(path.name, step, 0, sha256(path))] if path.is_file() else []
         later = [found for found in self.folder.glob("step-*.ckpt") if found.name > path.name] if known else []
         kept = [entry for entry in entries if entry.step <= step]
         if kept or known:
-            self._list(kept, best if best is not None and best <= step else None)
+            self._commit(kept, best if best is not None and best <= step else None)
         else:
             self._write([], None)
         for found in later:
@@ -154,7 +151,7 @@ class Store:
     def _has_manifest(self) -> bool:
         return (self.folder / MANIFEST).is_file()
 
-    def _list(self, entries: list[Entry], best: int | None) -> None:
+    def _commit(self, entries: list[CheckpointRecord], best: int | None) -> None:
         """List ``entries``, make the links, and only then drop what is not kept."""
         self._write(entries, best)
         files = {entry.step: self.folder / entry.file for entry in entries}
@@ -167,14 +164,14 @@ class Store:
                 if entry not in kept:
                     (self.folder / entry.file).unlink(missing_ok=True)
 
-    def _write(self, entries: list[Entry], best: int | None) -> None:
+    def _write(self, entries: list[CheckpointRecord], best: int | None) -> None:
         content = {"best": best, "checkpoints": [asdict(entry) for entry in entries]}
         with atomic_path(self.folder / MANIFEST) as temporary:
             temporary.write_text(json.dumps(content, indent=2) + "\n")
 
     def _link(self, name: str, target: Path | None) -> None:
         """Make ``<name>.ckpt`` the same file as ``target``, in one step."""
-        path = self.folder / f"{name}.ckpt"
+        path = self.pointer(name)
         if target is None:
             path.unlink(missing_ok=True)
         elif not (path.exists() and path.samefile(target)):
@@ -185,43 +182,8 @@ class Store:
                 except OSError:  # a file system without hard links
                     temporary.write_bytes(target.read_bytes())
 
-    @contextmanager
-    def locked(self, patience: float = 20.0) -> Iterator[None]:
-        """Hold the run folder against a second process that would train into it; a dead one holds nothing.
 
-        Args:
-            patience: seconds to wait for another process that is just leaving.
-
-        Raises:
-            ConfigError: if another process still trains into the folder.
-        """
-        self.folder.parent.mkdir(parents=True, exist_ok=True)
-        with (self.folder.parent / LOCK).open("w") as file:
-            until = time.monotonic() + patience
-            while True:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except OSError as error:
-                    if error.errno not in (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES):
-                        print(
-                            f"{self.folder.parent} is on a file system without locks: see to it that no other process "
-                            "trains into it",
-                            file=sys.stderr,
-                        )
-                        break
-                    if time.monotonic() > until:
-                        raise ConfigError(f"another process is training into {self.folder.parent}") from None
-                    time.sleep(0.2)
-            yield
-
-
-def store_of(run: Path) -> Store:
-    """The store of a run folder."""
-    return Store(run / "checkpoints")
-
-
-def _trouble(path: Path, expected: set[str]) -> str:
+def _problem(path: Path, expected: set[str]) -> str:
     """What is wrong with a file that should have one of these hashes; empty if nothing is."""
     if not path.is_file():
         return "missing"

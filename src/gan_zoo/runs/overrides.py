@@ -7,31 +7,30 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
-
 from gan_zoo.core.errors import ConfigError
+from gan_zoo.runs.folder import RunFolder
 
 PATHS = ("init", "data.root", "extractor.weights", "extractor.path")
 """Values that name files beside the run folder; they are kept as absolute paths."""
 OWN_VARIABLES = ("GAN_ZOO_CACHE", "GAN_ZOO_DATA")
 REFERENCE = re.compile(r"\$\{(?:oc\.env:(?:" + "|".join(OWN_VARIABLES) + r")(?:,[^${}]*)?|[\w.]+)\}")
-NOT_THE_RUNS = ("resume", "run_dir", "trust", "other_data", "hydra")  # where it was, and how it was started
-WITH_VALUE = ("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp", "--package", "-p")
+NOT_RECORDED = ("resume", "run_dir", "trust", "other_data", "hydra")  # where it was, and how it was started
+FLAGS_WITH_VALUE = ("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp", "--package", "-p")
 OVERRIDE = re.compile(r"(\+\+|\+|~)?(?P<key>\w[\w./@-]*)(=.*)?", re.DOTALL)
 
 
-def apart(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+def split_flags(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     """Overrides, and flags with their values: argparse takes overrides in one piece only."""
     overrides, flags = list[str](), list[str]()
     for before, argument in zip(["", *arguments], arguments, strict=False):
-        (flags if argument.startswith("-") or before in WITH_VALUE else overrides).append(argument)
+        (flags if argument.startswith("-") or before in FLAGS_WITH_VALUE else overrides).append(argument)
     return overrides, flags
 
 
-def run_of(path: Path) -> Path | None:
+def find_run(path: Path) -> RunFolder | None:
     """The run folder that ``path`` is or lies in; None for a checkpoint elsewhere."""
-    candidates = [path, *path.parents[:2]]
-    return next((folder for folder in candidates if (folder / ".hydra" / "overrides.yaml").is_file()), None)
+    candidates = [RunFolder(folder) for folder in (path, *path.parents[:2])]
+    return next((run for run in candidates if run.is_run), None)
 
 
 def with_home(argument: str) -> str:
@@ -39,7 +38,7 @@ def with_home(argument: str) -> str:
     key, equals, value = argument.partition("=")
     if not equals or not value.startswith("~/"):
         return argument
-    return f"{key}={quoted(Path(value).expanduser())}"
+    return f"{key}={quote_value(Path(value).expanduser())}"
 
 
 def absolute(path: str) -> str:
@@ -52,12 +51,12 @@ def with_absolute_values(overrides: Sequence[str]) -> list[str]:
     kept = []
     for override in overrides:
         key, _, value = override.partition("=")
-        is_path = key_of(override) in PATHS and value not in ("", "null") and "$" not in value
-        kept.append(f"{key}={quoted(Path(absolute(unquoted(value))))}" if is_path else override)
+        is_path = override_key(override) in PATHS and value not in ("", "null") and "$" not in value
+        kept.append(f"{key}={quote_value(Path(absolute(unquote_value(value))))}" if is_path else override)
     return kept
 
 
-def recorded(run: Path, trust: bool = False) -> list[str]:
+def recorded_overrides(run: RunFolder, trust: bool = False) -> list[str]:
     """The overrides that made a run, without those that say where it is or how it was resumed.
 
     Args:
@@ -67,16 +66,13 @@ def recorded(run: Path, trust: bool = False) -> list[str]:
     Raises:
         ConfigError: if the record holds anything but overrides.
     """
-    path = run / ".hydra" / "overrides.yaml"
-    try:
-        overrides = yaml.safe_load(path.read_text(encoding="utf-8")) or []  # type: ignore[no-untyped-call]
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:  # type: ignore[attr-defined]
-        raise ConfigError(f"{path} cannot be read") from error
+    path = run.config_file("overrides")
+    overrides = run.config("overrides") or []
     if not isinstance(overrides, list) or not all(isinstance(o, str) and OVERRIDE.fullmatch(o) for o in overrides):
         raise ConfigError(f"{path} must be a list of overrides like model=dcgan")
-    own = [o for o in overrides if not key_of(o).startswith(NOT_THE_RUNS)]
+    own = [o for o in overrides if not override_key(o).startswith(NOT_RECORDED)]
     for override in own:
-        if _leads_elsewhere(override):
+        if _escapes_config(override):
             raise ConfigError(f"{path} is refused: {override!r} reaches for other files or for Hydra itself")
         if not trust and "${" in REFERENCE.sub("", override):
             raise ConfigError(
@@ -86,31 +82,31 @@ def recorded(run: Path, trust: bool = False) -> list[str]:
     return own
 
 
-def _leads_elsewhere(override: str) -> bool:
+def _escapes_config(override: str) -> bool:
     """Whether an override chooses a file outside our configs, or puts a group where Hydra would build it."""
     from gan_zoo.core.paths import CONF
 
-    key, value = key_of(override), override.partition("=")[2]
+    key, value = override_key(override), override.partition("=")[2]
     group, _, package = key.partition("@")
     chooses_file = (CONF / group).is_dir()
     return ".." in key or "hydra" in package or (chooses_file and (".." in value or ":" in value or "/" in value))
 
 
-def key_of(override: str) -> str:
+def override_key(override: str) -> str:
     """What an override overrides: ``loss`` of ``+loss=hinge``."""
     match = OVERRIDE.fullmatch(override)
     return match["key"] if match else override
 
 
-def quoted(path: Path | str) -> str:
+def quote_value(path: Path | str) -> str:
     """A path or a text as a value of an override, whatever characters it has."""
     text = re.sub(r"(\\*)'", r"\1\1\\'", str(path)).replace("${", r"\${")
     trailing = len(text) - len(text.rstrip("\\"))
     return "'" + text + "\\" * trailing + "'"
 
 
-def unquoted(value: str) -> str:
-    """A path as it stands in an override, quoted or not: the inverse of `quoted`."""
+def unquote_value(value: str) -> str:
+    """A path as it stands in an override, quoted or not: the inverse of `quote_value`."""
     if len(value) < 2 or value[0] not in "'\"" or value[-1] != value[0]:
         return value
     inner = re.sub(rf"(\\*)\\{value[0]}", lambda found: found[1][: len(found[1]) // 2] + value[0], value[1:-1])

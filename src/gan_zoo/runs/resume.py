@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from gan_zoo.core.errors import ConfigError
-from gan_zoo.core.nested import at, first_difference
+from gan_zoo.core.nested import first_difference, get_dotted
 from gan_zoo.runs.checkpoint_io import read_checkpoint
 from gan_zoo.runs.overrides import absolute
 
-FIXED = (
+MUST_MATCH = (
     *("model", "generator", "discriminator", "condition", "loss", "regularizer", "augment", "optim", "ema", "seed"),
     *("pack", "data.sample_shape", "data.batch_size", "data.derive", "data.labeled", "data.unpaired"),
 )
@@ -26,10 +26,11 @@ def checkpoint_to_resume(config: Mapping[str, Any]) -> Path | None:
     Raises:
         ConfigError: if it is missing, damaged or of another config, or a fresh start would overwrite a run.
     """
-    from gan_zoo.runs.checkpoint_store import Store, store_of
+    from gan_zoo.runs.checkpoint_store import CheckpointStore
+    from gan_zoo.runs.folder import RunFolder
 
     resume = config["resume"]
-    store = store_of(Path(config["run_dir"]))
+    store = RunFolder(config["run_dir"]).checkpoints
     if resume is None:
         if store.entries():
             raise ConfigError(
@@ -40,9 +41,9 @@ def checkpoint_to_resume(config: Mapping[str, Any]) -> Path | None:
     path: Path | None = Path(resume).expanduser().resolve()
     assert path is not None
     if resume == "auto":
-        path = store.newest_good()
+        path = store.latest_valid()
     elif path.is_dir():
-        path = store_of(path).newest_good()
+        path = RunFolder(path).checkpoints.latest_valid()
         if path is None:
             raise ConfigError(f"resume={resume} has no checkpoints")
     elif not path.is_file():
@@ -50,10 +51,10 @@ def checkpoint_to_resume(config: Mapping[str, Any]) -> Path | None:
     if path is not None and path.parent.resolve() != store.folder.resolve() and store.entries():
         raise ConfigError(f"{config['run_dir']} has checkpoints of its own: choose another hydra.run.dir")
     if path is not None:
-        Store(path.parent).verify(path)
+        CheckpointStore(path.parent).verify(path)
         saved = read_checkpoint(path)["gan_zoo"]["config"]
-        for name in FIXED:
-            then, now = (at(part, name) for part in (saved, config))
+        for name in MUST_MATCH:
+            then, now = (get_dotted(part, name) for part in (saved, config))
             if name == "optim":  # a longer run may stretch its schedule
                 then, now = ({key: v for key, v in part.items() if key != "horizon"} for part in (then, now))
             if difference := first_difference(then, now, name):

@@ -160,14 +160,14 @@ class AdversarialStep:
             accuracies = [torch.stack(loss.accuracy(*pair)) for pair in pairs]
             on_real, on_fake = torch.stack(accuracies).mean(0)
             found = {"accuracy_real": on_real, "accuracy_fake": on_fake}
-            found |= loss.readings(real, output.fake)
+            found |= loss.log_values(real, output.fake)
             for augmentation in augmentations(output.term.discriminator):
                 found |= with_prefix("augment", augmentation.log_values())
             for name, regularizer in self.regularizers_for(output.term).items():
-                found |= with_prefix(name, regularizer.readings(output.term))
+                found |= with_prefix(name, regularizer.log_values(output.term))
             values |= with_prefix(f"d/{output.term.name}", found)
         for name, generator_regularizer in self.generator_regularizers.items():
-            values |= with_prefix(f"g/{name}", generator_regularizer.readings())  # type: ignore[operator]
+            values |= with_prefix(f"g/{name}", generator_regularizer.log_values())  # type: ignore[operator]
         return values
 
     def loss_for(self, term: AdversarialTerm) -> Loss:

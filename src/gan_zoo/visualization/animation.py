@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gan_zoo.core.errors import DataError
 from gan_zoo.core.files import atomic_path
-from gan_zoo.visualization.image_grid import grid_of, pillow
+from gan_zoo.visualization.image_grid import grid_of, to_pil
 
 FORMATS = (".gif", ".mp4")
 
@@ -31,13 +31,13 @@ def animation(frames: Tensor, path: Path, side: int = 256, milliseconds: int = 8
     """
     if path.suffix not in FORMATS:
         raise DataError(f"an animation must end in {' or '.join(FORMATS)}, got {path.name!r}")
-    images = [pillow(grid_of(frames[:, k])) for k in range(frames.shape[1])]
+    images = [to_pil(grid_of(frames[:, k])) for k in range(frames.shape[1])]
     factor = max(1, side // max(images[0].size))
     images = [p.resize((p.width * factor, p.height * factor), Image.Resampling.NEAREST) for p in images]
-    there_and_back = images + images[-2:0:-1]
+    ping_pong = images + images[-2:0:-1]
     write = _gif if path.suffix == ".gif" else _mp4
     with atomic_path(path) as temporary:
-        write(there_and_back, temporary, milliseconds)
+        write(ping_pong, temporary, milliseconds)
 
 
 def _gif(images: Sequence[Image.Image], path: Path, milliseconds: int) -> None:

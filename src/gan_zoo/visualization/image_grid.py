@@ -39,7 +39,7 @@ def side_by_side(views: Mapping[str, Tensor], rows: int = 8) -> Image.Image:
     table = torch.cat([table, table.new_ones(missing, *table.shape[1:])])
     blocks = [grid_of(block.flatten(0, 1), len(tensors)) for block in torch.split(table, rows)]
     cell = table.shape[-1] + 2  # with the border
-    return under_names(torch.cat(blocks, 2), list(views), len(blocks), cell)
+    return add_column_titles(torch.cat(blocks, 2), list(views), len(blocks), cell)
 
 
 def as_rgb(images: Tensor, size: Sequence[int]) -> Tensor:
@@ -49,10 +49,10 @@ def as_rgb(images: Tensor, size: Sequence[int]) -> Tensor:
     return shown if shown.shape[2:] == torch.Size(size) else interpolate(shown, list(size))
 
 
-def under_names(grid: Tensor, names: Sequence[str], blocks: int, cell: int, smallest: int = 48) -> Image.Image:
+def add_column_titles(grid: Tensor, names: Sequence[str], blocks: int, cell: int, smallest: int = 48) -> Image.Image:
     """A grid with the names of its columns above each block; cells are enlarged to at least ``smallest`` pixels."""
     scale = -(-smallest // cell)
-    columns = pillow(grid)
+    columns = to_pil(grid)
     columns = columns.resize((columns.width * scale, columns.height * scale), Image.Resampling.NEAREST)
     page = Image.new("RGB", (columns.width, columns.height + LINE), "white")
     page.paste(columns, (0, LINE))
@@ -80,24 +80,24 @@ def with_captions(samples: Tensor, captions: Sequence[str], columns: int = 8, si
     pen = ImageDraw.Draw(page)
     for number, (sample, caption) in enumerate(zip(to_uint8(samples.cpu()), captions, strict=True)):
         left, top = number % columns * cell[0] + 4, number // columns * cell[1] + 4
-        image = pillow(sample).convert("RGB").resize((side, side), Image.Resampling.NEAREST)
+        image = to_pil(sample).convert("RGB").resize((side, side), Image.Resampling.NEAREST)
         page.paste(image, (left, top))
-        for k, text in enumerate(wrapped(caption, pen, side)[:lines]):
+        for k, text in enumerate(wrap_text(caption, pen, side)[:lines]):
             pen.text((left, top + side + k * line), text, fill="black")
     return page
 
 
-def pillow(image: Tensor) -> Image.Image:
+def to_pil(image: Tensor) -> Image.Image:
     """A uint8 image ``[1 or 3, H, W]`` as a Pillow image."""
     return Image.fromarray(image.permute(1, 2, 0).squeeze(2).numpy())
 
 
 def image_grid(samples: Tensor, columns: int | None = None) -> Image.Image:
     """Images ``[B, C, H, W]`` in [-1, 1] as one Pillow image for notebooks; about square without ``columns``."""
-    return pillow(grid_of(samples, columns))
+    return to_pil(grid_of(samples, columns))
 
 
-def wrapped(text: str, pen: ImageDraw.ImageDraw, width: int) -> list[str]:
+def wrap_text(text: str, pen: ImageDraw.ImageDraw, width: int) -> list[str]:
     """``text`` in lines of at most ``width`` pixels; longer words are cut."""
     lines: list[str] = []
     for word in text.split():
@@ -117,7 +117,7 @@ def save(image: Tensor | Image.Image, path: Path) -> None:
     """
     if path.suffix.lower() not in Image.registered_extensions():
         raise DataError(f"an image must end in .png or another ending of images, got {path.name!r}")
-    image = pillow(image) if isinstance(image, Tensor) else image
+    image = to_pil(image) if isinstance(image, Tensor) else image
     path.parent.mkdir(parents=True, exist_ok=True)
     image.save(path)
 
@@ -136,4 +136,4 @@ def image_of(
         return with_captions(samples, captions)
     grid = grid_of(samples, columns)
     named = columns is not None and len(classes) == columns
-    return under_names(grid, classes, 1, samples.shape[-1] + 2) if named else grid
+    return add_column_titles(grid, classes, 1, samples.shape[-1] + 2) if named else grid

@@ -16,7 +16,7 @@ from gan_zoo.core.errors import ConfigError, DataError
 from gan_zoo.data.image_tensors import to_uint8
 from gan_zoo.inference import sampling
 from gan_zoo.inference.model import LoadedModel, request_as_in_grid
-from gan_zoo.visualization.image_grid import pillow
+from gan_zoo.visualization.image_grid import to_pil
 
 SIDE = 448
 
@@ -49,7 +49,7 @@ class ConditionFields:
 
 
 @contextmanager
-def errors_on_page() -> Iterator[None]:
+def errors_as_toast() -> Iterator[None]:
     """Within the block errors that are meant for users become a message on the page."""
     try:
         yield
@@ -66,10 +66,10 @@ def samples_for(run: LoadedModel, latents: Tensor, seed: int, **request: Any) ->
 
 def sample_image(run: LoadedModel, latent: Tensor, seed: int, **request: Any) -> Image.Image:
     """The sample of one latent ``[1, latent_dim]``, enlarged."""
-    return enlarged(pillow(to_uint8(samples_for(run, latent, seed, **request)[0])))
+    return upscale(to_pil(to_uint8(samples_for(run, latent, seed, **request)[0])))
 
 
-def enlarged(image: Image.Image, side: int = SIDE) -> Image.Image:
+def upscale(image: Image.Image, side: int = SIDE) -> Image.Image:
     """The image enlarged by an integer factor to at least ``side`` pixels."""
     factor = math.ceil(side / max(image.size))
     return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)

@@ -20,10 +20,11 @@ from gan_zoo.inference.latents import draw_latents, interpolate
 from gan_zoo.inference.model import LoadedModel
 from gan_zoo.inference.translate import translator_of
 from gan_zoo.models.latent_spaces import has_styles
-from gan_zoo.reports.run_report import page
+from gan_zoo.reports.run_report import report_page
+from gan_zoo.runs.folder import RunFolder
 from gan_zoo.visualization.animation import animation
-from gan_zoo.visualization.image_grid import grid_of, pillow
-from gan_zoo.web.inputs import SIDE, ConditionFields, enlarged, errors_on_page, sample_image, samples_for
+from gan_zoo.visualization.image_grid import grid_of, to_pil
+from gan_zoo.web.inputs import SIDE, ConditionFields, errors_as_toast, sample_image, samples_for, upscale
 
 
 def samples_tab(run: LoadedModel, blocks: gr.Blocks) -> None:
@@ -45,12 +46,12 @@ def samples_tab(run: LoadedModel, blocks: gr.Blocks) -> None:
             image = gr.Image(label="Samples", type="pil", format="png", height=560, buttons=["download"])
 
     def draw_samples(seed: int, count: int, complete: bool, truncation: float, *values: Any) -> Image.Image:
-        with errors_on_page():
+        with errors_as_toast():
             request = fields.request(*values)
             if not complete:
                 request[kind] = truncation
             made = sampling.grid(run, int(count), int(seed), **request)
-            return enlarged(made if isinstance(made, Image.Image) else pillow(made))
+            return upscale(made if isinstance(made, Image.Image) else to_pil(made))
 
     inputs = [seed, count, complete, truncation, *fields.inputs]
     gr.on([draw.click, seed.submit, *fields.submits], draw_samples, inputs, image)
@@ -72,10 +73,10 @@ def directions_tab(run: LoadedModel, blocks: gr.Blocks) -> None:
             image = gr.Image(label="Sample", type="pil", format="png", height=SIDE, buttons=["download"])
 
     def moved(seed: int, *given: Any) -> Image.Image:
-        with errors_on_page():
+        with errors_as_toast():
             amounts = torch.tensor(given[: len(sliders)], dtype=torch.float32) * units
             request = fields.request(*given[len(sliders) :])
-            return enlarged(pillow(to_uint8(moved_sample(run, directions, amounts, int(seed), **request)[0])))
+            return upscale(to_pil(to_uint8(moved_sample(run, directions, amounts, int(seed), **request)[0])))
 
     inputs = [seed, *sliders, *fields.inputs]
     gr.on([seed.submit, *fields.submits, *(slider.release for slider in sliders)], moved, inputs, image)
@@ -102,12 +103,12 @@ def between_tab(run: LoadedModel, blocks: gr.Blocks) -> None:
         return interpolate(ends[0], ends[1], steps, spherical=not straight)
 
     def at(first: int, second: int, where: float, straight: bool, *values: Any) -> Image.Image:
-        with errors_on_page():
+        with errors_as_toast():
             latent = path(first, second, straight, 51)[round(where * 50)]
             return sample_image(run, latent, int(first), **fields.request(*values))
 
     def animated(first: int, second: int, where: float, straight: bool, *values: Any) -> str:
-        with errors_on_page():
+        with errors_as_toast():
             latents = path(first, second, straight, 24).squeeze(1)
             frames = samples_for(run, latents, int(first), **fields.request(*values))
             file = Path(tempfile.mkdtemp()) / "between.gif"
@@ -127,7 +128,7 @@ def codes_tab(run: LoadedModel, blocks: gr.Blocks) -> None:
 
     def traverse(seed: int) -> Image.Image:
         rows = sampling.traverse(run, int(seed))
-        return enlarged(pillow(grid_of(rows.flatten(0, 1), rows.shape[1])))
+        return upscale(to_pil(grid_of(rows.flatten(0, 1), rows.shape[1])))
 
     gr.Button("Traverse", variant="primary").click(traverse, seed, image)
     blocks.load(traverse, seed, image)
@@ -145,16 +146,16 @@ def translate_tab(run: LoadedModel, blocks: gr.Blocks) -> None:
         image = gr.Image(label="Translation", type="pil", format="png", height=SIDE, buttons=["download"])
 
     def translated(file: str | None, direction: str, full: bool) -> Image.Image:
-        with errors_on_page():
+        with errors_as_toast():
             if file is None:
                 raise DataError("choose an image first")
             translator = translator_of(run, direction)
-            return enlarged(pillow(translator(translator.load(Path(file), full))))
+            return upscale(to_pil(translator(translator.load(Path(file), full))))
 
     go.click(translated, [given, direction, full], image)
 
 
 def report_tab(run: LoadedModel, blocks: gr.Blocks) -> None:
     """Curves, metrics and config of the run."""
-    document = html.escape(page(run.folder), quote=True)
+    document = html.escape(report_page(RunFolder(run.folder)), quote=True)
     gr.HTML(f'<iframe title="report" srcdoc="{document}" style="width:100%;height:75vh;border:0"></iframe>')
