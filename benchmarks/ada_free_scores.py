@@ -36,7 +36,9 @@ def moments(images: torch.Tensor) -> Moments:
     return metric.compute()
 
 
-def trained(loss: Loss, penalties: dict[str, gz.Regularizer], way: str, seed: int, steps: int) -> tuple[float, float]:
+def trained(
+    loss: Loss, penalties: dict[str, gz.Regularizer], way: str, seed: int, steps: int
+) -> tuple[float, float]:
     """The distance to unseen digits and the probability at the end."""
     # the data: few digits to learn, the others to compare with
     torch.manual_seed(seed)
@@ -46,18 +48,35 @@ def trained(loss: Loss, penalties: dict[str, gz.Regularizer], way: str, seed: in
     unseen = source.samples[order[TRAINED_ON:]].float() / 127.5 - 1
 
     # the networks, and one of the three ways
-    adaptive = {"target": None if way == "none" else 0.6, "threshold": 0.0 if way == "zero" else None}
+    adaptive = {
+        "target": None if way == "none" else 0.6,
+        "threshold": 0.0 if way == "zero" else None,
+    }
 
     def discriminator() -> gz.AugmentedDiscriminator:
         network = gz.DCGANDiscriminator([1, 16, 16], 16, norm="layer")
-        return gz.AugmentedDiscriminator(network, gz.ADAugment(["blit"], images_to_full=40_000, **adaptive))
+        return gz.AugmentedDiscriminator(
+            network, gz.ADAugment(["blit"], images_to_full=40_000, **adaptive)
+        )
 
-    model = gz.GAN(partial(gz.DCGANGenerator, sample_shape=[1, 16, 16], width=16), discriminator, latent_dim=32)
+    model = gz.GAN(
+        partial(gz.DCGANGenerator, sample_shape=[1, 16, 16], width=16), discriminator, latent_dim=32
+    )
     regularizers = dict(penalties)
     adam = partial(torch.optim.Adam, lr=5e-4, betas=(0.0, 0.9))
-    options = {"generator_optimizer": adam, "discriminator_optimizer": adam, "ema": {"half_life": 5000.0}}
+    options = {
+        "generator_optimizer": adam,
+        "discriminator_optimizer": adam,
+        "ema": {"half_life": 5000.0},
+    }
     module = gz.GANModule(model, loss, regularizers, **options)
-    gz.fit(module, gz.DataModule(few, batch_size=32, seed=seed), steps, progress=False, accelerator="cpu")
+    gz.fit(
+        module,
+        gz.DataModule(few, batch_size=32, seed=seed),
+        steps,
+        progress=False,
+        accelerator="cpu",
+    )
 
     # the figure
     fake = module.sample(SampleRequest(1600, StepRNG(seed, 10**6)))
@@ -73,7 +92,9 @@ def main() -> None:
     chosen = parser.parse_args()
     for name, (make, penalties) in LOSSES.items():
         for way in WAYS:
-            found = [trained(make(), penalties, way, seed, chosen.steps) for seed in range(chosen.seeds)]
+            found = [
+                trained(make(), penalties, way, seed, chosen.steps) for seed in range(chosen.seeds)
+            ]
             print(name, way, *(f"{distance:.2f} (p {p:.2f})" for distance, p in found), flush=True)
 
 

@@ -21,7 +21,9 @@ import torch
 from gan_zoo.data.files.cache import cached_images, read_ahead
 
 
-def images_per_second(images: torch.Tensor, batches: list[torch.Tensor], ahead: Callable[..., None]) -> float:
+def images_per_second(
+    images: torch.Tensor, batches: list[torch.Tensor], ahead: Callable[..., None]
+) -> float:
     os.sync()
     Path("/proc/sys/vm/drop_caches").write_text("3", encoding="utf-8")
     start = time.perf_counter()
@@ -57,11 +59,17 @@ def main() -> None:
         found: dict[str, list[float]] = {name: [] for name in ways}
         for number in range(options.rounds):
             generator = torch.Generator().manual_seed(number)
-            batches = list(torch.randperm(options.images, generator=generator)[: 64 * options.batches].split(64))
+            batches = list(
+                torch.randperm(options.images, generator=generator)[: 64 * options.batches].split(
+                    64
+                )
+            )
             for name, ahead in ways.items():
                 found[name].append(images_per_second(images, batches, ahead))
         for name, speeds in found.items():
-            print(f"{name}: {statistics.median(speeds):,.0f} images/s (from {min(speeds):,.0f} to {max(speeds):,.0f})")
+            print(
+                f"{name}: {statistics.median(speeds):,.0f} images/s (from {min(speeds):,.0f} to {max(speeds):,.0f})"
+            )
 
 
 if __name__ == "__main__":

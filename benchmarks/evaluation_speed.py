@@ -50,7 +50,9 @@ def fidelity(folder: Path) -> tuple[nn.Module, Path]:
         mock.patch.object(theirs, "load_state_dict_from_url", return_value={}),
         mock.patch.object(theirs.FeatureExtractorInceptionV3, "load_state_dict", return_value=None),
     ):
-        network: nn.Module = theirs.FeatureExtractorInceptionV3("inception", ["2048", "logits_unbiased"])
+        network: nn.Module = theirs.FeatureExtractorInceptionV3(
+            "inception", ["2048", "logits_unbiased"]
+        )
     path = folder / "inception.pth"
     torch.save(network.state_dict(), path)
     return network.to(device()), path
@@ -59,7 +61,9 @@ def fidelity(folder: Path) -> tuple[nn.Module, Path]:
 def images_per_second(steps: dict[str, Callable[[], None]], rounds: int, images: int) -> Speeds:
     for step in steps.values():
         step()
-    return interleaved({name: partial(timed, step, 0, 1, images) for name, step in steps.items()}, rounds)
+    return interleaved(
+        {name: partial(timed, step, 0, 1, images) for name, step in steps.items()}, rounds
+    )
 
 
 def comparison(speeds: Speeds, ours: str, other: str) -> str:
@@ -67,7 +71,13 @@ def comparison(speeds: Speeds, ours: str, other: str) -> str:
     rows = []
     for name, values in speeds.items():
         rows.append([name, median(values), ", ".join(f"{value:,.1f}" for value in values)])
-    rows.append([f"{ours} / {other}", f"{ratio(speeds, ours, other):.2f}", ", ".join(f"{r:.2f}" for r in by_round)])
+    rows.append(
+        [
+            f"{ours} / {other}",
+            f"{ratio(speeds, ours, other):.2f}",
+            ", ".join(f"{r:.2f}" for r in by_round),
+        ]
+    )
     return table(["", "images/s", "round by round"], rows)
 
 
@@ -128,7 +138,9 @@ def rest(extractor: Extractor, count: int) -> Callable[[], None]:
     def draw(block: int) -> Generated:
         return Generated({"sample": samples}, SampleRequest(64, StepRNG(0, block, device=CPU)))
 
-    return lambda: evaluate_all({"images": evaluator}, Samples(draw, count, 64), source, device()) and None
+    return lambda: (
+        evaluate_all({"images": evaluator}, Samples(draw, count, 64), source, device()) and None
+    )
 
 
 def complete(extractor: Extractor, rounds: int, count: int) -> list[str]:
@@ -142,10 +154,18 @@ def complete(extractor: Extractor, rounds: int, count: int) -> list[str]:
             extractor(images)
 
     steps = {"forward": (forward, seen), "rest": (rest(extractor, count), count)}
-    seconds = {name: lambda step=step: count / timed(step[0], 1, 1, step[1]) for name, step in steps.items()}
+    seconds = {
+        name: lambda step=step: count / timed(step[0], 1, 1, step[1])
+        for name, step in steps.items()
+    }
     speeds = interleaved(seconds, rounds)
     times = 1 + ratio(speeds, "rest", "forward")
-    return [extractor.name, f"{count:,}", *(f"{statistics.median(s):.2f}" for s in speeds.values()), f"{times:.2f}"]
+    return [
+        extractor.name,
+        f"{count:,}",
+        *(f"{statistics.median(s):.2f}" for s in speeds.values()),
+        f"{times:.2f}",
+    ]
 
 
 def memory(count: int) -> float:
@@ -154,21 +174,33 @@ def memory(count: int) -> float:
     real = Source("noise", "all", random_images(256, 1))
 
     def draw(block: int) -> Generated:
-        return Generated({"sample": to_unit(random_images(64, block))}, SampleRequest(64, StepRNG(0, block)))
+        return Generated(
+            {"sample": to_unit(random_images(64, block))}, SampleRequest(64, StepRNG(0, block))
+        )
 
     evaluate_all({"images": evaluator}, Samples(draw, count, 64), real, CPU)
-    status = Path("/proc/self/status").read_text(encoding="utf-8")  # rusage would count the parent's memory, too
-    return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 2**10
+    status = Path("/proc/self/status").read_text(
+        encoding="utf-8"
+    )  # rusage would count the parent's memory, too
+    return (
+        int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1])
+        / 2**10
+    )
 
 
 def memories() -> str:
     with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
         found = [pool.apply(memory, (count,)) for count in COUNTS]
-    return table(["samples", "peak MB"], [[f"{n:,}", f"{m:,.0f}"] for n, m in zip(COUNTS, found, strict=True)])
+    return table(
+        ["samples", "peak MB"],
+        [[f"{n:,}", f"{m:,.0f}"] for n, m in zip(COUNTS, found, strict=True)],
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--images", type=int, default=64, help="for each extractor in a round")
     parser.add_argument("--samples", type=int, default=2560, help="of a complete evaluation")
@@ -182,20 +214,34 @@ def main() -> None:
         tables[title] = text
         print(f"## {title}\n\n{text}\n", flush=True)
 
-    with tempfile.TemporaryDirectory() as folder, mock.patch.dict("os.environ", {"GAN_ZOO_CACHE": folder}):
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        mock.patch.dict("os.environ", {"GAN_ZOO_CACHE": folder}),
+    ):
         theirs, path = fidelity(Path(folder))
-        show("InceptionV3 (at least 1.3)", extractors(path, theirs, arguments.rounds, arguments.images))
+        show(
+            "InceptionV3 (at least 1.3)",
+            extractors(path, theirs, arguments.rounds, arguments.images),
+        )
         print(f"oneDNN's fused convolutions: {'yes' if has_onednn() else 'no'}\n")
         show("The default extractor", default_extractor(arguments.rounds, 4 * arguments.images))
         rows = [
-            complete(e, 3, arguments.samples) for e in (EfficientNetLite0(), InceptionV3(str(path), check_hash=False))
+            complete(e, 3, arguments.samples)
+            for e in (EfficientNetLite0(), InceptionV3(str(path), check_hash=False))
         ]
         header = ["extractor", "samples", "forward, s", "all else, s", "evaluation / forward"]
-        show("A complete evaluation compared with the forward alone (at most 1.10)", table(header, rows))
+        show(
+            "A complete evaluation compared with the forward alone (at most 1.10)",
+            table(header, rows),
+        )
         show("Memory over the number of samples (flat)", memories())
     if arguments.write:
-        options = f"--rounds {arguments.rounds} --images {arguments.images} --samples {arguments.samples}"
-        print(write("What a score costs", f"python benchmarks/evaluation_speed.py {options}", tables))
+        options = (
+            f"--rounds {arguments.rounds} --images {arguments.images} --samples {arguments.samples}"
+        )
+        print(
+            write("What a score costs", f"python benchmarks/evaluation_speed.py {options}", tables)
+        )
 
 
 if __name__ == "__main__":

@@ -38,7 +38,10 @@ KINDS = ("bare", "safe", "watched")
 def blind() -> Iterator[None]:
     """No look at terms and gradients."""
     nothing, honest = torch.zeros(()), (updater.gradient_norm, DivergenceDetector.check)
-    updater.gradient_norm, DivergenceDetector.check = lambda parameters: nothing, lambda *arguments: None
+    updater.gradient_norm, DivergenceDetector.check = (
+        lambda parameters: nothing,
+        lambda *arguments: None,
+    )
     try:
         yield
     finally:
@@ -55,7 +58,10 @@ def speed(kind: str, config: Any, source: Source, steps: int) -> float:
         watch = Stopwatch(10)
         extra = {
             "bare": [],
-            "safe": [Interruption(), Checkpoints(folder, config.callbacks.checkpoints.every_images)],
+            "safe": [
+                Interruption(),
+                Checkpoints(folder, config.callbacks.checkpoints.every_images),
+            ],
             "watched": [Doctor(config.callbacks.doctor.every_images)],
         }[kind]
         options = {"plugins": [AtomicCheckpointIO()], "enable_checkpointing": kind == "safe"}
@@ -63,9 +69,13 @@ def speed(kind: str, config: Any, source: Source, steps: int) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--images", type=int, default=16_000, help="of each run: a period of the looks")
+    parser.add_argument(
+        "--images", type=int, default=16_000, help="of each run: a period of the looks"
+    )
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore")

@@ -44,7 +44,10 @@ def make(folder: Path, first: int) -> None:
 def own_memory() -> float:
     """The private memory of this process in MB, without pages of mapped files."""
     status = Path("/proc/self/status").read_text(encoding="utf-8")
-    return int(next(line for line in status.splitlines() if line.startswith("RssAnon")).split()[1]) / 2**10
+    return (
+        int(next(line for line in status.splitlines() if line.startswith("RssAnon")).split()[1])
+        / 2**10
+    )
 
 
 def reading(root: str) -> tuple[float, float, int]:
@@ -87,8 +90,12 @@ def training(root: str, held: list[str], steps: int) -> tuple[float, float, floa
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=100_000, help="in the large folder, a multiple of 1,000")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--images", type=int, default=100_000, help="in the large folder, a multiple of 1,000"
+    )
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--write", action="store_true")
@@ -112,7 +119,13 @@ def main() -> None:
                 for when in ("first", "again"):
                     seconds, memory, count = pool.submit(reading, str(root)).result()
                     start_rows.append(
-                        [f"{count:,}", when, f"{seconds:.2f}", f"{count / seconds:,.0f}", f"{memory:.0f}"]
+                        [
+                            f"{count:,}",
+                            when,
+                            f"{seconds:.2f}",
+                            f"{count / seconds:,.0f}",
+                            f"{memory:.0f}",
+                        ]
                     )
             starts = table(["images", "start", "seconds", "images/s", "MB"], start_rows)
             print(starts, flush=True)
@@ -133,7 +146,9 @@ def main() -> None:
         alone, _, memory = ([result[place] for result in results] for place in range(3))
         against = f"{ratio(speeds, name, next(iter(jobs))):.2f}"
         rows.append([name, median(alone), median(speeds[name]), against, median(memory)])
-    trained = table(["folder", "batches alone, images/s", "DCGAN 64, images/s", "/ small", "MB"], rows)
+    trained = table(
+        ["folder", "batches alone, images/s", "DCGAN 64, images/s", "/ small", "MB"], rows
+    )
     print(trained)
     if arguments.write:
         command = f"python benchmarks/large_folder.py --images {arguments.images} --rounds {arguments.rounds}"

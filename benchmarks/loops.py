@@ -53,7 +53,9 @@ class Items(Dataset):
         sample = to_unit(self.source.samples[index])
         if self.source.conditions is None:
             return sample
-        return to_unit(self.source.conditions[random.randrange(len(self.source.conditions))]), sample
+        return to_unit(
+            self.source.conditions[random.randrange(len(self.source.conditions))]
+        ), sample
 
 
 def batches(source: Source, size: int) -> Iterator[Any]:
@@ -205,7 +207,11 @@ def translating(model: Model, fused: bool) -> Callable[[Tensor, Tensor], None]:
         discriminators.requires_grad_(False)
         opt_g.zero_grad()
         loss = 5 * (F.l1_loss(forth(b), b) + F.l1_loss(back(a), a))
-        loss = loss + (score("b", fake_b) - 1).square().mean() + (score("a", fake_a) - 1).square().mean()
+        loss = (
+            loss
+            + (score("b", fake_b) - 1).square().mean()
+            + (score("a", fake_a) - 1).square().mean()
+        )
         loss = loss + 10 * (F.l1_loss(back(fake_b), a) + F.l1_loss(forth(fake_a), b))
         loss.backward()
         opt_g.step()
@@ -215,7 +221,9 @@ def translating(model: Model, fused: bool) -> Callable[[Tensor, Tensor], None]:
         opt_d.zero_grad()
         for domain, real, fake in (("a", a, fake_a), ("b", b, fake_b)):
             past = pools[domain](fake)
-            ((score(domain, real) - 1).square().mean() + score(domain, past).square().mean()).mul(0.5).backward()
+            ((score(domain, real) - 1).square().mean() + score(domain, past).square().mean()).mul(
+                0.5
+            ).backward()
         opt_d.step()
 
     return step
@@ -233,10 +241,14 @@ def plain_translation(config: Any, source: Source, warmup: int, steps: int) -> f
 def tuned_translation(config: Any, source: Source, warmup: int, steps: int) -> float:
     step = translating(model_of(config, torch.channels_last), fused=True)
     size = config.data.batch_size
-    domains = [part.to(device()) for part in (source.conditions, source.samples) if part is not None]
+    domains = [
+        part.to(device()) for part in (source.conditions, source.samples) if part is not None
+    ]
 
     def sample() -> list[Tensor]:
-        return [to_unit(part[torch.randint(len(part), (size,), device=device())]) for part in domains]
+        return [
+            to_unit(part[torch.randint(len(part), (size,), device=device())]) for part in domains
+        ]
 
     return timed(lambda: step(*sample()), warmup, steps, size)
 
@@ -277,4 +289,8 @@ def train_gan_zoo(config: Any, source: Source, warmup: int, steps: int, **option
 
 
 GAN: dict[str, Loop] = {"plain": plain, "tuned": tuned, "ours": train_gan_zoo}
-TRANSLATION: dict[str, Loop] = {"plain": plain_translation, "tuned": tuned_translation, "ours": train_gan_zoo}
+TRANSLATION: dict[str, Loop] = {
+    "plain": plain_translation,
+    "tuned": tuned_translation,
+    "ours": train_gan_zoo,
+}

@@ -33,21 +33,32 @@ def processor() -> str:
     """The name of the GPU, or else of the CPU."""
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
-    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if Path("/proc/cpuinfo").exists() else []
+    lines = (
+        Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        if Path("/proc/cpuinfo").exists()
+        else []
+    )
     names = [line.split(":")[1].strip() for line in lines if "model name" in line]
     return names[0] if names else platform.processor()
 
 
 def machine() -> str:
-    return f"{processor()}, {os.cpu_count()} cores, torch {torch.__version__}, {datetime.date.today()}"
+    return (
+        f"{processor()}, {os.cpu_count()} cores, torch {torch.__version__}, {datetime.date.today()}"
+    )
 
 
 def peak_memory() -> float:
     """Peak memory in MB of this process, or of its tensors on a GPU."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 2**20
-    status = Path("/proc/self/status").read_text(encoding="utf-8")  # rusage would count the parent's memory, too
-    return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 2**10
+    status = Path("/proc/self/status").read_text(
+        encoding="utf-8"
+    )  # rusage would count the parent's memory, too
+    return (
+        int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1])
+        / 2**10
+    )
 
 
 def timed(step: Callable[[], None], warmup: int, steps: int, images: int) -> float:
@@ -79,7 +90,9 @@ def ratio(speeds: Speeds, name: str, other: str) -> float:
 
 def median(values: Sequence[float]) -> str:
     return (
-        f"{statistics.median(values):,.0f}" if statistics.median(values) >= 10 else f"{statistics.median(values):.2f}"
+        f"{statistics.median(values):,.0f}"
+        if statistics.median(values) >= 10
+        else f"{statistics.median(values):.2f}"
     )
 
 
@@ -90,7 +103,10 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def write(title: str, command: str, tables: Mapping[str, str]) -> Path:
     """Write tables with their headings into this machine's file for ``command``."""
     slug = re.sub(r"[^a-z0-9]+", "-", f"{processor()} {os.cpu_count()} cores".lower()).strip("-")
-    path = RESULTS / f"{command.split()[1].rsplit('/')[-1].removesuffix('.py').replace('_', '-')}-{slug}.md"
+    path = (
+        RESULTS
+        / f"{command.split()[1].rsplit('/')[-1].removesuffix('.py').replace('_', '-')}-{slug}.md"
+    )
     parts = [f"# {title}", f"`{command}`: {machine()}"]
     parts += [part for heading, text in tables.items() for part in (f"## {heading}", text)]
     RESULTS.mkdir(exist_ok=True)

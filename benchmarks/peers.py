@@ -65,7 +65,9 @@ class Epoch:
 
 
 def torchgan(config: Any, source: Source, warmup: int, steps: int) -> float:
-    os.environ["CONSOLE_LOGGING"] = os.environ["TENSORBOARD_LOGGING"] = os.environ["VISDOM_LOGGING"] = "0"
+    os.environ["CONSOLE_LOGGING"] = os.environ["TENSORBOARD_LOGGING"] = os.environ[
+        "VISDOM_LOGGING"
+    ] = "0"
     from torchgan.losses import MinimaxDiscriminatorLoss, MinimaxGeneratorLoss
     from torchgan.trainer import Trainer
 
@@ -73,9 +75,16 @@ def torchgan(config: Any, source: Source, warmup: int, steps: int) -> float:
     model = model_of(config, torch.contiguous_format)
     size = config.data.batch_size
     optimizer = {"name": torch.optim.Adam, "args": {"lr": 2e-4, "betas": (0.5, 0.999)}}
-    networks = {"generator": model.generators["main"], "discriminator": model.discriminators["main"]}
+    networks = {
+        "generator": model.generators["main"],
+        "discriminator": model.discriminators["main"],
+    }
     models = {
-        name: {"name": Named, "args": {"network": n, "encoding_dims": model.latent_dim}, "optimizer": optimizer}
+        name: {
+            "name": Named,
+            "args": {"network": n, "encoding_dims": model.latent_dim},
+            "optimizer": optimizer,
+        }
         for name, n in networks.items()
     }
 

@@ -24,25 +24,53 @@ import torch
 ROOT = Path(__file__).parents[1]
 DIGITS = ("data=digits", "data.batch_size=8", "metric=none")
 NARROW = ("generator.width=8", "discriminator.width=8")
-LINES = ("data.image_size=32", "data.batch_size=2", "generator.width=8", "discriminator.width=8", "metric=translation")
+LINES = (
+    "data.image_size=32",
+    "data.batch_size=2",
+    "generator.width=8",
+    "discriminator.width=8",
+    "metric=translation",
+)
 COMMANDS: dict[str, tuple[str, ...]] = {
     "gan on ring, wgan_gp": ("model=gan", "data=ring", "loss=wgan_gp", "metric=modes"),
     "dcgan": ("model=dcgan", *DIGITS[:2], "extractor.image_size=32", *NARROW),
     "dcgan, r3gan": ("model=dcgan", "loss=r3gan", *DIGITS, *NARROW),
     "sngan, hinge": ("model=sngan", "loss=hinge", *DIGITS, *NARROW),
-    "sagan": ("model=sagan", *DIGITS, *NARROW, "generator.attention=8", "discriminator.attention=8"),
+    "sagan": (
+        "model=sagan",
+        *DIGITS,
+        *NARROW,
+        "generator.attention=8",
+        "discriminator.attention=8",
+    ),
     "cgan": ("model=cgan", *DIGITS, *NARROW),
     "cgan_single": ("model=cgan_single", *DIGITS, *NARROW),
     "acgan": ("model=acgan", *DIGITS, *NARROW),
     "infogan": ("model=infogan", *DIGITS, *NARROW),
-    "cyclegan, lsgan": ("model=cyclegan", "loss=lsgan", "generator.blocks=1", "model.pool_size=5", *LINES),
+    "cyclegan, lsgan": (
+        "model=cyclegan",
+        "loss=lsgan",
+        "generator.blocks=1",
+        "model.pool_size=5",
+        *LINES,
+    ),
     "pix2pix": ("model=pix2pix", *LINES),
     "vae_gan": ("model=vae_gan", *DIGITS, *NARROW),
     "dcgan, ada": ("model=dcgan", "augment=ada", *DIGITS, *NARROW),
-    "dcgan, lecam and consistency": ("model=dcgan", "regularizer=[lecam,consistency]", *DIGITS, *NARROW),
+    "dcgan, lecam and consistency": (
+        "model=dcgan",
+        "regularizer=[lecam,consistency]",
+        *DIGITS,
+        *NARROW,
+    ),
 }
 SHARED = (
-    *("trainer=cpu", "trainer.max_steps=20", "trainer.log_every_n_steps=5", "callbacks.progress=null"),
+    *(
+        "trainer=cpu",
+        "trainer.max_steps=20",
+        "trainer.log_every_n_steps=5",
+        "callbacks.progress=null",
+    ),
     *("callbacks.samples=null", "callbacks.doctor=null", "callbacks.evaluation.num_samples=64"),
 )
 
@@ -65,15 +93,30 @@ def hashes(overrides: tuple[str, ...]) -> dict[str, str]:
     """The hash of the final state, and that of the log and the metrics."""
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
-        command = [sys.executable, str(ROOT / "train.py"), *overrides, *SHARED, f"hydra.run.dir={run}"]
+        command = [
+            sys.executable,
+            str(ROOT / "train.py"),
+            *overrides,
+            *SHARED,
+            f"hydra.run.dir={run}",
+        ]
         subprocess.run(command, check=True, capture_output=True, cwd=folder)
         saved = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True, map_location="cpu")
         state, log = hashlib.sha256(), hashlib.sha256()
-        feed(state, [saved["state_dict"], [o["state"] for o in saved["optimizer_states"]], saved["global_step"]])
+        feed(
+            state,
+            [
+                saved["state_dict"],
+                [o["state"] for o in saved["optimizer_states"]],
+                saved["global_step"],
+            ],
+        )
         rows = (run / "metrics.csv").read_text(encoding="utf-8").splitlines()
         timed = {n for n, name in enumerate(rows[0].split(",")) if "per_second" in name}
         for row in rows[1:]:
-            log.update(",".join(sorted(c for n, c in enumerate(row.split(",")) if n not in timed)).encode())
+            log.update(
+                ",".join(sorted(c for n, c in enumerate(row.split(",")) if n not in timed)).encode()
+            )
         return {"state": state.hexdigest()[:16], "log": log.hexdigest()[:16]}
 
 
@@ -89,10 +132,13 @@ def main() -> None:
     changed = []
     for name, overrides in COMMANDS.items():
         found[name] = hashes(overrides)
-        same = {kind: before.get(name, {}).get(kind) == value for kind, value in found[name].items()}
+        same = {
+            kind: before.get(name, {}).get(kind) == value for kind, value in found[name].items()
+        }
         changed += [f"{name}: {kind}" for kind, is_same in same.items() if before and not is_same]
         print(
-            f"{name:<30} {found[name]} {'' if not before else 'same' if all(same.values()) else 'CHANGED'}", flush=True
+            f"{name:<30} {found[name]} {'' if not before else 'same' if all(same.values()) else 'CHANGED'}",
+            flush=True,
         )
     if options.write:
         options.write.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")

@@ -30,7 +30,13 @@ SWEEPS = {
     "width": [(("generator.width", "discriminator.width"), value) for value in (8, 16, 32, 64)],
 }
 SAMPLES = (250, 500, 1000, 2000)
-QUIET = ["callbacks=none", "metric=none", "trainer.log_every_n_steps=20", "model=dcgan", "data.image_size=32"]
+QUIET = [
+    "callbacks=none",
+    "metric=none",
+    "trainer.log_every_n_steps=20",
+    "model=dcgan",
+    "data.image_size=32",
+]
 
 
 def training(job: tuple[Any, int, float]) -> float:
@@ -61,7 +67,9 @@ def scoring(count: int) -> tuple[float, float]:
     evaluators = {name: instantiate(node) for name, node in config.metric.items()}
     for evaluator in evaluators.values():
         evaluator.num_samples = 16
-    evaluate_generator(module, source, evaluators, 0)  # the reals' statistics are cached from now on
+    evaluate_generator(
+        module, source, evaluators, 0
+    )  # the reals' statistics are cached from now on
     for evaluator in evaluators.values():
         evaluator.num_samples = count
     seconds = []
@@ -75,7 +83,12 @@ def scoring(count: int) -> tuple[float, float]:
 def processes(trainer: str, steps: int) -> float:
     """Images/s of a complete run with this trainer, without its first log steps."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, str(Path(__file__).parents[1] / "train.py"), *QUIET, f"trainer={trainer}"]
+        command = [
+            sys.executable,
+            str(Path(__file__).parents[1] / "train.py"),
+            *QUIET,
+            f"trainer={trainer}",
+        ]
         command += [f"trainer.max_steps={steps}", f"run_dir={folder}"]
         subprocess.run(command, check=True, capture_output=True, cwd=folder)
         with (Path(folder) / "metrics.csv").open() as file:
@@ -90,7 +103,9 @@ def plot(curves: dict[str, tuple[list[int], list[float], str]], path: Path) -> N
     from matplotlib import pyplot, ticker
 
     # One axis for each curve.
-    figure, axes = pyplot.subplots(1, len(curves), figsize=(3.2 * len(curves), 2.8), layout="constrained")
+    figure, axes = pyplot.subplots(
+        1, len(curves), figsize=(3.2 * len(curves), 2.8), layout="constrained"
+    )
     for axis, (name, (xs, ys, unit)) in zip(axes, curves.items(), strict=True):
         axis.plot(xs, ys, "o-")
         axis.set_xscale("log")
@@ -106,9 +121,13 @@ def plot(curves: dict[str, tuple[list[int], list[float], str]], path: Path) -> N
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=3, help="of the comparison of processes")
-    parser.add_argument("--seconds", type=float, default=3.0, help="of each point of a curve, about")
+    parser.add_argument(
+        "--seconds", type=float, default=3.0, help="of each point of a curve, about"
+    )
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
 
@@ -118,10 +137,13 @@ def main() -> None:
     with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
         for name, points in SWEEPS.items():
             values = [value for _, value in points]
-            speeds = [pool.apply(training, ((key, value, arguments.seconds),)) for key, value in points]
+            speeds = [
+                pool.apply(training, ((key, value, arguments.seconds),)) for key, value in points
+            ]
             curves[name] = values, speeds, "images/s"
             tables[f"Training over {name}"] = table(
-                [name, "images/s"], [[str(v), median([s])] for v, s in zip(values, speeds, strict=True)]
+                [name, "images/s"],
+                [[str(v), median([s])] for v, s in zip(values, speeds, strict=True)],
             )
             print(tables[f"Training over {name}"], flush=True)
         costs = [pool.apply(scoring, (count,)) for count in SAMPLES]
@@ -133,7 +155,9 @@ def main() -> None:
     print(tables["The default score over the number of samples"], flush=True)
 
     # One process or two.
-    speeds_of = interleaved({name: partial(processes, name, 200) for name in ("cpu", "ddp_cpu")}, arguments.rounds)
+    speeds_of = interleaved(
+        {name: partial(processes, name, 200) for name in ("cpu", "ddp_cpu")}, arguments.rounds
+    )
     rows = [[f"`trainer={name}`", median(values)] for name, values in speeds_of.items()]
     rows.append(["two processes / one", f"{ratio(speeds_of, 'ddp_cpu', 'cpu'):.2f}"])
     tables["One process with two cores, two with one each"] = table(["", "images/s"], rows)

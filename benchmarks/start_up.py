@@ -47,12 +47,20 @@ COMMANDS = {
 def seconds_of(command: list[str]) -> float:
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        subprocess.run(command, cwd=folder, check=True, capture_output=True, env={**os.environ, "COLUMNS": "120"})
+        subprocess.run(
+            command,
+            cwd=folder,
+            check=True,
+            capture_output=True,
+            env={**os.environ, "COLUMNS": "120"},
+        )
         return time.perf_counter() - start
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()

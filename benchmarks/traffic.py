@@ -28,7 +28,11 @@ from measuring import interleaved, median, ratio, table, write
 from gan_zoo.training.strategy import FlatDDPStrategy
 
 SIZES = {"32": ["data.image_size=32"], "64": ["data.image_size=64"]}
-FLAT, WRAPPED, APART = "two, one flat all-reduce a step", "two, `find_unused_parameters`", "two, no exchange"
+FLAT, WRAPPED, APART = (
+    "two, one flat all-reduce a step",
+    "two, `find_unused_parameters`",
+    "two, no exchange",
+)
 ALONE = "one process, all cores"
 WAYS = (FLAT, WRAPPED, APART, ALONE)
 DCGAN = ["model=dcgan", "data=openmoji", "callbacks=none", "metric=none", "run_dir=/tmp"]
@@ -74,7 +78,12 @@ def worker(rank: int, port: int, way: str, overrides: list[str], steps: int, fol
 
     warnings.filterwarnings("ignore")
     logging.disable(logging.INFO)
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "NODE_RANK": "0", "LOCAL_RANK": str(rank)}
+    os.environ |= {
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "NODE_RANK": "0",
+        "LOCAL_RANK": str(rank),
+    }
     cuda = torch.cuda.device_count() > 1
 
     # Count the elements of all-reduce.
@@ -91,14 +100,18 @@ def worker(rank: int, port: int, way: str, overrides: list[str], steps: int, fol
             torch.set_num_threads(max(1, (os.cpu_count() or 2) // 2))
         backend = {"process_group_backend": "nccl" if cuda else "gloo"}
         options["devices"] = 2
-        options["strategy"] = FindUnused(sent, **backend) if way == WRAPPED else FlatDDPStrategy(**backend)
+        options["strategy"] = (
+            FindUnused(sent, **backend) if way == WRAPPED else FlatDDPStrategy(**backend)
+        )
         if way != FLAT:
             gan_zoo.training.updater.average_gradients = lambda parameters, statistics: None
 
     # Train; the first process reports.
     speed = train_gan_zoo(config, source, 5, steps, **options)
     if rank == 0:
-        Path(folder, "result").write_text(f"{speed} {sent.elements / (steps + 5)}", encoding="utf-8")
+        Path(folder, "result").write_text(
+            f"{speed} {sent.elements / (steps + 5)}", encoding="utf-8"
+        )
     if way != ALONE:
         dist.barrier()
         dist.destroy_process_group()
@@ -109,7 +122,9 @@ def measure(way: str, overrides: list[str], steps: int) -> tuple[float, float]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
         free.close()
-        multiprocessing.spawn(worker, (port, way, overrides, steps, folder), nprocs=1 if way == ALONE else 2)
+        multiprocessing.spawn(
+            worker, (port, way, overrides, steps, folder), nprocs=1 if way == ALONE else 2
+        )
         speed, elements = map(float, Path(folder, "result").read_text(encoding="utf-8").split())
     return speed, elements
 
@@ -120,11 +135,16 @@ def weights(overrides: list[str]) -> list[int]:
     from gan_zoo.config.compose import compose_overrides
 
     model = build_module(compose_overrides([*DCGAN, *overrides])).model
-    return [sum(p.numel() for p in networks.parameters()) for networks in (model.generators, model.discriminators)]
+    return [
+        sum(p.numel() for p in networks.parameters())
+        for networks in (model.generators, model.discriminators)
+    ]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--write", action="store_true")
@@ -135,7 +155,9 @@ def main() -> None:
     for size, overrides in SIZES.items():
         elements: dict[str, float] = {}
 
-        def speed(way: str, overrides: list[str] = overrides, elements: dict[str, float] = elements) -> float:
+        def speed(
+            way: str, overrides: list[str] = overrides, elements: dict[str, float] = elements
+        ) -> float:
             speed, elements[way] = measure(way, overrides, arguments.steps)
             print(f"{way}: {speed:,.0f} images/s, {elements[way]:,.0f} elements", flush=True)
             return speed
@@ -155,13 +177,15 @@ def main() -> None:
             for way in WAYS
         ]
         generator, discriminator = weights(overrides)
-        heading = (
-            f"DCGAN at {size} pixels, {generator:,} weights of the generator and {discriminator:,} of the discriminator"
+        heading = f"DCGAN at {size} pixels, {generator:,} weights of the generator and {discriminator:,} of the discriminator"
+        tables[heading] = table(
+            ["processes", "elements a batch", "ms a batch", "images/s", "/ one process"], rows
         )
-        tables[heading] = table(["processes", "elements a batch", "ms a batch", "images/s", "/ one process"], rows)
         print(tables[heading])
     if arguments.write:
-        command = f"python benchmarks/traffic.py --rounds {arguments.rounds} --steps {arguments.steps}"
+        command = (
+            f"python benchmarks/traffic.py --rounds {arguments.rounds} --steps {arguments.steps}"
+        )
         print(write("Traffic between two processes", command, tables))
 
 

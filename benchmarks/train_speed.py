@@ -37,13 +37,19 @@ def measure(loops: dict[str, Loop], overrides: list[str], rounds: int, seconds: 
     source = instantiate(config.data.source)
     steps = max(10, int(seconds * loops["tuned"](config, source, 3, 10) / config.data.batch_size))
     warmup = max(5, steps // 10)
-    return interleaved({name: partial(loop, config, source, warmup, steps) for name, loop in loops.items()}, rounds)
+    return interleaved(
+        {name: partial(loop, config, source, warmup, steps) for name, loop in loops.items()}, rounds
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=4.0, help="of each loop in each round, about")
+    parser.add_argument(
+        "--seconds", type=float, default=4.0, help="of each loop in each round, about"
+    )
     parser.add_argument("--case", choices=CASES, action="append")
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
@@ -56,9 +62,17 @@ def main() -> None:
     others = ("plain", *peers, "tuned")
     for case in arguments.case or CASES:
         loops, overrides = CASES[case]
-        speeds = measure(loops | (peers if loops is GAN else {}), overrides, arguments.rounds, arguments.seconds)
+        speeds = measure(
+            loops | (peers if loops is GAN else {}), overrides, arguments.rounds, arguments.seconds
+        )
         figures = [median(speeds[name]) if name in speeds else "" for name in (*others, "ours")]
-        rows.append([case, *figures, *(f"{ratio(speeds, 'ours', o):.2f}" if o in speeds else "" for o in others)])
+        rows.append(
+            [
+                case,
+                *figures,
+                *(f"{ratio(speeds, 'ours', o):.2f}" if o in speeds else "" for o in others),
+            ]
+        )
         print("  ".join(rows[-1]), flush=True)
 
     # Results of this machine.

@@ -55,10 +55,17 @@ def measure(job: tuple[str, float]) -> dict[str, Any]:
     config = compose_overrides([*overrides_of(choice), f"trainer={where}", "run_dir=/tmp"])
     source = instantiate(config.data.source)
     guess = train_gan_zoo(config, source, 5, 10)
-    period = config.loss.n_critic * 16 if choice.startswith("loss=") else 1  # a complete period of lazy penalties
+    period = (
+        config.loss.n_critic * 16 if choice.startswith("loss=") else 1
+    )  # a complete period of lazy penalties
     steps = max(10, int(seconds * guess / config.data.batch_size))
     speed = train_gan_zoo(config, source, 5, -(-steps // period) * period)
-    return {"choice": choice, "speed": speed, "memory": peak_memory(), "n_critic": config.loss.n_critic}
+    return {
+        "choice": choice,
+        "speed": speed,
+        "memory": peak_memory(),
+        "n_critic": config.loss.n_critic,
+    }
 
 
 def rows_of(results: list[dict[str, Any]], choices: list[str], reference: str) -> list[list[str]]:
@@ -81,25 +88,36 @@ def rows_of(results: list[dict[str, Any]], choices: list[str], reference: str) -
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--seconds", type=float, default=3.0, help="of each row in each round, about")
+    parser.add_argument(
+        "--seconds", type=float, default=3.0, help="of each row in each round, about"
+    )
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
 
     # Each row in its own process.
-    groups = {f"{group}=": [f"{group}={name}" for name in names(group)] for group in ("loss", "model")}
+    groups = {
+        f"{group}=": [f"{group}={name}" for name in names(group)] for group in ("loss", "model")
+    }
     choices = [choice for group in groups.values() for choice in group]
     results = []
     with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
         jobs = [(choice, arguments.seconds) for _ in range(arguments.rounds) for choice in choices]
         for result in pool.imap(measure, jobs):
             results.append(result)
-            print(f"{result['choice']:24} {result['speed']:8.0f} images/s {result['memory']:6.0f} MB", flush=True)
+            print(
+                f"{result['choice']:24} {result['speed']:8.0f} images/s {result['memory']:6.0f} MB",
+                flush=True,
+            )
 
     # A table for losses and one for models.
     tables = {}
-    for (group, mine), reference in zip(groups.items(), ("loss=nonsaturating", "model=dcgan"), strict=True):
+    for (group, mine), reference in zip(
+        groups.items(), ("loss=nonsaturating", "model=dcgan"), strict=True
+    ):
         header = [f"`{group}`", "discriminator steps", "images/s", f"/ `{reference}`", "peak MB"]
         tables[f"Every `{group}`"] = table(header, rows_of(results, mine, reference))
         print(tables[f"Every `{group}`"])

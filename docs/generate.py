@@ -71,7 +71,9 @@ def root_config() -> str:
 
 def callbacks() -> str:
     """The default callbacks, as they stand in the file."""
-    return f"```yaml\n{(CONF / 'callbacks' / 'default.yaml').read_text(encoding='utf-8').strip()}\n```"
+    return (
+        f"```yaml\n{(CONF / 'callbacks' / 'default.yaml').read_text(encoding='utf-8').strip()}\n```"
+    )
 
 
 def commands() -> str:
@@ -116,9 +118,15 @@ def parts() -> str:
     page = BLOCK.sub("", (DOCS / "api.md").read_text(encoding="utf-8"))
     stub = (Path(gan_zoo.__file__).with_suffix(".pyi")).read_text(encoding="utf-8")
     names = re.findall(r"^from \.(\S+) import (\w+) as", stub, flags=re.MULTILINE)
-    files = sorted(file for group in ("metric", "extractor", "callbacks") for file in (CONF / group).glob("*.yaml"))
+    files = sorted(
+        file
+        for group in ("metric", "extractor", "callbacks")
+        for file in (CONF / group).glob("*.yaml")
+    )
     targets = [
-        target for file in files for target in re.findall(r"_target_: gan_zoo\.([\w.]+)", file.read_text("utf-8"))
+        target
+        for file in files
+        for target in re.findall(r"_target_: gan_zoo\.([\w.]+)", file.read_text("utf-8"))
     ]
     names = list(dict.fromkeys([*names, *(tuple(target.rsplit(".", 1)) for target in targets)]))
     sections = []

@@ -25,7 +25,9 @@ LINK = re.compile(r"\]\((?!\w+:|#)([^)#\s]+)")
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add what lies beside ``docs``, under the path that it has in the repository."""
     for file in sorted(file for pattern in BESIDE for file in ROOT.glob(pattern)):
-        files.append(File.generated(config, file.relative_to(ROOT).as_posix(), abs_src_path=str(file)))
+        files.append(
+            File.generated(config, file.relative_to(ROOT).as_posix(), abs_src_path=str(file))
+        )
     return files
 
 
@@ -35,7 +37,9 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     here = source if page.file.generated_by else f"docs/{source}"
 
     def moved(match: re.Match[str]) -> str:
-        target = posixpath.normpath(posixpath.join(posixpath.dirname(here), match[1])).removeprefix("docs/")
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(here), match[1])).removeprefix(
+            "docs/"
+        )
         return f"]({posixpath.relpath(target, posixpath.dirname(source) or '.')}"
 
     return LINK.sub(moved, markdown)

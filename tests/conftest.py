@@ -45,7 +45,9 @@ def tiny(composed: Callable[..., DictConfig]) -> Callable[..., DictConfig]:
     """A config that trains in a moment: no images, scores, checkpoints or logs."""
 
     def make(*overrides: str) -> DictConfig:
-        return composed("callbacks=none", "logger=none", "metric=none", "data.batch_size=8", *overrides)
+        return composed(
+            "callbacks=none", "logger=none", "metric=none", "data.batch_size=8", *overrides
+        )
 
     return make
 

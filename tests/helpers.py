@@ -56,7 +56,11 @@ def sampled(rows: Sequence[str], columns: Sequence[str], step: int = 3) -> list[
     for i, row in enumerate(rows):
         for j, column in enumerate(columns):
             is_slow = (i + j) % step != 0
-            pairs.append(pytest.param(row, column, marks=pytest.mark.slow if is_slow else (), id=f"{row}-{column}"))
+            pairs.append(
+                pytest.param(
+                    row, column, marks=pytest.mark.slow if is_slow else (), id=f"{row}-{column}"
+                )
+            )
     return pairs
 
 

@@ -28,7 +28,9 @@ DOCS = ROOT / "docs"
 EXAMPLE = re.compile(r"<!-- example: (.+?) -->\n```\w*\n(.+?)```", flags=re.DOTALL)
 SECTIONS = {
     title: dict(EXAMPLE.findall(text))
-    for title, text in re.findall(r"^## (.+?)\n(.+?)(?=^## |\Z)", (DOCS / "adding.md").read_text(), re.DOTALL | re.M)
+    for title, text in re.findall(
+        r"^## (.+?)\n(.+?)(?=^## |\Z)", (DOCS / "adding.md").read_text(), re.DOTALL | re.M
+    )
 }
 LOGGED = {  # what the run of a section logs that no other would
     "A loss": "d/realism/gap",
@@ -55,7 +57,11 @@ EVERY_TIME = "A model"  # the README's loss is run by tests/test_readme.py
 
 
 @pytest.mark.parametrize(
-    "section", [EVERY_TIME, *(pytest.param(part, marks=pytest.mark.slow) for part in LOGGED if part != EVERY_TIME)]
+    "section",
+    [
+        EVERY_TIME,
+        *(pytest.param(part, marks=pytest.mark.slow) for part in LOGGED if part != EVERY_TIME),
+    ],
 )
 def test_a_part_is_one_file_and_one_yaml(section: str, tmp_path: Path) -> None:
     files = dict(SECTIONS[section])
@@ -67,9 +73,13 @@ def test_a_part_is_one_file_and_one_yaml(section: str, tmp_path: Path) -> None:
         (tmp_path / name).write_text(content)
     quick = [*QUICK, *(SCORED if section == "A metric" else ["callbacks=none"])]
     line = [sys.executable, "-m", "gan_zoo.cli.app", "train", *arguments, *quick]
-    done = subprocess.run(line, cwd=tmp_path, env=os.environ.copy(), capture_output=True, text=True, timeout=240)
+    done = subprocess.run(
+        line, cwd=tmp_path, env=os.environ.copy(), capture_output=True, text=True, timeout=240
+    )
     assert done.returncode == 0, done.stderr
-    (target,) = re.findall(r"_target_: (\S+)", next(text for name, text in files.items() if name.endswith(".yaml")))
+    (target,) = re.findall(
+        r"_target_: (\S+)", next(text for name, text in files.items() if name.endswith(".yaml"))
+    )
     assert f"_target_: {target}" in (tmp_path / "run" / ".hydra" / "config.yaml").read_text()
     assert LOGGED[section] in (tmp_path / "run" / "metrics.csv").read_text()
 
@@ -101,7 +111,9 @@ OTHERS = sorted(
     {
         line.split("  #")[0].strip()
         for page in DOCS.glob("*.md")
-        for line in re.findall(r"^    (gan-zoo (?!train).*)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        for line in re.findall(
+            r"^    (gan-zoo (?!train).*)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE
+        )
         if "[OPTIONS]" not in line
     }
 )
@@ -134,12 +146,17 @@ def test_generated_pages_are_up_to_date(page: str) -> None:
     assert generator_of_pages().filled(text) == text, "python docs/generate.py writes it"
 
 
-GROUPS = sorted({str(file.parent.relative_to(CONF)) for file in CONF.glob("*/**/[!_]*.yaml")} - {"hydra/launcher"})
+GROUPS = sorted(
+    {str(file.parent.relative_to(CONF)) for file in CONF.glob("*/**/[!_]*.yaml")}
+    - {"hydra/launcher"}
+)
 
 
 @pytest.mark.parametrize("group", GROUPS)
 def test_every_choice_is_on_the_page_of_the_configuration(group: str) -> None:
-    (section,) = re.findall(rf"^### {group}\n(.+?)(?=^##|<!-- end)", CONFIGURATION, flags=re.MULTILINE | re.DOTALL)
+    (section,) = re.findall(
+        rf"^### {group}\n(.+?)(?=^##|<!-- end)", CONFIGURATION, flags=re.MULTILINE | re.DOTALL
+    )
     assert set(choices(group, CONF)) <= set(re.findall(r"^\| `(\w+)`", section, flags=re.MULTILINE))
 
 
@@ -147,7 +164,9 @@ CONFIGURATION = (DOCS / "configuration.md").read_text(encoding="utf-8")
 ARCHITECTURE = (DOCS / "design.md").read_text(encoding="utf-8")
 CONTRACTS = {
     contract["id"]: contract
-    for contract in tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    for contract in tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"][
+        "contracts"
+    ]
 }
 FLOORS = [[room.strip() for room in floor.split("|")] for floor in CONTRACTS["floors"]["layers"]]
 
@@ -164,8 +183,14 @@ def test_the_floors_of_the_page_are_the_contract() -> None:
 
 @pytest.mark.parametrize("contract", ["hydra", "lightning"])
 def test_the_other_contracts_of_the_page_are_those_of_the_linter(contract: str) -> None:
-    (line,) = re.findall(rf"^- `{contract}`: (.+?) (?:may|do not) import", ARCHITECTURE, flags=re.MULTILINE | re.DOTALL)
-    forbidden = {module.removeprefix("gan_zoo.") for module in CONTRACTS[contract]["source_modules"]}
+    (line,) = re.findall(
+        rf"^- `{contract}`: (.+?) (?:may|do not) import",
+        ARCHITECTURE,
+        flags=re.MULTILINE | re.DOTALL,
+    )
+    forbidden = {
+        module.removeprefix("gan_zoo.") for module in CONTRACTS[contract]["source_modules"]
+    }
     rooms = {room for floor in FLOORS for room in floor}
     assert set(names_in(line)) == (rooms - forbidden if contract == "hydra" else forbidden)
 
@@ -187,7 +212,10 @@ def without_code(text: str) -> str:
 def anchors_of(page: Path) -> set[str]:
     """The anchors of a page's headings, as the site makes them."""
     text = without_code(page.read_text(encoding="utf-8"))
-    headings = (re.sub(r"[^\w\- ]", "", line.lower()) for line in re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE))
+    headings = (
+        re.sub(r"[^\w\- ]", "", line.lower())
+        for line in re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
+    )
     return {re.sub(r"[\s-]+", "-", heading.strip()) for heading in headings}
 
 
@@ -207,8 +235,16 @@ def test_the_page_of_failures_has_every_finding() -> None:
     assert [ailment.name for ailment in FAILURE_MODES if f"| `{ailment.name}` |" not in page] == []
 
 
-LOG_KEYS = (DOCS / "callbacks.md").read_text(encoding="utf-8").split("## Log keys")[1].split("\n## ")[0]
-STANDS_FOR = {"TERM": "(realism|match|wrong)", "REGULARIZER": "r1", "VALUE": "[a-z_]+", "NAME": "class", "METRIC": ".+"}
+LOG_KEYS = (
+    (DOCS / "callbacks.md").read_text(encoding="utf-8").split("## Log keys")[1].split("\n## ")[0]
+)
+STANDS_FOR = {
+    "TERM": "(realism|match|wrong)",
+    "REGULARIZER": "r1",
+    "VALUE": "[a-z_]+",
+    "NAME": "class",
+    "METRIC": ".+",
+}
 
 
 def test_every_log_key_is_on_its_page() -> None:
@@ -228,7 +264,9 @@ def test_every_log_key_is_on_its_page() -> None:
     gz.fit(module, data, 2, logger=history, log_every_n_steps=1, progress=False, callbacks=[checks])
     logged = [name for name in history.names() if "/" in name]
     assert {"d/match", "d/match/r1", "d/match/total", "doctor/match/spread"} <= set(logged)
-    assert not [name for name in logged if not any(re.fullmatch(pattern, name) for pattern in patterns)]
+    assert not [
+        name for name in logged if not any(re.fullmatch(pattern, name) for pattern in patterns)
+    ]
 
 
 def test_every_page_is_in_the_contents() -> None:

@@ -20,7 +20,9 @@ def test_no_module_is_loose() -> None:
 
 
 def test_no_room_is_crowded() -> None:
-    for folder in (folder for folder in PACKAGE.rglob("*") if folder.is_dir() and folder.name != "__pycache__"):
+    for folder in (
+        folder for folder in PACKAGE.rglob("*") if folder.is_dir() and folder.name != "__pycache__"
+    ):
         files = list(folder.glob("*.py"))
         assert len(files) <= MOST_FILES, folder
         assert not files or (folder / "__init__.py").is_file(), folder
@@ -34,7 +36,8 @@ def test_every_command_has_the_file_of_its_name() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["gan_zoo.callbacks.checkpoints", "gan_zoo.callbacks.evaluation", "gan_zoo.launch.fit"]
+    "module",
+    ["gan_zoo.callbacks.checkpoints", "gan_zoo.callbacks.evaluation", "gan_zoo.launch.fit"],
 )
 def test_training_without_a_config_loads_no_hydra(module: str) -> None:
     code = f"import sys, {module}; sys.exit(bool({{'hydra', 'omegaconf'}} & sys.modules.keys()))"

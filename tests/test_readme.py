@@ -18,7 +18,9 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 EXAMPLES = dict(re.findall(r"<!-- example: (.+?) -->\n```\w*\n(.+?)```", README, flags=re.DOTALL))
 PROSE = re.sub(r"```.+?```", "", README, flags=re.DOTALL)
-COMMANDS = [line.split("  #")[0].strip() for line in re.findall(r"^    (\S.*)$", PROSE, flags=re.MULTILINE)]
+COMMANDS = [
+    line.split("  #")[0].strip() for line in re.findall(r"^    (\S.*)$", PROSE, flags=re.MULTILINE)
+]
 TRAIN = [line for line in COMMANDS if line.startswith("python train.py")]
 OTHER = [line for line in COMMANDS if line.startswith("gan-zoo ")]
 SOURCES = {
@@ -43,7 +45,9 @@ def test_a_loss_is_one_file_and_one_yaml(tmp_path: Path) -> None:
         "trainer=cpu",
     ]
     line = [sys.executable, "-m", "gan_zoo.cli.app", "train", *arguments, *quick]
-    done = subprocess.run(line, cwd=tmp_path, env=os.environ.copy(), capture_output=True, text=True, timeout=240)
+    done = subprocess.run(
+        line, cwd=tmp_path, env=os.environ.copy(), capture_output=True, text=True, timeout=240
+    )
     assert done.returncode == 0, done.stderr
     (run,) = (tmp_path / "outputs").glob("gan-margin-ring/*")
     assert "margin: 0.5" in (run / ".hydra" / "config.yaml").read_text()
@@ -53,7 +57,9 @@ def test_a_loss_is_one_file_and_one_yaml(tmp_path: Path) -> None:
 def test_every_command_is_checked_below() -> None:
     assert len(TRAIN) >= 5
     assert len(OTHER) >= 2
-    assert [line for line in COMMANDS if line not in (*TRAIN, *OTHER)] == ["make install && source .venv/bin/activate"]
+    assert [line for line in COMMANDS if line not in (*TRAIN, *OTHER)] == [
+        "make install && source .venv/bin/activate"
+    ]
     assert re.search(r"^install:", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
 
 
@@ -76,25 +82,34 @@ def test_other_commands_are_understood(line: str, tmp_path: Path, monkeypatch) -
 
 @pytest.mark.parametrize("title", SOURCES)
 def test_figures_are_those_of_the_study(title: str) -> None:
-    (table,) = re.findall(rf"^\| \[{re.escape(title)}\].+?\n\n", README, flags=re.MULTILINE | re.DOTALL)
+    (table,) = re.findall(
+        rf"^\| \[{re.escape(title)}\].+?\n\n", README, flags=re.MULTILINE | re.DOTALL
+    )
     assert SOURCES[title] in table or "docs/speed.md" in table
     cells = {cell.strip() for row in table.splitlines()[2:] for cell in row.split("|")[2:-1]} - {""}
     source = (ROOT / SOURCES[title]).read_text(encoding="utf-8")
     assert cells
-    assert not [cell for cell in cells if not re.search(rf"(?<![\d.,]){re.escape(cell)}(?![\d.])", source)]
+    assert not [
+        cell for cell in cells if not re.search(rf"(?<![\d.,]){re.escape(cell)}(?![\d.])", source)
+    ]
 
 
 def test_extras_and_pythons_are_those_of_the_package() -> None:
     project = (ROOT / "pyproject.toml").read_text()
     (extras,) = re.findall(r"pip install '\.\[(.+?)\]'", README)
-    assert all(re.search(rf"^{extra} = \[", project, flags=re.MULTILINE) for extra in extras.split(","))
+    assert all(
+        re.search(rf"^{extra} = \[", project, flags=re.MULTILINE) for extra in extras.split(",")
+    )
     assert 'requires-python = ">=3.11,<3.14"' in project
     assert "Python 3.11 to 3.13" in README
 
 
 def test_the_citation_is_that_of_the_file() -> None:
     cited = (ROOT / "CITATION.cff").read_text()
-    for key, pattern in {"name": r"author = \{\{(.+?)\}\}", "version": r"version = \{(.+?)\}"}.items():
+    for key, pattern in {
+        "name": r"author = \{\{(.+?)\}\}",
+        "version": r"version = \{(.+?)\}",
+    }.items():
         assert f"{key}: {re.findall(pattern, README)[0]}" in cited
     assert re.findall(r"title = \{(.+?)\}", README)[0] in cited
 

@@ -41,7 +41,10 @@ RunPath = Annotated[Path, typer.Argument(metavar="RUN")]
 def recorded_outputs(layers: list[nn.Module]) -> Iterator[list[Tensor]]:
     """The outputs of ``layers`` in the last forward pass, in their order."""
     outputs: list[Tensor] = []
-    hooks = [layer.register_forward_hook(lambda _, __, output: outputs.append(output)) for layer in layers]
+    hooks = [
+        layer.register_forward_hook(lambda _, __, output: outputs.append(output))
+        for layer in layers
+    ]
     try:
         yield outputs
     finally:
@@ -84,8 +87,14 @@ def accuracy(train: tuple[np.ndarray, Tensor], test: tuple[np.ndarray, Tensor]) 
     def fitted(alpha: float, rows: slice) -> RidgeClassifier:
         return RidgeClassifier(alpha, solver="cholesky").fit(x[rows], y[rows])
 
-    best = max((100, 1000, 10_000), key=lambda alpha: fitted(alpha, slice(cut)).score(x[cut:], y[cut:]))
-    return float(fitted(best, slice(None)).score(scale.transform(test[0]).astype(np.float32), test[1].numpy()))
+    best = max(
+        (100, 1000, 10_000), key=lambda alpha: fitted(alpha, slice(cut)).score(x[cut:], y[cut:])
+    )
+    return float(
+        fitted(best, slice(None)).score(
+            scale.transform(test[0]).astype(np.float32), test[1].numpy()
+        )
+    )
 
 
 @app.command()
@@ -98,7 +107,10 @@ def probe(run: RunPath, num_train: int = 10_000, seeds: int = 3) -> None:
     rows = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))[:num_train]
 
     def score(features) -> float:
-        return accuracy((features(train.samples[rows]), train.labels[rows]), (features(test.samples), test.labels))
+        return accuracy(
+            (features(train.samples[rows]), train.labels[rows]),
+            (features(test.samples), test.labels),
+        )
 
     print(f"| features | accuracy on {len(test):,} test images, {num_train:,} for training |")
     print("| --- | --- |")
@@ -109,8 +121,12 @@ def probe(run: RunPath, num_train: int = 10_000, seeds: int = 3) -> None:
         fresh = DCGANDiscriminator(train.sample_shape, loaded.config["discriminator"]["width"])
         fresh.train()(to_unit(train.samples[rows[:2000]]))  # running statistics of real images
         untrained.append(score(lambda images, fresh=fresh: discriminator_features(fresh, images)))
-    print(f"| untrained discriminator, {seeds} seeds | {np.mean(untrained):.4f} ± {np.std(untrained):.4f} |")
-    print(f"| trained discriminator | {score(lambda images: discriminator_features(discriminator, images)):.4f} |")
+    print(
+        f"| untrained discriminator, {seeds} seeds | {np.mean(untrained):.4f} ± {np.std(untrained):.4f} |"
+    )
+    print(
+        f"| trained discriminator | {score(lambda images: discriminator_features(discriminator, images)):.4f} |"
+    )
 
 
 # ----------------------------------------------------------------------------------- filters
@@ -122,7 +138,10 @@ def guided(discriminator: DCGANDiscriminator) -> Iterator[None]:
     layers = activations_of(discriminator)
     for layer in layers:
         layer.inplace = False
-    hooks = [layer.register_full_backward_hook(lambda _, gradient, __: (gradient[0].clamp(min=0),)) for layer in layers]
+    hooks = [
+        layer.register_full_backward_hook(lambda _, gradient, __: (gradient[0].clamp(min=0),))
+        for layer in layers
+    ]
     try:
         yield
     finally:
@@ -130,7 +149,9 @@ def guided(discriminator: DCGANDiscriminator) -> Iterator[None]:
             hook.remove()
 
 
-def excitation(discriminator: DCGANDiscriminator, images: Tensor, units: int = 8, layer: int = 2) -> Tensor:
+def excitation(
+    discriminator: DCGANDiscriminator, images: Tensor, units: int = 8, layer: int = 2
+) -> Tensor:
     """For the units of a layer with the strongest peaks: the 8 images that excite each most, guided to the pixels."""
     discriminator.eval().requires_grad_(False)
     last = activations_of(discriminator)[layer]
@@ -195,12 +216,17 @@ def found(samples: Tensor, source: Source, digit: int, thick: bool, count: int =
 
 
 @app.command()
-def arithmetic(run: RunPath, first: int = 0, second: int = 7, pool: int = 2000, seed: int = 0) -> None:
+def arithmetic(
+    run: RunPath, first: int = 0, second: int = 7, pool: int = 2000, seed: int = 0
+) -> None:
     """thick FIRST - thin FIRST + thin SECOND, each the mean of three latents, is a thick SECOND (section 6.3.2)."""
     loaded = load_run(run, "last")
     latents = draw_latents(loaded.module, pool, seed)
     samples = torch.cat([sampling.generate(loaded, block) for block in torch.split(latents, 250)])
-    groups = [found(samples, loaded.source, d, thick) for d, thick in ((first, True), (first, False), (second, False))]
+    groups = [
+        found(samples, loaded.source, d, thick)
+        for d, thick in ((first, True), (first, False), (second, False))
+    ]
 
     # The sum of the means, and points around it.
     means = [latents[group].mean(0) for group in groups]
@@ -243,7 +269,9 @@ def drop(run: RunPath, seed: int = 0, show: int = 32) -> None:
     yellow = F.adaptive_avg_pool2d(is_yellow(before).float()[:, None], h.shape[2:]).flatten() > 0.5
     rows = h.permute(0, 2, 3, 1).flatten(0, 2)
     chosen = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))[:20_000]
-    model = LogisticRegression(max_iter=500, class_weight="balanced").fit(rows[chosen], yellow[chosen])
+    model = LogisticRegression(max_iter=500, class_weight="balanced").fit(
+        rows[chosen], yellow[chosen]
+    )
     weights = torch.from_numpy(model.coef_[0]) * rows.std(0)
     dropped = weights > weights.max() / 4
 
@@ -268,7 +296,9 @@ def drop(run: RunPath, seed: int = 0, show: int = 32) -> None:
 def images_and_maps(run: LoadedModel, latents: Tensor, layer: nn.Module) -> tuple[Tensor, Tensor]:
     """Samples and the outputs of ``layer`` that lead to them."""
     with recorded_outputs([layer]) as outputs:
-        samples = run.module.sample(SampleRequest(len(latents), sampling.StepRNG(0, 0), latents=latents))
+        samples = run.module.sample(
+            SampleRequest(len(latents), sampling.StepRNG(0, 0), latents=latents)
+        )
     return samples, outputs[0]
 
 

@@ -20,9 +20,24 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 
-QUIET = ["trainer=cpu", "callbacks.progress=null", "callbacks.samples=null", "callbacks.evaluation=null"]
-QUIET += ["callbacks.checkpoints=null", "callbacks.interruption=null", "logger=none", "metric=none", "ema=null"]
-QUIET += ["trainer.log_every_n_steps=10", "trainer.max_steps=1500", "callbacks.doctor.every_images=4000"]
+QUIET = [
+    "trainer=cpu",
+    "callbacks.progress=null",
+    "callbacks.samples=null",
+    "callbacks.evaluation=null",
+]
+QUIET += [
+    "callbacks.checkpoints=null",
+    "callbacks.interruption=null",
+    "logger=none",
+    "metric=none",
+    "ema=null",
+]
+QUIET += [
+    "trainer.log_every_n_steps=10",
+    "trainer.max_steps=1500",
+    "callbacks.doctor.every_images=4000",
+]
 DCGAN = ["model=dcgan", "generator.width=16", "discriminator.width=16"]
 DIGITS = [*DCGAN, "data=digits"]
 EMOJI = [*DCGAN, "data=openmoji"]
@@ -33,15 +48,31 @@ FREE = "discriminator.norm=none"
 
 FAST = ["optim.generator.lr=3e-3", "optim.discriminator.lr=3e-3", "optim/schedule=constant"]
 MOMENTUM = [*FAST, "optim.generator.betas=[0.9,0.9]", "optim.discriminator.betas=[0.9,0.9]"]
-SLOW_GENERATOR = ["optim=sgd", "optim.generator.lr=1e-3", "optim.discriminator._target_=torch.optim.Adam"]
-FEW = [*DCGAN, "data=image_folder", "data.root=FEW", "data.channels=1", "data.image_size=8", "data.test_share=0.2"]
+SLOW_GENERATOR = [
+    "optim=sgd",
+    "optim.generator.lr=1e-3",
+    "optim.discriminator._target_=torch.optim.Adam",
+]
+FEW = [
+    *DCGAN,
+    "data=image_folder",
+    "data.root=FEW",
+    "data.channels=1",
+    "data.image_size=8",
+    "data.test_share=0.2",
+]
 FEW += ["discriminator.width=64", "optim.discriminator.lr=5e-4", "trainer.max_steps=2500"]
 
 CASES: dict[str, dict[str, list[str]]] = {
     "healthy": {
         "DCGAN on openmoji": EMOJI,
         "hinge on digits": [*DIGITS, "loss=hinge"],
-        "R3GAN's loss on the ring": [*RING, "loss=r3gan", "regularizer.r1.gamma=0.02", "regularizer.r2.gamma=0.02"],
+        "R3GAN's loss on the ring": [
+            *RING,
+            "loss=r3gan",
+            "regularizer.r1.gamma=0.02",
+            "regularizer.r2.gamma=0.02",
+        ],
         "WGAN-GP on digits": [
             *DIGITS,
             "loss=wgan_gp",
@@ -108,7 +139,10 @@ CASES: dict[str, dict[str, list[str]]] = {
             "optim.generator.lr=3e-3",
             "optim.discriminator.lr=3e-4",
         ],
-        "a generator that is too fast, fully connected, on digits": [*MLP, "optim.generator.lr=5e-3"],
+        "a generator that is too fast, fully connected, on digits": [
+            *MLP,
+            "optim.generator.lr=5e-3",
+        ],
     },
 }
 
@@ -174,7 +208,10 @@ def found(run: dict[str, Any]) -> set[str]:
 
 def table(runs: list[dict[str, Any]]) -> str:
     """For each case how often its failure was detected, and what else was."""
-    lines = ["| induced failure | case | runs | detected | also detected |", "| --- | --- | --- | --- | --- |"]
+    lines = [
+        "| induced failure | case | runs | detected | also detected |",
+        "| --- | --- | --- | --- | --- |",
+    ]
     for failure, cases in CASES.items():
         for case in cases:
             mine = [found(run) for run in runs if (run["failure"], run["case"]) == (failure, case)]
@@ -196,7 +233,9 @@ def main() -> None:
 
     # Jobs without a result.
     results = arguments.results
-    runs = [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
+    runs = (
+        [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
+    )
     done = {(run["failure"], run["case"], run["seed"]) for run in runs}
     seeds = range(arguments.first, arguments.first + arguments.seeds)
     jobs = [(failure, case, seed) for seed in seeds for failure in CASES for case in CASES[failure]]
@@ -215,7 +254,9 @@ def main() -> None:
     # The table in README.md.
     before, _, rest = (HERE / "README.md").read_text().partition("<!-- table -->")
     after = rest.partition("<!-- end -->")[2]
-    (HERE / "README.md").write_text(f"{before}<!-- table -->\n\n{table(runs)}\n\n<!-- end -->{after}")
+    (HERE / "README.md").write_text(
+        f"{before}<!-- table -->\n\n{table(runs)}\n\n<!-- end -->{after}"
+    )
 
 
 if __name__ == "__main__":

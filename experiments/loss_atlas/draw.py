@@ -28,12 +28,20 @@ from gan_zoo.losses.base import Loss
 from gan_zoo.losses.f_gan import DIVERGENCES, FGAN
 
 HERE = Path(__file__).parent
-IMAGES = (HERE / "atlas.png", HERE.parents[1] / "docs" / "images" / "loss_atlas.png")  # the site has a copy
+IMAGES = (
+    HERE / "atlas.png",
+    HERE.parents[1] / "docs" / "images" / "loss_atlas.png",
+)  # the site has a copy
 SCORES = torch.linspace(-6, 6, 241)
 COLUMNS = 6
 BLUE, RED, GREEN = "#56B4E9", "#D55E00", "#004D38"  # distinguishable for color-blind readers
-REAL, FAKE = {"color": BLUE, "linewidth": 3.2}, {"color": RED, "linewidth": 1.8}  # where lines coincide, both show
-OF_G, BOUND = ({"color": GREEN, "linewidth": 1.5, "linestyle": dashes} for dashes in ((0, (4, 3)), ":"))
+REAL, FAKE = (
+    {"color": BLUE, "linewidth": 3.2},
+    {"color": RED, "linewidth": 1.8},
+)  # where lines coincide, both show
+OF_G, BOUND = (
+    {"color": GREEN, "linewidth": 1.5, "linestyle": dashes} for dashes in ((0, (4, 3)), ":")
+)
 STATES = {"fisher": ("multiplier", 0.5), "began": ("k", 0.5)}  # as in training; both start at zero
 NOTES = {
     "fisher": "multiplier 0.5",
@@ -71,18 +79,25 @@ def panels() -> list[Panel]:
 
     # The usual names first; losses with a state as in training.
     first = ["nonsaturating", "minimax"]
-    known = sorted(found.values(), key=lambda p: min(first.index(n) if n in first else len(first) for n in p.names))
+    known = sorted(
+        found.values(),
+        key=lambda p: min(first.index(n) if n in first else len(first) for n in p.names),
+    )
     for panel in known:
         panel.names.sort(key=lambda name: (name not in first, len(name)))
         if panel.names[0] in STATES:
             buffer, value = STATES[panel.names[0]]
             getattr(panel.losses[0], buffer).fill_(value)
-    return known + [Panel([f"fgan: {name}"], [FGAN(name), FGAN(name, practical=False)]) for name in DIVERGENCES]
+    return known + [
+        Panel([f"fgan: {name}"], [FGAN(name), FGAN(name, practical=False)]) for name in DIVERGENCES
+    ]
 
 
 def output_of(score: Tensor, x: float = 0.0) -> DiscriminatorOutput:
     """Two samples with the same score; their codes are orthogonal, so that the pulling-away term is 0."""
-    return DiscriminatorOutput(score=score.expand(2), x=torch.full((2, 1), x), features=(torch.eye(2),))
+    return DiscriminatorOutput(
+        score=score.expand(2), x=torch.full((2, 1), x), features=(torch.eye(2),)
+    )
 
 
 def curve(loss: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
@@ -99,9 +114,21 @@ def curves(panel: Panel) -> list[tuple[str, dict[str, object], tuple[Tensor, Ten
     undecided = torch.tensor(float(loss.threshold))
     other = output_of(undecided, MARGIN_OF_ONE)
     plotted = [
-        ("$L_D$ by the score of a real", REAL, curve(lambda s: loss.discriminator(output_of(s), other))),
-        ("$L_D$ by the score of a fake", FAKE, curve(lambda s: loss.discriminator(other, output_of(s)))),
-        ("$L_G$ by the score of a fake", OF_G, curve(lambda s: loss.generator(output_of(s), other))),
+        (
+            "$L_D$ by the score of a real",
+            REAL,
+            curve(lambda s: loss.discriminator(output_of(s), other)),
+        ),
+        (
+            "$L_D$ by the score of a fake",
+            FAKE,
+            curve(lambda s: loss.discriminator(other, output_of(s))),
+        ),
+        (
+            "$L_G$ by the score of a fake",
+            OF_G,
+            curve(lambda s: loss.generator(output_of(s), other)),
+        ),
     ]
     for bound in panel.losses[1:]:
         of_bound = curve(lambda s: bound.generator(output_of(s)))  # noqa: B023
@@ -132,10 +159,19 @@ def main() -> None:
     rows = -(-len(shown) // COLUMNS)
     figure = plt.figure(figsize=(15, 0.7 + 4.1 * rows), dpi=90)
     grid = figure.add_gridspec(
-        rows, COLUMNS, left=0.055, right=0.99, top=1 - 0.85 / (4.1 * rows), bottom=0.03, hspace=0.24, wspace=0.2
+        rows,
+        COLUMNS,
+        left=0.055,
+        right=0.99,
+        top=1 - 0.85 / (4.1 * rows),
+        bottom=0.03,
+        hspace=0.24,
+        wspace=0.2,
     )
     for number, panel in enumerate(shown):
-        halves = GridSpecFromSubplotSpec(2, 1, grid[number // COLUMNS, number % COLUMNS], hspace=0.06)
+        halves = GridSpecFromSubplotSpec(
+            2, 1, grid[number // COLUMNS, number % COLUMNS], hspace=0.06
+        )
         above, below = (figure.add_subplot(half) for half in halves)
         draw(panel, above, below)
         if number % COLUMNS == 0:
@@ -145,8 +181,15 @@ def main() -> None:
             below.set_xlabel("score", fontsize=9)
 
     # One legend for all panels.
-    lines = {line.get_label(): line for axes in figure.axes for line in axes.get_lines() if line.get_label()[0] == "$"}
-    figure.legend(lines.values(), lines.keys(), loc="upper center", ncols=4, fontsize=11, frameon=False)
+    lines = {
+        line.get_label(): line
+        for axes in figure.axes
+        for line in axes.get_lines()
+        if line.get_label()[0] == "$"
+    }
+    figure.legend(
+        lines.values(), lines.keys(), loc="upper center", ncols=4, fontsize=11, frameon=False
+    )
 
     # Both files, with few colors.
     image = BytesIO()

@@ -28,7 +28,9 @@ LOSSES: dict[str, list[str]] = {
     "lsgan": [],
     "hinge": [],
     "wgan": [],
-    "wgan_gp": ["regularizer.gradient_penalty.weight=0.1"],  # as the WGAN-GP paper's own 2-D experiments
+    "wgan_gp": [
+        "regularizer.gradient_penalty.weight=0.1"
+    ],  # as the WGAN-GP paper's own 2-D experiments
     "dragan": ["regularizer.dragan.weight=1"],
     "fisher": [],
     "loss_sensitive": [],
@@ -38,7 +40,12 @@ LOSSES: dict[str, list[str]] = {
     "r3gan": ["regularizer.r1.gamma=0.02", "regularizer.r2.gamma=0.02"],
     "r3gan, twice as long": ["regularizer.r1.gamma=0.02", "regularizer.r2.gamma=0.02"],
 }
-QUIET = ["callbacks.progress=null", "callbacks.samples=null", "callbacks.checkpoints=null", "logger=none"]
+QUIET = [
+    "callbacks.progress=null",
+    "callbacks.samples=null",
+    "callbacks.checkpoints=null",
+    "logger=none",
+]
 QUIET += ["callbacks.evaluation.every_images=0"]
 
 # PacGAN (Lin et al. 2018), table 1, means of 10 runs: modes, high quality, reverse KL.
@@ -77,7 +84,9 @@ def train_one(job: tuple[str, str, int]) -> dict[str, Any]:
             trainer.fit(module, datamodule=datamodule)
         except TrainingDiverged as error:
             return result | {"failed": str(error)}
-        (evaluation,) = [callback for callback in trainer.callbacks if isinstance(callback, Evaluation)]
+        (evaluation,) = [
+            callback for callback in trainer.callbacks if isinstance(callback, Evaluation)
+        ]
         result |= {score.name: score.value for score in evaluation.scores}
         if data == "grid" and seed == 0:
             result["points"] = _points(module)
@@ -94,7 +103,9 @@ def _points(module: Any) -> list[list[float]]:
 
 def finished() -> list[dict[str, Any]]:
     """The runs in results.jsonl."""
-    return [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
+    return (
+        [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
+    )
 
 
 def mean_std(values: list[float], digits: int) -> str:
@@ -106,7 +117,10 @@ def mean_std(values: list[float], digits: int) -> str:
 def table(data: str, runs: list[dict[str, Any]]) -> str:
     """Mean and standard deviation over seeds for every loss, the best reverse KL first, then the published rows."""
     # One row for each loss.
-    lines = ["| loss | runs | failed | modes | high quality % | reverse KL |", "| --- | --- | --- | --- | --- | --- |"]
+    lines = [
+        "| loss | runs | failed | modes | high quality % | reverse KL |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
     rows = []
     for loss in LOSSES:
         mine = [run for run in runs if run["data"] == data and run["loss"] == loss]
@@ -121,7 +135,10 @@ def table(data: str, runs: list[dict[str, Any]]) -> str:
 
     # The best first, then the published ones.
     lines += [row for _, row in sorted(rows)]
-    lines += [f"| {name} (PacGAN table 1) | 10 |  | {m} | {q} | {kl} |" for name, m, q, kl in PUBLISHED[data]]
+    lines += [
+        f"| {name} (PacGAN table 1) | 10 |  | {m} | {q} | {kl} |"
+        for name, m, q, kl in PUBLISHED[data]
+    ]
     return "\n".join(lines)
 
 
@@ -165,7 +182,9 @@ def main() -> None:
 
     # Jobs without a result, the slowest first.
     done = {(run["data"], run["loss"], run["seed"]) for run in finished()}
-    jobs = [(data, loss, seed) for seed in range(arguments.seeds) for data in STEPS for loss in LOSSES]
+    jobs = [
+        (data, loss, seed) for seed in range(arguments.seeds) for data in STEPS for loss in LOSSES
+    ]
     jobs = sorted((job for job in jobs if job not in done), key=lambda job: "r3gan" not in job[1])
 
     # Each run in its own process.

@@ -1,7 +1,8 @@
 """gan_zoo: a research framework for GAN variants.
 
-The parts are here under their own names: ``from gan_zoo import DataModule, GANModule, fit``. Each is imported when it
-is first asked for, so that ``import gan_zoo`` is quick; ``__init__.pyi`` lists them.
+The parts are here under their own names: ``from gan_zoo import DataModule, GANModule, fit``. Each
+is imported when it is first asked for, so that ``import gan_zoo`` is quick; ``__init__.pyi`` lists
+them.
 """
 
 from __future__ import annotations

@@ -39,7 +39,10 @@ from tests.models.playing import ENCODER, GENERATOR, SHAPE, batch
 SHAPES = [(5, 1, 8, 8), (4, 3, 7, 7), (3, 3, 5, 9), (2, 2, 6, 3), (2, 3, 1, 1)]
 EVERYTHING = [DiffAugment(), *(DiffAugment([name]) for name in ("color", "translation", "cutout"))]
 EVERYTHING += [ADAugment(p=1.0), *(ADAugment([name], p=1.0) for name in TRANSFORMS)]
-NAMES = [f"{type(a).__name__}-{'-'.join(getattr(a, 'policies', getattr(a, 'transforms', ())))}" for a in EVERYTHING]
+NAMES = [
+    f"{type(a).__name__}-{'-'.join(getattr(a, 'policies', getattr(a, 'transforms', ())))}"
+    for a in EVERYTHING
+]
 
 
 def random_images(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -63,7 +66,9 @@ def own_random_numbers():
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_nothing_changes_without_policies_or_probability(shape: tuple[int, ...], dtype: torch.dtype) -> None:
+def test_nothing_changes_without_policies_or_probability(
+    shape: tuple[int, ...], dtype: torch.dtype
+) -> None:
     x = random_images(*shape, dtype=dtype)
     assert torch.equal(DiffAugment([])(x), x)
     assert torch.equal(ADAugment(p=0.0)(x), x)
@@ -78,14 +83,19 @@ def test_any_size_and_number_of_channels(augmentation: nn.Module, shape: tuple[i
         y = seeded(augmentation, random_images(*shape), seed=seed)
         assert y.shape == shape
         assert y.isfinite().all()
-    assert torch.equal(seeded(augmentation, random_images(*shape)), seeded(augmentation, random_images(*shape)))
+    assert torch.equal(
+        seeded(augmentation, random_images(*shape)), seeded(augmentation, random_images(*shape))
+    )
 
 
 @pytest.mark.parametrize("augmentation", EVERYTHING, ids=NAMES)
 def test_bfloat16_images_are_changed_too(augmentation: nn.Module) -> None:
     x = random_images(4, 3, 8, 8)
     torch.testing.assert_close(
-        seeded(augmentation, x.bfloat16()).float(), seeded(augmentation, x.bfloat16().float()), atol=2e-2, rtol=2e-2
+        seeded(augmentation, x.bfloat16()).float(),
+        seeded(augmentation, x.bfloat16().float()),
+        atol=2e-2,
+        rtol=2e-2,
     )
 
 
@@ -108,7 +118,8 @@ def test_rotations_happen_with_probability_p(p: float) -> None:
     augmentation, count = ADAugment(p=p), 20_000
     torch.manual_seed(0)
     angles = [
-        augmentation.apply_with_probability(torch.ones(count), 0, 1 - (1 - augmentation.p).sqrt()) for _ in range(2)
+        augmentation.apply_with_probability(torch.ones(count), 0, 1 - (1 - augmentation.p).sqrt())
+        for _ in range(2)
     ]
     assert ((angles[0] + angles[1]) > 0).float().mean().item() == pytest.approx(p, abs=0.015)
     coins = augmentation.apply_with_probability(torch.ones(2, count), 0)
@@ -120,7 +131,9 @@ def test_some_samples_stay_exactly_as_they_are() -> None:
     x = random_images(1, 3, 8, 8).expand(2000, -1, -1, -1)
     torch.manual_seed(0)
     untouched = (ADAugment(["color"], p=0.5)(x) == x).flatten(1).all(1).float().mean().item()
-    assert untouched == pytest.approx(0.5**5 * 1.5, abs=0.02)  # a luma flip that was picked happens half of the time
+    assert untouched == pytest.approx(
+        0.5**5 * 1.5, abs=0.02
+    )  # a luma flip that was picked happens half of the time
 
 
 # ------------------------------------------------------------------------------- colors
@@ -232,7 +245,9 @@ def test_oblong_images_are_turned_by_halves_only() -> None:
     x = random_images(1, 1, 2, 3).expand(200, -1, -1, -1)
     torch.manual_seed(0)
     seen = ADAugment(["blit"], p=1.0)(x)
-    assert len(seen.flatten(1).unique(dim=0)) == 4  # flips and half rotations; an eighth of 3 pixels rounds to no shift
+    assert (
+        len(seen.flatten(1).unique(dim=0)) == 4
+    )  # flips and half rotations; an eighth of 3 pixels rounds to no shift
 
 
 def test_a_known_pixel_moves() -> None:
@@ -240,12 +255,16 @@ def test_a_known_pixel_moves() -> None:
     x = dot(8, 8, 2, 3, count=3)
     assert places(changes.translate(x, down, right)) == [(0, 3, 5), (1, 0, 3), (2, 5, 2)]
     assert places(changes.translate(dot(8, 8, 1, 3), torch.tensor([-2]), torch.tensor([0]))) == []
-    assert places(changes.translate(dot(8, 8, 1, 3), torch.tensor([1]), torch.tensor([0]), mirror=True)) == [
+    assert places(
+        changes.translate(dot(8, 8, 1, 3), torch.tensor([1]), torch.tensor([0]), mirror=True)
+    ) == [
         (0, 0, 3),
         (0, 2, 3),
     ]
     ramp = torch.arange(4.0).expand(1, 1, 4, 4)
-    assert changes.translate(ramp, torch.zeros(1), torch.ones(1), mirror=True)[0, 0, 0].tolist() == [1, 0, 1, 2]
+    assert changes.translate(ramp, torch.zeros(1), torch.ones(1), mirror=True)[
+        0, 0, 0
+    ].tolist() == [1, 0, 1, 2]
 
 
 def test_translation_reaches_an_eighth_of_each_side() -> None:
@@ -278,7 +297,9 @@ def test_sampling_agrees_with_grid_sample() -> None:
 
 def place(x: Tensor, **arguments: float) -> Tensor:
     neutral = {"scale": 1.0, "before": 0.0, "stretch": 1.0, "after": 0.0, "down": 0.0, "right": 0.0}
-    values = {k: torch.full((len(x),), float(v), dtype=x.dtype) for k, v in (neutral | arguments).items()}
+    values = {
+        k: torch.full((len(x),), float(v), dtype=x.dtype) for k, v in (neutral | arguments).items()
+    }
     return changes.affine(x, **values)
 
 
@@ -291,8 +312,13 @@ def test_placing_by_hand() -> None:
     torch.testing.assert_close(place(x, down=2 / 9, right=-1 / 9), shift)
     torch.testing.assert_close(place(x, scale=0.5)[:, :, 3:6, 3:6], x[:, :, 2:7:2, 2:7:2])
     spot = dot(9, 9, 2, 3)
-    assert places(place(spot, scale=2)) == [(0, 0, 2)]  # two up and one left of the center become four and two
-    assert places(place(spot, stretch=2)) == [(0, 1, 2), (0, 3, 2)]  # half as high, twice as wide; and its mirror image
+    assert places(place(spot, scale=2)) == [
+        (0, 0, 2)
+    ]  # two up and one left of the center become four and two
+    assert places(place(spot, stretch=2)) == [
+        (0, 1, 2),
+        (0, 3, 2),
+    ]  # half as high, twice as wide; and its mirror image
 
 
 def test_placing_puts_the_steps_in_order() -> None:
@@ -321,7 +347,9 @@ def test_amplified_bands_by_hand() -> None:
     """A constant image has the lowest band only, a checkerboard the highest of rows and columns."""
     gains = torch.tensor([[2.0, 1, 1, 1], [1, 1, 1, 3.0]], dtype=torch.float64)
     flat = torch.ones(2, 1, 6, 6, dtype=torch.float64)
-    torch.testing.assert_close(changes.amplify_bands(flat, gains)[:, 0, 0, 0], torch.tensor([4.0, 1.0]).double())
+    torch.testing.assert_close(
+        changes.amplify_bands(flat, gains)[:, 0, 0, 0], torch.tensor([4.0, 1.0]).double()
+    )
     board = torch.ones(2, 1, 6, 6, dtype=torch.float64)
     board[:, :, ::2, 1::2] = -1
     board[:, :, 1::2, ::2] = -1
@@ -370,7 +398,9 @@ def test_first_and_second_derivatives(augmentation: nn.Module) -> None:
 
     assert torch.autograd.gradcheck(scored, x)
     assert torch.autograd.gradgradcheck(scored, x)
-    assert torch.autograd.grad(scored(x), x)[0].flatten(1).any(1).all(), "every sample gets a gradient"
+    assert torch.autograd.grad(scored(x), x)[0].flatten(1).any(1).all(), (
+        "every sample gets a gradient"
+    )
 
 
 class Linear(nn.Module):
@@ -394,7 +424,9 @@ def test_penalties_differentiate_through_the_augmentation() -> None:
     assert real.x is term.real
     penalty = R1(gamma=1.0).penalty(term, real, term.discriminate_fake(), StepRNG(0, 0))
     assert penalty.item() == pytest.approx(weight.square().sum().item() / 2, rel=1e-5)
-    torch.testing.assert_close(torch.autograd.grad(penalty, discriminator.discriminator.weight)[0], weight)
+    torch.testing.assert_close(
+        torch.autograd.grad(penalty, discriminator.discriminator.weight)[0], weight
+    )
 
 
 # ------------------------------------------------------------------------ the wrapped discriminator
@@ -422,16 +454,24 @@ def test_the_critique_carries_the_original_and_everything_else() -> None:
 def test_conditions_that_are_images_move_along_uncolored() -> None:
     x = random_images(16, 3, 8, 8)
     edges = x[:, :1].clone()
-    output = run_discriminator(AugmentedDiscriminator(Telling(), ADAugment(["blit", "geometry"], p=1.0)), x, edges)
+    output = run_discriminator(
+        AugmentedDiscriminator(Telling(), ADAugment(["blit", "geometry"], p=1.0)), x, edges
+    )
     torch.testing.assert_close(output.aux[0], output.features[0][:, :1])
     output = run_discriminator(AugmentedDiscriminator(Telling(), DiffAugment(["color"])), x, edges)
     assert torch.equal(output.aux[0], edges)
     other_size = torch.zeros(16, 1, 4, 4)
-    assert run_discriminator(AugmentedDiscriminator(Telling(), DiffAugment()), x, other_size).aux[0] is other_size
+    assert (
+        run_discriminator(AugmentedDiscriminator(Telling(), DiffAugment()), x, other_size).aux[0]
+        is other_size
+    )
 
 
 def test_in_evaluation_mode_the_critic_sees_samples_as_they_are() -> None:
-    discriminator, x = AugmentedDiscriminator(Telling(), ADAugment(p=1.0)), random_images(4, 3, 6, 6)
+    discriminator, x = (
+        AugmentedDiscriminator(Telling(), ADAugment(p=1.0)),
+        random_images(4, 3, 6, 6),
+    )
     assert not torch.equal(discriminator(x).features[0], x)
     assert torch.equal(discriminator.eval()(x).features[0], x)
 
@@ -444,17 +484,32 @@ def test_energy_passes_through() -> None:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: DiffAugment(["blur"]), "policies must be a list of color, translation, cutout, got 'blur'"),
-        (lambda: DiffAugment("colour"), "policies must be a list of color, translation, cutout, got 'colour'"),
+        (
+            lambda: DiffAugment(["blur"]),
+            "policies must be a list of color, translation, cutout, got 'blur'",
+        ),
+        (
+            lambda: DiffAugment("colour"),
+            "policies must be a list of color, translation, cutout, got 'colour'",
+        ),
         (
             lambda: ADAugment(["blur"]),
             "a list of blit, geometry, color, filter, noise, cutout, got 'blur'",
         ),
         (lambda: ADAugment(p=1.5), r"p must be in \[0, 1\], got 1.5"),
-        (lambda: DiffAugment()(torch.zeros(4, 2)), r"works on images \[B, C, H, W\], got samples of shape \[4, 2\]"),
+        (
+            lambda: DiffAugment()(torch.zeros(4, 2)),
+            r"works on images \[B, C, H, W\], got samples of shape \[4, 2\]",
+        ),
         (lambda: ADAugment()(torch.zeros(4, 2)), "add augment=none"),
-        (lambda: AugmentedDiscriminator(Telling(), ADAugment()).eval()(torch.zeros(4, 2)), "add augment=none"),
-        (lambda: ADAugment(target=1.0), r"target must be in \[0, 1\), or null for a constant p, got 1.0"),
+        (
+            lambda: AugmentedDiscriminator(Telling(), ADAugment()).eval()(torch.zeros(4, 2)),
+            "add augment=none",
+        ),
+        (
+            lambda: ADAugment(target=1.0),
+            r"target must be in \[0, 1\), or null for a constant p, got 1.0",
+        ),
         (lambda: ADAugment(images_to_full=0), "images_to_full must be > 0, got 0"),
         (lambda: ADAugment(interval=0), "interval must be >= 1, got 0"),
     ],
@@ -473,7 +528,10 @@ def adaptive(**options: float) -> ADAugment:
 
 def show(ada: ADAugment, scores: list[float], loss: str = "nonsaturating", **term: bool) -> float:
     x = torch.zeros(len(scores), 1, 2, 2)
-    real, fake = DiscriminatorOutput(torch.tensor(scores), x), DiscriminatorOutput(torch.zeros(1), x)
+    real, fake = (
+        DiscriminatorOutput(torch.tensor(scores), x),
+        DiscriminatorOutput(torch.zeros(1), x),
+    )
     margin = READS[loss]().decision_margin(real, fake)
     ada.update(AdversarialTerm("realism", Telling(), x, x, **term), real, margin, 1)
     return ada.p.item()
@@ -489,7 +547,9 @@ def test_p_moves_after_each_interval_by_images_over_images_to_full() -> None:
     assert show(ada, [1.0, 2.0, 3.0, -4.0]) == pytest.approx(8 / 80), "r_t = 0.5"
 
 
-@pytest.mark.parametrize(("scores", "start", "end"), [([9.0], 0.95, 1.0), ([-9.0], 0.05, 0.0), ([9.0, -9.0], 0.5, 0.0)])
+@pytest.mark.parametrize(
+    ("scores", "start", "end"), [([9.0], 0.95, 1.0), ([-9.0], 0.05, 0.0), ([9.0, -9.0], 0.5, 0.0)]
+)
 def test_p_goes_to_its_bounds_and_stays(scores: list[float], start: float, end: float) -> None:
     ada = adaptive(p=start, images_to_full=100, interval=1)
     for _ in range(120):
@@ -580,7 +640,9 @@ def p_after_a_step(make: Callable[..., Model], **loss: Any) -> float:
 
 def test_reals_that_two_terms_share_count_once() -> None:
     """A VAE-GAN has two adversarial terms over the same reals."""
-    assert p_after_a_step(lambda discriminator: GAN(GENERATOR, discriminator, latent_dim=4)) == pytest.approx(0.56)
+    assert p_after_a_step(
+        lambda discriminator: GAN(GENERATOR, discriminator, latent_dim=4)
+    ) == pytest.approx(0.56)
     assert p_after_a_step(
         lambda discriminator: VAEGAN(GENERATOR, ENCODER, discriminator, GaussianKL(), 4)
     ) == pytest.approx(0.56)
@@ -598,7 +660,9 @@ class NoSync(TorchDispatchMode):
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         assert "_local_scalar_dense" not in str(function), "the host waits"
-        assert "_to_copy" not in str(function) or "device" not in (kwargs or {}), "a copy between devices"
+        assert "_to_copy" not in str(function) or "device" not in (kwargs or {}), (
+            "a copy between devices"
+        )
         assert "nonzero" not in str(function), "a size that the host has to know"
         return function(*args, **(kwargs or {}))
 
@@ -620,7 +684,12 @@ def test_p_is_saved_with_the_critic() -> None:
     assert discriminator.state_dict()["augmentation.adaptive.p"].item() == 0.25
     assert not list(discriminator.augmentation.parameters())
     show(discriminator.augmentation, [1.0, 1.0])
-    assert [value.item() for value in discriminator.augmentation.state_dict().values()] == [0.25, 2.0, 2.0, 1.0]
+    assert [value.item() for value in discriminator.augmentation.state_dict().values()] == [
+        0.25,
+        2.0,
+        2.0,
+        1.0,
+    ]
 
 
 # -------------------------------------------------------------------------------- in a run
@@ -639,7 +708,9 @@ def test_augmented_critics_train(augment: str, loss: str, tiny) -> None:
 
 
 def test_energies_train_with_diffaugment(tiny) -> None:
-    trainer, module, data = build(tiny("data=digits", "augment=diffaugment", "loss=ebgan", "trainer.max_steps=2"))
+    trainer, module, data = build(
+        tiny("data=digits", "augment=diffaugment", "loss=ebgan", "trainer.max_steps=2")
+    )
     trainer.fit(module, datamodule=data)
     assert module.model.discriminators["main"].energy is True
 
@@ -665,8 +736,14 @@ def test_instance_noise_is_a_function_of_the_step() -> None:
     ("overrides", "words"),
     [
         (["augment=ada", "loss=ebgan"], "use augment=diffaugment"),
-        (["augment=ada", "data=ring", "model=gan"], r"the data's sample_shape is \[2\]: use augment=none"),
-        (["augment=diffaugment", "augment.policies=[colour]"], "color, translation, cutout, got 'colour'"),
+        (
+            ["augment=ada", "data=ring", "model=gan"],
+            r"the data's sample_shape is \[2\]: use augment=none",
+        ),
+        (
+            ["augment=diffaugment", "augment.policies=[colour]"],
+            "color, translation, cutout, got 'colour'",
+        ),
     ],
 )
 def test_what_cannot_work_fails_while_composing(overrides: list[str], words: str, composed) -> None:
@@ -675,16 +752,33 @@ def test_what_cannot_work_fails_while_composing(overrides: list[str], words: str
 
 
 def test_a_resumed_run_has_the_same_p(composed, tmp_path: Path) -> None:
-    quiet = ("callbacks.progress=null", "callbacks.samples=null", "metric=none", "logger=none", "data.batch_size=8")
-    common = ("data=digits", "augment=ada", "augment.p=0.5", *FAST, "augment.images_to_full=160", *quiet)
+    quiet = (
+        "callbacks.progress=null",
+        "callbacks.samples=null",
+        "metric=none",
+        "logger=none",
+        "data.batch_size=8",
+    )
+    common = (
+        "data=digits",
+        "augment=ada",
+        "augment.p=0.5",
+        *FAST,
+        "augment.images_to_full=160",
+        *quiet,
+    )
 
     def final(steps: int, name: str, *more: str) -> dict[str, Tensor]:
         train(composed(*common, f"run_dir={tmp_path / name}", f"trainer.max_steps={steps}", *more))
-        return torch.load(tmp_path / name / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+        return torch.load(tmp_path / name / "checkpoints" / "last.ckpt", weights_only=True)[
+            "state_dict"
+        ]
 
     complete, half = final(7, "complete"), final(5, "half")
     resumed = final(7, "rest", f"resume={tmp_path / 'half' / 'checkpoints' / 'last.ckpt'}")
     p = "model.discriminators.main.augmentation.adaptive.p"
-    assert half["model.discriminators.main.augmentation.adaptive.steps"] == 1, "saved in the middle of an interval"
+    assert half["model.discriminators.main.augmentation.adaptive.steps"] == 1, (
+        "saved in the middle of an interval"
+    )
     assert len({0.5, half[p].item(), complete[p].item()}) == 3, "p has moved, before and after"
     assert all(torch.equal(complete[name], resumed[name]) for name in complete)

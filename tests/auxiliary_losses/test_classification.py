@@ -14,10 +14,18 @@ import torch.multiprocessing as mp
 from torch import Tensor, nn
 from torch.distributions import Normal, kl_divergence
 
-from gan_zoo.auxiliary_losses.classification import Contrastive, CrossEntropy, Focal, GaussianKL, Triplet
+from gan_zoo.auxiliary_losses.classification import (
+    Contrastive,
+    CrossEntropy,
+    Focal,
+    GaussianKL,
+    Triplet,
+)
 from gan_zoo.core.distributed import average_gradients
 
-LOGITS = torch.tensor([[2.0, 0.0, -1.0], [0.5, 0.5, 3.0], [-1.0, 1.0, 0.0], [0.0, 4.0, 1.0]], dtype=torch.float64)
+LOGITS = torch.tensor(
+    [[2.0, 0.0, -1.0], [0.5, 0.5, 3.0], [-1.0, 1.0, 0.0], [0.0, 4.0, 1.0]], dtype=torch.float64
+)
 LABELS = torch.tensor([0, 1, 2, 1])
 P = LOGITS.softmax(1)
 OWN = P[torch.arange(4), LABELS]
@@ -26,7 +34,9 @@ W = [0.5, 2.0, 1.0]
 OWN_W = torch.tensor(W, dtype=torch.float64)[LABELS]
 
 
-def graded(term: nn.Module, logits: Tensor = LOGITS, labels: Tensor = LABELS) -> tuple[float, Tensor]:
+def graded(
+    term: nn.Module, logits: Tensor = LOGITS, labels: Tensor = LABELS
+) -> tuple[float, Tensor]:
     leaf = logits.clone().requires_grad_()
     loss = term(leaf, labels)
     assert loss.shape == ()
@@ -46,7 +56,9 @@ def test_smoothed_cross_entropy_by_hand() -> None:
     torch.testing.assert_close(gradient, (P - target) / 4)
 
 
-@pytest.mark.parametrize("make", [CrossEntropy, lambda **kwargs: Focal(0.0, **kwargs)], ids=["plain", "focal 0"])
+@pytest.mark.parametrize(
+    "make", [CrossEntropy, lambda **kwargs: Focal(0.0, **kwargs)], ids=["plain", "focal 0"]
+)
 def test_class_weights_by_hand(make: Callable[..., nn.Module]) -> None:
     value, gradient = graded(make(class_weights=W))
     assert value == pytest.approx((-(OWN_W * OWN.log()).sum() / OWN_W.sum()).item())
@@ -57,7 +69,9 @@ def test_class_weights_by_hand(make: Callable[..., nn.Module]) -> None:
 
 def test_weighted_and_smoothed_is_torchs() -> None:
     ours, _ = graded(CrossEntropy(0.2, W))
-    theirs = nn.CrossEntropyLoss(torch.tensor(W, dtype=torch.float64), label_smoothing=0.2)(LOGITS, LABELS)
+    theirs = nn.CrossEntropyLoss(torch.tensor(W, dtype=torch.float64), label_smoothing=0.2)(
+        LOGITS, LABELS
+    )
     assert ours == pytest.approx(theirs.item())
 
 
@@ -75,11 +89,16 @@ def test_focal_by_hand(gamma: float, weights: list[float] | None) -> None:
 def test_focal_hardly_counts_what_is_known() -> None:
     known, wrong = torch.tensor([[5.0, 0.0]]), torch.tensor([[0.0, 5.0]])
     label = torch.tensor([0])
-    ratio = [graded(term, known, label)[0] / graded(term, wrong, label)[0] for term in (Focal(2.0), CrossEntropy())]
+    ratio = [
+        graded(term, known, label)[0] / graded(term, wrong, label)[0]
+        for term in (Focal(2.0), CrossEntropy())
+    ]
     assert ratio[0] < 1e-3 * ratio[1]
 
 
-@pytest.mark.parametrize("term", [CrossEntropy(), CrossEntropy(0.1), Focal(0.3), Focal(2.0), Focal(2.0, W)])
+@pytest.mark.parametrize(
+    "term", [CrossEntropy(), CrossEntropy(0.1), Focal(0.3), Focal(2.0), Focal(2.0, W)]
+)
 @pytest.mark.parametrize("size", [1e4, 1e30])
 def test_sure_logits_stay_finite(term: nn.Module, size: float) -> None:
     value, gradient = graded(term, size * torch.eye(3), torch.tensor([0, 1, 0]))
@@ -99,7 +118,10 @@ def test_triplet_by_hand() -> None:
     assert loss.item() == pytest.approx(4.5 / 2, rel=1e-5)
     (gradient,) = torch.autograd.grad(loss, anchor)
     torch.testing.assert_close(
-        gradient, torch.tensor([[-0.3, -0.4 + 0.5], [0.0, 0.0]], dtype=torch.float64), rtol=1e-4, atol=1e-6
+        gradient,
+        torch.tensor([[-0.3, -0.4 + 0.5], [0.0, 0.0]], dtype=torch.float64),
+        rtol=1e-4,
+        atol=1e-6,
     )
 
 
@@ -111,12 +133,17 @@ def test_contrastive_by_hand() -> None:
     first, second = features(0), features(1)
     cosines = [[torch.cosine_similarity(a, b, 0).item() / 0.5 for b in second] for a in first]
     there = [math.log(sum(map(math.exp, row))) - row[i] for i, row in enumerate(cosines)]
-    back = [math.log(sum(map(math.exp, row))) - row[i] for i, row in enumerate(zip(*cosines, strict=True))]
+    back = [
+        math.log(sum(map(math.exp, row))) - row[i]
+        for i, row in enumerate(zip(*cosines, strict=True))
+    ]
     leaf = first.clone().requires_grad_()
     loss = Contrastive(0.5)(leaf, second)
     assert loss.item() == pytest.approx((sum(there) + sum(back)) / 8)
     (gradient,) = torch.autograd.grad(loss, leaf)
-    torch.testing.assert_close((gradient * first).sum(1), torch.zeros(4, dtype=torch.float64))  # lengths do not count
+    torch.testing.assert_close(
+        (gradient * first).sum(1), torch.zeros(4, dtype=torch.float64)
+    )  # lengths do not count
     assert gradient.any(1).all()
 
 
@@ -124,7 +151,9 @@ def test_contrastive_at_its_ends() -> None:
     same = torch.ones(6, 3)
     assert Contrastive()(same, same).item() == pytest.approx(math.log(6))
     assert Contrastive(0.01)(torch.eye(4), torch.eye(4)).item() == pytest.approx(0, abs=1e-6)
-    assert Contrastive(0.01)(torch.eye(4), torch.eye(4).roll(1, 0)).item() == pytest.approx(100, rel=1e-3)
+    assert Contrastive(0.01)(torch.eye(4), torch.eye(4).roll(1, 0)).item() == pytest.approx(
+        100, rel=1e-3
+    )
 
 
 def test_kl_by_hand() -> None:
@@ -146,11 +175,16 @@ def test_large_features_stay_finite() -> None:
         losses = [Triplet()(*leaves), Contrastive()(*leaves[:2]), GaussianKL()(*leaves[:2])]
         for loss in losses:
             assert loss.isfinite()
-            assert all(g is None or g.isfinite().all() for g in torch.autograd.grad(loss, leaves, allow_unused=True))
+            assert all(
+                g is None or g.isfinite().all()
+                for g in torch.autograd.grad(loss, leaves, allow_unused=True)
+            )
     zero = torch.zeros(3, 2, requires_grad=True)
     assert torch.autograd.grad(Contrastive()(zero, zero), zero)[0].isfinite().all()
     below, above = (torch.full((1, 1), v, requires_grad=True) for v in (19.999, 20.001))
-    slopes = [torch.autograd.grad(GaussianKL()(torch.zeros(1, 1), v), v)[0].item() for v in (below, above)]
+    slopes = [
+        torch.autograd.grad(GaussianKL()(torch.zeros(1, 1), v), v)[0].item() for v in (below, above)
+    ]
     assert slopes[0] == pytest.approx(slopes[1], rel=2e-3), "it continues along the tangent"
 
 
@@ -158,9 +192,15 @@ def test_large_features_stay_finite() -> None:
     ("make", "words"),
     [
         (lambda: CrossEntropy(1.0), r"label_smoothing must be in \[0, 1\), got 1.0"),
-        (lambda: CrossEntropy(0.0, [1.0, -1.0]), r"class_weights must be numbers >= 0, not all 0, got \[1.0, -1.0\]"),
+        (
+            lambda: CrossEntropy(0.0, [1.0, -1.0]),
+            r"class_weights must be numbers >= 0, not all 0, got \[1.0, -1.0\]",
+        ),
         (lambda: Focal(class_weights=[0.0, 0.0]), "class_weights must be numbers"),
-        (lambda: CrossEntropy(0.0, [1.0])(LOGITS, LABELS), "one number for each of the 3 classes, got 1"),
+        (
+            lambda: CrossEntropy(0.0, [1.0])(LOGITS, LABELS),
+            "one number for each of the 3 classes, got 1",
+        ),
         (lambda: Focal(2.0, [1.0])(LOGITS, LABELS), "one number for each of the 3 classes, got 1"),
         (lambda: Focal()(LOGITS[0], LABELS), r"logits must be \[B, K\], got shape \[3\]"),
         (lambda: Focal(-1.0), "gamma must be >= 0, got -1.0"),
@@ -186,12 +226,20 @@ def gradients(rank: int, ranks: int) -> list[Tensor]:
     """Averaged gradients of a linear layer under each term that is no mean over samples."""
     found = []
     rows = slice(rank * 4 // ranks, (rank + 1) * 4 // ranks)
-    for name, term in {"weighted": CrossEntropy(0.1, W), "focal": Focal(2.0, W), "contrastive": Contrastive()}.items():
+    for name, term in {
+        "weighted": CrossEntropy(0.1, W),
+        "focal": Focal(2.0, W),
+        "contrastive": Contrastive(),
+    }.items():
         layer = nn.Linear(5, 3, dtype=torch.float64)
         nn.init.orthogonal_(layer.weight, generator=torch.Generator().manual_seed(0))
         nn.init.zeros_(layer.bias)
         seen = layer(features(4)[rows])
-        (term(seen, layer(features(5)[rows])) if name == "contrastive" else term(seen, LABELS[rows])).backward()
+        (
+            term(seen, layer(features(5)[rows]))
+            if name == "contrastive"
+            else term(seen, LABELS[rows])
+        ).backward()
         average_gradients(layer.parameters())
         found.append(layer.weight.grad)
     return found

@@ -22,14 +22,18 @@ LOGITS = [[2.0, 0.5, -1.0], [0.0, 1.0, 3.0]]
 LABELS = torch.tensor([0, 1])  # right by 1.5 and 3; wrong: ahead of 0 by 1, behind 2 by 2
 
 
-def value_and_gradient(term: nn.Module, targets: Tensor = LABELS) -> tuple[float, list[list[float]]]:
+def value_and_gradient(
+    term: nn.Module, targets: Tensor = LABELS
+) -> tuple[float, list[list[float]]]:
     logits = torch.tensor(LOGITS, dtype=torch.float64, requires_grad=True)
     loss = term(logits, targets)
     assert loss.shape == ()
     return loss.item(), torch.autograd.grad(loss, logits)[0].tolist()
 
 
-def check(found: tuple[float, list[list[float]]], value: float, gradient: list[list[float]]) -> None:
+def check(
+    found: tuple[float, list[list[float]]], value: float, gradient: list[list[float]]
+) -> None:
     assert found[0] == pytest.approx(value)
     for ours, by_hand in zip(found[1], gradient, strict=True):
         assert ours == pytest.approx(by_hand, abs=1e-12)
@@ -64,7 +68,9 @@ def test_logistic_by_hand() -> None:
 
 def test_logistic_of_two_classes_is_cross_entropy() -> None:
     logits, labels = torch.tensor([[0.3, -1.0], [2.0, 0.5]]), torch.tensor([0, 1])
-    assert LogisticMargins()(logits, labels).item() == pytest.approx(F.cross_entropy(logits, labels).item())
+    assert LogisticMargins()(logits, labels).item() == pytest.approx(
+        F.cross_entropy(logits, labels).item()
+    )
 
 
 def test_large_margin_by_hand() -> None:
@@ -72,7 +78,11 @@ def test_large_margin_by_hand() -> None:
     first, second = [math.exp(v) for v in (1.0, 0.5, -1.0)], [math.exp(v) for v in (0.0, 0.0, 3.0)]
     p, q = [v / sum(first) for v in first], [v / sum(second) for v in second]
     gradient = [[(p[0] - 1) / 2, p[1] / 2, p[2] / 2], [q[0] / 2, (q[1] - 1) / 2, q[2] / 2]]
-    check(value_and_gradient(LargeMarginSoftmax(1.0)), -(math.log(p[0]) + math.log(q[1])) / 2, gradient)
+    check(
+        value_and_gradient(LargeMarginSoftmax(1.0)),
+        -(math.log(p[0]) + math.log(q[1])) / 2,
+        gradient,
+    )
 
 
 def test_class_triplet_by_hand() -> None:
@@ -86,7 +96,9 @@ def test_class_triplet_by_hand() -> None:
     slope = -2 * math.sqrt(2) * 3 / 16
     assert torch.autograd.grad(loss, logits)[0].tolist() == [pytest.approx([slope, -slope])]
     sure = torch.tensor([[60.0, 0.0, 0.0]], requires_grad=True)
-    assert torch.autograd.grad(ClassTriplet(2**0.5)(sure, torch.tensor([0])), sure)[0].isfinite().all()
+    assert (
+        torch.autograd.grad(ClassTriplet(2**0.5)(sure, torch.tensor([0])), sure)[0].isfinite().all()
+    )
 
 
 def test_soft_targets_by_hand() -> None:
@@ -119,7 +131,9 @@ def test_categorical_kl_of_class_numbers_is_cross_entropy_minus_the_targets_entr
     smoothed = [0.9 + 0.1 / 3, 0.1 / 3, 0.1 / 3]
     entropy = -sum(v * math.log(v) for v in smoothed)
     expected = F.cross_entropy(torch.tensor(LOGITS), LABELS, label_smoothing=0.1).item() - entropy
-    assert CategoricalKL(0.1)(torch.tensor(LOGITS), LABELS).item() == pytest.approx(expected, rel=1e-5)
+    assert CategoricalKL(0.1)(torch.tensor(LOGITS), LABELS).item() == pytest.approx(
+        expected, rel=1e-5
+    )
 
 
 @pytest.mark.parametrize("targets", [LABELS, torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])])
@@ -140,13 +154,21 @@ def test_several_labels_at_once() -> None:
     assert both.item() == pytest.approx(math.log1p(math.exp(-9)))
 
 
-TERMS = [LargeMarginSoftmax(), MulticlassHinge(), ExponentialMargins(), LogisticMargins(), ClassTriplet()]
+TERMS = [
+    LargeMarginSoftmax(),
+    MulticlassHinge(),
+    ExponentialMargins(),
+    LogisticMargins(),
+    ClassTriplet(),
+]
 TERMS += [SoftTargets(), CategoricalKL(), SigmoidCrossEntropy()]
 
 
 @pytest.mark.parametrize("term", TERMS, ids=lambda term: type(term).__name__)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_large_logits_are_finite_and_the_loss_is_float32(term: nn.Module, dtype: torch.dtype) -> None:
+def test_large_logits_are_finite_and_the_loss_is_float32(
+    term: nn.Module, dtype: torch.dtype
+) -> None:
     logits = torch.tensor([[1e4, -1e4, 0.0], [-1e4, 1e4, 3.0]], dtype=dtype, requires_grad=True)
     for labels in (LABELS, 1 - LABELS):
         loss = term(logits, labels)

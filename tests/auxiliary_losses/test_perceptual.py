@@ -40,7 +40,9 @@ def test_by_hand_in_the_networks_units() -> None:
     a = A.clone().requires_grad_()
     loss = Perceptual(Two(), [0.5, 3.0], normalize=False)(a, B)
     means = (A - B).mean((2, 3))
-    assert loss.item() == pytest.approx((2 * (A - B).square().mean() + 3 * means.square().mean()).item(), rel=1e-5)
+    assert loss.item() == pytest.approx(
+        (2 * (A - B).square().mean() + 3 * means.square().mean()).item(), rel=1e-5
+    )
     (gradient,) = torch.autograd.grad(loss, a)
     expected = 4 * (A - B) / A.numel() + 6 * means[:, :, None, None] / means.numel() / 16
     torch.testing.assert_close(gradient, expected)
@@ -48,7 +50,10 @@ def test_by_hand_in_the_networks_units() -> None:
 
 def test_by_hand_with_lengths_one() -> None:
     """Squared distances of unit vectors are 2 - 2 cos; the mean over samples and places, the sum over layers."""
-    cos, of_means = torch.cosine_similarity(A, B), torch.cosine_similarity(A.mean((2, 3)), B.mean((2, 3)))
+    cos, of_means = (
+        torch.cosine_similarity(A, B),
+        torch.cosine_similarity(A.mean((2, 3)), B.mean((2, 3))),
+    )
     expected = (2 - 2 * cos).mean() + (2 - 2 * of_means).mean()
     assert Perceptual(Two())(A, B).item() == pytest.approx(expected.item(), rel=1e-5)
     assert Perceptual(Two())(A, 7 * A).item() == pytest.approx(0, abs=1e-6)
@@ -58,7 +63,9 @@ def test_by_hand_with_lengths_one() -> None:
 
 def test_the_network_is_the_metrics_own() -> None:
     """The deepest features, pooled, are the extractor's, up to its rounding of images to bytes."""
-    pixels = torch.randint(0, 256, (2, 3, 64, 64), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    pixels = torch.randint(
+        0, 256, (2, 3, 64, 64), generator=torch.Generator().manual_seed(0), dtype=torch.uint8
+    )
     expected, _ = EfficientNetLite0(64)(pixels)
     (head,) = Lite0Features(["head"])(pixels / 127.5 - 1)
     torch.testing.assert_close(head.mean((2, 3)), expected, rtol=1e-3, atol=1e-4)
@@ -68,14 +75,21 @@ def test_the_network_is_the_metrics_own() -> None:
 @pytest.mark.parametrize("size", [8, 28, 33])
 def test_layers_are_named(size: int, channels: int) -> None:
     names = ["stage3", "stem", "stage1"]
-    stem, stage1, stage3 = Lite0Features(names, image_size=None)(random_images(0, 2, channels, size, size))
+    stem, stage1, stage3 = Lite0Features(names, image_size=None)(
+        random_images(0, 2, channels, size, size)
+    )
     half, eighth = -(-size // 2), -(-size // 8)
     assert [f.shape for f in (stem, stage1, stage3)] == [
         (2, 32, half, half),
         (2, 16, half, half),
         (2, 40, eighth, eighth),
     ]
-    assert Lite0Features(["stage2"])(random_images(0, 2, channels, size, size))[0].shape == (2, 24, 16, 16)
+    assert Lite0Features(["stage2"])(random_images(0, 2, channels, size, size))[0].shape == (
+        2,
+        24,
+        16,
+        16,
+    )
 
 
 def test_zero_for_equal_images_and_gradients_otherwise(lite0: Perceptual) -> None:
@@ -114,7 +128,10 @@ def test_the_network_moves_and_is_copied_along() -> None:
     assert nn.ModuleDict({"term": term}).to("meta")["term"].features.scale.device.type == "meta"
     for other in (copy.deepcopy(Perceptual(Two())), pickle.loads(pickle.dumps(Perceptual(Two())))):
         assert other(A, B) == Perceptual(Two())(A, B)
-    assert Perceptual(Lite0Features(["stem"], None)).double()(A.double(), B.double()).dtype == torch.float64
+    assert (
+        Perceptual(Lite0Features(["stem"], None)).double()(A.double(), B.double()).dtype
+        == torch.float64
+    )
 
 
 def test_autocast_does_not_reach_it(lite0: Perceptual) -> None:
@@ -127,7 +144,10 @@ def test_autocast_does_not_reach_it(lite0: Perceptual) -> None:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: Lite0Features(["stage9"]), "layers must be a list of stem, stage1, .*, head, got 'stage9'"),
+        (
+            lambda: Lite0Features(["stage9"]),
+            "layers must be a list of stem, stage1, .*, head, got 'stage9'",
+        ),
         (lambda: Lite0Features("stem"), "layers must be a list of .*, got 'stem'"),
         (lambda: Lite0Features([]), r"layers must be a list of .*, got \[\]"),
         (lambda: Lite0Features(image_size=4), "image_size must be >= 8 or null, got 4"),
@@ -168,6 +188,8 @@ def test_style_by_hand() -> None:
 
 
 def test_style_does_not_know_places() -> None:
-    shuffled = A.flatten(2)[:, :, torch.randperm(16, generator=torch.Generator().manual_seed(0))].view_as(A)
+    shuffled = A.flatten(2)[
+        :, :, torch.randperm(16, generator=torch.Generator().manual_seed(0))
+    ].view_as(A)
     assert Style(Itself())(A, shuffled).item() == pytest.approx(0, abs=1e-10)
     assert Perceptual(Itself())(A, shuffled).item() > 0.1

@@ -73,7 +73,9 @@ def composed_game(tmp_path: Path):
 
     def make(*overrides: str):
         with initialize_config_dir(str(CONF), version_base="1.3"):
-            return compose("config", [f"hydra.searchpath=[file://{tmp_path}]", "model=mine", *overrides]).model
+            return compose(
+                "config", [f"hydra.searchpath=[file://{tmp_path}]", "model=mine", *overrides]
+            ).model
 
     return make
 
@@ -94,7 +96,9 @@ def test_one_override_swaps_a_term(name: str, composed_game) -> None:
 def test_numbers_are_changed_by_name(composed_game) -> None:
     both = ("reconstruction@model.reconstruction=huber", "model.reconstruction.delta=0.25")
     assert composed_game(*both).reconstruction.delta == 0.25
-    focal = composed_game("classification@model.classification=focal", "model.classification.gamma=1")
+    focal = composed_game(
+        "classification@model.classification=focal", "model.classification.gamma=1"
+    )
     assert instantiate(focal.classification).gamma == 1
 
 
@@ -106,9 +110,17 @@ def test_every_classification_plays_in_the_games_that_name_something(model: str,
     if model == "acgan":
         built, key = ACGAN(GENERATOR, CRITIC, term, num_classes=3, latent_dim=4), "class"
     else:
-        built, key = InfoGAN(GENERATOR, CRITIC, term, GaussianLikelihood(), categories=3, latent_dim=4), "code"
-    of_critic, of_generator = turns(built, batch(label=torch.tensor([0, 1, 2, 0, 1, 2])), NonSaturating())
-    for loss, network in ((of_critic[f"d/{key}"], built.discriminators), (of_generator[f"g/{key}"], built.generators)):
+        built, key = (
+            InfoGAN(GENERATOR, CRITIC, term, GaussianLikelihood(), categories=3, latent_dim=4),
+            "code",
+        )
+    of_critic, of_generator = turns(
+        built, batch(label=torch.tensor([0, 1, 2, 0, 1, 2])), NonSaturating()
+    )
+    for loss, network in (
+        (of_critic[f"d/{key}"], built.discriminators),
+        (of_generator[f"g/{key}"], built.generators),
+    ):
         assert loss.isfinite()
         assert any(gradient.abs().sum() > 0 for gradient in gradients(loss, network).values())
 
@@ -118,7 +130,10 @@ def test_every_classification_plays_in_the_games_that_name_something(model: str,
 def test_reconstructions_play_in_the_games_that_rebuild(model: str, name: str) -> None:
     term = instantiate(OmegaConf.load(CONF / f"reconstruction/{name}.yaml"))
     shapes = {"a_shape": [1, 8, 8], "b_shape": [1, 8, 8]}
-    translator, discriminator = partial(ResNetTranslator, width=4, blocks=1), partial(DCGANDiscriminator, width=4)
+    translator, discriminator = (
+        partial(ResNetTranslator, width=4, blocks=1),
+        partial(DCGANDiscriminator, width=4),
+    )
     image = torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(1)) * 2 - 1
     data = Batch(2, StepRNG(0, 0), real=image, condition=image.flip(0))
     if model == "cyclegan":
@@ -127,7 +142,10 @@ def test_reconstructions_play_in_the_games_that_rebuild(model: str, name: str) -
         patches = partial(PatchGAN, [1, 8, 8], layers=1, width=4)
         built, key = Pix2Pix(translator, patches, term, **shapes), "reconstruction"
     else:
-        networks = partial(MLPGenerator, sample_shape=[1, 8, 8], width=8), partial(MLPEncoder, sample_shape=[1, 8, 8])
+        networks = (
+            partial(MLPGenerator, sample_shape=[1, 8, 8], width=8),
+            partial(MLPEncoder, sample_shape=[1, 8, 8]),
+        )
         built, key = VAE(*networks, term, GaussianKL(), latent_dim=2), "reconstruction"
     with torch.enable_grad():
         loss = built.generator_terms(data, built.generate(data), [])[key]

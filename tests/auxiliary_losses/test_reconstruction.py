@@ -27,15 +27,43 @@ INF = math.inf
 BY_HAND = {
     "l1": (L1(), lambda d: d, lambda d: 1.0),
     "l2": (L2(), lambda d: d**2, lambda d: 2 * d),
-    "smooth l1": (SmoothL1(0.5), lambda d: d**2 if d < 0.5 else d - 0.25, lambda d: 2 * d if d < 0.5 else 1.0),
-    "huber": (Huber(0.5), lambda d: d**2 / 2 if d < 0.5 else 0.5 * (d - 0.25), lambda d: min(d, 0.5)),
+    "smooth l1": (
+        SmoothL1(0.5),
+        lambda d: d**2 if d < 0.5 else d - 0.25,
+        lambda d: 2 * d if d < 0.5 else 1.0,
+    ),
+    "huber": (
+        Huber(0.5),
+        lambda d: d**2 / 2 if d < 0.5 else 0.5 * (d - 0.25),
+        lambda d: min(d, 0.5),
+    ),
     "log cosh": (LogCosh(), lambda d: math.log(math.cosh(d)), math.tanh),
-    "charbonnier": (Charbonnier(0.3), lambda d: math.hypot(d, 0.3), lambda d: d / math.hypot(d, 0.3)),
+    "charbonnier": (
+        Charbonnier(0.3),
+        lambda d: math.hypot(d, 0.3),
+        lambda d: d / math.hypot(d, 0.3),
+    ),
     "robust 2": (Robust(2, 0.5), lambda d: 2 * d**2, lambda d: 4 * d),
-    "robust 1": (Robust(1, 0.5), lambda d: math.sqrt(4 * d**2 + 1) - 1, lambda d: 4 * d / math.sqrt(4 * d**2 + 1)),
-    "robust 0": (Robust(0, 0.5), lambda d: math.log(2 * d**2 + 1), lambda d: 4 * d / (2 * d**2 + 1)),
-    "robust -2": (Robust(-2, 0.5), lambda d: 8 * d**2 / (4 * d**2 + 4), lambda d: 4 * d / (d**2 + 1) ** 2),
-    "robust -inf": (Robust(-INF, 0.5), lambda d: 1 - math.exp(-2 * d**2), lambda d: 4 * d * math.exp(-2 * d**2)),
+    "robust 1": (
+        Robust(1, 0.5),
+        lambda d: math.sqrt(4 * d**2 + 1) - 1,
+        lambda d: 4 * d / math.sqrt(4 * d**2 + 1),
+    ),
+    "robust 0": (
+        Robust(0, 0.5),
+        lambda d: math.log(2 * d**2 + 1),
+        lambda d: 4 * d / (2 * d**2 + 1),
+    ),
+    "robust -2": (
+        Robust(-2, 0.5),
+        lambda d: 8 * d**2 / (4 * d**2 + 4),
+        lambda d: 4 * d / (d**2 + 1) ** 2,
+    ),
+    "robust -inf": (
+        Robust(-INF, 0.5),
+        lambda d: 1 - math.exp(-2 * d**2),
+        lambda d: 4 * d * math.exp(-2 * d**2),
+    ),
 }
 ALL = {name: term for name, (term, _, _) in BY_HAND.items()} | {"ssim": SSIM()}
 
@@ -65,7 +93,10 @@ def test_nothing_and_flat_where_equal(name: str) -> None:
     assert torch.autograd.grad(loss, x)[0].abs().max() <= (1 if name == "l1" else 1e-6)
 
 
-A, B = (torch.randn(4, 2, 3, generator=torch.Generator().manual_seed(i), dtype=torch.float64) for i in range(2))
+A, B = (
+    torch.randn(4, 2, 3, generator=torch.Generator().manual_seed(i), dtype=torch.float64)
+    for i in range(2)
+)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +114,9 @@ def test_limits(term: nn.Module, limit: nn.Module) -> None:
     a = A.clone().requires_grad_()
     ours, theirs = term(a, B), limit(a, B)
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-7)
-    torch.testing.assert_close(*(torch.autograd.grad(loss, a)[0] for loss in (ours, theirs)), rtol=1e-4, atol=1e-7)
+    torch.testing.assert_close(
+        *(torch.autograd.grad(loss, a)[0] for loss in (ours, theirs)), rtol=1e-4, atol=1e-7
+    )
 
 
 def test_relatives() -> None:
@@ -98,7 +131,9 @@ def test_relatives() -> None:
 def test_all_robust_losses_start_as_least_squares(alpha: float) -> None:
     """Small differences do not cancel in float32."""
     x = torch.full((2, 2), 1e-4)
-    assert Robust(alpha, 0.5)(x, torch.zeros(2, 2)).item() == pytest.approx(1e-8 / (2 * 0.25), rel=1e-3)
+    assert Robust(alpha, 0.5)(x, torch.zeros(2, 2)).item() == pytest.approx(
+        1e-8 / (2 * 0.25), rel=1e-3
+    )
 
 
 @pytest.mark.parametrize("alpha", [1.0, 0.0, -2.0, -INF])
@@ -141,7 +176,9 @@ def test_a_image_is_similar_to_itself_at_any_size(size: int, channels: int) -> N
 def test_ssim_of_flat_images_by_hand() -> None:
     """Without structure only luminance is left: (2 m n + c1) / (m^2 + n^2 + c1), intensities from 0 to 2."""
     m, n, c1 = 1.4, 0.6, (0.01 * 2) ** 2
-    a, b = (torch.full((2, 1, 16, 16), v - 1, dtype=torch.float64, requires_grad=True) for v in (m, n))
+    a, b = (
+        torch.full((2, 1, 16, 16), v - 1, dtype=torch.float64, requires_grad=True) for v in (m, n)
+    )
     loss = SSIM()(a, b)
     assert loss.item() == pytest.approx(1 - (2 * m * n + c1) / (m**2 + n**2 + c1), rel=1e-6)
     (gradient,) = torch.autograd.grad(loss, a)
@@ -158,14 +195,24 @@ def test_ssim_agrees_with_its_definition() -> None:
     window = (-ticks.square() / (2 * 1.5**2)).exp()
     window = window[:, None] * window / window.sum() ** 2
     mean = lambda x: (window * x).sum()  # noqa: E731
-    va, vb, cov = mean(a * a) - mean(a) ** 2, mean(b * b) - mean(b) ** 2, mean(a * b) - mean(a) * mean(b)
+    va, vb, cov = (
+        mean(a * a) - mean(a) ** 2,
+        mean(b * b) - mean(b) ** 2,
+        mean(a * b) - mean(a) * mean(b),
+    )
     c1, c2 = 0.01**2, 0.03**2
-    expected = (2 * mean(a) * mean(b) + c1) * (2 * cov + c2) / ((mean(a) ** 2 + mean(b) ** 2 + c1) * (va + vb + c2))
+    expected = (
+        (2 * mean(a) * mean(b) + c1)
+        * (2 * cov + c2)
+        / ((mean(a) ** 2 + mean(b) ** 2 + c1) * (va + vb + c2))
+    )
     from torchmetrics.functional.image import structural_similarity_index_measure as reference
 
     _, full = reference(a, b, data_range=1.0, return_full_image=True)
     assert full[0, 0, 5, 5].item() == pytest.approx(expected.item(), rel=1e-6)
-    assert SSIM()(2 * a - 1, 2 * b - 1).item() == pytest.approx(1 - reference(a, b, data_range=1.0).item(), rel=1e-6)
+    assert SSIM()(2 * a - 1, 2 * b - 1).item() == pytest.approx(
+        1 - reference(a, b, data_range=1.0).item(), rel=1e-6
+    )
 
 
 def test_ssim_has_no_half_precision() -> None:
@@ -185,9 +232,15 @@ def test_ssim_has_no_half_precision() -> None:
         (lambda: Robust(math.nan), "alpha must be <= 2, got nan"),
         (lambda: Robust(1.0, 0.0), "scale must be > 0, got 0.0"),
         (lambda: SSIM(0.0), "sigma must be > 0, got 0.0"),
-        (lambda: SSIM()(torch.zeros(2, 2), torch.zeros(2, 2)), r"SSIM needs images .* got shape \[2, 2\]"),
+        (
+            lambda: SSIM()(torch.zeros(2, 2), torch.zeros(2, 2)),
+            r"SSIM needs images .* got shape \[2, 2\]",
+        ),
         (lambda: SSIM()(torch.zeros(1, 1, 2, 9), torch.zeros(1, 1, 2, 9)), "3 pixels or more"),
-        (lambda: L1()(torch.zeros(2, 1), torch.zeros(2)), r"the same shape, got \[2, 1\] and \[2\]"),
+        (
+            lambda: L1()(torch.zeros(2, 1), torch.zeros(2)),
+            r"the same shape, got \[2, 1\] and \[2\]",
+        ),
     ],
 )
 def test_bad_arguments_are_named(make, words: str) -> None:
@@ -206,12 +259,16 @@ def test_torch_agrees() -> None:
 def test_triplet_by_hand() -> None:
     """Root mean squared distances: to the own targets 0.1 and 1, to the next ones 0.9 and 2; with a margin of 0.9."""
     target = torch.tensor([[0.0, 0.0], [1.0, 1.0], [3.0, 3.0]], dtype=torch.float64)
-    output = torch.tensor([[0.1, 0.1], [2.0, 2.0], [3.0, 3.0]], dtype=torch.float64, requires_grad=True)
+    output = torch.tensor(
+        [[0.1, 0.1], [2.0, 2.0], [3.0, 3.0]], dtype=torch.float64, requires_grad=True
+    )
     loss = TripletDistance(0.9)(output, target)
     assert loss.item() == pytest.approx((0.9 + 0.1 - 0.9 + 0.9 + 1 - 1) / 3)
     # each coordinate moves its distance by 1/2: the first two samples away from their own targets, towards the next
     expected = [[(0.5 + 0.5) / 3] * 2, [(0.5 + 0.5) / 3] * 2, [0.0, 0.0]]
-    torch.testing.assert_close(torch.autograd.grad(loss, output)[0], torch.tensor(expected, dtype=torch.float64))
+    torch.testing.assert_close(
+        torch.autograd.grad(loss, output)[0], torch.tensor(expected, dtype=torch.float64)
+    )
 
 
 def test_triplet_is_zero_at_targets_that_differ() -> None:

@@ -21,7 +21,11 @@ from gan_zoo.visualization.image_grid import LINE, grid_of, side_by_side
 
 QUICK = ("trainer.max_steps=8", "trainer.log_every_n_steps=2", "data.batch_size=8")
 OFTEN = ("callbacks.samples.every_images=16", "callbacks.evaluation.every_images=24")
-OFTEN += ("callbacks.checkpoints.every_images=16", "callbacks.evaluation.num_samples=64", "extractor.image_size=32")
+OFTEN += (
+    "callbacks.checkpoints.every_images=16",
+    "callbacks.evaluation.num_samples=64",
+    "extractor.image_size=32",
+)
 
 
 def last(folder: Path) -> dict:
@@ -31,7 +35,9 @@ def last(folder: Path) -> dict:
 @pytest.mark.parametrize("loss", [pytest.param("nonsaturating", marks=pytest.mark.slow), "wgan_gp"])
 def test_looking_does_not_change_what_is_looked_at(loss: str, composed, tmp_path: Path) -> None:
     watched = composed("data=digits", f"loss={loss}", *QUICK, *OFTEN)
-    blind = composed("data=digits", f"loss={loss}", *QUICK, "callbacks=none", "metric=none", "logger=none")
+    blind = composed(
+        "data=digits", f"loss={loss}", *QUICK, "callbacks=none", "metric=none", "logger=none"
+    )
     states = []
     for config in (watched, blind):
         trainer, module, data = build(config)
@@ -43,7 +49,9 @@ def test_looking_does_not_change_what_is_looked_at(loss: str, composed, tmp_path
 
 def test_the_best_score_is_the_best_checkpoint(composed, tmp_path: Path) -> None:
     trainer, module, data = build(
-        composed("model=gan", "data=ring", *QUICK, *OFTEN[:3], "callbacks.evaluation.num_samples=200")
+        composed(
+            "model=gan", "data=ring", *QUICK, *OFTEN[:3], "callbacks.evaluation.num_samples=200"
+        )
     )
     trainer.fit(module, datamodule=data)
     (evaluation,) = [callback for callback in trainer.callbacks if isinstance(callback, Evaluation)]
@@ -59,20 +67,29 @@ def test_the_best_score_is_the_best_checkpoint(composed, tmp_path: Path) -> None
 
 def test_scores_of_a_checkpoint_are_the_scores_of_the_run(composed, tmp_path: Path) -> None:
     config = composed(
-        "model=gan", "data=ring", *QUICK, "callbacks.evaluation.num_samples=200", "callbacks.samples=null"
+        "model=gan",
+        "data=ring",
+        *QUICK,
+        "callbacks.evaluation.num_samples=200",
+        "callbacks.samples=null",
     )
     scores = train(config)
     trainer, module, data = build(config)
     module.load_state_dict(last(tmp_path / "run")["state_dict"])
     (evaluation,) = [callback for callback in trainer.callbacks if isinstance(callback, Evaluation)]
     again = {
-        f"val/{s.name}": s.value for s in evaluate_generator(module, data.source, evaluation.evaluators, config.seed)
+        f"val/{s.name}": s.value
+        for s in evaluate_generator(module, data.source, evaluation.evaluators, config.seed)
     }
     assert again == pytest.approx(scores, rel=1e-6)
 
 
-@pytest.mark.parametrize(("data", "size"), [("digits", (8 * 10 + 2, 8 * 10 + 2)), ("ring", (512, 512))])
-def test_images_show_the_fixed_latents(data: str, size: tuple[int, int], composed, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("data", "size"), [("digits", (8 * 10 + 2, 8 * 10 + 2)), ("ring", (512, 512))]
+)
+def test_images_show_the_fixed_latents(
+    data: str, size: tuple[int, int], composed, tmp_path: Path
+) -> None:
     train(composed("model=gan", f"data={data}", *QUICK, *OFTEN[:1], "metric=none"))
     images = sorted((tmp_path / "run" / "samples").glob("*.png"))
     assert [int(image.stem) for image in images] == [16, 32, 48, 64]
@@ -85,7 +102,9 @@ def test_a_grid_is_about_square_and_in_range() -> None:
     assert grid.aminmax() == (0, 255)
 
 
-def test_a_diverged_run_keeps_its_last_good_checkpoint_and_says_so(composed, tmp_path: Path, monkeypatch) -> None:
+def test_a_diverged_run_keeps_its_last_good_checkpoint_and_says_so(
+    composed, tmp_path: Path, monkeypatch
+) -> None:
     from gan_zoo.losses.hinge import Hinge
 
     honest, calls = Hinge.discriminator, []
@@ -95,9 +114,7 @@ def test_a_diverged_run_keeps_its_last_good_checkpoint_and_says_so(composed, tmp
         return honest(self, real, fake) * (float("nan") if len(calls) >= 6 else 1.0)
 
     monkeypatch.setattr(Hinge, "discriminator", breaks_at_the_sixth)
-    message = (
-        r"at step 6: d/realism = nan, gradient of the discriminator = nan; the last good checkpoint is .*000004.ckpt"
-    )
+    message = r"at step 6: d/realism = nan, gradient of the discriminator = nan; the last good checkpoint is .*000004.ckpt"
     with pytest.raises(TrainingDiverged, match=message):
         train(composed("model=gan", "data=ring", "loss=hinge", *QUICK, *OFTEN[2:3], "metric=none"))
     saved = last(tmp_path / "run")
@@ -145,9 +162,13 @@ def test_views_stand_under_their_names() -> None:
     image = np.asarray(side_by_side(views, rows=2)).astype(int)
     assert image.shape == (LINE + 2 * (2 * 34 + 2), 2 * 2 * (2 * 34 + 2), 3)
     cells = image[LINE + 4 + 16 :: 68, 4 + 16 :: 68][:2, :4, 0]
-    assert cells.tolist() == [[0, 255, 0, 255], [0, 255, 255, 255]], "black inputs beside white samples; none is fourth"
+    assert cells.tolist() == [[0, 255, 0, 255], [0, 255, 255, 255]], (
+        "black inputs beside white samples; none is fourth"
+    )
     written = image[:LINE].min((0, 2)) < 255
-    assert all(part.any() for part in np.split(written, [68, 140, 208])), "a name above each of four columns"
+    assert all(part.any() for part in np.split(written, [68, 140, 208])), (
+        "a name above each of four columns"
+    )
 
 
 class Hurried(Clock):
@@ -158,15 +179,21 @@ class Hurried(Clock):
         return 61.0
 
 
-def test_the_first_image_and_checkpoint_come_within_a_minute(composed, tmp_path: Path, monkeypatch) -> None:
+def test_the_first_image_and_checkpoint_come_within_a_minute(
+    composed, tmp_path: Path, monkeypatch
+) -> None:
     """However long the run is; after that at a tenth and a fifth of it."""
     monkeypatch.setattr("gan_zoo.training.module.Clock", Hurried)
-    trainer, module, data = build(composed("model=gan", "data=ring", "metric=none", "data.batch_size=8", "logger=none"))
+    trainer, module, data = build(
+        composed("model=gan", "data=ring", "metric=none", "data.batch_size=8", "logger=none")
+    )
     seen: dict[str, list[int]] = {"images": [], "checkpoints": []}
 
     def stopped_at_5(*_: object) -> None:
         seen["images"].append(len(list((tmp_path / "run" / "samples").glob("*.png"))))
-        seen["checkpoints"].append(len(list((tmp_path / "run" / "checkpoints").glob("step-*.ckpt"))))
+        seen["checkpoints"].append(
+            len(list((tmp_path / "run" / "checkpoints").glob("step-*.ckpt")))
+        )
         trainer.should_stop = module.global_step == 5
 
     last_callback = trainer.callbacks[-1]

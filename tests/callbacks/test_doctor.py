@@ -21,7 +21,12 @@ GAMES = {
     "dcgan": ("data=digits", *SMALL),
     "cgan": ("data=openmoji_captions", *SMALL),
     "acgan": ("data=digits", *SMALL),
-    "cyclegan": ("generator.width=4", "generator.blocks=1", "discriminator.width=4", "data.image_size=16"),
+    "cyclegan": (
+        "generator.width=4",
+        "generator.blocks=1",
+        "discriminator.width=4",
+        "data.image_size=16",
+    ),
     "infogan": ("data=digits", *SMALL),
     "vae": ("data=digits", "generator.width=4"),
 }
@@ -33,7 +38,11 @@ def doctor_of(trainer) -> Doctor:
 
 
 @pytest.mark.parametrize(
-    "model", [pytest.param(model, marks=pytest.mark.slow) if model == "cyclegan" else model for model in GAMES]
+    "model",
+    [
+        pytest.param(model, marks=pytest.mark.slow) if model == "cyclegan" else model
+        for model in GAMES
+    ],
 )
 def test_it_looks_at_every_game(model: str, composed) -> None:
     extra = ("discriminator.layers=1",) if model == "cyclegan" else ()
@@ -42,8 +51,12 @@ def test_it_looks_at_every_game(model: str, composed) -> None:
     history = doctor_of(trainer).history
     assert [reading["images_seen"] for reading in history] == [16, 32, 48]
     for term in (name for name in module.model.term_names if f"{name}/separation" in history[0]):
-        assert {f"{term}/{name}" for name in ("spread", "nearest", "travel", "offset", "gap")} <= set(history[0])
-    assert any("memory" in name for name in history[0]) == (data.source.held_out is not None and model != "vae")
+        assert {
+            f"{term}/{name}" for name in ("spread", "nearest", "travel", "offset", "gap")
+        } <= set(history[0])
+    assert any("memory" in name for name in history[0]) == (
+        data.source.held_out is not None and model != "vae"
+    )
     assert 0 < history[-1]["g/moved"] < 1
 
 
@@ -57,7 +70,9 @@ def test_it_shows_packs_whole(composed) -> None:
 def test_it_leaves_training_as_it_was(composed) -> None:
     states = []
     for looks in (OFTEN, ("callbacks.doctor=null",)):
-        trainer, module, data = build(composed("data=digits", *SMALL, *QUICK, *looks, "callbacks.samples=null"))
+        trainer, module, data = build(
+            composed("data=digits", *SMALL, *QUICK, *looks, "callbacks.samples=null")
+        )
         trainer.fit(module, datamodule=data)
         states.append(module.state_dict())
     assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
@@ -82,7 +97,8 @@ def test_bad_arguments_are_named() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "failure", ["mode collapse", "saturated discriminator", "vanishing generator gradient", "healthy"]
+    "failure",
+    ["mode collapse", "saturated discriminator", "vanishing generator gradient", "healthy"],
 )
 def test_a_case_of_the_study_is_named(failure: str) -> None:
     path = Path(__file__).parents[2] / "experiments" / "doctor" / "run.py"
@@ -98,8 +114,17 @@ def test_a_case_of_the_study_is_named(failure: str) -> None:
 
 def test_held_out_captions_that_are_all_alike_end_no_run(composed) -> None:
     """There are no mismatched ones among them: what needs those is left out of the diagnosis."""
-    overrides = ("model=cgan", "data=openmoji_captions", "condition=text", "data.image_size=32", *QUICK, *OFTEN)
-    trainer, module, data = build(composed(*overrides, "generator.width=8", "discriminator.width=8"))
+    overrides = (
+        "model=cgan",
+        "data=openmoji_captions",
+        "condition=text",
+        "data.image_size=32",
+        *QUICK,
+        *OFTEN,
+    )
+    trainer, module, data = build(
+        composed(*overrides, "generator.width=8", "discriminator.width=8")
+    )
     alike = data.source.evaluation_split()
     alike.conditions = alike.conditions[:1].expand(len(alike), -1).contiguous()
     trainer.fit(module, datamodule=data)

@@ -65,7 +65,9 @@ def test_walks_end_where_they_should() -> None:
         torch.testing.assert_close(path[-1], b)
     middle = interpolate(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]]), 3)[1]
     torch.testing.assert_close(middle, torch.tensor([[0.5**0.5, 0.5**0.5]]))
-    middle = interpolate(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]]), 3, spherical=False)[1]
+    middle = interpolate(
+        torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]]), 3, spherical=False
+    )[1]
     torch.testing.assert_close(middle, torch.tensor([[0.5, 0.5]]))
 
 
@@ -84,10 +86,24 @@ def test_walks_sums_and_classes_become_images(trained, tmp_path: Path) -> None:
     invoke("sample", folder, "--what", "walk", "--out", tmp_path / "walk.gif")
     with Image.open(tmp_path / "walk.gif") as walk:
         assert walk.n_frames == 16, "nine steps there and seven back"
-    invoke("sample", folder, "--what", "arithmetic", "--plus", "3,4", "--minus", "5", "--out", tmp_path / "sum.png")
+    invoke(
+        "sample",
+        folder,
+        "--what",
+        "arithmetic",
+        "--plus",
+        "3,4",
+        "--minus",
+        "5",
+        "--out",
+        tmp_path / "sum.png",
+    )
     assert Image.open(tmp_path / "sum.png").size[0] == 4 * 10 + 2
     invoke("sample", folder, "--out", tmp_path / "all.png", "--size", 25)
-    cells = (10 * 10 + 2, 2 * 10 + 2)  # one column for each class, enlarged until their names fit above them
+    cells = (
+        10 * 10 + 2,
+        2 * 10 + 2,
+    )  # one column for each class, enlarged until their names fit above them
     assert Image.open(tmp_path / "all.png").size == (5 * cells[0], 5 * cells[1] + LINE)
     invoke("sample", folder, "--class", 3, "--size", 4, "--out", tmp_path / "threes.png")
     assert "class must be 0 to 9, got 10" in refused("sample", folder, "--class", 10)
@@ -99,14 +115,24 @@ def test_walks_sums_and_classes_become_images(trained, tmp_path: Path) -> None:
 def test_a_model_of_sentence_vectors_is_told_captions(tmp_path: Path, monkeypatch) -> None:
     """A stand-in for the encoder: every caption's vector is filled with its length."""
     monkeypatch.setattr(
-        "gan_zoo.inference.model.embed", lambda captions: torch.tensor([[float(len(c))] * 384 for c in captions])
+        "gan_zoo.inference.model.embed",
+        lambda captions: torch.tensor([[float(len(c))] * 384 for c in captions]),
     )
-    overrides = ["model=cgan", "data=openmoji_captions", "data.text=minilm", "condition=vector", "run_dir=x"]
+    overrides = [
+        "model=cgan",
+        "data=openmoji_captions",
+        "data.text=minilm",
+        "condition=vector",
+        "run_dir=x",
+    ]
     config = compose_overrides([*overrides, "generator.width=4", "discriminator.width=4"])
     run = LoadedModel(tmp_path, tmp_path, to_dict(config), build_module(config).eval())
     told = make_request(run, 3, 0, caption="a red car").request.condition
     assert torch.equal(told, torch.full((3, 384), 9.0))
-    images = [run.sample(2, seed=0, caption=caption) for caption in ("a red car", "a red cap", "flag of France")]
+    images = [
+        run.sample(2, seed=0, caption=caption)
+        for caption in ("a red car", "a red cap", "flag of France")
+    ]
     assert torch.equal(images[0], images[1]), "vectors decide"
     assert not torch.equal(images[0], images[2])
 
@@ -130,15 +156,31 @@ def images(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_folder_is_translated_names_kept_and_unreadable_files_listed(trained, images: Path, tmp_path: Path) -> None:
+def test_a_folder_is_translated_names_kept_and_unreadable_files_listed(
+    trained, images: Path, tmp_path: Path
+) -> None:
     for domain in ("a", "b"):
         (tmp_path / domain).mkdir()
         for number in range(12):
-            Image.effect_noise((16, 16), 10 * number + 5).convert("RGB").save(tmp_path / domain / f"{number}.png")
-    data = [f"data.root={tmp_path}", "data.source_folder=a", "data.target_folder=b", "data.image_size=16"]
-    small = ["generator.width=8", "generator.blocks=1", "discriminator.width=4", "discriminator.layers=1"]
+            Image.effect_noise((16, 16), 10 * number + 5).convert("RGB").save(
+                tmp_path / domain / f"{number}.png"
+            )
+    data = [
+        f"data.root={tmp_path}",
+        "data.source_folder=a",
+        "data.target_folder=b",
+        "data.image_size=16",
+    ]
+    small = [
+        "generator.width=8",
+        "generator.blocks=1",
+        "discriminator.width=4",
+        "discriminator.layers=1",
+    ]
     folder = trained("model=cgan", *DIGITS)
-    assert "CGAN does not translate images" in refused("translate", folder, images, tmp_path / "out")
+    assert "CGAN does not translate images" in refused(
+        "translate", folder, images, tmp_path / "out"
+    )
     (folder / "checkpoints" / "last.ckpt").unlink()
     folder = trained("model=cyclegan", "data=paired_folder", *data, "data.batch_size=4", *small)
     for direction, options, sizes in (
@@ -146,13 +188,23 @@ def test_a_folder_is_translated_names_kept_and_unreadable_files_listed(trained, 
         ("backward", [], ((27, 16), (16, 16))),
     ):
         out = tmp_path / direction
-        output = invoke("translate", folder, images, out, "--direction", direction, *options, exit_code=1)
+        output = invoke(
+            "translate", folder, images, out, "--direction", direction, *options, exit_code=1
+        )
         assert "1 of 3 images could not be read" in output
         assert "broken.jpg" in output
-        assert sorted(str(p.relative_to(out)) for p in out.rglob("*.png")) == ["gray.png", "more/transparent.png"]
-        assert (Image.open(out / "gray.png").size, Image.open(out / "more" / "transparent.png").size) == sizes
+        assert sorted(str(p.relative_to(out)) for p in out.rglob("*.png")) == [
+            "gray.png",
+            "more/transparent.png",
+        ]
+        assert (
+            Image.open(out / "gray.png").size,
+            Image.open(out / "more" / "transparent.png").size,
+        ) == sizes
     assert "OUT must be another folder than IN" in refused("translate", folder, images, images)
-    assert "which is not a folder" in refused("translate", folder, tmp_path / "nowhere", tmp_path / "out")
+    assert "which is not a folder" in refused(
+        "translate", folder, tmp_path / "nowhere", tmp_path / "out"
+    )
 
 
 def test_a_finished_run_scores_as_it_did_in_training(composed, tmp_path: Path) -> None:
@@ -164,15 +216,28 @@ def test_a_finished_run_scores_as_it_did_in_training(composed, tmp_path: Path) -
     after = json.loads((folder / "metrics.json").read_text())
     assert after["images_seen"] == before["images_seen"] == 16
     assert len(after["metrics"]) == 6
-    assert [entry["value"] for entry in after["metrics"][3:]] == [entry["value"] for entry in before["metrics"]]
+    assert [entry["value"] for entry in after["metrics"][3:]] == [
+        entry["value"] for entry in before["metrics"]
+    ]
     invoke("evaluate", folder, "--checkpoint", "last", "--num-samples", 70)
-    assert len(json.loads((folder / "metrics.json").read_text())["metrics"]) == 6, "the same scores are kept once"
+    assert len(json.loads((folder / "metrics.json").read_text())["metrics"]) == 6, (
+        "the same scores are kept once"
+    )
     assert "must be one of" in refused("evaluate", folder, "metric=imges")
 
 
 def test_two_folders_are_compared(images: Path, tmp_path: Path) -> None:
     (images / "broken.jpg").unlink()
-    line = ["evaluate", "--folder", images, "--against", images, "--image-size", 32, "extractor.image_size=32"]
+    line = [
+        "evaluate",
+        "--folder",
+        images,
+        "--against",
+        images,
+        "--image-size",
+        32,
+        "extractor.image_size=32",
+    ]
     output = invoke(*line)
     value = float(next(line for line in output.splitlines() if line.startswith("fd_")).split()[1])
     assert value < 1e-3, "a folder is at no distance from itself, but for the rounding of roots"
@@ -197,7 +262,14 @@ def test_what_is_no_run_is_named(trained, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "target", ["os.system", "gan_zoo.launch.train.os.system", "gan_zoo.data.files.cache.os.remove", "torch.load", 3]
+    "target",
+    [
+        "os.system",
+        "gan_zoo.launch.train.os.system",
+        "gan_zoo.data.files.cache.os.remove",
+        "torch.load",
+        3,
+    ],
 )
 def test_code_from_outside_is_not_built(target: object, trained, tmp_path: Path) -> None:
     assert not is_trusted(target, CONF)
@@ -227,7 +299,9 @@ def test_a_class_stays_the_same_along_a_walk_and_a_wish_is_granted(trained, monk
 def test_codes_stay_the_same_along_a_walk(trained, monkeypatch) -> None:
     run = load_run(trained("model=infogan", *DIGITS))
     seen: list[torch.Tensor] = []
-    run.module.inference_generators["main"].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[1]))
+    run.module.inference_generators["main"].register_forward_pre_hook(
+        lambda _, inputs: seen.append(inputs[1])
+    )
     sampling.interpolation_grid(run, seed=0, rows=2, steps=3)
     codes = seen[0].reshape(2, 3, 12)
     assert torch.equal(codes[:, 0], codes[:, 1])
@@ -242,8 +316,15 @@ def test_images_of_the_training_size_are_translated_as_in_training(trained, tmp_
     for domain in ("a", "b"):
         (tmp_path / domain).mkdir()
         for number in range(10):
-            Image.effect_noise((32, 32), 10 * number + 5).convert("RGB").save(tmp_path / domain / f"{number}.png")
-    data = ["data=paired_folder", f"data.root={tmp_path}", "data.source_folder=a", "data.target_folder=b"]
+            Image.effect_noise((32, 32), 10 * number + 5).convert("RGB").save(
+                tmp_path / domain / f"{number}.png"
+            )
+    data = [
+        "data=paired_folder",
+        f"data.root={tmp_path}",
+        "data.source_folder=a",
+        "data.target_folder=b",
+    ]
     small = ["generator.width=8", "discriminator.width=4", "data.batch_size=4"]
     for model in ("cyclegan", "pix2pix"):
         run = load_run(trained(f"model={model}", *data, *small))
@@ -259,16 +340,30 @@ def test_images_of_the_training_size_are_translated_as_in_training(trained, tmp_
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--what", "walks"], "--what must be one of grid, walk, traverse, arithmetic, mix, got 'walks'"),
+        (
+            ["--what", "walks"],
+            "--what must be one of grid, walk, traverse, arithmetic, mix, got 'walks'",
+        ),
         (["--what", "walk", "--truncation", "0.5"], "--truncation goes with grids"),
         (["--what", "arithmetic", "--class", "1"], "--class goes with grids"),
-        (["--what", "arithmetic", "--plus", "a,b"], "--plus and --minus must be numbers like 3,7, got 'a,b'"),
-        (["--what", "arithmetic", "--plus", "", "--minus", ""], "must be numbers of samples >= 0, got [] and []"),
-        (["--what", "arithmetic", "--plus", "1", "--minus", "-1"], "must be numbers of samples >= 0"),
+        (
+            ["--what", "arithmetic", "--plus", "a,b"],
+            "--plus and --minus must be numbers like 3,7, got 'a,b'",
+        ),
+        (
+            ["--what", "arithmetic", "--plus", "", "--minus", ""],
+            "must be numbers of samples >= 0, got [] and []",
+        ),
+        (
+            ["--what", "arithmetic", "--plus", "1", "--minus", "-1"],
+            "must be numbers of samples >= 0",
+        ),
         (["--count", "3", "--class", "99"], "class must be 0 to 9, got 99"),
     ],
 )
-def test_wishes_that_cannot_be_granted_are_refused(arguments: list[str], message: str, trained) -> None:
+def test_wishes_that_cannot_be_granted_are_refused(
+    arguments: list[str], message: str, trained
+) -> None:
     assert message in refused("sample", trained("model=cgan", *DIGITS), *arguments)
 
 
@@ -286,8 +381,26 @@ def test_a_score_that_the_data_cannot_give_decides_nothing(composed, tmp_path: P
             Image.effect_noise((16, 16), 10 * number + 5).convert("RGB").save(
                 tmp_path / domain / f"{number}{domain}.png"
             )
-    data = ["data=unpaired_folder", f"data.root={tmp_path}", "data.source_folder=a", "data.target_folder=b"]
-    small = ["generator.width=8", "generator.blocks=1", "discriminator.width=4", "discriminator.layers=1"]
-    quick = ["trainer.max_steps=1", "data.batch_size=4", "data.image_size=16", "logger=none", "metric=translation"]
-    scores = train(composed("model=cyclegan", *data, *small, *quick, "callbacks.evaluation.num_samples=4"))
+    data = [
+        "data=unpaired_folder",
+        f"data.root={tmp_path}",
+        "data.source_folder=a",
+        "data.target_folder=b",
+    ]
+    small = [
+        "generator.width=8",
+        "generator.blocks=1",
+        "discriminator.width=4",
+        "discriminator.layers=1",
+    ]
+    quick = [
+        "trainer.max_steps=1",
+        "data.batch_size=4",
+        "data.image_size=16",
+        "logger=none",
+        "metric=translation",
+    ]
+    scores = train(
+        composed("model=cyclegan", *data, *small, *quick, "callbacks.evaluation.num_samples=4")
+    )
     assert set(scores) == {"val/cycle_l1"}

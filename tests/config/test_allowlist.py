@@ -26,8 +26,20 @@ from gan_zoo.runs.folder import RunFolder
 from gan_zoo.runs.overrides import recorded_overrides
 
 ROOT = Path(__file__).parents[2]
-SMALL = ("data=digits", "generator.width=8", "discriminator.width=8", "trainer.max_steps=1", "data.batch_size=8")
-SMALL += ("metric=none", "callbacks.progress=null", "callbacks.samples=null", "callbacks.doctor=null", "logger=none")
+SMALL = (
+    "data=digits",
+    "generator.width=8",
+    "discriminator.width=8",
+    "trainer.max_steps=1",
+    "data.batch_size=8",
+)
+SMALL += (
+    "metric=none",
+    "callbacks.progress=null",
+    "callbacks.samples=null",
+    "callbacks.doctor=null",
+    "logger=none",
+)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +49,12 @@ def run(tmp_path_factory) -> Path:
 
     folder = tmp_path_factory.mktemp("outside") / "run"
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        train(compose("config", ["model=acgan", *SMALL, f"run_dir={folder}", "trainer=cpu", "trainer.max_steps=1"]))
+        train(
+            compose(
+                "config",
+                ["model=acgan", *SMALL, f"run_dir={folder}", "trainer=cpu", "trainer.max_steps=1"],
+            )
+        )
     return folder
 
 
@@ -65,7 +82,9 @@ def test_a_foreign_run_writes_in_its_own_folder_alone(place: str, composed) -> N
     from gan_zoo.config.compose import to_dict
 
     config = to_dict(composed("model=gan", "data=ring", PLACES[place]))
-    with pytest.raises(ConfigError, match=r"lies outside the run folder: add trust=true if you trust the run"):
+    with pytest.raises(
+        ConfigError, match=r"lies outside the run folder: add trust=true if you trust the run"
+    ):
         check_no_paths(config, "trust=true")
 
 
@@ -73,15 +92,25 @@ def test_what_our_own_configs_write_is_inside(composed) -> None:
     from gan_zoo.config.compose import to_dict
 
     for logger in ("csv", "tensorboard", "wandb", "none"):
-        check_no_paths(to_dict(composed("data=digits", f"logger={logger}", "trainer=ddp_cpu")), "trust=true")
+        check_no_paths(
+            to_dict(composed("data=digits", f"logger={logger}", "trainer=ddp_cpu")), "trust=true"
+        )
 
 
 @pytest.mark.parametrize(
-    "override", ["tags=[${oc.env:SECRET}]", "data.root=${oc.env:HOME}", "tags=[${oc.env:${x}}]", "x=${hydra:job.name}"]
+    "override",
+    [
+        "tags=[${oc.env:SECRET}]",
+        "data.root=${oc.env:HOME}",
+        "tags=[${oc.env:${x}}]",
+        "x=${hydra:job.name}",
+    ],
 )
 def test_a_foreign_run_reads_no_environment(override: str, tmp_path: Path) -> None:
     (tmp_path / ".hydra").mkdir()
-    (tmp_path / ".hydra" / "overrides.yaml").write_text(yaml.safe_dump([override]), encoding="utf-8")
+    (tmp_path / ".hydra" / "overrides.yaml").write_text(
+        yaml.safe_dump([override]), encoding="utf-8"
+    )
     with pytest.raises(ConfigError, match=r"is refused: .* add trust=true"):
         recorded_overrides(RunFolder(tmp_path))
     assert recorded_overrides(RunFolder(tmp_path), trust=True) == [override]
@@ -104,8 +133,13 @@ def test_files_beside_the_user_shadow_nothing(command: list[str], tmp_path: Path
     """``torch.py`` in a downloaded run folder is not what is imported."""
     for name in ("torch", "PIL", "hydra", "yaml", "rich"):
         (tmp_path / f"{name}.py").write_text("open('ran', 'w').close()\n", encoding="utf-8")
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1"}  # as for the installed command
-    subprocess.run([sys.executable, *command], cwd=tmp_path, env=environment, capture_output=True, timeout=120)
+    environment = os.environ | {
+        "PYTHONPATH": str(ROOT),
+        "PYTHONSAFEPATH": "1",
+    }  # as for the installed command
+    subprocess.run(
+        [sys.executable, *command], cwd=tmp_path, env=environment, capture_output=True, timeout=120
+    )
     assert not (tmp_path / "ran").exists()
 
 
@@ -121,7 +155,11 @@ def test_own_parts_are_found_behind_what_is_installed(tmp_path: Path, monkeypatc
 
 
 EVIL = {
-    "a download": {"_target_": "gan_zoo.data.datasets.torchvision_datasets.mnist", "root": "HERE", "download": True},
+    "a download": {
+        "_target_": "gan_zoo.data.datasets.torchvision_datasets.mnist",
+        "root": "HERE",
+        "download": True,
+    },
     "a folder": {"_target_": "gan_zoo.data.datasets.image_folder.image_folder", "root": "HERE"},
     "weights": {"_target_": "gan_zoo.metrics.extractors.inception.InceptionV3"},
     "a callback": {"_target_": "gan_zoo.callbacks.sample_grid.SampleGrid", "run_dir": "HERE"},
@@ -130,9 +168,14 @@ EVIL = {
 
 @pytest.mark.parametrize("group", ["model", "generator", "classification"])
 @pytest.mark.parametrize("name", EVIL)
-def test_an_exports_config_names_parts_of_models_alone(name: str, group: str, exported: Path, tmp_path: Path) -> None:
+def test_an_exports_config_names_parts_of_models_alone(
+    name: str, group: str, exported: Path, tmp_path: Path
+) -> None:
     about = json.loads((exported / MODEL).read_text(encoding="utf-8"))
-    node = {key: str(tmp_path / "made") if value == "HERE" else value for key, value in EVIL[name].items()}
+    node = {
+        key: str(tmp_path / "made") if value == "HERE" else value
+        for key, value in EVIL[name].items()
+    }
     if group == "classification":
         about["config"]["model"]["classification"] = node
     else:
@@ -177,7 +220,9 @@ def test_changed_exports_are_one_line(seed: int, exported: Path, tmp_path: Path)
     for file in exported.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     for _ in range(20):
-        (tmp_path / MODEL).write_text(json.dumps(changed(copy.deepcopy(about), chance)), encoding="utf-8")
+        (tmp_path / MODEL).write_text(
+            json.dumps(changed(copy.deepcopy(about), chance)), encoding="utf-8"
+        )
         said = ""
         try:
             load(tmp_path)
@@ -187,7 +232,9 @@ def test_changed_exports_are_one_line(seed: int, exported: Path, tmp_path: Path)
 
 
 @pytest.mark.parametrize("config", [[1, 2], "text", None, {}, {"model": 3}])
-def test_a_checkpoint_whose_config_is_odd_is_one_line(config: object, run: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_whose_config_is_odd_is_one_line(
+    config: object, run: Path, tmp_path: Path
+) -> None:
     saved = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
     saved["gan_zoo"]["config"] = config
     torch.save(saved, tmp_path / "x.ckpt")

@@ -11,7 +11,10 @@ from omegaconf import OmegaConf
 from gan_zoo.config.build import build_module
 from gan_zoo.core.paths import CONF
 
-LAUNCHERS = {"joblib": "hydra_plugins.hydra_joblib_launcher", "ray": "hydra_plugins.hydra_ray_launcher"}
+LAUNCHERS = {
+    "joblib": "hydra_plugins.hydra_joblib_launcher",
+    "ray": "hydra_plugins.hydra_ray_launcher",
+}
 LAUNCHERS["slurm"] = "hydra_plugins.hydra_submitit_launcher"
 PLUGGED = {"classification", "encoder", "reconstruction"}  # groups that only presets bring in
 OPTIONS = sorted(
@@ -42,7 +45,9 @@ def test_every_option_composes_and_resolves(option: str, composed) -> None:
 @pytest.mark.parametrize("option", OPTIONS)
 def test_every_option_says_what_it_is(option: str) -> None:
     lines = (CONF / f"{option.replace('=', '/')}.yaml").read_text().splitlines()
-    comments = [line for line in lines[:2] if line.startswith("# ") and not line.startswith("# @package")]
+    comments = [
+        line for line in lines[:2] if line.startswith("# ") and not line.startswith("# @package")
+    ]
     assert comments, f"{option}: the first comment is what --help would say of it"
 
 
@@ -55,9 +60,14 @@ def test_wgan_gp_alone_is_sound(composed) -> None:
 
 
 def test_data_and_models_bring_what_they_need(composed) -> None:
-    rates = {data: composed("model=gan", f"data={data}").optim.generator.lr for data in ("ring", "digits")}
+    rates = {
+        data: composed("model=gan", f"data={data}").optim.generator.lr
+        for data in ("ring", "digits")
+    }
     assert rates == {"ring": 1e-3, "digits": 2e-4}
-    assert composed("model=gan", "data=ring", "loss=wgan_gp").optim.generator.lr == 1e-4, "a loss knows better"
+    assert composed("model=gan", "data=ring", "loss=wgan_gp").optim.generator.lr == 1e-4, (
+        "a loss knows better"
+    )
     config = composed("model=infogan")
     assert (config.optim.generator.lr, config.optim.discriminator.lr) == (1e-3, 2e-4)
     assert "infogan" in config.generator._target_
@@ -80,7 +90,9 @@ def test_r3gan_keeps_its_penalties_beside_others(more: list[str], composed) -> N
 
 
 def test_the_command_line_wins_over_presets(composed) -> None:
-    config = composed("loss=wgan_gp", "optim=adam", "loss.n_critic=2", "discriminator.norm=none", "regularizer=r1")
+    config = composed(
+        "loss=wgan_gp", "optim=adam", "loss.n_critic=2", "discriminator.norm=none", "regularizer=r1"
+    )
     assert config.optim.discriminator.lr == 2e-4
     assert config.loss.n_critic == 2
     assert config.discriminator.norm == "none"
@@ -105,12 +117,17 @@ def test_vectors_bring_mode_coverage(composed) -> None:
         (["data.image_size=48"], "8, 16, 32, 64, 128, 256 pixels, got 48x48"),
         (["regularizer=r1"], "discriminator.norm=layer"),
         (["loss.n_critic=0"], "n_critic must be an integer >= 1, got 0"),
-        (["discriminator.norm=bach"], "norm must be one of batch, instance, layer, spectral, none, .*got 'bach'"),
+        (
+            ["discriminator.norm=bach"],
+            "norm must be one of batch, instance, layer, spectral, none, .*got 'bach'",
+        ),
         (["model.latent_dim=0"], "latent_dim must be >= 1, got 0"),
         (["model.prior=cauchy"], "prior must be one of normal, uniform"),
         (["ema.half_life=0"], "ema.half_life"),
     ],
 )
-def test_what_cannot_work_fails_while_composing(overrides: list[str], message: str, composed) -> None:
+def test_what_cannot_work_fails_while_composing(
+    overrides: list[str], message: str, composed
+) -> None:
     with pytest.raises(Exception, match="(?s)" + message.replace("(", r"\(")):
         build_module(composed(*overrides))

@@ -29,7 +29,10 @@ def test_r3gans_numbers_at_the_beginning_and_from_20_million_images_on(composed)
     from gan_zoo.config.build import scalar_schedules
 
     schedules = scalar_schedules(composed("experiment=r3gan_cifar10"))
-    ends = {schedule.value: (schedule(0), schedule(20_000_000), schedule(10**9)) for schedule in schedules.values()}
+    ends = {
+        schedule.value: (schedule(0), schedule(20_000_000), schedule(10**9))
+        for schedule in schedules.values()
+    }
     assert ends["optim.generator.lr"] == pytest.approx((2e-4, 5e-5, 5e-5))
     assert ends["optim.discriminator.betas[1]"] == pytest.approx((0.9, 0.99, 0.99))
     assert ends["regularizer.r1.gamma"] == pytest.approx((0.05, 0.005, 0.005))

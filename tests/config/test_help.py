@@ -12,13 +12,17 @@ from gan_zoo.config import help as help_of
 from gan_zoo.core.paths import CONF
 
 ROOT = Path(__file__).parents[2]
-GROUPS = sorted({str(f.parent.relative_to(CONF)) for f in CONF.rglob("*.yaml")} - {".", "hydra/launcher"})
+GROUPS = sorted(
+    {str(f.parent.relative_to(CONF)) for f in CONF.rglob("*.yaml")} - {".", "hydra/launcher"}
+)
 
 
 def sections(page: str) -> dict[str, list[str]]:
     """The lines of each group, by the group's name."""
     blocks = [block.splitlines() for block in page.split("\n\n")]
-    return {block[0].rstrip("=").split("@")[0]: block[1:] for block in blocks if block[0].endswith("=")}
+    return {
+        block[0].rstrip("=").split("@")[0]: block[1:] for block in blocks if block[0].endswith("=")
+    }
 
 
 def test_help_is_printed_without_composing_anything() -> None:
@@ -54,7 +58,9 @@ def test_choices_of_ones_own_are_named(flag: list[str], tmp_path: Path) -> None:
     (tmp_path / "loss" / "mine.yaml").write_text("# A loss of my own.\n{}\n")
     (tmp_path / "loss" / "_hidden.yaml").write_text("# Nobody's.\n{}\n")
     loss = sections(help_of.render([part.format(tmp_path) for part in flag], CONF))["loss"]
-    assert [line.split(maxsplit=1) for line in loss if "mine" in line] == [["mine", "A loss of my own."]]
+    assert [line.split(maxsplit=1) for line in loss if "mine" in line] == [
+        ["mine", "A loss of my own."]
+    ]
     assert not any("_hidden" in line for line in loss)
 
 

@@ -15,7 +15,16 @@ from gan_zoo.core.errors import ConfigError
 from gan_zoo.core.paths import CONF
 from gan_zoo.training.ema import EMA
 
-GROUPS = ("loss", "regularizer", "augment", "generator", "discriminator", "encoder", "condition", "model")
+GROUPS = (
+    "loss",
+    "regularizer",
+    "augment",
+    "generator",
+    "discriminator",
+    "encoder",
+    "condition",
+    "model",
+)
 GROUPS += ("reconstruction", "classification", "optim/schedule")
 
 NEGATIVE = {"fake_target", "real_target", "generator_target", "slope", "alpha"}
@@ -87,7 +96,9 @@ def test_empty_shapes_are_refused(group: str, shape: Any) -> None:
     for path in (CONF / group).glob("*.yaml"):
         node = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
         if isinstance(node, dict) and "sample_shape" in node:
-            assert complaint(node["_target_"], "sample_shape", shape).startswith("part.sample_shape: must ")
+            assert complaint(node["_target_"], "sample_shape", shape).startswith(
+                "part.sample_shape: must "
+            )
 
 
 @pytest.mark.parametrize(

@@ -40,11 +40,15 @@ def test_codes_of_zero_length(name: str, dtype: torch.dtype) -> None:
         assert gradients(g, code)[0].isfinite().all()
 
 
-@pytest.mark.parametrize("name", ["exponential", "fgan-kl", "fgan-reverse_kl", "fgan-neyman", "fgan-hellinger"])
+@pytest.mark.parametrize(
+    "name", ["exponential", "fgan-kl", "fgan-reverse_kl", "fgan-neyman", "fgan-hellinger"]
+)
 def test_the_worst_judged_keep_a_gradient(name: str) -> None:
     """Where exponentials are limited, the discriminator still learns from the sample that it gets most wrong."""
     real = torch.tensor([-1e4, 0.0], requires_grad=True)
     fake = torch.tensor([1e4, 0.0], requires_grad=True)
-    by_real, by_fake = gradients(LOSSES[name]().discriminator(critique(real), critique(fake)), real, fake)
+    by_real, by_fake = gradients(
+        LOSSES[name]().discriminator(critique(real), critique(fake)), real, fake
+    )
     assert by_real[0] < 0
     assert by_fake[0] > 0

@@ -26,10 +26,15 @@ from .zoo import CONF, LOSSES, REGULARIZERS, CodedCritic, critique
 
 @pytest.mark.parametrize("name", ["ebgan", "began"])
 def test_energies_need_an_autoencoder(name: str) -> None:
-    with pytest.raises(ValueError, match="needs an autoencoder discriminator: add discriminator=autoencoder"):
+    with pytest.raises(
+        ValueError, match="needs an autoencoder discriminator: add discriminator=autoencoder"
+    ):
         LOSSES[name]().check(nn.Linear(2, 1))
     LOSSES[name]().check(CodedCritic(4))
-    assert "override /discriminator@_global_.discriminator: autoencoder" in (CONF / f"loss/{name}.yaml").read_text()
+    assert (
+        "override /discriminator@_global_.discriminator: autoencoder"
+        in (CONF / f"loss/{name}.yaml").read_text()
+    )
 
 
 @pytest.mark.parametrize(
@@ -43,7 +48,10 @@ def test_energies_need_an_autoencoder(name: str) -> None:
         (lambda: Fisher(0.0), "rho must be > 0"),
         (lambda: LossSensitive(-1.0), "margin_weight"),
         (lambda: LossSensitive(slope=2.0), "slope must be <= 1"),
-        (lambda: FGAN("js"), "divergence must be one of kl, reverse_kl, pearson, .*, total_variation, got 'js'"),
+        (
+            lambda: FGAN("js"),
+            "divergence must be one of kl, reverse_kl, pearson, .*, total_variation, got 'js'",
+        ),
         (lambda: pulling_away(torch.ones(1, 3)), "batch of >= 2 samples, got 1"),
         (lambda: LeCam(decay=1.0), "decay must be in"),
         (lambda: DRAGAN(scale=-1.0), "scale must be >= 0"),
@@ -76,7 +84,10 @@ def test_both_players_agree_on_which_way_is_real(name: str) -> None:
     towards_real = direction(loss)
     undecided = torch.full((4,), loss.threshold)
     real = critique(undecided, torch.ones(4, 2, 2, 2))
-    scored, shown = undecided.clone().requires_grad_(), (undecided - 0.1 * towards_real).requires_grad_()
+    scored, shown = (
+        undecided.clone().requires_grad_(),
+        (undecided - 0.1 * towards_real).requires_grad_(),
+    )
     (by_critic,) = torch.autograd.grad(loss.discriminator(real, critique(scored)), scored)
     (by_generator,) = torch.autograd.grad(loss.generator(critique(shown), real), shown)
     assert (-by_critic * towards_real < 0).all()
@@ -106,25 +117,43 @@ def test_state_can_be_copied_saved_and_sent(name: str) -> None:
 
 @pytest.mark.parametrize("path", sorted((CONF / "loss").glob("*.yaml")), ids=lambda path: path.stem)
 def test_presets_say_what_they_are(path) -> None:
-    first = next(line for line in path.read_text().splitlines() if not line.startswith("# @package"))
+    first = next(
+        line for line in path.read_text().splitlines() if not line.startswith("# @package")
+    )
     assert first.startswith("# ")
     assert first.endswith(".")
 
 
-@pytest.mark.parametrize("path", sorted((CONF / "regularizer").glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted((CONF / "regularizer").glob("*.yaml")), ids=lambda path: path.stem
+)
 def test_regularizers_live_under_their_name(path) -> None:
     header, comment, *_ = path.read_text().splitlines()
     assert header == f"# @package regularizer.{path.stem}"
     assert comment.startswith("# ")
 
 
-FREE_OF_CONSTANTS = ["wgan", "wgan_gp", "rpgan", "r3gan", "ragan", "ragan_ls", "ragan_hinge", "loss_sensitive", "began"]
+FREE_OF_CONSTANTS = [
+    "wgan",
+    "wgan_gp",
+    "rpgan",
+    "r3gan",
+    "ragan",
+    "ragan_ls",
+    "ragan_hinge",
+    "loss_sensitive",
+    "began",
+]
 
 
 @pytest.mark.parametrize("name", FREE_OF_CONSTANTS)
 def test_accuracy_does_not_depend_on_a_free_constant(name: str) -> None:
     """If only differences of scores have a meaning, accuracies do not depend on a constant."""
-    loss, real, fake = LOSSES[name](), torch.tensor([3.0, 1.0, 2.0, 0.0]), torch.tensor([0.5, -1.0, 1.5, 1.0])
+    loss, real, fake = (
+        LOSSES[name](),
+        torch.tensor([3.0, 1.0, 2.0, 0.0]),
+        torch.tensor([0.5, -1.0, 1.5, 1.0]),
+    )
     expected = accuracies(loss, real, fake)
     assert expected not in ([0, 0], [1, 1])
     for constant in (-40.0, 40.0):

@@ -46,8 +46,12 @@ def objective(loss: Loss, score: Tensor) -> float:
 
     a and b, up to a constant that is taken off, are the loss of one sample against a fixed one of the other side.
     """
-    on_real = torch.func.vmap(lambda v: loss.discriminator(critique(v[None]), critique(EVEN)))(score)
-    on_fake = torch.func.vmap(lambda v: loss.discriminator(critique(EVEN), critique(v[None])))(score)
+    on_real = torch.func.vmap(lambda v: loss.discriminator(critique(v[None]), critique(EVEN)))(
+        score
+    )
+    on_fake = torch.func.vmap(lambda v: loss.discriminator(critique(EVEN), critique(v[None])))(
+        score
+    )
     twice = loss.discriminator(critique(EVEN), critique(EVEN)).item()
     return integral(P * on_real) + integral(Q * on_fake) - twice
 
@@ -87,7 +91,9 @@ def test_f_gan_is_its_divergence(name: str) -> None:
 def test_any_other_critic_is_below(name: str, error: float) -> None:
     """A lower bound: any change of the best score lowers the estimate."""
     score, divergence = F_GAN[name]
-    wrong = torch.atan(score(RATIO)) if name == "total_variation" else score(RATIO) + error * GRID.cos()
+    wrong = (
+        torch.atan(score(RATIO)) if name == "total_variation" else score(RATIO) + error * GRID.cos()
+    )
     assert -objective(FGAN(name), wrong) < divergence()
 
 
@@ -97,7 +103,9 @@ def test_the_bound_holds_for_scores_out_of_range(name: str) -> None:
 
 
 def test_gan_is_jensen_shannon() -> None:
-    assert objective(Minimax(), LOG_RATIO) == pytest.approx(2 * math.log(2) - 2 * closed_js(), abs=1e-9)
+    assert objective(Minimax(), LOG_RATIO) == pytest.approx(
+        2 * math.log(2) - 2 * closed_js(), abs=1e-9
+    )
 
 
 def test_lsgan_generator_is_pearson_chi2() -> None:
@@ -135,7 +143,9 @@ def test_fisher_is_the_chi2_distance() -> None:
     distance = math.sqrt(integral((P - Q) ** 2 / ((P + Q) / 2)))
 
     def best(x: Tensor) -> Tensor:
-        return -2 / distance * torch.tanh(SHIFT / 2 * (x - SHIFT / 2))  # (p - q) / ((p + q) / 2), scaled to O = 1
+        return (
+            -2 / distance * torch.tanh(SHIFT / 2 * (x - SHIFT / 2))
+        )  # (p - q) / ((p + q) / 2), scaled to O = 1
 
     loss = Fisher(rho=0.1)
     loss.multiplier.fill_(0.7)

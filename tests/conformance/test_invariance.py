@@ -18,7 +18,9 @@ def sides() -> tuple[DiscriminatorOutput, DiscriminatorOutput]:
     draw = torch.Generator().manual_seed(0)
 
     def side() -> DiscriminatorOutput:
-        score, x, code = (torch.randn(6, *s, generator=draw, dtype=torch.float64) for s in ((), (1, 2, 2), (4,)))
+        score, x, code = (
+            torch.randn(6, *s, generator=draw, dtype=torch.float64) for s in ((), (1, 2, 2), (4,))
+        )
         return critique(score, x, code)
 
     return side(), side()
@@ -42,7 +44,9 @@ def stepped(name: str) -> Loss:
 @pytest.mark.parametrize("name", LOSSES)
 def test_order_does_not_matter(name: str) -> None:
     loss, (real, fake), order = stepped(name), sides(), torch.tensor([4, 2, 0, 5, 1, 3])
-    torch.testing.assert_close(both(loss, picked(real, order), picked(fake, order)), both(loss, real, fake))
+    torch.testing.assert_close(
+        both(loss, picked(real, order), picked(fake, order)), both(loss, real, fake)
+    )
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -75,7 +79,10 @@ def test_losses_do_not_change_state(name: str) -> None:
 @pytest.mark.parametrize("name", LOSSES)
 def test_readings_and_accuracy_are_scalars(name: str) -> None:
     loss, (real, fake) = stepped(name), sides()
-    log_values = {**loss.log_values(real, fake), **dict(zip("rf", loss.accuracy(real, fake), strict=True))}
+    log_values = {
+        **loss.log_values(real, fake),
+        **dict(zip("rf", loss.accuracy(real, fake), strict=True)),
+    }
     for reading in log_values.values():
         assert reading.shape == ()
         assert reading.isfinite()

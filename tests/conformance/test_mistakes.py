@@ -32,7 +32,9 @@ SHAPE = (3, 4, 5)
 
 
 def random_images(seed: int) -> Tensor:
-    return torch.randn(6, *SHAPE, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return torch.randn(
+        6, *SHAPE, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+    )
 
 
 def close(ours: Tensor | float, expected: Tensor | float) -> None:
@@ -52,7 +54,9 @@ Penalty = Callable[[nn.Module, Tensor, Tensor], Tensor]
 
 def our_penalty(discriminator: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
     term = duel_of(discriminator, real, fake)
-    return GradientPenalty(10.0).penalty(term, term.discriminate_real(), term.discriminate_fake(), StepRNG(0, 0))
+    return GradientPenalty(10.0).penalty(
+        term, term.discriminate_real(), term.discriminate_fake(), StepRNG(0, 0)
+    )
 
 
 def penalty_with(weights: tuple[int, ...], length: Callable[[Tensor], Tensor]) -> Penalty:
@@ -110,7 +114,10 @@ def test_mistaken_gradient_penalty(name: str) -> None:
 
 def check_r1(penalty: Penalty) -> None:
     discriminator = LinearCritic(random_images(2)[0])
-    close(penalty(discriminator, random_images(0), random_images(1)), 0.5 * 10 * discriminator.weight.square().sum())
+    close(
+        penalty(discriminator, random_images(0), random_images(1)),
+        0.5 * 10 * discriminator.weight.square().sum(),
+    )
 
 
 def our_r1(discriminator: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
@@ -119,9 +126,15 @@ def our_r1(discriminator: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
 
 
 MISTAKEN_R1: dict[str, Penalty] = {
-    "mean over dimensions": lambda discriminator, real, fake: 5 * input_gradients(discriminator, real).square().mean(),
-    "sum over the batch": lambda discriminator, real, fake: 5 * input_gradients(discriminator, real).square().sum(),
-    "not squared": lambda discriminator, real, fake: 5 * per_sample(input_gradients(discriminator, real)).mean(),
+    "mean over dimensions": lambda discriminator, real, fake: (
+        5 * input_gradients(discriminator, real).square().mean()
+    ),
+    "sum over the batch": lambda discriminator, real, fake: (
+        5 * input_gradients(discriminator, real).square().sum()
+    ),
+    "not squared": lambda discriminator, real, fake: (
+        5 * per_sample(input_gradients(discriminator, real)).mean()
+    ),
     "gamma for gamma/2": lambda discriminator, real, fake: (
         10 * per_sample(input_gradients(discriminator, real)).square().mean()
     ),
@@ -210,7 +223,11 @@ def test_mistaken_ebgan() -> None:
 def second_arguments(source: str) -> list[str]:
     """Calls of batch norms whose second argument has no name: it is eps, not the momentum it was meant to be."""
     calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
-    return [ast.unparse(c) for c in calls if re.search(r"\bBatchNorm\w*$", ast.unparse(c.func)) and len(c.args) > 1]
+    return [
+        ast.unparse(c)
+        for c in calls
+        if re.search(r"\bBatchNorm\w*$", ast.unparse(c.func)) and len(c.args) > 1
+    ]
 
 
 def test_no_batch_norm_has_a_nameless_second_argument() -> None:
@@ -220,7 +237,9 @@ def test_no_batch_norm_has_a_nameless_second_argument() -> None:
     assert not {path: calls for path, calls in found.items() if calls}
 
 
-@pytest.mark.parametrize("source", ["nn.BatchNorm2d(64, 0.8)", "f(torch.nn.BatchNorm1d(n, 0.8))", "BatchNorm2d(n, 1)"])
+@pytest.mark.parametrize(
+    "source", ["nn.BatchNorm2d(64, 0.8)", "f(torch.nn.BatchNorm1d(n, 0.8))", "BatchNorm2d(n, 1)"]
+)
 def test_mistaken_batch_norm_is_found(source: str) -> None:
     assert second_arguments(source)
     assert not second_arguments(re.sub(r", [\d.]+", ", eps=1e-5, momentum=0.8", source))
@@ -265,7 +284,10 @@ def test_mistaken_jensen_shannon(mistaken: OnScores) -> None:
 
 def check_logits(loss: OnScores) -> None:
     """A real scored -200 costs 200 and pushes with full force, in float32 too."""
-    real, fake = torch.tensor([-200.0], requires_grad=True), torch.tensor([-200.0], requires_grad=True)
+    real, fake = (
+        torch.tensor([-200.0], requires_grad=True),
+        torch.tensor([-200.0], requires_grad=True),
+    )
     value = loss(real, fake)
     close(value, 200.0)
     close(gradients(value, real, fake)[0], torch.tensor([-1.0]))
@@ -326,9 +348,13 @@ def test_mistaken_noise(mistaken: Draw) -> None:
 
 
 def test_every_kind_of_noise_is_shared_out() -> None:
-    for kind, arguments in (("normal", (3,)), ("uniform", (3,)), ("integers", (0, 1000))):
+    for kind, arguments in (("normal", (3,)), ("uniform", (3,)), ("randint", (0, 1000))):
         complete = getattr(StepRNG(1, 2), kind)("purpose", 8, *arguments)
-        parts = [getattr(StepRNG(1, 2, rank, 4), kind)("purpose", 2, *arguments) for rank in range(4)]
+        parts = [
+            getattr(StepRNG(1, 2, rank, 4), kind)("purpose", 2, *arguments) for rank in range(4)
+        ]
         close(torch.cat(parts), complete)
-        assert not torch.equal(complete, getattr(StepRNG(1, 2), kind)("other purpose", 8, *arguments))
+        assert not torch.equal(
+            complete, getattr(StepRNG(1, 2), kind)("other purpose", 8, *arguments)
+        )
         assert not torch.equal(complete, getattr(StepRNG(1, 3), kind)("purpose", 8, *arguments))

@@ -42,9 +42,14 @@ class OneHotOfArgmax(InfoGAN):
     """Compares the code with the class that Q found, which is a number."""
 
     def information(self, batch: Batch, outputs: Sequence[TermOutputs]) -> LossTerms:
-        found = F.one_hot(outputs[0].fake.aux[:, : self.categories].argmax(1), self.categories).float()
+        found = F.one_hot(
+            outputs[0].fake.aux[:, : self.categories].argmax(1), self.categories
+        ).float()
         return {
-            "code": F.mse_loss(found, F.one_hot(self.requested_label(self.request_for(batch)), self.categories).float())
+            "code": F.mse_loss(
+                found,
+                F.one_hot(self.requested_label(self.request_for(batch)), self.categories).float(),
+            )
         }
 
 
@@ -53,7 +58,9 @@ class ThroughNumpy(InfoGAN):
 
     def information(self, batch: Batch, outputs: Sequence[TermOutputs]) -> LossTerms:
         aux = torch.tensor(outputs[0].fake.aux.detach().numpy(), requires_grad=True)
-        return super().information(batch, [replace(outputs[0], fake=replace(outputs[0].fake, aux=aux))])
+        return super().information(
+            batch, [replace(outputs[0], fake=replace(outputs[0].fake, aux=aux))]
+        )
 
 
 class AsANumber(InfoGAN):
@@ -79,15 +86,26 @@ def check_information(kind: type[InfoGAN]) -> None:
         partial(MLPGenerator, sample_shape=SHAPE, width=8),
         partial(MLPDiscriminator, SHAPE, width=8),
     )
-    model = kind(generator, discriminator, CrossEntropy(), GaussianLikelihood(), 3, 1, 1.0, 1.0, latent_dim=2)
+    model = kind(
+        generator, discriminator, CrossEntropy(), GaussianLikelihood(), 3, 1, 1.0, 1.0, latent_dim=2
+    )
     data = Batch(6, StepRNG(0, 0), real=torch.randn(6, *SHAPE))
     (term,) = model.adversarial_terms(data, model.generate(data))
-    ours = total_loss(model.generator_terms(data, {}, [TermOutputs(term, None, term.discriminate_fake())]))
+    ours = total_loss(
+        model.generator_terms(data, {}, [TermOutputs(term, None, term.discriminate_fake())])
+    )
     assert ours.requires_grad
 
-    predicted, values = critic_says(model, data), model.requested_codes(model.request_for(data))[:, 0]
-    log_of_code = predicted[:, :3].log_softmax(1)[range(6), model.requested_label(model.request_for(data))]
-    log_of_value = torch.distributions.Normal(predicted[:, 3], (predicted[:, 4] / 2).exp()).log_prob(values)
+    predicted, values = (
+        critic_says(model, data),
+        model.requested_codes(model.request_for(data))[:, 0],
+    )
+    log_of_code = predicted[:, :3].log_softmax(1)[
+        range(6), model.requested_label(model.request_for(data))
+    ]
+    log_of_value = torch.distributions.Normal(
+        predicted[:, 3], (predicted[:, 4] / 2).exp()
+    ).log_prob(values)
     by_hand = -(log_of_code + log_of_value).mean()
     for network in (model.generators["main"], model.discriminators["main"].heads.aux):
         parameters = list(network.parameters())
@@ -123,13 +141,17 @@ Wrong = Callable[[Tensor, int, int], Tensor]
 
 
 def our_wrong_classes(right: Tensor, step: int, classes: int) -> Tensor:
-    return ClassCondition(classes).mismatched(SampleRequest(len(right), StepRNG(0, step), label=right))
+    return ClassCondition(classes).mismatched(
+        SampleRequest(len(right), StepRNG(0, step), label=right)
+    )
 
 
 def our_wrong_conditions(right: Tensor, step: int, classes: int) -> Tensor:
     """As for captions: the data's rows are the conditions of one sample for each entry of ``right``."""
     data = right[:, None].float()
-    return data[MismatchSampler(data).sample(torch.arange(len(right)), StepRNG(0, step))][:, 0].long()
+    return data[MismatchSampler(data).sample(torch.arange(len(right)), StepRNG(0, step))][
+        :, 0
+    ].long()
 
 
 def shifted_by_one(right: Tensor, step: int, classes: int) -> Tensor:
@@ -148,7 +170,9 @@ def hits(wrong: Wrong, classes: int) -> Tensor:
     """How often each class meets each as its wrong one, ``[K, K]``, in 200 batches of random classes."""
     table = torch.zeros(classes, classes, dtype=torch.int64)
     for step in range(200):
-        right = torch.randint(0, classes, (128,), generator=torch.Generator().manual_seed(10_000 + step))
+        right = torch.randint(
+            0, classes, (128,), generator=torch.Generator().manual_seed(10_000 + step)
+        )
         pairs = right * classes + wrong(right, step, classes)
         table += torch.bincount(pairs, minlength=classes**2).view(classes, classes)
     return table
@@ -206,9 +230,15 @@ class EightNumbers(Extractor):
 def barely_trained() -> GANModule:
     """A module in training whose batch norms have seen a few batches."""
     torch.manual_seed(0)
-    model = GAN(partial(DCGANGenerator, sample_shape=[1, 8, 8], width=8), partial(DCGANDiscriminator, [1, 8, 8], 8), 4)
+    model = GAN(
+        partial(DCGANGenerator, sample_shape=[1, 8, 8], width=8),
+        partial(DCGANDiscriminator, [1, 8, 8], 8),
+        4,
+    )
     make = partial(torch.optim.SGD, lr=0.1)
-    module = GANModule(model, NonSaturating(), generator_optimizer=make, discriminator_optimizer=make, ema=None)
+    module = GANModule(
+        model, NonSaturating(), generator_optimizer=make, discriminator_optimizer=make, ema=None
+    )
     module.train()
     for step in range(3):
         model.generate(SampleRequest(16, StepRNG(1, step)))
@@ -218,8 +248,12 @@ def barely_trained() -> GANModule:
 def halves() -> Source:
     """The digits' first half, which is trained on; as many others are held out."""
     complete = digits()
-    test = replace(complete, split="test", samples=complete.samples[890:1780], labels=None, fingerprint="")
-    train = replace(complete, split="train", samples=complete.samples[:890], labels=None, fingerprint="")
+    test = replace(
+        complete, split="test", samples=complete.samples[890:1780], labels=None, fingerprint=""
+    )
+    train = replace(
+        complete, split="train", samples=complete.samples[:890], labels=None, fingerprint=""
+    )
     return replace(train, held_out=lambda: test)
 
 
@@ -227,18 +261,26 @@ def scored(draw: Callable[[int], Tensor], source: Source, count: int) -> MetricR
     def block(number: int) -> Generated:
         return Generated({"sample": draw(number)}, SampleRequest(64, StepRNG(5, number)))
 
-    return evaluate_all({"images": ImageScores(EightNumbers(), count)}, Samples(block, count), source, CPU)[0]
+    return evaluate_all(
+        {"images": ImageScores(EightNumbers(), count)}, Samples(block, count), source, CPU
+    )[0]
 
 
 def our_evaluation(module: GANModule, source: Source, count: int) -> MetricResult:
-    return scored(lambda number: module.sample(SampleRequest(64, StepRNG(5, number))), source, count)
+    return scored(
+        lambda number: module.sample(SampleRequest(64, StepRNG(5, number))), source, count
+    )
 
 
 def in_training_mode(module: GANModule, source: Source, count: int) -> MetricResult:
     """Batch norms use the batch and learn from it."""
     with torch.no_grad():
         return scored(
-            lambda k: module.model.sample(SampleRequest(64, StepRNG(5, k)), module.model.generators), source, count
+            lambda k: module.model.sample(
+                SampleRequest(64, StepRNG(5, k)), module.model.generators
+            ),
+            source,
+            count,
         )
 
 
@@ -265,7 +307,9 @@ def by_hand(generator: nn.Module, source: Source, count: int) -> float:
     """The distance of the first ``count`` samples in evaluation mode, by plain matrix algebra."""
     generator = copy.deepcopy(generator).eval()
     with torch.no_grad():
-        latents = torch.cat([StepRNG(5, k).normal("latents", 64, 4) for k in range(-(-count // 64))])[:count]
+        latents = torch.cat(
+            [StepRNG(5, k).normal("latents", 64, 4) for k in range(-(-count // 64))]
+        )[:count]
         fakes = to_uint8(generator(latents))
     fake, real = (EightNumbers()(images)[0].double() for images in (fakes, source.samples))
     covariances = fake.T.cov(), real.T.cov()
@@ -287,14 +331,18 @@ def check_evaluation(evaluate: Evaluation) -> None:
     torch.testing.assert_close(state_of(module), before, rtol=0, atol=0)
     assert (score.protocol["num_generated"], score.protocol["num_real"]) == (200, 890)
     named = {"train": source, "test": source.evaluation_split()}[score.protocol["split"]]
-    assert score.value == pytest.approx(by_hand(module.model.generators["main"], named, 200), rel=1e-4)
+    assert score.value == pytest.approx(
+        by_hand(module.model.generators["main"], named, 200), rel=1e-4
+    )
 
 
 def test_evaluation() -> None:
     check_evaluation(our_evaluation)
 
 
-@pytest.mark.parametrize("mistaken", [in_training_mode, left_in_evaluation_mode, of_another_split, of_fewer_samples])
+@pytest.mark.parametrize(
+    "mistaken", [in_training_mode, left_in_evaluation_mode, of_another_split, of_fewer_samples]
+)
 def test_mistaken_evaluation(mistaken: Evaluation) -> None:
     with pytest.raises(AssertionError):
         check_evaluation(mistaken)
@@ -325,7 +373,11 @@ def test_shown_generators_are_the_averaged_ones_if_there_are_any() -> None:
     model = barely_trained().model
     make = partial(torch.optim.SGD, lr=0.1)
     module = GANModule(
-        model, NonSaturating(), generator_optimizer=make, discriminator_optimizer=make, ema={"half_life": 10.0}
+        model,
+        NonSaturating(),
+        generator_optimizer=make,
+        discriminator_optimizer=make,
+        ema={"half_life": 10.0},
     )
     module.train()
     with module.inference_mode() as generators:

@@ -34,14 +34,18 @@ SHAPE = (3, 4, 5)
 
 
 def random_images(seed: int, count: int = 6) -> Tensor:
-    return torch.randn(count, *SHAPE, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return torch.randn(
+        count, *SHAPE, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+    )
 
 
 REAL, FAKE, WEIGHT = random_images(0), random_images(1), random_images(2, 1)[0]
 SMALL = WEIGHT / WEIGHT.norm() / 2
 
 
-def penalize(regularizer: Regularizer, discriminator: nn.Module, real: Tensor = REAL, fake: Tensor = FAKE) -> Tensor:
+def penalize(
+    regularizer: Regularizer, discriminator: nn.Module, real: Tensor = REAL, fake: Tensor = FAKE
+) -> Tensor:
     term = duel_of(discriminator, real, fake)
     penalty = regularizer.penalty(term, term.discriminate_real(), term.discriminate_fake(), NOISE)
     assert penalty is not None
@@ -52,7 +56,11 @@ def penalize(regularizer: Regularizer, discriminator: nn.Module, real: Tensor = 
 # the penalty of D(x) = w . x and its derivative by |w|, at |w| = n
 ON_LINEAR = {
     "gradient penalty": (GradientPenalty(7.0), lambda n: 7 * (n - 1) ** 2, lambda n: 14 * (n - 1)),
-    "one-sided": (GradientPenalty(7.0, one_sided=True), lambda n: 7 * max(n - 1, 0) ** 2, lambda n: 14 * max(n - 1, 0)),
+    "one-sided": (
+        GradientPenalty(7.0, one_sided=True),
+        lambda n: 7 * max(n - 1, 0) ** 2,
+        lambda n: 14 * max(n - 1, 0),
+    ),
     "dragan": (DRAGAN(7.0), lambda n: 7 * (n - 1) ** 2, lambda n: 14 * (n - 1)),
     "r1": (R1(7.0), lambda n: 3.5 * n**2, lambda n: 7 * n),
     "r2": (R2(7.0), lambda n: 3.5 * n**2, lambda n: 7 * n),
@@ -67,20 +75,26 @@ def test_exact_on_linear_critics(name: str, weight: Tensor, count: int) -> None:
     discriminator, length = LinearCritic(weight.clone()), weight.norm().item()
     penalty = penalize(regularizer, discriminator, REAL[:count], FAKE[:count])
     assert penalty.item() == pytest.approx(value(length), rel=1e-12)
-    torch.testing.assert_close(gradients(penalty, discriminator.weight)[0], slope(length) * weight / length)
+    torch.testing.assert_close(
+        gradients(penalty, discriminator.weight)[0], slope(length) * weight / length
+    )
 
 
 def squared_norms(x: Tensor) -> Tensor:
     return x.square().sum((1, 2, 3))
 
 
-@pytest.mark.parametrize(("regularizer", "side"), [(R1(3.0), REAL), (R2(3.0), FAKE)], ids=["r1", "r2"])
+@pytest.mark.parametrize(
+    ("regularizer", "side"), [(R1(3.0), REAL), (R2(3.0), FAKE)], ids=["r1", "r2"]
+)
 def test_zero_centered_on_a_quadratic_critic(regularizer: Regularizer, side: Tensor) -> None:
     """The gradient of D at x is a x: gamma/2 E |a x|^2, whose derivative by a is gamma E a x^2."""
     discriminator = QuadraticCritic(WEIGHT.clone())
     penalty = penalize(regularizer, discriminator)
     assert penalty.item() == pytest.approx(1.5 * squared_norms(WEIGHT * side).mean().item())
-    torch.testing.assert_close(gradients(penalty, discriminator.weight)[0], 3.0 * (WEIGHT * side**2).mean(0))
+    torch.testing.assert_close(
+        gradients(penalty, discriminator.weight)[0], 3.0 * (WEIGHT * side**2).mean(0)
+    )
 
 
 def two_sided(lengths: Tensor, weight: float) -> float:
@@ -107,7 +121,9 @@ def test_dragan_on_a_quadratic_critic() -> None:
     ours = penalize(DRAGAN(7.0), QuadraticCritic(WEIGHT.clone()))
     assert ours.item() == pytest.approx(two_sided(lengths, 7.0))
     at_reals = two_sided(squared_norms(WEIGHT * REAL).sqrt(), 7.0)
-    assert penalize(DRAGAN(7.0, scale=0.0), QuadraticCritic(WEIGHT.clone())).item() == pytest.approx(at_reals)
+    assert penalize(
+        DRAGAN(7.0, scale=0.0), QuadraticCritic(WEIGHT.clone())
+    ).item() == pytest.approx(at_reals)
 
 
 class Recorder(LinearCritic):
@@ -126,7 +142,9 @@ def test_the_mean_displacement_of_dragan_is_that_of_the_authors() -> None:
     moved_by = (discriminator.seen - real) / (0.5 * real.std())
     assert moved_by.mean().item() == pytest.approx(1 / 4, abs=0.01)
     per_sample = moved_by.flatten(1).mean(1)
-    assert per_sample.std().item() == pytest.approx(1 / 2 / math.sqrt(12), abs=0.02), "a is one for each sample"
+    assert per_sample.std().item() == pytest.approx(1 / 2 / math.sqrt(12), abs=0.02), (
+        "a is one for each sample"
+    )
 
 
 # ------------------------------------------------------------------ packs
@@ -193,9 +211,9 @@ SLOPES = torch.tensor([0.5, 2.0, 3.0], dtype=torch.float64)
 
 
 def mismatched(discriminator: nn.Module) -> AdversarialTerm:
-    return AdversarialTerm("wrong", discriminator, REAL, REAL, RIGHT, WRONG, mismatched=True).with_input_gradients(
-        real=True, fake=True
-    )
+    return AdversarialTerm(
+        "wrong", discriminator, REAL, REAL, RIGHT, WRONG, mismatched=True
+    ).with_input_gradients(real=True, fake=True)
 
 
 def told_critic() -> ToldCritic:
@@ -206,7 +224,9 @@ def test_a_mismatched_duel_is_penalized_under_its_wrong_conditions() -> None:
     """7 E (|w_c'| - 1)^2; under the right conditions it would be 7 * (1/4 + 1) / 2."""
     discriminator = told_critic()
     term = mismatched(discriminator)
-    penalty = GradientPenalty(7.0).penalty(term, term.discriminate_real(), term.discriminate_fake(), NOISE)
+    penalty = GradientPenalty(7.0).penalty(
+        term, term.discriminate_real(), term.discriminate_fake(), NOISE
+    )
     assert penalty.item() == pytest.approx(7 * (SLOPES[WRONG] - 1).square().mean().item())
     assert torch.equal(discriminator.condition, WRONG)
 
@@ -216,11 +236,17 @@ def test_lines_of_a_mismatched_duel_run_between_different_reals() -> None:
     term = mismatched(discriminator)
     GradientPenalty().penalty(term, term.discriminate_real(), term.discriminate_fake(), NOISE)
     epsilon = NOISE.uniform("gradient_penalty/wrong", 6).view(6, 1, 1, 1)
-    torch.testing.assert_close(discriminator.seen, epsilon * REAL[[1, 2, 3, 4, 5, 0]] + (1 - epsilon) * REAL)
+    torch.testing.assert_close(
+        discriminator.seen, epsilon * REAL[[1, 2, 3, 4, 5, 0]] + (1 - epsilon) * REAL
+    )
 
 
-@pytest.mark.parametrize(("regularizer", "rows"), [(R1(3.0), RIGHT), (R2(3.0), WRONG)], ids=["r1", "r2"])
-def test_zero_centered_penalties_see_both_sides_of_a_mismatched_term(regularizer: Regularizer, rows: Tensor) -> None:
+@pytest.mark.parametrize(
+    ("regularizer", "rows"), [(R1(3.0), RIGHT), (R2(3.0), WRONG)], ids=["r1", "r2"]
+)
+def test_zero_centered_penalties_see_both_sides_of_a_mismatched_term(
+    regularizer: Regularizer, rows: Tensor
+) -> None:
     term = mismatched(told_critic())
     penalty = regularizer.penalty(term, term.discriminate_real(), term.discriminate_fake(), NOISE)
     assert penalty.item() == pytest.approx(1.5 * SLOPES[rows].square().mean().item())
@@ -240,14 +266,18 @@ def test_a_wrong_pair_has_to_cost_more_than_the_right_one() -> None:
     assert loss.discriminator(real, fake).item() == pytest.approx(violations.mean().item())
     assert loss.log_values(real, fake)["margin"].item() == pytest.approx(2.5)
     told_alike = AdversarialTerm("match", ByCondition(), REAL, FAKE, RIGHT, RIGHT)
-    margin = loss.log_values(told_alike.discriminate_real(), told_alike.discriminate_fake())["margin"].item()
+    margin = loss.log_values(told_alike.discriminate_real(), told_alike.discriminate_fake())[
+        "margin"
+    ].item()
     assert margin == pytest.approx(2.5 * (REAL - FAKE).abs().mean().item())
 
 
 @pytest.mark.parametrize("name", ON_LINEAR)
 def test_vectors_are_samples_too(name: str) -> None:
     regularizer, value, _ = ON_LINEAR[name]
-    penalty = penalize(regularizer, LinearCritic(WEIGHT.flatten()), REAL.flatten(1), FAKE.flatten(1))
+    penalty = penalize(
+        regularizer, LinearCritic(WEIGHT.flatten()), REAL.flatten(1), FAKE.flatten(1)
+    )
     assert penalty.item() == pytest.approx(value(WEIGHT.norm().item()))
 
 
@@ -257,7 +287,9 @@ def test_lecam_by_hand() -> None:
     term = AdversarialTerm("adversarial", nn.Identity(), REAL, FAKE)
     real = torch.tensor([-1.0, 1.0], dtype=torch.float64, requires_grad=True)
     fake = torch.tensor([1.0, 3.0], dtype=torch.float64, requires_grad=True)
-    assert lecam.penalty(term, critique(real), critique(fake), NOISE).item() == 0.0  # nothing to be tied to yet
+    assert (
+        lecam.penalty(term, critique(real), critique(fake), NOISE).item() == 0.0
+    )  # nothing to be tied to yet
     lecam.update(term, critique(torch.tensor([0.0, 2.0])), critique(torch.tensor([-1.0, 1.0])))
     lecam.update(term, critique(torch.tensor([2.0, 4.0])), critique(torch.tensor([-1.0, -1.0])))
     of_real, of_fake = 7 / 3, -2 / 3
@@ -270,7 +302,9 @@ def test_lecam_by_hand() -> None:
 
 def orthogonal(discriminator: nn.Module, weight: float = 1.0) -> Tensor:
     term = AdversarialTerm("adversarial", discriminator, REAL, FAKE)
-    penalty = Orthogonal(weight).penalty(term, critique(torch.zeros(1)), critique(torch.zeros(1)), NOISE)
+    penalty = Orthogonal(weight).penalty(
+        term, critique(torch.zeros(1)), critique(torch.zeros(1)), NOISE
+    )
     assert penalty is not None
     return penalty
 
@@ -296,14 +330,21 @@ def test_what_is_no_filter_is_not_made_orthogonal() -> None:
     """Biases of shape [C, 1, 1], scales, embeddings and the filters of different groups."""
     bias = BiasedLeakyReLU(4)
     nn.init.ones_(bias.bias)
-    grouped = with_weight(nn.Conv2d(4, 4, 1, groups=2), [[1.0, 2.0], [3.0, 4.0], [1.0, 0.0], [0.0, 1.0]])
-    discriminator = nn.Sequential(bias, nn.GroupNorm(1, 4), nn.Embedding(3, 4), nn.EmbeddingBag(3, 4), grouped)
+    grouped = with_weight(
+        nn.Conv2d(4, 4, 1, groups=2), [[1.0, 2.0], [3.0, 4.0], [1.0, 0.0], [0.0, 1.0]]
+    )
+    discriminator = nn.Sequential(
+        bias, nn.GroupNorm(1, 4), nn.Embedding(3, 4), nn.EmbeddingBag(3, 4), grouped
+    )
     assert orthogonal(discriminator).item() == pytest.approx(2 * 121)
 
 
 def test_filters_of_a_transposed_convolution_are_its_outputs() -> None:
     """Its weight is [inputs, outputs]: the columns (1, 3), (2, 4) have the dot product 14."""
-    assert orthogonal(with_weight(nn.ConvTranspose2d(2, 2, 1), [[1.0, 2.0], [3.0, 4.0]])).item() == 2 * 14**2
+    assert (
+        orthogonal(with_weight(nn.ConvTranspose2d(2, 2, 1), [[1.0, 2.0], [3.0, 4.0]])).item()
+        == 2 * 14**2
+    )
 
 
 def test_the_trained_weight_under_spectral_normalization_counts_and_nothing_is_iterated() -> None:
@@ -340,15 +381,21 @@ def test_consistency_by_hand() -> None:
     expected = 2 * change("real", REAL) + 3 * change("fake", FAKE)
     penalty = penalize(regularizer, discriminator)
     assert penalty.item() == pytest.approx(expected)
-    assert penalize(Consistency(2.0, 0.0, shift=2), discriminator).item() == pytest.approx(2 * change("real", REAL))
+    assert penalize(Consistency(2.0, 0.0, shift=2), discriminator).item() == pytest.approx(
+        2 * change("real", REAL)
+    )
     assert gradients(penalty, discriminator.weight)[0].any()
 
 
 def test_consistency_does_not_see_what_does_not_change() -> None:
     flat = torch.ones(SHAPE, dtype=torch.float64).cumsum(0)
     constant = REAL.mean((2, 3), keepdim=True).expand_as(REAL)
-    assert penalize(Consistency(shift=3), LinearCritic(flat), constant, constant).item() == pytest.approx(0, abs=1e-20)
-    assert penalize(Consistency(shift=0, fake_weight=0), LinearCritic(WEIGHT)).item() > 0  # flips are left
+    assert penalize(
+        Consistency(shift=3), LinearCritic(flat), constant, constant
+    ).item() == pytest.approx(0, abs=1e-20)
+    assert (
+        penalize(Consistency(shift=0, fake_weight=0), LinearCritic(WEIGHT)).item() > 0
+    )  # flips are left
 
 
 def test_images_move_as_they_should() -> None:
@@ -359,16 +406,23 @@ def test_images_move_as_they_should() -> None:
     places = random_indices(torch.zeros(64, 1, 8, 8), 3, NOISE, "test")
     straight = [c for c in places[1].tolist() if c in [list(range(8))]]
     assert len({tuple(row) for row in places[0].tolist()}) == 7  # every shift from -3 to 3
-    assert len({tuple(column) for column in places[1].tolist()}) == 14  # every shift, flipped or not
+    assert (
+        len({tuple(column) for column in places[1].tolist()}) == 14
+    )  # every shift, flipped or not
     assert len(straight) < 32
     assert all(0 <= i < 8 for side in places for row in side.tolist() for i in row)
 
 
 @pytest.mark.parametrize(
     ("regularizer", "shape", "words"),
-    [(Consistency(), (2, 7), "images"), (Consistency(shift=4), (2, 1, 4, 9), "shift must be smaller")],
+    [
+        (Consistency(), (2, 7), "images"),
+        (Consistency(shift=4), (2, 1, 4, 9), "shift must be smaller"),
+    ],
 )
-def test_consistency_refuses_what_it_cannot_move(regularizer: Regularizer, shape: tuple[int, ...], words: str) -> None:
+def test_consistency_refuses_what_it_cannot_move(
+    regularizer: Regularizer, shape: tuple[int, ...], words: str
+) -> None:
     x = torch.zeros(shape)
     with pytest.raises(ValueError, match=words):
         penalize(regularizer, LinearCritic(x[0]), x, x)
@@ -384,7 +438,9 @@ def test_weights_are_clipped_in_place() -> None:
 def test_a_dead_critic_is_penalized_without_nan(name: str) -> None:
     discriminator = LinearCritic(torch.zeros(1, 8, 8))
     term = duel_of(discriminator, torch.ones(2, 1, 8, 8), torch.zeros(2, 1, 8, 8))
-    penalty = REGULARIZERS[name]().penalty(term, term.discriminate_real(), term.discriminate_fake(), NOISE)
+    penalty = REGULARIZERS[name]().penalty(
+        term, term.discriminate_real(), term.discriminate_fake(), NOISE
+    )
     if penalty is not None:
         assert math.isfinite(penalty.item())
     if penalty is not None and penalty.requires_grad:

@@ -10,7 +10,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gan_zoo.auxiliary_losses.classification import Contrastive, CrossEntropy, GaussianKL, GaussianLikelihood
+from gan_zoo.auxiliary_losses.classification import (
+    Contrastive,
+    CrossEntropy,
+    GaussianKL,
+    GaussianLikelihood,
+)
 from gan_zoo.auxiliary_losses.reconstruction import L2
 from gan_zoo.core.rng import StepRNG
 from gan_zoo.core.types import AdversarialTerm, DiscriminatorOutput
@@ -47,7 +52,9 @@ class Recording(Loss):
     def discriminator(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
         return self.noted(self.loss.discriminator, real, fake)
 
-    def generator(self, fake: DiscriminatorOutput, real: DiscriminatorOutput | None = None) -> Tensor:
+    def generator(
+        self, fake: DiscriminatorOutput, real: DiscriminatorOutput | None = None
+    ) -> Tensor:
         return self.noted(self.loss.generator, fake, real)
 
     def noted(self, call: Callable[..., Tensor], *critiques: DiscriminatorOutput | None) -> Tensor:
@@ -67,7 +74,9 @@ def test_losses_are_float32(name: str) -> None:
     ROUNDS.clear()
     discriminator = partial(CodedCritic, 16) if name.startswith(("ebgan", "began")) else CRITIC
     with bfloat16():
-        terms = turns(GAN(GENERATOR, discriminator, latent_dim=4), batch(), Recording(LOSSES[name]()))
+        terms = turns(
+            GAN(GENERATOR, discriminator, latent_dim=4), batch(), Recording(LOSSES[name]())
+        )
     assert all(term.dtype == torch.float32 for of_player in terms for term in of_player.values())
     assert all(score.dtype == torch.float32 for score in SEEN)
     assert ROUNDS == [False, False]
@@ -84,10 +93,16 @@ def test_the_pulling_away_term_is_float32() -> None:
 def test_penalties_are_float32(name: str) -> None:
     torch.manual_seed(0)
     discriminator = CodedCritic(36)
-    x, y = (torch.randn(4, 1, 6, 6, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1))
-    term = AdversarialTerm("adversarial", discriminator, x, y).with_input_gradients(real=True, fake=True)
+    x, y = (
+        torch.randn(4, 1, 6, 6, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1)
+    )
+    term = AdversarialTerm("adversarial", discriminator, x, y).with_input_gradients(
+        real=True, fake=True
+    )
     with bfloat16():
-        penalty = REGULARIZERS[name]().penalty(term, term.discriminate_real(), term.discriminate_fake(), StepRNG(0, 0))
+        penalty = REGULARIZERS[name]().penalty(
+            term, term.discriminate_real(), term.discriminate_fake(), StepRNG(0, 0)
+        )
     assert penalty is None or penalty.dtype == torch.float32
 
 
@@ -107,7 +122,9 @@ def test_orthogonality_is_not_rounded() -> None:
 LABELS = torch.tensor([0, 1, 2, 0, 1, 2])
 GAMES: dict[str, Callable[[], Model]] = {
     "acgan": lambda: ACGAN(GENERATOR, CRITIC, CrossEntropy(), num_classes=3, latent_dim=4),
-    "infogan": lambda: InfoGAN(GENERATOR, CRITIC, CrossEntropy(), GaussianLikelihood(), 3, 2, latent_dim=4),
+    "infogan": lambda: InfoGAN(
+        GENERATOR, CRITIC, CrossEntropy(), GaussianLikelihood(), 3, 2, latent_dim=4
+    ),
     "feature_matching": lambda: FeatureMatching(GENERATOR, CRITIC, latent_dim=4),
     "vae_gan": lambda: VAEGAN(GENERATOR, ENCODER, CRITIC, GaussianKL(), latent_dim=4),
 }
@@ -118,7 +135,9 @@ def test_terms_of_games_are_float32(name: str) -> None:
     with bfloat16():
         terms = turns(GAMES[name](), batch(label=LABELS), NonSaturating())
     for of_player in terms:
-        assert {key: term.dtype for key, term in of_player.items()} == dict.fromkeys(of_player, torch.float32)
+        assert {key: term.dtype for key, term in of_player.items()} == dict.fromkeys(
+            of_player, torch.float32
+        )
 
 
 def test_the_terms_of_a_vae_are_float32() -> None:
@@ -130,7 +149,11 @@ def test_the_terms_of_a_vae_are_float32() -> None:
 
 
 def test_the_contrastive_term_is_not_rounded() -> None:
-    first, second = (torch.randn(6, 32, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1))
+    first, second = (
+        torch.randn(6, 32, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1)
+    )
     with bfloat16():
         found = Contrastive()(first, second)
-    assert found.item() == pytest.approx(Contrastive()(first.double(), second.double()).item(), rel=1e-6)
+    assert found.item() == pytest.approx(
+        Contrastive()(first.double(), second.double()).item(), rel=1e-6
+    )

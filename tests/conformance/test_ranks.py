@@ -54,15 +54,24 @@ def averaged_step(term: Tensor, network: nn.Module) -> list[Tensor]:
 
 def run_loss(name: str, rank: int, ranks: int) -> list[Tensor]:
     """Two discriminator and generator steps and the loss's update."""
-    loss, (generator, discriminator), (real_x, latents) = LOSSES[name](), networks(), local_batch(rank, ranks)
+    loss, (generator, discriminator), (real_x, latents) = (
+        LOSSES[name](),
+        networks(),
+        local_batch(rank, ranks),
+    )
     found: list[Tensor] = []
     for _ in range(2):
         fake_x = generator(latents).view(-1, *SHAPE)
-        real, fake = run_discriminator(discriminator, real_x), run_discriminator(discriminator, fake_x.detach())
+        real, fake = (
+            run_discriminator(discriminator, real_x),
+            run_discriminator(discriminator, fake_x.detach()),
+        )
         found += averaged_step(loss.discriminator(real, fake), discriminator)
         loss.update(real, fake)
         found += averaged_step(
-            loss.generator(run_discriminator(discriminator, fake_x), run_discriminator(discriminator, real_x)),
+            loss.generator(
+                run_discriminator(discriminator, fake_x), run_discriminator(discriminator, real_x)
+            ),
             generator,
         )
         found += [buffer.clone() for buffer in loss.buffers()]
@@ -86,7 +95,8 @@ def run_regularizer(name: str, rank: int, ranks: int) -> list[Tensor]:
         regularizer.update(term, *sides)
         regularizer.project(discriminator)
         found += [
-            t.detach().clone() for t in (*regularizer.buffers(), *discriminator.buffers(), *discriminator.parameters())
+            t.detach().clone()
+            for t in (*regularizer.buffers(), *discriminator.buffers(), *discriminator.parameters())
         ]
     return found
 
@@ -166,13 +176,17 @@ LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channel
 def run_layout(name: str, rank: int, ranks: int) -> list[Tensor]:
     """Convolutions in either layout of memory, a layer that takes no part, and running statistics."""
     torch.manual_seed(0)
-    network = nn.Sequential(nn.Conv2d(2, 3, 3), nn.ConvTranspose2d(3, 1, (2, 3)), nn.Linear(2, 2)).double()
+    network = nn.Sequential(
+        nn.Conv2d(2, 3, 3), nn.ConvTranspose2d(3, 1, (2, 3)), nn.Linear(2, 2)
+    ).double()
     network.to(memory_format=LAYOUTS[name])
     images = network[:2](local_batch(rank, ranks)[0])
     images.square().mean().backward()
     statistics = [images.detach().mean((0, 2, 3)), images.detach().square().mean((0, 2, 3))]
     average_gradients(network.parameters(), statistics)
-    assert all(p.grad.stride() == p.stride() for p in network[:2].parameters())  # the layout that optimizers expect
+    assert all(
+        p.grad.stride() == p.stride() for p in network[:2].parameters()
+    )  # the layout that optimizers expect
     assert all(p.grad is None for p in network[2].parameters())
     return [*(p.grad for p in network[:2].parameters()), *statistics]
 
@@ -189,14 +203,20 @@ RUNS: dict[str, tuple[Callable[[str, int, int], list[Tensor]], Any]] = {
 
 def run_all(rank: int, ranks: int) -> Result:
     """Everything under test, in an order that is the same in every process."""
-    return {f"{kind} {name}": run(name, rank, ranks) for kind, (run, names) in RUNS.items() for name in names}
+    return {
+        f"{kind} {name}": run(name, rank, ranks)
+        for kind, (run, names) in RUNS.items()
+        for name in names
+    }
 
 
 def work(rank: int, ranks: int, folder: str) -> None:
     """One process: results go into a file."""
     os.environ["GLOO_SOCKET_IFNAME"] = "lo"
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=ranks)
+    dist.init_process_group(
+        "gloo", init_method=f"file://{folder}/store", rank=rank, world_size=ranks
+    )
     try:
         torch.save(run_all(rank, ranks), Path(folder) / f"{rank}.pt")
     finally:
@@ -211,7 +231,9 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> list[Result]:
     return [run_all(0, 1), *(torch.load(folder / f"{rank}.pt") for rank in range(2))]
 
 
-@pytest.mark.parametrize("name", [f"{kind} {name}" for kind, (_, names) in RUNS.items() for name in names])
+@pytest.mark.parametrize(
+    "name", [f"{kind} {name}" for kind, (_, names) in RUNS.items() for name in names]
+)
 def test_two_processes_equal_one(results: list[Result], name: str) -> None:
     alone, first, second = (result[name] for result in results)
     assert len(alone) == len(first) == len(second) > 0

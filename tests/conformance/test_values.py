@@ -59,7 +59,15 @@ class Case(NamedTuple):
     fake: Array = F
 
 
-def case_of_f(name: str, g: Array, slope_g: Array, conjugate: Array, slope: Array, g_fake: Array, slope_g_fake: Array):
+def case_of_f(
+    name: str,
+    g: Array,
+    slope_g: Array,
+    conjugate: Array,
+    slope: Array,
+    g_fake: Array,
+    slope_g_fake: Array,
+):
     """f-GAN: g on the reals, f*(g) and g on the fakes, each with its derivative."""
     d = -(g.mean() - conjugate.mean())
     shared = d, -slope_g / 3, slope / 3
@@ -108,14 +116,23 @@ def cases() -> dict[str, Case]:
             *(softplus(-F).mean(), -sigmoid(-F) / 3),
         ),
         # reals 0.25, 4, 1 and fakes 0.25, 2.25, 0.0625 after squaring
-        "lsgan": Case(LeastSquares(), (5.25 + 2.5625) / 6, (R - 1) / 3, F / 3, (2.25 + 0.25 + 0.5625) / 6, (F - 1) / 3),
+        "lsgan": Case(
+            LeastSquares(),
+            (5.25 + 2.5625) / 6,
+            (R - 1) / 3,
+            F / 3,
+            (2.25 + 0.25 + 0.5625) / 6,
+            (F - 1) / 3,
+        ),
         "lsgan pearson": Case(
             LeastSquares(-1.0, 1.0, 0.0),
             *((5.25 + 0.25 + 6.25 + 1.5625) / 6, (R - 1) / 3, (F + 1) / 3),
             *(2.5625 / 6, F / 3),
         ),
         # 1 - D(x) is 0.5, 2, -1 and 1 + D(G(z)) is 0.5, 2.5, 1.25
-        "hinge": Case(Hinge(), (2.5 + 4.25) / 3, np.array([-1, -1, 0]) / 3, THIRD, -1.25 / 3, -THIRD),
+        "hinge": Case(
+            Hinge(), (2.5 + 4.25) / 3, np.array([-1, -1, 0]) / 3, THIRD, -1.25 / 3, -THIRD
+        ),
         "exponential": Case(
             Exponential(),
             *(np.exp(-R).mean() + np.exp(F).mean(), -np.exp(-R) / 3, np.exp(F) / 3),
@@ -127,7 +144,9 @@ def cases() -> dict[str, Case]:
             *(softplus(-gap).mean(), -sigmoid(-gap) / 3, sigmoid(-gap) / 3),
             *(softplus(gap).mean(), -sigmoid(gap) / 3, sigmoid(gap) / 3),
         ),
-        "ragan": relativistic_average(RelativisticAverage(), lambda a: softplus(-a), lambda a: -sigmoid(-a)),
+        "ragan": relativistic_average(
+            RelativisticAverage(), lambda a: softplus(-a), lambda a: -sigmoid(-a)
+        ),
         "ragan_ls": relativistic_average(
             RelativisticAverageLeastSquares(), lambda a: (a - 1) ** 2, lambda a: 2 * (a - 1)
         ),
@@ -151,17 +170,47 @@ def cases() -> dict[str, Case]:
         case_of_f("reverse_kl", -np.exp(-R), np.exp(-R), F - 1, 1 + ZERO, -np.exp(-F), np.exp(-F)),
         case_of_f("pearson", R, 1 + ZERO, F**2 / 4 + F, F / 2 + 1, F, 1 + ZERO),
         case_of_f(
-            "neyman", 1 - np.exp(-R), np.exp(-R), 2 - 2 * np.exp(-F / 2), np.exp(-F / 2), 1 - np.exp(-F), np.exp(-F)
+            "neyman",
+            1 - np.exp(-R),
+            np.exp(-R),
+            2 - 2 * np.exp(-F / 2),
+            np.exp(-F / 2),
+            1 - np.exp(-F),
+            np.exp(-F),
         ),
-        case_of_f("hellinger", 1 - np.exp(-R), np.exp(-R), np.exp(F) - 1, np.exp(F), 1 - np.exp(-F), np.exp(-F)),
+        case_of_f(
+            "hellinger",
+            1 - np.exp(-R),
+            np.exp(-R),
+            np.exp(F) - 1,
+            np.exp(F),
+            1 - np.exp(-F),
+            np.exp(-F),
+        ),
         case_of_f(
             "jensen_shannon",
-            *(log2 - softplus(-R), sigmoid(-R), softplus(F) - log2, sigmoid(F), log2 - softplus(-F), sigmoid(-F)),
+            *(
+                log2 - softplus(-R),
+                sigmoid(-R),
+                softplus(F) - log2,
+                sigmoid(F),
+                log2 - softplus(-F),
+                sigmoid(-F),
+            ),
         ),
-        case_of_f("gan", -softplus(-R), sigmoid(-R), softplus(F), sigmoid(F), -softplus(-F), sigmoid(-F)),
+        case_of_f(
+            "gan", -softplus(-R), sigmoid(-R), softplus(F), sigmoid(F), -softplus(-F), sigmoid(-F)
+        ),
         case_of_f(
             "total_variation",
-            *(np.tanh(R) / 2, tanh_slope[0], np.tanh(F) / 2, tanh_slope[1], np.tanh(F) / 2, tanh_slope[1]),
+            *(
+                np.tanh(R) / 2,
+                tanh_slope[0],
+                np.tanh(F) / 2,
+                tanh_slope[1],
+                np.tanh(F) / 2,
+                tanh_slope[1],
+            ),
         ),
     ):
         found |= dict(of_f)
@@ -183,7 +232,9 @@ def check_case(case: Case, shape: tuple[int, ...]) -> None:
     found = [d, *gradients(d, real, fake), g, *gradients(g, fake, real)]
     expected = [case.d, case.d_real, case.d_fake, case.g, case.g_fake, case.g_real]
     for ours, by_hand in zip(found, expected, strict=True):
-        np.testing.assert_allclose(ours.detach().numpy().flatten(), np.atleast_1d(by_hand), rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(
+            ours.detach().numpy().flatten(), np.atleast_1d(by_hand), rtol=1e-9, atol=1e-12
+        )
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -206,18 +257,26 @@ def test_exponential_goes_on_along_its_tangent() -> None:
 
 def test_pulling_away_by_hand() -> None:
     """Cosines are 1/sqrt 2, 0 and 1/sqrt 2: of six ordered pairs four have the square 1/2."""
-    codes = torch.tensor([[1.0, 0.0], [1.0, 1.0], [0.0, 2.0]], dtype=torch.float64, requires_grad=True)
+    codes = torch.tensor(
+        [[1.0, 0.0], [1.0, 1.0], [0.0, 2.0]], dtype=torch.float64, requires_grad=True
+    )
     term = pulling_away(codes)
     assert term.item() == pytest.approx(1 / 3)
-    np.testing.assert_allclose(gradients(term, codes)[0].numpy(), [[0, 1 / 3], [0, 0], [1 / 6, 0]], atol=1e-12)
+    np.testing.assert_allclose(
+        gradients(term, codes)[0].numpy(), [[0, 1 / 3], [0, 0], [1 / 6, 0]], atol=1e-12
+    )
 
 
 def test_ebgan_generator_adds_the_pulling_away_term() -> None:
     energy = leaf(np.array([0.4, 1.3, 0.9]))
-    codes = torch.tensor([[1.0, 0.0], [1.0, 1.0], [0.0, 2.0]], dtype=torch.float64, requires_grad=True)
+    codes = torch.tensor(
+        [[1.0, 0.0], [1.0, 1.0], [0.0, 2.0]], dtype=torch.float64, requires_grad=True
+    )
     loss = EBGAN(pulling_away=0.3).generator(critique(energy, code=codes[:, :, None]))
     assert loss.item() == pytest.approx(2.6 / 3 + 0.1)
-    np.testing.assert_allclose(gradients(loss, codes)[0].numpy(), [[0, 0.1], [0, 0], [0.05, 0]], atol=1e-12)
+    np.testing.assert_allclose(
+        gradients(loss, codes)[0].numpy(), [[0, 0.1], [0, 0], [0.05, 0]], atol=1e-12
+    )
 
 
 def test_began_controller_by_hand() -> None:
@@ -241,7 +300,9 @@ def test_fisher_multiplier_by_hand() -> None:
     assert loss.multiplier.item() == pytest.approx(0.025)
     loss.update(critique(torch.zeros(2)), critique(torch.zeros(2)))
     assert loss.multiplier.item() == pytest.approx(0.015)
-    log_values = loss.log_values(critique(torch.tensor([1.0, 3.0])), critique(torch.tensor([2.0, 0.0])))
+    log_values = loss.log_values(
+        critique(torch.tensor([1.0, 3.0])), critique(torch.tensor([2.0, 0.0]))
+    )
     assert log_values["fisher_ipm"].item() == pytest.approx(1 / 3.5**0.5)
 
 
@@ -249,7 +310,11 @@ def test_fisher_multiplier_by_hand() -> None:
 def test_loss_sensitive_by_hand(slope: float, slack: float) -> None:
     """Mean differences and margins 1, 2, 0: violations 2, -0.5, 1.75."""
     real_x = torch.zeros(3, 1, 1, 2, dtype=torch.float64)
-    fake_x = torch.tensor([[1.0, -1.0], [1.0, 3.0], [0.0, 0.0]], dtype=torch.float64).view(3, 1, 1, 2).requires_grad_()
+    fake_x = (
+        torch.tensor([[1.0, -1.0], [1.0, 3.0], [0.0, 0.0]], dtype=torch.float64)
+        .view(3, 1, 1, 2)
+        .requires_grad_()
+    )
     real, fake = leaf(R), leaf(F)
     loss = LossSensitive(1.0, 0.2, slope)
     d = loss.discriminator(critique(real, real_x), critique(fake, fake_x))

@@ -33,7 +33,9 @@ def _loss(preset: DictConfig) -> Callable[[], Loss]:
     return lambda: instantiate(node, _convert_="all")
 
 
-LOSSES: dict[str, Callable[[], Loss]] = {name: _loss(preset) for name, preset in _presets("loss").items()}
+LOSSES: dict[str, Callable[[], Loss]] = {
+    name: _loss(preset) for name, preset in _presets("loss").items()
+}
 LOSSES |= {f"fgan-{name}": lambda name=name: FGAN(name, practical=False) for name in DIVERGENCES}
 LOSSES |= {f"fgan-{name}-practical": lambda name=name: FGAN(name) for name in DIVERGENCES}
 LOSSES |= {
@@ -44,7 +46,8 @@ LOSSES |= {
 }
 
 _ALL: dict[str, Callable[[], Any]] = {
-    name: lambda preset=preset: instantiate(preset, _convert_="all") for name, preset in _presets("regularizer").items()
+    name: lambda preset=preset: instantiate(preset, _convert_="all")
+    for name, preset in _presets("regularizer").items()
 }
 REGULARIZERS: dict[str, Callable[[], Regularizer]] = {
     name: make for name, make in _ALL.items() if isinstance(make(), Regularizer)
@@ -64,7 +67,9 @@ def _fast_apa() -> AdaptivePseudoAugmentation:
 REGULARIZERS["apa-fast"] = _fast_apa
 
 
-def critique(score: Tensor, x: Tensor | None = None, code: Tensor | None = None) -> DiscriminatorOutput:
+def critique(
+    score: Tensor, x: Tensor | None = None, code: Tensor | None = None
+) -> DiscriminatorOutput:
     """A summary made by hand. Samples and codes, if not given, are fixed images and vectors of the right number."""
     size = len(score)
     ramp = torch.arange(size * 8.0, dtype=score.dtype).reshape(size, 2, 2, 2)
@@ -117,4 +122,6 @@ class CodedCritic(nn.Module):
 
 def duel_of(discriminator: nn.Module, real: Tensor, fake: Tensor) -> AdversarialTerm:
     """A term whose samples are leaves, so that every kind of penalty can be computed."""
-    return AdversarialTerm("adversarial", discriminator, real, fake).with_input_gradients(real=True, fake=True)
+    return AdversarialTerm("adversarial", discriminator, real, fake).with_input_gradients(
+        real=True, fake=True
+    )

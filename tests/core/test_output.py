@@ -14,7 +14,14 @@ import pytest
 from gan_zoo.core.output import TIMEOUT, _Unblocking
 
 ROOT = Path(__file__).parents[2]
-RING = ("model=gan", "data=ring", "metric=none", "callbacks.doctor=null", "trainer=cpu", "trainer.log_every_n_steps=1")
+RING = (
+    "model=gan",
+    "data=ring",
+    "metric=none",
+    "callbacks.doctor=null",
+    "trainer=cpu",
+    "trainer.log_every_n_steps=1",
+)
 
 
 def start(*arguments: str, cwd: Path, **options) -> subprocess.Popen:
@@ -57,15 +64,27 @@ def test_a_reader_that_leaves(arguments: tuple[str, ...], tmp_path: Path) -> Non
 
 def test_a_run_whose_output_nobody_takes(tmp_path: Path) -> None:
     """Its reader left at once; on SIGHUP, as from a closed terminal, it saves and leaves with 129."""
-    process = start(*RING, "trainer.max_steps=1000000", "hydra.run.dir=run", cwd=tmp_path, stdout=subprocess.PIPE)
+    process = start(
+        *RING,
+        "trainer.max_steps=1000000",
+        "hydra.run.dir=run",
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+    )
     process.stdout.close()
     until = time.monotonic() + 120
-    while not (tmp_path / "run" / "metrics.csv").exists() and process.poll() is None and time.monotonic() < until:
+    while (
+        not (tmp_path / "run" / "metrics.csv").exists()
+        and process.poll() is None
+        and time.monotonic() < until
+    ):
         time.sleep(0.05)
     process.send_signal(signal.SIGHUP)
     assert process.wait(timeout=60) == 129
     assert (tmp_path / "run" / "checkpoints" / "last.ckpt").is_file()
-    assert list((tmp_path / "run" / "samples").glob("*.png")), "a run that is stopped leaves an image"
+    assert list((tmp_path / "run" / "samples").glob("*.png")), (
+        "a run that is stopped leaves an image"
+    )
 
 
 @pytest.mark.slow

@@ -20,7 +20,11 @@ def test_a_draw_depends_on_seed_step_and_purpose_alone() -> None:
 
 
 def test_ranks_share_one_global_draw() -> None:
-    whole = StepRNG(0, 5).normal("latents", 6, 2), StepRNG(0, 5).uniform("u", 6), StepRNG(0, 5).randint("i", 6, 0, 9)
+    whole = (
+        StepRNG(0, 5).normal("latents", 6, 2),
+        StepRNG(0, 5).uniform("u", 6),
+        StepRNG(0, 5).randint("i", 6, 0, 9),
+    )
     for world_size in (2, 3):
         share = 6 // world_size
         ranks = [StepRNG(0, 5, rank, world_size) for rank in range(world_size)]

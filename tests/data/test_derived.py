@@ -29,7 +29,9 @@ ALL = [Downscale(2), Mask(), Mask("boxes"), Mask("brush"), Gray(), Noise(), Edge
 
 
 def source(**options) -> Source:
-    images = torch.randint(0, 256, (12, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    images = torch.randint(
+        0, 256, (12, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(1)
+    )
     return Source("x", "train", images, **options)
 
 
@@ -72,14 +74,18 @@ def test_distance_to_a_segment_by_hand() -> None:
     columns = torch.tensor([0.0, 2.0]).view(1, 1, 1, -1)
     one = torch.ones(1, 1, 1, 1)
     found = derived.distance_to_segment(rows, columns, 0 * one, 0 * one, 0 * one, one)
-    torch.testing.assert_close(found[0, 0], torch.tensor([[0.0, 1.0], [0.5, 1.25**0.5], [1.0, 2.0**0.5]]))
+    torch.testing.assert_close(
+        found[0, 0], torch.tensor([[0.0, 1.0], [0.5, 1.25**0.5], [1.0, 2.0**0.5]])
+    )
 
 
 def test_luma_noise_and_edges_by_hand() -> None:
     by_hand = 0.299 * X[:, 0] + 0.587 * X[:, 1] + 0.114 * X[:, 2]
     torch.testing.assert_close(Gray()(X, RNG)[:, 0], by_hand)
     noisy = Noise(blur=0, std=0.5)(X, RNG)
-    torch.testing.assert_close(noisy, (X + 0.5 * RNG.normal("derived noise", *X.shape)).clamp(-1, 1))
+    torch.testing.assert_close(
+        noisy, (X + 0.5 * RNG.normal("derived noise", *X.shape)).clamp(-1, 1)
+    )
     flat = torch.full((1, 3, 9, 9), 0.7)
     torch.testing.assert_close(Noise(blur=1.5, std=0)(flat, RNG), flat)
     step = torch.cat([-torch.ones(1, 1, 6, 3), torch.ones(1, 1, 6, 3)], 3)
@@ -105,7 +111,9 @@ def test_batches_and_requests_hold_conditions_of_their_samples() -> None:
     torch.testing.assert_close(batch.condition, Gray()(batch.real, RNG))
     request = sample_request(data, 5, RNG)
     torch.testing.assert_close(request.condition, Gray()(request.target, RNG))
-    assert all(any(torch.equal(one, to_unit(other)) for other in data.samples) for one in request.target)
+    assert all(
+        any(torch.equal(one, to_unit(other)) for other in data.samples) for one in request.target
+    )
 
 
 def batches_of(data: Source, mismatched: bool = False, count: int = 3) -> list[Batch]:
@@ -143,13 +151,19 @@ def test_held_out_data_are_derived_too() -> None:
 
 
 def test_what_cannot_be_derived() -> None:
-    with pytest.raises(DataError, match="data/derive makes conditions, and data=x has some: choose one"):
+    with pytest.raises(
+        DataError, match="data/derive makes conditions, and data=x has some: choose one"
+    ):
         with_derived_conditions(source(conditions=torch.zeros(12, 3)), Gray())
-    with pytest.raises(DataError, match=r"data/derive works on images; data=x has samples of shape \[2\]"):
+    with pytest.raises(
+        DataError, match=r"data/derive works on images; data=x has samples of shape \[2\]"
+    ):
         with_derived_conditions(Source("x", "all", torch.zeros(4, 2)), Gray())
     with pytest.raises(DataError, match="factor must divide the sides 8 and 8, got 3"):
         with_derived_conditions(source(), Downscale(3))
-    with pytest.raises(DataError, match=r"data.derive.kind must be one of center, boxes, brush, got 'round'"):
+    with pytest.raises(
+        DataError, match=r"data.derive.kind must be one of center, boxes, brush, got 'round'"
+    ):
         Mask("round")
     with pytest.raises(DataError, match=r"data.derive.size must be in \(0, 1\), got 1"):
         Mask(size=1)
@@ -157,7 +171,13 @@ def test_what_cannot_be_derived() -> None:
         Downscale(1)
 
 
-SMALL = ("model=pix2pix", "data=openmoji", "data.image_size=16", "generator.width=4", "discriminator.width=4")
+SMALL = (
+    "model=pix2pix",
+    "data=openmoji",
+    "data.image_size=16",
+    "generator.width=4",
+    "discriminator.width=4",
+)
 SMALL += ("discriminator.layers=1", "data.batch_size=4", "trainer.max_steps=1")
 
 
@@ -166,7 +186,12 @@ SMALL += ("discriminator.layers=1", "data.batch_size=4", "trainer.max_steps=1")
     [
         ("data/derive=gray",),
         ("data/derive=mask", "data.derive.kind=brush"),
-        ("data/derive=downscale", "data.derive.factor=2", "generator=resnet_translator", "generator.blocks=1"),
+        (
+            "data/derive=downscale",
+            "data.derive.factor=2",
+            "generator=resnet_translator",
+            "generator.blocks=1",
+        ),
         ("data/derive=edges", "discriminator.scales=2", "data.image_size=32"),
     ],
     ids=lambda more: more[0],
@@ -183,8 +208,17 @@ def test_a_translator_trains_and_is_drawn(more, tiny, tmp_path) -> None:
 def test_networks_that_keep_the_size_say_so(tiny) -> None:
     with pytest.raises(ValueError, match="generator=unet maps images to images of the same size"):
         build(tiny(*SMALL, "data/derive=downscale"))
-    with pytest.raises(InterpolationResolutionError, match="factor must divide the sides 16 and 16, got 3"):
-        build(tiny(*SMALL, "data/derive=downscale", "generator=resnet_translator", "data.derive.factor=3"))
+    with pytest.raises(
+        InterpolationResolutionError, match="factor must divide the sides 16 and 16, got 3"
+    ):
+        build(
+            tiny(
+                *SMALL,
+                "data/derive=downscale",
+                "generator=resnet_translator",
+                "data.derive.factor=3",
+            )
+        )
 
 
 def test_images_of_any_channels_and_size_are_displayed() -> None:
@@ -215,14 +249,24 @@ def test_nothing_is_built_to_find_the_shape(derive: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     ("more", "out"),
     [
-        (("data/derive=downscale", "data.derive.factor=2", "generator=resnet_translator", "generator.blocks=1"), 20),
+        (
+            (
+                "data/derive=downscale",
+                "data.derive.factor=2",
+                "generator=resnet_translator",
+                "generator.blocks=1",
+            ),
+            20,
+        ),
         (("data/derive=mask",), 10),
         (("data/derive=edges",), 10),
         (("data/derive=gray",), 10),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else str(value),
 )
-def test_files_are_translated_by_a_run_on_derived_conditions(more, out: int, trained, tmp_path) -> None:
+def test_files_are_translated_by_a_run_on_derived_conditions(
+    more, out: int, trained, tmp_path
+) -> None:
     """Conditions are files where a user has them (small, gray); masks and edges are made of what is given."""
     from gan_zoo.inference.load import load_run
     from gan_zoo.inference.translate import translate_folder
@@ -245,5 +289,7 @@ def test_a_run_is_not_resumed_with_other_conditions(trained, composed) -> None:
 
     run = trained(*SMALL, "data/derive=gray")
     config = to_dict(composed(*SMALL, "data/derive=edges", f"resume={run}"))
-    with pytest.raises(ConfigError, match=r"another config: data.derive._target_ was .*Gray, is .*Edges"):
+    with pytest.raises(
+        ConfigError, match=r"another config: data.derive._target_ was .*Gray, is .*Edges"
+    ):
         checkpoint_to_resume(config)

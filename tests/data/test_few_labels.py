@@ -14,12 +14,16 @@ from gan_zoo.data.few_labels import balanced, with_few_labels
 from gan_zoo.data.loader import fixed_batch
 
 
-@pytest.mark.parametrize(("count", "expected"), [(10, [1] * 10), (100, [10] * 10), (103, [11, 11, 11] + [10] * 7)])
+@pytest.mark.parametrize(
+    ("count", "expected"), [(10, [1] * 10), (100, [10] * 10), (103, [11, 11, 11] + [10] * 7)]
+)
 def test_classes_are_balanced(count: int, expected: list[int]) -> None:
     data = with_few_labels(digits(), count)
     chosen = data.labels[data.labeled]
     assert torch.bincount(chosen, minlength=10).sort(descending=True).values.tolist() == expected
-    assert torch.equal(with_few_labels(digits(), count).labeled, data.labeled), "the same every time"
+    assert torch.equal(with_few_labels(digits(), count).labeled, data.labeled), (
+        "the same every time"
+    )
 
 
 def test_a_small_class_gives_all_it_has() -> None:
@@ -49,8 +53,12 @@ def test_impossible_numbers(tiny) -> None:
     with pytest.raises(DataError, match=r"data.labeled needs data with labels, data=x has none"):
         with_few_labels(Source("x", "all", torch.zeros(8, 2)), 5)
     for count in (9, 1798):
-        with pytest.raises(DataError, match=f"the 10 classes to the 1797 samples of data=digits, got {count}"):
+        with pytest.raises(
+            DataError, match=f"the 10 classes to the 1797 samples of data=digits, got {count}"
+        ):
             with_few_labels(digits(), count)
-    with pytest.raises(DataError, match=r"this model needs the label of every sample: data.labeled must be null"):
+    with pytest.raises(
+        DataError, match=r"this model needs the label of every sample: data.labeled must be null"
+    ):
         build(tiny("model=acgan", "data=digits", "data.labeled=100"))
     build(tiny("model=dcgan", "data=digits", "data.labeled=100"))

@@ -57,9 +57,13 @@ DEEP = {
 
 @pytest.mark.parametrize("kind", DEEP)
 def test_values_of_unknown_range_are_asked_for(kind: str, tmp_path: Path) -> None:
-    image = Image.fromarray(DEEP[kind].astype(np.int32) if DEEP[kind].dtype == np.int16 else DEEP[kind])
+    image = Image.fromarray(
+        DEEP[kind].astype(np.int32) if DEEP[kind].dtype == np.int16 else DEEP[kind]
+    )
     image.save(tmp_path / "ct.tiff")
-    with pytest.raises(ValueError, match=r"values from -1000 to 1000, .*: set data.value_range=\[low,high\]"):
+    with pytest.raises(
+        ValueError, match=r"values from -1000 to 1000, .*: set data.value_range=\[low,high\]"
+    ):
         decode(tmp_path / "ct.tiff", 1, 2)
     found = decode(tmp_path / "ct.tiff", 1, 2, [-1000, 1000])
     np.testing.assert_array_equal(found[0], [[0, 128], [191, 255]])
@@ -71,13 +75,17 @@ def test_sixteen_bits_of_png_are_from_black_to_white(tmp_path: Path) -> None:
     values = np.array([[0, 257], [32896, 65535]], np.uint16)
     Image.fromarray(values).save(tmp_path / "x.png")
     np.testing.assert_array_equal(decode(tmp_path / "x.png", 1, 2)[0], [[0, 1], [128, 255]])
-    np.testing.assert_array_equal(decode(tmp_path / "x.png", 1, 2, [0, 257])[0], [[0, 255], [255, 255]])
+    np.testing.assert_array_equal(
+        decode(tmp_path / "x.png", 1, 2, [0, 257])[0], [[0, 255], [255, 255]]
+    )
 
 
 def test_the_range_is_part_of_the_caches_key(tmp_path: Path) -> None:
     Image.fromarray(np.array([[0, 4], [8, 16]], np.int32)).save(tmp_path / "a.tiff")
     files = [tmp_path / "a.tiff"]
-    wide, narrow = (decode_files(tmp_path, files, Decoding(1, 2, value_range=[0, high])) for high in (16, 8))
+    wide, narrow = (
+        decode_files(tmp_path, files, Decoding(1, 2, value_range=[0, high])) for high in (16, 8)
+    )
     assert wide.key != narrow.key
     assert not torch.equal(wide.images, narrow.images)
     with pytest.raises(DataError, match=r"data.value_range must be \[low, high\] .*, got \[3, 1\]"):
@@ -87,13 +95,20 @@ def test_the_range_is_part_of_the_caches_key(tmp_path: Path) -> None:
 def test_four_channels_are_refused_by_name(tmp_path: Path) -> None:
     write(tmp_path / "a.png")
     with pytest.raises(
-        DataError, match=r"data.channels must be 1 or 3, got 4: transparent images are composited on white"
+        DataError,
+        match=r"data.channels must be 1 or 3, got 4: transparent images are composited on white",
     ):
         image_folder(str(tmp_path), channels=4, image_size=8)
 
 
 def test_what_systems_leave_among_images_is_no_class(tmp_path: Path, capsys) -> None:
-    for name in ("cat/1.png", "cat/2.JPE.png", "dog/1.jfif", ".ipynb_checkpoints/1.png", "@eaDir/1.png"):
+    for name in (
+        "cat/1.png",
+        "cat/2.JPE.png",
+        "dog/1.jfif",
+        ".ipynb_checkpoints/1.png",
+        "@eaDir/1.png",
+    ):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         Image.new("L", (8, 8)).save(path, format="PNG" if path.suffix == ".png" else "JPEG")
@@ -117,7 +132,10 @@ def test_links_to_folders_are_followed_once(tmp_path: Path) -> None:
     write(root / "a" / "1.png")
     (root / "b").symlink_to(tmp_path / "elsewhere")
     (root / "a" / "loop").symlink_to(root)
-    assert [file.relative_to(root).as_posix() for file in find_images(root)] == ["a/1.png", "b/1.png"]
+    assert [file.relative_to(root).as_posix() for file in find_images(root)] == [
+        "a/1.png",
+        "b/1.png",
+    ]
 
 
 def test_a_pipe_named_like_an_image_holds_nobody_up(tmp_path: Path, capsys) -> None:
@@ -128,7 +146,9 @@ def test_a_pipe_named_like_an_image_holds_nobody_up(tmp_path: Path, capsys) -> N
 
 
 @pytest.mark.parametrize("size", [(1, 65_000), (40_000, 30)])
-def test_a_line_of_pixels_is_refused_before_it_is_decoded(size: tuple[int, int], tmp_path: Path) -> None:
+def test_a_line_of_pixels_is_refused_before_it_is_decoded(
+    size: tuple[int, int], tmp_path: Path
+) -> None:
     write(tmp_path / "good.png")
     write(tmp_path / "line.png", size=size)
     with pytest.raises(ValueError, match="one side is more than 32 times the other"):
@@ -180,7 +200,10 @@ def test_several_processes_fill_a_cache_once(tmp_path: Path, monkeypatch) -> Non
 
     path = cache_root() / "images" / f"x-{cache_key(1)}.npy"
     found: list[torch.Tensor] = []
-    threads = [threading.Thread(target=lambda: found.append(cached_images(path, (4, 1, 2, 2), fill))) for _ in range(4)]
+    threads = [
+        threading.Thread(target=lambda: found.append(cached_images(path, (4, 1, 2, 2), fill)))
+        for _ in range(4)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -197,7 +220,9 @@ def test_skipped_images_are_listed_whole_or_not_at_all(tmp_path: Path, monkeypat
     replaced: list[str] = []
     replace = Path.replace
     monkeypatch.setattr(
-        Path, "replace", lambda self, target: (replaced.append(Path(target).name), replace(self, target))
+        Path,
+        "replace",
+        lambda self, target: (replaced.append(Path(target).name), replace(self, target)),
     )
     source = image_folder(str(tmp_path), 1, 8, on_error="skip")
     assert len(source) == 1

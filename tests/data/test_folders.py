@@ -16,14 +16,18 @@ from gan_zoo.data.datasets.paired_folders import paired_folder, unpaired_folder
 
 def make_image(path: Path, gray: int, mode: str = "RGB", size: tuple[int, int] = (10, 8)) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new(mode, size, {"L": gray, "RGB": (gray,) * 3, "RGBA": (gray, gray, gray, 255)}[mode]).save(path)
+    Image.new(
+        mode, size, {"L": gray, "RGB": (gray,) * 3, "RGBA": (gray, gray, gray, 255)}[mode]
+    ).save(path)
     return path
 
 
 def domains(root: Path, number: int = 60) -> None:
     """Pairs have the same name; sources are as bright as their number, targets a hundred brighter."""
     for gray in range(number):
-        make_image(root / "source" / f"sub{gray % 2}" / f"p{gray}.png", gray, "L" if gray % 3 else "RGBA")
+        make_image(
+            root / "source" / f"sub{gray % 2}" / f"p{gray}.png", gray, "L" if gray % 3 else "RGBA"
+        )
         make_image(root / "target" / f"sub{gray % 2}" / f"p{gray}.bmp", gray + 100)
 
 
@@ -60,10 +64,14 @@ def test_more_images_do_not_move_those_held_out(tmp_path: Path) -> None:
 def test_images_without_partner(tmp_path: Path) -> None:
     domains(tmp_path, 5)
     make_image(tmp_path / "source" / "alone.png", 9)
-    with pytest.warns(UserWarning, match=r"^1 images without a partner of the same name are left out, alone among"):
+    with pytest.warns(
+        UserWarning, match=r"^1 images without a partner of the same name are left out, alone among"
+    ):
         assert len(paired_folder(str(tmp_path), image_size=4, split="all")) == 5
     make_image(tmp_path / "other" / "x.png", 9)
-    with pytest.raises(DataError, match=r"no image in .*source has a partner of the same name in .*other"):
+    with pytest.raises(
+        DataError, match=r"no image in .*source has a partner of the same name in .*other"
+    ):
         paired_folder(str(tmp_path), target_folder="other")
 
 
@@ -96,7 +104,10 @@ def test_domains_of_different_sizes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"source_folder": "nowhere"}, "data.source_folder must be a folder of images, got .*nowhere"),
+        (
+            {"source_folder": "nowhere"},
+            "data.source_folder must be a folder of images, got .*nowhere",
+        ),
         ({"target_folder": "empty"}, "data.target_folder=.*empty has no images"),
         ({"split": "val"}, "data.split must be one of train, test, all, got 'val'"),
         ({"test_share": 1}, r"data.test_share must be >= 0 and < 1, got 1"),
@@ -116,7 +127,9 @@ def test_impossible_domains(make, options, message: str, tmp_path: Path) -> None
 def test_two_images_of_one_name(tmp_path: Path) -> None:
     domains(tmp_path, 4)
     make_image(tmp_path / "source" / "sub0" / "p0.jpg", 3)
-    with pytest.raises(DataError, match=r"data.source_folder has two images of one name: .*p0.jpg and .*p0.png"):
+    with pytest.raises(
+        DataError, match=r"data.source_folder has two images of one name: .*p0.jpg and .*p0.png"
+    ):
         paired_folder(str(tmp_path))
 
 
@@ -124,7 +137,9 @@ def table(root: Path, number: int = 40) -> Path:
     rows = ["name,caption,kind"]
     for gray in range(number):
         make_image(root / "images" / f"p{gray}.png", gray)
-        rows.append(f'p{gray}.png,"gray, number {gray}",{"even" if gray % 2 == 0 else "an odd one"}')
+        rows.append(
+            f'p{gray}.png,"gray, number {gray}",{"even" if gray % 2 == 0 else "an odd one"}'
+        )
     (root / "captions.csv").write_text("\n".join(rows), encoding="utf-8-sig")
     return root
 
@@ -143,7 +158,9 @@ def test_captions_and_classes_of_a_table(tmp_path: Path) -> None:
         assert part.vocabulary == data.vocabulary
     assert data.vocabulary[:2] == ("gray", "number")
     assert data.conditions[:, :2].tolist() == [[2, 3]] * len(data)
-    assert [data.vocabulary[number - 2] for number in data.conditions[:, 2]] == [str(g) for g in grays(data.samples)]
+    assert [data.vocabulary[number - 2] for number in data.conditions[:, 2]] == [
+        str(g) for g in grays(data.samples)
+    ]
     assert test.conditions[:, 2].eq(1).all(), "numbers that training has not seen are unknown words"
     assert sorted(grays(data.samples) + grays(test.samples)) == list(range(40))
 
@@ -158,7 +175,9 @@ def test_rows_without_image(tmp_path: Path) -> None:
     root = table(tmp_path, 20)
     for number in (1, 3, 5, 7):
         (root / "images" / f"p{number}.png").unlink()
-    with pytest.raises(DataError, match=r"4 of 20 files .* p1.png, p3.png, p5.png and 1 more; .*data.on_error=skip"):
+    with pytest.raises(
+        DataError, match=r"4 of 20 files .* p1.png, p3.png, p5.png and 1 more; .*data.on_error=skip"
+    ):
         captioned_folder(str(root), **OPTIONS)
     with pytest.warns(UserWarning, match=r"4 of 20 files"):
         data = captioned_folder(str(root), **OPTIONS, on_error="skip", split="all")
@@ -170,7 +189,10 @@ def test_rows_without_image(tmp_path: Path) -> None:
     ("options", "message"),
     [
         ({"csv": "none.csv"}, "data.csv must be a CSV file in UTF-8, got .*none.csv"),
-        ({"class_column": "color"}, "captions.csv has no column 'color': its columns are name, caption, kind"),
+        (
+            {"class_column": "color"},
+            "captions.csv has no column 'color': its columns are name, caption, kind",
+        ),
         ({"folder": "nowhere"}, "data.folder must be a folder of images"),
         ({"text": "bert"}, "data.text must be one of words, minilm, got 'bert'"),
     ],
@@ -203,7 +225,13 @@ def test_real_styles_of_emoji(shared_data: Path) -> None:
 def test_real_captions(shared_data: Path) -> None:
     root = str(shared_data / "emoji")
     data = captioned_folder(
-        root, "emoji.csv", "noto", caption_column="name", class_column="category", image_size=16, split="all"
+        root,
+        "emoji.csv",
+        "noto",
+        caption_column="name",
+        class_column="category",
+        image_size=16,
+        split="all",
     )
     assert len(data) == 3786
     assert len(data.classes) == 10

@@ -10,7 +10,13 @@ import torch
 
 from gan_zoo.core.errors import DataError
 from gan_zoo.data.dataset import check_matches_config
-from gan_zoo.data.datasets.openmoji import emoji_names, line_art_svg, openmoji, openmoji_captions, openmoji_lines
+from gan_zoo.data.datasets.openmoji import (
+    emoji_names,
+    line_art_svg,
+    openmoji,
+    openmoji_captions,
+    openmoji_lines,
+)
 from gan_zoo.data.splits import is_held_out, variant_group
 
 
@@ -30,14 +36,23 @@ def test_lines_and_colors_of_the_same_emojis() -> None:
     train = openmoji_lines(unpaired=False)
     test = train.held_out()
     check_matches_config(train, [3, 32, 32], None, [3, 32, 32])
-    assert (train.split, test.split, train.aligned, train.unpaired) == ("train", "test", True, False)
+    assert (train.split, test.split, train.aligned, train.unpaired) == (
+        "train",
+        "test",
+        True,
+        False,
+    )
     assert len(train) + len(test) == len(openmoji_lines(split="all")) > 4300
     assert len(test) / len(train) == pytest.approx(1 / 9, abs=0.03)
     lines, color = train.conditions.float(), train.samples.float()
     assert (lines.amax(1) - lines.amin(1)).max() < 8, "lines are gray"
-    assert ((color.amax(1) - color.amin(1)).flatten(1).amax(1) > 40).float().mean() > 0.9, "drawings are not"
+    assert ((color.amax(1) - color.amin(1)).flatten(1).amax(1) > 40).float().mean() > 0.9, (
+        "drawings are not"
+    )
     dark_line = (lines < 40).all(1)
-    here, elsewhere = ((c.amax(1)[dark_line] < 128).float().mean() for c in (color, color.roll(500, 0)))
+    here, elsewhere = (
+        (c.amax(1)[dark_line] < 128).float().mean() for c in (color, color.roll(500, 0))
+    )
     assert here > 0.9, "where a line is, the drawing of that row has one"
     assert elsewhere < 0.5
     assert (lines.flatten(1).amin(1) < 223).all()
@@ -62,9 +77,15 @@ def test_captions_name_the_drawings() -> None:
     assert train.vocabulary[:2] == ("skin", "tone")
     assert test.vocabulary == train.vocabulary
     row = train.captions.index("grinning face")
-    assert [train.vocabulary[number - 2] for number in train.conditions[row] if number] == ["grinning", "face"]
+    assert [train.vocabulary[number - 2] for number in train.conditions[row] if number] == [
+        "grinning",
+        "face",
+    ]
     every = openmoji_captions(split="all")
-    red, blue = (every.samples[every.captions.index(f"{name} circle")].float().mean((1, 2)) for name in ("red", "blue"))
+    red, blue = (
+        every.samples[every.captions.index(f"{name} circle")].float().mean((1, 2))
+        for name in ("red", "blue")
+    )
     assert red[0] > red[2]
     assert blue[2] > blue[0]
 
@@ -82,11 +103,16 @@ def test_skin_tones_stay_with_their_emoji() -> None:
     assert variant_group("1FAF1-1F3FB-200D-1FAF2-1F3FC") == "1faf1-200d-1faf2"
     assert variant_group("photo-0012") != variant_group("photo-0013")
     train, test = (
-        {re.sub(r" (medium-)?(light|medium|dark) skin tone", "", caption) for caption in data.captions}
+        {
+            re.sub(r" (medium-)?(light|medium|dark) skin tone", "", caption)
+            for caption in data.captions
+        }
         for data in (openmoji_captions(), openmoji_captions(split="test"))
     )
     assert not train & test
-    assert sum(is_held_out(f"image-{number}", 0.1) for number in range(10_000)) == pytest.approx(1000, abs=100)
+    assert sum(is_held_out(f"image-{number}", 0.1) for number in range(10_000)) == pytest.approx(
+        1000, abs=100
+    )
 
 
 def test_names_of_emojis() -> None:

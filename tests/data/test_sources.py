@@ -21,7 +21,9 @@ from gan_zoo.data.files.image_io import decode
 from gan_zoo.data.image_tensors import fit_images, to_uint8, to_unit
 
 
-def make_image(path: Path, mode: str = "RGB", size: tuple[int, int] = (20, 12), color=(255, 0, 0), **options) -> Path:
+def make_image(
+    path: Path, mode: str = "RGB", size: tuple[int, int] = (20, 12), color=(255, 0, 0), **options
+) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new(mode, size, color).save(path, **options)
     return path
@@ -105,7 +107,9 @@ def test_real_folder(shared_data: Path) -> None:
 
 
 def test_missing_mnist_says_where_it_looked(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=rf"data=mnist was not found in data.root={tmp_path}.*set data.root"):
+    with pytest.raises(
+        DataError, match=rf"data=mnist was not found in data.root={tmp_path}.*set data.root"
+    ):
         mnist(str(tmp_path), download=False)
     with pytest.raises(DataError, match=r"data.split must be one of train, test, got 'val'"):
         mnist(str(tmp_path), split="val")
@@ -154,7 +158,9 @@ def test_one_unreadable_image_is_named(tmp_path: Path, capsys) -> None:
         make_image(tmp_path / f"{name}.png")
     (tmp_path / "broken.png").write_bytes(b"not a png")
     (tmp_path / "cut.png").write_bytes((tmp_path / "a.png").read_bytes()[:50])
-    with pytest.raises(DataError, match=r"2 of 5 images cannot be read: .*broken.png .*cut.png .*on_error=skip") as e:
+    with pytest.raises(
+        DataError, match=r"2 of 5 images cannot be read: .*broken.png .*cut.png .*on_error=skip"
+    ) as e:
         image_folder(str(tmp_path), image_size=8)
     assert "\n" not in str(e.value)
     assert len(image_folder(str(tmp_path), image_size=8, on_error="skip")) == 3
@@ -173,7 +179,11 @@ def test_a_image_with_too_many_pixels_is_refused(tmp_path: Path, monkeypatch) ->
 
 @pytest.mark.parametrize(
     ("root", "message"),
-    [("", "has no images"), ("nowhere", "which is not a folder"), ("file", "which is not a folder")],
+    [
+        ("", "has no images"),
+        ("nowhere", "which is not a folder"),
+        ("file", "which is not a folder"),
+    ],
 )
 def test_folders_without_images(root: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "file").touch()

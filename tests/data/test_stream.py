@@ -16,13 +16,17 @@ from gan_zoo.data.loader import InfiniteLoader
 
 
 def source(count: int = 10, size: int = 4) -> Source:
-    images = torch.arange(count * size * size).remainder(256).to(torch.uint8).view(count, 1, size, size)
+    images = (
+        torch.arange(count * size * size).remainder(256).to(torch.uint8).view(count, 1, size, size)
+    )
     return Source("test", "all", images, labels=torch.arange(count))
 
 
 def stream(first: int = 0, **options) -> InfiniteLoader:
     data = source()
-    return InfiniteLoader(data, BatchSampler(data, 4, StepRNG(3, 0)), StepRNG(3, 0), lambda: first, **options)
+    return InfiniteLoader(
+        data, BatchSampler(data, 4, StepRNG(3, 0)), StepRNG(3, 0), lambda: first, **options
+    )
 
 
 @pytest.mark.parametrize(("count", "batch"), [(10, 4), (7, 7), (5, 4), (100, 32)])
@@ -61,9 +65,13 @@ def test_workers_bring_the_same_batches(num_workers: int) -> None:
 def test_images_arrive_in_minus_one_to_one_and_flipped_half_the_time() -> None:
     batches = list(islice(stream(flip=True), 200))
     plain = list(islice(stream(), 200))
-    assert all(batch.real.dtype == torch.float32 and batch.real.abs().max() <= 1 for batch in batches)
+    assert all(
+        batch.real.dtype == torch.float32 and batch.real.abs().max() <= 1 for batch in batches
+    )
     flipped = [
-        not torch.equal(a, b) for x, y in zip(batches, plain, strict=True) for a, b in zip(x.real, y.real, strict=True)
+        not torch.equal(a, b)
+        for x, y in zip(batches, plain, strict=True)
+        for a, b in zip(x.real, y.real, strict=True)
     ]
     assert 0.4 < sum(flipped) / len(flipped) < 0.6
 
@@ -75,7 +83,13 @@ def test_memory_does_not_grow_with_the_set(tmp_path: Path, on_device: bool) -> N
     images = cached_images(tmp_path / "large.npy", (50_000, 3, 64, 64), lambda array: None)
     data = Source("large", "all", images)
     batches = iter(
-        InfiniteLoader(data, BatchSampler(data, 64, StepRNG(0, 0)), StepRNG(0, 0), lambda: 0, on_device=on_device)
+        InfiniteLoader(
+            data,
+            BatchSampler(data, 64, StepRNG(0, 0)),
+            StepRNG(0, 0),
+            lambda: 0,
+            on_device=on_device,
+        )
     )
     next(batches)
     before = memory_of_its_own()

@@ -38,7 +38,10 @@ def gray_digits(tmp_path: Path) -> Callable[[str], tuple[np.ndarray, np.ndarray]
         raw = tmp_path / folder / "raw"
         raw.mkdir(parents=True)
         for seed, (part, number) in enumerate({"t10k": 10, "train": 20}.items()):
-            images, labels = pixels(number, 28, 28, seed=seed), np.arange(number, dtype=np.uint8) % 10
+            images, labels = (
+                pixels(number, 28, 28, seed=seed),
+                np.arange(number, dtype=np.uint8) % 10,
+            )
             head = b"\0\0\x08\x03" + b"".join(size.to_bytes(4, "big") for size in (number, 28, 28))
             (raw / f"{part}-images-idx3-ubyte").write_bytes(head + images.tobytes())
             (raw / f"{part}-labels-idx1-ubyte").write_bytes(
@@ -68,7 +71,9 @@ def test_gray_digits(make, folder: str, gray_digits, tmp_path: Path) -> None:
         (cifar100, "CIFAR100", "cifar-100-python", "fine_labels", "fine_label_names"),
     ],
 )
-def test_cifar(make, dataset: str, folder: str, key: str, names: str, tmp_path: Path, monkeypatch) -> None:
+def test_cifar(
+    make, dataset: str, folder: str, key: str, names: str, tmp_path: Path, monkeypatch
+) -> None:
     from torchvision import datasets
 
     made = getattr(datasets, dataset)
@@ -84,7 +89,10 @@ def test_cifar(make, dataset: str, folder: str, key: str, names: str, tmp_path: 
 
     training = [[name, write(name, batch(seed))] for seed, (name, _) in enumerate(made.train_list)]
     testing = [[name, write(name, batch(99))] for name, _ in made.test_list]
-    meta = {**made.meta, "md5": write(made.meta["filename"], {names: [f"class {n}" for n in range(10)]})}
+    meta = {
+        **made.meta,
+        "md5": write(made.meta["filename"], {names: [f"class {n}" for n in range(10)]}),
+    }
     for attribute, value in {"train_list": training, "test_list": testing, "meta": meta}.items():
         monkeypatch.setattr(datasets.CIFAR10, attribute, value)
         monkeypatch.setattr(made, attribute, value)
@@ -95,7 +103,9 @@ def test_cifar(make, dataset: str, folder: str, key: str, names: str, tmp_path: 
     assert np.array_equal(data.samples[:4].numpy(), pixels(4, 3072, seed=0).reshape(4, 3, 32, 32))
     assert data.labels[:4].tolist() == [3, 1, 4, 1]
     assert data.classes[3] == "class 3"
-    assert np.array_equal(data.held_out().samples.flatten().numpy(), pixels(4, 3072, seed=99).flatten())
+    assert np.array_equal(
+        data.held_out().samples.flatten().numpy(), pixels(4, 3072, seed=99).flatten()
+    )
 
 
 def test_svhn(tmp_path: Path, monkeypatch) -> None:
@@ -141,10 +151,16 @@ def test_stl10(tmp_path: Path, monkeypatch) -> None:
     assert data.classes[9] == "class 9"
     unlabelled = stl10(str(tmp_path), download=False)
     check_matches_config(unlabelled, [3, 64, 64])
-    assert (unlabelled.labels, unlabelled.available_fields, unlabelled.held_out().split) == (None, set(), "test")
+    assert (unlabelled.labels, unlabelled.available_fields, unlabelled.held_out().split) == (
+        None,
+        set(),
+        "test",
+    )
     both = stl10(str(tmp_path), "train+unlabeled", download=False)
     assert (len(both), both.labels) == (6, None)
-    with pytest.raises(DataError, match=r"data.split must be one of train, test, unlabeled, train\+unlabeled"):
+    with pytest.raises(
+        DataError, match=r"data.split must be one of train, test, unlabeled, train\+unlabeled"
+    ):
         stl10(str(tmp_path), "val")
 
 
@@ -164,7 +180,13 @@ def faces(root: Path) -> None:
 
 def test_faces(tmp_path: Path) -> None:
     faces(tmp_path)
-    data = celeba(str(tmp_path), label="Smiling", attributes=["Male", "Smiling"], image_size=32, download=False)
+    data = celeba(
+        str(tmp_path),
+        label="Smiling",
+        attributes=["Male", "Smiling"],
+        image_size=32,
+        download=False,
+    )
     check_matches_config(data, [3, 32, 32], 2, [2])
     assert data.samples[:, 0, 1:].max() < 20, "the white above and below is cropped"
     assert data.samples[:, 2, 1:].float().mean((1, 2)).tolist() == pytest.approx([0, 80], abs=4)
@@ -178,17 +200,23 @@ def test_faces(tmp_path: Path) -> None:
 
 
 def test_faces_that_are_not_as_said(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"data=celeba was not found in data.root=.*data.download is false"):
+    with pytest.raises(
+        DataError, match=r"data=celeba was not found in data.root=.*data.download is false"
+    ):
         celeba(str(tmp_path), download=False)
     faces(tmp_path)
     with pytest.raises(DataError, match=r"must be among Bald, Smiling, Male, got 'Happy'"):
         celeba(str(tmp_path), label="Happy", download=False)
     with pytest.raises(DataError, match=r"data.split=valid has none of the 3 images"):
         celeba(str(tmp_path), "valid", download=False)
-    with pytest.raises(DataError, match=r"data.split must be one of train, valid, test, all, got 'val'"):
+    with pytest.raises(
+        DataError, match=r"data.split must be one of train, valid, test, all, got 'val'"
+    ):
         celeba(str(tmp_path), "val", download=False)
     (tmp_path / "celeba" / "img_align_celeba" / "000002.jpg").unlink()
-    with pytest.raises(DataError, match=r"000002.jpg is listed in list_eval_partition.txt but missing"):
+    with pytest.raises(
+        DataError, match=r"000002.jpg is listed in list_eval_partition.txt but missing"
+    ):
         celeba(str(tmp_path), download=False)
 
 
@@ -216,7 +244,9 @@ def test_scenes(tmp_path: Path) -> None:
 
 
 def test_scenes_that_are_not_there(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"data=lsun was not found: .*church_outdoor_train_lmdb must be"):
+    with pytest.raises(
+        DataError, match=r"data=lsun was not found: .*church_outdoor_train_lmdb must be"
+    ):
         lsun(str(tmp_path), "church_outdoor")
     with pytest.raises(DataError, match=r"data.num_samples must be >= 1 or null, got 0"):
         lsun(str(tmp_path), num_samples=0)
@@ -228,7 +258,9 @@ def test_scenes_that_are_not_there(tmp_path: Path) -> None:
 def test_scenes_without_lmdb(tmp_path: Path) -> None:
     (tmp_path / "bedroom_train_lmdb").mkdir()
     (tmp_path / "bedroom_train_lmdb" / "data.mdb").touch()
-    with pytest.raises(DataError, match=r"data=lsun needs the package lmdb.*pip install 'gan-zoo\[lsun\]'"):
+    with pytest.raises(
+        DataError, match=r"data=lsun needs the package lmdb.*pip install 'gan-zoo\[lsun\]'"
+    ):
         lsun(str(tmp_path))
 
 
@@ -238,7 +270,9 @@ def test_stacked_digits_show_their_label(gray_digits, tmp_path: Path) -> None:
     check_matches_config(data, [3, 32, 32], 1000)
     number = {image.tobytes(): int(label) for image, label in zip(images, labels, strict=True)}
     for row in range(0, 300, 17):
-        red, green, blue = (number[channel.numpy().tobytes()] for channel in data.samples[row, :, 2:-2, 2:-2])
+        red, green, blue = (
+            number[channel.numpy().tobytes()] for channel in data.samples[row, :, 2:-2, 2:-2]
+        )
         assert data.labels[row] == 100 * red + 10 * green + blue
     assert len(data.labels.unique()) > 200, "the colors are drawn independently"
     again = stacked_mnist(str(tmp_path), num_samples=300, download=False)
@@ -257,19 +291,31 @@ def hub(root: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
     def part(grays: range) -> object:
         kinds = [("cat", "dog")[gray % 2] for gray in grays]
-        images = [Image.new("L" if gray % 3 else "RGB", (9, 12), (gray if gray % 3 else (gray,) * 3)) for gray in grays]
+        images = [
+            Image.new("L" if gray % 3 else "RGB", (9, 12), (gray if gray % 3 else (gray,) * 3))
+            for gray in grays
+        ]
         features = {"image": datasets.Image(), "label": datasets.ClassLabel(names=["dog", "cat"])}
         features |= {"kind": datasets.Value("string"), "text": datasets.Value("string")}
-        rows = {"image": images, "label": kinds, "kind": kinds, "text": [f"a {kind}" for kind in kinds]}
+        rows = {
+            "image": images,
+            "label": kinds,
+            "kind": kinds,
+            "text": [f"a {kind}" for kind in kinds],
+        }
         return datasets.Dataset.from_dict(rows, features=datasets.Features(features))
 
-    datasets.DatasetDict({"train": part(range(8)), "test": part(range(100, 105))}).save_to_disk(root / "saved")
+    datasets.DatasetDict({"train": part(range(8)), "test": part(range(100, 105))}).save_to_disk(
+        root / "saved"
+    )
     return str(root / "saved")
 
 
 def test_a_saved_data_set_of_the_hub(tmp_path: Path, monkeypatch) -> None:
     path = hub(tmp_path, monkeypatch)
-    data = huggingface(path, label_column="label", caption_column="text", image_size=8, caption_length=3)
+    data = huggingface(
+        path, label_column="label", caption_column="text", image_size=8, caption_length=3
+    )
     check_matches_config(data, [3, 8, 8], 2, [3])
     assert data.samples[:, 0, 0, 0].tolist() == list(range(8))
     assert [data.classes[label] for label in data.labels] == ["cat", "dog"] * 4
@@ -288,16 +334,24 @@ def test_a_data_set_that_does_not_fit(tmp_path: Path, monkeypatch) -> None:
     path = hub(tmp_path, monkeypatch)
     for options, message in (
         ({"split": "val"}, "data.split must be one of train, test, got 'val'"),
-        ({"image_column": "img"}, "data.image_column must be one of image, label, kind, text, got 'img'"),
+        (
+            {"image_column": "img"},
+            "data.image_column must be one of image, label, kind, text, got 'img'",
+        ),
         ({"image_column": "text"}, "data.image_column must be a column of images, 'text' holds"),
     ):
         with pytest.raises(DataError, match=message):
             huggingface(path, **options)
-    with pytest.raises(DataError, match=r"data.path must be a dataset on the Hub or a folder of one, got .*nowhere"):
+    with pytest.raises(
+        DataError, match=r"data.path must be a dataset on the Hub or a folder of one, got .*nowhere"
+    ):
         huggingface(str(tmp_path / "nowhere"))
 
 
 @pytest.mark.skipif(find_spec("datasets") is not None, reason="datasets is installed")
 def test_the_hub_without_its_package() -> None:
-    with pytest.raises(DataError, match=r"data=huggingface needs the package datasets.*pip install 'gan-zoo\[hub\]'"):
+    with pytest.raises(
+        DataError,
+        match=r"data=huggingface needs the package datasets.*pip install 'gan-zoo\[hub\]'",
+    ):
         huggingface("someone/something")

@@ -47,7 +47,10 @@ def test_a_run_that_learns_is_well() -> None:
         ("mode collapse", {"realism__spread": 0.05}),
         ("mode collapse", {"realism__nearest": 0.01}),
         ("mode collapse", {"realism__spread": [0.8] * 5 + [0.1] * 15}),
-        ("saturated discriminator", {"realism__separation": 1.0, "realism__offset": 1.0, "realism__spread": 0.3}),
+        (
+            "saturated discriminator",
+            {"realism__separation": 1.0, "realism__offset": 1.0, "realism__spread": 0.3},
+        ),
         ("overfitting discriminator", {"realism__memory": 0.7, "realism__separation": 0.95}),
         ("vanishing generator gradient", {"g/grad_norm": [0.5] * 10 + [1e-3] * 10}),
         ("vanishing generator gradient", {"g/grad_norm": 1e-7}),
@@ -88,7 +91,9 @@ def test_a_finding_that_went_away_says_so() -> None:
 def test_an_early_verdict_needs_looks() -> None:
     assert diagnose(history(realism__spread=0.05)[:4]) == []
     assert diagnose([]) == []
-    assert summarize_findings(history()[:4], []).startswith("too early: 4 looks so far, 11 are needed")
+    assert summarize_findings(history()[:4], []).startswith(
+        "too early: 4 looks so far, 11 are needed"
+    )
     assert summarize_findings(history(), []) == "nothing is wrong"
 
 
@@ -97,7 +102,10 @@ def test_the_log_tells_the_same(tmp_path: Path) -> None:
     names = list(run[0])
     lines = [",".join(["step", "d/realism", *(f"doctor/{name}" for name in names)])]
     for look, reading in enumerate(run):
-        lines += [f"{look},0.5" + "," * len(names), f"{look},," + ",".join(str(reading[name]) for name in names)]
+        lines += [
+            f"{look},0.5" + "," * len(names),
+            f"{look},," + ",".join(str(reading[name]) for name in names),
+        ]
     (tmp_path / "metrics.csv").write_text("\n".join([*lines, ""]))
     assert read_history(tmp_path / "metrics.csv") == run
     assert diagnose_run(RunFolder(tmp_path)) == (run, diagnose(run))

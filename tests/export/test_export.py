@@ -18,14 +18,26 @@ from gan_zoo.inference.model import samples
 from gan_zoo.launch.train import train
 from tests.helpers import invoke
 
-QUICK = ("trainer.max_steps=2", "data.batch_size=8", "callbacks.progress=null", "callbacks.samples=null", "metric=none")
+QUICK = (
+    "trainer.max_steps=2",
+    "data.batch_size=8",
+    "callbacks.progress=null",
+    "callbacks.samples=null",
+    "metric=none",
+)
 SMALL = ("generator.width=8", "discriminator.width=8")
 MODELS = {
     "dcgan": ("data=digits", *SMALL),
     "cgan": ("model=cgan", "data=digits", *SMALL),
     "acgan": ("model=acgan", "data=digits", *SMALL),
     "infogan": ("model=infogan", "data=digits", *SMALL),
-    "captions": ("model=cgan", "data=openmoji_captions", "condition=text", "data.image_size=16", *SMALL),
+    "captions": (
+        "model=cgan",
+        "data=openmoji_captions",
+        "condition=text",
+        "data.image_size=16",
+        *SMALL,
+    ),
     "vectors": ("model=gan", "data=ring", *SMALL),
 }
 
@@ -50,10 +62,14 @@ def test_export_and_load_give_equal_samples(name: str, composed, tmp_path: Path)
     assert not list(tmp_path.glob(".given*")), "nothing half-made is left"
 
 
-def test_an_export_needs_neither_the_data_nor_the_run(composed, tmp_path: Path, monkeypatch) -> None:
+def test_an_export_needs_neither_the_data_nor_the_run(
+    composed, tmp_path: Path, monkeypatch
+) -> None:
     train(composed(*MODELS["cgan"], *QUICK))
     out = export(load_run(tmp_path / "run"), tmp_path / "out", samples=8)
-    monkeypatch.setattr("gan_zoo.config.build.build_data", lambda config: pytest.fail("the data were asked for"))
+    monkeypatch.setattr(
+        "gan_zoo.config.build.build_data", lambda config: pytest.fail("the data were asked for")
+    )
     invoke("sample", out, "--size", 20, "--out", tmp_path / "grid.png")
     assert (tmp_path / "grid.png").is_file()
     assert gan_zoo.load(str(out)).sample(3, label=7).shape == (3, 1, 8, 8)
@@ -68,11 +84,15 @@ def test_exports_that_cannot_be_trusted_are_refused(composed, tmp_path: Path) ->
     about = json.loads((out / "model.json").read_text())
     about["config"]["generator"]["_target_"] = "os.system"
     (out / "model.json").write_text(json.dumps(about))
-    with pytest.raises(ConfigError, match=r"would run 'os.system', which is not part of gan_zoo: add --trust"):
+    with pytest.raises(
+        ConfigError, match=r"would run 'os.system', which is not part of gan_zoo: add --trust"
+    ):
         gan_zoo.load(str(out))
     weights = out / "generators.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1])
-    with pytest.raises(ConfigError, match=r"out is damaged or no export of gan_zoo: .* weights of another hash"):
+    with pytest.raises(
+        ConfigError, match=r"out is damaged or no export of gan_zoo: .* weights of another hash"
+    ):
         gan_zoo.load(str(out))
     (out / "model.json").write_text("{")
     with pytest.raises(ConfigError, match=r"out is damaged or no export of gan_zoo"):
@@ -82,7 +102,13 @@ def test_exports_that_cannot_be_trusted_are_refused(composed, tmp_path: Path) ->
 def test_a_translation_model_says_how_to_be_used_and_where_it_was_trained_stays_private(
     composed, tmp_path: Path, monkeypatch
 ) -> None:
-    narrow = ("generator.width=8", "generator.blocks=1", "discriminator.width=8", "data.image_size=32", *QUICK)
+    narrow = (
+        "generator.width=8",
+        "generator.blocks=1",
+        "discriminator.width=8",
+        "data.image_size=32",
+        *QUICK,
+    )
     train(composed("model=cyclegan", *narrow, "data.batch_size=2"))
     monkeypatch.chdir(tmp_path)
     invoke("export", tmp_path / "run", "out")

@@ -25,7 +25,13 @@ from gan_zoo.inference.hub import parse_hub_url
 from gan_zoo.launch.train import train
 
 hub = pytest.importorskip("huggingface_hub")
-QUICK = ("trainer.max_steps=2", "data.batch_size=8", "callbacks.progress=null", "callbacks.samples=null", "metric=none")
+QUICK = (
+    "trainer.max_steps=2",
+    "data.batch_size=8",
+    "callbacks.progress=null",
+    "callbacks.samples=null",
+    "metric=none",
+)
 VECTORS = ("model=gan", "data=ring", "generator.width=8", "discriminator.width=8", *QUICK)
 COMMIT = "1" * 40
 
@@ -47,14 +53,21 @@ class Hub(BaseHTTPRequestHandler):
         body = content if isinstance(content, bytes) else json.dumps(content).encode()
         self.send_response(status)
         names = {name.replace("_", "-"): value for name, value in headers.items()}
-        for name, value in {"Content-Length": str(len(body)), "X-Repo-Commit": COMMIT, **names}.items():
+        for name, value in {
+            "Content-Length": str(len(body)),
+            "X-Repo-Commit": COMMIT,
+            **names,
+        }.items():
             self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
 
     def do_POST(self) -> None:
-        body, path = self.rfile.read(int(self.headers.get("Content-Length") or 0)), urlparse(self.path).path
+        body, path = (
+            self.rfile.read(int(self.headers.get("Content-Length") or 0)),
+            urlparse(self.path).path,
+        )
         if self.headers.get("Authorization") not in {f"Bearer {token}" for token in self.tokens}:
             return self.reply({"error": "Invalid username or password."}, 401)
         if path == "/api/repos/create":
@@ -70,23 +83,33 @@ class Hub(BaseHTTPRequestHandler):
             return self.reply({"error": f"no {path}"}, 404)
         if found[2] == "preupload":
             plan = [
-                {"path": f["path"], "uploadMode": "regular", "shouldIgnore": False} for f in json.loads(body)["files"]
+                {"path": f["path"], "uploadMode": "regular", "shouldIgnore": False}
+                for f in json.loads(body)["files"]
             ]
             return self.reply({"files": plan})
         for line in map(json.loads, body.splitlines()):
             if line["key"] == "file":
                 files[line["value"]["path"]] = base64.b64decode(line["value"]["content"])
         return self.reply(
-            {"success": True, "commitOid": COMMIT, "commitUrl": f"{self.address}/{found[1]}/commit/{COMMIT}"}
+            {
+                "success": True,
+                "commitOid": COMMIT,
+                "commitUrl": f"{self.address}/{found[1]}/commit/{COMMIT}",
+            }
         )
 
     def do_GET(self) -> None:
         path = unquote(urlparse(self.path).path)
         if found := re.fullmatch(r"/api/models/(\w+/\w+)(/revision/main)?", path):
-            return self.reply({"id": found[1], "sha": COMMIT, "siblings": []}, 200 if found[1] in self.repos else 404)
+            return self.reply(
+                {"id": found[1], "sha": COMMIT, "siblings": []},
+                200 if found[1] in self.repos else 404,
+            )
         if found := re.fullmatch(r"/api/models/(\w+/\w+)/tree/\w+", path):
             files = self.repos[found[1]].items()
-            return self.reply([{"type": "file", "path": p, "size": len(b), "oid": oid(b)} for p, b in files])
+            return self.reply(
+                [{"type": "file", "path": p, "size": len(b), "oid": oid(b)} for p, b in files]
+            )
         found = re.fullmatch(r"/(\w+/\w+)/resolve/\w+/(.+)", path)
         content = self.repos.get(found[1], {}).get(found[2]) if found else None
         if content is None:
@@ -118,12 +141,18 @@ def server(monkeypatch, tmp_path: Path) -> Iterator[type[Hub]]:
 def use(monkeypatch, endpoint: str, tmp_path: Path) -> None:
     constants = pytest.importorskip("huggingface_hub.constants")
     monkeypatch.setattr(constants, "ENDPOINT", endpoint)
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", endpoint + "/{repo_id}/resolve/{revision}/{filename}")
+    monkeypatch.setattr(
+        constants,
+        "HUGGINGFACE_CO_URL_TEMPLATE",
+        endpoint + "/{repo_id}/resolve/{revision}/{filename}",
+    )
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
 
 
 def exported(tmp_path: Path, *options: str) -> Any:
-    return CliRunner().invoke(app, ["export", str(tmp_path / "run"), str(tmp_path / "out"), *options])
+    return CliRunner().invoke(
+        app, ["export", str(tmp_path / "run"), str(tmp_path / "out"), *options]
+    )
 
 
 @pytest.mark.slow
@@ -136,7 +165,9 @@ def test_an_export_is_pushed_and_loaded_again(server: type[Hub], composed, tmp_p
     assert server.repos == {"ada/ring": local}
     assert local["README.md"].startswith(b"---\nlibrary_name: gan-zoo\n")
     back = gan_zoo.load("hf://ada/ring")
-    assert torch.equal(back.sample(4, seed=1), gan_zoo.load(str(tmp_path / "out")).sample(4, seed=1))
+    assert torch.equal(
+        back.sample(4, seed=1), gan_zoo.load(str(tmp_path / "out")).sample(4, seed=1)
+    )
 
 
 def test_a_hub_that_says_no_or_nothing_leaves_the_export_whole(
@@ -147,7 +178,8 @@ def test_a_hub_that_says_no_or_nothing_leaves_the_export_whole(
     done = exported(tmp_path, "--push", "ada/ring")
     assert done.exit_code == 1
     assert re.search(
-        r"error: .*out is written but was not pushed to ada/ring: .*401.*: hf upload ada/ring", done.output
+        r"error: .*out is written but was not pushed to ada/ring: .*401.*: hf upload ada/ring",
+        done.output,
     )
     assert gan_zoo.load(str(tmp_path / "out")).sample(2).shape == (2, 2)
     with pytest.raises(ConfigError, match=r"hf://ada/other cannot be fetched: "):
@@ -161,7 +193,9 @@ def test_a_hub_that_says_no_or_nothing_leaves_the_export_whole(
     assert (tmp_path / "out" / "model.json").is_file()
 
 
-def test_what_cannot_be_pushed_is_said_before_anything_is_written(composed, tmp_path: Path, monkeypatch) -> None:
+def test_what_cannot_be_pushed_is_said_before_anything_is_written(
+    composed, tmp_path: Path, monkeypatch
+) -> None:
     train(composed(*VECTORS))
     done = exported(tmp_path, "--push", "ring")
     assert (done.exit_code, done.output) == (1, "error: --push must be user/name, got 'ring'\n")
@@ -179,5 +213,7 @@ def test_addresses_of_the_hub(tmp_path: Path) -> None:
     assert parse_hub_url(Path("hf://ada/ring")) == "ada/ring"
     assert parse_hub_url(tmp_path) is None
     assert parse_hub_url("outputs/hf") is None
-    with pytest.raises(ConfigError, match="a model of the hub must be hf://user/name, got 'hf://ring'"):
+    with pytest.raises(
+        ConfigError, match="a model of the hub must be hf://user/name, got 'hf://ring'"
+    ):
         parse_hub_url("hf://ring")

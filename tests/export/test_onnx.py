@@ -24,7 +24,13 @@ from tests.helpers import refused
 onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
 
-QUICK = ("trainer.max_steps=2", "data.batch_size=4", "callbacks.progress=null", "callbacks.samples=null", "metric=none")
+QUICK = (
+    "trainer.max_steps=2",
+    "data.batch_size=4",
+    "callbacks.progress=null",
+    "callbacks.samples=null",
+    "metric=none",
+)
 SMALL = ("generator.width=8", "discriminator.width=8")
 IMAGES = ("data.image_size=32", "generator.width=8", "discriminator.width=8")
 
@@ -53,24 +59,42 @@ def assert_equal(answer: torch.Tensor, expected: torch.Tensor) -> None:
 def test_dcgan_through_onnxruntime(trained, tmp_path: Path) -> None:
     run = trained("data=digits", *SMALL)
     out = export(run, tmp_path / "out", samples=8, onnx=True)
-    assert_equal(asked(out / "generator.onnx", latents=draw_latents(run.module, 7, 3)), samples(run, 7, seed=3))
+    assert_equal(
+        asked(out / "generator.onnx", latents=draw_latents(run.module, 7, 3)),
+        samples(run, 7, seed=3),
+    )
     about = json.loads((out / "model.json").read_text())["onnx"]
-    assert about["generator.onnx"]["inputs"] == {"latents": {"type": "float32", "shape": ["batch", 100]}}
+    assert about["generator.onnx"]["inputs"] == {
+        "latents": {"type": "float32", "shape": ["batch", 100]}
+    }
     assert 0 <= about["generator.onnx"]["difference"] <= about["generator.onnx"]["allowed"]
-    code = re.search(r"(?:^    .*\n)+", (out / "README.md").read_text().partition("## ONNX")[2], re.MULTILINE)
+    code = re.search(
+        r"(?:^    .*\n)+", (out / "README.md").read_text().partition("## ONNX")[2], re.MULTILINE
+    )
     names: dict = {}
-    exec(re.sub("^    ", "", code[0], flags=re.MULTILINE).replace("generator.onnx", str(out / "generator.onnx")), names)
+    exec(
+        re.sub("^    ", "", code[0], flags=re.MULTILINE).replace(
+            "generator.onnx", str(out / "generator.onnx")
+        ),
+        names,
+    )
     assert names["samples"].shape == (16, 1, 8, 8)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("model", ["cyclegan", "pix2pix"])
 def test_translators_through_onnxruntime(model: str, trained, tmp_path: Path) -> None:
-    run = trained(f"model={model}", *IMAGES, *(["generator.blocks=1"] if model == "cyclegan" else []))
+    run = trained(
+        f"model={model}", *IMAGES, *(["generator.blocks=1"] if model == "cyclegan" else [])
+    )
     out = export(run, tmp_path / "out", samples=4, onnx=True)
     networks = run.module.inference_generators
     images = 2 * torch.rand(3, 3, 32, 32) - 1
-    files = {"a_to_b": "a_to_b.onnx", "b_to_a": "b_to_a.onnx"} if model == "cyclegan" else {"main": "generator.onnx"}
+    files = (
+        {"a_to_b": "a_to_b.onnx", "b_to_a": "b_to_a.onnx"}
+        if model == "cyclegan"
+        else {"main": "generator.onnx"}
+    )
     assert {file.name for file in out.glob("*.onnx*")} == set(files.values())
     for name, file in files.items():
         with torch.no_grad():
@@ -85,11 +109,18 @@ def test_translators_through_onnxruntime(model: str, trained, tmp_path: Path) ->
         (("model=acgan", "data=digits"), {"label": torch.tensor([3, 3, 9, 0, 1])}),
         (
             ("model=infogan", "data=digits"),
-            {"label": torch.tensor([3, 3, 9, 0, 1]), "condition": torch.linspace(-1, 1, 10).reshape(5, 2)},
+            {
+                "label": torch.tensor([3, 3, 9, 0, 1]),
+                "condition": torch.linspace(-1, 1, 10).reshape(5, 2),
+            },
         ),
         (
             ("model=cgan", "data=openmoji_captions", "condition=text", "data.image_size=16"),
-            {"condition": torch.tensor([[5, 7] + [0] * 14, [9] + [0] * 15, [1] * 16, [2] * 16, [3] * 16])},
+            {
+                "condition": torch.tensor(
+                    [[5, 7] + [0] * 14, [9] + [0] * 15, [1] * 16, [2] * 16, [3] * 16]
+                )
+            },
         ),
         (
             (
@@ -108,13 +139,23 @@ def test_generators_that_are_told_something(overrides, inputs, trained, tmp_path
     onnx_export.write_onnx(run, tmp_path)
     latents = draw_latents(run.module, 5, 0)
     wanted = SampleRequest(5, StepRNG(0, 0), latents=latents, **inputs)
-    assert_equal(asked(tmp_path / "generator.onnx", latents=latents, **inputs), run.module.sample(wanted))
+    assert_equal(
+        asked(tmp_path / "generator.onnx", latents=latents, **inputs), run.module.sample(wanted)
+    )
 
 
 @pytest.mark.slow
 def test_what_cannot_be_written_is_one_line(trained, tmp_path: Path) -> None:
-    run = trained("model=cgan_single", "data=openmoji_captions", "condition=text_gru", "data.image_size=16", *SMALL)
-    with pytest.raises(ConfigError, match=r"^--onnx cannot write generator.onnx of this model: [^\n]+$"):
+    run = trained(
+        "model=cgan_single",
+        "data=openmoji_captions",
+        "condition=text_gru",
+        "data.image_size=16",
+        *SMALL,
+    )
+    with pytest.raises(
+        ConfigError, match=r"^--onnx cannot write generator.onnx of this model: [^\n]+$"
+    ):
         export(run, tmp_path / "out", onnx=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
 
@@ -123,7 +164,9 @@ def test_a_file_that_disagrees_leaves_nothing(trained, tmp_path: Path, monkeypat
     trained("model=gan", "data=ring", *SMALL)
     monkeypatch.setattr(onnx_export, "TOLERANCE", -1.0)
     line = refused("export", tmp_path / "run", tmp_path / "out", "--onnx")
-    assert re.fullmatch(r"error: --onnx: generator.onnx differs from torch by .+ where .+ is allowed.+", line)
+    assert re.fullmatch(
+        r"error: --onnx: generator.onnx differs from torch by .+ where .+ is allowed.+", line
+    )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
 
 

@@ -18,7 +18,12 @@ from pathlib import Path
 import torch
 
 ROOT = Path(__file__).parents[2]
-SPARE = ("callbacks.progress=null", "callbacks.samples.every_images=0", "callbacks.samples.count=4", "trainer=cpu")
+SPARE = (
+    "callbacks.progress=null",
+    "callbacks.samples.every_images=0",
+    "callbacks.samples.count=4",
+    "trainer=cpu",
+)
 SMALL = ("generator.width=8", "discriminator.width=8", "trainer.log_every_n_steps=4", *SPARE)
 PRESETS = {
     "dcgan": ("data=digits", "metric=none", "regularizer=[r1]", "augment=ada", *SMALL),
@@ -47,20 +52,26 @@ def start(
     arguments: Sequence[str], cwd: Path, launcher: Sequence[str] = (), **environment: str
 ) -> subprocess.Popen[str]:
     """``train.py`` with these arguments, in a session of its own."""
-    settings = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "TERM": "dumb"} | environment
+    settings = (
+        os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "TERM": "dumb"} | environment
+    )
     line = [*(launcher or [sys.executable]), str(ROOT / "train.py"), *arguments]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen(line, cwd=cwd, env=settings, text=True, start_new_session=True, **pipes)  # type: ignore[call-overload,no-any-return]
 
 
-def finish(arguments: Sequence[str], cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def finish(
+    arguments: Sequence[str], cwd: Path, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """The same, until it ends."""
     process = start(arguments, cwd, **environment)
     out, err = process.communicate(timeout=280)
     return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
 
-def wait_for(run: Path, checkpoints: int, process: subprocess.Popen[str], patience: float = 120) -> None:
+def wait_for(
+    run: Path, checkpoints: int, process: subprocess.Popen[str], patience: float = 120
+) -> None:
     """Until the run has written so many checkpoints, or ended."""
     until = time.monotonic() + patience
     while process.poll() is None and time.monotonic() < until:
@@ -97,7 +108,15 @@ def weights_hash(run: Path) -> str:
             digest.update(repr(value).encode())
 
     clock = {key: value for key, value in saved["gan_zoo"]["clock"].items() if key != "seconds"}
-    feed([saved["state_dict"], saved["optimizer_states"], saved["callbacks"], saved["global_step"], clock])
+    feed(
+        [
+            saved["state_dict"],
+            saved["optimizer_states"],
+            saved["callbacks"],
+            saved["global_step"],
+            clock,
+        ]
+    )
     return digest.hexdigest()
 
 
@@ -116,7 +135,9 @@ class Tally:
         width = max(map(len, self.tried), default=0)
         lines = [f"{'fault':<{width}}  tried  survived  lost"]
         for kind, tried in self.tried.items():
-            lines.append(f"{kind:<{width}}  {tried:5}  {self.survived[kind]:8}  {tried - self.survived[kind]:4}")
+            lines.append(
+                f"{kind:<{width}}  {tried:5}  {self.survived[kind]:8}  {tried - self.survived[kind]:4}"
+            )
         total, good = sum(self.tried.values()), sum(self.survived.values())
         return "\n".join([*lines, f"{'all':<{width}}  {total:5}  {good:8}  {total - good:4}"])
 

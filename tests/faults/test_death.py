@@ -18,7 +18,15 @@ import pytest
 
 from gan_zoo.runs.checkpoint_io import read_checkpoint
 from gan_zoo.runs.folder import RunFolder
-from tests.faults.running import finish, kill_session, moments, overrides, start, wait_for, weights_hash
+from tests.faults.running import (
+    finish,
+    kill_session,
+    moments,
+    overrides,
+    start,
+    wait_for,
+    weights_hash,
+)
 
 LENGTH = {"dcgan": (240, 3), "cgan": (300, 3), "cyclegan": (90, 2), "gan": (2500, 50)}
 KILLS = {"dcgan": 10, "cgan": 10, "cyclegan": 10}
@@ -105,7 +113,9 @@ def test_killed_again_and_again(undisturbed, tmp_path: Path) -> None:
 @pytest.mark.fault("kill -9 between two steps of saving")
 @pytest.mark.parametrize("at", ["replace", "fsync", "link", "unlink"])
 @pytest.mark.parametrize("call", [7, 20])
-def test_killed_at_every_system_call_of_saving(at: str, call: int, undisturbed, tmp_path: Path) -> None:
+def test_killed_at_every_system_call_of_saving(
+    at: str, call: int, undisturbed, tmp_path: Path
+) -> None:
     """The process dies by its own hand right before the n-th call of a kind."""
     expected, _ = undisturbed("dcgan")
     (tmp_path / "sitecustomize.py").write_text(
@@ -128,7 +138,8 @@ def test_killed_at_every_system_call_of_saving(at: str, call: int, undisturbed, 
 
 @pytest.mark.fault("SIGTERM, SIGINT")
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)]
+    ("number", "code"),
+    [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)],
 )
 def test_a_signal_saves_and_leaves(number: int, code: int, undisturbed, tmp_path: Path) -> None:
     expected, _ = undisturbed("gan")
@@ -161,7 +172,9 @@ def test_a_signal_to_a_run_that_saves_nothing_has_its_code_too(tmp_path: Path) -
 def wait_for_rows(run: Path, process: subprocess.Popen) -> None:
     """Until the run has logged something."""
     until = time.monotonic() + 120
-    while process.poll() is None and time.monotonic() < until and not (run / "metrics.csv").exists():
+    while (
+        process.poll() is None and time.monotonic() < until and not (run / "metrics.csv").exists()
+    ):
         time.sleep(0.02)
 
 
@@ -186,7 +199,9 @@ def test_a_signal_during_an_evaluation(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.fault("a second SIGINT")
-def test_a_second_sigint_leaves_at_once_and_loses_nothing_saved(undisturbed, tmp_path: Path) -> None:
+def test_a_second_sigint_leaves_at_once_and_loses_nothing_saved(
+    undisturbed, tmp_path: Path
+) -> None:
     expected, _ = undisturbed("dcgan")
     process = start(arguments("dcgan"), tmp_path)
     wait_for(tmp_path / "run", 60, process)
@@ -235,7 +250,9 @@ def child_of(parent: int) -> int:
 @pytest.mark.slow
 @pytest.mark.fault("a rank dies")
 @pytest.mark.parametrize("which", [0, 1])
-def test_a_dead_rank_ends_the_other_within_a_bounded_time(which: int, undisturbed, tmp_path: Path) -> None:
+def test_a_dead_rank_ends_the_other_within_a_bounded_time(
+    which: int, undisturbed, tmp_path: Path
+) -> None:
     expected, _ = undisturbed("gan", *TWO)
     process = start(arguments("gan", *TWO), tmp_path)
     wait_for(tmp_path / "run", 100, process)
@@ -257,7 +274,13 @@ def test_torchrun_restarts_after_a_killed_rank(undisturbed, tmp_path: Path) -> N
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--max-restarts=2"]
+    launcher = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node=2",
+        "--max-restarts=2",
+    ]
     launcher += ["--master-addr=127.0.0.1", f"--master-port={port}"]
     process = start(arguments("gan", *TWO), tmp_path, launcher, GLOO_SOCKET_IFNAME="lo")
     wait_for(tmp_path / "run", 300, process)
@@ -276,13 +299,21 @@ def test_from_one_process_to_two_and_back(undisturbed, tmp_path: Path) -> None:
     undisturbed("gan")
     small = ("callbacks.checkpoints.every_images=3200", "optim=sgd")
     for steps, trainer in ((100, "cpu"), (200, "ddp_cpu"), (300, "cpu")):
-        done = finish(arguments("gan", f"trainer={trainer}", f"trainer.max_steps={steps}", *small), tmp_path)
+        done = finish(
+            arguments("gan", f"trainer={trainer}", f"trainer.max_steps={steps}", *small), tmp_path
+        )
         assert done.returncode == 0, done.stderr
     alone = tmp_path / "alone"
     alone.mkdir()
     assert finish(arguments("gan", "trainer.max_steps=300", *small), alone).returncode == 0
-    states = [read_checkpoint(path / "run" / "checkpoints" / "last.ckpt") for path in (tmp_path, alone)]
-    assert states[0]["gan_zoo"]["clock"]["images_seen"] == states[1]["gan_zoo"]["clock"]["images_seen"] == 300 * 32
+    states = [
+        read_checkpoint(path / "run" / "checkpoints" / "last.ckpt") for path in (tmp_path, alone)
+    ]
+    assert (
+        states[0]["gan_zoo"]["clock"]["images_seen"]
+        == states[1]["gan_zoo"]["clock"]["images_seen"]
+        == 300 * 32
+    )
     for name, tensor in states[0]["state_dict"].items():
         torch.testing.assert_close(tensor, states[1]["state_dict"][name], atol=1e-5, rtol=1e-4)
 
@@ -296,7 +327,9 @@ def test_a_full_disk_stops_the_run_and_spoils_nothing(undisturbed, tmp_path: Pat
     expected, _ = undisturbed("dcgan")
     disk = tmp_path / "disk"
     disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(disk)], capture_output=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(disk)], capture_output=True
+    )
     if mounted.returncode:
         pytest.skip("a small disk cannot be mounted here")
     try:
@@ -329,20 +362,36 @@ def images(tmp_path: Path) -> Path:
     return folder
 
 
-FOLDER = ("data=image_folder", "data.image_size=8", "metric=none", "generator.width=8", "discriminator.width=8")
-FOLDER += ("data.batch_size=8", "trainer=cpu", "trainer.max_steps=400", "callbacks.progress=null", "hydra.run.dir=run")
+FOLDER = (
+    "data=image_folder",
+    "data.image_size=8",
+    "metric=none",
+    "generator.width=8",
+    "discriminator.width=8",
+)
+FOLDER += (
+    "data.batch_size=8",
+    "trainer=cpu",
+    "trainer.max_steps=400",
+    "callbacks.progress=null",
+    "hydra.run.dir=run",
+)
 FOLDER += ("callbacks.checkpoints.every_images=160", "callbacks.samples.count=4", "resume=auto")
 
 
 @pytest.mark.slow
 @pytest.mark.fault("the data folder vanishes")
 def test_a_data_folder_that_vanishes_is_not_needed_any_more(images: Path, tmp_path: Path) -> None:
-    process = start([*FOLDER, f"data.root={images}"], tmp_path, GAN_ZOO_CACHE=str(tmp_path / "cache"))
+    process = start(
+        [*FOLDER, f"data.root={images}"], tmp_path, GAN_ZOO_CACHE=str(tmp_path / "cache")
+    )
     wait_for(tmp_path / "run", 20, process)
     shutil.rmtree(images)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
-    again = finish([*FOLDER, f"data.root={images}"], tmp_path, GAN_ZOO_CACHE=str(tmp_path / "cache"))
+    again = finish(
+        [*FOLDER, f"data.root={images}"], tmp_path, GAN_ZOO_CACHE=str(tmp_path / "cache")
+    )
     assert again.returncode == 1
     assert "error: data.root must be a folder of images" in again.stderr
 
@@ -369,7 +418,9 @@ def test_a_dead_worker_stops_the_run_which_then_goes_on(images: Path, tmp_path: 
 
 @pytest.mark.slow
 @pytest.mark.fault("damaged checkpoints")
-def test_a_flipped_bit_costs_one_checkpoint_and_two_stop_the_run(undisturbed, tmp_path: Path) -> None:
+def test_a_flipped_bit_costs_one_checkpoint_and_two_stop_the_run(
+    undisturbed, tmp_path: Path
+) -> None:
     expected, _ = undisturbed("dcgan")
     killed_after(60, tmp_path)
     store = RunFolder(tmp_path / "run").checkpoints

@@ -27,7 +27,13 @@ UNHURRIED = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCh
 
 
 def examples(count: int) -> settings:
-    return settings(max_examples=count, deadline=None, derandomize=True, database=None, suppress_health_check=UNHURRIED)
+    return settings(
+        max_examples=count,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=UNHURRIED,
+    )
 
 
 def thousands(few: int, many: int) -> pytest.MarkDecorator:
@@ -43,13 +49,36 @@ def one_line(error: Exception) -> str:
 
 # ------------------------------------------------------------------------- configs
 
-SMALL = ("generator.width=8", "discriminator.width=8", "metric=none", "trainer.max_steps=1", "data.batch_size=8")
+SMALL = (
+    "generator.width=8",
+    "discriminator.width=8",
+    "metric=none",
+    "trainer.max_steps=1",
+    "data.batch_size=8",
+)
 BASES = (
     ("model=gan", "data=ring", "regularizer=[r1,lecam]", "optim/schedule=cosine", *SMALL),
     ("data=digits", "data.image_size=16", "augment=ada", "loss=wgan_gp", *SMALL),
     ("model=cgan", "data=digits", "data.image_size=16", *SMALL),
 )
-VALUES = (-1, 0, -0.5, "abc", "", [], {}, [1, 2], {"a": 1}, float("nan"), float("inf"), None, True, False, 1.5, "???")
+VALUES = (
+    -1,
+    0,
+    -0.5,
+    "abc",
+    "",
+    [],
+    {},
+    [1, 2],
+    {"a": 1},
+    float("nan"),
+    float("inf"),
+    None,
+    True,
+    False,
+    1.5,
+    "???",
+)
 VALUES += ("${nothing}", "1e-3", -(10**9), "../..", "\0", "os.system")
 LEFT_ALONE = ("launcher", "debug", "experiment", "run_dir", "hydra")
 
@@ -65,11 +94,17 @@ def dotted(node: object, name: str = "") -> list[str]:
 
 @thousands(30, 400)
 @pytest.mark.fault("bad configs")
-def test_a_config_with_a_bad_value(count: int, composed, tmp_path: Path, tally, monkeypatch) -> None:
+def test_a_config_with_a_bad_value(
+    count: int, composed, tmp_path: Path, tally, monkeypatch
+) -> None:
     monkeypatch.chdir(tmp_path)  # some bad values are folders
     configs = [composed("logger=csv", "callbacks.samples.count=4", *base) for base in BASES]
     keys = [
-        [key for key in dotted(OmegaConf.to_container(config, resolve=False)) if not key.startswith(LEFT_ALONE)]
+        [
+            key
+            for key in dotted(OmegaConf.to_container(config, resolve=False))
+            if not key.startswith(LEFT_ALONE)
+        ]
         for config in configs
     ]
     chance = random.Random(0)
@@ -103,10 +138,18 @@ SUFFIXES = (".png", ".jpg", ".gif", ".webp", ".tif", ".bmp", ".PNG", ".ppm")
 
 def encoded(mode: str, form: str, size: tuple[int, int], frames: int) -> bytes:
     gray = Image.linear_gradient("L").resize(size)
-    image = gray.convert("RGB").convert(mode) if mode in ("LA", "P", "RGBA", "CMYK") else gray.convert(mode)
+    image = (
+        gray.convert("RGB").convert(mode)
+        if mode in ("LA", "P", "RGBA", "CMYK")
+        else gray.convert(mode)
+    )
     buffer = io.BytesIO()
     try:
-        image.save(buffer, form, **({"save_all": True, "append_images": [image] * (frames - 1)} if frames > 1 else {}))
+        image.save(
+            buffer,
+            form,
+            **({"save_all": True, "append_images": [image] * (frames - 1)} if frames > 1 else {}),
+        )
     except (OSError, ValueError, KeyError):  # not every format takes every mode
         return b""
     return buffer.getvalue()
@@ -116,7 +159,9 @@ def encoded(mode: str, form: str, size: tuple[int, int], frames: int) -> bytes:
 def files(draw: st.DrawFn) -> bytes:
     """An image, a damaged image, or no image at all."""
     size = draw(st.sampled_from([(1, 1), (16, 16), (3, 40), (40, 3), (200, 100)]))
-    content = encoded(draw(st.sampled_from(MODES)), draw(st.sampled_from(FORMATS)), size, draw(st.integers(1, 3)))
+    content = encoded(
+        draw(st.sampled_from(MODES)), draw(st.sampled_from(FORMATS)), size, draw(st.integers(1, 3))
+    )
     harm = draw(st.sampled_from(["none", "cut", "flip", "insert", "noise", "empty", "size"]))
     where = draw(st.integers(0, max(0, len(content) - 1)))
     if harm == "cut":
@@ -144,7 +189,10 @@ def test_folders_of_bad_images(count: int, tmp_path: Path, monkeypatch, tally) -
     trials = []
 
     @examples(count)
-    @given(st.lists(files(), min_size=8, max_size=8), st.lists(st.sampled_from(SUFFIXES), min_size=8, max_size=8))
+    @given(
+        st.lists(files(), min_size=8, max_size=8),
+        st.lists(st.sampled_from(SUFFIXES), min_size=8, max_size=8),
+    )
     def run_discriminator(contents: list[bytes], suffixes: list[str]) -> None:
         root = tmp_path / str(len(trials))
         root.mkdir()
@@ -185,11 +233,17 @@ def test_links_to_themselves_and_odd_names(tmp_path: Path) -> None:
 WORDS = st.text(st.sampled_from(string.ascii_letters + " ,;\"'=\n\r\t\0é😀"), max_size=12)
 NAMES = ["a.png", "b.png", "../a.png", "/etc/passwd", "=1+1", '=cmd|"/c calc"!A1', "", "a.png\0"]
 CELLS = st.one_of(WORDS, st.sampled_from(NAMES))
-PIECES = st.sampled_from(["file", "caption", "class", "a.png", '"', ",", "\n", "b.png", "x y", "\ufeff"])
+PIECES = st.sampled_from(
+    ["file", "caption", "class", "a.png", '"', ",", "\n", "b.png", "x y", "\ufeff"]
+)
 ROWS = st.lists(st.lists(CELLS, min_size=1, max_size=4), min_size=0, max_size=5)
 TABLES = st.one_of(
     st.binary(max_size=120),
-    ROWS.map(lambda rows: "\n".join(",".join(row) for row in [["file", "caption", "class"], *rows]).encode()),
+    ROWS.map(
+        lambda rows: "\n".join(
+            ",".join(row) for row in [["file", "caption", "class"], *rows]
+        ).encode()
+    ),
     st.lists(PIECES, max_size=30).map(lambda pieces: "".join(pieces).encode()),
 )
 
@@ -209,7 +263,11 @@ def test_tables_with_bad_rows(count: int, tmp_path: Path, monkeypatch, tally) ->
         begin = time.monotonic()
         try:
             source = captioned_folder(
-                str(tmp_path), image_size=8, class_column=class_column, split="all", on_error=on_error
+                str(tmp_path),
+                image_size=8,
+                class_column=class_column,
+                split="all",
+                on_error=on_error,
             )
             assert len(source) == len(source.captions or [])
             assert source.samples.shape[1:] == (3, 8, 8)

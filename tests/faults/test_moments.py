@@ -21,10 +21,25 @@ from gan_zoo.training.checkpoint_io import AtomicCheckpointIO
 
 STEPS = 12
 TINY = (
-    *("model=gan", "data=ring", "metric=modes", "callbacks.evaluation.num_samples=64", "callbacks.samples.count=4"),
+    *(
+        "model=gan",
+        "data=ring",
+        "metric=modes",
+        "callbacks.evaluation.num_samples=64",
+        "callbacks.samples.count=4",
+    ),
     *("generator.width=8", "generator.depth=1", "discriminator.width=8", "discriminator.depth=1"),
-    *("data.batch_size=8", "callbacks.progress=null", "callbacks.samples.every_images=0", "callbacks.doctor=null"),
-    *("callbacks.checkpoints.every_images=32", "callbacks.evaluation.every_images=64", "trainer.log_every_n_steps=4"),
+    *(
+        "data.batch_size=8",
+        "callbacks.progress=null",
+        "callbacks.samples.every_images=0",
+        "callbacks.doctor=null",
+    ),
+    *(
+        "callbacks.checkpoints.every_images=32",
+        "callbacks.evaluation.every_images=64",
+        "trainer.log_every_n_steps=4",
+    ),
 )
 FAST = ("on_fit_start", "on_train_start", "on_train_batch_start")
 HOOKS = (
@@ -41,7 +56,9 @@ def slow_unless(hook: str, fast: tuple[str, ...]) -> object:
 class Signalling(Callback):
     """Sends this process signals when a hook is called for the n-th time."""
 
-    def __init__(self, hook: str, number: int = signal.SIGTERM, nth: int = 1, times: int = 1) -> None:
+    def __init__(
+        self, hook: str, number: int = signal.SIGTERM, nth: int = 1, times: int = 1
+    ) -> None:
         self.left = nth
 
         def send(*arguments: object, **options: object) -> None:
@@ -84,7 +101,9 @@ def undisturbed(tmp_path_factory, request) -> dict[str, torch.Tensor]:
 
     run = tmp_path_factory.mktemp("undisturbed") / "run"
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        config = compose("config", [f"run_dir={run}", "trainer=cpu", *TINY, f"trainer.max_steps={STEPS}"])
+        config = compose(
+            "config", [f"run_dir={run}", "trainer=cpu", *TINY, f"trainer.max_steps={STEPS}"]
+        )
     train(config)
     return weights(run)
 
@@ -109,7 +128,9 @@ def signalling(hook: str, **options: int) -> str:
 
 @pytest.mark.fault("a signal at every moment")
 @pytest.mark.parametrize("hook", [slow_unless(hook, FAST[:1]) for hook in HOOKS])
-def test_a_signal_at_every_moment_of_a_fresh_run(hook: str, command, undisturbed, tmp_path: Path) -> None:
+def test_a_signal_at_every_moment_of_a_fresh_run(
+    hook: str, command, undisturbed, tmp_path: Path
+) -> None:
     try:
         command(signalling(hook))
     except Interrupted:
@@ -120,7 +141,9 @@ def test_a_signal_at_every_moment_of_a_fresh_run(hook: str, command, undisturbed
 
 @pytest.mark.fault("a signal at every moment")
 @pytest.mark.parametrize("hook", [slow_unless(hook, FAST) for hook in HOOKS])
-def test_a_signal_at_every_moment_of_a_resumed_run(hook: str, command, undisturbed, tmp_path: Path) -> None:
+def test_a_signal_at_every_moment_of_a_resumed_run(
+    hook: str, command, undisturbed, tmp_path: Path
+) -> None:
     with pytest.raises(Interrupted):
         command(signalling("on_train_batch_end", nth=6))
     reached = RunFolder(tmp_path / "run").checkpoints.entries()[-1].step
@@ -134,7 +157,9 @@ def test_a_signal_at_every_moment_of_a_resumed_run(hook: str, command, undisturb
 
 
 @pytest.mark.fault("a signal at every moment")
-@pytest.mark.parametrize("number", [signal.SIGTERM, slow_unless(signal.SIGINT, ()), slow_unless(signal.SIGHUP, ())])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, slow_unless(signal.SIGINT, ()), slow_unless(signal.SIGHUP, ())]
+)
 def test_a_signal_in_the_evaluation_with_which_a_run_goes_on(
     number: int, command, undisturbed, tmp_path: Path, monkeypatch
 ) -> None:
@@ -160,7 +185,9 @@ def test_a_signal_in_the_evaluation_with_which_a_run_goes_on(
 
 
 @pytest.mark.fault("a signal at every moment")
-def test_a_signal_while_a_checkpoint_is_written(command, undisturbed, tmp_path: Path, monkeypatch) -> None:
+def test_a_signal_while_a_checkpoint_is_written(
+    command, undisturbed, tmp_path: Path, monkeypatch
+) -> None:
     save, send = AtomicCheckpointIO.save_checkpoint, once(signal.SIGTERM)
 
     def interrupted(self, *arguments, **options):
@@ -187,7 +214,9 @@ def test_what_is_ignored_stays_ignored() -> None:
 
 
 @pytest.mark.parametrize("fault", ["in the metric", "in a step"])
-def test_an_error_costs_no_weights(fault: str, command, composed, tmp_path: Path, monkeypatch, capsys) -> None:
+def test_an_error_costs_no_weights(
+    fault: str, command, composed, tmp_path: Path, monkeypatch, capsys
+) -> None:
     def broken(*arguments, **options):
         raise RuntimeError("out of [memory]")
 

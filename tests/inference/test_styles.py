@@ -24,9 +24,18 @@ from gan_zoo.inference.model import LoadedModel, samples
 from gan_zoo.launch.train import train
 from tests.helpers import invoke, refused
 
-WIDTHS = [f"{side}.{key}" for side in ("generator", "discriminator") for key in ("width=4", "max_width=8")]
+WIDTHS = [
+    f"{side}.{key}" for side in ("generator", "discriminator") for key in ("width=4", "max_width=8")
+]
 TINY = ["model.latent_dim=6", "generator.style_dim=5", "generator.mapping_layers=1", *WIDTHS]
-QUICK = ["trainer=cpu", "trainer.max_steps=3", "data.batch_size=8", "logger=none", "metric=none", "data=digits"]
+QUICK = [
+    "trainer=cpu",
+    "trainer.max_steps=3",
+    "data.batch_size=8",
+    "logger=none",
+    "metric=none",
+    "data=digits",
+]
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +56,11 @@ def run(folder: Path) -> LoadedModel:
 def of_dcgan(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("dcgan") / "run"
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        train(compose("config", [f"run_dir={run}", *QUICK, "generator.width=4", "discriminator.width=4"]))
+        train(
+            compose(
+                "config", [f"run_dir={run}", *QUICK, "generator.width=4", "discriminator.width=4"]
+            )
+        )
     return run
 
 
@@ -62,7 +75,9 @@ def test_the_averaged_generator_has_a_mean_style_of_its_own_buffer(run: LoadedMo
     latents = torch.randn(3, 6)
     averaged.running_mean.fill_(7.0)  # the trained generator's mean takes no part
     expected = 7 + 0.25 * (averaged.mapping(latents) - 7)
-    torch.testing.assert_close(styles.truncated_styles(run.module, request(latents), 0.25), expected)
+    torch.testing.assert_close(
+        styles.truncated_styles(run.module, request(latents), 0.25), expected
+    )
 
 
 def test_truncation_by_hand(run: LoadedModel) -> None:
@@ -71,14 +86,20 @@ def test_truncation_by_hand(run: LoadedModel) -> None:
     torch.testing.assert_close(styles.sample(run.module, request(latents), 1.0), whole)
     torch.testing.assert_close(whole, generator(latents))
     mean = generator.synthesis(generator.mean_style.expand(1, 4, -1))
-    torch.testing.assert_close(styles.sample(run.module, request(latents), 0.0), mean.expand(4, -1, -1, -1))
+    torch.testing.assert_close(
+        styles.sample(run.module, request(latents), 0.0), mean.expand(4, -1, -1, -1)
+    )
     half = torch.lerp(generator.mean_style.expand(4, 4, -1), generator.mapping(latents), 0.5)
-    torch.testing.assert_close(styles.sample(run.module, request(latents), 0.5), generator.synthesis(half))
+    torch.testing.assert_close(
+        styles.sample(run.module, request(latents), 0.5), generator.synthesis(half)
+    )
     with pytest.raises(DataError, match="--psi must be finite, got nan"):
         styles.sample(run.module, request(latents), float("nan"))
 
 
-def test_samples_of_a_run_and_of_its_export_are_truncated_alike(folder: Path, tmp_path: Path) -> None:
+def test_samples_of_a_run_and_of_its_export_are_truncated_alike(
+    folder: Path, tmp_path: Path
+) -> None:
     invoke("export", folder, tmp_path / "away")
     away, run = gan_zoo.load(tmp_path / "away", device="cpu"), gan_zoo.load(folder, device="cpu")
     for psi in (None, 0.5, 0.0):
@@ -118,7 +139,10 @@ def test_a_grid_of_mixed_styles_has_its_sources_around_it(run: LoadedModel) -> N
 
 def test_walks_in_styles_are_straight_lines(run: LoadedModel) -> None:
     walk = sampling.interpolation_grid(run, seed=0, rows=2, steps=3, space="w")
-    generator, ends = run.module.inference_generators["main"], sampling.draw_latents(run.module, 4, 0)
+    generator, ends = (
+        run.module.inference_generators["main"],
+        sampling.draw_latents(run.module, 4, 0),
+    )
     torch.testing.assert_close(walk[:, 0], generator(ends[:2]))
     torch.testing.assert_close(walk[:, 2], generator(ends[2:]))
     mapped = generator.mapping(ends)
@@ -154,10 +178,14 @@ class StretchedStyles(nn.Module):
 
 @pytest.fixture
 def stretched(tmp_path: Path) -> LoadedModel:
-    config = compose_overrides(["model=stylegan2", "data=digits", "run_dir=x", "ema=null", "trainer=cpu", *TINY])
+    config = compose_overrides(
+        ["model=stylegan2", "data=digits", "run_dir=x", "ema=null", "trainer=cpu", *TINY]
+    )
     module = build_module(config)
     strengths = torch.tensor([0.5, 9.0, 1.0, 4.0, 0.1, 0.2])
-    module.model.generators["main"] = StretchedStyles(strengths, torch.tensor([1.0, 3.0, 1.0, 0.5, 1.0, 1.0]))
+    module.model.generators["main"] = StretchedStyles(
+        strengths, torch.tensor([1.0, 3.0, 1.0, 0.5, 1.0, 1.0])
+    )
     return LoadedModel(tmp_path, tmp_path, to_dict(config), module)
 
 
@@ -166,7 +194,9 @@ def test_directions_are_those_of_the_styles(stretched: LoadedModel) -> None:
     torch.testing.assert_close(directions.abs(), torch.eye(6)[[1, 3]], atol=0.1, rtol=0)
     torch.testing.assert_close(directions @ directions.T, torch.eye(2), atol=1e-5, rtol=0)
     axes = torch.eye(6)[[1, 3]]
-    torch.testing.assert_close(deviations(stretched, axes, samples=4000), torch.tensor([3.0, 0.5]), atol=0, rtol=0.05)
+    torch.testing.assert_close(
+        deviations(stretched, axes, samples=4000), torch.tensor([3.0, 0.5]), atol=0, rtol=0.05
+    )
 
 
 def test_a_sample_moves_along_directions(stretched: LoadedModel) -> None:
@@ -174,7 +204,9 @@ def test_a_sample_moves_along_directions(stretched: LoadedModel) -> None:
     latents = sampling.draw_latents(stretched.module, 1, 5)
     generator = stretched.module.inference_generators["main"]
     moved = generator.mapping(latents) + torch.tensor([0.0, 2.0, 0.0, -1.0, 0.0, 0.0])
-    torch.testing.assert_close(moved_sample(stretched, axes, amounts, 5), generator.synthesis(moved))
+    torch.testing.assert_close(
+        moved_sample(stretched, axes, amounts, 5), generator.synthesis(moved)
+    )
 
 
 def test_commands(folder: Path, tmp_path: Path) -> None:
@@ -196,11 +228,17 @@ def test_commands(folder: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--psi", 0.5], "--psi needs a generator with a mapping, such as generator=stylegan2, got DCGANGenerator"),
+        (
+            ["--psi", 0.5],
+            "--psi needs a generator with a mapping, such as generator=stylegan2, got DCGANGenerator",
+        ),
         (["--what", "mix"], "--what mix needs a generator with a mapping"),
         (["--what", "walk", "--space", "w"], "space=w needs a generator with a mapping"),
         (["--what", "walk", "--space", "x"], "space must be z or w, got 'x'"),
-        (["--what", "walk", "--psi", 0.5], "--psi goes with grids, mix and --count, got --what walk"),
+        (
+            ["--what", "walk", "--psi", 0.5],
+            "--psi goes with grids, mix and --count, got --what walk",
+        ),
         (["--coarse", 2], "--coarse goes with mix, got --what grid"),
         (["--space", "w"], "--space goes with walks, got --what grid"),
     ],

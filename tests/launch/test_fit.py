@@ -25,8 +25,12 @@ from gan_zoo.training.module import DEFAULT_EMA, adam
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "docs" / "notebook.ipynb"
-PAGE = re.search(r"<!-- library -->\n```python\n(.+?)```", (ROOT / "docs" / "library.md").read_text(), re.DOTALL)
-README = re.search(r"<!-- library -->\n```python\n(.+?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+PAGE = re.search(
+    r"<!-- library -->\n```python\n(.+?)```", (ROOT / "docs" / "library.md").read_text(), re.DOTALL
+)
+README = re.search(
+    r"<!-- library -->\n```python\n(.+?)```", (ROOT / "README.md").read_text(), re.DOTALL
+)
 
 
 def code_cells(notebook: dict) -> list[str]:
@@ -34,28 +38,39 @@ def code_cells(notebook: dict) -> list[str]:
 
 
 def code_lines(text: str) -> list[str]:
-    return [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    return [
+        line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")
+    ]
 
 
 def tiny_game(**options) -> gz.Model:
     shape = [1, 8, 8]
     generator = partial(gz.DCGANGenerator, sample_shape=shape, width=8)
     return options.pop("model", gz.GAN)(
-        generator, partial(gz.DCGANDiscriminator, sample_shape=shape, width=8), latent_dim=4, **options
+        generator,
+        partial(gz.DCGANDiscriminator, sample_shape=shape, width=8),
+        latent_dim=4,
+        **options,
     )
 
 
 def test_every_part_can_be_had_by_its_name() -> None:
     for name in gz.__all__:
         assert getattr(gz, name) is not None
-    assert {"DCGANGenerator", "GANModule", "fit", "load", "samples"} <= set(gz.__all__) == set(dir(gz))
+    assert (
+        {"DCGANGenerator", "GANModule", "fit", "load", "samples"} <= set(gz.__all__) == set(dir(gz))
+    )
     with pytest.raises(AttributeError, match="attribute"):
         _ = gz.Gan
 
 
 def test_importing_the_package_is_quick() -> None:
-    code = "import time; t = time.perf_counter(); import gan_zoo; assert time.perf_counter() - t < 0.1"
-    subprocess.run([sys.executable, "-c", f"{code}; import sys; assert 'torch' not in sys.modules"], check=True)
+    code = (
+        "import time; t = time.perf_counter(); import gan_zoo; assert time.perf_counter() - t < 0.1"
+    )
+    subprocess.run(
+        [sys.executable, "-c", f"{code}; import sys; assert 'torch' not in sys.modules"], check=True
+    )
 
 
 def test_defaults_are_those_of_the_command() -> None:
@@ -72,7 +87,9 @@ def test_the_examples_run(text: str, tmp_path: Path, monkeypatch) -> None:
     whole = {"docs": PAGE and PAGE[1], "README": README and README[1]}.get(text)
     whole = whole or "\n".join(code_cells(json.loads(NOTEBOOK.read_text())))
     assert len(code_lines(whole)) < 20
-    quick = whole.replace("gz.openmoji(image_size=32)", "gz.digits()").replace("width=32", "width=8")
+    quick = whole.replace("gz.openmoji(image_size=32)", "gz.digits()").replace(
+        "width=32", "width=8"
+    )
     quick = re.sub(r"steps=\d+", "steps=3, progress=False, log_every_n_steps=1", quick)
     assert "steps=3" in quick
     monkeypatch.chdir(tmp_path)
@@ -87,7 +104,14 @@ def test_the_examples_run(text: str, tmp_path: Path, monkeypatch) -> None:
 def test_samples_are_of_the_seed_and_within_bounds() -> None:
     history = gz.History()
     data = gz.DataModule(gz.digits(), batch_size=8)
-    module = gz.fit(gz.GANModule(tiny_game(), gz.Hinge()), data, 4, logger=history, progress=False, log_every_n_steps=2)
+    module = gz.fit(
+        gz.GANModule(tiny_game(), gz.Hinge()),
+        data,
+        4,
+        logger=history,
+        progress=False,
+        log_every_n_steps=2,
+    )
     drawn = gz.samples(module, 6, seed=1)
     assert drawn.shape == (6, 1, 8, 8)
     assert drawn.abs().max() <= 1
@@ -113,8 +137,11 @@ def test_a_game_is_served_what_it_needs() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"steps": 0}, "steps must be a whole number >= 1, got 0"),
-        ({"steps": 1, "use_distributed_sampler": True}, "use_distributed_sampler is settled by gan_zoo.fit"),
+        ({"steps": 0}, "steps must be an integer >= 1, got 0"),
+        (
+            {"steps": 1, "use_distributed_sampler": True},
+            "use_distributed_sampler is settled by gan_zoo.fit",
+        ),
         ({"steps": 1, "max_steps": 3}, "max_steps is settled by gan_zoo.fit, got max_steps=3"),
         ({"steps": 1, "precision": "16-mixed"}, "precision must be auto, 32-true or bf16-mixed"),
         ({"steps": 1, "precision": "bf16-true"}, "precision must be auto, 32-true or bf16-mixed"),
@@ -135,12 +162,20 @@ class Stop(Callback):
             os.kill(os.getpid(), signal.SIGINT)
 
 
-@pytest.mark.skipif(threading.current_thread() is not threading.main_thread(), reason="signals need the main thread")
+@pytest.mark.skipif(
+    threading.current_thread() is not threading.main_thread(), reason="signals need the main thread"
+)
 def test_a_stopped_cell_keeps_what_was_learned() -> None:
     before = signal.getsignal(signal.SIGINT)
     module = gz.GANModule(tiny_game(), gz.Hinge())
     with pytest.raises(KeyboardInterrupt, match="stopped at step 3"):
-        gz.fit(module, gz.DataModule(gz.digits(), batch_size=8), 1000, callbacks=[Stop()], progress=False)
+        gz.fit(
+            module,
+            gz.DataModule(gz.digits(), batch_size=8),
+            1000,
+            callbacks=[Stop()],
+            progress=False,
+        )
     assert signal.getsignal(signal.SIGINT) is before
     assert module.clock.images_seen == 24
     assert gz.samples(module, 2).shape == (2, 1, 8, 8)
@@ -154,7 +189,9 @@ def check_executed(notebook: dict) -> None:
     """No error, and two images of which the first is a grid of drawings."""
     outputs = outputs_of(notebook)
     assert "error" not in {output["output_type"] for output in outputs}
-    images = [output["data"]["image/png"] for output in outputs if "image/png" in output.get("data", {})]
+    images = [
+        output["data"]["image/png"] for output in outputs if "image/png" in output.get("data", {})
+    ]
     assert len(images) == 2
     assert sum(len(base64.b64decode(image)) for image in images) < 300_000
 

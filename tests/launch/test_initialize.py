@@ -32,7 +32,9 @@ def test_weights_of_the_same_name_and_shape_are_copied(only, run, tiny) -> None:
     for key, value in module.state_dict().items():
         of_generator = key.startswith(("model.generators", "ema.generators"))
         of_discriminator = key.startswith("model.discriminators")
-        copied = (of_generator and only != "discriminator") or (of_discriminator and only != "generator")
+        copied = (of_generator and only != "discriminator") or (
+            of_discriminator and only != "generator"
+        )
         assert torch.equal(value, saved[key] if copied else before[key]), key
     assert module.clock.images_seen == 0
 
@@ -49,9 +51,16 @@ def test_other_shapes_keep_their_own_weights(run, tiny) -> None:
 
 def test_what_cannot_be_copied_is_one_line(run, tiny, tmp_path) -> None:
     _, module, _ = build(tiny("model=vae", "data=digits"))
-    with pytest.raises(ConfigError, match=r"init=.* has no weights of the names and shapes of this run's networks"):
+    with pytest.raises(
+        ConfigError, match=r"init=.* has no weights of the names and shapes of this run's networks"
+    ):
         initialize_from(module, str(run), "discriminator")
-    with pytest.raises(ConfigError, match="init must be a run folder or a checkpoint, got 'nowhere', which does not"):
+    with pytest.raises(
+        ConfigError,
+        match="init must be a run folder or a checkpoint, got 'nowhere', which does not",
+    ):
         initialize_from(module, "nowhere")
-    with pytest.raises(ConfigError, match="init_only must be null, generator or discriminator, got 'encoder'"):
+    with pytest.raises(
+        ConfigError, match="init_only must be null, generator or discriminator, got 'encoder'"
+    ):
         initialize_from(module, str(run), "encoder")

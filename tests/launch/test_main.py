@@ -28,7 +28,9 @@ QUICK = ("trainer.max_steps=6", "trainer.log_every_n_steps=2", "data.batch_size=
 def command(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "2"}
     line = [sys.executable, str(ROOT / "train.py"), *arguments]
-    return subprocess.run(line, cwd=cwd, env=environment, capture_output=True, text=True, timeout=240)
+    return subprocess.run(
+        line, cwd=cwd, env=environment, capture_output=True, text=True, timeout=240
+    )
 
 
 def run_folders(cwd: Path) -> list[Path]:
@@ -41,7 +43,13 @@ def test_a_run_leaves_what_the_contract_says(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     (run,) = run_folders(tmp_path)
     assert run.parent.name == "dcgan-nonsaturating-digits"
-    named = (".hydra/config.yaml", "checkpoints/last.ckpt", "checkpoints/best.ckpt", "metrics.csv", "metrics.json")
+    named = (
+        ".hydra/config.yaml",
+        "checkpoints/last.ckpt",
+        "checkpoints/best.ckpt",
+        "metrics.csv",
+        "metrics.json",
+    )
     for name in (*named, "report.html"):
         assert (run / name).is_file(), name
     assert list((run / "samples").glob("*.png"))
@@ -74,31 +82,69 @@ def test_a_run_leaves_what_the_contract_says(tmp_path: Path) -> None:
         "train/images_per_second",
         "train/total",
     }
-    assert keys | {"val/fd_efficientnet_lite0", "d/realism/accuracy_real", "d/grad_norm", "g/grad_norm"} <= set(rows[0])
+    assert keys | {
+        "val/fd_efficientnet_lite0",
+        "d/realism/accuracy_real",
+        "d/grad_norm",
+        "g/grad_norm",
+    } <= set(rows[0])
     assert [row["step"] for row in rows if row["d/realism"]] == ["2", "4", "6"]
     assert "digits" in done.stdout
     assert "fd_efficientnet_lite0" in done.stdout
 
 
 BAD_INPUT = {
-    "steps": (["data=digits", "trainer.max_steps=abc"], "trainer.max_steps must be a whole number >= -1, got 'abc'"),
-    "seed": (["data=digits", "seed=-1"], "seed must be a whole number >= 0, got -1"),
+    "steps": (
+        ["data=digits", "trainer.max_steps=abc"],
+        "trainer.max_steps must be an integer >= -1, got 'abc'",
+    ),
+    "seed": (["data=digits", "seed=-1"], "seed must be an integer >= 0, got -1"),
     "model": (["model=gna"], "vae, vae_gan, got 'gna' (did you mean 'gan'?)"),
     "loss": (["loss=hinges"], "(did you mean 'hinge'?)"),
-    "key": (["trainer.max_step=3"], "there is no key 'trainer.max_step' (did you mean 'max_steps'?)"),
+    "key": (
+        ["trainer.max_step=3"],
+        "there is no key 'trainer.max_step' (did you mean 'max_steps'?)",
+    ),
     "top key": (["sed=3"], "there is no key 'sed' (did you mean 'seed'?)"),
     "no root": (["data=image_folder"], "data.root must be given"),
-    "no folder": (["data=image_folder", "data.root=nowhere"], "data.root must be a folder of images"),
+    "no folder": (
+        ["data=image_folder", "data.root=nowhere"],
+        "data.root must be a folder of images",
+    ),
     "image size": (["data.image_size=48"], "got 48x48: set data.image_size"),
-    "large batch": (["data=digits", "data.batch_size=2000"], "data.batch_size=2000 is more than the 1797 samples"),
+    "large batch": (
+        ["data=digits", "data.batch_size=2000"],
+        "data.batch_size=2000 is more than the 1797 samples",
+    ),
     "n_critic": (["loss.n_critic=0", "data=digits"], "n_critic must be an integer >= 1, got 0"),
-    "resume": (["resume=nowhere"], "resume must be auto, a run folder or a checkpoint, got 'nowhere'"),
-    "no data": (["data=mnist", "data.download=false", "data.root=nowhere"], "set data.root to a folder that has it"),
-    "argument": (["+model.temperature=1", "data=digits"], "unexpected keyword argument 'temperature'"),
-    "word": (["data=digits", "optim.generator.lr=fast"], "optim.generator.lr: must be a number, got 'fast'"),
-    "fraction": (["data=digits", "model.latent_dim=1.5"], "model.latent_dim: must be a whole number, got 1.5"),
-    "lone number": (["data=digits", "optim.generator.betas=3"], "optim.generator.betas: must be a list, got 3"),
-    "precision": (["trainer.precision=16-mixed", "data=digits", "trainer=cpu"], "trainer.precision must be"),
+    "resume": (
+        ["resume=nowhere"],
+        "resume must be auto, a run folder or a checkpoint, got 'nowhere'",
+    ),
+    "no data": (
+        ["data=mnist", "data.download=false", "data.root=nowhere"],
+        "set data.root to a folder that has it",
+    ),
+    "argument": (
+        ["+model.temperature=1", "data=digits"],
+        "unexpected keyword argument 'temperature'",
+    ),
+    "word": (
+        ["data=digits", "optim.generator.lr=fast"],
+        "optim.generator.lr: must be a number, got 'fast'",
+    ),
+    "fraction": (
+        ["data=digits", "model.latent_dim=1.5"],
+        "model.latent_dim: must be an integer, got 1.5",
+    ),
+    "lone number": (
+        ["data=digits", "optim.generator.betas=3"],
+        "optim.generator.betas: must be a list, got 3",
+    ),
+    "precision": (
+        ["trainer.precision=16-mixed", "data=digits", "trainer=cpu"],
+        "trainer.precision must be",
+    ),
     "syntax": (["data=digits", "trainer.max_steps=[1"], ""),
 }
 
@@ -142,16 +188,22 @@ def test_help_lists_the_choices_and_the_config_prints(tmp_path: Path) -> None:
 
 
 def test_a_multirun_goes_on_when_a_job_fails(tmp_path: Path) -> None:
-    done = command("-m", "loss=hinge,wgan", "loss.n_critic=0,1", "data=ring", "model=gan", *QUICK, cwd=tmp_path)
+    done = command(
+        "-m", "loss=hinge,wgan", "loss.n_critic=0,1", "data=ring", "model=gan", *QUICK, cwd=tmp_path
+    )
     assert done.returncode == 1
     assert done.stderr.count("n_critic must be") == 2
-    finished = [path.parent.parent.name for path in tmp_path.glob("multirun/*/*/checkpoints/last.ckpt")]
+    finished = [
+        path.parent.parent.name for path in tmp_path.glob("multirun/*/*/checkpoints/last.ckpt")
+    ]
     assert sorted(finished) == ["1-gan-hinge-ring", "3-gan-wgan-ring"]
 
 
 def test_launchers_that_stay_in_one_process_refuse_several(monkeypatch) -> None:
     monkeypatch.delenv("SLURM_PROCID", raising=False)
-    with pytest.raises(ConfigError, match=r"single process, got trainer.devices=2: use launcher=local"):
+    with pytest.raises(
+        ConfigError, match=r"single process, got trainer.devices=2: use launcher=local"
+    ):
         check_single_process_multirun({"trainer": {"devices": 2}})
 
 
@@ -177,7 +229,9 @@ def test_two_processes_equal_one(loss: str, tmp_path: Path) -> None:
     for name, tensor in first["weights"].items():
         assert torch.equal(tensor, second["weights"][name]), name
         torch.testing.assert_close(tensor, one["weights"][name], atol=1e-6, rtol=1e-6)
-    scores = [json.loads((run / "metrics.json").read_text())["metrics"] for run in run_folders(tmp_path)]
+    scores = [
+        json.loads((run / "metrics.json").read_text())["metrics"] for run in run_folders(tmp_path)
+    ]
     assert sorted(found[0]["protocol"]["world_size"] for found in scores) == [1, 2]
     assert {score["protocol"]["num_generated"] for found in scores for score in found} == {100}
     assert scores[0][0]["value"] == pytest.approx(scores[1][0]["value"], rel=1e-4)
@@ -187,8 +241,16 @@ def test_the_checkpoint_is_plain_data(composed, tmp_path: Path) -> None:
     train(composed("model=gan", "data=ring", *QUICK, "callbacks.evaluation.num_samples=100"))
     checkpoint = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
     assert checkpoint["gan_zoo"]["config"]["data"]["batch_size"] == 8
-    assert checkpoint["gan_zoo"]["provenance"]["torch"] == torch.__version__.split("+")[0] or "+" in torch.__version__
-    assert {key.split(".")[0] for key in checkpoint["state_dict"]} <= {"model", "losses", "regularizers", "ema"}
+    assert (
+        checkpoint["gan_zoo"]["provenance"]["torch"] == torch.__version__.split("+")[0]
+        or "+" in torch.__version__
+    )
+    assert {key.split(".")[0] for key in checkpoint["state_dict"]} <= {
+        "model",
+        "losses",
+        "regularizers",
+        "ema",
+    }
 
 
 def test_large_sets_stream_through_workers(composed, tmp_path: Path) -> None:
@@ -196,9 +258,17 @@ def test_large_sets_stream_through_workers(composed, tmp_path: Path) -> None:
 
     for number in range(12):
         Image.new("RGB", (20, 20), (number * 20, 0, 0)).save(tmp_path / f"{number}.png")
-    overrides = ("data=image_folder", f"data.root={tmp_path}", "data.image_size=8", "callbacks=none", "metric=none")
+    overrides = (
+        "data=image_folder",
+        f"data.root={tmp_path}",
+        "data.image_size=8",
+        "callbacks=none",
+        "metric=none",
+    )
     here = composed(*overrides, *QUICK, "logger=none")
-    workers = composed(*overrides, *QUICK, "logger=none", "data.memory_limit=0", "data.num_workers=2")
+    workers = composed(
+        *overrides, *QUICK, "logger=none", "data.memory_limit=0", "data.num_workers=2"
+    )
     states = []
     for config in (here, workers):
         trainer, module, data = build(config)
@@ -218,7 +288,10 @@ def test_loggers(logger: str, tmp_path: Path, monkeypatch) -> None:
     assert done.returncode == 0, done.stderr
     (run,) = run_folders(tmp_path)
     assert (run / "metrics.csv").is_file()
-    pattern = {"wandb": "wandb/offline-run-*/*.wandb", "tensorboard": "tensorboard/events.out.tfevents.*"}[logger]
+    pattern = {
+        "wandb": "wandb/offline-run-*/*.wandb",
+        "tensorboard": "tensorboard/events.out.tfevents.*",
+    }[logger]
     assert list(run.glob(pattern))
     assert ("logging offline" in done.stdout) == (logger == "wandb")
 
@@ -227,7 +300,14 @@ def test_the_installed_command_works_from_any_folder(tmp_path: Path) -> None:
     executable = Path(sys.executable).with_name("gan-zoo")
     if not executable.exists():
         pytest.skip("gan-zoo is not installed beside this Python")
-    line = [str(executable), "train", "model=gan", "data=ring", "callbacks.evaluation.num_samples=100", *QUICK]
+    line = [
+        str(executable),
+        "train",
+        "model=gan",
+        "data=ring",
+        "callbacks.evaluation.num_samples=100",
+        *QUICK,
+    ]
     done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
     assert len(run_folders(tmp_path)) == 1

@@ -70,7 +70,10 @@ def test_what_is_no_space_is_one_line(overrides: list[str], message: str) -> Non
 
 def test_the_score_is_the_one_that_decides_the_best_checkpoint() -> None:
     assert default_objective(search_space_of([*SHORT, "loss=hinge,rpgan"])) == ("reverse_kl", False)
-    assert default_objective(search_space_of(["loss=hinge,rpgan"])) == ("fd_efficientnet_lite0", False)
+    assert default_objective(search_space_of(["loss=hinge,rpgan"])) == (
+        "fd_efficientnet_lite0",
+        False,
+    )
     with pytest.raises(ConfigError, match="not scored"):
         default_objective(search_space_of(["loss=hinge,rpgan", "metric=none"]))
 
@@ -83,7 +86,9 @@ def scored(job: Job, *values: float) -> None:
 
 
 def test_a_search_tells_prunes_and_goes_on(tmp_path: Path) -> None:
-    space = search_space_of(["model=gan", "loss=hinge,rpgan", "optim.generator.lr=tag(log,interval(1e-5,1e-3))"])
+    space = search_space_of(
+        ["model=gan", "loss=hinge,rpgan", "optim.generator.lr=tag(log,interval(1e-5,1e-3))"]
+    )
     search = Search(tmp_path, space, "fd")
     jobs = search.jobs(trials=7)
     for value in (10.0, 20.0, 30.0, 40.0):
@@ -118,7 +123,9 @@ def test_a_search_tells_prunes_and_goes_on(tmp_path: Path) -> None:
     search.report_progress(lost)
     search.study.trials[6]
     trial, _ = search.running[lost.folder]
-    trial.set_user_attr("owner", search.study.trials[6].user_attrs["owner"].rpartition(":")[0] + ":999999999")
+    trial.set_user_attr(
+        "owner", search.study.trials[6].user_attrs["owner"].rpartition(":")[0] + ":999999999"
+    )
     again = Search(tmp_path, space, "fd")
     (resumed,) = again.jobs(trials=7)
     assert (resumed.overrides, resumed.folder) == (lost.overrides, lost.folder)
@@ -147,10 +154,10 @@ def test_a_record_gives_jobs_their_folders_back(tmp_path: Path) -> None:
     record.add(["seed=2"], "1-gan").exit_code = -9
     record.write()
     again = JobManifest(tmp_path)
-    job = again.of(["seed=2"])
+    job = again.find(["seed=2"])
     assert job is not None
     assert (job.folder, job.exit_code, job.failure) == (tmp_path / "1-gan", -9, "killed by SIGKILL")
-    assert again.of(["seed=3"]) is None
+    assert again.find(["seed=3"]) is None
     (tmp_path / "jobs.json").write_text("[{")
     with pytest.raises(ConfigError, match="damaged"):
         JobManifest(tmp_path)
@@ -168,12 +175,15 @@ def test_what_goes_wrong_with_the_sweep_itself_stops_its_jobs(tmp_path: Path) ->
         raise OSError("no space left")
 
     with pytest.raises(OSError, match="no space left"):
-        run_all(jobs, 2, poll=lambda job: None, on_poll=watch)
+        run_all(jobs, 2, on_end=lambda job: None, on_poll=watch)
     assert all(job.process is not None and job.process.poll() == -signal.SIGTERM for job in jobs)
 
 
 def start(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
-    environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}", "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {
+        "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}",
+        "OMP_NUM_THREADS": "1",
+    }
     return subprocess.Popen(
         arguments, cwd=cwd, env=environment, text=True, stdout=-1, stderr=-1, start_new_session=True
     )
@@ -187,8 +197,17 @@ def children_of(parent: int) -> list[int]:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="finds processes by /proc")
-def test_a_job_that_is_killed_takes_nothing_along_and_the_rerun_does_what_is_missing(tmp_path: Path) -> None:
-    sweep = [sys.executable, str(ROOT / "train.py"), "-m", "loss=hinge,rpgan,wgan", "seed=1,2", *SHORT]
+def test_a_job_that_is_killed_takes_nothing_along_and_the_rerun_does_what_is_missing(
+    tmp_path: Path,
+) -> None:
+    sweep = [
+        sys.executable,
+        str(ROOT / "train.py"),
+        "-m",
+        "loss=hinge,rpgan,wgan",
+        "seed=1,2",
+        *SHORT,
+    ]
     sweep += ["hydra.sweep.dir=sweep", "hydra.launcher.n_jobs=2"]
     process = start(*sweep, cwd=tmp_path)
     until = time.monotonic() + 120
@@ -212,7 +231,15 @@ def test_a_job_that_is_killed_takes_nothing_along_and_the_rerun_does_what_is_mis
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_search_that_is_stopped_goes_on(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "gan_zoo.cli.app", "sweep", *SHORT, "loss=hinge,rpgan", "loss.n_critic=range(1,3)"]
+    command = [
+        sys.executable,
+        "-m",
+        "gan_zoo.cli.app",
+        "sweep",
+        *SHORT,
+        "loss=hinge,rpgan",
+        "loss.n_critic=range(1,3)",
+    ]
     command += ["--trials", "3", "--out", "found"]
     process = start(*command, cwd=tmp_path)
     assert process.stdout is not None
@@ -235,7 +262,8 @@ def test_a_search_that_is_stopped_goes_on(tmp_path: Path) -> None:
 @pytest.mark.timeout(600)
 def test_jobs_of_a_multirun_may_have_several_processes(tmp_path: Path) -> None:
     process = start(
-        *(sys.executable, str(ROOT / "train.py"), "-m", "seed=1,2", *SHORT, "trainer=ddp_cpu"), cwd=tmp_path
+        *(sys.executable, str(ROOT / "train.py"), "-m", "seed=1,2", *SHORT, "trainer=ddp_cpu"),
+        cwd=tmp_path,
     )
     out, err = process.communicate(timeout=500)
     assert process.returncode == 0, out + err

@@ -16,12 +16,20 @@ from urllib.error import URLError
 
 import pytest
 
-pytest.importorskip("openwandb", reason="openwandb, a server that the wandb client talks to, is not installed")
+pytest.importorskip(
+    "openwandb", reason="openwandb, a server that the wandb client talks to, is not installed"
+)
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).parents[2]
 TINY = ("data=digits", "trainer=cpu", "data.batch_size=16", "callbacks.evaluation.num_samples=64")
-QUICK = (*TINY, "extractor.image_size=32", "trainer.log_every_n_steps=5", "trainer.max_steps=10", "logger=wandb")
+QUICK = (
+    *TINY,
+    "extractor.image_size=32",
+    "trainer.log_every_n_steps=5",
+    "trainer.max_steps=10",
+    "logger=wandb",
+)
 KEY = "local" + "0" * 40
 
 
@@ -34,7 +42,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     line = [sys.executable, "-m", "openwandb", "serve", "--host", "127.0.0.1", "--port", str(port)]
     with (folder / "log.txt").open("w") as log:
         process = subprocess.Popen(
-            [*line, "--data-dir", str(folder / "data")], env=os.environ | {"HOME": str(folder)}, stdout=log, stderr=log
+            [*line, "--data-dir", str(folder / "data")],
+            env=os.environ | {"HOME": str(folder)},
+            stdout=log,
+            stderr=log,
         )
     address, until = f"http://127.0.0.1:{port}", time.monotonic() + 60
     while time.monotonic() < until:
@@ -56,7 +67,12 @@ def run(server: str, cwd: Path, *line: str, **environment: str) -> str:
         "PYTHONPATH": str(ROOT / "src"),
     }
     done = subprocess.run(
-        [sys.executable, *line], cwd=cwd, env=settings | environment, capture_output=True, text=True, timeout=200
+        [sys.executable, *line],
+        cwd=cwd,
+        env=settings | environment,
+        capture_output=True,
+        text=True,
+        timeout=200,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout + done.stderr
@@ -93,10 +109,16 @@ def test_history_images_config_and_checkpoints_come_back(server: str, tmp_path: 
         for row in (line.split(",") for line in logged.splitlines()[1:])
         if row[logged.splitlines()[0].split(",").index("d/realism")]
     ]
-    (image,) = [f["name"] for f in get(server, f"api/v1/runs/{name}/files")["files"] if f["name"].endswith(".png")]
+    (image,) = [
+        f["name"]
+        for f in get(server, f"api/v1/runs/{name}/files")["files"]
+        if f["name"].endswith(".png")
+    ]
     with urllib.request.urlopen(f"{server}/files/default/round_trip/{name}/{image}") as answer:
         assert answer.read() == (tmp_path / "first" / "samples" / "000000160.png").read_bytes()
-    assert [a["artifact_type"] for a in get(server, f"api/v2/runs/{name}/artifacts")["artifacts"]] == ["model"]
+    assert [
+        a["artifact_type"] for a in get(server, f"api/v2/runs/{name}/artifacts")["artifacts"]
+    ] == ["model"]
 
     run(server, tmp_path, str(ROOT / "train.py"), "resume=first", "trainer.max_steps=20")
     (still,) = runs(server, "round_trip")

@@ -43,7 +43,12 @@ def random_images(count: int, seed: int) -> tuple[Tensor, Tensor]:
     return images, torch.arange(count) % 3
 
 
-def drawer(images: Tensor, requested_label: Tensor | None, num_requested_labels: int | None = 3, size: int = 8):
+def drawer(
+    images: Tensor,
+    requested_label: Tensor | None,
+    num_requested_labels: int | None = 3,
+    size: int = 8,
+):
     def draw(block: int) -> Generated:
         rows = slice(size * block, size * (block + 1))
         asked = SampleRequest(len(images[rows]), StepRNG(0, block))
@@ -57,11 +62,20 @@ def drawer(images: Tensor, requested_label: Tensor | None, num_requested_labels:
     return draw
 
 
-def scored(evaluator: ClassFrechet, source: Source, draw, count: int, conditioning="class", labels: int | None = 3):
+def scored(
+    evaluator: ClassFrechet,
+    source: Source,
+    draw,
+    count: int,
+    conditioning="class",
+    labels: int | None = 3,
+):
     samples = Samples(draw, count, 8)
     return {
         score.name: score
-        for score in evaluate_all({"c": evaluator}, samples, source, CPU, model_of(conditioning, labels))
+        for score in evaluate_all(
+            {"c": evaluator}, samples, source, CPU, model_of(conditioning, labels)
+        )
     }
 
 
@@ -76,12 +90,24 @@ def test_each_class_is_the_distance_of_its_subset_and_the_mean_is_theirs() -> No
     source = Source("x", "train", real, labels, classes=["a", "b c", "d"])
     found = scored(ClassFrechet(Pixels(), 48), source, drawer(fake // 2, requested_label), 48)
     expected = [
-        frechet_distance(moments(real[labels == k]), moments(fake[requested_label == k] // 2)) for k in range(3)
+        frechet_distance(moments(real[labels == k]), moments(fake[requested_label == k] // 2))
+        for k in range(3)
     ]
-    assert list(found) == ["intra_fd_pixels", "intra_fd_pixels_a", "intra_fd_pixels_b_c", "intra_fd_pixels_d"]
+    assert list(found) == [
+        "intra_fd_pixels",
+        "intra_fd_pixels_a",
+        "intra_fd_pixels_b_c",
+        "intra_fd_pixels_d",
+    ]
     assert [score.value for score in found.values()][1:] == pytest.approx(expected, rel=1e-9)
     assert found["intra_fd_pixels"].value == pytest.approx(sum(expected) / 3, rel=1e-9)
-    expected = {"num_real": 60, "num_generated": 48, "num_classes": 3, "fewest_in_a_class": 16, "split": "train"}
+    expected = {
+        "num_real": 60,
+        "num_generated": 48,
+        "num_classes": 3,
+        "fewest_in_a_class": 16,
+        "split": "train",
+    }
     assert expected.items() <= found["intra_fd_pixels"].protocol.items()
     of_a = found["intra_fd_pixels_a"].protocol
     assert (of_a["num_generated"], of_a["of_class"]) == (48, 16)
@@ -90,12 +116,23 @@ def test_each_class_is_the_distance_of_its_subset_and_the_mean_is_theirs() -> No
 
 def test_a_shift_of_every_class_in_closed_form_and_classes_in_each_others_place() -> None:
     """m + s against m is s^2 a feature; a model that confuses classes is found out, as the plain distance cannot."""
-    images = torch.tensor([0, 20, 200, 220], dtype=torch.uint8).view(4, 1, 1, 1).expand(-1, 1, 2, 2).repeat(4, 1, 1, 1)
+    images = (
+        torch.tensor([0, 20, 200, 220], dtype=torch.uint8)
+        .view(4, 1, 1, 1)
+        .expand(-1, 1, 2, 2)
+        .repeat(4, 1, 1, 1)
+    )
     labels = torch.tensor([0, 0, 1, 1]).repeat(4)
     source = Source("x", "all", images, labels)
-    shifted = scored(ClassFrechet(Pixels(), 16), source, drawer(images + 10, labels, 2), 16, labels=2)
-    assert [score.value for score in shifted.values()] == pytest.approx([4 * (10 / 255) ** 2] * 3, rel=1e-6)
-    confused = scored(ClassFrechet(Pixels(), 16), source, drawer(images, 1 - labels, 2), 16, labels=2)
+    shifted = scored(
+        ClassFrechet(Pixels(), 16), source, drawer(images + 10, labels, 2), 16, labels=2
+    )
+    assert [score.value for score in shifted.values()] == pytest.approx(
+        [4 * (10 / 255) ** 2] * 3, rel=1e-6
+    )
+    confused = scored(
+        ClassFrechet(Pixels(), 16), source, drawer(images, 1 - labels, 2), 16, labels=2
+    )
     assert confused["intra_fd_pixels"].value == pytest.approx(4 * (200 / 255) ** 2, rel=1e-6)
 
 
@@ -116,7 +153,9 @@ def test_the_sums_of_several_processes_are_those_of_one(ranks: int) -> None:
     whole = ClassMoments(3, 4)
     whole.update(Pixels()(images[:16])[0], requested_label[:16])
     for name in ("count", "total", "outer"):
-        torch.testing.assert_close(sum(getattr(s, name) for s in states), getattr(whole, name), rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(
+            sum(getattr(s, name) for s in states), getattr(whole, name), rtol=1e-12, atol=1e-12
+        )
 
 
 def test_few_samples_are_warned_of_or_refused() -> None:
@@ -124,13 +163,21 @@ def test_few_samples_are_warned_of_or_refused() -> None:
     source = Source("x", "all", real, labels)
     few = scored(ClassFrechet(Pixels(), 12), source, drawer(fake, requested_label), 12)
     assert "a class has 4 samples, fewer than 8" in few["intra_fd_pixels"].protocol["warning"]
-    with pytest.raises(DataError, match=r"num_samples must be at least 2 for each of the 3 classes, got 5"):
+    with pytest.raises(
+        DataError, match=r"num_samples must be at least 2 for each of the 3 classes, got 5"
+    ):
         scored(ClassFrechet(Pixels(), 5), source, drawer(fake, requested_label), 5)
     none_of_class_2 = torch.where(requested_label == 2, 0, requested_label)
-    with pytest.raises(DataError, match=r"at least 2 generated samples .* raise .*num_samples; too few are in class 2"):
+    with pytest.raises(
+        DataError,
+        match=r"at least 2 generated samples .* raise .*num_samples; too few are in class 2",
+    ):
         scored(ClassFrechet(Pixels(), 6), source, drawer(fake, none_of_class_2), 6)
     lonely = Source("x", "all", real[:4], labels[:4])
-    with pytest.raises(DataError, match=r"at least 2 real images of each class, data=x has not; too few .* class 1, 2"):
+    with pytest.raises(
+        DataError,
+        match=r"at least 2 real images of each class, data=x has not; too few .* class 1, 2",
+    ):
         scored(ClassFrechet(Pixels(), 12), lonely, drawer(fake, requested_label), 12)
 
 

@@ -17,14 +17,20 @@ from gan_zoo.metrics.base import Generated, Samples, evaluate_all
 from gan_zoo.metrics.extractors.dinov2 import DINOv2, placed
 from gan_zoo.metrics.image_quality import ImageScores
 
-vision_transformer = pytest.importorskip("timm.models.vision_transformer", reason="timm is not installed")
+vision_transformer = pytest.importorskip(
+    "timm.models.vision_transformer", reason="timm is not installed"
+)
 
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory):
     """timm's network at 518 pixels with random weights, and a file of them in the published format."""
     torch.manual_seed(0)
-    network = vision_transformer.vit_small_patch14_dinov2(pretrained=False, num_classes=0).eval().requires_grad_(False)
+    network = (
+        vision_transformer.vit_small_patch14_dinov2(pretrained=False, num_classes=0)
+        .eval()
+        .requires_grad_(False)
+    )
     for block in network.blocks:
         for scale in (block.ls1, block.ls2):
             scale.gamma.data.fill_(0.5)  # as they begin, 1e-5, every block would be next to nothing
@@ -41,7 +47,9 @@ def test_the_features_are_the_librarys_own(published) -> None:
     features, logits = extractor(images)
     assert features.shape == (2, 384)
     assert logits.shape == (2, 0)
-    small = vision_transformer.vit_small_patch14_dinov2(pretrained=False, num_classes=0, img_size=224).eval()
+    small = vision_transformer.vit_small_patch14_dinov2(
+        pretrained=False, num_classes=0, img_size=224
+    ).eval()
     small.load_state_dict(network.state_dict() | {"pos_embed": placed(network.pos_embed)})
     mean, std = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]]).view(2, 3, 1, 1)
     tokens = small.forward_features((images / 255 - mean) / std)
@@ -80,11 +88,18 @@ def test_the_score_is_fd_dinov2_alone(published, monkeypatch, tmp_path: Path) ->
 
 
 def test_a_file_that_cannot_be_used_says_why(published, tmp_path: Path, monkeypatch) -> None:
-    with pytest.raises(DataError, match=r"needs its weights: extractor.path=FILE, the published dinov2_vits14"):
+    with pytest.raises(
+        DataError, match=r"needs its weights: extractor.path=FILE, the published dinov2_vits14"
+    ):
         DINOv2()
-    with pytest.raises(DataError, match=r"must be a file, got 'nowhere\.pth', which does not exist"):
+    with pytest.raises(
+        DataError, match=r"must be a file, got 'nowhere\.pth', which does not exist"
+    ):
         DINOv2("nowhere.pth")
-    with pytest.raises(DataError, match=r"is not the published file: its SHA-256 begins with \w{8}, not with b938bf1b"):
+    with pytest.raises(
+        DataError,
+        match=r"is not the published file: its SHA-256 begins with \w{8}, not with b938bf1b",
+    ):
         DINOv2(str(published[1]))
     (tmp_path / "junk.pth").write_bytes(b"junk")
     with pytest.raises(DataError, match="is damaged or no weights file"):

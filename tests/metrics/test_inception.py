@@ -15,11 +15,19 @@ from gan_zoo.core.types import SampleRequest
 from gan_zoo.data.dataset import Source
 from gan_zoo.metrics.base import Generated, Samples, evaluate_all
 from gan_zoo.metrics.functional import feature_metrics as features_module
-from gan_zoo.metrics.functional.feature_metrics import KID, DensityCoverage, PrecisionRecall, memorized, squared_mmd
+from gan_zoo.metrics.functional.feature_metrics import (
+    KID,
+    DensityCoverage,
+    PrecisionRecall,
+    memorized,
+    squared_mmd,
+)
 from gan_zoo.metrics.functional.frechet import FeatureMoments
 from gan_zoo.metrics.image_quality import ImageScores
 
-theirs = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3", reason="torch-fidelity is not installed")
+theirs = pytest.importorskip(
+    "torch_fidelity.feature_extractor_inceptionv3", reason="torch-fidelity is not installed"
+)
 
 
 @pytest.fixture(scope="module")
@@ -71,14 +79,19 @@ def test_features_logits_and_scores_agree_with_torch_fidelity(reference, images)
         return Generated({"sample": fake.float() / 127.5 - 1}, SampleRequest(12, StepRNG(0, block)))
 
     scores = {
-        s.name: s for s in evaluate_all({"images": evaluator}, Samples(draw, 12, 12), Source("x", "all", real), CPU)
+        s.name: s
+        for s in evaluate_all(
+            {"images": evaluator}, Samples(draw, 12, 12), Source("x", "all", real), CPU
+        )
     }
     statistics = [fid_features_to_statistics(f) for f in (fake_f, real_f)]
     expected = fid_statistics_to_metric(*statistics, verbose=False)["frechet_inception_distance"]
     assert scores["fid"].value == pytest.approx(expected, rel=1e-3)
     splits = isc_features_to_metric(fake_logits, splits=10)
     assert scores["is"].value == pytest.approx(splits["inception_score_mean"], rel=1e-3)
-    assert scores["is_std"].value == pytest.approx(splits["inception_score_std"], rel=1e-2, abs=1e-6)
+    assert scores["is_std"].value == pytest.approx(
+        splits["inception_score_std"], rel=1e-2, abs=1e-6
+    )
     assert scores["is"].protocol["splits"] == 10
     assert scores["fid"].protocol["protocol"] == "fid-tf"
     assert "not the published weights" in scores["is"].protocol["warning"]
@@ -90,7 +103,9 @@ def test_set_scores_agree_with_torch_fidelity() -> None:
 
     torch.manual_seed(0)
     fake, real = torch.randn(300, 8) * 0.8 + 0.3, torch.randn(400, 8)
-    kid = kid_features_to_metric(fake, real, kid_subsets=10, kid_subset_size=100, rng_seed=2020, verbose=False)
+    kid = kid_features_to_metric(
+        fake, real, kid_subsets=10, kid_subset_size=100, rng_seed=2020, verbose=False
+    )
     found = KID(10, 100)(real, fake)
     assert found["kid"] == pytest.approx(kid["kernel_inception_distance_mean"], rel=1e-5)
     assert found["kid_std"] == pytest.approx(kid["kernel_inception_distance_std"], rel=1e-4)
@@ -145,7 +160,9 @@ def test_blocks_give_the_same_scores(monkeypatch: pytest.MonkeyPatch) -> None:
     real, fake, held_out = (torch.randn(count, 4, generator=draw) for count in (50, 40, 60))
 
     def all_scores() -> dict[str, float]:
-        scores = PrecisionRecall(3)(real, fake) | DensityCoverage(5)(real, fake) | KID(4, 20)(real, fake)
+        scores = (
+            PrecisionRecall(3)(real, fake) | DensityCoverage(5)(real, fake) | KID(4, 20)(real, fake)
+        )
         return scores | {"memorization": memorized(fake, real, held_out)}
 
     whole = all_scores()
@@ -165,10 +182,17 @@ def test_equal_features_are_at_distance_zero() -> None:
 def test_features_that_are_no_numbers_are_refused(value: float) -> None:
     good, bad = torch.randn(20, 3), torch.randn(20, 3)
     bad[7, 1] = value
-    scores = [KID(2, 5), PrecisionRecall(3), DensityCoverage(3), lambda real, fake: memorized(fake, real, real)]
+    scores = [
+        KID(2, 5),
+        PrecisionRecall(3),
+        DensityCoverage(3),
+        lambda real, fake: memorized(fake, real, real),
+    ]
     for score in scores:
         for real, fake in ((good, bad), (bad, good)):
-            with pytest.raises(DataError, match=r"features of (real|generated) images hold NaN or infinite numbers"):
+            with pytest.raises(
+                DataError, match=r"features of (real|generated) images hold NaN or infinite numbers"
+            ):
                 score(real, fake)
     moments = FeatureMoments(3)
     moments.update(bad)
@@ -201,14 +225,18 @@ def test_the_clean_resize_is_pillows() -> None:
     from gan_zoo.metrics.extractors.inception import resized
 
     image = np.random.default_rng(0).random((64, 64), dtype=np.float32) * 255
-    to_pil = np.asarray(Image.fromarray(image).resize((299, 299), Image.Resampling.BICUBIC)).clip(0, 255)
+    to_pil = np.asarray(Image.fromarray(image).resize((299, 299), Image.Resampling.BICUBIC)).clip(
+        0, 255
+    )
     found = resized(torch.from_numpy(image).expand(1, 3, 64, 64), "clean")[0, 0].numpy()
     assert abs(found - to_pil).max() < 0.01
 
 
 @pytest.mark.parametrize("size", [(7, 5), (299, 299), (310, 400)])
 def test_the_resize_is_tensorflows_to_the_bit(size) -> None:
-    from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x as legacy
+    from torch_fidelity.interpolate_compat_tensorflow import (
+        interpolate_bilinear_2d_like_tensorflow1x as legacy,
+    )
 
     from gan_zoo.metrics.extractors.inception import resized
 
@@ -220,9 +248,14 @@ def test_weights_that_cannot_be_used_say_why(reference, tmp_path: Path, monkeypa
     from gan_zoo.metrics.extractors.inception import InceptionV3
 
     _, path = reference
-    with pytest.raises(DataError, match=r"is not the published file: its SHA-256 begins with \w{8}, not with 6726825d"):
+    with pytest.raises(
+        DataError,
+        match=r"is not the published file: its SHA-256 begins with \w{8}, not with 6726825d",
+    ):
         InceptionV3(str(path))
-    with pytest.raises(DataError, match=r"must be a file, got 'nowhere\.pth', which does not exist"):
+    with pytest.raises(
+        DataError, match=r"must be a file, got 'nowhere\.pth', which does not exist"
+    ):
         InceptionV3("nowhere.pth")
     (tmp_path / "junk.pth").write_bytes(b"junk")
     with pytest.raises(DataError, match="is damaged or no weights file"):

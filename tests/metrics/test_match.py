@@ -47,7 +47,12 @@ def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.optim, "Adam", refuse)
 
 
-def asked_for(images: Tensor, requested_label: Tensor | None, num_requested_labels: int | None = 10, size: int = 64):
+def asked_for(
+    images: Tensor,
+    requested_label: Tensor | None,
+    num_requested_labels: int | None = 10,
+    size: int = 64,
+):
     """Draws block k of ``images`` with what they were asked to be."""
 
     def block(k: int) -> Generated:
@@ -63,7 +68,14 @@ def asked_for(images: Tensor, requested_label: Tensor | None, num_requested_labe
     return block
 
 
-def scored(evaluator, draw, source: Source, count: int, conditioning: str = "class", labels: int | None = 10):
+def scored(
+    evaluator,
+    draw,
+    source: Source,
+    count: int,
+    conditioning: str = "class",
+    labels: int | None = 10,
+):
     model = model_of(conditioning, labels)
     return evaluate_all({"evaluator": evaluator}, Samples(draw, count), source, CPU, model)[0]
 
@@ -106,7 +118,9 @@ def rows_seen(source: Source) -> set[int]:
 
 
 def test_held_out_rows_are_never_trained_on() -> None:
-    images = torch.randint(0, 256, (50, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    images = torch.randint(
+        0, 256, (50, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
     alone = Source("alone", "all", images[:40])
     _, _, test, rows = split(alone)
     assert test is alone
@@ -133,7 +147,14 @@ def test_what_a_network_is_cached_by(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     data = Source("keys", "all", torch.zeros(20, 1, 8, 8, dtype=torch.uint8), torch.arange(20) % 2)
 
     def fit(source: Source, kind: str = "spy", steps: int = 1, width: int = 1) -> int:
-        fitted(kind, source, lambda: nn.Linear(width, 1), lambda n, *_: n(torch.ones(width)).sum(), CPU, steps)
+        fitted(
+            kind,
+            source,
+            lambda: nn.Linear(width, 1),
+            lambda n, *_: n(torch.ones(width)).sum(),
+            CPU,
+            steps,
+        )
         return len(list((tmp_path / "networks").iterdir()))
 
     assert [fit(data), fit(data)] == [1, 1]
@@ -146,12 +167,16 @@ def test_what_a_network_is_cached_by(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert fit(replace(data, conditions=torch.zeros(20, 3))) == 8
 
 
-def test_a_corrupt_network_is_trained_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_corrupt_network_is_trained_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("GAN_ZOO_CACHE", str(tmp_path))
     data = Source("corrupt", "all", torch.zeros(20, 1, 8, 8, dtype=torch.uint8))
 
     def fit() -> Tensor:
-        return fitted("spy", data, lambda: nn.Linear(2, 1), lambda n, *_: n(torch.ones(2)).sum(), CPU, 3).weight
+        return fitted(
+            "spy", data, lambda: nn.Linear(2, 1), lambda n, *_: n(torch.ones(2)).sum(), CPU, 3
+        ).weight
 
     good = fit()
     (path,) = (tmp_path / "networks").iterdir()
@@ -201,7 +226,9 @@ def test_images_of_other_classes_match_at_chance() -> None:
     data = digits()
     images = to_unit(data.samples[:1000])
     shuffled = torch.randint(0, 10, (1000,), generator=torch.Generator().manual_seed(0))
-    assert scored(ClassMatch(1000), asked_for(images, shuffled), data, 1000).value == pytest.approx(0.1, abs=0.03)
+    assert scored(ClassMatch(1000), asked_for(images, shuffled), data, 1000).value == pytest.approx(
+        0.1, abs=0.03
+    )
     wrong = (data.labels[:1000] + 1) % 10
     assert scored(ClassMatch(1000), asked_for(images, wrong), data, 1000).value < 0.03
 
@@ -223,7 +250,9 @@ def test_hungarian_accuracy_by_hand() -> None:
     match = CodeMatch()
     assert match.agreement(torch.tensor([[9, 8], [7, 1]])) == pytest.approx(15 / 25)
     assert match.agreement(torch.tensor([[0, 5, 0], [0, 0, 5], [5, 0, 0]])) == 1
-    assert match.agreement(torch.tensor([[4, 0], [3, 0], [0, 2]])) == pytest.approx(6 / 9), "a third code is nobody's"
+    assert match.agreement(torch.tensor([[4, 0], [3, 0], [0, 2]])) == pytest.approx(6 / 9), (
+        "a third code is nobody's"
+    )
     assert ClassMatch().agreement(torch.tensor([[9, 8], [7, 1]])) == pytest.approx(10 / 25)
 
 
@@ -236,7 +265,9 @@ def test_there_may_be_more_codes_than_classes() -> None:
 def test_models_without_classes_cannot_match() -> None:
     data = digits()
     draw = asked_for(to_unit(data.samples[:64]), None, None)
-    with pytest.raises(DataError, match="metric=condition_match needs a model with classes or a categorical code"):
+    with pytest.raises(
+        DataError, match="metric=condition_match needs a model with classes or a categorical code"
+    ):
         scored(ClassMatch(64), draw, data, 64, "none", None)
 
 
@@ -256,15 +287,20 @@ def described_digits(held_out: bool = False) -> Source:
     whole = Source("described", "all", data.samples, conditions=vectors)
     if not held_out:
         return whole
-    test = replace(whole, split="test", samples=whole.samples[1500:], conditions=vectors[1500:], fingerprint="")
-    return replace(whole, samples=whole.samples[:1500], conditions=vectors[:1500], held_out=lambda: test)
+    test = replace(
+        whole, split="test", samples=whole.samples[1500:], conditions=vectors[1500:], fingerprint=""
+    )
+    return replace(
+        whole, samples=whole.samples[:1500], conditions=vectors[:1500], held_out=lambda: test
+    )
 
 
 def described(images: Tensor, conditions: Tensor, size: int = 64):
     def block(k: int) -> Generated:
         part = slice(size * k, size * (k + 1))
         return Generated(
-            {"sample": images[part]}, SampleRequest(len(images[part]), StepRNG(0, k), condition=conditions[part])
+            {"sample": images[part]},
+            SampleRequest(len(images[part]), StepRNG(0, k), condition=conditions[part]),
         )
 
     return block
@@ -274,14 +310,18 @@ def test_retrieval_finds_real_pairs_and_is_at_chance_for_shuffled_ones() -> None
     data = described_digits()
     _, _, _, rows = split(data)
     images, conditions = to_unit(data.samples[rows]), data.conditions[rows]
-    real = scored(Retrieval(len(rows)), described(images, conditions), data, len(rows), "vector", None)
+    real = scored(
+        Retrieval(len(rows)), described(images, conditions), data, len(rows), "vector", None
+    )
     assert real.name == "retrieval"
     assert real.value > 0.7
     assert real.protocol["encoders_accuracy_on_real"] == pytest.approx(real.value, abs=0.1)
     assert (real.protocol["candidates"], real.protocol["chance"]) == (16, 1 / 16)
     shuffled = torch.randperm(1024, generator=torch.Generator().manual_seed(0))
     draw = described(to_unit(data.samples[:1024]), data.conditions[:1024][shuffled])
-    assert scored(Retrieval(1024), draw, data, 1024, "vector", None).value == pytest.approx(1 / 16, abs=0.025)
+    assert scored(Retrieval(1024), draw, data, 1024, "vector", None).value == pytest.approx(
+        1 / 16, abs=0.025
+    )
 
 
 class Fits(nn.Module):
@@ -388,17 +428,24 @@ def test_every_kind_of_condition_has_a_tower(conditions: Tensor, raw: Tensor) ->
 
 
 @pytest.mark.parametrize(
-    "data", [digits(), replace(digits(), conditions=torch.zeros(5, 3), aligned=False, unpaired=True)]
+    "data",
+    [digits(), replace(digits(), conditions=torch.zeros(5, 3), aligned=False, unpaired=True)],
 )
 def test_retrieval_needs_pairs(data: Source) -> None:
-    with pytest.raises(DataError, match="metric=retrieval needs images with their own conditions, data=digits has"):
+    with pytest.raises(
+        DataError, match="metric=retrieval needs images with their own conditions, data=digits has"
+    ):
         Retrieval(4).check(data, model_of("vector").model)
 
 
-def test_condition_match_asks_the_judge_that_suits_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_condition_match_asks_the_judge_that_suits_the_model(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     prepared: list[type] = []
     for run_discriminator in (ClassMatch, Retrieval):
-        monkeypatch.setattr(run_discriminator, "prepare", lambda self, *_: prepared.append(type(self)))
+        monkeypatch.setattr(
+            run_discriminator, "prepare", lambda self, *_: prepared.append(type(self))
+        )
     for conditioning in ("class", "none", "text", "vector", "image"):
         ConditionMatch(4).prepare(digits(), CPU, model_of(conditioning))
     assert prepared == [ClassMatch] * 2 + [Retrieval] * 3
@@ -427,7 +474,9 @@ def flat(*values: float) -> Tensor:
 
 def distances(views: dict[str, Tensor], count: int, source: Source) -> dict[str, MetricResult]:
     samples = Samples(translated(views), count, 2)
-    return {score.name: score for score in evaluate_all({"t": Translation(count)}, samples, source, CPU)}
+    return {
+        score.name: score for score in evaluate_all({"t": Translation(count)}, samples, source, CPU)
+    }
 
 
 def test_distances_of_translations_by_hand() -> None:
@@ -439,7 +488,12 @@ def test_distances_of_translations_by_hand() -> None:
         "reverse": flat(0.0, 0.3, 0.5),
     }
     scores = distances(views, 3, two_domains())
-    expected = {"target_l1": 1.5 / 3, "unchanged_l1": 2.5 / 3, "reverse_l1": 0.3 / 3, "cycle_l1": 0.1 / 3}
+    expected = {
+        "target_l1": 1.5 / 3,
+        "unchanged_l1": 2.5 / 3,
+        "reverse_l1": 0.3 / 3,
+        "cycle_l1": 0.1 / 3,
+    }
     assert {name: score.value for name, score in scores.items()} == pytest.approx(expected)
     protocol = {"data": "pairs", "split": "train", "num_generated": 3, "range": "[-1, 1]"}
     assert all(score.protocol == protocol for score in scores.values())
@@ -450,10 +504,15 @@ def test_distances_of_translations_by_hand() -> None:
 def test_what_the_game_or_the_data_cannot_give_is_left_out() -> None:
     views = {"input": flat(0.0, 0.0), "sample": flat(0.5, -1.0)}
     assert distances(views, 2, two_domains()) == {}
-    assert list(distances(views | {"target": flat(0.5, 0.0)}, 2, two_domains())) == ["target_l1", "unchanged_l1"]
+    assert list(distances(views | {"target": flat(0.5, 0.0)}, 2, two_domains())) == [
+        "target_l1",
+        "unchanged_l1",
+    ]
     color = flat(0.5, 0.0).expand(-1, 3, -1, -1)
     gray_to_color = {"input": flat(0.0, 0.0), "sample": color, "target": color}
-    assert list(distances(gray_to_color, 2, two_domains())) == ["target_l1"], "gray and color cannot be compared"
+    assert list(distances(gray_to_color, 2, two_domains())) == ["target_l1"], (
+        "gray and color cannot be compared"
+    )
 
 
 def test_translations_are_of_the_split_that_training_does_not_see() -> None:
@@ -468,7 +527,9 @@ def test_a_process_without_a_block_takes_part_in_every_sum() -> None:
     tallies = []
     for rank in range(3):
         evaluator = Translation(4)
-        scores = evaluate_all({"t": evaluator}, Samples(translated(views), 4, 2, rank, 3), two_domains(), CPU)
+        scores = evaluate_all(
+            {"t": evaluator}, Samples(translated(views), 4, 2, rank, 3), two_domains(), CPU
+        )
         assert len(scores) == (rank < 2)
         assert evaluator.distances.update_called
         tallies.append(evaluator.distances.tally)
@@ -481,16 +542,26 @@ def test_a_translation_that_is_not_a_number_is_not_scored() -> None:
 
 
 def test_translation_needs_two_domains_of_images() -> None:
-    with pytest.raises(DataError, match="metric=translation compares images with images, data=digits has one"):
+    with pytest.raises(
+        DataError, match="metric=translation compares images with images, data=digits has one"
+    ):
         Translation(2).check(digits())
 
 
 def test_the_first_few_of_a_block_keep_what_they_were_asked_for() -> None:
-    request = SampleRequest(4, StepRNG(0, 0), label=torch.arange(4), condition=torch.arange(8).view(4, 2))
-    whole = Generated({"sample": flat(4, 5, 6, 7), "input": flat(8, 9, 10, 11)}, request, torch.arange(4) + 12, 20)
+    request = SampleRequest(
+        4, StepRNG(0, 0), label=torch.arange(4), condition=torch.arange(8).view(4, 2)
+    )
+    whole = Generated(
+        {"sample": flat(4, 5, 6, 7), "input": flat(8, 9, 10, 11)}, request, torch.arange(4) + 12, 20
+    )
     two = whole.first(2)
     assert whole.first(4) is whole
     kept = (*two.visuals.values(), two.requested_label, two.request.label, two.request.condition)
     assert [len(tensor) for tensor in kept] == [2] * 5
-    assert (two.request.size, two.num_requested_labels, two.requested_label.tolist()) == (2, 20, [12, 13])
+    assert (two.request.size, two.num_requested_labels, two.requested_label.tolist()) == (
+        2,
+        20,
+        [12, 13],
+    )
     assert torch.equal(two.samples, flat(4, 5))

@@ -61,10 +61,14 @@ def test_moments_are_those_of_the_features() -> None:
 def test_frechet_distance_in_closed_form() -> None:
     zero, a, b = torch.zeros(6, dtype=torch.float64), random_spd(6, 0), random_spd(6, 1)
     assert frechet_distance(Moments(9, zero, a), Moments(9, zero, a)) == pytest.approx(0, abs=1e-9)
-    assert frechet_distance(Moments(9, zero, a), Moments(9, zero + 2, a)) == pytest.approx(24, rel=1e-9)
+    assert frechet_distance(Moments(9, zero, a), Moments(9, zero + 2, a)) == pytest.approx(
+        24, rel=1e-9
+    )
     d, e = torch.rand(6, dtype=torch.float64), torch.rand(6, dtype=torch.float64)
     expected = float((d.sqrt() - e.sqrt()).square().sum())
-    assert frechet_distance(Moments(9, zero, d.diag()), Moments(9, zero, e.diag())) == pytest.approx(expected, rel=1e-9)
+    assert frechet_distance(
+        Moments(9, zero, d.diag()), Moments(9, zero, e.diag())
+    ) == pytest.approx(expected, rel=1e-9)
     forth, back = Moments(9, zero, a), Moments(9, zero + 1, b)
     assert frechet_distance(forth, back) == pytest.approx(frechet_distance(back, forth), rel=1e-9)
 
@@ -85,7 +89,9 @@ def test_frechet_distance_agrees_with_torchmetrics() -> None:
             return images.flatten(1).float() / 255
 
     images = torch.randint(0, 256, (2, 300, 3, 2, 2), dtype=torch.uint8)
-    reference = FrechetInceptionDistance(feature=Flat(), input_img_size=(3, 2, 2)).set_dtype(torch.float64)
+    reference = FrechetInceptionDistance(feature=Flat(), input_img_size=(3, 2, 2)).set_dtype(
+        torch.float64
+    )
     reference.update(images[0], real=True)
     reference.update(images[1] // 2, real=False)
     ours = frechet_distance(moments_of(Flat()(images[0])), moments_of(Flat()(images[1] // 2)))
@@ -151,7 +157,9 @@ def test_splits_are_equal_and_do_not_follow_the_order_of_samples(num_samples: in
 def test_the_inception_score_of_few_samples_has_a_warning() -> None:
     data = digits()
     images = Samples(draw(to_unit(data.samples[:64])), 64)
-    scores = evaluate_all({"images": ImageScores(EfficientNetLite0(32), num_samples=64)}, images, data, CPU)
+    scores = evaluate_all(
+        {"images": ImageScores(EfficientNetLite0(32), num_samples=64)}, images, data, CPU
+    )
     found = {score.name: score for score in scores}
     for name in ("is_efficientnet_lite0", "is_std_efficientnet_lite0"):
         assert found[name].protocol["splits"] == 10
@@ -191,10 +199,14 @@ def test_gray_and_tiny_images_pass_the_extractor() -> None:
 @pytest.mark.parametrize("world_size", [1, 2, 3])
 def test_samples_are_the_same_however_they_are_dealt(world_size: int) -> None:
     blocks = [
-        block for rank in range(world_size) for block in Samples(draw(torch.arange(12), 4), 10, 4, rank, world_size)
+        block
+        for rank in range(world_size)
+        for block in Samples(draw(torch.arange(12), 4), 10, 4, rank, world_size)
     ]
     for block in blocks:
-        assert torch.equal(block.samples, torch.arange(block.start, block.start + len(block.samples)))
+        assert torch.equal(
+            block.samples, torch.arange(block.start, block.start + len(block.samples))
+        )
     assert sorted(torch.cat([block.samples for block in blocks]).tolist()) == list(range(10))
 
 
@@ -214,8 +226,15 @@ def test_real_images_score_better_than_noise() -> None:
 def test_a_score_carries_its_protocol_and_a_warning() -> None:
     data = digits()
     evaluator = ImageScores(EfficientNetLite0(32), num_samples=64)
-    (score, *_) = evaluate_all({"images": evaluator}, Samples(draw(to_unit(data.samples[:64])), 64), data, CPU)
-    expected = {"extractor": "efficientnet_lite0", "resize": "antialiased bilinear", "data": "digits", "input_size": 32}
+    (score, *_) = evaluate_all(
+        {"images": evaluator}, Samples(draw(to_unit(data.samples[:64])), 64), data, CPU
+    )
+    expected = {
+        "extractor": "efficientnet_lite0",
+        "resize": "antialiased bilinear",
+        "data": "digits",
+        "input_size": 32,
+    }
     expected |= {"num_real": 1797, "num_generated": 64, "split": "all"}
     assert expected.items() <= score.protocol.items()
     assert len(score.protocol["weights_sha256"]) == 64
@@ -237,9 +256,12 @@ def test_mode_coverage_by_hand() -> None:
     data = ring()
     centers, std = data.centers, data.std
     away = centers[0] + torch.tensor([0.0, 4 * std])
-    generated = torch.cat([centers[:1].repeat(3, 1), centers[1:2] + 2.9 * std / math.sqrt(2), away[None]])
+    generated = torch.cat(
+        [centers[:1].repeat(3, 1), centers[1:2] + 2.9 * std / math.sqrt(2), away[None]]
+    )
     scores = {
-        s.name: s.value for s in evaluate_all({"modes": ModeCoverage(5)}, Samples(draw(generated), 5, 5), data, CPU)
+        s.name: s.value
+        for s in evaluate_all({"modes": ModeCoverage(5)}, Samples(draw(generated), 5, 5), data, CPU)
     }
     assert scores["modes"] == 2
     assert scores["high_quality"] == pytest.approx(4 / 5)
@@ -289,14 +311,20 @@ def test_degenerate_samples_score_as_numbers_with_a_warning(name: str) -> None:
     """Fewer samples than features, all alike, or outside [-1, 1]: a finite score that says what is wrong with it."""
     fake, source = DEGENERATE[name], digits(image_size=16)
     scores = evaluate_all(
-        {"images": ImageScores(EfficientNetLite0(32), len(fake))}, Samples(draw(fake), len(fake)), source, CPU
+        {"images": ImageScores(EfficientNetLite0(32), len(fake))},
+        Samples(draw(fake), len(fake)),
+        source,
+        CPU,
     )
     assert all(math.isfinite(score.value) for score in scores)
     for kind in ("generated", "real"):  # 1,797 digits, 1,280 features
         assert (
-            f"fewer than 2560 {kind} samples: the Frechet distance is biased upwards" in scores[0].protocol["warning"]
+            f"fewer than 2560 {kind} samples: the Frechet distance is biased upwards"
+            in scores[0].protocol["warning"]
         )
-    assert ("all generated samples are alike" in scores[0].protocol["warning"]) == (name != "two samples")
+    assert ("all generated samples are alike" in scores[0].protocol["warning"]) == (
+        name != "two samples"
+    )
     assert 50 < scores[0].value < 500, "real digits of this number score below 20"
     assert 1 - 1e-6 <= scores[1].value < 1.2, "one kind of image has an Inception score of 1"
 
@@ -322,7 +350,10 @@ def test_samples_that_are_no_numbers_are_not_scored(value: float) -> None:
     fake = torch.full((8, 1, 16, 16), value)
     with pytest.raises(DataError, match=r"generated samples hold NaN or infinite numbers"):
         evaluate_all(
-            {"images": ImageScores(EfficientNetLite0(32), 8)}, Samples(draw(fake), 8), digits(image_size=16), CPU
+            {"images": ImageScores(EfficientNetLite0(32), 8)},
+            Samples(draw(fake), 8),
+            digits(image_size=16),
+            CPU,
         )
 
 
@@ -333,11 +364,16 @@ def test_the_datas_own_classifier_as_extractor(monkeypatch, tmp_path: Path) -> N
     evaluator = ImageScores(OwnClassifier(), 512)
     rng = torch.rand(512, 1, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
     found = [
-        {score.name: score for score in evaluate_all({"images": evaluator}, Samples(draw(fake), 512), source, CPU)}
+        {
+            score.name: score
+            for score in evaluate_all({"images": evaluator}, Samples(draw(fake), 512), source, CPU)
+        }
         for fake in (to_unit(source.samples[:512]), rng)
     ]
     assert found[0]["fd_classifier"].value < 0.02 * found[1]["fd_classifier"].value
-    assert 6 < found[0]["is_classifier"].value <= 10, "ten digits; smoothed labels keep the classifier from certainty"
+    assert 6 < found[0]["is_classifier"].value <= 10, (
+        "ten digits; smoothed labels keep the classifier from certainty"
+    )
     protocol = found[0]["fd_classifier"].protocol
     assert protocol["accuracy_on_real"] > 0.95
     assert len(protocol["weights_sha256"]) == 64
@@ -350,13 +386,17 @@ class ReadsBrightness(torch.nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         assert images.shape[1:] == (1, 4, 4)
-        return torch.nn.functional.one_hot((images[:, 0, 0, 0].float() / 20).round().long(), 10).float()
+        return torch.nn.functional.one_hot(
+            (images[:, 0, 0, 0].float() / 20).round().long(), 10
+        ).float()
 
 
 def test_stacked_modes_by_hand(monkeypatch) -> None:
     seen: list[Source] = []
 
-    def run_discriminator(source: Source, device: torch.device, steps: int) -> tuple[torch.nn.Module, float]:
+    def run_discriminator(
+        source: Source, device: torch.device, steps: int
+    ) -> tuple[torch.nn.Module, float]:
         seen.append(source)
         return ReadsBrightness(), 0.99
 
@@ -366,10 +406,16 @@ def test_stacked_modes_by_hand(monkeypatch) -> None:
     labels, names = torch.tensor([123, 123, 321, 9]), [str(mode) for mode in range(1000)]
     source = Source("stacked_mnist", "train", images, labels, classes=names)
     found = evaluate_all({"modes": StackedModes(4)}, Samples(draw(to_unit(images)), 4), source, CPU)
-    assert [score.value for score in found] == [3, pytest.approx(0.5 * math.log(500) + 0.5 * math.log(250))]
+    assert [score.value for score in found] == [
+        3,
+        pytest.approx(0.5 * math.log(500) + 0.5 * math.log(250)),
+    ]
     assert found[0].protocol["classifier_accuracy_on_real"] == 0.99
     assert seen[0].labels is not None
     assert seen[0].labels.tolist() == rgb.flatten().tolist()
     assert ReadsBrightness()(seen[0].samples).argmax(1).tolist() == rgb.flatten().tolist()
-    with pytest.raises(DataError, match="metric=stacked_modes counts the modes of data=stacked_mnist, got data=digits"):
+    with pytest.raises(
+        DataError,
+        match="metric=stacked_modes counts the modes of data=stacked_mnist, got data=digits",
+    ):
         StackedModes().check(digits())

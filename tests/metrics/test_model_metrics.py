@@ -26,7 +26,14 @@ from gan_zoo.core.rng import CPU, StepRNG
 from gan_zoo.core.types import Encodes, SampleRequest
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.image_tensors import to_unit
-from gan_zoo.metrics.base import EvaluatedModel, Evaluator, Generated, MetricResult, Samples, evaluate_all
+from gan_zoo.metrics.base import (
+    EvaluatedModel,
+    Evaluator,
+    Generated,
+    MetricResult,
+    Samples,
+    evaluate_all,
+)
 from gan_zoo.metrics.diversity import Diversity
 from gan_zoo.metrics.encoder_neighbors import EncoderNeighbors
 from gan_zoo.metrics.functional.means import Means
@@ -72,7 +79,12 @@ class Flat(nn.Module):
         return (3 * latents)[:, None].expand(-1, 2, -1)
 
     def synthesis(self, styles: Tensor) -> Tensor:
-        return (styles.double().mean(1) @ self.slope.double() / 3).float().view(-1, 1, 1, 1).expand(-1, *SHAPE)
+        return (
+            (styles.double().mean(1) @ self.slope.double() / 3)
+            .float()
+            .view(-1, 1, 1, 1)
+            .expand(-1, *SHAPE)
+        )
 
     def forward(self, latents: Tensor) -> Tensor:
         return self.synthesis(self.mapping(latents))
@@ -83,7 +95,9 @@ def flat(prior: str = "normal") -> GAN:
 
 
 def source(count: int = 40, labels: bool = True) -> Source:
-    images = torch.randint(0, 256, (count, *SHAPE), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    images = torch.randint(
+        0, 256, (count, *SHAPE), generator=torch.Generator().manual_seed(0), dtype=torch.uint8
+    )
     return Source("noise", "all", images, torch.arange(count) % 4 if labels else None)
 
 
@@ -98,7 +112,9 @@ def evaluated(
 
     samples = Samples(block, evaluator.num_samples, size)
     with torch.no_grad():
-        results = evaluate_all({"it": evaluator}, samples, data, CPU, EvaluatedModel(model, model.generators))
+        results = evaluate_all(
+            {"it": evaluator}, samples, data, CPU, EvaluatedModel(model, model.generators)
+        )
     return {result.name: result for result in results}
 
 
@@ -113,7 +129,8 @@ def test_the_distance_of_pairs_is_that_of_the_loss() -> None:
     torch.testing.assert_close(each.mean(), Perceptual(features)(first, second))
     torch.testing.assert_close(each[:1], perceptual_distance(features, first[:1], second[:1]))
     torch.testing.assert_close(
-        perceptual_distance(Circle(), torch.zeros(1, 4), torch.ones(1, 4)).item(), 2 - 2 * math.cos(1)
+        perceptual_distance(Circle(), torch.zeros(1, 4), torch.ones(1, 4)).item(),
+        2 - 2 * math.cos(1),
     )
 
 
@@ -158,11 +175,17 @@ def test_path_length_of_straight_paths_in_closed_form(space: str, sampling: str)
 
 def test_path_length_of_great_circles() -> None:
     model = flat()
-    found = evaluated(PerceptualPathLength(Circle(), "z", 1e-2, "end", 16), model, source())["perceptual_path_length"]
+    found = evaluated(PerceptualPathLength(Circle(), "z", 1e-2, "end", 16), model, source())[
+        "perceptual_path_length"
+    ]
     rng = StepRNG(1, 0)
-    start, end = (rng.derive(purpose).normal("latents", 16, DIM) for purpose in ("path start", "path end"))
+    start, end = (
+        rng.derive(purpose).normal("latents", 16, DIM) for purpose in ("path start", "path end")
+    )
     step = spherical(start, end, torch.full((16, 1), 1e-2)) - start
-    expected = (2 - 2 * (step.double() @ model.generators["main"].slope.double()).cos()).mean() / 1e-4
+    expected = (
+        2 - 2 * (step.double() @ model.generators["main"].slope.double()).cos()
+    ).mean() / 1e-4
     assert found.value == pytest.approx(float(expected.detach()), rel=1e-3)
 
 
@@ -173,7 +196,9 @@ def test_diversity_by_hand() -> None:
     model = flat()
     found = evaluated(Diversity(Circle(), 16), model, source())["diversity"].value
     rng = StepRNG(1, 0)
-    pair = [rng.derive(f"{which} of a pair").normal("latents", 16, DIM) for which in ("first", "second")]
+    pair = [
+        rng.derive(f"{which} of a pair").normal("latents", 16, DIM) for which in ("first", "second")
+    ]
     angle = (pair[1] - pair[0]) @ model.generators["main"].slope
     assert found == pytest.approx(float((2 - 2 * angle.cos()).mean().detach()), rel=1e-5)
 
@@ -181,7 +206,9 @@ def test_diversity_by_hand() -> None:
 def test_a_generator_that_ignores_its_latents_has_no_diversity() -> None:
     model = flat()
     nn.init.zeros_(model.generators["main"].slope)
-    assert evaluated(Diversity(Circle(), 16), model, source())["diversity"].value == pytest.approx(0, abs=1e-12)
+    assert evaluated(Diversity(Circle(), 16), model, source())["diversity"].value == pytest.approx(
+        0, abs=1e-12
+    )
 
 
 # ------------------------------------------------------------------ models with encoders
@@ -207,7 +234,9 @@ def test_models_with_encoders_encode_and_reconstruct(kind: str) -> None:
     outputs = model.generators["encoder"](x)
     codes = model.encode(x, model.generators)
     torch.testing.assert_close(codes, outputs[:, :DIM])
-    torch.testing.assert_close(model.reconstruct(x, model.generators), model.generators["main"](codes))
+    torch.testing.assert_close(
+        model.reconstruct(x, model.generators), model.generators["main"](codes)
+    )
     assert not isinstance(flat(), Encodes)
 
 
@@ -281,13 +310,23 @@ def test_codes_that_are_the_class_find_every_neighbor() -> None:
     ("evaluator", "data", "says"),
     [
         (PerceptualPathLength(Circle(), "w"), source(), "space=w needs a generator with a mapping"),
-        (PerceptualPathLength(Circle()), Source("v", "all", torch.zeros(4, 2)), "compares gray or RGB images"),
+        (
+            PerceptualPathLength(Circle()),
+            Source("v", "all", torch.zeros(4, 2)),
+            "compares gray or RGB images",
+        ),
         (Diversity(Circle()), Source("v", "all", torch.zeros(4, 2)), "compares gray or RGB images"),
-        (ReconstructionError(Circle()), source(), "needs a model with an encoder, such as bigan, .*, got GAN"),
+        (
+            ReconstructionError(Circle()),
+            source(),
+            "needs a model with an encoder, such as bigan, .*, got GAN",
+        ),
         (EncoderNeighbors(), source(), "needs a model with an encoder, such as bigan, .*, got GAN"),
     ],
 )
-def test_models_that_lack_something_are_refused(evaluator: Evaluator, data: Source, says: str) -> None:
+def test_models_that_lack_something_are_refused(
+    evaluator: Evaluator, data: Source, says: str
+) -> None:
     with pytest.raises(DataError, match=says) as error:
         evaluator.check(data, GAN(GENERATOR, CRITIC, latent_dim=DIM))
     assert "\n" not in str(error.value)
@@ -303,7 +342,12 @@ def test_folders_and_unlabeled_data_are_refused() -> None:
         EncoderNeighbors().check(source(labels=False), with_encoder("vae"))
 
 
-SMALL = ["generator.width=4", "discriminator.width=4", "model.encoder.width=4", "model.latent_dim=6"]
+SMALL = [
+    "generator.width=4",
+    "discriminator.width=4",
+    "model.encoder.width=4",
+    "model.latent_dim=6",
+]
 
 
 def metrics_of_bigan(rank: int, ranks: int) -> list[dict[str, float]]:
@@ -320,14 +364,18 @@ def metrics_of_bigan(rank: int, ranks: int) -> list[dict[str, float]]:
             "reconstruction": ReconstructionError(Circle(), count),
             "neighbors": EncoderNeighbors(count, 300),
         }
-        found.append({r.name: r.value for r in evaluate_generator(module, data, evaluators, 7, rank, ranks)})
+        found.append(
+            {r.name: r.value for r in evaluate_generator(module, data, evaluators, 7, rank, ranks)}
+        )
     return found
 
 
 def work(rank: int, ranks: int, folder: str) -> None:
     os.environ["GLOO_SOCKET_IFNAME"] = "lo"
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=ranks)
+    dist.init_process_group(
+        "gloo", init_method=f"file://{folder}/store", rank=rank, world_size=ranks
+    )
     try:
         torch.save(metrics_of_bigan(rank, ranks), Path(folder) / f"{rank}.pt")
     finally:
@@ -346,7 +394,13 @@ def test_values_do_not_depend_on_the_number_of_processes(tmp_path: Path) -> None
 def test_training_and_evaluation_agree(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     metrics = "metric=[reconstruction,encoder_neighbors,diversity,perceptual_path_length]"
-    options = ["trainer=cpu", "trainer.max_steps=2", "data.batch_size=8", "logger=none", f"run_dir={folder}"]
+    options = [
+        "trainer=cpu",
+        "trainer.max_steps=2",
+        "data.batch_size=8",
+        "logger=none",
+        f"run_dir={folder}",
+    ]
     invoke("train", "model=bigan", *SMALL, *options, metrics, "callbacks.evaluation.num_samples=8")
     path = folder / "metrics.json"
     trained = {entry["name"]: entry["value"] for entry in json.loads(path.read_text())["metrics"]}
@@ -356,7 +410,11 @@ def test_training_and_evaluation_agree(tmp_path: Path) -> None:
     for entry in again:
         assert entry["value"] == pytest.approx(trained[entry["name"]], rel=1e-5)
     assert "needs a model with an encoder" in refused(
-        "train", "model=dcgan", "metric=reconstruction", *options[:-1], f"run_dir={tmp_path / 'other'}"
+        "train",
+        "model=dcgan",
+        "metric=reconstruction",
+        *options[:-1],
+        f"run_dir={tmp_path / 'other'}",
     )
 
 

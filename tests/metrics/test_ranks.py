@@ -20,7 +20,10 @@ from gan_zoo.metrics.functional.feature_metrics import KID, DensityCoverage, Pre
 from gan_zoo.metrics.image_quality import ImageScores
 from gan_zoo.training.scoring import evaluate_generator
 
-COUNTS = (100, 150)  # two blocks, so that a third process has none, and three, the last of them short
+COUNTS = (
+    100,
+    150,
+)  # two blocks, so that a third process has none, and three, the last of them short
 Result = dict[str, float]
 
 
@@ -30,7 +33,13 @@ def scores(rank: int, ranks: int) -> list[Result]:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose(
             "config",
-            ["run_dir=none", "data=digits", "data.image_size=16", "generator.width=8", "discriminator.width=8"],
+            [
+                "run_dir=none",
+                "data=digits",
+                "data.image_size=16",
+                "generator.width=8",
+                "discriminator.width=8",
+            ],
         )
     torch.manual_seed(0)
     module, source = build_module(config), build_data(config).source
@@ -40,18 +49,29 @@ def scores(rank: int, ranks: int) -> list[Result]:
         for rows, name in ((slice(0, 600), "a"), (slice(600, 1000), "b"))
     )
     train.held_out = lambda: rest
-    parts = {"kid": KID(subsets=3, subset_size=50), "pr": PrecisionRecall(), "dc": DensityCoverage()}
+    parts = {
+        "kid": KID(subsets=3, subset_size=50),
+        "pr": PrecisionRecall(),
+        "dc": DensityCoverage(),
+    }
     found = []
     for count in COUNTS:
         images = ImageScores(EfficientNetLite0(32), count, parts=parts, memorization=True)
-        found.append({s.name: s.value for s in evaluate_generator(module, train, {"images": images}, 7, rank, ranks)})
+        found.append(
+            {
+                s.name: s.value
+                for s in evaluate_generator(module, train, {"images": images}, 7, rank, ranks)
+            }
+        )
     return found
 
 
 def work(rank: int, ranks: int, folder: str) -> None:
     os.environ["GLOO_SOCKET_IFNAME"] = "lo"
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=ranks)
+    dist.init_process_group(
+        "gloo", init_method=f"file://{folder}/store", rank=rank, world_size=ranks
+    )
     try:
         torch.save(scores(rank, ranks), Path(folder) / f"{rank}.pt")
     finally:
@@ -65,7 +85,9 @@ def alone() -> list[Result]:
 
 
 @pytest.mark.parametrize("ranks", [2, 3])
-def test_scores_do_not_depend_on_the_number_of_processes(ranks: int, alone: list[Result], tmp_path: Path) -> None:
+def test_scores_do_not_depend_on_the_number_of_processes(
+    ranks: int, alone: list[Result], tmp_path: Path
+) -> None:
     mp.spawn(work, args=(ranks, str(tmp_path)), nprocs=ranks)
     assert len(alone[0]) == 10
     for rank in range(ranks):

@@ -48,7 +48,10 @@ def gradients(loss: Tensor, network: nn.Module) -> dict[str, Tensor]:
     """The gradient of each of the network's parameters; zero where ``loss`` does not depend on it."""
     named = dict(network.named_parameters())
     found = torch.autograd.grad(loss, list(named.values()), allow_unused=True, retain_graph=True)
-    return {name: torch.zeros_like(p) if g is None else g for (name, p), g in zip(named.items(), found, strict=True)}
+    return {
+        name: torch.zeros_like(p) if g is None else g
+        for (name, p), g in zip(named.items(), found, strict=True)
+    }
 
 
 def reaches(loss: Tensor, network: nn.Module) -> bool:

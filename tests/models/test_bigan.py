@@ -35,16 +35,22 @@ def test_terms_by_hand() -> None:
     torch.testing.assert_close(of_generators["g/joint"], swapped)
     for network in ("main", "encoder"):
         expected = gradients(swapped, model.generators[network])
-        torch.testing.assert_close(gradients(of_generators["g/joint"], model.generators[network]), expected)
+        torch.testing.assert_close(
+            gradients(of_generators["g/joint"], model.generators[network]), expected
+        )
         assert reaches(of_generators["g/joint"], model.generators[network])
 
 
 def test_neither_network_learns_in_the_discriminator_step() -> None:
     model, data = bigan(), batch()
     of_discriminator, of_generators = turns(model, data, NonSaturating())
-    assert not any(g.any() for g in gradients(total_loss(of_discriminator), model.generators).values())
+    assert not any(
+        g.any() for g in gradients(total_loss(of_discriminator), model.generators).values()
+    )
     assert reaches(total_loss(of_discriminator), model.discriminators)
-    assert not any(g.any() for g in gradients(total_loss(of_generators), model.discriminators).values())
+    assert not any(
+        g.any() for g in gradients(total_loss(of_generators), model.discriminators).values()
+    )
 
 
 def test_losses_that_compare_both_sides_reach_both_networks() -> None:

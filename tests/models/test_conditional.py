@@ -21,7 +21,12 @@ from gan_zoo.losses.hinge import Hinge
 from gan_zoo.losses.minimax import NonSaturating
 from gan_zoo.models.cgan import CGAN
 from gan_zoo.models.conditional_gan import ConditionalGAN
-from gan_zoo.networks.condition_encoders import BagOfWords, ClassCondition, ImageCondition, VectorCondition
+from gan_zoo.networks.condition_encoders import (
+    BagOfWords,
+    ClassCondition,
+    ImageCondition,
+    VectorCondition,
+)
 from gan_zoo.networks.layers.heads import Heads
 
 from .playing import CRITIC, GENERATOR, SHAPE, batch, gradients, reaches, turns
@@ -48,11 +53,16 @@ def chi_squared(counts: Tensor) -> float:
 
 
 def test_the_three_duels_and_what_critics_are_told() -> None:
-    model, data = cgan(realism_weight=2.0, match_weight=3.0, mismatch_fraction=0.25), batch(label=LABELS)
+    model, data = (
+        cgan(realism_weight=2.0, match_weight=3.0, mismatch_fraction=0.25),
+        batch(label=LABELS),
+    )
     fake = model.generate(data)["fake"]
     realism, match, wrong = model.adversarial_terms(data, {"fake": fake})
     assert tuple(term.name for term in (realism, match, wrong)) == model.term_names
-    assert [d.discriminator_weight for d in (realism, match, wrong)] == pytest.approx([2.0, 3 * 0.75, 3 * 0.25])
+    assert [d.discriminator_weight for d in (realism, match, wrong)] == pytest.approx(
+        [2.0, 3 * 0.75, 3 * 0.25]
+    )
     assert [d.generator_weight for d in (realism, match, wrong)] == [2.0, 3.0, 0.0]
     assert realism.discriminator is model.discriminators["realism"]
     assert match.discriminator is wrong.discriminator is model.discriminators["match"]
@@ -70,14 +80,19 @@ def test_the_critics_loss_by_hand() -> None:
     model, data = cgan(), batch(label=LABELS)
     fake, wrong = model.generate(data)["fake"].detach(), model.mismatched_conditions(data)
     realism, match = model.discriminators["realism"], model.discriminators["match"]
-    on_real, on_fake = (1 - realism(data.real).score).relu().mean(), (1 + realism(fake).score).relu().mean()
+    on_real, on_fake = (
+        (1 - realism(data.real).score).relu().mean(),
+        (1 + realism(fake).score).relu().mean(),
+    )
     real = (1 - match(data.real, LABELS).score).relu().mean()
     fakes = (1 + match(fake, LABELS).score).relu().mean()
     wrongs = (1 + match(data.real, wrong).score).relu().mean()
     terms, _ = turns(model, data, Hinge())
     assert set(terms) == {"d/realism", "d/match", "d/wrong"}
     torch.testing.assert_close(terms["d/realism"], on_real + on_fake)
-    torch.testing.assert_close(terms["d/match"] + terms["d/wrong"], real + 0.5 * fakes + 0.5 * wrongs)
+    torch.testing.assert_close(
+        terms["d/match"] + terms["d/wrong"], real + 0.5 * fakes + 0.5 * wrongs
+    )
 
 
 def test_the_generators_loss_by_hand_and_nothing_of_wrong_pairs() -> None:
@@ -85,8 +100,12 @@ def test_the_generators_loss_by_hand_and_nothing_of_wrong_pairs() -> None:
     _, terms = turns(model, data, Hinge())
     fake = model.generate(data)["fake"]
     assert set(terms) == {"g/realism", "g/match"}
-    torch.testing.assert_close(terms["g/realism"], -2 * model.discriminators["realism"](fake).score.mean())
-    torch.testing.assert_close(terms["g/match"], -3 * model.discriminators["match"](fake, LABELS).score.mean())
+    torch.testing.assert_close(
+        terms["g/realism"], -2 * model.discriminators["realism"](fake).score.mean()
+    )
+    torch.testing.assert_close(
+        terms["g/match"], -3 * model.discriminators["match"](fake, LABELS).score.mean()
+    )
 
 
 def test_the_match_critic_judges_reals_once_for_both_its_duels() -> None:
@@ -95,7 +114,10 @@ def test_the_match_critic_judges_reals_once_for_both_its_duels() -> None:
     model.discriminators["match"].register_forward_pre_hook(lambda _, inputs: seen.append(inputs))
     turns(model, data, Hinge())
     expected = [(data.real, LABELS), (fake, LABELS), (data.real, wrong), (fake, LABELS)]
-    assert all(torch.equal(x, y) and torch.equal(c, d) for (x, c), (y, d) in zip(seen, expected, strict=True))
+    assert all(
+        torch.equal(x, y) and torch.equal(c, d)
+        for (x, c), (y, d) in zip(seen, expected, strict=True)
+    )
 
 
 def test_with_no_mismatch_fraction_wrong_pairs_cost_nothing() -> None:
@@ -103,7 +125,9 @@ def test_with_no_mismatch_fraction_wrong_pairs_cost_nothing() -> None:
     terms, _ = turns(model, data, Hinge())
     assert terms["d/wrong"].item() == 0
     fake, match = model.generate(data)["fake"], model.discriminators["match"]
-    plain = (1 - match(data.real, LABELS).score).relu().mean() + (1 + match(fake, LABELS).score).relu().mean()
+    plain = (1 - match(data.real, LABELS).score).relu().mean() + (
+        1 + match(fake, LABELS).score
+    ).relu().mean()
     torch.testing.assert_close(terms["d/match"], plain)
 
 
@@ -161,7 +185,9 @@ def test_wrong_classes_are_never_right_and_every_other_comes_equally_often(class
     table = torch.zeros(classes, classes, dtype=torch.int64)
     for step in range(10):
         wrong = condition.mismatched(labelled(draws, StepRNG(0, step), label=label))
-        table += torch.bincount(label * classes + wrong, minlength=classes**2).view(classes, classes)
+        table += torch.bincount(label * classes + wrong, minlength=classes**2).view(
+            classes, classes
+        )
     assert table.diagonal().sum() == 0
     others = table[~torch.eye(classes, dtype=torch.bool)].view(classes, classes - 1)
     assert others.sum() == 10 * draws
@@ -176,7 +202,9 @@ def labelled(size: int, rng: StepRNG, label: Tensor) -> Batch:
 
 def test_wrong_classes_are_those_of_the_batch_and_change_with_the_step() -> None:
     condition, label = ClassCondition(10), torch.arange(20) % 10
-    first, again, later = (condition.mismatched(labelled(20, StepRNG(0, step), label=label)) for step in (0, 0, 1))
+    first, again, later = (
+        condition.mismatched(labelled(20, StepRNG(0, step), label=label)) for step in (0, 0, 1)
+    )
     assert torch.equal(first, again)
     assert not torch.equal(first, later)
 
@@ -186,7 +214,9 @@ def test_wrong_classes_are_those_of_the_batch_and_change_with_the_step() -> None
 
 def captions() -> Tensor:
     """Five captions, the first of them three times and the second twice."""
-    return torch.tensor([[2, 3, 0], [4, 5, 6], [2, 3, 0], [3, 2, 0], [4, 5, 6], [2, 0, 0], [2, 3, 0], [9, 9, 9]])
+    return torch.tensor(
+        [[2, 3, 0], [4, 5, 6], [2, 3, 0], [3, 2, 0], [4, 5, 6], [2, 0, 0], [2, 3, 0], [9, 9, 9]]
+    )
 
 
 CONDITIONS = {
@@ -219,14 +249,23 @@ def test_data_without_a_wrong_condition_say_so(conditions: Tensor) -> None:
 
 
 @pytest.mark.parametrize("world_size", [1, 2])
-def test_batches_bring_the_right_and_a_wrong_caption_on_any_number_of_processes(world_size: int) -> None:
+def test_batches_bring_the_right_and_a_wrong_caption_on_any_number_of_processes(
+    world_size: int,
+) -> None:
     samples = torch.arange(8).to(torch.uint8).view(8, 1, 1, 1).expand(8, 1, 4, 4).contiguous()
     data = Source("test", "all", samples, conditions=captions())
 
     def first(rank: int, ranks: int) -> Batch:
         rng = StepRNG(3, 0, rank, ranks)
         return next(
-            iter(InfiniteLoader(data, BatchSampler(data, 4, rng, mismatched_conditions=True), rng, start=lambda: 5))
+            iter(
+                InfiniteLoader(
+                    data,
+                    BatchSampler(data, 4, rng, mismatched_conditions=True),
+                    rng,
+                    start=lambda: 5,
+                )
+            )
         )
 
     parts = [first(rank, world_size) for rank in range(world_size)]
@@ -251,7 +290,10 @@ def test_captions_vectors_and_images_as_conditions(kind: str) -> None:
     model = cgan(condition)
     data = batch(condition=right, mismatched_condition=right.roll(1, 0))
     assert model.needs == (need, "mismatched")
-    assert (model.num_requested_labels, model.requested_label(model.request_for(data))) == (None, None)
+    assert (model.num_requested_labels, model.requested_label(model.request_for(data))) == (
+        None,
+        None,
+    )
     _, match, wrong = model.adversarial_terms(data, model.generate(data))
     assert match.real_condition is match.fake_condition is wrong.real_condition is right
     assert wrong.fake_condition is data.mismatched_condition
@@ -291,12 +333,16 @@ def test_scores_of_pairs_by_hand(fusion: str) -> None:
     h, c = network.layers(x), discriminator.condition.embedding.weight[LABELS]
     assert isinstance(heads, Heads)
     if fusion == "projection":
-        score = (h @ heads.score.weight[0] + heads.score.bias) + ((c @ heads.project.weight.T) * h).sum(1)
+        score = (h @ heads.score.weight[0] + heads.score.bias) + (
+            (c @ heads.project.weight.T) * h
+        ).sum(1)
     else:
         mixed = leaky_relu(torch.cat([h, c], 1) @ heads.mix.weight.T + heads.mix.bias, 0.2)
         score = mixed @ heads.score.weight[0] + heads.score.bias
     torch.testing.assert_close(discriminator(x, LABELS).score, score)
-    assert not torch.allclose(discriminator(x, LABELS).score, discriminator(x, (LABELS + 1) % 3).score)
+    assert not torch.allclose(
+        discriminator(x, LABELS).score, discriminator(x, (LABELS + 1) % 3).score
+    )
 
 
 # ------------------------------------------------------------------ what cannot be
@@ -305,8 +351,14 @@ def test_scores_of_pairs_by_hand(fusion: str) -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: cgan(realism_weight=0.0), "realism_weight and match_weight must be > 0, got 0.0 and 1.0: .*cgan_sing"),
-        (lambda: cgan(match_weight=-1.0), "realism_weight and match_weight must be > 0, got 1.0 and -1.0"),
+        (
+            lambda: cgan(realism_weight=0.0),
+            "realism_weight and match_weight must be > 0, got 0.0 and 1.0: .*cgan_sing",
+        ),
+        (
+            lambda: cgan(match_weight=-1.0),
+            "realism_weight and match_weight must be > 0, got 1.0 and -1.0",
+        ),
         (lambda: cgan(mismatch_fraction=1.0), r"mismatch_fraction must be in \[0, 1\), got 1.0"),
         (lambda: cgan(mismatch_fraction=-0.1), r"mismatch_fraction must be in \[0, 1\), got -0.1"),
         (lambda: cgan(fusion="sum"), "fusion must be one of projection, concat, got 'sum'"),
@@ -314,9 +366,18 @@ def test_scores_of_pairs_by_hand(fusion: str) -> None:
         (lambda: cgan(partial(ClassCondition, 1)), "data.num_classes must be >= 2, got 1"),
         (lambda: cgan(partial(BagOfWords, None)), "data.vocabulary_size must be >= 3, got None"),
         (lambda: cgan(partial(VectorCondition, None)), r"data.condition_shape=\[D\], got None"),
-        (lambda: cgan(partial(VectorCondition, SHAPE)), r"data.condition_shape=\[D\], got \[1, 4, 4\]"),
-        (lambda: cgan(partial(ImageCondition, [7])), r"data.condition_shape=\[C, S, S\], got \[7\]"),
-        (lambda: cgan(partial(ImageCondition, [3, 48, 48])), "condition=image works on square images of .*got 48x48"),
+        (
+            lambda: cgan(partial(VectorCondition, SHAPE)),
+            r"data.condition_shape=\[D\], got \[1, 4, 4\]",
+        ),
+        (
+            lambda: cgan(partial(ImageCondition, [7])),
+            r"data.condition_shape=\[C, S, S\], got \[7\]",
+        ),
+        (
+            lambda: cgan(partial(ImageCondition, [3, 48, 48])),
+            "condition=image works on square images of .*got 48x48",
+        ),
     ],
 )
 def test_impossible_games_name_the_argument(make, message: str) -> None:
@@ -326,7 +387,9 @@ def test_impossible_games_name_the_argument(make, message: str) -> None:
 
 def test_adaptive_augmentation_behind_a_condition_is_found_and_moved_once() -> None:
     def discriminator(**options) -> nn.Module:
-        return AugmentedDiscriminator(CRITIC(**options), ADAugment(p=0.5, images_to_full=100, interval=1))
+        return AugmentedDiscriminator(
+            CRITIC(**options), ADAugment(p=0.5, images_to_full=100, interval=1)
+        )
 
     model, data = CGAN(GENERATOR, discriminator, CLASSES, latent_dim=4), batch(label=LABELS)
     _, match, mismatched = model.adversarial_terms(data, model.generate(data))
@@ -334,5 +397,7 @@ def test_adaptive_augmentation_behind_a_condition_is_found_and_moved_once() -> N
     sure = DiscriminatorOutput(torch.ones(6), data.real)
     for term, expected in ((match, 0.56), (mismatched, 0.56), (match, 0.62)):
         ada.update(term, sure, sure.score, 1)
-        assert ada.p.item() == pytest.approx(expected), "6 images of 100; pairings that only teach do not count"
+        assert ada.p.item() == pytest.approx(expected), (
+            "6 images of 100; pairings that only teach do not count"
+        )
     assert not augmentations(cgan().discriminators["match"])

@@ -35,7 +35,9 @@ def acgan(**options) -> ACGAN:
 
 def test_fakes_and_samples_come_from_the_batchs_noise() -> None:
     model = GAN(GENERATOR, CRITIC, latent_dim=4)
-    assert torch.equal(model.generate(batch())["fake"], model.sample(model.request_for(batch()), model.generators))
+    assert torch.equal(
+        model.generate(batch())["fake"], model.sample(model.request_for(batch()), model.generators)
+    )
     assert not torch.equal(model.generate(batch(step=1))["fake"], model.generate(batch())["fake"])
     given = SampleRequest(2, StepRNG(0, 0), latents=torch.zeros(2, 4))
     assert torch.equal(*model.sample(given, model.generators))
@@ -43,7 +45,9 @@ def test_fakes_and_samples_come_from_the_batchs_noise() -> None:
 
 @pytest.mark.parametrize(("prior", "low", "high"), [("normal", -9, 9), ("uniform", -1, 1)])
 def test_priors(prior: str, low: float, high: float) -> None:
-    latents = GAN(GENERATOR, CRITIC, latent_dim=50, prior=prior).latents(SampleRequest(2000, StepRNG(0, 0)))
+    latents = GAN(GENERATOR, CRITIC, latent_dim=50, prior=prior).latents(
+        SampleRequest(2000, StepRNG(0, 0))
+    )
     assert low <= latents.min() < latents.max() <= high
     assert latents.mean().abs() < 0.02
     assert latents.var().item() == pytest.approx(1 if prior == "normal" else 1 / 3, rel=0.02)
@@ -52,7 +56,8 @@ def test_priors(prior: str, low: float, high: float) -> None:
 def test_the_same_classes_are_asked_for_in_both_turns() -> None:
     model = acgan()
     assert torch.equal(
-        model.requested_label(model.request_for(batch())), model.requested_label(model.request_for(batch()))
+        model.requested_label(model.request_for(batch())),
+        model.requested_label(model.request_for(batch())),
     )
     counts = model.requested_label(SampleRequest(9000, StepRNG(0, 0))).bincount()
     assert counts.tolist() == pytest.approx([3000] * 3, rel=0.05)
@@ -72,10 +77,14 @@ def test_acgans_class_terms_by_hand() -> None:
         cross_entropy(real, data.label),
         cross_entropy(fake, model.requested_label(model.request_for(data))),
     )
-    assert model.discriminator_terms(data, {}, outputs)["class"].item() == pytest.approx(2 * (on_real + on_fake))
+    assert model.discriminator_terms(data, {}, outputs)["class"].item() == pytest.approx(
+        2 * (on_real + on_fake)
+    )
     assert model.generator_terms(data, {}, outputs)["class"].item() == pytest.approx(2 * on_fake)
     model.aux_on_fake = False
-    assert model.discriminator_terms(data, {}, outputs)["class"].item() == pytest.approx(2 * on_real)
+    assert model.discriminator_terms(data, {}, outputs)["class"].item() == pytest.approx(
+        2 * on_real
+    )
 
 
 def test_the_class_reaches_the_generator_and_comes_back_as_gradient() -> None:
@@ -88,13 +97,17 @@ def test_the_class_reaches_the_generator_and_comes_back_as_gradient() -> None:
         for j in range(6):
             assert torch.allclose(samples[i], samples[j], atol=1e-6) == (classes[i] == classes[j])
     (term,) = model.adversarial_terms(data, model.generate(data))
-    model.generator_terms(data, {}, [TermOutputs(term, None, term.discriminate_fake())])["class"].backward()
+    model.generator_terms(data, {}, [TermOutputs(term, None, term.discriminate_fake())])[
+        "class"
+    ].backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.generators.parameters())
 
 
 @pytest.mark.parametrize("num_classes", [None, 1])
 def test_acgan_needs_labels(num_classes: int | None) -> None:
-    with pytest.raises(ValueError, match=r"model=acgan needs data with labels: data.num_classes must be >= 2"):
+    with pytest.raises(
+        ValueError, match=r"model=acgan needs data with labels: data.num_classes must be >= 2"
+    ):
         ACGAN(GENERATOR, CRITIC, CrossEntropy(), num_classes=num_classes)
 
 
@@ -106,7 +119,14 @@ def test_a_class_head_sits_beside_the_score() -> None:
 
 
 def vae(kl_weight: float = 0.5) -> VAE:
-    return VAE(GENERATOR, partial(MLPEncoder, sample_shape=SHAPE, width=16), L2(), GaussianKL(), 4, kl_weight)
+    return VAE(
+        GENERATOR,
+        partial(MLPEncoder, sample_shape=SHAPE, width=16),
+        L2(),
+        GaussianKL(),
+        4,
+        kl_weight,
+    )
 
 
 def test_vaes_terms_by_hand() -> None:
@@ -140,6 +160,8 @@ def test_vae_has_no_critic_and_samples_from_the_prior() -> None:
         vae(-1)
 
 
-@pytest.mark.parametrize("encoder", [MLPEncoder(5, SHAPE, width=8), DCGANEncoder(5, SHAPE, width=4)])
+@pytest.mark.parametrize(
+    "encoder", [MLPEncoder(5, SHAPE, width=8), DCGANEncoder(5, SHAPE, width=4)]
+)
 def test_encoders(encoder: nn.Module) -> None:
     assert encoder(torch.randn(2, *SHAPE)).shape == (2, 5)

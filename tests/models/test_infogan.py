@@ -12,7 +12,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from gan_zoo.auxiliary_losses.classification import CrossEntropy, GaussianLikelihood
 from gan_zoo.core.rng import StepRNG
-from gan_zoo.core.types import AdversarialTerm, Batch, DiscriminatorOutput, SampleRequest, TermOutputs, total_loss
+from gan_zoo.core.types import (
+    AdversarialTerm,
+    Batch,
+    DiscriminatorOutput,
+    SampleRequest,
+    TermOutputs,
+    total_loss,
+)
 from gan_zoo.losses.minimax import NonSaturating
 from gan_zoo.models.infogan import InfoGAN
 
@@ -27,7 +34,13 @@ def infogan(**options) -> InfoGAN:
 def said_of(model: InfoGAN, data: Batch, aux: Tensor) -> list[TermOutputs]:
     """A summary on the fakes with these outputs of Q."""
     fake = DiscriminatorOutput(torch.zeros(data.size), data.real, aux=aux)
-    return [TermOutputs(AdversarialTerm("realism", model.discriminators["main"], data.real, data.real), fake, fake)]
+    return [
+        TermOutputs(
+            AdversarialTerm("realism", model.discriminators["main"], data.real, data.real),
+            fake,
+            fake,
+        )
+    ]
 
 
 def test_terms_by_hand() -> None:
@@ -54,7 +67,9 @@ def test_the_likelihood_of_three_numbers() -> None:
     assert known.item() == pytest.approx(math.log(2 * math.pi) - 6)
 
 
-@pytest.mark.parametrize(("v", "slope"), [(-30.0, -math.exp(6) / 8), (-6.5, -math.exp(6) / 8), (40.0, 0.5)])
+@pytest.mark.parametrize(
+    ("v", "slope"), [(-30.0, -math.exp(6) / 8), (-6.5, -math.exp(6) / 8), (40.0, 0.5)]
+)
 def test_a_variance_that_has_gone_too_far_is_pulled_back(v: float, slope: float) -> None:
     """An error of 1/2: the precision goes on along e^6 (1 - 6 - v), whose slope by v is -e^6, times 1/2 * 1/4."""
     log_variance = torch.tensor([[v]], requires_grad=True)
@@ -81,7 +96,9 @@ def test_gradients_of_information_are_those_of_the_log_likelihood(head: str) -> 
     model, data = infogan(code_weight=1.0, continuous_weight=1.0), batch()
     discriminator, generator = model.discriminators["main"], model.generators["main"]
     (term,) = model.adversarial_terms(data, model.generate(data))
-    ours = model.generator_terms(data, {}, [TermOutputs(term, None, term.discriminate_fake())])[head]
+    ours = model.generator_terms(data, {}, [TermOutputs(term, None, term.discriminate_fake())])[
+        head
+    ]
 
     request = model.request_for(data)
     code, values = model.requested_label(request), model.requested_codes(request)
@@ -92,7 +109,10 @@ def test_gradients_of_information_are_those_of_the_log_likelihood(head: str) -> 
     else:
         log_variance = predicted[:, 5:7]
         squared = (values - predicted[:, 3:5]).square()
-        by_hand = 0.5 * (math.log(2 * math.pi) + log_variance + squared / log_variance.exp()).sum(1).mean()
+        by_hand = (
+            0.5
+            * (math.log(2 * math.pi) + log_variance + squared / log_variance.exp()).sum(1).mean()
+        )
     torch.testing.assert_close(ours, by_hand)
     for network in (generator, discriminator):
         torch.testing.assert_close(gradients(ours, network), gradients(by_hand, network))
@@ -106,7 +126,9 @@ def test_each_turn_trains_its_own_player() -> None:
     on_critic, on_generator = turns(model, data, NonSaturating())
     assert set(on_critic) == {"d/realism", "d/code", "d/continuous"}
     assert set(on_generator) == {"g/realism", "g/code", "g/continuous"}
-    assert reaches(on_critic["d/code"] + on_critic["d/continuous"], model.discriminators["main"].heads.aux)
+    assert reaches(
+        on_critic["d/code"] + on_critic["d/continuous"], model.discriminators["main"].heads.aux
+    )
     assert not any(g.any() for g in gradients(total_loss(on_critic), model.generators).values())
     assert reaches(on_generator["g/code"], model.generators)
     assert reaches(on_generator["g/continuous"], model.generators)
@@ -128,7 +150,9 @@ def test_both_turns_ask_for_the_codes_that_the_fakes_were_made_of() -> None:
 
 def test_codes_are_uniform_and_change_with_the_step() -> None:
     model, many = infogan(categories=5), SampleRequest(10_000, StepRNG(0, 0))
-    assert model.requested_label(many).bincount(minlength=5).tolist() == pytest.approx([2000] * 5, rel=0.06)
+    assert model.requested_label(many).bincount(minlength=5).tolist() == pytest.approx(
+        [2000] * 5, rel=0.06
+    )
     values = model.requested_codes(many)
     assert -1 <= values.min() < -0.99 < 0.99 < values.max() < 1
     assert values.mean(0).abs().max() < 0.02
@@ -151,7 +175,9 @@ def test_labels_and_conditions_never_leak_into_training_but_codes_can_be_request
     assert torch.equal(codes[:, 3:], values)
 
 
-@pytest.mark.parametrize(("options", "terms"), [({"categories": 0}, {"continuous"}), ({"continuous": 0}, {"code"})])
+@pytest.mark.parametrize(
+    ("options", "terms"), [({"categories": 0}, {"continuous"}), ({"continuous": 0}, {"code"})]
+)
 def test_one_kind_of_code_is_enough(options: dict[str, int], terms: set[str]) -> None:
     model, data = infogan(**options), batch()
     on_critic, on_generator = turns(model, data, NonSaturating())
@@ -159,14 +185,17 @@ def test_one_kind_of_code_is_enough(options: dict[str, int], terms: set[str]) ->
     assert reaches(total_loss(on_generator), model.generators)
     assert model.sample(SampleRequest(2, StepRNG(0, 0)), model.generators).shape == (2, *SHAPE)
     has_category = "code" in terms
-    assert (model.num_requested_labels, model.requested_label(model.request_for(data)) is not None) == (
-        (3, True) if has_category else (None, False)
-    )
+    assert (
+        model.num_requested_labels,
+        model.requested_label(model.request_for(data)) is not None,
+    ) == ((3, True) if has_category else (None, False))
 
 
 @pytest.mark.parametrize("options", [{"categories": 1}, {"categories": -2}, {"continuous": -1}])
 def test_impossible_codes(options: dict[str, int]) -> None:
-    with pytest.raises(ValueError, match=r"categories must be 0 or >= 2 and continuous >= 0, not both 0, got"):
+    with pytest.raises(
+        ValueError, match=r"categories must be 0 or >= 2 and continuous >= 0, not both 0, got"
+    ):
         infogan(**options)
     with pytest.raises(ValueError, match="got categories=0, continuous=0"):
         infogan(categories=0, continuous=0)

@@ -19,7 +19,13 @@ from gan_zoo.networks.layers.attention import SelfAttention
 from gan_zoo.training.module import GANModule
 
 DOCS = Path(__file__).parents[2] / "docs"
-SMALL = ("data=digits", "data.image_size=32", "generator.width=8", "discriminator.width=8", "metric=none")
+SMALL = (
+    "data=digits",
+    "data.image_size=32",
+    "generator.width=8",
+    "discriminator.width=8",
+    "metric=none",
+)
 Compose = Callable[..., DictConfig]
 
 
@@ -49,7 +55,9 @@ def test_sngan_normalizes_its_discriminator_alone(composed: Compose) -> None:
     generator, discriminator = module.model.generators, module.model.discriminators
     assert all(normalized(discriminator))
     assert not any(normalized(generator))
-    assert len(layers_of(generator, nn.BatchNorm2d)) == 2 * 3 + 1, "two in each of three blocks, one before the end"
+    assert len(layers_of(generator, nn.BatchNorm2d)) == 2 * 3 + 1, (
+        "two in each of three blocks, one before the end"
+    )
     assert not layers_of(discriminator, nn.BatchNorm2d, nn.GroupNorm)
     assert not layers_of(module.model, SelfAttention)
     assert module.n_critic == 5
@@ -65,7 +73,10 @@ def test_sagan_normalizes_both_players(composed: Compose) -> None:
     assert all(normalized(generator))
     assert len(layers_of(generator, nn.BatchNorm2d)) == 2 * 3 + 1
     assert not layers_of(discriminator, nn.BatchNorm2d, nn.GroupNorm)
-    assert [len(layers_of(player, SelfAttention)) for player in (generator, discriminator)] == [1, 1]
+    assert [len(layers_of(player, SelfAttention)) for player in (generator, discriminator)] == [
+        1,
+        1,
+    ]
     assert module.n_critic == 1
     adam = torch.optim.Adam
     assert rates(module) == [(adam, 4e-4, (0.0, 0.9)), (adam, 1e-4, (0.0, 0.9))]
@@ -81,23 +92,51 @@ def test_a_loss_that_brings_an_optimizer_keeps_it(model: str, composed: Compose)
 
 PAPERS = {
     # learning rates of D and G, betas, steps of D, what else is set
-    "dcgan": ([], (2e-4, 2e-4), [0.5, 0.999], 1, {"model.latent_dim": 100, "generator.norm": "batch"}),
-    "acgan": ([], (2e-4, 2e-4), [0.5, 0.999], 1, {"model.aux_on_fake": True, "model.class_weight": 1.0}),
+    "dcgan": (
+        [],
+        (2e-4, 2e-4),
+        [0.5, 0.999],
+        1,
+        {"model.latent_dim": 100, "generator.norm": "batch"},
+    ),
+    "acgan": (
+        [],
+        (2e-4, 2e-4),
+        [0.5, 0.999],
+        1,
+        {"model.aux_on_fake": True, "model.class_weight": 1.0},
+    ),
     "infogan": (
         [],
         (2e-4, 1e-3),
         [0.5, 0.999],
         1,
-        {"model.latent_dim": 62, "model.prior": "uniform", "model.continuous_weight": 0.1, "data.batch_size": 128},
+        {
+            "model.latent_dim": 62,
+            "model.prior": "uniform",
+            "model.continuous_weight": 0.1,
+            "data.batch_size": 128,
+        },
     ),
     "cyclegan": (
         [],
         (2e-4, 2e-4),
         [0.5, 0.999],
         1,
-        {"model.cycle_weight": 10, "model.identity_weight": 5, "model.pool_size": 50, "optim.schedule.start": 0.5},
+        {
+            "model.cycle_weight": 10,
+            "model.identity_weight": 5,
+            "model.pool_size": 50,
+            "optim.schedule.start": 0.5,
+        },
     ),
-    "pix2pix": ([], (2e-4, 2e-4), [0.5, 0.999], 1, {"model.reconstruction_weight": 100, "generator.dropout": 0.5}),
+    "pix2pix": (
+        [],
+        (2e-4, 2e-4),
+        [0.5, 0.999],
+        1,
+        {"model.reconstruction_weight": 100, "generator.dropout": 0.5},
+    ),
     "r3gan": (
         ["loss=r3gan"],
         (1e-4, 1e-4),
@@ -126,8 +165,20 @@ PAPERS = {
         5,
         {"regularizer.gradient_penalty.weight": 10, "discriminator.norm": "layer"},
     ),
-    "fisher": (["model=dcgan", "loss=fisher"], (2e-4, 2e-4), [0.5, 0.999], 2, {"loss.adversarial.rho": 1e-6}),
-    "dragan": (["model=dcgan", "loss=dragan"], (2e-4, 2e-4), [0.5, 0.999], 1, {"regularizer.dragan.weight": 10}),
+    "fisher": (
+        ["model=dcgan", "loss=fisher"],
+        (2e-4, 2e-4),
+        [0.5, 0.999],
+        2,
+        {"loss.adversarial.rho": 1e-6},
+    ),
+    "dragan": (
+        ["model=dcgan", "loss=dragan"],
+        (2e-4, 2e-4),
+        [0.5, 0.999],
+        1,
+        {"regularizer.dragan.weight": 10},
+    ),
 }
 
 
@@ -151,4 +202,6 @@ def test_every_preset_has_a_row_beside_its_paper(group: str) -> None:
     section = (DOCS / "models.md").read_text().split("## Presets and their papers")[1]
     table = section.split(f"| `{group}=` |")[1].split("\n\n")[0]
     rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
-    assert set(choices(group, CONF)) <= {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    assert set(choices(group, CONF)) <= {
+        name for row in rows for name in re.findall(r"`(\w+)`", row)
+    }

@@ -28,7 +28,10 @@ class Affine(nn.Module):
 
     def __init__(self, scale: float, shift: float) -> None:
         super().__init__()
-        self.scale, self.shift = nn.Parameter(torch.tensor(scale)), nn.Parameter(torch.tensor(shift))
+        self.scale, self.shift = (
+            nn.Parameter(torch.tensor(scale)),
+            nn.Parameter(torch.tensor(shift)),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return self.scale * x + self.shift
@@ -39,7 +42,10 @@ class Brightness(nn.Module):
 
     def __init__(self, weight: float = 1.0, of_condition: float = 10.0) -> None:
         super().__init__()
-        self.weight, self.of_condition = nn.Parameter(torch.tensor(weight)), nn.Parameter(torch.tensor(of_condition))
+        self.weight, self.of_condition = (
+            nn.Parameter(torch.tensor(weight)),
+            nn.Parameter(torch.tensor(of_condition)),
+        )
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
         score = self.weight * x.flatten(1).mean(1)
@@ -51,7 +57,10 @@ class Brightness(nn.Module):
 def translation(size: int = 4, step: int = 0) -> Batch:
     """Domain B as samples, domain A as conditions."""
     return Batch(
-        size, StepRNG(0, step), real=random_images(size, 2 * step), condition=random_images(size, 2 * step + 1)
+        size,
+        StepRNG(0, step),
+        real=random_images(size, 2 * step),
+        condition=random_images(size, 2 * step + 1),
     )
 
 
@@ -61,7 +70,11 @@ def cyclegan(**options) -> CycleGAN:
     options = {"a_shape": SHAPE, "b_shape": SHAPE, "pool_size": 0} | options
     discriminators = iter([Brightness(1.0), Brightness(-2.0)])
     return CycleGAN(
-        lambda in_shape, out_shape: next(made), lambda sample_shape: next(discriminators), L1(), L1(), **options
+        lambda in_shape, out_shape: next(made),
+        lambda sample_shape: next(discriminators),
+        L1(),
+        L1(),
+        **options,
     )
 
 
@@ -69,7 +82,10 @@ def pix2pix(**options) -> Pix2Pix:
     """G(a) = 2 a + 0.1."""
     options = {"a_shape": SHAPE, "b_shape": SHAPE} | options
     return Pix2Pix(
-        lambda in_shape, out_shape: Affine(2.0, 0.1), lambda condition_channels: Brightness(), L1(), **options
+        lambda in_shape, out_shape: Affine(2.0, 0.1),
+        lambda condition_channels: Brightness(),
+        L1(),
+        **options,
     )
 
 
@@ -107,7 +123,15 @@ def test_gradients_of_the_cycle_reach_both_translators_through_both() -> None:
 def test_distances_of_cycle_and_identity_are_pluggable() -> None:
     data, made = translation(), iter([Affine(2.0, 0.0), Affine(0.5, 0.0)])
     model = CycleGAN(
-        lambda in_shape, out_shape: next(made), lambda sample_shape: Brightness(), L1(), L2(), SHAPE, SHAPE, 3.0, 7.0, 0
+        lambda in_shape, out_shape: next(made),
+        lambda sample_shape: Brightness(),
+        L1(),
+        L2(),
+        SHAPE,
+        SHAPE,
+        3.0,
+        7.0,
+        0,
     )
     terms = model.generator_terms(data, model.generate(data), [])
     assert terms["cycle"].item() == 0, "they undo each other"
@@ -125,8 +149,14 @@ def test_each_critic_sees_its_own_domain() -> None:
     assert on_a.real is data.condition
     torch.testing.assert_close(on_b.fake, 2 * data.condition + 0.1)
     torch.testing.assert_close(on_a.fake, data.real / 4 - 0.3)
-    assert (on_b.real_condition, on_b.fake_condition, on_a.real_condition, on_a.fake_condition) == (None,) * 4
-    assert {d.discriminator_weight for d in (on_b, on_a)} == {d.generator_weight for d in (on_b, on_a)} == {1.0}
+    assert (on_b.real_condition, on_b.fake_condition, on_a.real_condition, on_a.fake_condition) == (
+        None,
+    ) * 4
+    assert (
+        {d.discriminator_weight for d in (on_b, on_a)}
+        == {d.generator_weight for d in (on_b, on_a)}
+        == {1.0}
+    )
 
 
 def test_both_turns_by_hand() -> None:
@@ -137,7 +167,12 @@ def test_both_turns_by_hand() -> None:
         return x.flatten(1).mean(1)
 
     a, b = data.condition, data.real
-    real_b, fake_b, real_a, fake_a = mean(b), mean(2 * a + 0.1), -2 * mean(a), -2 * mean(b / 4 - 0.3)
+    real_b, fake_b, real_a, fake_a = (
+        mean(b),
+        mean(2 * a + 0.1),
+        -2 * mean(a),
+        -2 * mean(b / 4 - 0.3),
+    )
     on_critics, on_translators = turns(model, data, LeastSquares())
     expected = {
         "d/b": 0.5 * ((real_b - 1).square() + fake_b.square()).mean(),
@@ -177,7 +212,13 @@ def test_what_a_viewer_sees() -> None:
     a, b = data.condition, data.real
     request = SampleRequest(4, data.rng, condition=a, target=b)
     views = model.visuals(request, model.generators)
-    expected = {"input": a, "sample": 2 * a + 0.1, "cycled": a / 2 + 0.025 - 0.3, "target": b, "reverse": b / 4 - 0.3}
+    expected = {
+        "input": a,
+        "sample": 2 * a + 0.1,
+        "cycled": a / 2 + 0.025 - 0.3,
+        "target": b,
+        "reverse": b / 4 - 0.3,
+    }
     expected["recycled"] = 2 * expected["reverse"] + 0.1
     assert list(views) == list(expected)
     torch.testing.assert_close(views, expected)
@@ -189,12 +230,21 @@ def test_what_a_viewer_sees() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"a_shape": None}, r"model=cyclegan needs data of two domains .*data.condition_shape must be .*, got None"),
+        (
+            {"a_shape": None},
+            r"model=cyclegan needs data of two domains .*data.condition_shape must be .*, got None",
+        ),
         ({"a_shape": [5]}, r"model=cyclegan .*data.condition_shape must be \[C, H, W\], got \[5\]"),
         ({"cycle_weight": -1.0}, "cycle_weight and identity_weight must be >= 0, got -1.0 and 5.0"),
-        ({"identity_weight": -2.0}, "cycle_weight and identity_weight must be >= 0, got 10.0 and -2.0"),
+        (
+            {"identity_weight": -2.0},
+            "cycle_weight and identity_weight must be >= 0, got 10.0 and -2.0",
+        ),
         ({"pool_size": -1}, "pool_size must be >= 0, got -1"),
-        ({"a_shape": [3, 4, 4]}, r"identity_weight > 0 needs domains of one shape, got \[3, 4, 4\] and \[1, 4, 4\]"),
+        (
+            {"a_shape": [3, 4, 4]},
+            r"identity_weight > 0 needs domains of one shape, got \[3, 4, 4\] and \[1, 4, 4\]",
+        ),
     ],
 )
 def test_impossible_cyclegans(options, message: str) -> None:
@@ -243,7 +293,9 @@ def test_pix2pix_by_hand() -> None:
     torch.testing.assert_close(on_critic, {"d/realism": expected})
     adversarial = 0.5 * (fake + told - 1).square().mean()
     distance = 100 * (2 * a + 0.1 - b).abs().mean()
-    torch.testing.assert_close(on_translator, {"g/realism": adversarial, "g/reconstruction": distance})
+    torch.testing.assert_close(
+        on_translator, {"g/realism": adversarial, "g/reconstruction": distance}
+    )
     assert reaches(on_translator["g/reconstruction"], model.generators)
     assert reaches(on_translator["g/realism"], model.generators)
 
@@ -265,7 +317,11 @@ def test_a_patch_critic_is_told_the_input_beside_the_sample() -> None:
         return PatchGAN([1, 8, 8], condition_channels, layers=1, width=4)
 
     model = Pix2Pix(
-        lambda in_shape, out_shape: nn.Conv2d(3, 1, 1), discriminator, L1(), a_shape=[3, 8, 8], b_shape=[1, 8, 8]
+        lambda in_shape, out_shape: nn.Conv2d(3, 1, 1),
+        discriminator,
+        L1(),
+        a_shape=[3, 8, 8],
+        b_shape=[1, 8, 8],
     )
     assert channels == [3]
     data = Batch(2, StepRNG(0, 0), real=torch.randn(2, 1, 8, 8), condition=torch.randn(2, 3, 8, 8))
@@ -297,7 +353,9 @@ def test_impossible_pix2pixes(options, message: str) -> None:
 
 def numbered(first: int, count: int) -> Tensor:
     """FakeSamples that are their number in every pixel."""
-    return torch.arange(first, first + count).float().view(-1, 1, 1, 1).expand(-1, *SHAPE).contiguous()
+    return (
+        torch.arange(first, first + count).float().view(-1, 1, 1, 1).expand(-1, *SHAPE).contiguous()
+    )
 
 
 def numbers(fakes: Tensor) -> list[int]:
@@ -357,7 +415,10 @@ def test_what_is_shown_does_not_change_with_the_pool_or_the_fakes() -> None:
 
 def test_a_saved_pool_goes_on_as_if_nothing_had_been() -> None:
     def steps(pool: Pool, first: int, last: int) -> list[list[int]]:
-        return [numbers(pool(numbered(10 * step, 4), StepRNG(0, step), "b")) for step in range(first, last)]
+        return [
+            numbers(pool(numbered(10 * step, 4), StepRNG(0, step), "b"))
+            for step in range(first, last)
+        ]
 
     pool, restored, empty = Pool(6, SHAPE), Pool(6, SHAPE), Pool(6, SHAPE)
     steps(pool, 0, 1)
@@ -422,4 +483,6 @@ def test_unpaired_data_bring_unrelated_samples() -> None:
     request = sample_request(source, 3, StepRNG(0, 0))
     assert request.target is None
     assert request.unrelated.shape == (3, 1, 4, 4)
-    assert all(any(torch.equal(one, to_unit(other)) for other in samples) for one in request.unrelated)
+    assert all(
+        any(torch.equal(one, to_unit(other)) for other in samples) for one in request.unrelated
+    )

@@ -94,9 +94,13 @@ def test_two_duels_on_one_critic_from_the_prior_and_rebuilt() -> None:
     assert (realism.name, rebuilt.name) == model.term_names
     assert realism.discriminator is rebuilt.discriminator is model.discriminators["main"]
     assert realism.real is rebuilt.real is data.real
-    weights = {d.discriminator_weight for d in (realism, rebuilt)} | {d.generator_weight for d in (realism, rebuilt)}
+    weights = {d.discriminator_weight for d in (realism, rebuilt)} | {
+        d.generator_weight for d in (realism, rebuilt)
+    }
     assert weights == {0.25}
-    torch.testing.assert_close(realism.fake, model.generators["main"](data.rng.normal("latents", 6, 4)))
+    torch.testing.assert_close(
+        realism.fake, model.generators["main"](data.rng.normal("latents", 6, 4))
+    )
     torch.testing.assert_close(rebuilt.fake, fakes["through"])
     torch.testing.assert_close(rebuilt.fake, model.generators["main"](encoded(model, data)))
 
@@ -149,12 +153,17 @@ def test_matched_features_by_hand() -> None:
     discriminator, fake = model.discriminators["main"], model.generate(data)["fake"]
     gap = sum(
         (a.mean(0) - b.mean(0)).square().sum()
-        for a, b in zip(discriminator(fake).features, discriminator(data.real).features, strict=True)
+        for a, b in zip(
+            discriminator(fake).features, discriminator(data.real).features, strict=True
+        )
     )
     _, terms = turns(model, data, NonSaturating())
     torch.testing.assert_close(terms, {"g/features": 2 * gap})
     assert reaches(terms["g/features"], model.generators)
-    by_hand, ours = gradients(2 * gap, model.generators), gradients(terms["g/features"], model.generators)
+    by_hand, ours = (
+        gradients(2 * gap, model.generators),
+        gradients(terms["g/features"], model.generators),
+    )
     torch.testing.assert_close(ours, by_hand)
 
 
@@ -179,20 +188,29 @@ def test_equal_means_cost_nothing_however_samples_are_paired() -> None:
     model, data = matching(), batch()
     (term,) = model.adversarial_terms(data, {"fake": data.real.flip(0)})
     output = TermOutputs(term, term.discriminate_real(), term.discriminate_fake())
-    assert model.generator_terms(data, {}, [output])["features"].item() == pytest.approx(0, abs=1e-12)
+    assert model.generator_terms(data, {}, [output])["features"].item() == pytest.approx(
+        0, abs=1e-12
+    )
 
 
-@pytest.mark.parametrize("model", [vae_gan(Silent), matching(Silent)], ids=["vae_gan", "feature_matching"])
+@pytest.mark.parametrize(
+    "model", [vae_gan(Silent), matching(Silent)], ids=["vae_gan", "feature_matching"]
+)
 def test_critics_without_features_are_named(model) -> None:
-    with pytest.raises(ValueError, match="needs a discriminator that shows its features, such as dcgan"):
+    with pytest.raises(
+        ValueError, match="needs a discriminator that shows its features, such as dcgan"
+    ):
         turns(model, batch(), NonSaturating())
 
 
 @pytest.mark.parametrize(
-    ("options", "numbers"), [({"feature_weight": 0.0}, "0.0 and 0.0"), ({"adversarial_weight": -1.0}, "1.0 and -1.0")]
+    ("options", "numbers"),
+    [({"feature_weight": 0.0}, "0.0 and 0.0"), ({"adversarial_weight": -1.0}, "1.0 and -1.0")],
 )
 def test_impossible_weights_of_feature_matching(options: dict[str, float], numbers: str) -> None:
-    with pytest.raises(ValueError, match=f"feature_weight must be > 0 and adversarial_weight >= 0, got {numbers}"):
+    with pytest.raises(
+        ValueError, match=f"feature_weight must be > 0 and adversarial_weight >= 0, got {numbers}"
+    ):
         matching(**options)
 
 

@@ -26,7 +26,9 @@ def test_scale_and_shift_by_hand() -> None:
     mean, variance = x.mean((0, 2, 3), keepdim=True), x.var((0, 2, 3), unbiased=False, keepdim=True)
     scale = 1 + condition @ layer.scale.weight.T
     shift = condition @ layer.shift.weight.T
-    expected = (x - mean) / (variance + 1e-5).sqrt() * scale[:, :, None, None] + shift[:, :, None, None]
+    expected = (x - mean) / (variance + 1e-5).sqrt() * scale[:, :, None, None] + shift[
+        :, :, None, None
+    ]
     torch.testing.assert_close(layer(x, condition), expected, rtol=1e-5, atol=1e-5)
 
 
@@ -80,7 +82,9 @@ def test_generators_without_the_argument_get_longer_latents() -> None:
 
 
 def test_a_conditional_norm_without_condition_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"generator.norm=conditional needs a model that gives .* such as"):
+    with pytest.raises(
+        ValueError, match=r"generator.norm=conditional needs a model that gives .* such as"
+    ):
         DCGANGenerator(5, SHAPE, norm="conditional")
 
 

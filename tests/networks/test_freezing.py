@@ -19,11 +19,15 @@ def test_the_first_layers_and_their_norms_are_frozen(norm: str) -> None:
     trained = [all(p.requires_grad for p in layer.parameters()) for layer in layers]
     assert trained == [False, False] + [True] * (len(layers) - 2)
     norms = [module for module in network.modules() if isinstance(module, torch.nn.BatchNorm2d)]
-    assert [module.weight.requires_grad for module in norms] == ([False, True] if norm == "batch" else [])
+    assert [module.weight.requires_grad for module in norms] == (
+        [False, True] if norm == "batch" else []
+    )
 
 
 def test_one_layer_is_left() -> None:
-    with pytest.raises(ValueError, match="freeze_discriminator must be 0 to 3 for DCGANDiscriminator, got 4"):
+    with pytest.raises(
+        ValueError, match="freeze_discriminator must be 0 to 3 for DCGANDiscriminator, got 4"
+    ):
         freeze_first_layers(DCGANDiscriminator(SHAPE, 4), 4)
 
 
@@ -36,9 +40,17 @@ def test_frozen_weights_stay_in_training(tiny) -> None:
         "discriminator.norm=none",
     )
     trainer, module, data = build(tiny(*overrides))
-    before = {name: p.detach().clone() for name, p in module.model.discriminators.named_parameters()}
+    before = {
+        name: p.detach().clone() for name, p in module.model.discriminators.named_parameters()
+    }
     trainer.fit(module, datamodule=data)
-    moved = {name for name, p in module.model.discriminators.named_parameters() if not torch.equal(p, before[name])}
-    frozen = {name for name, p in module.model.discriminators.named_parameters() if not p.requires_grad}
+    moved = {
+        name
+        for name, p in module.model.discriminators.named_parameters()
+        if not torch.equal(p, before[name])
+    }
+    frozen = {
+        name for name, p in module.model.discriminators.named_parameters() if not p.requires_grad
+    }
     assert frozen
     assert moved == set(before) - frozen

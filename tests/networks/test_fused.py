@@ -21,7 +21,10 @@ def test_one_operation_is_three(ceiling, groups, stride, kernel, onednn, monkeyp
     if not onednn:
         monkeypatch.setattr("gan_zoo.networks.fused.has_onednn", lambda: False)
     torch.manual_seed(0)
-    conv, norm = nn.Conv2d(6, 12, kernel, stride, kernel // 2, groups=groups, bias=False), nn.BatchNorm2d(12).eval()
+    conv, norm = (
+        nn.Conv2d(6, 12, kernel, stride, kernel // 2, groups=groups, bias=False),
+        nn.BatchNorm2d(12).eval(),
+    )
     norm.running_mean.normal_()
     norm.running_var.uniform_(0.5, 1.5)
     fused = FusedConv(conv, norm, ceiling).requires_grad_(False)

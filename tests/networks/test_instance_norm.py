@@ -25,7 +25,9 @@ def pair(channels: int) -> tuple[InstanceNorm, nn.InstanceNorm2d]:
 
 def make_image(shape: tuple[int, ...], layout: torch.memory_format = torch.channels_last) -> Tensor:
     torch.manual_seed(1)
-    return (torch.randn(shape, dtype=torch.float64) * 3 + 5).to(memory_format=layout).requires_grad_()
+    return (
+        (torch.randn(shape, dtype=torch.float64) * 3 + 5).to(memory_format=layout).requires_grad_()
+    )
 
 
 def takes_its_own_passes(y: Tensor) -> bool:
@@ -41,7 +43,9 @@ def test_values_and_gradients_are_those_of_torch(shape, layout):
     torch.testing.assert_close(y, same)
     assert y.stride() == x.stride()
     assert takes_its_own_passes(y) == x.is_contiguous(memory_format=torch.channels_last)
-    slopes = torch.randn_like(y, memory_format=torch.contiguous_format)  # as from a layer of the other layout
+    slopes = torch.randn_like(
+        y, memory_format=torch.contiguous_format
+    )  # as from a layer of the other layout
     found = torch.autograd.grad(y, [x, *ours.parameters()], slopes)
     torch.testing.assert_close(found, torch.autograd.grad(same, [x, *theirs.parameters()], slopes))
 
@@ -62,7 +66,9 @@ def test_a_penalty_on_input_gradients_reaches_the_weights():
     x = make_image((2, 3, 4, 4))
 
     def penalty(norm: nn.Module) -> list[Tensor]:
-        (gradient,) = torch.autograd.grad(F.leaky_relu(norm(x), 0.2).square().sum(), x, create_graph=True)
+        (gradient,) = torch.autograd.grad(
+            F.leaky_relu(norm(x), 0.2).square().sum(), x, create_graph=True
+        )
         return list(torch.autograd.grad(gradient.square().sum(), [norm.weight, norm.bias]))
 
     torch.testing.assert_close(penalty(ours), penalty(theirs))
@@ -73,7 +79,9 @@ def test_frozen_weights_and_an_activation_in_place():
     x = make_image((2, 4, 5, 5))
     expected = torch.autograd.grad(F.relu(theirs(x)).sum(), x)
     ours.requires_grad_(False)
-    torch.testing.assert_close(torch.autograd.grad(nn.ReLU(inplace=True)(ours(x)).sum(), x), expected)
+    torch.testing.assert_close(
+        torch.autograd.grad(nn.ReLU(inplace=True)(ours(x)).sum(), x), expected
+    )
 
 
 def test_a_large_mean_costs_no_digits():
@@ -84,16 +92,24 @@ def test_a_large_mean_costs_no_digits():
 
 
 def test_autocast_does_not_round_the_sums():
-    norm, x = InstanceNorm(3), (torch.randn(2, 3, 16, 16) + 100).to(memory_format=torch.channels_last)
+    norm, x = (
+        InstanceNorm(3),
+        (torch.randn(2, 3, 16, 16) + 100).to(memory_format=torch.channels_last),
+    )
     expected = norm(x)
     assert takes_its_own_passes(expected)
     with torch.autocast("cpu", torch.bfloat16):
         y = norm(x)
     assert not takes_its_own_passes(y)
-    torch.testing.assert_close(y.float(), expected, rtol=0, atol=2e-2)  # bfloat16's own resolution, where it is used
+    torch.testing.assert_close(
+        y.float(), expected, rtol=0, atol=2e-2
+    )  # bfloat16's own resolution, where it is used
 
 
 @pytest.mark.parametrize("weights", [torch.float32, torch.bfloat16], ids=str)
 def test_half_precision_is_torchs_own(weights):
-    norm, x = InstanceNorm(3).to(weights), torch.randn(2, 3, 8, 8).to(torch.bfloat16, memory_format=torch.channels_last)
+    norm, x = (
+        InstanceNorm(3).to(weights),
+        torch.randn(2, 3, 8, 8).to(torch.bfloat16, memory_format=torch.channels_last),
+    )
     assert not takes_its_own_passes(norm(x.requires_grad_()))

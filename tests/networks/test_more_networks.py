@@ -56,7 +56,9 @@ X = torch.zeros(2, 1, 8, 8)
 def test_without_a_condition_the_score_is_linear(shape: list[int]) -> None:
     heads, h = Heads(shape, aux_outputs=4), torch.randn(2, *shape)
     output = heads(h, X)
-    torch.testing.assert_close(output.score, h.flatten(1) @ heads.score.weight[0] + heads.score.bias)
+    torch.testing.assert_close(
+        output.score, h.flatten(1) @ heads.score.weight[0] + heads.score.bias
+    )
     torch.testing.assert_close(output.aux, h.flatten(1) @ heads.aux.weight.T + heads.aux.bias)
     assert output.x is X
     assert output.features[0] is h
@@ -73,18 +75,26 @@ def test_projection_by_hand() -> None:
         assert heads(h, X, c).score[i].item() == pytest.approx(expected.item(), rel=1e-5)
     assert heads.project.bias is None
     flat = Heads([2], condition_dim=3)
-    expected = flat.score(h[:, :, 0, 0]).flatten() + ((c @ flat.project.weight.T) * h[:, :, 0, 0]).sum(1)
+    expected = flat.score(h[:, :, 0, 0]).flatten() + (
+        (c @ flat.project.weight.T) * h[:, :, 0, 0]
+    ).sum(1)
     torch.testing.assert_close(flat(h[:, :, 0, 0], X, c).score, expected)
 
 
 def test_concatenation_by_hand() -> None:
     """The condition is repeated at every position and mixed in by a 1x1 layer."""
-    heads, h, c = Heads([2, 2, 3], condition_dim=4, fusion="concat"), torch.randn(2, 2, 2, 3), torch.randn(2, 4)
+    heads, h, c = (
+        Heads([2, 2, 3], condition_dim=4, fusion="concat"),
+        torch.randn(2, 2, 2, 3),
+        torch.randn(2, 4),
+    )
     mixed = torch.empty(2, 2, 2, 3)
     for i in range(2):
         for row in range(2):
             for column in range(3):
-                mixed[i, :, row, column] = leaky_relu(heads.mix(torch.cat([h[i, :, row, column], c[i]])), 0.2)
+                mixed[i, :, row, column] = leaky_relu(
+                    heads.mix(torch.cat([h[i, :, row, column], c[i]])), 0.2
+                )
     torch.testing.assert_close(heads(h, X, c).score, heads.score(mixed.flatten(1)).flatten())
     assert heads(h, X, c).features[0] is h
 
@@ -113,7 +123,10 @@ def unit(vectors: Tensor) -> Tensor:
 
 def test_a_bag_of_words_is_the_mean_of_its_words_and_ignores_padding_and_order() -> None:
     bag = BagOfWords(9, outputs=4)
-    table, captions = bag.words.weight, torch.tensor([[3, 5, 5, 0, 0], [5, 3, 5, 0, 0], [0, 5, 0, 5, 3]])
+    table, captions = (
+        bag.words.weight,
+        torch.tensor([[3, 5, 5, 0, 0], [5, 3, 5, 0, 0], [0, 5, 0, 5, 3]]),
+    )
     vectors = bag(captions)
     torch.testing.assert_close(vectors[0], unit(bag.mix((table[3] + 2 * table[5]) / 3)))
     torch.testing.assert_close(vectors, vectors[:1].expand(3, -1))
@@ -125,7 +138,9 @@ def test_a_bag_of_words_is_the_mean_of_its_words_and_ignores_padding_and_order()
 def test_unknown_words_have_a_vector_of_their_own_and_empty_captions_do_not_crash() -> None:
     bag = BagOfWords(9, outputs=4)
     known, with_unknown, empty = bag(torch.tensor([[3, 0], [3, 1], [0, 0]]))
-    torch.testing.assert_close(with_unknown, unit(bag.mix((bag.words.weight[3] + bag.words.weight[1]) / 2)))
+    torch.testing.assert_close(
+        with_unknown, unit(bag.mix((bag.words.weight[3] + bag.words.weight[1]) / 2))
+    )
     assert not torch.allclose(known, with_unknown)
     torch.testing.assert_close(empty, unit(bag.mix(torch.zeros(4))))
 
@@ -138,7 +153,9 @@ def test_a_recurrent_caption_ends_with_its_last_word_not_with_the_padding() -> N
         alone, last = text.recurrent(text.words(captions[row : row + 1, :length]))
         torch.testing.assert_close(vectors[row], unit(last[0, 0]))
         torch.testing.assert_close(vectors[row], unit(alone[0, -1]))
-    assert not torch.allclose(text(captions[:, [1, 0, 2, 3, 4]])[0], vectors[0]), "the order of words counts"
+    assert not torch.allclose(text(captions[:, [1, 0, 2, 3, 4]])[0], vectors[0]), (
+        "the order of words counts"
+    )
 
 
 def test_a_padding_word_learns_nothing() -> None:
@@ -163,7 +180,10 @@ def test_classes_have_vectors_of_length_one_on_average() -> None:
 
 @pytest.mark.parametrize("size", [8, 32])
 def test_images_become_vectors_one_by_one(size: int) -> None:
-    condition, raw = ImageCondition([3, size, size], outputs=5, width=4), torch.randn(3, 3, size, size)
+    condition, raw = (
+        ImageCondition([3, size, size], outputs=5, width=4),
+        torch.randn(3, 3, size, size),
+    )
     vectors = condition(raw)
     assert vectors.shape == (3, 5)
     torch.testing.assert_close(condition(raw[:1]), vectors[:1])
@@ -196,7 +216,9 @@ def test_the_deviation_of_groups_by_hand() -> None:
     assert appended("stddev", h, 2) == pytest.approx([1, 2, 1, 2])
     one_group = math.sqrt((4 + 1 + 0 + 9) / 4)
     assert appended("stddev", h, 4) == pytest.approx([one_group] * 4)
-    assert appended("stddev", h, 3) == pytest.approx([one_group] * 4), "3 does not divide 4: one group"
+    assert appended("stddev", h, 3) == pytest.approx([one_group] * 4), (
+        "3 does not divide 4: one group"
+    )
     two_features = torch.tensor([[0.0, 10.0], [6.0, 10.0]])
     assert appended("stddev", two_features, 2) == pytest.approx([(3 + 0) / 2] * 2, abs=1e-4)
 
@@ -214,7 +236,9 @@ def test_images_get_the_statistic_at_every_position(statistic: str) -> None:
     assert torch.equal(out[:, :3], h)
     members = [0, 2, 4]  # the group of sample 2
     away = h[members] - h[members].mean(0)
-    expected = away.square().mean(0).sqrt().mean() if statistic == "stddev" else away[1].abs().mean()
+    expected = (
+        away.square().mean(0).sqrt().mean() if statistic == "stddev" else away[1].abs().mean()
+    )
     torch.testing.assert_close(out[2, 3], expected.expand(2, 5))
 
 
@@ -254,11 +278,18 @@ class Recorder(nn.Module):
 
 def test_a_pack_is_a_sample_and_those_that_follow_it() -> None:
     packed = PackedDiscriminator(Recorder, [2, 4, 4], pack=3)
-    x = torch.arange(6.0).view(6, 1, 1, 1) + torch.tensor([0.0, 0.5]).view(1, 2, 1, 1) + torch.zeros(6, 2, 4, 4)
+    x = (
+        torch.arange(6.0).view(6, 1, 1, 1)
+        + torch.tensor([0.0, 0.5]).view(1, 2, 1, 1)
+        + torch.zeros(6, 2, 4, 4)
+    )
     x = x.contiguous(memory_format=torch.channels_last).requires_grad_()
     output = packed(x)
     assert packed.discriminator.sample_shape == [6, 4, 4]
-    assert packed.discriminator.seen[:, :, 0, 0].tolist() == [[0, 0.5, 1, 1.5, 2, 2.5], [3, 3.5, 4, 4.5, 5, 5.5]]
+    assert packed.discriminator.seen[:, :, 0, 0].tolist() == [
+        [0, 0.5, 1, 1.5, 2, 2.5],
+        [3, 3.5, 4, 4.5, 5, 5.5],
+    ]
     assert output.score.shape == (2,)
     assert output.x is x
     (gradient,) = torch.autograd.grad(output.score.sum(), x)
@@ -278,7 +309,9 @@ def test_a_packed_autoencoder_is_still_an_energy() -> None:
     assert not hasattr(PackedDiscriminator(MLPDiscriminator, [3], pack=2), "energy")
 
 
-@pytest.mark.parametrize("option", [{"condition_dim": 3}, {"aux_outputs": 3}, {"condition_channels": 3}])
+@pytest.mark.parametrize(
+    "option", [{"condition_dim": 3}, {"aux_outputs": 3}, {"condition_channels": 3}]
+)
 def test_packs_take_no_condition(option: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="without conditions and classes, use pack=1"):
         PackedDiscriminator(Recorder, [1, 4, 4], 2, **option)
@@ -307,7 +340,8 @@ def test_attention_by_hand() -> None:
     attention, x = SelfAttention(8), torch.randn(1, 8, 4, 4)
     nn.init.constant_(attention.gamma, 2.0)
     q, k, v, o = (
-        layer.weight[:, :, 0, 0] for layer in (attention.query, attention.key, attention.value, attention.out)
+        layer.weight[:, :, 0, 0]
+        for layer in (attention.query, attention.key, attention.value, attention.out)
     )
     assert [tuple(w.shape) for w in (q, k, v, o)] == [(1, 8), (1, 8), (4, 8), (8, 4)]
     pixels = x[0].flatten(1)
@@ -316,7 +350,9 @@ def test_attention_by_hand() -> None:
     for place in range(16):
         logits = torch.stack([(q @ pixels[:, place]) @ keys[:, other] for other in range(4)])
         weights = logits.exp() / logits.exp().sum()
-        expected[:, place] = pixels[:, place] + 2 * (o @ sum(w * values[:, j] for j, w in enumerate(weights)))
+        expected[:, place] = pixels[:, place] + 2 * (
+            o @ sum(w * values[:, j] for j, w in enumerate(weights))
+        )
     torch.testing.assert_close(attention(x)[0].flatten(1), expected)
 
 
@@ -389,8 +425,15 @@ def test_sagans_and_sngans_weights_are_spectrally_normalized() -> None:
     for _ in range(10):
         discriminator(torch.randn(1, *shape), torch.randn(1, 3))
     for layer in layers_of(discriminator, nn.Conv2d, nn.Linear):
-        assert torch.linalg.matrix_norm(layer.weight.detach().flatten(1), 2).item() == pytest.approx(1, abs=0.05)
-    assert not any(map(is_parametrized, layers_of(ResNetDiscriminator(shape, 8, norm="layer"), nn.Conv2d, nn.Linear)))
+        assert torch.linalg.matrix_norm(
+            layer.weight.detach().flatten(1), 2
+        ).item() == pytest.approx(1, abs=0.05)
+    assert not any(
+        map(
+            is_parametrized,
+            layers_of(ResNetDiscriminator(shape, 8, norm="layer"), nn.Conv2d, nn.Linear),
+        )
+    )
 
 
 def test_blocks_by_hand() -> None:
@@ -406,7 +449,9 @@ def test_blocks_by_hand() -> None:
 
     for first in (True, False):
         down = DownBlock(3, 5, "none", first=first)
-        by_hand = half_size(down.second(down.first(x if first else x.relu()).relu())) + down.skip(half_size(x))
+        by_hand = half_size(down.second(down.first(x if first else x.relu()).relu())) + down.skip(
+            half_size(x)
+        )
         torch.testing.assert_close(down(x), by_hand)
     flat = DownBlock(3, 3, "none", down=False)
     torch.testing.assert_close(flat(x), flat.second(flat.first(x.relu()).relu()) + x)
@@ -417,7 +462,9 @@ def test_the_residual_critic_sums_over_positions() -> None:
     h = discriminator.layers(x)
     assert h.shape == (2, 8, 8, 8)
     assert (h >= 0).all()
-    torch.testing.assert_close(discriminator(x).score, discriminator.heads.score(h.sum((2, 3))).flatten())
+    torch.testing.assert_close(
+        discriminator(x).score, discriminator.heads.score(h.sum((2, 3))).flatten()
+    )
 
 
 # ------------------------------------------------------------------ R3GAN
@@ -433,7 +480,9 @@ def test_a_block_begins_as_the_identity_with_the_papers_spread() -> None:
     assert second.weight.std().item() == pytest.approx(gain / math.sqrt(16 * 9), rel=0.03)
     assert not third.weight.any()
     assert [c.bias for c in (first, second, third)] == [None] * 3
-    assert [(c.in_channels, c.out_channels, c.kernel_size[0], c.groups) for c in (first, second, third)] == [
+    assert [
+        (c.in_channels, c.out_channels, c.kernel_size[0], c.groups) for c in (first, second, third)
+    ] == [
         (64, 128, 1, 1),
         (128, 128, 3, 8),
         (128, 64, 1, 1),
@@ -488,11 +537,16 @@ def test_doubling_is_four_times_the_adjoint_of_halving() -> None:
         (128, 112, [112] * 4 + [56, 24]),
     ],
 )
-def test_widths_halve_beyond_32_pixels_and_are_multiples_of_8(size: int, width: int, widths: list[int]) -> None:
+def test_widths_halve_beyond_32_pixels_and_are_multiples_of_8(
+    size: int, width: int, widths: list[int]
+) -> None:
     assert stage_widths(size, width) == widths
     if size <= 32:
         return
-    for network in (R3GANGenerator(4, [3, size, size], width), R3GANDiscriminator([3, size, size], width)):
+    for network in (
+        R3GANGenerator(4, [3, size, size], width),
+        R3GANDiscriminator([3, size, size], width),
+    ):
         found = [block.layers[0].in_channels for block in layers_of(network, ResidualBlock)]
         assert sorted(found) == sorted(2 * widths)
 
@@ -505,7 +559,9 @@ def test_r3gan_has_no_normalization_no_bias_and_no_tanh(size: int) -> None:
         R3GANDiscriminator(shape, 32, aux_outputs=2, condition_dim=3),
     )
     for network in (generator, discriminator):
-        assert not layers_of(network, nn.BatchNorm2d, nn.GroupNorm, nn.LayerNorm, nn.InstanceNorm2d, nn.Tanh)
+        assert not layers_of(
+            network, nn.BatchNorm2d, nn.GroupNorm, nn.LayerNorm, nn.InstanceNorm2d, nn.Tanh
+        )
         convolutions = layers_of(network, nn.Conv2d)
         assert all(c.bias is None for c in convolutions)
         blocks = layers_of(network, ResidualBlock)
@@ -524,7 +580,9 @@ def test_both_players_begin_as_linear_maps() -> None:
     """All blocks are the identity: G(z) is linear in z through the learned 4x4 basis, D(x) affine in x."""
     generator, discriminator = R3GANGenerator(4, [1, 8, 8], 16), R3GANDiscriminator([1, 8, 8], 16)
     z, w = torch.randn(2, 3, 4)
-    torch.testing.assert_close(generator(2 * z + w), 2 * generator(z) + generator(w), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        generator(2 * z + w), 2 * generator(z) + generator(w), rtol=1e-4, atol=1e-4
+    )
     x, y = torch.randn(2, 3, 1, 8, 8)
 
     def score(images: Tensor) -> Tensor:
@@ -540,8 +598,20 @@ def test_widths_change_before_doubling_and_after_halving() -> None:
         return [type(layer).__name__ for layer in layers]
 
     up, down = R3GANGenerator(4, [3, 64, 64], 32), R3GANDiscriminator([3, 64, 64], 32)
-    assert order(up.layers)[-5:] == ["Conv2d", "Resample", "ResidualBlock", "ResidualBlock", "Conv2d"]
-    assert order(down.layers)[:5] == ["Conv2d", "ResidualBlock", "ResidualBlock", "Resample", "Conv2d"]
+    assert order(up.layers)[-5:] == [
+        "Conv2d",
+        "Resample",
+        "ResidualBlock",
+        "ResidualBlock",
+        "Conv2d",
+    ]
+    assert order(down.layers)[:5] == [
+        "Conv2d",
+        "ResidualBlock",
+        "ResidualBlock",
+        "Resample",
+        "Conv2d",
+    ]
 
 
 # ------------------------------------------------------------------ what cannot be
@@ -550,7 +620,10 @@ def test_widths_change_before_doubling_and_after_halving() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: MinibatchStatistic("mean"), "minibatch must be one of none, stddev, difference, got 'mean'"),
+        (
+            lambda: MinibatchStatistic("mean"),
+            "minibatch must be one of none, stddev, difference, got 'mean'",
+        ),
         (lambda: MinibatchStatistic("stddev", 1), "group must be >= 2, got 1"),
         (lambda: PackedDiscriminator(Recorder, [1, 4, 4], 1), "pack must be >= 2, got 1"),
         (
@@ -560,16 +633,28 @@ def test_widths_change_before_doubling_and_after_halving() -> None:
         (lambda: SelfAttention(4), "attention needs at least 8 channels, got 4"),
         (lambda: R3GANGenerator(4, [3, 8, 8], 24), "width must be a multiple of 16, got 24"),
         (lambda: R3GANDiscriminator([3, 8, 8], 8), "width must be a multiple of 16, got 8"),
-        (lambda: R3GANDiscriminator([3, 12, 12]), "discriminator=r3gan works on square images of .*, got 12x12"),
+        (
+            lambda: R3GANDiscriminator([3, 12, 12]),
+            "discriminator=r3gan works on square images of .*, got 12x12",
+        ),
         (lambda: ResNetGenerator(4, [2]), "generator=resnet works on images"),
-        (lambda: Heads([3], condition_dim=2, fusion="add"), "fusion must be one of projection, concat, got 'add'"),
+        (
+            lambda: Heads([3], condition_dim=2, fusion="add"),
+            "fusion must be one of projection, concat, got 'add'",
+        ),
         (lambda: DCGANEncoder(4, [2]), "encoder=dcgan works on images"),
-        (lambda: AutoEncoder([1, 12, 12]), "discriminator=autoencoder works on square images of .*, got 12x12"),
+        (
+            lambda: AutoEncoder([1, 12, 12]),
+            "discriminator=autoencoder works on square images of .*, got 12x12",
+        ),
         (
             lambda: AutoEncoder([2], condition_dim=3, fusion="concat"),
             "discriminator=autoencoder predicts no class and takes",
         ),
-        (lambda: AutoEncoder([1, 8, 8], condition_channels=3), "discriminator=autoencoder predicts no class and takes"),
+        (
+            lambda: AutoEncoder([1, 8, 8], condition_channels=3),
+            "discriminator=autoencoder predicts no class and takes",
+        ),
     ],
 )
 def test_impossible_networks_say_what_is_possible(make, message: str) -> None:

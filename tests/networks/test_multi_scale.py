@@ -95,7 +95,9 @@ def test_one_scale_is_the_plain_network() -> None:
         discriminator(4)
 
 
-@pytest.mark.parametrize("loss", ["lsgan", "wgan_gp", "hinge", "rpgan", "ragan", "fgan", "loss_sensitive", "fisher"])
+@pytest.mark.parametrize(
+    "loss", ["lsgan", "wgan_gp", "hinge", "rpgan", "ragan", "fgan", "loss_sensitive", "fisher"]
+)
 def test_two_scales_train_with_losses(loss: str, tiny, tmp_path) -> None:
     from PIL import Image
 
@@ -105,9 +107,26 @@ def test_two_scales_train_with_losses(loss: str, tiny, tmp_path) -> None:
         (tmp_path / domain).mkdir()
         for number in range(4):
             Image.effect_noise((16, 16), 10 * number + 1).save(tmp_path / domain / f"{number}.png")
-    small = ["data.image_size=16", "generator.width=4", "discriminator.layers=1", "discriminator.width=4"]
-    overrides = ["model=pix2pix", "data=paired_folder", f"data.root={tmp_path}", *small, "data.batch_size=4"]
-    config = tiny(*overrides, f"loss={loss}", "discriminator.scales=2", "trainer.max_steps=1", "loss.n_critic=1")
+    small = [
+        "data.image_size=16",
+        "generator.width=4",
+        "discriminator.layers=1",
+        "discriminator.width=4",
+    ]
+    overrides = [
+        "model=pix2pix",
+        "data=paired_folder",
+        f"data.root={tmp_path}",
+        *small,
+        "data.batch_size=4",
+    ]
+    config = tiny(
+        *overrides,
+        f"loss={loss}",
+        "discriminator.scales=2",
+        "trainer.max_steps=1",
+        "loss.n_critic=1",
+    )
     trainer, module, data = build(config)
     trainer.fit(module, datamodule=data)
     assert isinstance(module.model.discriminators["main"], MultiScalePatchGAN)

@@ -27,7 +27,10 @@ def test_dcgan_makes_and_judges_images(size: int, channels: int) -> None:
 
 
 def test_the_papers_rules() -> None:
-    generator, discriminator = DCGANGenerator(100, [3, 64, 64], width=128), DCGANDiscriminator([3, 64, 64], width=128)
+    generator, discriminator = (
+        DCGANGenerator(100, [3, 64, 64], width=128),
+        DCGANDiscriminator([3, 64, 64], width=128),
+    )
     layers = [m for m in generator.modules() if isinstance(m, nn.ConvTranspose2d)]
     assert [m.out_channels for m in layers] == [1024, 512, 256, 128, 3]
     assert not any(
@@ -35,14 +38,22 @@ def test_the_papers_rules() -> None:
         for p in (generator, discriminator.layers)
         for m in p.modules()
     ), "no pooling, no hidden fully connected layer"
-    assert all(m.negative_slope == 0.2 for m in discriminator.modules() if isinstance(m, nn.LeakyReLU))
+    assert all(
+        m.negative_slope == 0.2 for m in discriminator.modules() if isinstance(m, nn.LeakyReLU)
+    )
     assert isinstance(generator.layers[-1], nn.Tanh)
     assert not isinstance(generator.layers[-2], nn.BatchNorm2d)
     assert sum(isinstance(m, nn.BatchNorm2d) for m in generator.modules()) == 4
     assert sum(isinstance(m, nn.BatchNorm2d) for m in discriminator.modules()) == 3
-    assert isinstance(discriminator.layers[1], nn.LeakyReLU), "no normalization at the discriminator's input"
+    assert isinstance(discriminator.layers[1], nn.LeakyReLU), (
+        "no normalization at the discriminator's input"
+    )
     for network in (generator, discriminator):
-        weights = [m.weight.detach() for m in network.modules() if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d))]
+        weights = [
+            m.weight.detach()
+            for m in network.modules()
+            if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d))
+        ]
         assert all(abs(float(w.std()) - 0.02) < 0.002 for w in weights)
 
 
@@ -58,10 +69,16 @@ def test_mlp(shape: list[int]) -> None:
 @pytest.mark.parametrize("distance", ["l1", "l2"])
 @pytest.mark.parametrize("shape", [[2], [3, 16, 16]])
 def test_an_autoencoders_score_is_its_error(shape: list[int], distance: str) -> None:
-    discriminator, x = AutoEncoder(shape, width=4, code_dim=6, distance=distance).eval(), torch.randn(3, *shape)
+    discriminator, x = (
+        AutoEncoder(shape, width=4, code_dim=6, distance=distance).eval(),
+        torch.randn(3, *shape),
+    )
     output = discriminator(x)
     error = output.aux - x
-    by_hand = [float(e.detach().abs().mean() if distance == "l1" else e.detach().square().mean()) for e in error]
+    by_hand = [
+        float(e.detach().abs().mean() if distance == "l1" else e.detach().square().mean())
+        for e in error
+    ]
     assert output.score.tolist() == pytest.approx(by_hand, rel=1e-5)
     assert output.features[0].shape[0] == 3
     assert output.features[0].flatten(1).shape[1] == (6 if len(shape) > 1 else 1)
@@ -83,7 +100,10 @@ def test_only_batch_norm_mixes_samples(norm: str) -> None:
 
 @pytest.mark.parametrize("norm", ["layer", "none"])
 def test_an_autoencoder_without_batch_norm_judges_samples_alone(norm: str) -> None:
-    discriminator, x = AutoEncoder([1, 16, 16], width=4, code_dim=6, norm=norm), torch.randn(4, 1, 16, 16)
+    discriminator, x = (
+        AutoEncoder([1, 16, 16], width=4, code_dim=6, norm=norm),
+        torch.randn(4, 1, 16, 16),
+    )
     torch.testing.assert_close(discriminator(x).score[:2], discriminator(x[:2]).score)
 
 
@@ -93,7 +113,9 @@ def test_spectral_norm_bounds_every_layer() -> None:
         discriminator(torch.randn(2, 1, 16, 16))
     for m in discriminator.modules():
         if isinstance(m, (nn.Conv2d, nn.Linear)):
-            assert torch.linalg.matrix_norm(m.weight.detach().flatten(1), 2).item() == pytest.approx(1, abs=0.02)
+            assert torch.linalg.matrix_norm(
+                m.weight.detach().flatten(1), 2
+            ).item() == pytest.approx(1, abs=0.02)
 
 
 def largest_singular_value(layer: nn.Module) -> float:
@@ -110,8 +132,12 @@ MAKES = {
     "autoencoder of vectors": lambda: AutoEncoder([4], width=8, code_dim=6, norm="spectral"),
     "mlp": lambda: MLPDiscriminator([4], width=32, norm="spectral"),
     "infogan": lambda: InfoGANDiscriminator([1, 16, 16], width=8, hidden=32, norm="spectral"),
-    "resnet discriminator": lambda: ResNetDiscriminator([1, 16, 16], width=8, norm="spectral", attention=8),
-    "resnet generator": lambda: ResNetGenerator(10, [1, 16, 16], width=8, norm="spectral+batch", attention=8),
+    "resnet discriminator": lambda: ResNetDiscriminator(
+        [1, 16, 16], width=8, norm="spectral", attention=8
+    ),
+    "resnet generator": lambda: ResNetGenerator(
+        10, [1, 16, 16], width=8, norm="spectral+batch", attention=8
+    ),
 }
 
 
@@ -120,13 +146,19 @@ def test_spectral_norm_is_that_of_the_first_weights(name: str) -> None:
     """Every layer starts with the gain 1, before any training pass; weights are those of the network's own init."""
     torch.manual_seed(0)
     network = MAKES[name]().eval()
-    weighted = [m for m in network.modules() if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear))]
+    weighted = [
+        m for m in network.modules() if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear))
+    ]
     assert all(is_parametrized(layer, "weight") for layer in weighted)
     for layer in weighted:
         assert largest_singular_value(layer) == pytest.approx(1, abs=0.1)
     if name.startswith(("dcgan", "patchgan")):
-        widest = max((layer.parametrizations.weight.original for layer in weighted), key=torch.numel)
-        assert widest.std().item() == pytest.approx(0.02, rel=0.1), "N(0, 0.02) is what is normalized"
+        widest = max(
+            (layer.parametrizations.weight.original for layer in weighted), key=torch.numel
+        )
+        assert widest.std().item() == pytest.approx(0.02, rel=0.1), (
+            "N(0, 0.02) is what is normalized"
+        )
 
 
 @pytest.mark.parametrize("norm", ["batch", "layer", "instance"])
@@ -144,10 +176,16 @@ def test_both_kinds_of_normalization_go_together(norm: str) -> None:
     [
         (lambda: norm_layer("spectral+none"), r"spectral\+batch, .*got 'spectral\+none'"),
         (lambda: norm_layer("batch+spectral"), r"got 'batch\+spectral'"),
-        (lambda: DCGANGenerator(10, [3, 48, 48]), "square images of 8, 16, 32, 64, 128, 256 pixels, got 48x48"),
+        (
+            lambda: DCGANGenerator(10, [3, 48, 48]),
+            "square images of 8, 16, 32, 64, 128, 256 pixels, got 48x48",
+        ),
         (lambda: DCGANGenerator(10, [3, 32, 64]), "got 32x64"),
         (lambda: DCGANDiscriminator([2]), "use model=gan for vectors"),
-        (lambda: norm_layer("bach"), "norm must be one of batch, instance, layer, spectral, none, .*got 'bach'"),
+        (
+            lambda: norm_layer("bach"),
+            "norm must be one of batch, instance, layer, spectral, none, .*got 'bach'",
+        ),
         (lambda: MLPDiscriminator([2], norm="batch"), "norm must be one of none, spectral"),
         (lambda: MLPGenerator(3, [2], depth=0), "depth must be >= 1, got 0"),
         (lambda: AutoEncoder([2], distance="l3"), "distance must be one of l1, l2, got 'l3'"),

@@ -10,7 +10,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gan_zoo.core.types import MappedGenerator
-from gan_zoo.networks.layers.equalized import EqualizedConv, EqualizedLinear, rms_normalize, scaled_leaky_relu
+from gan_zoo.networks.layers.equalized import (
+    EqualizedConv,
+    EqualizedLinear,
+    rms_normalize,
+    scaled_leaky_relu,
+)
 from gan_zoo.networks.layers.modulated import ModulatedConv
 from gan_zoo.networks.layers.resample import Blur, Resample
 from gan_zoo.networks.stylegan2 import (
@@ -31,7 +36,9 @@ def same_weights() -> None:
 
 
 def generator(**options: object) -> StyleGAN2Generator:
-    return StyleGAN2Generator(8, SHAPE, **({"width": 4, "max_width": 8, "style_dim": 8, "mapping_layers": 2} | options))
+    return StyleGAN2Generator(
+        8, SHAPE, **({"width": 4, "max_width": 8, "style_dim": 8, "mapping_layers": 2} | options)
+    )
 
 
 def discriminator(**options: object) -> StyleGAN2Discriminator:
@@ -100,13 +107,17 @@ def test_upsampling_is_zero_insertion_and_the_filter() -> None:
 def test_downsampling_is_the_filter_and_every_second_place() -> None:
     x = torch.randn(2, 2, 6, 6)
     padded = F.pad(x, (1, 1, 1, 1))
-    expected = torch.stack([torch.stack([filtered(c)[::2, ::2] for c in image]) for image in padded])
+    expected = torch.stack(
+        [torch.stack([filtered(c)[::2, ::2] for c in image]) for image in padded]
+    )
     torch.testing.assert_close(Resample(up=False)(x), expected)
 
 
 def test_blur_by_loops() -> None:
     x = torch.randn(1, 1, 5, 5)
-    torch.testing.assert_close(Blur(padding=2, gain=3.0)(x)[0, 0], 3 * filtered(F.pad(x[0, 0], (2, 2, 2, 2))))
+    torch.testing.assert_close(
+        Blur(padding=2, gain=3.0)(x)[0, 0], 3 * filtered(F.pad(x[0, 0], (2, 2, 2, 2)))
+    )
 
 
 # ------------------------------------------------------------ modulated convolution
@@ -129,8 +140,12 @@ def per_sample(layer: ModulatedConv, x: Tensor, style: Tensor) -> Tensor:
     return torch.cat(rows)
 
 
-@pytest.mark.parametrize(("kernel", "demodulate", "up"), [(3, True, False), (3, True, True), (1, False, False)])
-def test_modulated_convolution_has_weights_for_each_sample(kernel: int, demodulate: bool, up: bool) -> None:
+@pytest.mark.parametrize(
+    ("kernel", "demodulate", "up"), [(3, True, False), (3, True, True), (1, False, False)]
+)
+def test_modulated_convolution_has_weights_for_each_sample(
+    kernel: int, demodulate: bool, up: bool
+) -> None:
     layer = ModulatedConv(3, 4, kernel, style_dim=5, demodulate=demodulate, up=up).double()
     x = torch.randn(3, 3, 4, 4, dtype=torch.float64, requires_grad=True)
     style = torch.randn(3, 5, dtype=torch.float64, requires_grad=True)
@@ -213,7 +228,9 @@ def test_mapping_of_latents_and_condition_by_hand() -> None:
     embedded = condition @ mapping.embed.weight.T / math.sqrt(3)
     x = torch.cat([rms_normalize(latents), rms_normalize(embedded)], 1)
     expected = x @ (mapping.layers[0].weight * 0.01).T / math.sqrt(6)
-    torch.testing.assert_close(mapping(latents, condition), F.leaky_relu(expected, 0.2) * math.sqrt(2))
+    torch.testing.assert_close(
+        mapping(latents, condition), F.leaky_relu(expected, 0.2) * math.sqrt(2)
+    )
 
 
 @pytest.mark.parametrize("mixing", [0.0, 1.0])
@@ -227,7 +244,9 @@ def test_the_mean_style_follows_the_first_latents_alone(mixing: float) -> None:
     torch.testing.assert_close(network.mean_style, 0.4375 * mean)
     network.eval()(latents)
     torch.testing.assert_close(network.mean_style, 0.4375 * mean)
-    assert [name for name, _ in network.named_buffers() if name.endswith("running_mean")] == ["running_mean"]
+    assert [name for name, _ in network.named_buffers() if name.endswith("running_mean")] == [
+        "running_mean"
+    ]
 
 
 def test_styles_are_mixed_in_training_alone() -> None:
@@ -270,12 +289,18 @@ def test_the_same_seed_gives_the_same_image() -> None:
 
 
 def test_statistics_at_the_start() -> None:
-    network = StyleGAN2Generator(64, [3, 32, 32], width=16, max_width=64, style_dim=64, mapping_layers=2).eval()
+    network = StyleGAN2Generator(
+        64, [3, 32, 32], width=16, max_width=64, style_dim=64, mapping_layers=2
+    ).eval()
     latents = torch.randn(64, 64)
     assert network.mapping(latents).square().mean().item() == pytest.approx(1, rel=0.4)
     assert 0.5 < float(network(latents).detach().std()) < 3
     scorer = StyleGAN2Discriminator([3, 32, 32], width=16, max_width=64)
-    assert 0.02 < float(scorer(torch.randn(64, 3, 32, 32).clamp(-1, 1)).score.detach().abs().mean()) < 3
+    assert (
+        0.02
+        < float(scorer(torch.randn(64, 3, 32, 32).clamp(-1, 1)).score.detach().abs().mean())
+        < 3
+    )
 
 
 # ----------------------------------------------------------------- discriminator
@@ -323,14 +348,22 @@ def test_the_condition_reaches_the_generator() -> None:
 def test_both_can_be_differentiated_twice() -> None:
     network, scorer = generator(), discriminator()
     styles = network.mapping(torch.randn(4, 8))
-    (gradient,) = torch.autograd.grad(network.synthesis(styles).square().sum(), styles, create_graph=True)
+    (gradient,) = torch.autograd.grad(
+        network.synthesis(styles).square().sum(), styles, create_graph=True
+    )
     gradient.square().sum().backward()
     unused = {"mapping_network", "bias", "strength"}
-    assert all(p.grad is not None for name, p in network.named_parameters() if not unused & set(name.split(".")))
+    assert all(
+        p.grad is not None
+        for name, p in network.named_parameters()
+        if not unused & set(name.split("."))
+    )
     x = torch.randn(4, *SHAPE, requires_grad=True)
     (gradient,) = torch.autograd.grad(scorer(x).score.sum(), x, create_graph=True)
     gradient.square().sum().backward()
-    assert all(p.grad.abs().sum() > 0 for name, p in scorer.named_parameters() if name.endswith("weight"))
+    assert all(
+        p.grad.abs().sum() > 0 for name, p in scorer.named_parameters() if name.endswith("weight")
+    )
 
 
 # --------------------------------------------------------------- parameters
@@ -341,7 +374,9 @@ def test_widths() -> None:
     assert stage_widths(32, 64, 256) == [256, 256, 128, 64]
 
 
-@pytest.mark.parametrize(("mapping_layers", "total"), [(2, 28_794_124), (8, 28_794_124 + 6 * (512 * 512 + 512))])
+@pytest.mark.parametrize(
+    ("mapping_layers", "total"), [(2, 28_794_124), (8, 28_794_124 + 6 * (512 * 512 + 512))]
+)
 def test_the_papers_networks_have_as_many_parameters(mapping_layers: int, total: int) -> None:
     """The counts that the authors' program prints at 1024 pixels with two mapping layers (stylegan2-ada-pytorch)."""
     shape = [3, 1024, 1024]
@@ -352,7 +387,12 @@ def test_the_papers_networks_have_as_many_parameters(mapping_layers: int, total:
     assert parameters(scorer) == 29_012_513
     layers, images = made.synthesis_network.layers, made.synthesis_network.images
     assert [parameters(layer) for layer in layers[8:12]] == [2_622_465, 1_442_561, 721_409, 426_369]
-    assert [parameters(image) for image in images] == [264_195] * 5 + [132_099, 66_051, 33_027, 16_515]
+    assert [parameters(image) for image in images] == [264_195] * 5 + [
+        132_099,
+        66_051,
+        33_027,
+        16_515,
+    ]
 
 
 def test_a_layer_has_as_many_parameters_as_its_parts() -> None:

@@ -12,7 +12,12 @@ from gan_zoo.core.rng import StepRNG
 from gan_zoo.core.types import DiscriminatorOutput, SampleRequest
 from gan_zoo.models.cyclegan import CycleGAN
 from gan_zoo.models.pix2pix import Pix2Pix
-from gan_zoo.networks.image_to_image import ResNetTranslator, TranslatorBlock, UNetTranslator, upsample_layers
+from gan_zoo.networks.image_to_image import (
+    ResNetTranslator,
+    TranslatorBlock,
+    UNetTranslator,
+    upsample_layers,
+)
 from gan_zoo.networks.patchgan import PatchGAN
 
 
@@ -30,7 +35,8 @@ def layers_of(network: nn.Module, *kinds: type[nn.Module]) -> list:
 
 @pytest.mark.parametrize("upsample", ["transposed", "resize"])
 @pytest.mark.parametrize(
-    ("make", "sides"), [(ResNetTranslator, (16, 24)), (ResNetTranslator, (8, 8)), (UNetTranslator, (16, 16))]
+    ("make", "sides"),
+    [(ResNetTranslator, (16, 24)), (ResNetTranslator, (8, 8)), (UNetTranslator, (16, 16))],
 )
 def test_translators_keep_the_size(make, sides: tuple[int, int], upsample: str) -> None:
     options = {"blocks": 2} if make is ResNetTranslator else {}
@@ -40,14 +46,18 @@ def test_translators_keep_the_size(make, sides: tuple[int, int], upsample: str) 
     assert y.abs().max() <= 1
     assert len(layers_of(network, TranslatorBlock)) == options.get("blocks", 0)
     doublings = 2 if make is ResNetTranslator else 3
-    assert len(layers_of(network, nn.ConvTranspose2d)) == (doublings if upsample == "transposed" else 0)
+    assert len(layers_of(network, nn.ConvTranspose2d)) == (
+        doublings if upsample == "transposed" else 0
+    )
     assert len(layers_of(network, nn.Upsample)) == (0 if upsample == "transposed" else doublings)
 
 
 @pytest.mark.parametrize("kernel", [3, 4])
 def test_resizing_leaves_no_checkerboard_and_transposed_convolutions_do(kernel: int) -> None:
     flat = torch.ones(1, 3, 8, 8)
-    resized, transposed = (nn.Sequential(*upsample_layers(3, 2, name, kernel)) for name in ("resize", "transposed"))
+    resized, transposed = (
+        nn.Sequential(*upsample_layers(3, 2, name, kernel)) for name in ("resize", "transposed")
+    )
     for layer in (resized, transposed):
         assert layer(flat).shape == (1, 2, 16, 16)
     inside = (slice(None), slice(None), slice(3, -3), slice(3, -3))
@@ -78,7 +88,9 @@ def test_a_translators_block_adds_to_its_input() -> None:
 @pytest.mark.parametrize(
     ("size", "depth", "sizes"), [(16, None, [8, 4, 2]), (32, None, [16, 8, 4, 2]), (16, 2, [8, 4])]
 )
-def test_the_u_goes_down_to_2x2_or_as_deep_as_told(size: int, depth: int | None, sizes: list[int]) -> None:
+def test_the_u_goes_down_to_2x2_or_as_deep_as_told(
+    size: int, depth: int | None, sizes: list[int]
+) -> None:
     network, seen = UNetTranslator([3, size, size], [1, size, size], width=4, depth=depth), []
     for layer in layers_of(network, nn.Conv2d):
         layer.register_forward_hook(lambda _, inputs, y: seen.append((y.shape[1], y.shape[-1])))
@@ -86,7 +98,9 @@ def test_the_u_goes_down_to_2x2_or_as_deep_as_told(size: int, depth: int | None,
     assert seen == [(min(4 * 2**k, 32), side) for k, side in enumerate(sizes)]
     # Every level but the innermost concatenates its input to its output: twice the channels.
     ups = [layer.in_channels for layer in layers_of(network, nn.ConvTranspose2d)]
-    assert sorted(ups) == sorted([min(4 * 2 ** (len(sizes) - 1), 32), *(2 * channels for channels, _ in seen[:-1])])
+    assert sorted(ups) == sorted(
+        [min(4 * 2 ** (len(sizes) - 1), 32), *(2 * channels for channels, _ in seen[:-1])]
+    )
 
 
 def test_the_skip_connections_of_the_u() -> None:
@@ -112,29 +126,70 @@ def test_the_us_dropout_is_its_only_noise() -> None:
 def test_the_u_has_no_normalization_at_its_ends_and_its_bottom() -> None:
     network = UNetTranslator([1, 32, 32], [1, 32, 32], width=4)
     norms = [norm.num_features for norm in layers_of(network, nn.BatchNorm2d)]
-    assert sorted(norms) == sorted([8, 16, 4, 8, 16]), "down: neither the first nor the last; up: all but the last"
+    assert sorted(norms) == sorted([8, 16, 4, 8, 16]), (
+        "down: neither the first nor the last; up: all but the last"
+    )
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: ResNetTranslator([2], [2]), r"generator=resnet_translator maps images .* got \[2\] to \[2\]"),
-        (lambda: ResNetTranslator([3, 16, 16], [3, 24, 24]), r"of the same size, got \[3, 16, 16\] to \[3, 24, 24\]"),
-        (lambda: ResNetTranslator([3, 18, 16], [3, 18, 16]), r"sides divisible by 4, got \[18, 16\]: set data.image"),
-        (lambda: ResNetTranslator([3, 4, 8], [3, 4, 8]), r"needs at least 8 pixels, got \[4, 8\]: set data.image_size"),
-        (lambda: ResNetTranslator([3, 16, 16], [3, 16, 16], blocks=0), "blocks must be >= 1, got 0"),
-        (lambda: ResNetTranslator([3, 16, 16], [3, 16, 16], kernel=4), "kernel must be odd, .*, got 4"),
-        (lambda: ResNetTranslator([3, 16, 16], [3, 16, 16], norm="spectral"), "norm must be one of .*, got 'spectral'"),
-        (lambda: ResNetTranslator([3, 16, 16], [3, 16, 16], upsample="bicubic"), "transposed, resize, got 'bicubic'"),
+        (
+            lambda: ResNetTranslator([2], [2]),
+            r"generator=resnet_translator maps images .* got \[2\] to \[2\]",
+        ),
+        (
+            lambda: ResNetTranslator([3, 16, 16], [3, 24, 24]),
+            r"of the same size, got \[3, 16, 16\] to \[3, 24, 24\]",
+        ),
+        (
+            lambda: ResNetTranslator([3, 18, 16], [3, 18, 16]),
+            r"sides divisible by 4, got \[18, 16\]: set data.image",
+        ),
+        (
+            lambda: ResNetTranslator([3, 4, 8], [3, 4, 8]),
+            r"needs at least 8 pixels, got \[4, 8\]: set data.image_size",
+        ),
+        (
+            lambda: ResNetTranslator([3, 16, 16], [3, 16, 16], blocks=0),
+            "blocks must be >= 1, got 0",
+        ),
+        (
+            lambda: ResNetTranslator([3, 16, 16], [3, 16, 16], kernel=4),
+            "kernel must be odd, .*, got 4",
+        ),
+        (
+            lambda: ResNetTranslator([3, 16, 16], [3, 16, 16], norm="spectral"),
+            "norm must be one of .*, got 'spectral'",
+        ),
+        (
+            lambda: ResNetTranslator([3, 16, 16], [3, 16, 16], upsample="bicubic"),
+            "transposed, resize, got 'bicubic'",
+        ),
         (
             lambda: UNetTranslator([3, 20, 20], [3, 20, 20]),
             r"generator=unet needs sides divisible by 8, got",
         ),
-        (lambda: UNetTranslator([3, 16, 16], [3, 16, 16], depth=5), "generator=unet needs sides divisible by 32"),
-        (lambda: UNetTranslator([3, 16, 16], [3, 16, 16], depth=0), "depth must be >= 1 or null, got 0"),
-        (lambda: UNetTranslator([3, 16, 16], [3, 16, 16], depth=-1), "depth must be >= 1 or null, got -1"),
-        (lambda: UNetTranslator([3, 16, 16], [3, 16, 16], norm="spectral"), "norm must be one of .*, got 'spectral'"),
-        (lambda: UNetTranslator([3, 16, 16], [3, 16, 16], upsample="no"), "upsample must be one of .*, got 'no'"),
+        (
+            lambda: UNetTranslator([3, 16, 16], [3, 16, 16], depth=5),
+            "generator=unet needs sides divisible by 32",
+        ),
+        (
+            lambda: UNetTranslator([3, 16, 16], [3, 16, 16], depth=0),
+            "depth must be >= 1 or null, got 0",
+        ),
+        (
+            lambda: UNetTranslator([3, 16, 16], [3, 16, 16], depth=-1),
+            "depth must be >= 1 or null, got -1",
+        ),
+        (
+            lambda: UNetTranslator([3, 16, 16], [3, 16, 16], norm="spectral"),
+            "norm must be one of .*, got 'spectral'",
+        ),
+        (
+            lambda: UNetTranslator([3, 16, 16], [3, 16, 16], upsample="no"),
+            "upsample must be one of .*, got 'no'",
+        ),
     ],
 )
 def test_impossible_translators_say_what_is_possible(make, message: str) -> None:
@@ -148,7 +203,10 @@ def test_impossible_translators_say_what_is_possible(make, message: str) -> None
 @pytest.mark.parametrize(("layers", "field", "size"), [(3, 70, 128), (2, 34, 64), (1, 16, 32)])
 def test_a_score_sees_a_patch_of_the_papers_size(layers: int, field: int, size: int) -> None:
     """Measured: where the gradient of a score in the middle is not zero."""
-    discriminator, x = PatchGAN([1, size, size], layers=layers, width=2, norm="none"), torch.randn(1, 1, size, size)
+    discriminator, x = (
+        PatchGAN([1, size, size], layers=layers, width=2, norm="none"),
+        torch.randn(1, 1, size, size),
+    )
     score = discriminator(x.requires_grad_()).score
     assert score.shape == (1, 1, size // 2**layers - 2, size // 2**layers - 2)
     middle = score.shape[-1] // 2
@@ -174,7 +232,9 @@ def test_a_condition_is_a_image_beside_the_sample(norm: str) -> None:
     x, a = torch.randn(2, 1, 16, 16), torch.randn(2, 3, 16, 16)
     output = discriminator(x, a)
     assert isinstance(output, DiscriminatorOutput)
-    torch.testing.assert_close(output.score, discriminator.score(discriminator.layers(torch.cat([x, a], 1))))
+    torch.testing.assert_close(
+        output.score, discriminator.score(discriminator.layers(torch.cat([x, a], 1)))
+    )
     assert discriminator.layers[0].in_channels == 4
     assert output.x is x
     assert not torch.allclose(discriminator(x, a.flip(0)).score, output.score)
@@ -183,7 +243,10 @@ def test_a_condition_is_a_image_beside_the_sample(norm: str) -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: PatchGAN([2]), r"discriminator=patchgan works on images; the data's sample_shape is \[2\]"),
+        (
+            lambda: PatchGAN([2]),
+            r"discriminator=patchgan works on images; the data's sample_shape is \[2\]",
+        ),
         (lambda: PatchGAN([1, 16, 16]), "images of 16 pixels allow 2, got 3"),
         (lambda: PatchGAN([1, 64, 8], layers=2), "images of 8 pixels allow 1, got 2"),
         (lambda: PatchGAN([1, 16, 16], layers=0), "discriminator.layers must be >= 1 .*, got 0"),

@@ -87,7 +87,9 @@ def test_mode_seeking_by_hand() -> None:
     (expected,) = torch.autograd.grad(by_hand, weights(model))
     (gradient,) = torch.autograd.grad(penalty, weights(model))
     torch.testing.assert_close(gradient, expected)
-    assert (weights(model) - gradient).abs().sum() > weights(model).abs().sum(), "samples move apart"
+    assert (weights(model) - gradient).abs().sum() > weights(model).abs().sum(), (
+        "samples move apart"
+    )
 
 
 def test_zcr_by_hand() -> None:
@@ -98,7 +100,10 @@ def test_zcr_by_hand() -> None:
     penalty = regularizer.penalty(model, data, fakes)
     by_hand = -0.5 * (0.1 * noise @ weights(model).T).square().mean()
     torch.testing.assert_close(penalty, by_hand)
-    gradients = [torch.autograd.grad(value, weights(model), retain_graph=True)[0] for value in (penalty, by_hand)]
+    gradients = [
+        torch.autograd.grad(value, weights(model), retain_graph=True)[0]
+        for value in (penalty, by_hand)
+    ]
     torch.testing.assert_close(*gradients)
 
     detached = {"fake": fakes["fake"].detach()}
@@ -118,7 +123,10 @@ def test_orthogonality_of_the_generator_by_hand() -> None:
     by_hand = 0.1 * (products * (1 - torch.eye(4))).square().sum()
     penalty = OrthogonalGenerator(0.1).penalty(model, batch(), {})
     torch.testing.assert_close(penalty, by_hand)
-    gradients = [torch.autograd.grad(value, weights(model), retain_graph=True)[0] for value in (penalty, by_hand)]
+    gradients = [
+        torch.autograd.grad(value, weights(model), retain_graph=True)[0]
+        for value in (penalty, by_hand)
+    ]
     torch.testing.assert_close(*gradients)
     products = products.detach() * (1 - torch.eye(4))
     torch.testing.assert_close(gradients[0], 4 * 0.1 * products @ weights(model))
@@ -136,12 +144,17 @@ def test_path_length_by_hand() -> None:
     penalty = regularizer.penalty(model, data, {})
     torch.testing.assert_close(penalty, by_hand)
     torch.testing.assert_close(regularizer.mean_length, target.detach())
-    gradients = [torch.autograd.grad(value, weights(model), retain_graph=True)[0] for value in (penalty, by_hand)]
+    gradients = [
+        torch.autograd.grad(value, weights(model), retain_graph=True)[0]
+        for value in (penalty, by_hand)
+    ]
     torch.testing.assert_close(*gradients)
 
     # The average continues from there, and is saved.
     regularizer.penalty(model, data, {})
-    torch.testing.assert_close(regularizer.mean_length, torch.lerp(target, lengths.mean(), 0.25).detach())
+    torch.testing.assert_close(
+        regularizer.mean_length, torch.lerp(target, lengths.mean(), 0.25).detach()
+    )
     assert "mean_length" in regularizer.state_dict()
 
 
@@ -166,25 +179,39 @@ def test_no_gradient_reaches_the_other_side(make) -> None:
 def test_the_period_counts_generator_steps_and_weighs_the_penalty() -> None:
     model, data = gan(), batch()
     module = GANModule(model, NonSaturating(), {"own": OrthogonalGenerator(every=3)}, ema=None)
-    found = [module.adversarial.generator_terms(data, model.generate(data), step) for step in range(1, 7)]
+    found = [
+        module.adversarial.generator_terms(data, model.generate(data), step) for step in range(1, 7)
+    ]
     assert ["g/own" in terms for terms in found] == [False, False, True] * 2
-    torch.testing.assert_close(found[2]["g/own"], 3 * OrthogonalGenerator().penalty(model, data, {}))
+    torch.testing.assert_close(
+        found[2]["g/own"], 3 * OrthogonalGenerator().penalty(model, data, {})
+    )
 
 
 def test_generators_without_latents_or_mapping_are_refused() -> None:
     translator = gan()
     translator.latent_dim = None
     for name, regularizer in (("mode_seeking", ModeSeeking()), ("zcr", LatentConsistency())):
-        with pytest.raises(ValueError, match=f"regularizer={name} compares samples of different latents, GAN has none"):
+        with pytest.raises(
+            ValueError,
+            match=f"regularizer={name} compares samples of different latents, GAN has none",
+        ):
             regularizer.check(translator)
-    with pytest.raises(ValueError, match=r"path_length needs a generator with a mapping, .* got LinearGenerator"):
+    with pytest.raises(
+        ValueError, match=r"path_length needs a generator with a mapping, .* got LinearGenerator"
+    ):
         GANModule(gan(), NonSaturating(), {"path_length": PathLength()})
     with pytest.raises(ValueError, match="std must be > 0, got 0"):
         LatentConsistency(std=0)
 
 
 def test_other_latents_of_one_step_are_reproducible() -> None:
-    assert torch.equal(RNG.derive("a").normal("latents", 4, 2), RNG.derive("a").normal("latents", 4, 2))
+    assert torch.equal(
+        RNG.derive("a").normal("latents", 4, 2), RNG.derive("a").normal("latents", 4, 2)
+    )
     assert not torch.equal(RNG.derive("a").normal("latents", 4, 2), RNG.normal("latents", 4, 2))
-    halves = [replace(RNG, rank=rank, world_size=2).derive("a").normal("latents", 2, 2) for rank in range(2)]
+    halves = [
+        replace(RNG, rank=rank, world_size=2).derive("a").normal("latents", 2, 2)
+        for rank in range(2)
+    ]
     assert torch.equal(torch.cat(halves), RNG.derive("a").normal("latents", 4, 2))

@@ -60,7 +60,9 @@ def batch(step: int = 0, size: int = 6) -> Batch:
 
 def lengths(model: GAN, data: Batch, count: int) -> Tensor:
     """|J^T y| of each sample: the root of the mean over style inputs of |W_l^T y|^2, by loops."""
-    directions = data.rng.normal("path length", data.size, *SHAPE).flatten(1) / math.sqrt(SHAPE[1] * SHAPE[2])
+    directions = data.rng.normal("path length", data.size, *SHAPE).flatten(1) / math.sqrt(
+        SHAPE[1] * SHAPE[2]
+    )
     weight = model.generators["main"].weight
     rows = []
     for y in directions[:count]:
@@ -94,7 +96,9 @@ def test_gradients_flow_through_the_part_of_the_average_that_is_the_batchs(model
     (theirs,) = torch.autograd.grad((expected - 0.25 * expected.mean()).square().mean(), weight)
     torch.testing.assert_close(ours, theirs)
     expected = lengths(model, data, 6)
-    (without,) = torch.autograd.grad((expected - 0.25 * expected.mean().detach()).square().mean(), weight)
+    (without,) = torch.autograd.grad(
+        (expected - 0.25 * expected.mean().detach()).square().mean(), weight
+    )
     assert not torch.allclose(ours, without)
 
 
@@ -122,18 +126,33 @@ def test_a_constant_synthesis_is_as_far_from_the_average_as_the_average_is_long(
 def test_its_gradient_reaches_no_discriminator(model: GAN) -> None:
     penalty = PathLength().penalty(model, batch(), {})
     discriminator = list(model.discriminators.parameters())
-    found = torch.autograd.grad(penalty, [*discriminator, model.generators["main"].weight], allow_unused=True)
+    found = torch.autograd.grad(
+        penalty, [*discriminator, model.generators["main"].weight], allow_unused=True
+    )
     assert all(gradient is None for gradient in found[:-1])
     assert found[-1].abs().sum() > 0
 
 
 def small(*overrides: str) -> list[str]:
-    widths = [f"{side}.{key}" for side in ("generator", "discriminator") for key in ("width=4", "max_width=8")]
-    return ["model=stylegan2", "data=digits", "model.latent_dim=8", "generator.style_dim=8", *widths, *overrides]
+    widths = [
+        f"{side}.{key}"
+        for side in ("generator", "discriminator")
+        for key in ("width=4", "max_width=8")
+    ]
+    return [
+        "model=stylegan2",
+        "data=digits",
+        "model.latent_dim=8",
+        "generator.style_dim=8",
+        *widths,
+        *overrides,
+    ]
 
 
 def test_only_generators_with_a_mapping_have_path_lengths(tiny: Callable[..., DictConfig]) -> None:
-    with pytest.raises(ValueError, match="needs a generator with a mapping, such as generator=stylegan2") as refused:
+    with pytest.raises(
+        ValueError, match="needs a generator with a mapping, such as generator=stylegan2"
+    ) as refused:
         build(tiny("model=dcgan", "data=digits", "regularizer=path_length"))
     assert "\n" not in str(refused.value)
     assert "got DCGANGenerator" in str(refused.value)
@@ -155,8 +174,12 @@ def test_it_is_applied_every_fourth_step(tiny: Callable[..., DictConfig]) -> Non
     assert float(other.generator_regularizers["path_length"].mean_length) == 0
 
 
-@pytest.mark.parametrize("more", [["model=stylegan2", "loss=hinge"], ["accumulate=2"], ["loss.n_generator=2"]])
-def test_stylegan2_trains_with_other_choices(more: list[str], tiny: Callable[..., DictConfig]) -> None:
+@pytest.mark.parametrize(
+    "more", [["model=stylegan2", "loss=hinge"], ["accumulate=2"], ["loss.n_generator=2"]]
+)
+def test_stylegan2_trains_with_other_choices(
+    more: list[str], tiny: Callable[..., DictConfig]
+) -> None:
     refused = "accumulate=2" in more  # the mean length of a batch is not a mean over its parts
     config = tiny(*small(*more), "trainer.max_steps=2", "regularizer.r1.every=1")
     if refused:
@@ -171,10 +194,18 @@ def test_stylegan2_trains_with_other_choices(more: list[str], tiny: Callable[...
 
 
 @pytest.mark.parametrize("model", ["cgan_single", "acgan", "cgan"])
-def test_conditional_models_take_stylegan2s_networks(model: str, tiny: Callable[..., DictConfig]) -> None:
+def test_conditional_models_take_stylegan2s_networks(
+    model: str, tiny: Callable[..., DictConfig]
+) -> None:
     networks = [o for o in small() if not o.startswith("model=")]
     fusion = [] if model == "acgan" else ["model.fusion=projection"]
-    chosen = [f"model={model}", "generator=stylegan2", "discriminator=stylegan2", *fusion, *networks]
+    chosen = [
+        f"model={model}",
+        "generator=stylegan2",
+        "discriminator=stylegan2",
+        *fusion,
+        *networks,
+    ]
     module = fitted(tiny(*chosen, "regularizer=[path_length,r1]", "trainer.max_steps=4"))
     assert all(p.isfinite().all() for p in module.parameters())
     assert module.model.generators["main"].mapping_network.embed is not None

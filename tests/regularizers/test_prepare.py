@@ -57,7 +57,9 @@ def test_apa_replaces_reals_only() -> None:
     changed = full().prepare(term(), StepRNG(0, 0))
     assert changed.fake is FAKE
     assert abs(float((changed.real < 0).float().mean()) - 0.5) < 0.03
-    assert torch.equal(AdaptivePseudoAugmentation().prepare(term(), StepRNG(0, 0)).real, REAL), "p starts at 0"
+    assert torch.equal(AdaptivePseudoAugmentation().prepare(term(), StepRNG(0, 0)).real, REAL), (
+        "p starts at 0"
+    )
 
 
 def test_apa_moves_by_the_overfitting_of_an_interval() -> None:
@@ -70,4 +72,6 @@ def test_apa_moves_by_the_overfitting_of_an_interval() -> None:
         regularizer.update(sides, real, output(-torch.ones(4)))
         found.append(round(float(regularizer.p), 6))
     assert found == [0, 0.1, 0.1, 0.2, 0.2, 0.1, 0.1, 0, 0, 0]
-    assert {"p", "signs", "images", "steps"} <= set(regularizer.state_dict())
+    assert {f"adaptive.{n}" for n in ("p", "signs", "images", "steps")} <= set(
+        regularizer.state_dict()
+    )

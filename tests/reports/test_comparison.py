@@ -15,7 +15,9 @@ from gan_zoo.runs.metric_protocols import labels
 from tests.helpers import invoke, refused
 
 
-def fake_run(folder: Path, overrides: list[str], seed: int, value: float | None, count: int = 100) -> None:
+def fake_run(
+    folder: Path, overrides: list[str], seed: int, value: float | None, count: int = 100
+) -> None:
     (folder / ".hydra").mkdir(parents=True)
     choices = {
         "model": "dcgan",
@@ -30,7 +32,9 @@ def fake_run(folder: Path, overrides: list[str], seed: int, value: float | None,
         (folder / "FAILED.txt").write_text("TrainingDiverged: d/realism = nan\n")
         return
     metrics = {"images_seen": 8, "images_per_second": 10 * seed}
-    metrics["metrics"] = [{"name": "fd", "value": value, "protocol": {"num_generated": count, "seed": seed}}]
+    metrics["metrics"] = [
+        {"name": "fd", "value": value, "protocol": {"num_generated": count, "seed": seed}}
+    ]
     metrics["history"] = [{"images_seen": 4 * k, "val/fd": value / k} for k in (1, 2)]
     (folder / "metrics.json").write_text(json.dumps(metrics))
 
@@ -44,7 +48,9 @@ def test_runs_become_a_table_over_seeds(tmp_path: Path) -> None:
     assert header == ["run", "seeds", "fd", "images/s", "doctor"]
     assert rows[0] == ["loss=hinge", "2 (+1 failed)", "12 ± 2.8", "15", "explosion (1 of 3)"]
     assert rows[1] == ["loss=lsgan", "1", "5", "10", ""]
-    assert "| loss=hinge | 2 (+1 failed) | 12 ± 2.8 | 15 | explosion (1 of 3) |" in render(groups, ".md")
+    assert "| loss=hinge | 2 (+1 failed) | 12 ± 2.8 | 15 | explosion (1 of 3) |" in render(
+        groups, ".md"
+    )
     assert render(groups, ".csv").splitlines()[0].startswith("model,loss,data,seed,fd,")
     page = render(groups, ".html")
     assert "TrainingDiverged: d/realism = nan" in page
@@ -59,7 +65,13 @@ def test_scores_of_other_protocols_are_other_columns(tmp_path: Path) -> None:
     fake_run(tmp_path / "a", ["loss=hinge"], 1, 10.0)
     fake_run(tmp_path / "b", ["loss=hinge"], 2, 20.0, count=500)
     header, rows = table_rows(group_by_settings(find_runs([tmp_path])))
-    assert header == ["run", "seeds", "fd (num_generated=100)", "fd (num_generated=500)", "images/s"]
+    assert header == [
+        "run",
+        "seeds",
+        "fd (num_generated=100)",
+        "fd (num_generated=500)",
+        "images/s",
+    ]
     assert rows == [["model=dcgan", "2", "10", "20", "15"]]
     assert render(group_by_settings(find_runs([tmp_path])), ".html").count("<polyline") == 4
 
@@ -89,14 +101,25 @@ def test_a_table_says_what_the_doctor_found(tmp_path: Path) -> None:
     assert (header[-1], rows[0][-1]) == ("doctor", "mode collapse")
     line = render(group_by_settings(find_runs([tmp_path])), ".csv").splitlines()[1]
     assert ",mode collapse,," in line
-    for damage in ('{"metrics": [', '{"metrics": [{"value": 1}]}', '{"metrics": [{"name": "fd", "value": "x"}]}', "[]"):
+    for damage in (
+        '{"metrics": [',
+        '{"metrics": [{"value": 1}]}',
+        '{"metrics": [{"name": "fd", "value": "x"}]}',
+        "[]",
+    ):
         (tmp_path / "a2" / "metrics.json").write_text(damage)
         assert table_rows(group_by_settings(find_runs([tmp_path])))[1][0][1] == "1 (+1 failed)"
 
 
 def doctor_log(looks: int, **readings: float) -> str:
     """A ``metrics.csv`` of so many looks of the doctor, all alike."""
-    sound = {"separation": 1.0, "spread": 0.3, "offset": 1.0, "travel": 0.01, "nearest": 1.0} | readings
+    sound = {
+        "separation": 1.0,
+        "spread": 0.3,
+        "offset": 1.0,
+        "travel": 0.01,
+        "nearest": 1.0,
+    } | readings
     names = ["images_seen", *(f"realism/{name}" for name in sound), "d/grad_norm", "g/grad_norm"]
     rows = [[look, 1000 * look, *sound.values(), 0.5, 0.5] for look in range(1, looks + 1)]
     lines = [["step", *(f"doctor/{name}" for name in names)], *rows]
@@ -116,7 +139,11 @@ def test_the_doctor_says_what_it_can(tmp_path: Path) -> None:
 
 def test_text_from_outside_is_shown_as_it_is(tmp_path: Path) -> None:
     """No markup of a terminal, no cell of Markdown, no formula of a spreadsheet, no element of a page."""
-    for name, override in (("a", "regularizer=[r1]"), ("b", "regularizer=[r1,r2]"), ("c", "tags=[x|y<b>]")):
+    for name, override in (
+        ("a", "regularizer=[r1]"),
+        ("b", "regularizer=[r1,r2]"),
+        ("c", "tags=[x|y<b>]"),
+    ):
         fake_run(tmp_path / name, [override], 1, 5.0)
     fake_run(tmp_path / "d", ["loss==1+1"], 1, 5.0)
     shown = invoke("compare", tmp_path)

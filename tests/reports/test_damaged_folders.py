@@ -27,7 +27,9 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, count in {"good": 3, "truncated": 3, "junk": 3, "one": 1, "empty": 0}.items():
         (tmp_path / name).mkdir()
         for number, drawing in enumerate(drawings[:count]):
-            Image.fromarray(drawing.permute(1, 2, 0).numpy()).save(tmp_path / name / f"{number}.png")
+            Image.fromarray(drawing.permute(1, 2, 0).numpy()).save(
+                tmp_path / name / f"{number}.png"
+            )
     whole = (tmp_path / "truncated" / "1.png").read_bytes()
     (tmp_path / "truncated" / "1.png").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "junk" / "1.png").write_bytes(b"junk")

@@ -18,7 +18,11 @@ def run_folder(folder: Path) -> Path:
     (folder / ".hydra" / "config.yaml").write_text("loss: <hinge>\n")
     rows = ["d/realism,g/realism,train/images_seen,val/fd", "1.5,0.5,64,", "1.25,nan,128,", ",,,17"]
     (folder / "metrics.csv").write_text("\n".join(rows))
-    score = {"name": "fd_x", "value": 17.25, "protocol": {"split": "train", "warning": "few samples"}}
+    score = {
+        "name": "fd_x",
+        "value": 17.25,
+        "protocol": {"split": "train", "warning": "few samples"},
+    }
     history = [{"step": s, "images_seen": 64 * s, "val/fd_x": 20.0 - s} for s in (1, 2)]
     content = {
         "provenance": {"torch": "2.6"},
@@ -47,7 +51,9 @@ def test_a_report_holds_scores_curves_samples_and_the_command(tmp_path: Path) ->
         "torch 2.6",
     ):
         assert expected in text, expected
-    assert text.count("<polyline") == 2, "the discriminator's and the score's; of the generator's there is one number"
+    assert text.count("<polyline") == 2, (
+        "the discriminator's and the score's; of the generator's there is one number"
+    )
     assert text.count("data:image/png;base64,") == 1
     assert "http" not in text
     assert "<script" not in text

@@ -35,9 +35,19 @@ def files(store: CheckpointStore) -> set[str]:
 def test_the_newest_and_the_best_are_kept_and_linked(store: CheckpointStore) -> None:
     for step in (10, 20, 30, 40):
         write(store, step, best=step == 20)
-    named = {"step-000000020.ckpt", "step-000000030.ckpt", "step-000000040.ckpt", "last.ckpt", "best.ckpt", MANIFEST}
+    named = {
+        "step-000000020.ckpt",
+        "step-000000030.ckpt",
+        "step-000000040.ckpt",
+        "last.ckpt",
+        "best.ckpt",
+        MANIFEST,
+    }
     assert files(store) == named
-    assert (content(store, "last"), content(store, "best")) == (b"weights of step 40", b"weights of step 20")
+    assert (content(store, "last"), content(store, "best")) == (
+        b"weights of step 40",
+        b"weights of step 20",
+    )
     assert [entry.step for entry in store.entries()] == [20, 30, 40]
     assert [entry.images_seen for entry in store.entries()] == [160, 240, 320]
     store.mark_best(40)
@@ -47,12 +57,18 @@ def test_the_newest_and_the_best_are_kept_and_linked(store: CheckpointStore) -> 
 
 
 @pytest.mark.parametrize("harm", ["a bit", "the end", "everything"])
-def test_a_damaged_checkpoint_is_named_and_the_one_before_it_taken(store: CheckpointStore, harm: str) -> None:
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_taken(
+    store: CheckpointStore, harm: str
+) -> None:
     write(store, 10)
     newest = write(store, 20)
     whole = newest.read_bytes()
-    newest.write_bytes({"a bit": bytes([whole[0] ^ 1]) + whole[1:], "the end": whole[:-1], "everything": b""}[harm])
-    with pytest.warns(UserWarning, match=r"step-000000020.ckpt is damaged .*: going back to the one before it"):
+    newest.write_bytes(
+        {"a bit": bytes([whole[0] ^ 1]) + whole[1:], "the end": whole[:-1], "everything": b""}[harm]
+    )
+    with pytest.warns(
+        UserWarning, match=r"step-000000020.ckpt is damaged .*: going back to the one before it"
+    ):
         assert store.latest_valid() == store.path(10)
     for name in (newest, store.folder / "last.ckpt"):
         with pytest.raises(ConfigError, match="it is not what the run wrote"):
@@ -64,7 +80,9 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_taken(store: Checkp
 
 
 @pytest.mark.filterwarnings("ignore:.*going back")
-def test_candidates_but_none_good_is_an_error_and_none_is_a_fresh_start(store: CheckpointStore) -> None:
+def test_candidates_but_none_good_is_an_error_and_none_is_a_fresh_start(
+    store: CheckpointStore,
+) -> None:
     assert store.latest_valid() is None
     write(store, 10).unlink()
     with pytest.raises(ConfigError, match=r"none of the checkpoints in .* is whole"):
@@ -99,7 +117,10 @@ def test_links_that_a_dying_process_left_behind_are_made_again(store: Checkpoint
     (store.folder / "last.ckpt").hardlink_to(store.path(10))
     store.verify(store.folder / "last.ckpt")
     store.truncate_after(20)
-    assert (content(store, "last"), content(store, "best")) == (b"weights of step 20", b"weights of step 20")
+    assert (content(store, "last"), content(store, "best")) == (
+        b"weights of step 20",
+        b"weights of step 20",
+    )
 
 
 def test_going_on_from_an_older_one_forgets_the_newer(store: CheckpointStore) -> None:
@@ -114,13 +135,18 @@ def test_a_file_system_without_links_gets_copies(store: CheckpointStore, monkeyp
     monkeypatch.setattr("os.link", lambda *names: (_ for _ in ()).throw(OSError("no links here")))
     write(store, 10, best=True)
     write(store, 20)
-    assert (content(store, "last"), content(store, "best")) == (b"weights of step 20", b"weights of step 10")
+    assert (content(store, "last"), content(store, "best")) == (
+        b"weights of step 20",
+        b"weights of step 10",
+    )
 
 
 def test_a_damaged_manifest_is_said_so(store: CheckpointStore) -> None:
     write(store, 10)
     (store.folder / MANIFEST).write_text(json.dumps({"best": None, "checkpoints": [{"file": "x"}]}))
-    with pytest.raises(ConfigError, match=r"manifest.json is damaged: name a checkpoint yourself, resume="):
+    with pytest.raises(
+        ConfigError, match=r"manifest.json is damaged: name a checkpoint yourself, resume="
+    ):
         store.latest_valid()
 
 
@@ -147,7 +173,9 @@ def test_a_folder_without_a_list_is_not_cleared(store: CheckpointStore) -> None:
     assert store.latest_valid() == store.path(5)
 
 
-def test_a_damaged_manifest_is_made_anew_around_the_checkpoint_that_is_named(store: CheckpointStore) -> None:
+def test_a_damaged_manifest_is_made_anew_around_the_checkpoint_that_is_named(
+    store: CheckpointStore,
+) -> None:
     write(store, 10)
     write(store, 20)
     (store.folder / MANIFEST).write_text("{")

@@ -30,8 +30,17 @@ from gan_zoo.runs.folder import RunFolder
 from gan_zoo.runs.overrides import override_key, quote_value, recorded_overrides, unquote_value
 from tests.launch.test_main import command, run_folders
 
-QUICK = ("trainer.log_every_n_steps=2", "data.batch_size=8", "callbacks.progress=null", "callbacks.samples=null")
-OFTEN = ("callbacks.checkpoints.every_images=16", "callbacks.evaluation.every_images=24", "data=digits")
+QUICK = (
+    "trainer.log_every_n_steps=2",
+    "data.batch_size=8",
+    "callbacks.progress=null",
+    "callbacks.samples=null",
+)
+OFTEN = (
+    "callbacks.checkpoints.every_images=16",
+    "callbacks.evaluation.every_images=24",
+    "data=digits",
+)
 OFTEN += ("callbacks.evaluation.num_samples=64", "extractor.image_size=32")
 OFTEN += ("generator.width=16", "discriminator.width=16")
 
@@ -43,17 +52,33 @@ PRESETS = {
     "sngan": ("model=sngan", "data=digits", "generator.width=8", "discriminator.width=8"),
     "cgan": ("model=cgan", "data=digits"),
     "infogan": ("model=infogan", "data=digits"),
-    "cyclegan": ("model=cyclegan", "generator.width=8", "generator.blocks=1", "discriminator.width=8"),
+    "cyclegan": (
+        "model=cyclegan",
+        "generator.width=8",
+        "generator.blocks=1",
+        "discriminator.width=8",
+    ),
     "vae_gan": ("model=vae_gan", "data=digits"),
 }
-PRESETS["cyclegan"] += ("model.pool_size=5", "data.image_size=32", "data.batch_size=4", "callbacks.samples=null")
+PRESETS["cyclegan"] += (
+    "model.pool_size=5",
+    "data.image_size=32",
+    "data.batch_size=4",
+    "callbacks.samples=null",
+)
 
 
 NARROW = ("generator.width=8", "discriminator.width=8")
 MORE = {
     "gan": ("model=gan", "data=digits"),
     "sagan": ("model=sagan", "data=openmoji", "data.image_size=32", *NARROW),
-    "r3gan": ("model=r3gan", "data=digits", "data.image_size=32", "generator.width=16", "discriminator.width=16"),
+    "r3gan": (
+        "model=r3gan",
+        "data=digits",
+        "data.image_size=32",
+        "generator.width=16",
+        "discriminator.width=16",
+    ),
     "stylegan2": (
         *("model=stylegan2", "data=digits", "model.latent_dim=8", "generator.style_dim=8"),
         *("regularizer.r1.every=3", "regularizer.path_length.every=2", *NARROW),
@@ -62,8 +87,19 @@ MORE = {
     "acgan": ("model=acgan", "data=digits", *NARROW),
     "feature_matching": ("model=feature_matching", "data=digits", *NARROW),
     "vae": ("model=vae", "data=digits"),
-    "pix2pix": ("model=pix2pix", "data.image_size=32", "generator.width=8", "discriminator.width=8"),
-    "sngan with a lazy penalty": ("model=sngan", "data=digits", "regularizer=[r1]", "regularizer.r1.every=3", *NARROW),
+    "pix2pix": (
+        "model=pix2pix",
+        "data.image_size=32",
+        "generator.width=8",
+        "discriminator.width=8",
+    ),
+    "sngan with a lazy penalty": (
+        "model=sngan",
+        "data=digits",
+        "regularizer=[r1]",
+        "regularizer.r1.every=3",
+        *NARROW,
+    ),
     "packed": ("data=digits", "pack=2", *NARROW),
     "fading noise": ("data=digits", "augment=instance_noise", *NARROW),
     "loss_sensitive": ("model=gan", "data=ring", "loss=loss_sensitive"),
@@ -92,7 +128,10 @@ def bits_of(folder: Path) -> dict:
     """What a run's last checkpoint holds, but for the time it took and where it is."""
     saved = read_checkpoint(folder / "checkpoints" / "last.ckpt")
     counts = {key: value for key, value in saved["gan_zoo"]["clock"].items() if key != "seconds"}
-    kept = {key: saved[key] for key in ("state_dict", "optimizer_states", "callbacks", "global_step", "loops")}
+    kept = {
+        key: saved[key]
+        for key in ("state_dict", "optimizer_states", "callbacks", "global_step", "loops")
+    }
     return kept | {"clock": counts, "lr_scale": saved["gan_zoo"]["lr_scale"]}
 
 
@@ -111,7 +150,9 @@ def interrupted(config: DictConfig, step: int) -> None:
         trainer.fit(module, datamodule=data)
 
 
-@pytest.mark.parametrize("name", [*PRESETS, *(pytest.param(name, marks=pytest.mark.slow) for name in MORE)])
+@pytest.mark.parametrize(
+    "name", [*PRESETS, *(pytest.param(name, marks=pytest.mark.slow) for name in MORE)]
+)
 def test_a_resumed_run_equals_the_uninterrupted_one(name: str, composed, tmp_path: Path) -> None:
     def config(folder: str, *more: str) -> DictConfig:
         quiet = ("metric=none", "logger=none", "trainer=cpu", f"run_dir={tmp_path / folder}")
@@ -127,26 +168,41 @@ def test_scores_log_and_best_checkpoint_go_on_too(composed, tmp_path: Path) -> N
     """Interrupted where an evaluation, a checkpoint and a report fall on different steps, and resumed in its folder."""
 
     def config(folder: str, *more: str) -> DictConfig:
-        return composed(*QUICK, *OFTEN, f"run_dir={tmp_path / folder}", "trainer.max_steps=13", *more)
+        return composed(
+            *QUICK, *OFTEN, f"run_dir={tmp_path / folder}", "trainer.max_steps=13", *more
+        )
 
     train(config("whole"))
 
     interrupted(config("half"), 7)
     train(config("half", "resume=auto"))
     same(bits_of(tmp_path / "whole"), bits_of(tmp_path / "half"))
-    assert RunFolder(tmp_path / "whole").checkpoints.best == RunFolder(tmp_path / "half").checkpoints.best
-    rows = [list(csv.DictReader((tmp_path / run / "metrics.csv").open())) for run in ("whole", "half")]
-    timeless = [[{k: v for k, v in row.items() if "per_second" not in k} for row in found] for found in rows]
+    assert (
+        RunFolder(tmp_path / "whole").checkpoints.best
+        == RunFolder(tmp_path / "half").checkpoints.best
+    )
+    rows = [
+        list(csv.DictReader((tmp_path / run / "metrics.csv").open())) for run in ("whole", "half")
+    ]
+    timeless = [
+        [{k: v for k, v in row.items() if "per_second" not in k} for row in found] for found in rows
+    ]
     assert timeless[0] == timeless[1]
-    scores = [json.loads((tmp_path / run / "metrics.json").read_text()) for run in ("whole", "half")]
+    scores = [
+        json.loads((tmp_path / run / "metrics.json").read_text()) for run in ("whole", "half")
+    ]
     assert scores[0]["history"] == scores[1]["history"]
     assert len(scores[0]["history"]) == 5
 
 
 @pytest.mark.parametrize("at", ["in between", "at the end"])
-def test_an_evaluation_that_was_interrupted_is_made_up_for(at: str, composed, tmp_path: Path, monkeypatch) -> None:
+def test_an_evaluation_that_was_interrupted_is_made_up_for(
+    at: str, composed, tmp_path: Path, monkeypatch
+) -> None:
     def config(folder: str, *more: str) -> DictConfig:
-        return composed(*QUICK, *OFTEN, f"run_dir={tmp_path / folder}", "trainer.max_steps=8", *more)
+        return composed(
+            *QUICK, *OFTEN, f"run_dir={tmp_path / folder}", "trainer.max_steps=8", *more
+        )
 
     train(config("whole"))
     honest, calls = evaluation.evaluate_generator, []
@@ -161,11 +217,20 @@ def test_an_evaluation_that_was_interrupted_is_made_up_for(at: str, composed, tm
     with pytest.raises(Interrupted):
         train(config("cut"))
     train(config("cut", "resume=auto"))
-    histories = [json.loads((tmp_path / run / "metrics.json").read_text())["history"] for run in ("whole", "cut")]
+    histories = [
+        json.loads((tmp_path / run / "metrics.json").read_text())["history"]
+        for run in ("whole", "cut")
+    ]
     assert histories[0] == histories[1]
     assert [entry["step"] for entry in histories[1]] == [3, 6, 8]
-    assert RunFolder(tmp_path / "whole").checkpoints.best == RunFolder(tmp_path / "cut").checkpoints.best
-    assert bits_of(tmp_path / "whole")["state_dict"].keys() == bits_of(tmp_path / "cut")["state_dict"].keys()
+    assert (
+        RunFolder(tmp_path / "whole").checkpoints.best
+        == RunFolder(tmp_path / "cut").checkpoints.best
+    )
+    assert (
+        bits_of(tmp_path / "whole")["state_dict"].keys()
+        == bits_of(tmp_path / "cut")["state_dict"].keys()
+    )
     same(bits_of(tmp_path / "whole")["state_dict"], bits_of(tmp_path / "cut")["state_dict"])
 
 
@@ -185,7 +250,9 @@ def test_resuming_with_another_config_is_refused(composed, tmp_path: Path) -> No
     }.items():
         with pytest.raises(ConfigError, match=message):
             train(composed(*resume, change))
-    with pytest.raises(ConfigError, match=r"run has checkpoints already: go on from them with resume=auto, or"):
+    with pytest.raises(
+        ConfigError, match=r"run has checkpoints already: go on from them with resume=auto, or"
+    ):
         train(composed("model=gan", "data=ring", *quiet))
     assert (run / "checkpoints" / "manifest.json").read_text() == before
 
@@ -196,7 +263,9 @@ def test_a_checkpoint_that_would_run_code_is_refused_by_name(tmp_path: Path) -> 
             return os.system, ("touch harm",)
 
     torch.save({"gan_zoo": Evil(), "state_dict": {}}, tmp_path / "evil.ckpt")
-    with pytest.raises(ConfigError, match=r"evil.ckpt is refused: it would run posix.system when opened"):
+    with pytest.raises(
+        ConfigError, match=r"evil.ckpt is refused: it would run posix.system when opened"
+    ):
         read_checkpoint(tmp_path / "evil.ckpt")
     assert not Path("harm").exists()
 
@@ -211,7 +280,10 @@ def recorded_run(folder: Path, overrides: list[str]) -> Path:
 
 
 def test_resume_brings_the_runs_own_overrides_along(tmp_path: Path) -> None:
-    run = recorded_run(tmp_path / "a run's", ["model=gan", "+loss.x=1", "trainer.max_steps=5", "resume=auto", "seed=3"])
+    run = recorded_run(
+        tmp_path / "a run's",
+        ["model=gan", "+loss.x=1", "trainer.max_steps=5", "resume=auto", "seed=3"],
+    )
     place = "hydra.run.dir='" + str(run).replace("'", "\\'") + "'"
     given = [f"resume={run}", "trainer.max_steps=9"]
     clean = [f"resume={quote_value(run)}", "trainer.max_steps=9"]
@@ -244,22 +316,33 @@ def test_auto_finds_the_newest_run_of_the_same_command(tmp_path: Path, monkeypat
     assert expand_resume(["-m", *mine, "resume=auto"]) == ["-m", *mine, "resume=auto"]
 
 
-@pytest.mark.parametrize("content", ["- model=gan\n- --config-dir=/tmp\n", "model: gan\n", "- [1]\n", "a: [", "- ''\n"])
+@pytest.mark.parametrize(
+    "content", ["- model=gan\n- --config-dir=/tmp\n", "model: gan\n", "- [1]\n", "a: [", "- ''\n"]
+)
 def test_a_record_that_is_no_list_of_overrides_is_refused(content: str, tmp_path: Path) -> None:
     run = recorded_run(tmp_path / "run", [])
     (run / ".hydra" / "overrides.yaml").write_text(content)
-    with pytest.raises(ConfigError, match=r"overrides.yaml (must be a list of overrides|cannot be read)"):
+    with pytest.raises(
+        ConfigError, match=r"overrides.yaml (must be a list of overrides|cannot be read)"
+    ):
         recorded_overrides(RunFolder(run))
 
 
-HOSTILE = ("experiment=../../../../tmp/x", "model=/tmp/x", "+callbacks@hydra.callbacks=default", "loss=x:hinge")
+HOSTILE = (
+    "experiment=../../../../tmp/x",
+    "model=/tmp/x",
+    "+callbacks@hydra.callbacks=default",
+    "loss=x:hinge",
+)
 HOSTILE += ("../../tmp/x=y", "+model@_global_.hydra.callbacks=gan")
 
 
 @pytest.mark.parametrize("override", HOSTILE)
 def test_a_record_that_reaches_for_other_files_is_refused(override: str, tmp_path: Path) -> None:
     run = recorded_run(tmp_path / "run", ["model=gan", override])
-    with pytest.raises(ConfigError, match=r"is refused: .* reaches for other files|must be a list of overrides"):
+    with pytest.raises(
+        ConfigError, match=r"is refused: .* reaches for other files|must be a list of overrides"
+    ):
         recorded_overrides(RunFolder(run))
 
 
@@ -275,7 +358,9 @@ def test_any_path_passes_through_hydra(name: str) -> None:
 
 
 @pytest.mark.parametrize("evil", ["${evil}", '${oc.create:"{_target_: shutil.copyfile}"}'])
-def test_a_config_that_would_be_resolved_once_more_is_refused(evil: str, composed, tmp_path: Path) -> None:
+def test_a_config_that_would_be_resolved_once_more_is_refused(
+    evil: str, composed, tmp_path: Path
+) -> None:
     train(composed("model=gan", "data=ring", "metric=none", "trainer.max_steps=1", *QUICK))
     saved = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
     saved["gan_zoo"]["config"]["loss"]["adversarial"] = evil
@@ -287,11 +372,13 @@ def test_a_config_that_would_be_resolved_once_more_is_refused(evil: str, compose
         check_targets({"_target_": "gan_zoo.losses.hinge.Hinge", "x": evil}, CONF, "")
 
 
-def test_a_run_that_is_there_is_not_overwritten_by_another(composed, tmp_path: Path, monkeypatch) -> None:
+def test_a_run_that_is_there_is_not_overwritten_by_another(
+    composed, tmp_path: Path, monkeypatch
+) -> None:
     quiet = ("model=gan", "data=ring", "metric=none", "logger=none", "trainer.max_steps=2", *QUICK)
     for run in ("a", "b"):
         train(composed(*quiet, f"run_dir={tmp_path / run}"))
-    with pytest.raises(ConfigError, match=r"b has checkpoints of its own: choose another hydra.run.dir"):
+    with pytest.raises(ConfigError, match=r"b has checkpoints already: go on from them"):
         train(composed(*quiet, f"run_dir={tmp_path / 'b'}", f"resume={tmp_path / 'a'}"))
     monkeypatch.chdir(tmp_path / "a" / "checkpoints")
     train(composed(*quiet, f"run_dir={tmp_path / 'c'}", "resume=last.ckpt", "trainer.max_steps=3"))
@@ -314,7 +401,10 @@ def test_a_runs_config_is_not_trusted_with_code(tmp_path: Path) -> None:
     record.write_text(honest + "- +callbacks.evil={_target_:os.mkdir,path:harm}\n")
     done = command(f"resume={run}", "trainer.max_steps=6", cwd=tmp_path)
     assert done.returncode == 1
-    assert "error: the run's config would run 'os.mkdir', which is not part of gan_zoo: add trust=true" in done.stderr
+    assert (
+        "error: the run's config would run 'os.mkdir', which is not part of gan_zoo: add trust=true"
+        in done.stderr
+    )
     assert not (tmp_path / "harm").exists()
     record.write_text(honest)
     done = command(f"resume={run}", "trainer.max_steps=6", cwd=tmp_path)
@@ -333,7 +423,9 @@ def test_a_runs_config_is_not_trusted_with_code(tmp_path: Path) -> None:
 # -------------------------------------------------------------------- divergence
 
 
-def test_divergence_can_go_back_and_slow_down(composed, tmp_path: Path, monkeypatch, capsys) -> None:
+def test_divergence_can_go_back_and_slow_down(
+    composed, tmp_path: Path, monkeypatch, capsys
+) -> None:
     from gan_zoo.losses.hinge import Hinge
 
     honest, calls = Hinge.discriminator, []
@@ -343,22 +435,42 @@ def test_divergence_can_go_back_and_slow_down(composed, tmp_path: Path, monkeypa
         return honest(self, real, fake) * (float("inf") if len(calls) in (6, 9) else 1.0)
 
     monkeypatch.setattr(Hinge, "discriminator", breaks_at_the_sixth)
-    retrying = ("divergence.retries=2", "callbacks.checkpoints.every_images=16", "trainer.max_steps=8")
+    retrying = (
+        "divergence.retries=2",
+        "callbacks.checkpoints.every_images=16",
+        "trainer.max_steps=8",
+    )
     train(composed("model=gan", "data=ring", "loss=hinge", *QUICK, *retrying, "metric=none"))
     saved = read_checkpoint(tmp_path / "run" / "checkpoints" / "last.ckpt")
     assert saved["gan_zoo"]["lr_scale"] == 0.25
-    assert {group["lr"] for state in saved["optimizer_states"] for group in state["param_groups"]} == {0.001 / 4}
+    assert {
+        group["lr"] for state in saved["optimizer_states"] for group in state["param_groups"]
+    } == {0.001 / 4}
     said = capsys.readouterr().err
     assert "going back to" in said
     assert "step-000000004.ckpt, learning rates times 0.5" in said
     assert "learning rates times 0.25" in said
     calls[:] = []
     elsewhere = f"run_dir={tmp_path / 'other'}"
-    with pytest.raises(TrainingDiverged, match=r"at step 6: d/realism = .*; the last good checkpoint is"):
-        train(composed("model=gan", "data=ring", "loss=hinge", *QUICK, *retrying[1:], "metric=none", elsewhere))
+    with pytest.raises(
+        TrainingDiverged, match=r"at step 6: d/realism = .*; the last good checkpoint is"
+    ):
+        train(
+            composed(
+                "model=gan",
+                "data=ring",
+                "loss=hinge",
+                *QUICK,
+                *retrying[1:],
+                "metric=none",
+                elsewhere,
+            )
+        )
 
 
-@pytest.mark.parametrize("change", [("retries", -1), ("retries", 1.5), ("factor", 1), ("factor", "half")])
+@pytest.mark.parametrize(
+    "change", [("retries", -1), ("retries", 1.5), ("factor", 1), ("factor", "half")]
+)
 def test_what_divergence_may_say(change: tuple, composed) -> None:
     with pytest.raises(ConfigError, match=rf"divergence.{change[0]} must be .*, got {change[1]!r}"):
         train(composed("model=gan", "data=ring", f"divergence.{change[0]}={change[1]}"))
@@ -367,7 +479,10 @@ def test_what_divergence_may_say(change: tuple, composed) -> None:
 def test_a_resumed_run_keeps_its_id_in_wandb(tmp_path: Path) -> None:
     for folder in ("offline-run-20261121_101500-first111", "run-20261121_101010-first111"):
         (tmp_path / "begun" / "wandb" / folder).mkdir(parents=True)
-    fresh, begun = (wandb_logger(str(tmp_path / run), "zoo", offline=False)._wandb_init for run in ("new", "begun"))
+    fresh, begun = (
+        wandb_logger(str(tmp_path / run), "zoo", offline=False)._wandb_init
+        for run in ("new", "begun")
+    )
     assert (fresh["id"], begun["id"]) == (None, "first111")
     assert begun["resume"] == "allow"
 

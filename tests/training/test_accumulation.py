@@ -39,13 +39,16 @@ def test_parts_equal_the_whole(name: str, tiny) -> None:
     parts = trained(tiny, *overrides, "accumulate=4").state_dict()
     assert whole.keys() == parts.keys()
     for key, value in whole.items():
-        torch.testing.assert_close(parts[key], value, rtol=1e-5, atol=1e-6, msg=lambda text, key=key: f"{key}: {text}")
+        torch.testing.assert_close(
+            parts[key], value, rtol=1e-5, atol=1e-6, msg=lambda text, key=key: f"{key}: {text}"
+        )
 
 
 def test_the_logged_terms_are_those_of_the_batch(tiny, monkeypatch) -> None:
     found = []
     monkeypatch.setattr(
-        "gan_zoo.training.module.log_step", lambda module, terms, outputs: found.append((terms, outputs))
+        "gan_zoo.training.module.log_step",
+        lambda module, terms, outputs: found.append((terms, outputs)),
     )
     overrides = ("model=gan", "data=ring", "data.batch_size=8", "trainer.log_every_n_steps=1")
     trained(tiny, *overrides)
@@ -67,7 +70,9 @@ def test_parts_have_the_random_numbers_of_as_many_processes() -> None:
     assert torch.equal(torch.cat([part.label for part in parts]), batch.label)
     drawn = torch.cat([part.rng.normal("x", 2, 3) for part in parts])
     assert torch.equal(drawn, batch.rng.normal("x", 8, 3))
-    with pytest.raises(ValueError, match="accumulate must divide the 8 samples of a process, got 3"):
+    with pytest.raises(
+        ValueError, match="accumulate must divide the 8 samples of a process, got 3"
+    ):
         batch.split(3)
 
 
@@ -101,5 +106,7 @@ def test_losses_that_say_so_are_means_over_samples(name: str) -> None:
     ],
 )
 def test_what_is_no_mean_is_refused(overrides: list[str], part: str, tiny) -> None:
-    with pytest.raises(ValueError, match=f"accumulate must be 1 with {part}, which is no mean over samples, got 2"):
+    with pytest.raises(
+        ValueError, match=f"accumulate must be 1 with {part}, which is no mean over samples, got 2"
+    ):
         build(tiny("data=digits", *overrides, "accumulate=2"))

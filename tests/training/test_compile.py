@@ -9,7 +9,13 @@ from gan_zoo.config.build import build, build_module
 from gan_zoo.regularizers.base import Regularizer
 from gan_zoo.training.compile import compile_networks
 
-SMALL = ("data=digits", "generator.width=4", "discriminator.width=4", "data.batch_size=8", "trainer.max_steps=5")
+SMALL = (
+    "data=digits",
+    "generator.width=4",
+    "discriminator.width=4",
+    "data.batch_size=8",
+    "trainer.max_steps=5",
+)
 QUIET = ("callbacks=none", "metric=none", "logger=none")
 
 
@@ -22,7 +28,9 @@ QUIET = ("callbacks=none", "metric=none", "logger=none")
         ("loss=wgan", {"generators.main", "discriminators.main"}),
     ],
 )
-def test_only_what_is_differentiated_once_is_compiled(loss: str, compiled: set[str], composed) -> None:
+def test_only_what_is_differentiated_once_is_compiled(
+    loss: str, compiled: set[str], composed
+) -> None:
     module = build_module(composed(*SMALL, loss))
     names = set(module.state_dict())
     regularizers = [part for part in module.regularizers.modules() if isinstance(part, Regularizer)]
@@ -40,6 +48,8 @@ def trained(config) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("loss", ["loss=hinge", "loss=wgan_gp"])
 def test_compiled_training_is_eager_training(loss: str, composed) -> None:
     eager = trained(composed(*SMALL, *QUIET, loss, "trainer=cpu"))
-    compiled = trained(composed(*SMALL, *QUIET, loss, "trainer=compiled", "trainer.accelerator=cpu"))
+    compiled = trained(
+        composed(*SMALL, *QUIET, loss, "trainer=compiled", "trainer.accelerator=cpu")
+    )
     for name, value in eager.items():
         torch.testing.assert_close(compiled[name], value, rtol=1e-4, atol=1e-5, msg=name)

@@ -15,10 +15,14 @@ from gan_zoo.training import cpu_affinity as cores
 from gan_zoo.training.cpu_affinity import allowed_cores, keep_to, share
 from gan_zoo.training.strategy import FlatDDPStrategy
 
-needs_linux = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system binds no thread to cores")
+needs_linux = pytest.mark.skipif(
+    not hasattr(os, "sched_setaffinity"), reason="this system binds no thread to cores"
+)
 
 
-@pytest.mark.parametrize(("cores", "parts"), [(range(8), 2), (range(7), 3), (range(2), 2), (range(5), 1)])
+@pytest.mark.parametrize(
+    ("cores", "parts"), [(range(8), 2), (range(7), 3), (range(2), 2), (range(5), 1)]
+)
 def test_shares_are_all_cores_and_none_twice(cores, parts):
     shares = [list(share(list(cores), part, parts)) for part in range(parts)]
     assert list(chain(*shares)) == list(cores)
@@ -80,7 +84,9 @@ def test_a_process_has_cores_of_its_own_while_it_trains(ours, monkeypatch):
     monkeypatch.setattr(DDPStrategy, "teardown", lambda self: None)
     monkeypatch.setenv("LOCAL_RANK", "1")
     environment = LightningEnvironment() if ours else TorchElasticEnvironment()
-    strategy = FlatDDPStrategy(cluster_environment=environment, parallel_devices=[torch.device("cpu")] * 2)
+    strategy = FlatDDPStrategy(
+        cluster_environment=environment, parallel_devices=[torch.device("cpu")] * 2
+    )
     before = allowed_cores()
     try:
         strategy.setup_environment()

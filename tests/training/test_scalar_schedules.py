@@ -26,7 +26,10 @@ def test_kinds_by_hand() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"kind": "cubic"}, "schedules.kind must be one of constant, linear, cosine, steps, got 'cubic'"),
+        (
+            {"kind": "cubic"},
+            "schedules.kind must be one of constant, linear, cosine, steps, got 'cubic'",
+        ),
         ({"end": 1.0}, "schedules of kind cosine need end and until, got end=1.0, until=None"),
     ],
 )
@@ -35,7 +38,10 @@ def test_impossible_schedules(options, message: str) -> None:
         ScalarSchedule("x", 1.0, **options)
     with pytest.raises(ValueError, match="schedules must set each value once, got x twice"):
         ScalarSchedules(
-            {"a": ScalarSchedule("x", 1.0, kind="constant"), "b": ScalarSchedule("x", 1.0, kind="constant")}
+            {
+                "a": ScalarSchedule("x", 1.0, kind="constant"),
+                "b": ScalarSchedule("x", 1.0, kind="constant"),
+            }
         )
 
 
@@ -47,7 +53,13 @@ SCHEDULES = (
     "+schedules.p={value: augment.p, start: 0.0, end: 1.0, until: 64, kind: linear}",
     "+schedules.orthogonal={value: regularizer.orthogonal_generator.weight, start: 1, end: 0, until: 64, kind: linear}",
 )
-NAMED = ("model=dcgan", "data=digits", "data.batch_size=8", "augment=ada", "regularizer=[r1,orthogonal_generator]")
+NAMED = (
+    "model=dcgan",
+    "data=digits",
+    "data.batch_size=8",
+    "augment=ada",
+    "regularizer=[r1,orthogonal_generator]",
+)
 
 
 def numbers(module) -> list[float]:
@@ -66,7 +78,14 @@ def test_each_named_number_is_set_before_each_step(tiny, monkeypatch) -> None:
     """After 4 steps of 8 images, the numbers of the last step are those at 24 of 64 images."""
     trainer, module, data = build(tiny(*NAMED, *SCHEDULES, "trainer.max_steps=4"))
     trainer.fit(module, datamodule=data)
-    expected = [10 - 8 * 0.375, 0.01 - 0.009 * 0.375, 0.9 + 0.09 * 0.375, 10 + 80 * 0.375, 0.375, 1 - 0.375]
+    expected = [
+        10 - 8 * 0.375,
+        0.01 - 0.009 * 0.375,
+        0.9 + 0.09 * 0.375,
+        10 + 80 * 0.375,
+        0.375,
+        1 - 0.375,
+    ]
     assert numbers(module) == pytest.approx(expected, rel=1e-3)  # ada moves p, too
     assert discriminator_rate(module) == pytest.approx(2e-4), "what is not scheduled stays"
 
@@ -100,13 +119,24 @@ def test_a_resumed_run_is_the_uninterrupted_one(tiny, tmp_path) -> None:
             "regularizer.<name>.<argument>.* got 'regularizer.r2",
         ),
         ("{value: optim.generator.momentum, start: 1, kind: constant}", "Adam has no momentum"),
-        ("{value: model.latent_dim, start: 1, kind: constant}", "schedules.value must be optim.<side>.lr"),
+        (
+            "{value: model.latent_dim, start: 1, kind: constant}",
+            "schedules.value must be optim.<side>.lr",
+        ),
         ("{start: 1, kind: constant}", "schedules.a must be a mapping with value"),
-        ("{value: ema.half_life, begin: 1}", "schedules.a must be a mapping of value, start, .* got 'begin'"),
-        ("{value: ema.half_life, start: high}", "schedules.a.start: must be a .*number, got 'high'"),
+        (
+            "{value: ema.half_life, begin: 1}",
+            "schedules.a must be a mapping of value, start, .* got 'begin'",
+        ),
+        (
+            "{value: ema.half_life, start: high}",
+            "schedules.a.start: must be a .*number, got 'high'",
+        ),
     ],
 )
-def test_what_cannot_be_scheduled_is_refused_before_training(schedule: str, message: str, tiny) -> None:
+def test_what_cannot_be_scheduled_is_refused_before_training(
+    schedule: str, message: str, tiny
+) -> None:
     from gan_zoo.training.trainer import check_compatible
 
     with pytest.raises((ConfigError, ValueError), match=message):
@@ -114,8 +144,15 @@ def test_what_cannot_be_scheduled_is_refused_before_training(schedule: str, mess
 
 
 def test_a_rate_has_one_schedule(tiny) -> None:
-    overrides = ("model=gan", "data=ring", "optim/schedule=cosine", SCHEDULES[1], "trainer.max_steps=4")
+    overrides = (
+        "model=gan",
+        "data=ring",
+        "optim/schedule=cosine",
+        SCHEDULES[1],
+        "trainer.max_steps=4",
+    )
     with pytest.raises(
-        (ConfigError, ValueError), match=r"schedules sets optim.generator.lr, which optim.schedule also"
+        (ConfigError, ValueError),
+        match=r"schedules sets optim.generator.lr, which optim.schedule also",
     ):
         build(tiny(*overrides))

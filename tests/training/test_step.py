@@ -24,7 +24,14 @@ MODELS, LOSSES, REGULARIZERS = (choices(group, CONF) for group in ("model", "los
 TRANSLATIONS = {"cyclegan", "pix2pix"}
 CONVOLUTIONAL = set(MODELS) - {"gan"}
 AUTOENCODERS = {"ebgan", "began"}  # losses that bring an autoencoder as discriminator
-NEEDS_MORE_THAN_A_SCORE = {"acgan", "bigan", "cgan", "cgan_single", "infogan", "pix2pix"}  # conditions, or heads
+NEEDS_MORE_THAN_A_SCORE = {
+    "acgan",
+    "bigan",
+    "cgan",
+    "cgan_single",
+    "infogan",
+    "pix2pix",
+}  # conditions, or heads
 PRESETS_WITH_CRITIC_SETTINGS = {"wgan", "wgan_gp", "fisher", "dragan", "r3gan", *AUTOENCODERS}
 SIGNS = {"apa"}  # regularizers that read the sign of scores
 REFUSED = {"path_length": "needs a generator with a mapping"}
@@ -47,7 +54,9 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Callable[[DictConfig], dict[str,
             "generator": list(module.model.generators.parameters()),
         }
         turns = dict.fromkeys(players, 0)
-        last: dict[str, list[torch.Tensor | None]] = {name: [None] * len(p) for name, p in players.items()}
+        last: dict[str, list[torch.Tensor | None]] = {
+            name: [None] * len(p) for name, p in players.items()
+        }
 
         def spy(parameters, statistics) -> None:
             mine = (
@@ -57,7 +66,9 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Callable[[DictConfig], dict[str,
             )
             other = "generator" if mine == "discriminator" else "discriminator"
             turns[mine] += 1
-            assert all(p.grad is not None for p in players[mine]), f"{mine}: a parameter without gradient"
+            assert all(p.grad is not None for p in players[mine]), (
+                f"{mine}: a parameter without gradient"
+            )
             # Later a hinge may be satisfied: discriminators that sum over positions win by more than its margin in one
             # step,
             # and that of the loss-sensitive loss, which compares pairs, is for some weights satisfied from the start.
@@ -65,7 +76,9 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Callable[[DictConfig], dict[str,
             satisfied = turns[mine] > 1 or "loss_sensitive" in config.loss.adversarial._target_
             assert moving or satisfied, f"{mine}: all gradients are zero"
             for before, p in zip(last[other], players[other], strict=True):
-                assert (p.grad is None) if before is None else torch.equal(before, p.grad), f"{other} was touched"
+                assert (p.grad is None) if before is None else torch.equal(before, p.grad), (
+                    f"{other} was touched"
+                )
             last[mine] = [p.grad.clone() for p in players[mine]]
 
         monkeypatch.setattr(updater, "average_gradients", spy)
@@ -86,7 +99,9 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for domain in ("source", "target"):
         (root / domain).mkdir()
         for number in range(16):
-            Image.effect_noise((16, 16), 10 * number + 1).convert("RGB").save(root / domain / f"{number}.png")
+            Image.effect_noise((16, 16), 10 * number + 1).convert("RGB").save(
+                root / domain / f"{number}.png"
+            )
     return root
 
 
@@ -98,8 +113,14 @@ def on_images(pairs: Path) -> Callable[[str, str], list[str]]:
         patches = [] if loss in AUTOENCODERS else ["discriminator.layers=1"]
         if model in TRANSLATIONS:
             small = [f"data.root={pairs}", "data.image_size=16", "generator.width=8", *patches]
-            return ["data=paired_folder", *small, *(["generator.blocks=1"] if model == "cyclegan" else [])]
-        attention = ["generator.attention=8", "discriminator.attention=8"] if model == "sagan" else []
+            return [
+                "data=paired_folder",
+                *small,
+                *(["generator.blocks=1"] if model == "cyclegan" else []),
+            ]
+        attention = (
+            ["generator.attention=8", "discriminator.attention=8"] if model == "sagan" else []
+        )
         return ["data=digits", *attention]
 
     return overrides
@@ -111,20 +132,30 @@ def cannot_work(model: str, loss: str) -> str | None:
         return "discriminator" if loss in PRESETS_WITH_CRITIC_SETTINGS else None
     if loss in AUTOENCODERS and model in NEEDS_MORE_THAN_A_SCORE:
         return "discriminator=autoencoder predicts no class and takes no condition.*choose another discriminator"
-    return "with attention, which AutoEncoder does not have" if loss in AUTOENCODERS and model == "sagan" else None
+    return (
+        "with attention, which AutoEncoder does not have"
+        if loss in AUTOENCODERS and model == "sagan"
+        else None
+    )
 
 
 @pytest.mark.parametrize(("model", "loss"), sampled([*MODELS, "gan on vectors"], LOSSES))
 def test_two_steps(model: str, loss: str, tiny, watched, on_images) -> None:
     model, _, vectors = model.partition(" on ")
-    overrides = [f"model={model}", f"loss={loss}", *(["data=ring"] if vectors else on_images(model, loss))]
+    overrides = [
+        f"model={model}",
+        f"loss={loss}",
+        *(["data=ring"] if vectors else on_images(model, loss)),
+    ]
     if refusal := cannot_work(model, loss):
         with pytest.raises((ValueError, TypeError), match=refusal) as refused:
             build(tiny(*overrides))
         assert "\n" not in str(refused.value)
         return
     n_critic = tiny(*overrides).loss.n_critic
-    turns = watched(tiny(*overrides, f"trainer.max_steps={2 * n_critic}", "trainer.log_every_n_steps=1"))
+    turns = watched(
+        tiny(*overrides, f"trainer.max_steps={2 * n_critic}", "trainer.log_every_n_steps=1")
+    )
     assert turns == {"discriminator": 0 if model == "vae" else 2 * n_critic, "generator": 2}
 
 
@@ -148,12 +179,18 @@ def test_models_of_images_refuse_vectors(model: str, loss: str, tiny) -> None:
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize(("model", "regularizer"), sampled([m for m in MODELS if m != "vae"], REGULARIZERS))
+@pytest.mark.parametrize(
+    ("model", "regularizer"), sampled([m for m in MODELS if m != "vae"], REGULARIZERS)
+)
 def test_every_model_with_every_regularizer(model: str, regularizer: str, tiny, on_images) -> None:
     norm = [] if model in ("r3gan", "stylegan2") else ["++discriminator.norm=none"]
     overrides = [*on_images(model, "nonsaturating"), f"regularizer=[{regularizer}]"]
     overrides = [f"model={model}", *norm, *overrides]
-    refusal = "of different latents" if model in TRANSLATIONS and regularizer in ("mode_seeking", "zcr") else None
+    refusal = (
+        "of different latents"
+        if model in TRANSLATIONS and regularizer in ("mode_seeking", "zcr")
+        else None
+    )
     has_styles = model == "stylegan2" and regularizer == "path_length"
     if refusal := None if has_styles else refusal or REFUSED.get(regularizer):
         with pytest.raises(ValueError, match=refusal):
@@ -165,10 +202,17 @@ def test_every_model_with_every_regularizer(model: str, regularizer: str, tiny, 
     assert all(p.isfinite().all() for p in module.parameters())
 
 
-@pytest.mark.parametrize(("loss", "regularizer"), sampled(LOSSES, [r for r in REGULARIZERS if r not in REFUSED]))
+@pytest.mark.parametrize(
+    ("loss", "regularizer"), sampled(LOSSES, [r for r in REGULARIZERS if r not in REFUSED])
+)
 def test_every_loss_with_every_regularizer(loss: str, regularizer: str, tiny) -> None:
     """On one model, which is enough: losses and regularizers see no more of a model than its terms."""
-    overrides = [f"loss={loss}", f"regularizer=[{regularizer}]", "data=digits", "++discriminator.norm=none"]
+    overrides = [
+        f"loss={loss}",
+        f"regularizer=[{regularizer}]",
+        "data=digits",
+        "++discriminator.norm=none",
+    ]
     if regularizer in SIGNS and loss in AUTOENCODERS:
         with pytest.raises(ValueError, match="use augment=diffaugment"):
             build(tiny(*overrides))
@@ -184,7 +228,12 @@ def test_every_loss_with_every_regularizer(loss: str, regularizer: str, tiny) ->
 def test_every_loss_with_all_penalties_at_once_on_three_duels(loss: str, tiny) -> None:
     penalties = ",".join(regularizer for regularizer in REGULARIZERS if regularizer not in REFUSED)
     steps = steps_of(loss, tiny)
-    overrides = [f"loss={loss}", f"regularizer=[{penalties}]", "++discriminator.norm=none", "augment=diffaugment"]
+    overrides = [
+        f"loss={loss}",
+        f"regularizer=[{penalties}]",
+        "++discriminator.norm=none",
+        "augment=diffaugment",
+    ]
     module = train(tiny("model=cgan", "data=digits", *overrides, f"trainer.max_steps={steps}"))
     assert module.clock.generator_steps == 1
     assert all(p.isfinite().all() for p in module.parameters())
@@ -201,8 +250,15 @@ CONDITIONS = {
 @pytest.mark.parametrize("fusion", ["projection", "concat"])
 @pytest.mark.parametrize("condition", CONDITIONS)
 @pytest.mark.parametrize("model", ["cgan", "cgan_single"])
-def test_two_steps_with_every_condition(model: str, condition: str, fusion: str, tiny, watched, pairs) -> None:
-    overrides = [*CONDITIONS[condition], f"model.fusion={fusion}", "discriminator.norm=none", "regularizer=[r1]"]
+def test_two_steps_with_every_condition(
+    model: str, condition: str, fusion: str, tiny, watched, pairs
+) -> None:
+    overrides = [
+        *CONDITIONS[condition],
+        f"model.fusion={fusion}",
+        "discriminator.norm=none",
+        "regularizer=[r1]",
+    ]
     overrides += [] if condition == "class" else [f"data.root={pairs}", "data.image_size=16"]
     turns = watched(tiny(f"model={model}", *overrides, "trainer.max_steps=2"))
     assert turns == {"discriminator": 2, "generator": 2}
@@ -216,7 +272,9 @@ def test_every_model_with_every_augmentation(model: str, augment: str, tiny, on_
     assert module.clock.generator_steps == 1
 
 
-@pytest.mark.parametrize("loss", [*LOSSES, *(f"nonsaturating {r}" for r in REGULARIZERS if r not in REFUSED)])
+@pytest.mark.parametrize(
+    "loss", [*LOSSES, *(f"nonsaturating {r}" for r in REGULARIZERS if r not in REFUSED)]
+)
 def test_packs_with_every_loss_and_every_regularizer(loss: str, tiny) -> None:
     loss, _, regularizer = loss.partition(" ")
     penalties = [f"regularizer=[{regularizer}]", "++discriminator.norm=none"] if regularizer else []
@@ -238,7 +296,9 @@ def test_a_step_is_a_critic_step(tiny) -> None:
     assert module.clock.images_seen == 7 * 8
 
 
-def test_running_statistics_are_averaged_once_in_each_step_when_they_rest(tiny, monkeypatch) -> None:
+def test_running_statistics_are_averaged_once_in_each_step_when_they_rest(
+    tiny, monkeypatch
+) -> None:
     """After both players' passes: processes would differ by the last pass, or a backward pass miss what it saved."""
     averaged: list[int] = []
 
@@ -247,9 +307,15 @@ def test_running_statistics_are_averaged_once_in_each_step_when_they_rest(tiny, 
 
     monkeypatch.setattr(updater, "average_gradients", spy)
     module = train(tiny("model=dcgan", "loss.n_critic=2", "trainer.max_steps=4"))
-    everything = sum(name.endswith(("running_mean", "running_var")) for name, _ in module.model.named_buffers())
+    everything = sum(
+        name.endswith(("running_mean", "running_var")) for name, _ in module.model.named_buffers()
+    )
     assert everything > 0
-    assert averaged == 2 * [everything, 0, everything]  # a discriminators' step alone; a step of both players
+    assert averaged == 2 * [
+        everything,
+        0,
+        everything,
+    ]  # a discriminators' step alone; a step of both players
 
 
 def test_several_penalties_at_once_and_lazily(tiny, monkeypatch) -> None:
@@ -288,7 +354,9 @@ def test_the_same_seed_gives_the_same_bits(tiny) -> None:
     a, b = train(config).state_dict(), train(config).state_dict()
     assert all(torch.equal(a[key], b[key]) for key in a)
     c = train(tiny("data=digits", "loss=wgan_gp", "trainer.max_steps=6", "seed=1")).state_dict()
-    assert not torch.equal(a["model.generators.main.layers.1.weight"], c["model.generators.main.layers.1.weight"])
+    assert not torch.equal(
+        a["model.generators.main.layers.1.weight"], c["model.generators.main.layers.1.weight"]
+    )
 
 
 def test_the_default_step_is_the_textbook_step(tiny) -> None:
@@ -309,7 +377,10 @@ def test_the_default_step_is_the_textbook_step(tiny) -> None:
     opt_d = torch.optim.Adam(discriminator.parameters(), 2e-4, (0.5, 0.999))
     opt_g = torch.optim.Adam(generator.parameters(), 2e-4, (0.5, 0.999))
     fake = generator(batch.rng.normal("latents", 8, 100))
-    (softplus(-discriminator(batch.real).score).mean() + softplus(discriminator(fake.detach()).score).mean()).backward()
+    (
+        softplus(-discriminator(batch.real).score).mean()
+        + softplus(discriminator(fake.detach()).score).mean()
+    ).backward()
     opt_d.step()
     softplus(-discriminator(fake).score).mean().backward()
     opt_g.step()
@@ -323,7 +394,9 @@ def test_the_default_step_is_the_textbook_step(tiny) -> None:
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine"])
 def test_schedules_really_step(schedule: str, tiny) -> None:
-    module = train(tiny("model=gan", "data=ring", f"optim/schedule={schedule}", "trainer.max_steps=10"))
+    module = train(
+        tiny("model=gan", "data=ring", f"optim/schedule={schedule}", "trainer.max_steps=10")
+    )
     factor = module.rates.schedule(9 / 10)
     assert 0 < factor < 1
     for optimizer in module.trainer.optimizers:
@@ -332,7 +405,13 @@ def test_schedules_really_step(schedule: str, tiny) -> None:
 
 def test_players_have_their_own_learning_rates(tiny) -> None:
     """One step of plain gradient descent moves a player in proportion to its own rate."""
-    common = ["model=gan", "data=ring", "optim=sgd", "trainer.max_steps=1", "optim.discriminator.lr=1e-9"]
+    common = [
+        "model=gan",
+        "data=ring",
+        "optim=sgd",
+        "trainer.max_steps=1",
+        "optim.discriminator.lr=1e-9",
+    ]
     _, before, _ = build(tiny(*common))
     moved = []
     for rate in (0.1, 0.2):
@@ -346,16 +425,24 @@ def test_players_have_their_own_learning_rates(tiny) -> None:
 
 
 def test_gradients_are_clipped_by_player(tiny) -> None:
-    module = train(tiny("model=gan", "data=ring", "optim.clip_grad_norm=0.001", "trainer.max_steps=2"))
-    assert float(gradient_norm(module.discriminator_updater.parameters)) == pytest.approx(0.001, rel=1e-3)
+    module = train(
+        tiny("model=gan", "data=ring", "optim.clip_grad_norm=0.001", "trainer.max_steps=2")
+    )
+    assert float(gradient_norm(module.discriminator_updater.parameters)) == pytest.approx(
+        0.001, rel=1e-3
+    )
     assert float(gradient_norm(module.generator_updater.parameters)) <= 0.001 * 1.001
 
 
 def test_divergence_is_named_and_stops_the_run(tiny) -> None:
-    config = tiny("model=gan", "data=ring", "optim.discriminator.lr=1e30", "trainer.max_steps=9", "loss=lsgan")
+    config = tiny(
+        "model=gan", "data=ring", "optim.discriminator.lr=1e30", "trainer.max_steps=9", "loss=lsgan"
+    )
     config.trainer.log_every_n_steps = 3
     trainer, module, data = build(config)
-    with pytest.raises(TrainingDiverged, match=r"at step 1: g/realism = nan, gradient of the generator = nan"):
+    with pytest.raises(
+        TrainingDiverged, match=r"at step 1: g/realism = nan, gradient of the generator = nan"
+    ):
         trainer.fit(module, datamodule=data)
 
 
@@ -367,7 +454,9 @@ def test_divergence_is_named_and_stops_the_run(tiny) -> None:
     ],
 )
 def test_the_state_of_an_augmentation_is_logged(overrides: list[str], name: str, tiny) -> None:
-    trainer, module, data = build(tiny("data=digits", *overrides, "trainer.max_steps=3", "trainer.log_every_n_steps=1"))
+    trainer, module, data = build(
+        tiny("data=digits", *overrides, "trainer.max_steps=3", "trainer.log_every_n_steps=1")
+    )
     trainer.fit(module, datamodule=data)
     (augmentation,) = augmentations(module.model.discriminators["main"])
     moved = getattr(augmentation, name.partition("/")[2])

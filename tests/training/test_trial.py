@@ -126,12 +126,17 @@ def test_a_good_loss_is_taken(tiny) -> None:
 
 def test_mistakes_in_a_regularizer(tiny) -> None:
     own = f"+regularizer.own={{_target_: {HERE}.BadPenalty}}"
-    with pytest.raises(ConfigError, match=r"BadPenalty.penalty: .* one number, or None.*; got a tensor of shape"):
+    with pytest.raises(
+        ConfigError, match=r"BadPenalty.penalty: .* one number, or None.*; got a tensor of shape"
+    ):
         build(tiny("data=digits", own))
 
 
 GENERATORS = {
-    "half the size": ("{size: 4}", r"Vectors.forward: .*samples \[B, 1, 8, 8\].*; got samples of shape \[1, 4, 16\]"),
+    "half the size": (
+        "{size: 4}",
+        r"Vectors.forward: .*samples \[B, 1, 8, 8\].*; got samples of shape \[1, 4, 16\]",
+    ),
     "vectors": ("{size: 0}", r"Vectors.forward: .*; got a tensor of shape \[4, 64\] for 4 samples"),
     "wrong width": (
         "{wide: 63, size: 8}",
@@ -166,7 +171,9 @@ def test_a_network_that_is_no_factory(tiny) -> None:
 
 
 def test_mistakes_in_a_discriminator(tiny) -> None:
-    with pytest.raises(ConfigError, match=r"BadScores.forward: .*returns scores .*; got a single number"):
+    with pytest.raises(
+        ConfigError, match=r"BadScores.forward: .*returns scores .*; got a single number"
+    ):
         build(tiny(*own_network("discriminator", "BadScores")))
 
 
@@ -190,5 +197,6 @@ def test_trying_moves_no_number(tiny) -> None:
         _, module, _ = build(tiny("data=digits", "model=dcgan", *loss))
         states.append(module.model.state_dict())
     assert all(
-        nn.functional.mse_loss(a.float(), b.float()) == 0 for a, b in zip(*(s.values() for s in states), strict=True)
+        nn.functional.mse_loss(a.float(), b.float()) == 0
+        for a, b in zip(*(s.values() for s in states), strict=True)
     )

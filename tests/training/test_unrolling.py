@@ -110,13 +110,16 @@ def test_training_unrolls(tiny) -> None:
 
 def test_other_optimizers_are_refused(tiny) -> None:
     with pytest.raises(
-        ValueError, match=r"loss.unroll works with SGD and Adam as the discriminator's optimizer, got RM"
+        ValueError,
+        match=r"loss.unroll works with SGD and Adam as the discriminator's optimizer, got RM",
     ):
         build(tiny("model=gan", "data=ring", "optim=rmsprop", "loss.unroll=1"))
 
 
 def test_further_generator_steps_draw_new_latents(tiny, monkeypatch) -> None:
-    trainer, module, data = build(tiny("model=gan", "data=ring", "loss.n_generator=3", "trainer.max_steps=2"))
+    trainer, module, data = build(
+        tiny("model=gan", "data=ring", "loss.n_generator=3", "trainer.max_steps=2")
+    )
     drawn = []
     generate = module.model.generate
 

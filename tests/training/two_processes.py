@@ -17,7 +17,12 @@ from gan_zoo.core.paths import CONF
 from gan_zoo.training.module import GANModule
 
 SMALL = ("generator.width=8", "discriminator.width=8", "data.batch_size=4", "data=digits")
-TRANSLATION = ("data=openmoji_lines", "data.image_size=32", "generator.width=8", "discriminator.width=8")
+TRANSLATION = (
+    "data=openmoji_lines",
+    "data.image_size=32",
+    "generator.width=8",
+    "discriminator.width=8",
+)
 MODELS: dict[str, tuple[str, ...]] = {
     "acgan": SMALL,
     "bigan": SMALL,
@@ -37,20 +42,36 @@ MODELS: dict[str, tuple[str, ...]] = {
     "vae_gan": SMALL,
 }
 SHARED = (
-    *("trainer=ddp_cpu", "trainer.max_steps=2", "loss.n_critic=1", "trainer.log_every_n_steps=1", "logger=none"),
+    *(
+        "trainer=ddp_cpu",
+        "trainer.max_steps=2",
+        "loss.n_critic=1",
+        "trainer.log_every_n_steps=1",
+        "logger=none",
+    ),
     *(
         "callbacks.progress=null",
         "callbacks.checkpoints=null",
         "callbacks.samples.count=4",
         "callbacks.doctor.count=16",
     ),
-    *("callbacks.doctor.every_images=8", "callbacks.evaluation.num_samples=8", "callbacks.evaluation.training_steps=2"),
+    *(
+        "callbacks.doctor.every_images=8",
+        "callbacks.evaluation.num_samples=8",
+        "callbacks.evaluation.training_steps=2",
+    ),
     "extractor.image_size=32",
 )
 
 
 def trained(model: str, folder: Path) -> GANModule:
-    overrides = [f"model={model}", *MODELS[model], *SHARED, "data.batch_size=4", f"run_dir={folder / model}"]
+    overrides = [
+        f"model={model}",
+        *MODELS[model],
+        *SHARED,
+        "data.batch_size=4",
+        f"run_dir={folder / model}",
+    ]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         trainer, module, data = build(compose("config", overrides))
     trainer.fit(module, datamodule=data)
@@ -75,13 +96,17 @@ def main(folder: Path) -> None:
             prints = [None, None]
             dist_print = fingerprint(trained(model, folder))
             dist.all_gather_object(prints, dist_print)
-            outcome[model] = "" if prints[0] == prints[1] else f"weights differ between processes: {prints}"
+            outcome[model] = (
+                "" if prints[0] == prints[1] else f"weights differ between processes: {prints}"
+            )
         except Exception:
             outcome[model] = traceback.format_exc()
         print(f"{model}: {time.monotonic() - began:.1f} s", file=sys.stderr, flush=True)
         if outcome[model]:
             break  # the other process waits for this one
-    (folder / f"{dist.get_rank() if dist.is_initialized() else 'none'}.json").write_text(json.dumps(outcome), "utf-8")
+    (folder / f"{dist.get_rank() if dist.is_initialized() else 'none'}.json").write_text(
+        json.dumps(outcome), "utf-8"
+    )
 
 
 if __name__ == "__main__":

@@ -29,7 +29,9 @@ def test_an_mp4_has_the_frames_and_even_sides(tmp_path: Path) -> None:
     reader = ffmpeg.read_frames(str(tmp_path / "new" / "walk.mp4"))
     about = next(reader)
     width, height = about["size"]
-    frames = [np.frombuffer(frame, np.uint8).reshape(height, width, 3).astype(int) for frame in reader]
+    frames = [
+        np.frombuffer(frame, np.uint8).reshape(height, width, 3).astype(int) for frame in reader
+    ]
     assert about["fps"] == pytest.approx(12.5)
     assert len(frames) == 8, "five there and three back"
     assert (width % 2, height % 2) == (0, 0)
@@ -48,15 +50,26 @@ def test_a_gif_has_the_same_frames(tmp_path: Path) -> None:
 def test_other_endings_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"an animation must end in .gif or .mp4, got 'walk.avi'"):
         animation(shades(), tmp_path / "walk.avi")
-    with pytest.raises(DataError, match=r"an image must end in .png or another ending of images, got 'grid.mp4'"):
+    with pytest.raises(
+        DataError, match=r"an image must end in .png or another ending of images, got 'grid.mp4'"
+    ):
         save(Image.new("L", (2, 2)), tmp_path / "grid.mp4")
     assert not list(tmp_path.iterdir())
 
 
-def test_the_command_writes_an_mp4_or_names_the_extra(composed, tmp_path: Path, monkeypatch) -> None:
+def test_the_command_writes_an_mp4_or_names_the_extra(
+    composed, tmp_path: Path, monkeypatch
+) -> None:
     pytest.importorskip("imageio_ffmpeg")
-    quick = ("trainer.max_steps=1", "data.batch_size=8", "callbacks.progress=null", "callbacks.samples=null")
-    train(composed("data=digits", "generator.width=8", "discriminator.width=8", "metric=none", *quick))
+    quick = (
+        "trainer.max_steps=1",
+        "data.batch_size=8",
+        "callbacks.progress=null",
+        "callbacks.samples=null",
+    )
+    train(
+        composed("data=digits", "generator.width=8", "discriminator.width=8", "metric=none", *quick)
+    )
     line = ["sample", tmp_path / "run", "--what", "walk", "--out", tmp_path / "walk.mp4"]
     invoke(*line)
     assert (tmp_path / "walk.mp4").stat().st_size > 500

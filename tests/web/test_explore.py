@@ -23,13 +23,30 @@ pytest.importorskip("gradio", reason="the extra `explore` is not installed")
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = next(
-    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), ""
+    (
+        path
+        for name in ("chromium", "chromium-browser", "google-chrome")
+        if (path := shutil.which(name))
+    ),
+    "",
 )
-SPARE = ("callbacks.progress=null", "metric=none", "trainer=cpu", "trainer.max_steps=8", "data.batch_size=8")
+SPARE = (
+    "callbacks.progress=null",
+    "metric=none",
+    "trainer=cpu",
+    "trainer.max_steps=8",
+    "data.batch_size=8",
+)
 
 
 def trained(folder: Path, *overrides: str) -> Path:
-    line = [sys.executable, str(ROOT / "train.py"), *overrides, *SPARE, f"hydra.run.dir={folder / 'run'}"]
+    line = [
+        sys.executable,
+        str(ROOT / "train.py"),
+        *overrides,
+        *SPARE,
+        f"hydra.run.dir={folder / 'run'}",
+    ]
     subprocess.run(line, cwd=folder, check=True, capture_output=True, timeout=240)
     return folder / "run"
 
@@ -44,7 +61,16 @@ def page(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Any]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    line = [sys.executable, "-m", "gan_zoo.cli.app", "explore", str(run), "--port", str(port), "--no-browser"]
+    line = [
+        sys.executable,
+        "-m",
+        "gan_zoo.cli.app",
+        "explore",
+        str(run),
+        "--port",
+        str(port),
+        "--no-browser",
+    ]
     server = subprocess.Popen(line, env=os.environ | {"PYTHONPATH": str(ROOT / "src")})
     address, until = f"http://127.0.0.1:{port}", time.monotonic() + 90
     while True:
@@ -78,7 +104,9 @@ def shown(view: Any, other_than: str = "") -> Image.Image:
     until = time.monotonic() + 60
     while time.monotonic() < until:
         sources = [image.get_attribute("src") for image in view.locator("img:visible").all()]
-        new = [source for source in sources if source and source != other_than and "/file=" in source]
+        new = [
+            source for source in sources if source and source != other_than and "/file=" in source
+        ]
         if new:
             with urllib.request.urlopen(new[-1]) as answer:
                 image = Image.open(io.BytesIO(answer.read())).convert("RGB")
@@ -122,7 +150,9 @@ def test_samples_directions_and_walks_in_a_browser(page: Any) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("page", [("model=cyclegan", "generator.blocks=1", "generator.width=8")], indirect=True)
+@pytest.mark.parametrize(
+    "page", [("model=cyclegan", "generator.blocks=1", "generator.width=8")], indirect=True
+)
 def test_a_image_is_uploaded_and_translated_in_a_browser(page: Any, tmp_path: Path) -> None:
     Image.new("L", (90, 70), 200).save(tmp_path / "mine.png")
     page.get_by_role("button", name="Translate").click()
@@ -144,11 +174,15 @@ def test_directions_move_a_linear_generator_most(tmp_path: Path) -> None:
     config = compose_overrides(["model=gan", "data=digits", "run_dir=x", "ema=null", "trainer=cpu"])
     module = build_module(config)
     strengths = torch.linspace(3, 0.1, module.model.latent_dim)
-    rotation = torch.linalg.qr(torch.randn(len(strengths), len(strengths), generator=torch.manual_seed(0)))[0]
+    rotation = torch.linalg.qr(
+        torch.randn(len(strengths), len(strengths), generator=torch.manual_seed(0))
+    )[0]
 
     class Linear(torch.nn.Module):
         def forward(self, latents: torch.Tensor) -> torch.Tensor:
-            wide = torch.nn.functional.pad((latents @ rotation.T) * strengths, (0, 1024 - len(strengths)))
+            wide = torch.nn.functional.pad(
+                (latents @ rotation.T) * strengths, (0, 1024 - len(strengths))
+            )
             return wide.unflatten(1, (1, 32, 32))
 
     module.model.generators["main"] = Linear()

@@ -30,14 +30,19 @@ class Augmentation(nn.Module):
     """
 
     def forward(self, x: Tensor, colored: int | None = None) -> Tensor:
-        """Changed images ``[B, C, H, W]``; only the first ``colored`` channels change their colors."""
+        """Changed images ``[B, C, H, W]``; only the first ``colored`` channels change their
+        colors.
+        """
         raise NotImplementedError
 
     def check(self, discriminator: nn.Module) -> None:
         """Raise `ValueError` if ``discriminator`` cannot be trained with this augmentation."""
 
-    def update(self, term: AdversarialTerm, real: DiscriminatorOutput, margin: Tensor, step: int) -> None:
-        """Change the state after a discriminator step. Called once for reals that several terms share.
+    def update(
+        self, term: AdversarialTerm, real: DiscriminatorOutput, margin: Tensor, step: int
+    ) -> None:
+        """Change the state after a discriminator step. Called once for reals that several terms
+        share.
 
         Args:
             term: the adversarial term.
@@ -86,7 +91,9 @@ class AugmentedDiscriminator(nn.Module):
         augmented, *conditions = self.augment(x, *condition) if self.training else (x, *condition)
         output = self.discriminator(augmented, *conditions)
         return (
-            replace(output, x=x) if isinstance(output, DiscriminatorOutput) else DiscriminatorOutput(score=output, x=x)
+            replace(output, x=x)
+            if isinstance(output, DiscriminatorOutput)
+            else DiscriminatorOutput(score=output, x=x)
         )
 
     def augment(self, x: Tensor, *condition: Any) -> list[Any]:
@@ -125,7 +132,8 @@ def require_images(x: Tensor) -> None:
     """Raise `ValueError` unless ``x`` is ``[B, C, H, W]``."""
     if x.ndim != 4:
         raise ValueError(
-            f"augmentation works on images [B, C, H, W], got samples of shape {list(x.shape)}: add augment=none"
+            f"augmentation works on images [B, C, H, W], got samples of shape {list(x.shape)}: add"
+            " augment=none"
         )
 
 

@@ -7,8 +7,20 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from gan_zoo.augmentation.base import Augmentation, Change, check_names, randint, require_images, uniform
-from gan_zoo.augmentation.transforms import adjust_contrast, adjust_saturation, restore_channels, translate
+from gan_zoo.augmentation.base import (
+    Augmentation,
+    Change,
+    check_names,
+    randint,
+    require_images,
+    uniform,
+)
+from gan_zoo.augmentation.transforms import (
+    adjust_contrast,
+    adjust_saturation,
+    restore_channels,
+    translate,
+)
 
 
 class DiffAugment(Augmentation):
@@ -27,7 +39,11 @@ class DiffAugment(Augmentation):
 
     def __init__(self, policies: Sequence[str] = ("color", "translation", "cutout")) -> None:
         super().__init__()
-        self.changes: dict[str, Change] = {"color": color, "translation": translation, "cutout": cutout}
+        self.changes: dict[str, Change] = {
+            "color": color,
+            "translation": translation,
+            "cutout": cutout,
+        }
         check_names("policies", policies, self.changes)
         self.policies = tuple(policies)
 

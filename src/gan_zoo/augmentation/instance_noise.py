@@ -14,8 +14,8 @@ class InstanceNoise(Augmentation):
 
     Sonderby et al. 2017, section 3.2.
 
-    It makes the distributions of reals and fakes overlap, so that their divergence has a gradient. The noise is
-    annealed linearly to 0: a function of the step alone.
+    It makes the distributions of reals and fakes overlap, so that their divergence has a gradient.
+    The noise is annealed linearly to 0: a function of the step alone.
 
     Args:
         std: standard deviation at the first step, >= 0, for samples in [-1, 1].
@@ -42,7 +42,9 @@ class InstanceNoise(Augmentation):
         noisy = x[:, :channels] + self.std * torch.randn_like(x[:, :channels])
         return noisy if channels == x.shape[1] else torch.cat([noisy, x[:, channels:]], 1)
 
-    def update(self, term: AdversarialTerm, real: DiscriminatorOutput, margin: Tensor, step: int) -> None:
+    def update(
+        self, term: AdversarialTerm, real: DiscriminatorOutput, margin: Tensor, step: int
+    ) -> None:
         if self.steps is not None:
             self.std.fill_(self.initial_std * max(0.0, 1 - step / self.steps))
 

@@ -36,13 +36,16 @@ def flip_luma(x: Tensor, flip: Tensor) -> Tensor:
 def rotate_hue(x: Tensor, angle: Tensor) -> Tensor:
     """Rotates RGB around the gray axis by ``angle`` ``[B]``; 2 pi / 3 maps red to green."""
     cos, sin = angle.cos()[:, None, None, None], angle.sin()[:, None, None, None]
-    across = (x.roll(1, 1) - x.roll(-1, 1)) / math.sqrt(3)  # the cross product of the axis with the color
+    # The cross product of the axis with the color.
+    across = (x.roll(1, 1) - x.roll(-1, 1)) / math.sqrt(3)
     return x * cos + across * sin + x.mean(1, keepdim=True) * (1 - cos)
 
 
 def restore_channels(colors: Tensor, x: Tensor) -> Tensor:
     """``colors`` followed by the remaining channels of ``x``."""
-    return colors if colors.shape[1] == x.shape[1] else torch.cat([colors, x[:, colors.shape[1] :]], 1)
+    return (
+        colors if colors.shape[1] == x.shape[1] else torch.cat([colors, x[:, colors.shape[1] :]], 1)
+    )
 
 
 def flip_horizontal(x: Tensor, flip: Tensor) -> Tensor:
@@ -72,7 +75,13 @@ def translate(x: Tensor, down: Tensor, right: Tensor, mirror: bool = False) -> T
 
 
 def affine(
-    x: Tensor, scale: Tensor, before: Tensor, stretch: Tensor, after: Tensor, down: Tensor, right: Tensor
+    x: Tensor,
+    scale: Tensor,
+    before: Tensor,
+    stretch: Tensor,
+    after: Tensor,
+    down: Tensor,
+    right: Tensor,
 ) -> Tensor:
     """Scales, rotates, stretches in width (and squeezes in height), rotates and shifts images.
 
@@ -96,9 +105,11 @@ def affine(
 
 
 def amplify_bands(x: Tensor, gains: Tensor) -> Tensor:
-    """Multiplies four frequency bands by ``gains`` ``[B, 4]``, from low to high; gains of 1 are the identity.
+    """Multiplies four frequency bands by ``gains`` ``[B, 4]``, from low to high; gains of 1 are the
+    identity.
 
-    The bands are [0, pi/8], [pi/8, pi/4], [pi/4, pi/2] and [pi/2, pi], in rows and columns one after the other.
+    The bands are [0, pi/8], [pi/8, pi/4], [pi/4, pi/2] and [pi/2, pi], in rows and columns one
+    after the other.
     """
     kernel = (gains.double() @ frequency_bands().to(gains.device)).to(x.dtype)
     images, channels, height, width = x.shape
@@ -117,13 +128,17 @@ def amplify_bands(x: Tensor, gains: Tensor) -> Tensor:
 
 @lru_cache
 def frequency_bands() -> Tensor:
-    """Symmetric filters ``[4, 43]`` of four frequency bands, whose sum is the identity; in double precision.
+    """Symmetric filters ``[4, 43]`` of four frequency bands, whose sum is the identity; in double
+    precision.
 
-    With the half-band filter L(z) = H(z) H(1/z) / 2 of the sym2 wavelet's low pass H, and its complement 1 - L(z), the
-    bands from low to high are L(z) L(z^2) L(z^4), L(z) L(z^2) (1 - L(z^4)), L(z) (1 - L(z^2)) and 1 - L(z).
+    With the half-band filter L(z) = H(z) H(1/z) / 2 of the sym2 wavelet's low pass H, and its
+    complement 1 - L(z), the bands from low to high are L(z) L(z^2) L(z^4), L(z) L(z^2) (1 -
+    L(z^4)), L(z) (1 - L(z^2)) and 1 - L(z).
     """
     root = math.sqrt(3)
-    wavelet = torch.tensor([1 + root, 3 + root, 3 - root, 1 - root], dtype=torch.float64) / (4 * math.sqrt(2))
+    wavelet = torch.tensor([1 + root, 3 + root, 3 - root, 1 - root], dtype=torch.float64) / (
+        4 * math.sqrt(2)
+    )
     low = _convolve(wavelet, wavelet.flip(0)) / 2
     passed = torch.ones(1, dtype=torch.float64)
     bands: list[Tensor] = []
@@ -137,7 +152,9 @@ def frequency_bands() -> Tensor:
         passed = _convolve(passed, spread)
     bands.insert(0, passed)
     longest = max(len(band) for band in bands)
-    return torch.stack([torch.nn.functional.pad(band, [(longest - len(band)) // 2] * 2) for band in bands])
+    return torch.stack(
+        [torch.nn.functional.pad(band, [(longest - len(band)) // 2] * 2) for band in bands]
+    )
 
 
 def _convolve(first: Tensor, second: Tensor) -> Tensor:
@@ -178,8 +195,13 @@ def bilinear_sample(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     j_next = (j + 1).clamp_max(width - 1)
 
     # Bilinear interpolation of the four pixels.
-    upper = gather_pixels(x, i, j) * (1 - column_weight) + gather_pixels(x, i, j_next) * column_weight
-    lower = gather_pixels(x, i_next, j) * (1 - column_weight) + gather_pixels(x, i_next, j_next) * column_weight
+    upper = (
+        gather_pixels(x, i, j) * (1 - column_weight) + gather_pixels(x, i, j_next) * column_weight
+    )
+    lower = (
+        gather_pixels(x, i_next, j) * (1 - column_weight)
+        + gather_pixels(x, i_next, j_next) * column_weight
+    )
     return upper * (1 - row_weight) + lower * row_weight
 
 

@@ -27,7 +27,9 @@ class CrossEntropy(nn.Module):
 
     class_weights: Tensor | None
 
-    def __init__(self, label_smoothing: Share = 0.0, class_weights: Sequence[Weight] | None = None) -> None:
+    def __init__(
+        self, label_smoothing: Share = 0.0, class_weights: Sequence[Weight] | None = None
+    ) -> None:
         super().__init__()
         if not 0 <= label_smoothing < 1:
             raise ValueError(f"label_smoothing must be in [0, 1), got {label_smoothing}")
@@ -42,7 +44,9 @@ class CrossEntropy(nn.Module):
         weight = self.class_weights.to(logits.dtype)
 
         # Weighted by the labels of the global batch.
-        total = F.cross_entropy(logits, labels, weight=weight, label_smoothing=self.label_smoothing, reduction="sum")
+        total = F.cross_entropy(
+            logits, labels, weight=weight, label_smoothing=self.label_smoothing, reduction="sum"
+        )
         return total / mean_over_ranks(weight[labels].sum())
 
 
@@ -70,8 +74,11 @@ class Focal(nn.Module):
         """The loss of raw ``logits`` against class numbers."""
         logits = checked(logits, self.class_weights)
         cross_entropy = F.cross_entropy(logits, labels, reduction="none")
-        one_minus_p = -torch.expm1(-cross_entropy)  # 1 - p_y, kept off zero, where its power may have no slope
-        terms = one_minus_p.clamp_min(torch.finfo(one_minus_p.dtype).tiny) ** self.gamma * cross_entropy
+        # 1 - p_y, kept off zero, where its power may have no slope.
+        one_minus_p = -torch.expm1(-cross_entropy)
+        terms = (
+            one_minus_p.clamp_min(torch.finfo(one_minus_p.dtype).tiny) ** self.gamma * cross_entropy
+        )
         if self.class_weights is None:
             return terms.mean()
         weight = self.class_weights.to(logits.dtype)[labels]
@@ -120,7 +127,10 @@ class Contrastive(nn.Module):
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
         """The mean of both ways over the global batch."""
-        ours, theirs = (gather_over_ranks(F.normalize(at_least_float32(rows), dim=1)) for rows in (first, second))
+        ours, theirs = (
+            gather_over_ranks(F.normalize(at_least_float32(rows), dim=1))
+            for rows in (first, second)
+        )
         if len(ours) < 2:
             raise ValueError(f"the contrastive term needs a batch of >= 2 pairs, got {len(ours)}")
         with torch.autocast(ours.device.type, enabled=False):
@@ -180,6 +190,7 @@ def checked(logits: Tensor, weights: Tensor | None = None) -> Tensor:
         raise ValueError(f"logits must be [B, K], got shape {list(logits.shape)}")
     if weights is not None and len(weights) != logits.shape[1]:
         raise ValueError(
-            f"class_weights must have one number for each of the {logits.shape[1]} classes, got {len(weights)}"
+            f"class_weights must have one number for each of the {logits.shape[1]} classes, got"
+            f" {len(weights)}"
         )
     return at_least_float32(logits)

@@ -64,8 +64,13 @@ class Perceptual(Reconstruction):
         theirs = self.features(target)
         weights = self.layer_weights or (1.0,) * len(ours)
         if len(weights) != len(ours):
-            raise ValueError(f"layer_weights must have one number for each of {len(ours)} layers, got {len(weights)}")
-        return torch.stack([w * self.layer_distance(a, b) for w, a, b in zip(weights, ours, theirs, strict=True)]).sum()
+            raise ValueError(
+                f"layer_weights must have one number for each of {len(ours)} layers, got"
+                f" {len(weights)}"
+            )
+        return torch.stack(
+            [w * self.layer_distance(a, b) for w, a, b in zip(weights, ours, theirs, strict=True)]
+        ).sum()
 
     def layer_distance(self, ours: Tensor, theirs: Tensor) -> Tensor:
         """The distance of one layer's activations ``[B, F, ...]``."""
@@ -98,7 +103,9 @@ class Style(Perceptual):
     def layer_distance(self, ours: Tensor, theirs: Tensor) -> Tensor:
         """The squared distance of the Gram matrices of activations ``[B, F, ...]``."""
         if self.normalize:
-            ours, theirs = (F.normalize(activations, dim=1, eps=1e-2) for activations in (ours, theirs))
+            ours, theirs = (
+                F.normalize(activations, dim=1, eps=1e-2) for activations in (ours, theirs)
+            )
         return (gram(ours) - gram(theirs)).square().sum((1, 2)).mean()
 
 
@@ -112,7 +119,16 @@ def gram(activations: Tensor) -> Tensor:
 
 
 # The number of the trunk's last layer of each stage.
-_LITE0 = {"stem": 0, "stage1": 1, "stage2": 3, "stage3": 5, "stage4": 8, "stage5": 11, "stage6": 15, "stage7": 16}
+_LITE0 = {
+    "stem": 0,
+    "stage1": 1,
+    "stage2": 3,
+    "stage3": 5,
+    "stage4": 8,
+    "stage5": 11,
+    "stage6": 15,
+    "stage7": 16,
+}
 _LITE0 |= {"head": 17}
 
 
@@ -130,11 +146,18 @@ class Lite0Features(nn.Module):
             single places.
     """
 
-    def __init__(self, layers: Sequence[str] = ("stage2", "stage3", "stage4"), image_size: Count | None = 64) -> None:
+    def __init__(
+        self, layers: Sequence[str] = ("stage2", "stage3", "stage4"), image_size: Count | None = 64
+    ) -> None:
         super().__init__()
-        unknown = [layers] if isinstance(layers, str) else [name for name in layers if name not in _LITE0]
+        unknown = (
+            [layers] if isinstance(layers, str) else [name for name in layers if name not in _LITE0]
+        )
         if unknown or not layers:
-            raise ValueError(f"layers must be a list of {', '.join(_LITE0)}, got {unknown[0] if unknown else []!r}")
+            raise ValueError(
+                f"layers must be a list of {', '.join(_LITE0)}, got"
+                f" {unknown[0] if unknown else []!r}"
+            )
         if image_size is not None and image_size < 8:
             raise ValueError(f"image_size must be >= 8 or null, got {image_size}")
         self.image_size = image_size
@@ -163,6 +186,8 @@ class Lite0Features(nn.Module):
         """The network's input: three channels, resized, on the scale it was trained with."""
         x = images.to(next(self.parameters()).dtype).expand(-1, 3, -1, -1)
         if self.image_size is not None and x.shape[2:] != (self.image_size, self.image_size):
-            x = F.interpolate(x, (self.image_size, self.image_size), mode="bilinear", antialias=True)
+            x = F.interpolate(
+                x, (self.image_size, self.image_size), mode="bilinear", antialias=True
+            )
         # a pixel of 0..255 is 127.5 x + 127.5; the network takes (pixel - 127) / 128
         return ((127.5 * x + 0.5) / 128.0).contiguous(memory_format=torch.channels_last)

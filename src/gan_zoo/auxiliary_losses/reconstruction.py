@@ -26,7 +26,8 @@ class Reconstruction(nn.Module):
         """The mean distance of ``output`` to ``target``, both ``[B, ...]``, as a scalar."""
         if output.shape != target.shape:
             raise ValueError(
-                f"output and target must have the same shape, got {list(output.shape)} and {list(target.shape)}"
+                f"output and target must have the same shape, got {list(output.shape)} and"
+                f" {list(target.shape)}"
             )
         with torch.autocast(output.device.type, enabled=False):
             return self.distance(at_least_float32(output), at_least_float32(target))
@@ -170,14 +171,20 @@ class SSIM(Reconstruction):
 
     def distance(self, output: Tensor, target: Tensor) -> Tensor:
         sigma = self.window_sigma(output)
-        similarity = structural_similarity_index_measure(output + 1.0, target + 1.0, sigma=sigma, data_range=2.0)
+        similarity = structural_similarity_index_measure(
+            output + 1.0, target + 1.0, sigma=sigma, data_range=2.0
+        )
         assert isinstance(similarity, Tensor)
         return 1.0 - similarity
 
     def window_sigma(self, x: Tensor) -> float:
-        """The window's standard deviation, smaller where the window would not fit into the image."""
+        """The window's standard deviation, smaller where the window would not fit into the
+        image.
+        """
         if x.ndim != 4 or min(x.shape[2:]) < 3:
-            raise ValueError(f"SSIM needs images [B, C, H, W] of 3 pixels or more, got shape {list(x.shape)}")
+            raise ValueError(
+                f"SSIM needs images [B, C, H, W] of 3 pixels or more, got shape {list(x.shape)}"
+            )
         reach = (min(x.shape[2:]) - 1) // 2
         return self.sigma if int(3.5 * self.sigma + 0.5) <= reach else reach / 3.5
 
@@ -204,7 +211,9 @@ class TripletDistance(Reconstruction):
         if len(gathered) < 2:
             raise ValueError(f"the triplet term needs a batch of >= 2 samples, got {len(gathered)}")
         others = gathered.roll(-1, 0)[rank() * len(target) :][: len(target)]
-        violation = self.margin + root_mean_square(output - target) - root_mean_square(output - others)
+        violation = (
+            self.margin + root_mean_square(output - target) - root_mean_square(output - others)
+        )
         return violation.relu().mean()
 
 

@@ -21,16 +21,19 @@ from gan_zoo.training.module import GANModule
 
 
 class Checkpoints(Checkpoint):
-    """Keeps the newest states of a run as ``last.ckpt`` and older ones, and that of the best score as ``best.ckpt``.
+    """Keeps the newest states of a run as ``last.ckpt`` and older ones, and that of the best score
+    as ``best.ckpt``.
 
     Args:
         run_dir: the run folder.
-        every_images: images between two checkpoints, 0 for only one at the end; None for a fifth of the run, and one
-            within the first minute.
+        every_images: images between two checkpoints, 0 for only one at the end; None for a fifth of
+            the run, and one within the first minute.
         keep: how many of the newest are kept, beside the best one.
     """
 
-    def __init__(self, run_dir: PathText, every_images: Whole | None = None, keep: Count = 2) -> None:
+    def __init__(
+        self, run_dir: PathText, every_images: Whole | None = None, keep: Count = 2
+    ) -> None:
         self.store = CheckpointStore(RunFolder(run_dir).checkpoints.folder, keep)
         self.every_images = every_images
         self.best_value: float | None = None
@@ -39,14 +42,21 @@ class Checkpoints(Checkpoint):
         self._in_step = False
 
     def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
-        """Nothing may be saved until Lightning has restored the training state, which it does after `on_fit_start`."""
+        """Nothing may be saved until Lightning has restored the training state, which it does after
+        `on_fit_start`.
+        """
         self._restored = False
 
     def on_fit_start(self, trainer: Trainer, pl_module: Any) -> None:
         """A run that had ended but for its last evaluation has that now, and trains no more."""
         latest = latest_score(trainer)
         ended = latest is not None and latest["step"] == trainer.max_steps
-        if ended and self.improves(trainer) and trainer.is_global_zero and self._lists(trainer.max_steps):
+        if (
+            ended
+            and self.improves(trainer)
+            and trainer.is_global_zero
+            and self._lists(trainer.max_steps)
+        ):
             self.store.mark_best(trainer.max_steps)
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
@@ -58,18 +68,26 @@ class Checkpoints(Checkpoint):
         self._saved_at = step if trainer.strategy.broadcast(listed) or step == 0 else -1
         self.keep_best(trainer, pl_module)
 
-    def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Batch, batch_idx: int) -> None:
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: Any, batch: Batch, batch_idx: int
+    ) -> None:
         self._in_step = True
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Batch, batch_idx: int) -> None:
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
         self._in_step = False
         self.keep_best(trainer, pl_module)
         every_images = interval(trainer, self.every_images, times=5)
-        if due(pl_module, every_images, batch.size * trainer.world_size) or self._first_is_late(trainer, pl_module):
+        if due(pl_module, every_images, batch.size * trainer.world_size) or self._first_is_late(
+            trainer, pl_module
+        ):
             self.save(trainer, pl_module)
 
     def _first_is_late(self, trainer: Trainer, module: GANModule) -> bool:
-        """Whether training has gone on for a while without a checkpoint; processes would have to agree on the time."""
+        """Whether training has gone on for a while without a checkpoint; processes would have to
+        agree on the time.
+        """
         never_saved = self.every_images is None and self._saved_at <= 0
         return never_saved and trainer.world_size == 1 and module.clock.seconds > SOON
 
@@ -77,13 +95,18 @@ class Checkpoints(Checkpoint):
         self.keep_best(trainer, pl_module)
         self.save(trainer, pl_module)
         if trainer.is_global_zero:
-            log_checkpoints(trainer, [file for file in self.store.folder.glob("*.ckpt") if file.stem in POINTERS])
+            log_checkpoints(
+                trainer,
+                [file for file in self.store.folder.glob("*.ckpt") if file.stem in POINTERS],
+            )
 
     def on_exception(self, trainer: Trainer, pl_module: Any, exception: BaseException) -> None:
-        """Keep what was reached, whatever ends the run; a diverged state must not replace a good one.
+        """Keep what was reached, whatever ends the run; a diverged state must not replace a good
+        one.
 
-        After an error inside a step, which one player may have taken and the other not, the state is saved all the
-        same: it is worth more than exactness. One of several processes that fails cannot save alone.
+        After an error inside a step, which one player may have taken and the other not, the state
+        is saved all the same: it is worth more than exactness. One of several processes that fails
+        cannot save alone.
         """
         if not self._restored or pl_module.global_step < 1:
             return
@@ -92,12 +115,18 @@ class Checkpoints(Checkpoint):
             self.save(trainer, pl_module)
             return
         has_finished_a_step = pl_module.global_step > int(self._in_step)
-        if has_finished_a_step and trainer.world_size == 1 and not isinstance(exception, TrainingDiverged):
+        if (
+            has_finished_a_step
+            and trainer.world_size == 1
+            and not isinstance(exception, TrainingDiverged)
+        ):
             with survived("saving after the error"):
                 self.save(trainer, pl_module)
 
     def keep_best(self, trainer: Trainer, module: GANModule) -> None:
-        """Save and name the best checkpoint if there is a new score and it is better than all before."""
+        """Save and name the best checkpoint if there is a new score and it is better than all
+        before.
+        """
         if self.improves(trainer):
             self.save(trainer, module, best=True)
 
@@ -108,13 +137,18 @@ class Checkpoints(Checkpoint):
             return False
         self._compared_at = int(latest["step"])
         value = latest["value"]
-        if self.best_value is not None and latest["sign"] * value >= latest["sign"] * self.best_value:
+        if (
+            self.best_value is not None
+            and latest["sign"] * value >= latest["sign"] * self.best_value
+        ):
             return False
         self.best_value = value
         return True
 
     def save(self, trainer: Trainer, module: GANModule, best: bool = False) -> None:
-        """Write a checkpoint unless this very step is in one already, or its weights are not finite."""
+        """Write a checkpoint unless this very step is in one already, or its weights are not
+        finite.
+        """
         step = module.global_step
         if self._saved_at == step:
             if best and trainer.is_global_zero:
@@ -143,7 +177,9 @@ class Checkpoints(Checkpoint):
 
 
 def latest_score(trainer: Trainer) -> dict[str, float] | None:
-    """Step, value and sign (1 if less is better, else -1) of the last score that decides; None without one."""
+    """Step, value and sign (1 if less is better, else -1) of the last score that decides; None
+    without one.
+    """
     evaluation = next((c for c in trainer.callbacks if isinstance(c, Evaluation)), None)  # type: ignore[attr-defined]
     if evaluation is None or evaluation.best is None or not evaluation.history:
         return None
@@ -151,12 +187,19 @@ def latest_score(trainer: Trainer) -> dict[str, float] | None:
     latest = evaluation.history[-1]
     if f"val/{name}" not in latest:  # a score that these data cannot give
         return None
-    return {"step": latest["step"], "value": latest[f"val/{name}"], "sign": 1 if direction == "min" else -1}
+    return {
+        "step": latest["step"],
+        "value": latest[f"val/{name}"],
+        "sign": 1 if direction == "min" else -1,
+    }
 
 
 @torch.no_grad()
 def _stop_if_weights_not_finite(module: GANModule) -> None:
-    for player, network in (("generators", module.model.generators), ("discriminators", module.model.discriminators)):
+    for player, network in (
+        ("generators", module.model.generators),
+        ("discriminators", module.model.discriminators),
+    ):
         if parameters := [p.detach() for p in network.parameters()]:
             norm = torch.stack(torch._foreach_norm(parameters)).sum()
             raise_if_not_finite({f"weights of the {player}": float(norm)}, module.global_step)

@@ -27,11 +27,12 @@ NORMS = ("d/grad_norm", "g/grad_norm")
 
 
 class Doctor(Callback):
-    """Examines both networks at regular intervals and names failure modes, each with an override to try.
+    """Examines both networks at regular intervals and names failure modes, each with an override to
+    try.
 
-    What it reads is logged as ``doctor/...``, so that `gan_zoo.diagnostics.failure_modes.diagnose` comes to the same
-    findings from the log; see `gan_zoo.diagnostics.probe.Probe` for what it looks at. Nothing of the training state is
-    touched.
+    What it reads is logged as ``doctor/...``, so that `gan_zoo.diagnostics.failure_modes.diagnose`
+    comes to the same findings from the log; see `gan_zoo.diagnostics.probe.Probe` for what it looks
+    at. Nothing of the training state is touched.
 
     Args:
         every_images: images between two looks; 0 for never.
@@ -50,19 +51,29 @@ class Doctor(Callback):
         self._before: dict[str, list[Tensor]] = {}
         self._reported: set[str] = set()
 
-    def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Batch, batch_idx: int) -> None:
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: Any, batch: Batch, batch_idx: int
+    ) -> None:
         images = batch.size * trainer.world_size
         seen = pl_module.clock.images_seen
-        if self.every_images > 0 and seen // self.every_images < (seen + images) // self.every_images:
+        if (
+            self.every_images > 0
+            and seen // self.every_images < (seen + images) // self.every_images
+        ):
             self._before = weights_of(pl_module)
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Batch, batch_idx: int) -> None:
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
         if pl_module.global_step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             stepped = NORMS if pl_module.global_step % pl_module.n_critic == 0 else NORMS[:1]
             for name in stepped:
                 if name in trainer.callback_metrics:
                     self.norms[name].append(float(trainer.callback_metrics[name]))
-        if due(pl_module, self.every_images, batch.size * trainer.world_size) and trainer.is_global_zero:
+        if (
+            due(pl_module, self.every_images, batch.size * trainer.world_size)
+            and trainer.is_global_zero
+        ):
             self.examine(trainer, pl_module)
 
     def examine(self, trainer: Trainer, module: GANModule) -> None:
@@ -73,7 +84,11 @@ class Doctor(Callback):
             reading: Measurement = self._probe.measure(module.model) | self.of_training(module)
             self._centers = self._probe.centers
             self.history.append({"images_seen": float(module.clock.images_seen)} | reading)
-            log(trainer, {f"doctor/{name}": value for name, value in self.history[-1].items()}, module.global_step)
+            log(
+                trainer,
+                {f"doctor/{name}": value for name, value in self.history[-1].items()},
+                module.global_step,
+            )
             for finding in findings_at(self.history, len(self.history) - 1):
                 if finding.name not in self._reported:
                     self._reported.add(finding.name)
@@ -84,7 +99,10 @@ class Doctor(Callback):
         if not isinstance(exception, TrainingDiverged) or not trainer.is_global_zero:
             return
         if pl_module.global_step <= 1:
-            print("doctor: not finite from the first step on: a logarithm or a root of raw scores in the loss, or data")
+            print(
+                "doctor: not finite from the first step on: a logarithm or a root of raw scores in"
+                " the loss, or data"
+            )
         else:
             print(f"doctor: explosion: try {' or '.join(SUGGESTIONS['explosion'])}", flush=True)
 
@@ -93,34 +111,46 @@ class Doctor(Callback):
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         rng = StepRNG(stable_seed(self.seed, "doctor"), 0, device=module.device)
         mismatched = "mismatched" in module.model.needs
-        pack = math.lcm(*(getattr(part, "pack", 1) for part in module.model.discriminators.modules()))
+        pack = math.lcm(
+            *(getattr(part, "pack", 1) for part in module.model.discriminators.modules())
+        )
 
         def some(source: Source) -> Batch:
             return fixed_batch(source, min(self.count, len(source)) // pack * pack, rng, mismatched)
 
         held_out: Batch | None = None
         if data.source.held_out is not None and len(data.source.evaluation_split()) >= pack:
-            with suppress(DataError):  # such as held-out captions that are all alike: there are no wrong ones
+            # Such as held-out captions that are all alike: there are no wrong ones.
+            with suppress(DataError):
                 held_out = some(data.source.evaluation_split())
         probe = Probe(some(data.source), held_out)
         probe.centers = self._centers
         return probe
 
     def of_training(self, module: GANModule) -> Measurement:
-        """The median gradient norms since the last look, and how far this step moved each player's weights."""
+        """The median gradient norms since the last look, and how far this step moved each player's
+        weights.
+        """
         reading = {name: statistics.median(norms) for name, norms in self.norms.items() if norms}
         self.norms = {name: [] for name in self.norms}
         for name, after in weights_of(module).items():
             before = self._before.get(name, after)
             moved = torch.stack(torch._foreach_norm(torch._foreach_sub(after, before))).norm()
-            reading[f"{name}/moved"] = float(moved / torch.stack(torch._foreach_norm(before)).norm().clamp(min=1e-12))
+            reading[f"{name}/moved"] = float(
+                moved / torch.stack(torch._foreach_norm(before)).norm().clamp(min=1e-12)
+            )
         self._before = {}
         return reading
 
     def state_dict(self) -> dict[str, Any]:
         """What was read so far, as plain data."""
         centers = {name: center.cpu() for name, center in self._centers.items()}
-        return {"history": self.history, "norms": self.norms, "centers": centers, "reported": sorted(self._reported)}
+        return {
+            "history": self.history,
+            "norms": self.norms,
+            "centers": centers,
+            "reported": sorted(self._reported),
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a checkpoint."""

@@ -24,8 +24,8 @@ from gan_zoo.training.scoring import evaluate_generator
 class Evaluation(Callback):
     """Scores the averaged generator every so many images and at the end.
 
-    Scores are logged as ``val/<metric>``; the last ones are written to ``metrics.json`` with their protocol. Nothing
-    of the training state is touched.
+    Scores are logged as ``val/<metric>``; the last ones are written to ``metrics.json`` with their
+    protocol. Nothing of the training state is touched.
 
     Args:
         evaluators: compute the scores, by name; null ones are left out.
@@ -33,7 +33,8 @@ class Evaluation(Callback):
         every_images: images between two evaluations; 0 for only one at the end.
         seed: of the latents, which are the same at every evaluation.
         num_samples: samples generated for every evaluator; None for the default of each.
-        training_steps: of the networks that some evaluators train on real data first; None for what makes them good.
+        training_steps: of the networks that some evaluators train on real data first; None for what
+            makes them good.
     """
 
     def __init__(
@@ -46,8 +47,12 @@ class Evaluation(Callback):
         training_steps: Count | None = None,
     ) -> None:
         if num_samples is not None and num_samples < 2:
-            raise ValueError(f"callbacks.evaluation.num_samples must be >= 2 or null, got {num_samples}")
-        self.evaluators = {name: evaluator for name, evaluator in evaluators.items() if evaluator is not None}
+            raise ValueError(
+                f"callbacks.evaluation.num_samples must be >= 2 or null, got {num_samples}"
+            )
+        self.evaluators = {
+            name: evaluator for name, evaluator in evaluators.items() if evaluator is not None
+        }
         for evaluator in self.evaluators.values():
             evaluator.num_samples = num_samples or evaluator.num_samples
             evaluator.training_steps = training_steps or evaluator.training_steps
@@ -73,7 +78,9 @@ class Evaluation(Callback):
         if step is not None:
             self.evaluate(trainer, pl_module, step)
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Batch, batch_idx: int) -> None:
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
         if due(pl_module, self.every_images, batch.size * trainer.world_size):
             self.evaluate(trainer, pl_module, pl_module.global_step)
 
@@ -83,13 +90,16 @@ class Evaluation(Callback):
 
     @property
     def best(self) -> tuple[str, str] | None:
-        """Name and direction of the score that decides which checkpoint is the best: the first evaluator's."""
+        """Name and direction of the score that decides which checkpoint is the best: the first
+        evaluator's.
+        """
         return next((evaluator.best for evaluator in self.evaluators.values()), None)
 
     def evaluate(self, trainer: Trainer, module: GANModule, step: int) -> None:
         """Score, log, and write ``metrics.json``. All processes take part.
 
-        A signal to a single process stops it here and now; a resumed run then begins with this evaluation.
+        A signal to a single process stops it here and now; a resumed run then begins with this
+        evaluation.
         """
         if not self.evaluators:
             return
@@ -124,13 +134,19 @@ class Evaluation(Callback):
         } | module.metadata
         self.run.write_metrics(content)
 
-    def on_load_checkpoint(self, trainer: Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
+    def on_load_checkpoint(
+        self, trainer: Trainer, pl_module: Any, checkpoint: dict[str, Any]
+    ) -> None:
         """Remember where the run goes on."""
         self._resumed_at = checkpoint["global_step"]
 
     def state_dict(self) -> dict[str, Any]:
         """The scores so far, as plain data."""
-        return {"history": self.history, "scored_at": self._last_evaluated_step, "interrupted_at": self._interrupted_at}
+        return {
+            "history": self.history,
+            "scored_at": self._last_evaluated_step,
+            "interrupted_at": self._interrupted_at,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a checkpoint."""

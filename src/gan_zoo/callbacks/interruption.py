@@ -20,7 +20,8 @@ MOST_STEPS = 100
 
 
 class Interruption(Callback):
-    """On SIGTERM, SIGINT or SIGHUP to any process all of them finish the step, save, and leave with 128 + its number.
+    """On SIGTERM, SIGINT or SIGHUP to any process all of them finish the step, save, and leave with
+    128 + its number.
 
     What a scheduler needs to start the command again with ``resume=auto``.
     """
@@ -35,10 +36,13 @@ class Interruption(Callback):
         self._asked_at = (pl_module.global_step, time.monotonic())
         check_equal_start(self._hosts, pl_module.global_step, pl_module.metadata.get("config"))
         SIGNALS.install()  # again: Lightning has put its own handler before ours
-        # Lightning would broadcast its own flag from rank 0 before every batch, and wait for the device to read it.
+        # Lightning would broadcast its own flag from rank 0 before every batch, and wait for the
+        # device to read it.
         trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Batch, batch_idx: int) -> None:
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
         step = pl_module.global_step
         if trainer.world_size == 1:
             if SIGNALS.pending:
@@ -67,23 +71,28 @@ def check_equal_start(hosts: CPUProcessGroup, step: int, config: Mapping[str, An
     steps = hosts.gather(step)
     if len(set(steps)) > 1:
         raise ConfigError(
-            f"the processes do not start from the same state, but from steps {', '.join(map(str, steps))}: every "
-            "machine needs the same run folder on a shared disk, or resume=FILE with a copy of one checkpoint"
+            "the processes do not start from the same state, but from steps"
+            f" {', '.join(map(str, steps))}: every machine needs the same run folder on a shared"
+            " disk, or resume=FILE with a copy of one checkpoint"
         )
-    first, *others = hosts.gather(None if config is None else _without_places(config, str(config["run_dir"])))
+    first, *others = hosts.gather(
+        None if config is None else _without_places(config, str(config["run_dir"]))
+    )
     for rank, other in enumerate(others, start=1):
         if difference := first_difference(first, other, ""):
             name, theirs, own = difference
             raise ConfigError(
-                f"the processes were started with different configs: {name} is {theirs!r} on process 0 and {own!r} on "
-                f"process {rank}"
+                f"the processes were started with different configs: {name} is {theirs!r} on"
+                f" process 0 and {own!r} on process {rank}"
             )
 
 
 def _without_places(node: Any, run_dir: str) -> Any:
     """``node`` without where its run folder and its data lie."""
     if isinstance(node, dict):
-        return {key: _without_places(child, run_dir) for key, child in node.items() if key != "root"}
+        return {
+            key: _without_places(child, run_dir) for key, child in node.items() if key != "root"
+        }
     if isinstance(node, list):
         return [_without_places(child, run_dir) for child in node]
     return node.replace(run_dir, "") if isinstance(node, str) else node

@@ -8,14 +8,22 @@ from typing import Any
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ProgressBar
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Column
 
 from gan_zoo.core.types import Batch
 
 
 class Progressing(ProgressBar):
-    """A bar with steps, time left, images/s and the losses; on a dumb terminal a line every tenth of the way.
+    """A bar with steps, time left, images/s and the losses; on a dumb terminal a line every tenth
+    of the way.
 
     Args:
         refresh_seconds: least time between two redraws.
@@ -46,16 +54,24 @@ class Progressing(ProgressBar):
             TextColumn("left"),
             TimeRemainingColumn(),
             TextColumn(
-                "{task.fields[status]}", markup=False, table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")
+                "{task.fields[status]}",
+                markup=False,
+                table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"),
             ),
         )
         live = self._enabled and self._console.is_terminal
-        self._bar = Progress(*columns, console=self._console, disable=not live, auto_refresh=False, expand=True)
-        self._task = self._bar.add_task("training", total=total, completed=trainer.global_step, status="")
+        self._bar = Progress(
+            *columns, console=self._console, disable=not live, auto_refresh=False, expand=True
+        )
+        self._task = self._bar.add_task(
+            "training", total=total, completed=trainer.global_step, status=""
+        )
         self._lines_every = max(1, (total or 1000) // 10)
         self._bar.start()
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Batch, batch_idx: int) -> None:
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
         now = time.monotonic()
         if not self._enabled or now < self._next:
             return
@@ -66,7 +82,9 @@ class Progressing(ProgressBar):
         if self._bar.disable and trainer.callback_metrics and tenth > getattr(self, "_tenth", -1):
             self._tenth = tenth
             self._console.print(
-                f"step {trainer.global_step}/{trainer.max_steps}  {status(trainer)}", highlight=False, markup=False
+                f"step {trainer.global_step}/{trainer.max_steps}  {status(trainer)}",
+                highlight=False,
+                markup=False,
             )
 
     def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
@@ -86,7 +104,11 @@ def status(trainer: Trainer) -> str:
     speed = metrics.get("train/images_per_second")
     shown = [f"{speed:,.0f} img/s"] if speed else []
     shown += [f"{name} {value:.3g}" for name, value in metrics.items() if _is_loss(name)]
-    shown += [f"{name.removeprefix('val/')} {value:.4g}" for name, value in metrics.items() if name.startswith("val/")]
+    shown += [
+        f"{name.removeprefix('val/')} {value:.4g}"
+        for name, value in metrics.items()
+        if name.startswith("val/")
+    ]
     return "  ".join(shown)
 
 

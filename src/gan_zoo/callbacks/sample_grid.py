@@ -21,20 +21,24 @@ from gan_zoo.visualization.scatter import scatter
 
 
 class SampleGrid(Callback):
-    """Writes ``samples/<images seen>.png`` every so many images and at the end: always the same latents.
+    """Writes ``samples/<images seen>.png`` every so many images and at the end: always the same
+    latents.
 
-    Class-conditional models show one column for each class; text-conditional ones write the caption below; models
-    that translate show input and output side by side, of data they do not train on where there are any.
+    Class-conditional models show one column for each class; text-conditional ones write the caption
+    below; models that translate show input and output side by side, of data they do not train on
+    where there are any.
 
     Args:
         run_dir: the run folder.
-        every_images: images between two images; None for a tenth of the run, and one within the first minute; 0 for
-            only one at the end.
+        every_images: images between two images; None for a tenth of the run, and one within the
+            first minute; 0 for only one at the end.
         count: samples in an image; vectors are drawn as a scatter plot of ten times as many.
         seed: of the latents.
     """
 
-    def __init__(self, run_dir: PathText, every_images: Whole | None = None, count: Count = 64, seed: int = 0) -> None:
+    def __init__(
+        self, run_dir: PathText, every_images: Whole | None = None, count: Count = 64, seed: int = 0
+    ) -> None:
         if count < 1:
             raise ValueError(f"callbacks.samples.count must be >= 1, got {count}")
         self.run = RunFolder(run_dir)
@@ -43,8 +47,12 @@ class SampleGrid(Callback):
         self.seed = seed
         self._drawn_at = -1
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        first_is_late = self.every_images is None and self._drawn_at < 0 and pl_module.clock.seconds > SOON
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        first_is_late = (
+            self.every_images is None and self._drawn_at < 0 and pl_module.clock.seconds > SOON
+        )
         every_images = interval(trainer, self.every_images, times=10)
         if first_is_late or due(pl_module, every_images, batch.size * trainer.world_size):
             self.draw(trainer, pl_module)
@@ -58,7 +66,9 @@ class SampleGrid(Callback):
             self.draw(trainer, pl_module)
 
     def draw(self, trainer: Trainer, module: GANModule) -> None:
-        """Write the image and pass it on to loggers that take images; a failure is reported, training goes on."""
+        """Write the image and pass it on to loggers that take images; a failure is reported,
+        training goes on.
+        """
         self._drawn_at = module.clock.images_seen
         if not trainer.is_global_zero:
             return

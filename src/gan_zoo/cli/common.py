@@ -9,7 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="A research framework for GAN variants.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="A research framework for GAN variants."
+)
 EXTRAS = {
     "gradio": "explore",
     "optuna": "sweep",
@@ -21,11 +23,17 @@ EXTRAS = {
 }
 PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
-RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, a checkpoint, or an export.")]
+RunPath = Annotated[
+    Path, typer.Argument(metavar="RUN", help="A run folder, a checkpoint, or an export.")
+]
 Checkpoint = Annotated[str, typer.Option(help="best or last.")]
-Trust = Annotated[bool, typer.Option("--trust", help="Build classes from outside gan_zoo that the run names.")]
+Trust = Annotated[
+    bool, typer.Option("--trust", help="Build classes from outside gan_zoo that the run names.")
+]
 Device = Annotated[str, typer.Option(help="auto: the best there is; or cpu, cuda, cuda:1, mps.")]
-OtherData = Annotated[bool, typer.Option("--other-data", help="Use data that the run was not trained on.")]
+OtherData = Annotated[
+    bool, typer.Option("--other-data", help="Use data that the run was not trained on.")
+]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same images.", min=0)]
 
 
@@ -48,7 +56,10 @@ def handle_errors(command: Callable[..., None]) -> Callable[..., None]:
         except ModuleNotFoundError as error:
             if error.name not in EXTRAS:
                 raise
-            typer.echo(f"error: this needs {error.name}: pip install 'gan-zoo[{EXTRAS[error.name]}]'", err=True)
+            typer.echo(
+                f"error: this needs {error.name}: pip install 'gan-zoo[{EXTRAS[error.name]}]'",
+                err=True,
+            )
             raise typer.Exit(1) from error
         except Exception as error:
             if isinstance(error, typer.Exit) or not is_usage_error(error):
@@ -60,7 +71,9 @@ def handle_errors(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def with_home(value: Any) -> Any:
-    """Paths that begin with ``~``, which a shell leaves there in ``--out=~/x``, in the home folder."""
+    """Paths that begin with ``~``, which a shell leaves there in ``--out=~/x``, in the home
+    folder.
+    """
     if isinstance(value, Path):
         return value.expanduser()
     return [with_home(one) for one in value] if isinstance(value, list) else value

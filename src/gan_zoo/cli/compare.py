@@ -13,10 +13,16 @@ from gan_zoo.cli.common import app, handle_errors
 @app.command()
 @handle_errors
 def compare(
-    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders with runs in them.")],
-    out: Annotated[Path | None, typer.Option(help="Also write a .html, .md or .csv file, by its ending.")] = None,
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="DIR...", help="Folders with runs in them.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="Also write a .html, .md or .csv file, by its ending.")
+    ] = None,
 ) -> None:
-    """Put many runs into one table: means, spreads, failures, speed, the doctor's word, with --out as a file."""
+    """Put many runs into one table: means, spreads, failures, speed, the doctor's word, with --out
+    as a file.
+    """
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table

@@ -12,8 +12,12 @@ from gan_zoo.cli.common import app, handle_errors
 
 @app.command()
 @handle_errors
-def doctor(run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder with a metrics.csv.")]) -> None:
-    """Say what went wrong with a run, since when, and which override to try; exit code 0 either way."""
+def doctor(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder with a metrics.csv.")],
+) -> None:
+    """Say what went wrong with a run, since when, and which override to try; exit code 0 either
+    way.
+    """
     from gan_zoo.core.errors import ConfigError
     from gan_zoo.diagnostics.from_log import diagnose_run, summarize_findings
     from gan_zoo.runs.folder import RunFolder

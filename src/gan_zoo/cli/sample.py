@@ -3,69 +3,158 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gan_zoo.cli.common import Checkpoint, Device, OtherData, RunPath, Seed, Trust, app, handle_errors
+from gan_zoo.cli.common import (
+    Checkpoint,
+    Device,
+    OtherData,
+    RunPath,
+    Seed,
+    Trust,
+    app,
+    handle_errors,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from gan_zoo.inference.model import LoadedModel
+
+
+Out = Annotated[
+    Path | None, typer.Option(help="A PNG; of walks also .gif or .mp4; with --count a folder.")
+]
+What = Annotated[
+    str, typer.Option(help="grid, walk (--linear), traverse, arithmetic (--plus, --minus), mix.")
+]
+Count = Annotated[int | None, typer.Option(help="Write so many single images.", min=1)]
+Size = Annotated[int, typer.Option(help="Samples in a grid.", min=1)]
+ClassName = Annotated[
+    str | None, typer.Option("--class", help="This class (name or number) or code.")
+]
+Caption = Annotated[str | None, typer.Option(help="This caption.")]
+Truncation = Annotated[float | None, typer.Option(help="Latents within +- so many deviations.")]
+Psi = Annotated[
+    float | None, typer.Option(help="Styles at psi times their distance from the mean style.")
+]
+Coarse = Annotated[int | None, typer.Option(help="With mix, how many styles come from the rows.")]
+Linear = Annotated[bool, typer.Option("--linear", help="Walk along straight lines.")]
+Space = Annotated[str, typer.Option(help="Walk in latents z or, straight, in styles w.")]
+Plus = Annotated[str, typer.Option(help="Numbers of samples in the grid: 3,7.")]
+Minus = Annotated[str, typer.Option(help="Numbers of samples in the grid.")]
 
 
 @app.command()
 @handle_errors
 def sample(
     run: RunPath,
-    out: Annotated[Path | None, typer.Option(help="A PNG; of walks also .gif or .mp4; with --count a folder.")] = None,
-    what: Annotated[
-        str, typer.Option(help="grid, walk (--linear), traverse, arithmetic (--plus, --minus), mix.")
-    ] = "grid",
-    count: Annotated[int | None, typer.Option(help="Write so many single images.", min=1)] = None,
-    size: Annotated[int, typer.Option(help="Samples in a grid.", min=1)] = 64,
+    out: Out = None,
+    what: What = "grid",
+    count: Count = None,
+    size: Size = 64,
     seed: Seed = 0,
-    label: Annotated[str | None, typer.Option("--class", help="Ask for this class (name or number) or code.")] = None,
-    caption: Annotated[str | None, typer.Option(help="Ask for this caption.")] = None,
-    truncation: Annotated[float | None, typer.Option(help="Latents within +- so many deviations.")] = None,
-    psi: Annotated[float | None, typer.Option(help="Styles at psi times their distance from the mean style.")] = None,
-    coarse: Annotated[int | None, typer.Option(help="With mix, how many styles come from the rows.")] = None,
-    linear: Annotated[bool, typer.Option("--linear", help="Walk along straight lines.")] = False,
-    space: Annotated[str, typer.Option(help="Walk in latents z or, straight, in styles w.")] = "z",
-    plus: Annotated[str, typer.Option(help="Numbers of samples in the grid: 3,7.")] = "0,1",
-    minus: Annotated[str, typer.Option(help="Numbers of samples in the grid.")] = "2",
+    label: ClassName = None,
+    caption: Caption = None,
+    truncation: Truncation = None,
+    psi: Psi = None,
+    coarse: Coarse = None,
+    linear: Linear = False,
+    space: Space = "z",
+    plus: Plus = "0,1",
+    minus: Minus = "2",
     checkpoint: Checkpoint = "best",
     device: Device = "auto",
     other_data: OtherData = False,
     trust: Trust = False,
 ) -> None:
-    """Draw from a trained generator: grids, walks between samples, code traversals, latent arithmetic, folders."""
-    from gan_zoo.inference import sampling
+    """Draw from a trained generator: grids, walks between samples, code traversals, latent
+    arithmetic, folders.
+    """
     from gan_zoo.inference.load import load_run
-    from gan_zoo.visualization.animation import FORMATS, animation
-    from gan_zoo.visualization.image_grid import grid_of, save
 
     walks_in = None if space == "z" else space
     options = {"truncation": truncation, "psi": psi, "coarse": coarse, "space": walks_in}
     check_options(what, options | {"class": label, "caption": caption})
-    asked: dict[str, Any] = {"label": label, "caption": caption}
     loaded = load_run(run, checkpoint, device, trust, other_data)
-    target = out or loaded.folder / "drawn" / (f"{count}-of-seed-{seed}" if count else f"{what}-{seed}.png")
+    name = f"{count}-of-seed-{seed}" if count else f"{what}-{seed}.png"
+    target = out or loaded.folder / "drawn" / name
+    request: dict[str, Any] = {"label": label, "caption": caption}
+    draw: Any = {
+        "grid": partial(write_grid, size=size, truncation=truncation, psi=psi, **request),
+        "mix": partial(write_mixing, coarse=coarse, psi=psi, **request),
+        "arithmetic": partial(write_arithmetic, plus=plus, minus=minus),
+        "walk": partial(write_walk, linear=linear, space=space, **request),
+        "traverse": write_traversal,
+    }[what]
     if count is not None:
-        sampling.export_folder(loaded, target, count, seed, truncation, psi, **asked)
-    elif what == "grid":
-        save(sampling.grid(loaded, size, seed, truncation, psi, **asked), target)
-    elif what == "mix":
-        save(grid_of(sampling.mixing_grid(loaded, seed, coarse=coarse, psi=psi, **asked), 7), target)
-    elif what == "arithmetic":
-        save(grid_of(sampling.arithmetic(loaded, parse_indices(plus), parse_indices(minus), seed), 8), target)
-    else:
-        if what == "walk":
-            frames = sampling.interpolation_grid(loaded, seed, spherical=not linear, space=space, **asked)
-        else:
-            frames = sampling.traverse(loaded, seed)
-        if target.suffix in FORMATS:
-            animation(frames, target)
-        else:
-            save(grid_of(frames.flatten(0, 1), frames.shape[1]), target)
+        draw = partial(write_folder, count=count, truncation=truncation, psi=psi, **request)
+    draw(loaded, target, seed)
     typer.echo(target)
+
+
+def write_folder(run: LoadedModel, target: Path, seed: int, count: int, **options: Any) -> None:
+    """Single images in a folder."""
+    from gan_zoo.inference.sampling import export_folder
+
+    export_folder(run, target, count, seed, **options)
+
+
+def write_grid(run: LoadedModel, target: Path, seed: int, size: int, **options: Any) -> None:
+    """A grid of samples."""
+    from gan_zoo.inference.sampling import grid
+    from gan_zoo.visualization.image_grid import save
+
+    save(grid(run, size, seed, **options), target)
+
+
+def write_mixing(run: LoadedModel, target: Path, seed: int, **options: Any) -> None:
+    """A table of mixed styles."""
+    from gan_zoo.inference.sampling import mixing_grid
+    from gan_zoo.visualization.image_grid import grid_of, save
+
+    save(grid_of(mixing_grid(run, seed, **options), 7), target)
+
+
+def write_arithmetic(run: LoadedModel, target: Path, seed: int, plus: str, minus: str) -> None:
+    """Samples, and that of the sum of their latents."""
+    from gan_zoo.inference.sampling import arithmetic
+    from gan_zoo.visualization.image_grid import grid_of, save
+
+    samples = arithmetic(run, parse_indices(plus), parse_indices(minus), seed)
+    save(grid_of(samples, 8), target)
+
+
+def write_walk(
+    run: LoadedModel, target: Path, seed: int, linear: bool, space: str, **options: Any
+) -> None:
+    """Walks between pairs of samples."""
+    from gan_zoo.inference.sampling import interpolation_grid
+
+    frames = interpolation_grid(run, seed, spherical=not linear, space=space, **options)
+    write_frames(frames, target)
+
+
+def write_traversal(run: LoadedModel, target: Path, seed: int) -> None:
+    """Traversals of the continuous codes."""
+    from gan_zoo.inference.sampling import traverse
+
+    write_frames(traverse(run, seed), target)
+
+
+def write_frames(frames: Tensor, target: Path) -> None:
+    """Rows of frames ``[rows, steps, C, H, W]`` as an animation, or as a grid for a PNG."""
+    from gan_zoo.visualization.animation import FORMATS, animation
+    from gan_zoo.visualization.image_grid import grid_of, save
+
+    if target.suffix in FORMATS:
+        animation(frames, target)
+    else:
+        save(grid_of(frames.flatten(0, 1), frames.shape[1]), target)
 
 
 KINDS = ("grid", "walk", "traverse", "arithmetic", "mix")
@@ -81,7 +170,9 @@ GO_WITH = {
 
 
 def check_options(what: str, options: Mapping[str, object]) -> None:
-    """Raise `DataError` for an unknown ``what``, or an option that is given and has no effect on it."""
+    """Raise `DataError` for an unknown ``what``, or an option that is given and has no effect on
+    it.
+    """
     from gan_zoo.core.errors import DataError
 
     if what not in KINDS:

@@ -14,18 +14,32 @@ from gan_zoo.cli.common import app, handle_errors
 @app.command()
 @handle_errors
 def sweep(
-    overrides: Annotated[list[str], typer.Argument(metavar="OVERRIDES", help="As for train; some of them vary.")],
-    out: Annotated[Path | None, typer.Option(help="The study's folder; a study that is there goes on.")] = None,
+    overrides: Annotated[
+        list[str], typer.Argument(metavar="OVERRIDES", help="As for train; some of them vary.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="The study's folder; a study that is there goes on.")
+    ] = None,
     trials: Annotated[int, typer.Option(help="How many there shall be in all.", min=1)] = 20,
     jobs: Annotated[int, typer.Option(help="Side by side on this machine.", min=1)] = 1,
-    score: Annotated[str | None, typer.Option(help="What decides; default: the metric's first score.")] = None,
-    maximize: Annotated[bool, typer.Option("--maximize", help="More of --score is better.")] = False,
+    score: Annotated[
+        str | None, typer.Option(help="What decides; default: the metric's first score.")
+    ] = None,
+    maximize: Annotated[
+        bool, typer.Option("--maximize", help="More of --score is better.")
+    ] = False,
     sampler: Annotated[str, typer.Option(help="tpe or random.")] = "tpe",
-    prune: Annotated[bool, typer.Option(help="Give up trials that are worse than the median.")] = True,
+    prune: Annotated[
+        bool, typer.Option(help="Give up trials that are worse than the median.")
+    ] = True,
     seed: Annotated[int, typer.Option(help="Of the sampler.", min=0)] = 0,
-    config_dir: Annotated[Path | None, typer.Option(help="A folder with configs of your own.")] = None,
+    config_dir: Annotated[
+        Path | None, typer.Option(help="A folder with configs of your own.")
+    ] = None,
 ) -> None:
-    """Search with Optuna: gan-zoo sweep loss=hinge,rpgan 'optim.generator.lr=tag(log,interval(1e-5,1e-3))'."""
+    """Search with Optuna: gan-zoo sweep loss=hinge,rpgan
+    'optim.generator.lr=tag(log,interval(1e-5,1e-3))'.
+    """
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -36,7 +50,9 @@ def sweep(
     space = search_space_of(overrides)
     run_discriminator = default_objective(space, config_dir)
     target = out or Path("sweeps") / time.strftime("%Y-%m-%d_%H-%M-%S")
-    search = Search(target, space, *((score, maximize) if score else run_discriminator), prune, sampler, seed)
+    search = Search(
+        target, space, *((score, maximize) if score else run_discriminator), prune, sampler, seed
+    )
     try:
         search.run(trials, jobs, ["--config-dir", str(config_dir)] if config_dir else [])
     finally:

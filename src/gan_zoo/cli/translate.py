@@ -15,9 +15,13 @@ from gan_zoo.cli.common import Checkpoint, Device, RunPath, Trust, app, handle_e
 def translate(
     run: RunPath,
     source: Annotated[Path, typer.Argument(metavar="IN", help="A folder of images.")],
-    target: Annotated[Path, typer.Argument(metavar="OUT", help="Where the translations go, under the same names.")],
+    target: Annotated[
+        Path, typer.Argument(metavar="OUT", help="Where the translations go, under the same names.")
+    ],
     direction: Annotated[str, typer.Option(help="forward or backward (CycleGAN).")] = "forward",
-    full_size: Annotated[bool, typer.Option("--full-size", help="Do not resize to the training size.")] = False,
+    full_size: Annotated[
+        bool, typer.Option("--full-size", help="Do not resize to the training size.")
+    ] = False,
     checkpoint: Checkpoint = "best",
     device: Device = "auto",
     trust: Trust = False,

@@ -24,11 +24,16 @@ OF_MODELS = (
 )
 OWN_PACKAGES = (*OF_MODELS, "data", "metrics", "callbacks", "loggers", "training.strategy")
 ALLOWED_MODULES = (*(f"gan_zoo.{part}" for part in OWN_PACKAGES), "torch.optim")
-ALLOWED_MODULES += ("lightning.pytorch.callbacks", "lightning.pytorch.loggers", "lightning.pytorch.trainer.trainer")
+ALLOWED_MODULES += (
+    "lightning.pytorch.callbacks",
+    "lightning.pytorch.loggers",
+    "lightning.pytorch.trainer.trainer",
+)
 
 
 def check_targets(node: Any, conf: Path, remedy: str) -> None:
-    """Raise `ConfigError` if a plain config names code that is neither ours, nor an optimizer, callback or logger.
+    """Raise `ConfigError` if a plain config names code that is neither ours, nor an optimizer,
+    callback or logger.
 
     Args:
         node: the config, or a part of it.
@@ -38,8 +43,8 @@ def check_targets(node: Any, conf: Path, remedy: str) -> None:
     if isinstance(node, dict):
         if "_target_" in node and not is_trusted(node["_target_"], conf):
             raise ConfigError(
-                f"the run's config would run {node['_target_']!r}, which is not part of gan_zoo: add {remedy} if you "
-                "trust the run"
+                f"the run's config would run {node['_target_']!r}, which is not part of gan_zoo:"
+                f" add {remedy} if you trust the run"
             )
         node = list(node.values())
     check_no_interpolations(node)
@@ -49,8 +54,8 @@ def check_targets(node: Any, conf: Path, remedy: str) -> None:
 
 
 def check_kinds(node: Any, group: str, remedy: str) -> None:
-    """Raise `ConfigError` if the config of a model names what is no part of one: nothing it builds may read,
-    write or fetch.
+    """Raise `ConfigError` if the config of a model names what is no part of one: nothing it builds
+    may read, write or fetch.
 
     Args:
         node: the config of ``group``.
@@ -62,7 +67,10 @@ def check_kinds(node: Any, group: str, remedy: str) -> None:
         if target is not None and not _in_packages(
             str(target), (*(f"gan_zoo.{part}" for part in OF_MODELS), "torch.optim")
         ):
-            raise ConfigError(f"{group} names {target!r}, which is no part of a model: add {remedy} if you trust it")
+            raise ConfigError(
+                f"{group} names {target!r}, which is no part of a model: add {remedy} if you"
+                " trust it"
+            )
         node = list(node.values())
     if isinstance(node, list):
         for child in node:
@@ -70,17 +78,27 @@ def check_kinds(node: Any, group: str, remedy: str) -> None:
 
 
 def check_reads_nothing(data: Any, remedy: str) -> None:
-    """Raise `ConfigError` if the config of data from outside names files or a download, also in its parts."""
+    """Raise `ConfigError` if the config of data from outside names files or a download, also in its
+    parts.
+    """
     for name, value in _leaves(data, "data"):
-        if value and name.rpartition(".")[2] in ("root", "path", "folder", "source_folder", "csv", "download"):
+        if value and name.rpartition(".")[2] in (
+            "root",
+            "path",
+            "folder",
+            "source_folder",
+            "csv",
+            "download",
+        ):
             raise ConfigError(
-                f"requests need the data of the model, and {name}={value} would read them here: add {remedy} if "
-                "you trust it"
+                f"requests need the data of the model, and {name}={value} would read them here: add"
+                f" {remedy} if you trust it"
             )
 
 
 def check_no_paths(config: dict[str, Any], remedy: str) -> None:
-    """Raise `ConfigError` if a run's config would write outside the run folder, whatever the key is called.
+    """Raise `ConfigError` if a run's config would write outside the run folder, whatever the key is
+    called.
 
     Looked at are all parts that write: callbacks, loggers, and the trainer with its profiler.
 
@@ -93,7 +111,9 @@ def check_no_paths(config: dict[str, Any], remedy: str) -> None:
         for name, value in _texts(config[group], group):
             leads_out = not Path(value).expanduser().resolve().is_relative_to(run_dir)
             if leads_out and (PLACE.search(name) or re.search(r"[/\\~]|^\.\.", value)):
-                raise ConfigError(f"{name}={value} lies outside the run folder: add {remedy} if you trust the run")
+                raise ConfigError(
+                    f"{name}={value} lies outside the run folder: add {remedy} if you trust the run"
+                )
 
 
 def _texts(node: Any, name: str) -> list[tuple[str, str]]:
@@ -104,16 +124,25 @@ def _texts(node: Any, name: str) -> list[tuple[str, str]]:
 def _leaves(node: Any, name: str) -> list[tuple[str, Any]]:
     """All values below ``node`` but the names of code, each with its dotted name."""
     if isinstance(node, dict):
-        return [found for key, child in node.items() if key != "_target_" for found in _leaves(child, f"{name}.{key}")]
+        return [
+            found
+            for key, child in node.items()
+            if key != "_target_"
+            for found in _leaves(child, f"{name}.{key}")
+        ]
     if isinstance(node, list):
         return [found for child in node for found in _leaves(child, name)]
     return [(name, node)]
 
 
 def check_no_interpolations(node: Any) -> None:
-    """Raise `ConfigError` if a config from a file, which is resolved, holds text that would be resolved again."""
+    """Raise `ConfigError` if a config from a file, which is resolved, holds text that would be
+    resolved again.
+    """
     if isinstance(node, str) and "${" in node:
-        raise ConfigError(f"the run's config holds {node!r}, which is refused: it would be resolved once more")
+        raise ConfigError(
+            f"the run's config holds {node!r}, which is refused: it would be resolved once more"
+        )
     if isinstance(node, dict):
         node = [*node.keys(), *node.values()]
     if isinstance(node, list):
@@ -122,7 +151,9 @@ def check_no_interpolations(node: Any) -> None:
 
 
 def is_trusted(target: Any, conf: Path) -> bool:
-    """Whether ``target`` is a class that a trusted module defines, or a function that our own configs name."""
+    """Whether ``target`` is a class that a trusted module defines, or a function that our own
+    configs name.
+    """
     if not isinstance(target, str):
         return False
     if target in _targets_in(conf):
@@ -144,4 +175,6 @@ def _in_packages(module: str, packages: tuple[str, ...]) -> bool:
 @cache
 def _targets_in(conf: Path) -> frozenset[str]:
     files = (file.read_text() for file in conf.rglob("*.yaml"))
-    return frozenset(target for text in files for target in re.findall(r"_target_:\s*([\w.]+)", text))
+    return frozenset(
+        target for text in files for target in re.findall(r"_target_:\s*([\w.]+)", text)
+    )

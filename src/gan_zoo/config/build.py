@@ -11,8 +11,19 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from gan_zoo.config.allowlist import check_no_paths, check_targets
-from gan_zoo.config.checks import check_complete, check_precision, check_trainer, check_whole_numbers
-from gan_zoo.config.compose import compose_overrides, instantiate, instantiate_each, reach_own_parts, to_dict
+from gan_zoo.config.checks import (
+    check_complete,
+    check_integers,
+    check_precision,
+    check_trainer,
+)
+from gan_zoo.config.compose import (
+    compose_overrides,
+    instantiate,
+    instantiate_each,
+    reach_own_parts,
+    to_dict,
+)
 from gan_zoo.core.errors import ConfigError
 from gan_zoo.core.paths import CONF
 from gan_zoo.runs.resume import data_identity
@@ -26,60 +37,92 @@ if TYPE_CHECKING:
 
 
 def build(config: DictConfig) -> tuple[Trainer, GANModule, DataModule]:
-    """The trainer, the module and the data that ``config`` describes, checked against each other."""
+    """The trainer, the module and the data that ``config`` describes.
+
+    Raises:
+        ConfigError: for a value that is missing or not allowed.
+        ValueError: where the parts do not work together.
+    """
     import torch
 
-    from gan_zoo.config.signatures import check_arguments
     from gan_zoo.core.warning_filters import quiet
-    from gan_zoo.training.trainer import (
-        FIXED_TRAINER_ARGS,
-        check_compatible,
-        make_trainer,
-        resolved_precision,
-        steps_of_epochs,
-    )
-    from gan_zoo.training.trial import check_kinds, try_parts
+    from gan_zoo.training.trial import try_parts
 
+    # The config, before anything is built.
     quiet()
+    plain = check_config(config)
+
+    # The data, then the networks, which are initialized from the seed.
+    torch.manual_seed(config.seed)
+    data = build_data(config)
+    module = build_module(config)
+    module.metadata["data"] = data_identity(data.source, plain["data"].get("root"))
+    data.require(module.model.needs, module.model.allows_unlabeled)
+    trainer = build_trainer(config, data)
+
+    # The parts together.
+    check_built(config, trainer, module, data)
+    try_parts(module, data)
+    return trainer, module, data
+
+
+def check_config(config: DictConfig) -> dict[str, Any]:
+    """The resolved config as plain containers, whose values are allowed.
+
+    Raises:
+        ConfigError: naming the first value that is not.
+    """
+    from gan_zoo.config.signatures import check_arguments
+    from gan_zoo.training.trainer import FIXED_TRAINER_ARGS
+
     check_complete(OmegaConf.to_container(config, resolve=False))
     plain = to_dict(config)
-    check_whole_numbers(plain)
+    check_integers(plain)
     check_precision(plain["trainer"]["precision"])
     check_trainer(plain["trainer"], FIXED_TRAINER_ARGS)
+
+    # The config of a run that somebody else may have made names our own classes only.
     if plain["resume"] not in (None, "auto") and not plain["trust"]:
         check_targets(plain, CONF, "trust=true")
         check_no_paths(plain, "trust=true")
     else:
         reach_own_parts(plain)
     check_arguments(plain)
-    torch.manual_seed(config.seed)
-    data = build_data(config)
-    module = build_module(config)
-    module.metadata["data"] = data_identity(data.source, plain["data"].get("root"))
-    data.require(module.model.needs, module.model.allows_unlabeled)
-    callbacks = instantiate_each(config.callbacks)
+    return plain
+
+
+def build_trainer(config: DictConfig, data: DataModule) -> Trainer:
+    """Lightning's trainer with the callbacks and loggers of ``config``."""
+    from gan_zoo.training.trainer import make_trainer, resolved_precision, steps_of_epochs
+
+    steps = steps_of_epochs(config.trainer.max_epochs, data, config.trainer.max_steps)
     make = partial(
         instantiate,
         config.trainer,
         precision=resolved_precision(config.trainer.precision),
-        max_steps=steps_of_epochs(config.trainer.max_epochs, data, config.trainer.max_steps),
+        max_steps=steps,
         max_epochs=None,
     )
-    trainer = make_trainer(make, callbacks, instantiate_each(config.logger))
-    if plain["divergence"]["retries"] and trainer.world_size > 1:
+    return make_trainer(make, instantiate_each(config.callbacks), instantiate_each(config.logger))
+
+
+def check_built(config: DictConfig, trainer: Trainer, module: GANModule, data: DataModule) -> None:
+    """Raise `ValueError` where the parts of a run do not work together."""
+    from gan_zoo.training.trainer import check_compatible
+    from gan_zoo.training.trial import check_kinds
+
+    processes = trainer.world_size
+    if config.divergence.retries and processes > 1:
         raise ConfigError(
-            f"divergence.retries needs a single process, got {trainer.world_size}: use resume=auto instead"
+            f"divergence.retries needs a single process, got {processes}: use resume=auto instead"
         )
-    for callback in callbacks:
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
         if hasattr(callback, "evaluators"):
             check_kinds(callback.evaluators)
     check_compatible(trainer, module, data)
-    try_parts(module, data)
-    if config.data.batch_size // trainer.world_size % config.pack:
-        raise ConfigError(
-            f"pack={config.pack} must divide the batch of each process, {config.data.batch_size // trainer.world_size}"
-        )
-    return trainer, module, data
+    batch = config.data.batch_size // processes
+    if batch % config.pack:
+        raise ConfigError(f"pack={config.pack} must divide the batch of each process, {batch}")
 
 
 def build_data(config: DictConfig) -> DataModule:
@@ -94,7 +137,9 @@ def build_data(config: DictConfig) -> DataModule:
     source = instantiate(options.source)
     check_source(source)
     if options.get("derive") is not None:
-        source = with_derived_conditions(source, instantiate(options.derive), bool(options.get("unpaired")))
+        source = with_derived_conditions(
+            source, instantiate(options.derive), bool(options.get("unpaired"))
+        )
     if options.get("labeled") is not None:
         source = with_few_labels(source, options.labeled)
     check_matches_config(source, options.sample_shape, options.num_classes, options.condition_shape)
@@ -109,7 +154,9 @@ def build_data(config: DictConfig) -> DataModule:
 
 
 def build_module(config: DictConfig) -> GANModule:
-    """The model of ``config.model`` with its networks, the loss, the regularizers and the optimizers."""
+    """The model of ``config.model`` with its networks, the loss, the regularizers and the
+    optimizers.
+    """
     from gan_zoo.core.provenance import provenance
     from gan_zoo.training.module import GANModule
 
@@ -117,7 +164,9 @@ def build_module(config: DictConfig) -> GANModule:
     if "_target_" in config.discriminator:
         networks["discriminator"] = discriminator_factory(config)
     loss = instantiate(config.loss.adversarial)
-    regularizers = {name: instantiate(node) for name, node in config.regularizer.items() if node is not None}
+    regularizers = {
+        name: instantiate(node) for name, node in config.regularizer.items() if node is not None
+    }
     check_parts(loss, regularizers)
     return GANModule(
         build_model(config, networks),
@@ -144,7 +193,11 @@ def scalar_schedules(config: DictConfig) -> dict[str, ScalarSchedule]:
     """The numbers of ``config.schedules`` that change with the images seen, by name."""
     from gan_zoo.training.scalar_schedules import ScalarSchedule
 
-    return {name: ScalarSchedule(**node) for name, node in to_dict(config).get("schedules", {}).items() if node}
+    return {
+        name: ScalarSchedule(**node)
+        for name, node in to_dict(config).get("schedules", {}).items()
+        if node
+    }
 
 
 def check_parts(loss: Any, regularizers: Mapping[str, Any]) -> None:
@@ -159,7 +212,8 @@ def check_parts(loss: Any, regularizers: Mapping[str, Any]) -> None:
     for name, part, kind in expected:
         if not isinstance(part, kind):
             raise ConfigError(
-                f"{name} must be a subclass of {kind.__module__}.{kind.__name__}, got a {type(part).__name__}"
+                f"{name} must be a subclass of {kind.__module__}.{kind.__name__}, got a"
+                f" {type(part).__name__}"
             )
 
 
@@ -170,11 +224,14 @@ def build_model(config: DictConfig, networks: Mapping[str, Any]) -> Any:
     except TypeError as error:
         if "discriminator" in networks or "'discriminator'" not in str(error):
             raise
-        raise ConfigError("this model needs a discriminator: discriminator=none goes with model=vae alone") from error
+        raise ConfigError(
+            "this model needs a discriminator: discriminator=none goes with model=vae alone"
+        ) from error
 
 
 def discriminator_factory(config: DictConfig) -> Any:
-    """What makes a model's discriminators: the network of ``config.discriminator`` behind an augmentation of its own.
+    """What makes a model's discriminators: the network of ``config.discriminator`` behind an
+    augmentation of its own.
 
     Raises:
         ConfigError: if the data are not images that ``config.augment`` could change.
@@ -194,11 +251,17 @@ def discriminator_factory(config: DictConfig) -> Any:
 
     shape = list(config.data.sample_shape)
     if len(shape) != 3:
-        raise ConfigError(f"augment works on images, the data's sample_shape is {shape}: use augment=none")
-    return lambda *args, **kwargs: AugmentedDiscriminator(discriminator(*args, **kwargs), instantiate(config.augment))
+        raise ConfigError(
+            f"augment works on images, the data's sample_shape is {shape}: use augment=none"
+        )
+    return lambda *args, **kwargs: AugmentedDiscriminator(
+        discriminator(*args, **kwargs), instantiate(config.augment)
+    )
 
 
-def _made_and_frozen(discriminator: Callable[..., Any], frozen_layers: int, **arguments: Any) -> Any:
+def _made_and_frozen(
+    discriminator: Callable[..., Any], frozen_layers: int, **arguments: Any
+) -> Any:
     from gan_zoo.networks.freezing import freeze_first_layers
 
     return freeze_first_layers(discriminator(**arguments), frozen_layers)
@@ -209,8 +272,8 @@ def network_factory(node: Any, group: str) -> Any:
     make = instantiate(node)
     if not callable(make) or not hasattr(make, "func"):
         raise ConfigError(
-            f"{group} needs _partial_: true beside its _target_, as the model itself makes the network and says what "
-            f"goes in; got a {type(make).__name__}"
+            f"{group} needs _partial_: true beside its _target_, as the model itself makes the"
+            f" network and says what goes in; got a {type(make).__name__}"
         )
 
     def network(**arguments: Any) -> Any:
@@ -221,8 +284,8 @@ def network_factory(node: Any, group: str) -> Any:
             if unknown is None:
                 raise
             raise ConfigError(
-                f"this model calls {group}=... with {unknown.group(1)}, which {make.func.__name__} does not have: "
-                f"choose another {group}="
+                f"this model calls {group}=... with {unknown.group(1)}, which {make.func.__name__}"
+                f" does not have: choose another {group}="
             ) from error
 
     network.__signature__ = inspect.signature(make.func)  # type: ignore[attr-defined]
@@ -236,9 +299,17 @@ def build_evaluators(config: DictConfig, overrides: Sequence[str] = ()) -> dict[
         ConfigError: for overrides of anything else.
     """
     if overrides:
-        if foreign := [o for o in overrides if not o.lstrip("+~").startswith(("metric", "extractor"))]:
-            raise ConfigError(f"only metric and extractor can be overridden here, got {foreign[0]!r}")
-        named = [] if any(o.startswith("metric=") for o in overrides) else [f"metric=[{','.join(config.metric)}]"]
+        if foreign := [
+            o for o in overrides if not o.lstrip("+~").startswith(("metric", "extractor"))
+        ]:
+            raise ConfigError(
+                f"only metric and extractor can be overridden here, got {foreign[0]!r}"
+            )
+        named = (
+            []
+            if any(o.startswith("metric=") for o in overrides)
+            else [f"metric=[{','.join(config.metric)}]"]
+        )
         chosen = compose_overrides([*named, *overrides])
         if not any(o.startswith("extractor") for o in overrides):
             chosen.extractor = config.extractor

@@ -13,7 +13,9 @@ PRECISIONS = ("auto", "32", "32-true", "bf16", "bf16-mixed")
 
 
 def check_complete(config: Any) -> None:
-    """Raise `ConfigError` naming a value that only the user can give; of a config that is not resolved yet."""
+    """Raise `ConfigError` naming a value that only the user can give; of a config that is not
+    resolved yet.
+    """
     missing = sorted(_missing(config), key=len)
     if missing:
         raise ConfigError(f"{missing[0]} must be given: add {missing[0]}=...")
@@ -22,27 +24,32 @@ def check_complete(config: Any) -> None:
 def _missing(node: Any, name: str = "") -> list[str]:
     if isinstance(node, dict):
         return [
-            found for key, value in node.items() for found in _missing(value, f"{name}.{key}" if name else str(key))
+            found
+            for key, value in node.items()
+            for found in _missing(value, f"{name}.{key}" if name else str(key))
         ]
     return [name] if node == "???" else []
 
 
-def check_whole_numbers(config: Mapping[str, Any]) -> None:
+def check_integers(config: Mapping[str, Any]) -> None:
     """Raise `ConfigError` naming a number that Lightning or torch would only trip over."""
     for name, least in {"seed": 0, "trainer.max_steps": -1, "trainer.log_every_n_steps": 1}.items():
         value = get_dotted(config, name)
         if not isinstance(value, int) or value < least:
-            raise ConfigError(f"{name} must be a whole number >= {least}, got {value!r}")
+            raise ConfigError(f"{name} must be an integer >= {least}, got {value!r}")
 
 
 def check_precision(precision: Any) -> None:
     """Raise `ConfigError` for any precision but these.
 
-    Scaling the loss, as float16 needs, does not fit two players that step in turns; with weights of 16 or 64 bits the
-    random numbers, which are drawn in float32, and the averaged generator would be of another type than the weights.
+    Scaling the loss, as float16 needs, does not fit two players that step in turns; with weights of
+    16 or 64 bits the random numbers, which are drawn in float32, and the averaged generator would
+    be of another type than the weights.
     """
     if str(precision) not in PRECISIONS:
-        raise ConfigError(f"trainer.precision must be auto, 32-true or bf16-mixed, got {precision!r}")
+        raise ConfigError(
+            f"trainer.precision must be auto, 32-true or bf16-mixed, got {precision!r}"
+        )
 
 
 INSTEAD = {
@@ -69,7 +76,9 @@ INSTEAD = {
     "use_distributed_sampler": "nothing: the order of samples is our own",
     "val_check_interval": "callbacks.evaluation.every_images",
 }
-"""Arguments of Lightning's trainer that training by our own loop would ignore or refuse, and what does it here."""
+"""Arguments of Lightning's trainer that training by our own loop would ignore or refuse, and what
+does it here.
+"""
 
 
 def check_trainer(trainer: Mapping[str, Any], settled: Mapping[str, Any]) -> None:
@@ -81,34 +90,42 @@ def check_trainer(trainer: Mapping[str, Any], settled: Mapping[str, Any]) -> Non
     """
     for name, value in trainer.items():
         if name in INSTEAD and settled.get(name, _NOTHING) != value:
-            raise ConfigError(f"trainer.{name} has no effect here, use {INSTEAD[name]}; got {value!r}")
+            raise ConfigError(
+                f"trainer.{name} has no effect here, use {INSTEAD[name]}; got {value!r}"
+            )
     steps, epochs = trainer["max_steps"], trainer.get("max_epochs")
     if steps == 0:
         raise ConfigError("trainer.max_steps must be >= 1, or -1 for training without end, got 0")
-    if epochs is not None and (isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1):
-        raise ConfigError(f"trainer.max_epochs must be a whole number >= 1 or null, got {epochs!r}")
+    if epochs is not None and (
+        isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1
+    ):
+        raise ConfigError(f"trainer.max_epochs must be an integer >= 1 or null, got {epochs!r}")
 
 
 _NOTHING = object()
 
 
 def check_divergence(divergence: Any) -> None:
-    """Raise `ConfigError` unless ``divergence`` says how often to go back, and by what factor to slow down."""
+    """Raise `ConfigError` unless ``divergence`` says how often to go back, and by what factor to
+    slow down.
+    """
     if not isinstance(divergence, Mapping) or not {"retries", "factor"} <= divergence.keys():
         raise ConfigError(f"divergence must have retries and factor, got {divergence!r}")
     retries, factor = divergence["retries"], divergence["factor"]
     if not isinstance(retries, int) or retries < 0:
-        raise ConfigError(f"divergence.retries must be a whole number >= 0, got {retries!r}")
+        raise ConfigError(f"divergence.retries must be an integer >= 0, got {retries!r}")
     if not isinstance(factor, (int, float)) or not 0 < factor < 1:
         raise ConfigError(f"divergence.factor must be between 0 and 1, got {factor!r}")
 
 
 def check_single_process_multirun(config: Mapping[str, Any]) -> None:
-    """Raise `ConfigError` where Lightning's process launcher would run the whole sweep again in each process."""
+    """Raise `ConfigError` where Lightning's process launcher would run the whole sweep again in
+    each process.
+    """
     started_outside = "LOCAL_RANK" in os.environ or "SLURM_PROCID" in os.environ
     devices = config["trainer"].get("devices", 1)
     if devices not in (1, "1", "auto") and not started_outside:
         raise ConfigError(
-            f"jobs of this launcher have a single process, got trainer.devices={devices}: use launcher=local, which "
-            "gives each job processes of its own"
+            f"jobs of this launcher have a single process, got trainer.devices={devices}: use"
+            " launcher=local, which gives each job processes of its own"
         )

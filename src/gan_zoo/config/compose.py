@@ -1,4 +1,6 @@
-"""Configs: composed from the files in ``conf``, plain, and turned into objects. The one user of Hydra's machinery."""
+"""Configs: composed from the files in ``conf``, plain, and turned into objects. The one user of
+Hydra's machinery.
+"""
 
 from __future__ import annotations
 
@@ -25,13 +27,16 @@ from gan_zoo.runs.overrides import override_key, quote_value
 
 def derived_shape(derive: Any, sample_shape: Any) -> ListConfig:
     """The resolver of ``data.condition_shape`` where conditions are made from samples."""
-    # Configs are resolved before what they name is trusted: only our own classes are made here, of plain values.
+    # Configs are resolved before what they name is trusted: only our own classes are made here, of
+    # plain values.
     from gan_zoo.data.derived import derivation_of
 
     derivation = derivation_of(to_dict(derive))
     if derivation is None:
         raise ConfigError("data.derive of your own needs data.condition_shape=[C, H, W], too")
-    shape: ListConfig = OmegaConf.create(derivation.condition_shape([int(side) for side in sample_shape]))
+    shape: ListConfig = OmegaConf.create(
+        derivation.condition_shape([int(side) for side in sample_shape])
+    )
     return shape
 
 
@@ -68,9 +73,17 @@ def compose_overrides(overrides: Sequence[str]) -> DictConfig:
 
 
 def composed_without(key: str, overrides: Sequence[str]) -> Any:
-    """The plain config of the command without its override of ``key``, or of its choices alone if that fails, too."""
-    others = [override for override in overrides if "=" in override and override_key(override) != key]
-    chosen = [override for override in others if (CONF / override_key(override).partition("@")[0]).is_dir()]
+    """The plain config of the command without its override of ``key``, or of its choices alone if
+    that fails, too.
+    """
+    others = [
+        override for override in overrides if "=" in override and override_key(override) != key
+    ]
+    chosen = [
+        override
+        for override in others
+        if (CONF / override_key(override).partition("@")[0]).is_dir()
+    ]
     for kept in (others, chosen, []):
         try:
             with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
@@ -81,7 +94,8 @@ def composed_without(key: str, overrides: Sequence[str]) -> Any:
 
 
 def check_choices(arguments: Sequence[str]) -> list[str]:
-    """The arguments without choices of nothing where that is the default anyway, such as ``debug=null``.
+    """The arguments without choices of nothing where that is the default anyway, such as
+    ``debug=null``.
 
     Raises:
         ConfigError: naming a group that must have a choice.
@@ -97,7 +111,9 @@ def check_choices(arguments: Sequence[str]) -> list[str]:
 
 
 def check_grammar(overrides: Sequence[str]) -> None:
-    """Raise `ConfigError` naming an override whose value Hydra's grammar cannot read, with the quotes it needs."""
+    """Raise `ConfigError` naming an override whose value Hydra's grammar cannot read, with the
+    quotes it needs.
+    """
     parser = OverridesParser.create()
     for override in overrides:
         if "=" not in override:  # a deletion, or the value of a flag
@@ -108,18 +124,22 @@ def check_grammar(overrides: Sequence[str]) -> None:
             key, _, value = override.partition("=")
             typed = shlex.quote(f"{key}={quote_value(value)}")
             raise ConfigError(
-                f"{override} cannot be read, as some characters of the value have a meaning of their own; as plain "
-                f"text it is {typed}"
+                f"{override} cannot be read, as some characters of the value have a meaning of"
+                f" their own; as plain text it is {typed}"
             ) from None
 
 
 def reach_own_parts(config: Any) -> None:
-    """Let ``_target_`` find modules in the current folder that are nowhere else, without shadowing any that are."""
+    """Let ``_target_`` find modules in the current folder that are nowhere else, without shadowing
+    any that are.
+    """
     if isinstance(config, dict):
         target = config.get("_target_")
         if isinstance(target, str) and str(Path.cwd()) not in sys.path:
             package = target.split(".")[0]
-            if importlib.util.find_spec(package) is None and list(Path.cwd().glob(f"{glob.escape(package)}*")):
+            if importlib.util.find_spec(package) is None and list(
+                Path.cwd().glob(f"{glob.escape(package)}*")
+            ):
                 sys.path.append(str(Path.cwd()))
         config = list(config.values())
     if isinstance(config, list):
@@ -135,10 +155,12 @@ def get_object(target: str) -> Callable[..., Any]:
         package = target.partition(".")[0]
         if importlib.util.find_spec(package) is None:
             raise ConfigError(
-                f"_target_ {target}: there is no module {package!r} here; parts of your own are found in the current "
-                f"folder, {Path.cwd()}, or on PYTHONPATH"
+                f"_target_ {target}: there is no module {package!r} here; parts of your own are"
+                f" found in the current folder, {Path.cwd()}, or on PYTHONPATH"
             ) from error
-        raise ConfigError(f"_target_ {target} cannot be imported: {' '.join(str(error).split())}") from error
+        raise ConfigError(
+            f"_target_ {target} cannot be imported: {' '.join(str(error).split())}"
+        ) from error
     return found
 
 
@@ -154,7 +176,9 @@ def instantiate(node: Any, **kwargs: Any) -> Any:
     except InstantiationException as error:
         cause = root_cause(error)
         if isinstance(cause, AttributeError) and "before Module.__init__() call" in str(cause):
-            raise ConfigError(f"{node.get('_target_')}.__init__ must begin with super().__init__()") from error
+            raise ConfigError(
+                f"{node.get('_target_')}.__init__ must begin with super().__init__()"
+            ) from error
         raise cause from None
 
 

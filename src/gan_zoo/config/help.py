@@ -1,4 +1,6 @@
-"""What ``--help`` says: every group of the config, with one line for each choice, read from the files themselves."""
+"""What ``--help`` says: every group of the config, with one line for each choice, read from the
+files themselves.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +24,18 @@ Composes a GAN and trains it. Without arguments: every choice that is marked wit
   resume=RUN                   go on with a run, by its own config
   --config-dir DIR             also look for DIR/GROUP/CHOICE.yaml: parts of your own
   --hydra-help                 what else Hydra understands"""
-ORDER = "model generator discriminator encoder condition loss regularizer augment reconstruction classification optim"
-ORDER += " optim/schedule data data/derive metric extractor trainer callbacks logger launcher debug experiment"
+ORDER = (
+    "model generator discriminator encoder condition loss regularizer augment reconstruction"
+    " classification optim"
+)
+ORDER += (
+    " optim/schedule data data/derive metric extractor trainer callbacks logger launcher debug"
+    " experiment"
+)
+# By a model.
 PACKAGE_SUFFIX = {
     name: f"{name}@model.{name}" for name in ("encoder", "reconstruction", "classification")
-}  # by a model
+}
 NAME_WIDTH = 23
 
 
@@ -36,11 +45,15 @@ def is_requested(arguments: Sequence[str]) -> bool:
 
 
 def render(arguments: Sequence[str], conf: Path) -> str:
-    """The whole page for ``conf`` and the folder that ``--config-dir`` names, in the width of the terminal."""
+    """The whole page for ``conf`` and the folder that ``--config-dir`` names, in the width of the
+    terminal.
+    """
     folders = [conf, *config_dirs(arguments)]
     width = min(max(shutil.get_terminal_size((100, 24)).columns, 60), 120)
     default = defaults(conf)
-    return "\n\n".join([HEAD, *(section(group, folders, default, width) for group in groups(folders))])
+    return "\n\n".join(
+        [HEAD, *(section(group, folders, default, width) for group in groups(folders))]
+    )
 
 
 def config_dirs(arguments: Sequence[str]) -> list[Path]:
@@ -52,16 +65,23 @@ def config_dirs(arguments: Sequence[str]) -> list[Path]:
 def groups(folders: Sequence[Path]) -> list[str]:
     """The groups of the config, in the order in which one thinks of them; new ones last."""
     found = {str(file.parent.relative_to(f)) for f in folders for file in f.glob("*/**/[!_]*.yaml")}
-    found = {group for group in found if not group.startswith("hydra")}  # machinery behind launcher=
+    # Machinery behind launcher=.
+    found = {group for group in found if not group.startswith("hydra")}
     order = ORDER.split()
-    return sorted(found, key=lambda group: (order.index(group) if group in order else len(order), group))
+    return sorted(
+        found, key=lambda group: (order.index(group) if group in order else len(order), group)
+    )
 
 
 def defaults(conf: Path) -> set[str]:
     """What runs without arguments, as ``group=choice``."""
     items = yaml.safe_load((conf / "config.yaml").read_text())["defaults"]  # type: ignore[no-untyped-call]
     pairs = [pair for item in items if isinstance(item, dict) for pair in item.items()]
-    return {f"{group}={name}" for group, names in pairs for name in (names if isinstance(names, list) else [names])}
+    return {
+        f"{group}={name}"
+        for group, names in pairs
+        for name in (names if isinstance(names, list) else [names])
+    }
 
 
 def section(group: str, folders: Sequence[Path], default: set[str], width: int) -> str:
@@ -72,13 +92,17 @@ def section(group: str, folders: Sequence[Path], default: set[str], width: int) 
         mark = "*" if f"{group}={name}" in default else " "
         lead = f" {mark} {name + ' ':<{NAME_WIDTH}}"
         line = lead + summary(files[name])
-        lines += textwrap.wrap(line, width, subsequent_indent=" " * len(lead), break_on_hyphens=False)
+        lines += textwrap.wrap(
+            line, width, subsequent_indent=" " * len(lead), break_on_hyphens=False
+        )
     return "\n".join(lines)
 
 
 def summary(file: Path) -> str:
     """The first comment of a config file, without the line that says where its package is."""
     comments = (
-        line.removeprefix("#").strip() for line in file.read_text(encoding="utf-8").splitlines() if line.startswith("#")
+        line.removeprefix("#").strip()
+        for line in file.read_text(encoding="utf-8").splitlines()
+        if line.startswith("#")
     )
     return next((comment for comment in comments if not comment.startswith("@package")), "")

@@ -28,11 +28,23 @@ BUILDING_ERRORS = (
 
 
 SLURM_MISSING = 'Could not detect "srun"'
-WANDB_ERRORS = ("CommError", "AuthenticationError")  # no server, no key: by name, as wandb is imported only when used
+# No server, no key: by name, as wandb is imported only when used.
+WANDB_ERRORS = (
+    "CommError",
+    "AuthenticationError",
+)
 
 
 UNWRITABLE = (
-    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EISDIR),
+    *(
+        errno.EACCES,
+        errno.EPERM,
+        errno.EROFS,
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.ENOTDIR,
+        errno.EISDIR,
+    ),
     *(errno.ENAMETOOLONG, errno.ELOOP),
 )
 
@@ -54,16 +66,28 @@ def setting_of(path: Path) -> str:
 def is_usage_error(error: BaseException, building: bool = False) -> bool:
     """Whether the user can put ``error`` right by changing the command.
 
-    While objects are being built that is any complaint about arguments; later only errors made for users are.
+    While objects are being built that is any complaint about arguments; later only errors made for
+    users are.
     """
     if building:
         from lightning.fabric.utilities.exceptions import MisconfigurationException
 
         too_large = isinstance(error, RuntimeError) and "allocate" in str(error)
         return too_large or isinstance(error, (*BUILDING_ERRORS, MisconfigurationException))
-    made_for_users = (ConfigError, DataError, TrainingDiverged, HydraException, OmegaConfBaseException)
+    made_for_users = (
+        ConfigError,
+        DataError,
+        TrainingDiverged,
+        HydraException,
+        OmegaConfBaseException,
+    )
     of_wandb = type(error).__name__ in WANDB_ERRORS
-    return is_unwritable(error) or isinstance(error, made_for_users) or of_wandb or SLURM_MISSING in str(error)
+    return (
+        is_unwritable(error)
+        or isinstance(error, made_for_users)
+        or of_wandb
+        or SLURM_MISSING in str(error)
+    )
 
 
 RESOLVING = "raised while resolving interpolation: "  # in OmegaConf's messages
@@ -103,24 +127,32 @@ def format_error(error: BaseException, conf: Path, overrides: Sequence[str] = ()
     if type(cause).__name__ in WANDB_ERRORS:
         message += ": start the server or set logger.wandb.offline=true, and wandb sync later"
     if SLURM_MISSING in message:
-        message = "launcher=slurm submits with SLURM's commands, and there is no srun here: try launcher=local"
+        message = (
+            "launcher=slurm submits with SLURM's commands, and there is no srun here: try"
+            " launcher=local"
+        )
     if isinstance(cause, (MemoryError, OverflowError)) or "can't allocate memory" in message:
         message = (
-            f"there is not enough memory for these sizes ({' '.join(message.split())[:120]}): smaller widths, or data"
+            f"there is not enough memory for these sizes ({' '.join(message.split())[:120]}):"
+            " smaller widths, or data"
         )
     return " ".join(message.split())
 
 
 def root_cause(error: BaseException) -> BaseException:
     """What Hydra wrapped, if it wrapped anything."""
-    while isinstance(error, (HydraException, OmegaConfBaseException)) and error.__cause__ is not None:
+    while (
+        isinstance(error, (HydraException, OmegaConfBaseException)) and error.__cause__ is not None
+    ):
         error = error.__cause__
     return error
 
 
 def choices(group: str, conf: Path) -> list[str]:
     """What can be chosen for a config group."""
-    return sorted(file.stem for file in (conf / group).glob("*.yaml") if not file.stem.startswith("_"))
+    return sorted(
+        file.stem for file in (conf / group).glob("*.yaml") if not file.stem.startswith("_")
+    )
 
 
 def unknown_option(option: str, conf: Path) -> str:
@@ -141,7 +173,9 @@ def unknown_key(key: str, config: Any) -> str:
         config: composed of everything else in the command, plain containers.
     """
     parent, _, name = key.rpartition(".")
-    existing = sorted(str(k) for k in keys_under(config, parent) if k not in ("_target_", "_partial_"))
+    existing = sorted(
+        str(k) for k in keys_under(config, parent) if k not in ("_target_", "_partial_")
+    )
     same_name = [path for path in dotted_keys(config) if path.rpartition(".")[2] == name]
     hint = did_you_mean(name, existing)
     if same_name:
@@ -159,11 +193,18 @@ def keys_under(config: Any, parent: str) -> list[Any]:
 
 
 def dotted_keys(config: Any, name: str = "") -> list[str]:
-    """The dotted names of all values that a user would set; what data functions are handed comes from above them."""
+    """The dotted names of all values that a user would set; what data functions are handed comes
+    from above them.
+    """
     if not isinstance(config, dict):
         return [name]
     below = {f"{name}.{key}" if name else str(key): child for key, child in config.items()}
-    return [found for key, child in below.items() if key != "data.source" for found in dotted_keys(child, key)]
+    return [
+        found
+        for key, child in below.items()
+        if key != "data.source"
+        for found in dotted_keys(child, key)
+    ]
 
 
 def alike(name: str) -> str:

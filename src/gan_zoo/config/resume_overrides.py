@@ -22,13 +22,16 @@ from gan_zoo.runs.overrides import (
 
 
 def expand_resume(arguments: Sequence[str]) -> list[str]:
-    """The command line with what ``resume=RUN`` stands for: the run's overrides, under those given now, and its folder.
+    """The command line with what ``resume=RUN`` stands for: the run's overrides, under those given
+    now, and its folder.
 
     Raises:
         ConfigError: if there is no such run.
     """
     arguments = [with_home(argument) for argument in arguments]
-    resume = next((a.removeprefix("resume=") for a in reversed(arguments) if a.startswith("resume=")), "null")
+    resume = next(
+        (a.removeprefix("resume=") for a in reversed(arguments) if a.startswith("resume=")), "null"
+    )
     if resume in ("null", ""):
         return list(arguments)
     if resume == "auto":
@@ -37,9 +40,13 @@ def expand_resume(arguments: Sequence[str]) -> list[str]:
     path = Path(unquote_value(resume)).expanduser().resolve()
     run = find_run(path)
     if not path.exists():
-        raise ConfigError(f"resume must be auto, a run folder or a checkpoint, got {resume!r}, which does not exist")
+        raise ConfigError(
+            f"resume must be auto, a run folder or a checkpoint, got {resume!r}, which does not"
+            " exist"
+        )
     arguments = [
-        f"resume={quote_value(path)}" if argument.startswith("resume=") else argument for argument in arguments
+        f"resume={quote_value(path)}" if argument.startswith("resume=") else argument
+        for argument in arguments
     ]
     if run is None:
         return arguments
@@ -55,10 +62,19 @@ def expand_resume(arguments: Sequence[str]) -> list[str]:
 
 
 def _latest_run_of_same_command(arguments: Sequence[str]) -> list[str]:
-    """The newest run in ``outputs`` that this very command made; nothing if the command names a folder or none did."""
-    if any(argument in ("-m", "--multirun") or override_key(argument) == "hydra.run.dir" for argument in arguments):
+    """The newest run in ``outputs`` that this very command made; nothing if the command names a
+    folder or none did.
+    """
+    if any(
+        argument in ("-m", "--multirun") or override_key(argument) == "hydra.run.dir"
+        for argument in arguments
+    ):
         return []
-    mine = [a for a in arguments if not a.startswith("-") and not override_key(a).startswith(NOT_RECORDED)]
+    mine = [
+        a
+        for a in arguments
+        if not a.startswith("-") and not override_key(a).startswith(NOT_RECORDED)
+    ]
     mine = with_absolute_values(mine)
     runs = [run for run in map(RunFolder, Path("outputs").glob("*/*")) if run.is_run]
     runs.sort(key=lambda run: run.config_file("overrides").stat().st_mtime)

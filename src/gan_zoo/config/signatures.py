@@ -17,7 +17,18 @@ from gan_zoo.core.nested import get_dotted
 from gan_zoo.core.types import Count, Whole
 
 GROUPS = (
-    *("trainer", "callbacks", "logger", "extractor", "metric", "data", "generator", "discriminator", "optim", "model"),
+    *(
+        "trainer",
+        "callbacks",
+        "logger",
+        "extractor",
+        "metric",
+        "data",
+        "generator",
+        "discriminator",
+        "optim",
+        "model",
+    ),
     *("loss", "regularizer", "divergence", "schedules"),
 )
 NAMED_GROUPS = ("callbacks", "logger", "metric", "regularizer")
@@ -68,10 +79,17 @@ def check_arguments(config: Mapping[str, Any]) -> None:
         _require(isinstance(config[name], dict), name, "a group of settings", config[name])
     for name in NAMED_GROUPS:
         for key, node in config[name].items():
-            _require(node is None or _is_target(node), f"{name}.{key}", "null or have a _target_", node)
+            _require(
+                node is None or _is_target(node), f"{name}.{key}", "null or have a _target_", node
+            )
     for name in (*REQUIRED_TARGETS, *OPTIONAL_TARGETS):
         node = get_dotted(config, name)
-        _require(_is_target(node) or (name in OPTIONAL_TARGETS and not node), name, "a group with a _target_", node)
+        _require(
+            _is_target(node) or (name in OPTIONAL_TARGETS and not node),
+            name,
+            "a group with a _target_",
+            node,
+        )
     check_call(DataModule, config["data"], "data")
     check_call(GANModule, config["loss"] | config["optim"] | {"ema": config["ema"]}, "")
     for name, node in config["schedules"].items():
@@ -83,16 +101,22 @@ def check_arguments(config: Mapping[str, Any]) -> None:
 
 
 def _check_rate(rate: Any, name: str) -> None:
-    """Raise `ConfigError` for a learning rate with which nothing is learned; optimizers take 0 and NaN."""
+    """Raise `ConfigError` for a learning rate with which nothing is learned; optimizers take 0 and
+    NaN.
+    """
     is_number = isinstance(rate, (int, float)) and not isinstance(rate, bool)
-    _require(rate is None or not is_number or 0 < rate < math.inf, name, "a finite number > 0", rate)
+    _require(
+        rate is None or not is_number or 0 < rate < math.inf, name, "a finite number > 0", rate
+    )
 
 
 def check_schedule(node: Any, where: str) -> None:
     """Raise `ConfigError` unless ``node`` has the arguments of a `ScalarSchedule`."""
     from gan_zoo.training.scalar_schedules import ScalarSchedule
 
-    _require(isinstance(node, dict), where, "null or a mapping with value, start, end, until, kind", node)
+    _require(
+        isinstance(node, dict), where, "null or a mapping with value, start, end, until, kind", node
+    )
     known = inspect.signature(ScalarSchedule).parameters
     for key in node:
         _require(key in known, where, f"a mapping of {', '.join(known)}", key)
@@ -102,16 +126,22 @@ def check_schedule(node: Any, where: str) -> None:
 
 
 def check_call(make: Callable[..., Any], values: Mapping[str, Any], where: str) -> None:
-    """Raise `ConfigError` naming the first of ``values`` that ``make`` does not take; unknown names stay.
+    """Raise `ConfigError` naming the first of ``values`` that ``make`` does not take; unknown names
+    stay.
 
     Args:
         make: a class or a function with annotated arguments.
-        values: plain values by argument; those that are built first (with a ``_target_``) are not looked at.
+        values: plain values by argument; those that are built first (with a ``_target_``) are not
+            looked at.
         where: what the config calls the place of ``values``.
     """
     types = _types_of(make)
     for name, value in values.items():
-        if name in types and not _contains_targets(value) and (complaint := _violation(types[name], value)):
+        if (
+            name in types
+            and not _contains_targets(value)
+            and (complaint := _violation(types[name], value))
+        ):
             raise ConfigError(f"{where}{'.' if where else ''}{name}: {complaint}, got {value!r}")
 
 
@@ -121,7 +151,12 @@ def _check_nodes(node: Any, where: str) -> None:
             _check_nodes(child, f"{where}.{key}" if where else str(key))
         if "_target_" in node:
             target = node["_target_"]
-            _require(isinstance(target, str) and "." in target, f"{where}._target_", "the name of code", target)
+            _require(
+                isinstance(target, str) and "." in target,
+                f"{where}._target_",
+                "the name of code",
+                target,
+            )
             check_call(get_object(target), node, where)
 
 
@@ -142,15 +177,21 @@ def _require(holds: bool, name: str, allowed: str, value: Any) -> None:
 
 @cache
 def _types_of(make: Callable[..., Any]) -> dict[str, TypeAdapter[Any]]:
-    """What checks each argument; arguments whose annotation says nothing that could be checked are left out."""
+    """What checks each argument; arguments whose annotation says nothing that could be checked are
+    left out.
+    """
     try:
-        hints = get_type_hints(make.__init__ if inspect.isclass(make) else make, include_extras=True)
+        hints = get_type_hints(
+            make.__init__ if inspect.isclass(make) else make, include_extras=True
+        )
     except (NameError, TypeError):
         return {}
     adapters = {}
     for name, hint in hints.items():
         try:
-            adapters[name] = TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True, strict=True))
+            adapters[name] = TypeAdapter(
+                hint, config=ConfigDict(arbitrary_types_allowed=True, strict=True)
+            )
         except (PydanticSchemaGenerationError, PydanticUserError, TypeError):
             continue
     return adapters
@@ -160,7 +201,7 @@ def _yaml_wording(message: str) -> str:
     """Pydantic's message, in the words of a YAML file."""
     words = {
         "Input should be ": "",
-        "a valid integer": "a whole number",
+        "a valid integer": "an integer",
         "a valid ": "a ",
         "an instance of Sequence": "a list",
         "a tuple": "a list",
@@ -173,11 +214,13 @@ def _yaml_wording(message: str) -> str:
 def _violation(adapter: TypeAdapter[Any], value: Any) -> str:
     """What is wrong with ``value``, in a few words; empty if nothing is."""
     complaint = ""
-    for candidate in (value, tuple(value)) if isinstance(value, list) else (value,):  # YAML has no tuples
+    # YAML has no tuples.
+    for candidate in (value, tuple(value)) if isinstance(value, list) else (value,):
         try:
             adapter.validate_python(candidate)
         except ValidationError as error:
-            wrongs = [wrong for wrong in error.errors() if wrong.get("ctx") != {"class": "Tensor"}]  # YAML has none
+            # YAML has none.
+            wrongs = [wrong for wrong in error.errors() if wrong.get("ctx") != {"class": "Tensor"}]
             says = dict.fromkeys(_yaml_wording(wrong["msg"]) for wrong in wrongs or error.errors())
             complaint = f"must be {' or '.join(says)}"
         else:

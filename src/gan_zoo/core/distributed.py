@@ -40,8 +40,8 @@ class _MeanOverRanks(torch.autograd.Function):
 def mean_over_ranks(value: Tensor) -> Tensor:
     """The mean of ``value`` over processes, differentiable.
 
-    A loss that is not linear in a batch mean (Fisher, relativistic average) calls it on that mean, so that the
-    averaged gradients are those of the global batch.
+    A loss that is not linear in a batch mean (Fisher, relativistic average) calls it on that mean,
+    so that the averaged gradients are those of the global batch.
     """
     if world_size() == 1:
         return value
@@ -50,11 +50,15 @@ def mean_over_ranks(value: Tensor) -> Tensor:
 
 
 def gather_over_ranks(rows: Tensor) -> Tensor:
-    """The rows ``[B, F]`` of every process one below the other, differentiable; every process has equally many."""
+    """The rows ``[B, F]`` of every process one below the other, differentiable; every process has
+    equally many.
+    """
     ranks = world_size()
     if ranks == 1:
         return rows
-    padded = rows.new_zeros(ranks, *rows.shape).index_add(0, torch.tensor([rank()], device=rows.device), rows[None])
+    padded = rows.new_zeros(ranks, *rows.shape).index_add(
+        0, torch.tensor([rank()], device=rows.device), rows[None]
+    )
     return mean_over_ranks(padded).flatten(0, 1) * ranks
 
 
@@ -65,11 +69,15 @@ def from_rank_0(tensors: Iterable[Tensor]) -> None:
             dist.broadcast(tensor, src=0)
 
 
-def average_gradients(parameters: Iterable[nn.Parameter], statistics: Sequence[Tensor] = ()) -> None:
-    """One flat all-reduce of the gradients of the side that is about to step, and of running ``statistics``.
+def average_gradients(
+    parameters: Iterable[nn.Parameter], statistics: Sequence[Tensor] = ()
+) -> None:
+    """One flat all-reduce of the gradients of the side that is about to step, and of running
+    ``statistics``.
 
-    Statistics are averaged so that evaluated and saved networks are the same on every rank. Which parameters have a
-    gradient depends on the model and the step alone, hence is the same on every rank.
+    Statistics are averaged so that evaluated and saved networks are the same on every rank. Which
+    parameters have a gradient depends on the model and the step alone, hence is the same on every
+    rank.
     """
     if world_size() == 1:
         return
@@ -78,14 +86,16 @@ def average_gradients(parameters: Iterable[nn.Parameter], statistics: Sequence[T
     dist.all_reduce(flat)
     flat /= world_size()
     means = torch.split(flat, [tensor.numel() for tensor in (*trained, *statistics)])
-    for parameter, mean in zip(trained, means, strict=False):  # the gradient is a view from now on: nothing is copied
+    # The gradient is a view from now on: nothing is copied.
+    for parameter, mean in zip(trained, means, strict=False):
         parameter.grad = mean.to(parameter.dtype).as_strided(parameter.shape, parameter.stride())
     for statistic, mean in zip(statistics, means[len(trained) :], strict=True):
         statistic.copy_(mean.view_as(statistic))
 
 
 def _flat_gradient(parameter: nn.Parameter) -> Tensor:
-    """The gradient's numbers ``[N]`` in the order in which the parameter's lie in memory, without a copy if it can be.
+    """The gradient's numbers ``[N]`` in the order in which the parameter's lie in memory, without a
+    copy if it can be.
 
     Fused optimizers want gradients with exactly their parameters' strides.
     """
@@ -101,7 +111,9 @@ class CPUProcessGroup:
 
     def __init__(self) -> None:
         alone = world_size() == 1
-        self._group: Any = None if alone or dist.get_backend() == "gloo" else dist.new_group(backend="gloo")
+        self._group: Any = (
+            None if alone or dist.get_backend() == "gloo" else dist.new_group(backend="gloo")
+        )
 
     def max(self, *numbers: float) -> list[float]:
         """The largest of all processes for each of the ``numbers``."""

@@ -13,7 +13,8 @@ from pathlib import Path
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A temporary path in the same folder that becomes ``path`` if the block succeeds, and vanishes if not.
+    """A temporary path in the same folder that becomes ``path`` if the block succeeds, and vanishes
+    if not.
 
     The file is on the disk before it takes the name, and the name is on the disk at the end.
     """
@@ -39,16 +40,22 @@ def _sync(path: Path) -> None:
 
 
 def complete_rows(path: Path) -> tuple[list[str], list[dict[str, str]]]:
-    """The header and the rows of a CSV file that is being written, or was when its writer died: without half a row."""
+    """The header and the rows of a CSV file that is being written, or was when its writer died:
+    without half a row.
+    """
     reader = csv.DictReader(
-        line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")
+        line
+        for line in path.read_text(encoding="utf-8").splitlines(keepends=True)
+        if line.endswith("\n")
     )
     rows = [row for row in reader if None not in row and None not in row.values()]
     return list(reader.fieldnames or []), rows
 
 
 def numeric_rows(path: Path) -> list[dict[str, float]]:
-    """The cells of a CSV file that hold numbers, for each whole row by column; nothing where there is no file."""
+    """The cells of a CSV file that hold numbers, for each whole row by column; nothing where there
+    is no file.
+    """
 
     def numbers(row: dict[str, str]) -> Iterator[tuple[str, float]]:
         for name, cell in row.items():

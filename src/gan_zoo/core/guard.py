@@ -26,7 +26,9 @@ class survived:
     def __enter__(self) -> None:
         pass
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> bool:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> bool:
         if not isinstance(error, Exception) or isinstance(error, TrainingDiverged):
             return False
         if isinstance(error, OSError) and error.errno in DISK_IS_FULL:

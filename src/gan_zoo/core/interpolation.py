@@ -7,7 +7,8 @@ from torch import Tensor
 
 
 def spherical(start: Tensor, end: Tensor, t: Tensor) -> Tensor:
-    """The points at ``t`` on the great circles from ``start`` to ``end``, the length interpolated too (White 2016).
+    """The points at ``t`` on the great circles from ``start`` to ``end``, the length interpolated
+    too (White 2016).
 
     Args:
         start, end: ``[..., D]``.

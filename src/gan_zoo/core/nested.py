@@ -14,7 +14,9 @@ def get_dotted(config: Any, name: str) -> Any:
 
 
 def first_difference(first: Any, second: Any, name: str) -> tuple[str, Any, Any] | None:
-    """The first value that differs between two plain containers: its dotted name below ``name``, and both values."""
+    """The first value that differs between two plain containers: its dotted name below ``name``,
+    and both values.
+    """
     if isinstance(first, dict) and isinstance(second, dict):
         for key in sorted({*first, *second}, key=str):
             below = f"{name}.{key}" if name else str(key)

@@ -17,8 +17,8 @@ TIMEOUT = 2.0
 class _Unblocking(io.RawIOBase):
     """Writes to a pipe or a terminal; what nobody takes is dropped.
 
-    A reader that has left (``| head``), a closed terminal or a full disk behind a redirection must not end a run, and
-    a reader that has stopped reading must not hold it up.
+    A reader that has left (``| head``), a closed terminal or a full disk behind a redirection must
+    not end a run, and a reader that has stopped reading must not hold it up.
 
     Args:
         descriptor: of an open file.
@@ -42,7 +42,9 @@ class _Unblocking(io.RawIOBase):
         rest = memoryview(data).cast("B")
         try:
             while rest and self._has_room():
-                rest = rest[os.write(self._descriptor, rest[: select.PIPE_BUF if self._is_pipe else None]) :]
+                rest = rest[
+                    os.write(self._descriptor, rest[: select.PIPE_BUF if self._is_pipe else None]) :
+                ]
         except OSError:  # nobody reads any more
             pass
         return len(data)
@@ -63,7 +65,9 @@ class _Unblocking(io.RawIOBase):
 
 
 def never_blocking() -> None:
-    """Replace ``sys.stdout`` and ``sys.stderr`` where they are pipes, terminals or files of this process."""
+    """Replace ``sys.stdout`` and ``sys.stderr`` where they are pipes, terminals or files of this
+    process.
+    """
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         try:
@@ -74,4 +78,8 @@ def never_blocking() -> None:
         buffer = getattr(stream, "buffer", None)  # a bare file under PYTHONUNBUFFERED
         if isinstance(buffer, (io.BufferedWriter, io.FileIO)) and hasattr(select, "poll"):
             raw = io.BufferedWriter(_Unblocking(descriptor))
-            setattr(sys, name, io.TextIOWrapper(raw, stream.encoding, "backslashreplace", line_buffering=True))
+            setattr(
+                sys,
+                name,
+                io.TextIOWrapper(raw, stream.encoding, "backslashreplace", line_buffering=True),
+            )

@@ -11,14 +11,15 @@ from gan_zoo.core.distributed import mean_over_ranks, world_size
 class AdaptiveProbability(nn.Module):
     """Rises while the discriminator overfits, else falls.
 
-    Karras et al. 2020 (StyleGAN2-ADA), section 3: every ``interval`` discriminator steps the overfitting measure
-    r_t = E sign(D(x)), over the interval's reals on all processes, is compared with ``target``, and p moves one step
-    towards 1 or 0. It counts images: what a real was scored in a pack counts each image of the pack.
+    Karras et al. 2020 (StyleGAN2-ADA), section 3: every ``interval`` discriminator steps the
+    overfitting measure r_t = E sign(D(x)), over the interval's reals on all processes, is compared
+    with ``target``, and p moves one step towards 1 or 0. It counts images: what a real was scored
+    in a pack counts each image of the pack.
 
     Args:
         p: initial probability, in [0, 1].
-        target: r_t to hold, in [0, 1): 0 is a discriminator at chance, 1 one that is always right; None for a constant
-            probability.
+        target: r_t to hold, in [0, 1): 0 is a discriminator at chance, 1 one that is always right;
+            None for a constant probability.
         images_to_full: number of real images in which p can go from 0 to 1, > 0.
         interval: discriminator steps between two moves, >= 1.
 
@@ -72,7 +73,9 @@ class AdaptiveProbability(nn.Module):
 
 
 def require_signed_scores(discriminator: nn.Module, argument: str) -> None:
-    """Raise `ValueError` for a discriminator whose scores are energies, which have only one sign."""
+    """Raise `ValueError` for a discriminator whose scores are energies, which have only one
+    sign.
+    """
     if getattr(discriminator, "energy", False) is True:
         raise ValueError(
             f"{argument} reads the sign of the discriminator's scores, and energies have only one: "

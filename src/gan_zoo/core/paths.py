@@ -23,12 +23,19 @@ def cache_root() -> Path:
 
 @cache
 def _default_root(parent: str) -> Path:
-    """``gan_zoo`` in the folder ``parent``, or in the temporary one, which is said, if that cannot be written."""
+    """``gan_zoo`` in the folder ``parent``, or in the temporary one, which is said, if that cannot
+    be written.
+    """
     with suppress(OSError, RuntimeError):  # a read-only home, or none at all
         root = Path(parent).expanduser() / "gan_zoo"
         root.mkdir(parents=True, exist_ok=True)
         if os.access(root, os.W_OK):
             return root
-    root = Path(tempfile.gettempdir()) / f"gan_zoo-{os.getuid() if hasattr(os, 'getuid') else 'cache'}"
-    print(f"{parent} cannot be written, caches are in {root}: GAN_ZOO_CACHE says where to keep them", file=sys.stderr)
+    root = (
+        Path(tempfile.gettempdir()) / f"gan_zoo-{os.getuid() if hasattr(os, 'getuid') else 'cache'}"
+    )
+    print(
+        f"{parent} cannot be written, caches are in {root}: GAN_ZOO_CACHE says where to keep them",
+        file=sys.stderr,
+    )
     return root

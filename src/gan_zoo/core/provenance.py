@@ -11,7 +11,9 @@ PACKAGES = ("gan-zoo", "torch", "torchvision", "lightning", "hydra-core", "torch
 
 
 def provenance() -> dict[str, str]:
-    """Versions of Python and the packages that move numbers, and the git commit of the code if it is a checkout."""
+    """Versions of Python and the packages that move numbers, and the git commit of the code if it
+    is a checkout.
+    """
     made_by = {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
     commit = _git_commit()
     return made_by | ({"git_commit": commit} if commit else {})
@@ -23,6 +25,8 @@ def _git_commit() -> str | None:
         return None
     command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40"]
     try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout.strip()
+        return subprocess.run(
+            command, capture_output=True, text=True, timeout=5, check=True
+        ).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return None

@@ -1,8 +1,8 @@
 """Random numbers as a pure function of seed, step and purpose.
 
-A global generator makes a resumed run differ from an uninterrupted one, and gives every rank the same latents. Here
-each draw names its purpose; it is made for the global batch and sliced, so that it depends neither on what was drawn
-before nor on the number of processes.
+A global generator makes a resumed run differ from an uninterrupted one, and gives every rank the
+same latents. Here each draw names its purpose; it is made for the global batch and sliced, so that
+it depends neither on what was drawn before nor on the number of processes.
 """
 
 from __future__ import annotations
@@ -20,13 +20,17 @@ _generators: dict[torch.device, torch.Generator] = {}
 
 
 def stable_seed(*parts: object) -> int:
-    """A 63-bit seed that depends on ``parts`` alone: the same on every machine and in every process."""
+    """A 63-bit seed that depends on ``parts`` alone: the same on every machine and in every
+    process.
+    """
     digest = hashlib.blake2b("/".join(map(str, parts)).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1
 
 
 def seeded_generator(device: torch.device, *parts: object) -> torch.Generator:
-    """The device's generator, set to the state that ``parts`` stand for. It is shared: use it at once."""
+    """The device's generator, set to the state that ``parts`` stand for. It is shared: use it at
+    once.
+    """
     generator = _generators.get(device)
     if generator is None:
         generator = _generators[device] = torch.Generator(device=device)
@@ -63,23 +67,31 @@ class StepRNG:
 
     def normal(self, purpose: str, size: int, *shape: int) -> Tensor:
         """Standard normal numbers ``[size, *shape]`` for the ``size`` samples on this rank."""
-        draw = torch.randn(size * self.world_size, *shape, generator=self._generator(purpose), device=self.device)
+        draw = torch.randn(
+            size * self.world_size, *shape, generator=self._generator(purpose), device=self.device
+        )
         return self._local_slice(draw)
 
     def uniform(self, purpose: str, size: int, *shape: int) -> Tensor:
         """Uniform numbers in [0, 1), ``[size, *shape]``, for the ``size`` samples on this rank."""
-        draw = torch.rand(size * self.world_size, *shape, generator=self._generator(purpose), device=self.device)
+        draw = torch.rand(
+            size * self.world_size, *shape, generator=self._generator(purpose), device=self.device
+        )
         return self._local_slice(draw)
 
     def randint(self, purpose: str, size: int, low: int, high: int) -> Tensor:
-        """Whole numbers in [low, high), ``[size]`` (int64), for the ``size`` samples on this rank."""
+        """Whole numbers in [low, high), ``[size]`` (int64), for the ``size`` samples on this
+        rank.
+        """
         shape = (size * self.world_size,)
         return self._local_slice(
             torch.randint(low, high, shape, generator=self._generator(purpose), device=self.device)
         )
 
     def derive(self, purpose: str) -> StepRNG:
-        """Other random numbers of the same step, such as those of a second generator step on one batch."""
+        """Other random numbers of the same step, such as those of a second generator step on one
+        batch.
+        """
         return replace(self, seed=stable_seed(self.seed, purpose))
 
     def part(self, number: int, count: int) -> StepRNG:
@@ -101,9 +113,11 @@ class StepRNG:
 
     @contextmanager
     def as_default(self) -> Iterator[None]:
-        """Within the block what draws from torch's global generators depends on this noise alone; then they go on.
+        """Within the block what draws from torch's global generators depends on this noise alone;
+        then they go on.
 
-        For networks that draw random numbers while sampling: sample i is the same whatever was drawn before.
+        For networks that draw random numbers while sampling: sample i is the same whatever was
+        drawn before.
         """
         devices = [self.device] if self.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):

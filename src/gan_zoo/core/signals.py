@@ -1,4 +1,6 @@
-"""SIGTERM, SIGINT and SIGHUP: finish the step, save, and leave with the exit code that schedulers expect."""
+"""SIGTERM, SIGINT and SIGHUP: finish the step, save, and leave with the exit code that schedulers
+expect.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +14,16 @@ from types import FrameType
 
 from gan_zoo.core.errors import Interrupted
 
-HANDLED = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name))
+HANDLED = tuple(
+    getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name)
+)
 
 
 class Signals:
     """Remembers a signal until the run is at a point where it can stop.
 
-    A second SIGINT, from somebody who does not want to wait, ends the process at once. Schedulers and launchers
-    often send SIGTERM twice, so that does not.
+    A second SIGINT, from somebody who does not want to wait, ends the process at once. Schedulers
+    and launchers often send SIGTERM twice, so that does not.
     """
 
     def __init__(self) -> None:
@@ -29,7 +33,9 @@ class Signals:
 
     @contextmanager
     def handlers_restored(self) -> Iterator[None]:
-        """Whatever handlers the block installs, those there were before are back after it; signals are forgotten."""
+        """Whatever handlers the block installs, those there were before are back after it; signals
+        are forgotten.
+        """
         self.pending = None
         before = {number: signal.getsignal(number) for number in HANDLED}
         at_once = self._stop_at_once
@@ -43,7 +49,9 @@ class Signals:
                     signal.signal(number, handler)
 
     def install(self) -> None:
-        """Take over from the handlers there are; what is ignored, as SIGHUP under nohup, stays ignored."""
+        """Take over from the handlers there are; what is ignored, as SIGHUP under nohup, stays
+        ignored.
+        """
         if _is_main_thread():
             for number in HANDLED:
                 if signal.getsignal(number) is not signal.SIG_IGN:
@@ -51,7 +59,9 @@ class Signals:
 
     @contextmanager
     def raise_immediately(self) -> Iterator[None]:
-        """Within the block, which must not change what is saved, a signal raises `Interrupted` where it arrives."""
+        """Within the block, which must not change what is saved, a signal raises `Interrupted`
+        where it arrives.
+        """
         if self.pending is not None:
             raise Interrupted(self.pending)
         with self._stopping(at_once=True):
@@ -59,7 +69,9 @@ class Signals:
 
     @contextmanager
     def raise_after_step(self) -> Iterator[None]:
-        """Within the block a signal is remembered only: what runs there asks for it where it can stop."""
+        """Within the block a signal is remembered only: what runs there asks for it where it can
+        stop.
+        """
         with self._stopping(at_once=False):
             yield
 

@@ -9,7 +9,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 
 def render(package: str, template: str, **values: Any) -> str:
-    """The template ``templates/<template>.jinja`` of ``package``, filled in; values are escaped in HTML."""
+    """The template ``templates/<template>.jinja`` of ``package``, filled in; values are escaped in
+    HTML.
+    """
     return _environment(package).get_template(f"{template}.jinja").render(**values)
 
 

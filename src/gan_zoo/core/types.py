@@ -1,4 +1,6 @@
-"""What models, networks, losses and regularizers exchange: batches, requests, outputs and named terms."""
+"""What models, networks, losses and regularizers exchange: batches, requests, outputs and named
+terms.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,9 @@ LossTerms = dict[str, Tensor]
 """Named scalars: summed for the backward pass and logged as they are."""
 
 FakeSamples = dict[str, Tensor]
-"""The generators' outputs for one batch, by name (``"fake"``, or one entry for each direction of a translation)."""
+"""The generators' outputs for one batch, by name (``"fake"``, or one entry for each direction of a
+translation).
+"""
 
 OnDevice = TypeVar("OnDevice", "Batch", "SampleRequest")
 
@@ -76,12 +80,15 @@ class Batch:
 
     Attributes:
         size: number of samples here, B.
-        rng: the random numbers of the step; the only source that is the same on any number of processes.
+        rng: the random numbers of the step; the only source that is the same on any number of
+            processes.
         real: real samples, ``[B, C, H, W]`` in [-1, 1], or ``[B, D]`` for vector data.
         label: class numbers ``[B]`` (int64), if the data has them.
-        condition: what comes with each sample besides its class: an image ``[B, C, H, W]`` in [-1, 1], a vector
-            ``[B, D]`` or token numbers ``[B, L]`` (int64). For unpaired domains, samples of the other one.
-        mismatched_condition: conditions of other samples, each guaranteed to differ from the matching one.
+        condition: what comes with each sample besides its class: an image ``[B, C, H, W]`` in [-1,
+            1], a vector ``[B, D]`` or token numbers ``[B, L]`` (int64). For unpaired domains,
+            samples of the other one.
+        mismatched_condition: conditions of other samples, each guaranteed to differ from the
+            matching one.
     """
 
     size: int
@@ -104,7 +111,9 @@ class Batch:
         if count == 1:
             return [self]
         if self.size % count:
-            raise ValueError(f"accumulate must divide the {self.size} samples of a process, got {count}")
+            raise ValueError(
+                f"accumulate must divide the {self.size} samples of a process, got {count}"
+            )
         size = self.size // count
         parts = []
         for number in range(count):
@@ -134,7 +143,8 @@ class SampleRequest:
         condition: as in `Batch`.
         codes: continuous codes ``[B, num_continuous_codes]`` in (-1, 1).
         target: for display, the samples that belong to the conditions, where they are known.
-        unrelated: for display, samples that do not belong to the conditions, where none are known that do.
+        unrelated: for display, samples that do not belong to the conditions, where none are known
+            that do.
     """
 
     size: int
@@ -153,7 +163,8 @@ class SampleRequest:
     def select(self, rows: Tensor | slice) -> SampleRequest:
         """The same request for these rows; latents and images for display are left out."""
         label, condition, codes = (
-            None if part is None else part[rows] for part in (self.label, self.condition, self.codes)
+            None if part is None else part[rows]
+            for part in (self.label, self.condition, self.codes)
         )
         size = len(range(self.size)[rows]) if isinstance(rows, slice) else len(rows)
         return SampleRequest(size, self.rng, label=label, condition=condition, codes=codes)
@@ -169,8 +180,8 @@ class DiscriminatorOutput:
         aux: outputs of further heads (class logits, a reconstruction, codes), if there are any.
         features: intermediate activations, for terms that compare them.
         condition: what the discriminator was conditioned on, or None.
-        parts: outputs of several scales or heads, one for each; ``score`` holds all of their scores, ``[B, N]``, and
-            losses and accuracies are means over the parts.
+        parts: outputs of several scales or heads, one for each; ``score`` holds all of their
+            scores, ``[B, N]``, and losses and accuracies are means over the parts.
     """
 
     score: Tensor
@@ -181,14 +192,21 @@ class DiscriminatorOutput:
     parts: tuple[DiscriminatorOutput, ...] = ()
 
 
-def run_discriminator(discriminator: nn.Module, x: Tensor, condition: Any = None) -> DiscriminatorOutput:
-    """The output of ``discriminator`` for ``x``; a network may return bare scores or a `DiscriminatorOutput`.
+def run_discriminator(
+    discriminator: nn.Module, x: Tensor, condition: Any = None
+) -> DiscriminatorOutput:
+    """The output of ``discriminator`` for ``x``; a network may return bare scores or a
+    `DiscriminatorOutput`.
 
-    Scores are in float32 at least: in mixed precision losses and penalties are computed from numbers that bfloat16,
-    with its 8 bits, would round to steps of 1/128 of their size.
+    Scores are in float32 at least: in mixed precision losses and penalties are computed from
+    numbers that bfloat16, with its 8 bits, would round to steps of 1/128 of their size.
     """
     output = discriminator(x) if condition is None else discriminator(x, condition)
-    result = output if isinstance(output, DiscriminatorOutput) else DiscriminatorOutput(score=output, x=x)
+    result = (
+        output
+        if isinstance(output, DiscriminatorOutput)
+        else DiscriminatorOutput(score=output, x=x)
+    )
     parts = tuple(replace(part, score=at_least_float32(part.score)) for part in result.parts)
     return replace(result, score=at_least_float32(result.score), condition=condition, parts=parts)
 
@@ -203,18 +221,21 @@ class AdversarialTerm:
     """One adversarial pairing: this discriminator, these reals against these fakes.
 
     Attributes:
-        name: the key of its loss, its regularizers and its log entries (``d/<name>``, ``g/<name>``).
+        name: the key of its loss, its regularizers and its log entries (``d/<name>``,
+            ``g/<name>``).
         discriminator: the network that scores both sides.
         real, fake: samples of equal shape ``[B, ...]``.
         real_condition, fake_condition: what the discriminator is conditioned on, or None.
         discriminator_weight: factor on what the discriminator minimizes here, penalties included.
-        generator_weight: factor on what the generator minimizes; 0 for pairings that train the discriminator only, such
-            as mismatched pairs.
-        mismatched: whether both sides are the same samples, and only their conditions differ: the fake side is real
-            samples with conditions that belong to others. Distances between the sides are then between conditions, and
-            penalties find no line from one side to the other.
-        swapped: whether the generators produce both sides, as in joint discriminators (BiGAN): they minimize the
-            discriminator's loss with the sides swapped, and gradients also flow through the real side.
+        generator_weight: factor on what the generator minimizes; 0 for pairings that train the
+            discriminator only, such as mismatched pairs.
+        mismatched: whether both sides are the same samples, and only their conditions differ: the
+            fake side is real samples with conditions that belong to others. Distances between the
+            sides are then between conditions, and penalties find no line from one side to the
+            other.
+        swapped: whether the generators produce both sides, as in joint discriminators (BiGAN): they
+            minimize the discriminator's loss with the sides swapped, and gradients also flow
+            through the real side.
     """
 
     name: str
@@ -242,7 +263,9 @@ class AdversarialTerm:
         return run_discriminator(self.discriminator, self.fake, self.fake_condition)
 
     def with_input_gradients(self, *, real: bool, fake: bool) -> AdversarialTerm:
-        """The same term with samples that require grad as given, so that penalties need no second forward pass."""
+        """The same term with samples that require grad as given, so that penalties need no second
+        forward pass.
+        """
         return replace(
             self,
             real=self.real.detach().requires_grad_() if real else self.real,
@@ -267,7 +290,9 @@ class TermOutputs:
     requested: AdversarialTerm | None = None
 
     def shares_reals_with(self, term: AdversarialTerm) -> bool:
-        """Whether the discriminator, the reals and their conditions are the very same objects in ``term``."""
+        """Whether the discriminator, the reals and their conditions are the very same objects in
+        ``term``.
+        """
         requested = self.requested or self.term
         pairs = (
             (requested.discriminator, term.discriminator),
@@ -279,7 +304,8 @@ class TermOutputs:
 
 @runtime_checkable
 class MappedGenerator(Protocol):
-    """A generator with a mapping and a synthesis part, as StyleGAN's: ``synthesis(mapping(latents))``.
+    """A generator with a mapping and a synthesis part, as StyleGAN's:
+    ``synthesis(mapping(latents))``.
 
     Attributes:
         num_styles: L, the number of style inputs of the synthesis.

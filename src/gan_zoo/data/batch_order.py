@@ -54,7 +54,9 @@ class EpochSampler:
 
     def indices(self, step: int) -> Tensor:
         """This rank's samples of batch ``step``, ``[local_size]``."""
-        epoch, start = divmod(step * self.batch_size + self.rank * self.local_size, self.num_samples)
+        epoch, start = divmod(
+            step * self.batch_size + self.rank * self.local_size, self.num_samples
+        )
         piece = self.permutation(epoch)[start : start + self.local_size]
         while len(piece) < self.local_size:
             epoch += 1
@@ -85,7 +87,9 @@ class MismatchSampler:
         self.by_group = torch.from_numpy(np.argsort(group, kind="stable"))
         counts = torch.from_numpy(np.bincount(group))
         if len(counts) < 2:
-            raise DataError(f"all {len(rows)} conditions of the data are equal: there are no mismatched pairs")
+            raise DataError(
+                f"all {len(rows)} conditions of the data are equal: there are no mismatched pairs"
+            )
         ends = counts.cumsum(0)
         group_of = torch.from_numpy(group)
         self.first = (ends - counts)[group_of]

@@ -47,11 +47,17 @@ class DataModule(LightningDataModule):
         if not isinstance(batch_size, int) or batch_size < 1:
             raise DataError(f"data.batch_size must be an integer >= 1, got {batch_size!r}")
         if batch_size > len(source):
-            raise DataError(f"data.batch_size={batch_size} is more than the {len(source)} samples of {source.name}")
+            raise DataError(
+                f"data.batch_size={batch_size} is more than the {len(source)} samples of"
+                f" {source.name}"
+            )
         if num_workers < 0:
             raise DataError(f"data.num_workers must be >= 0, got {num_workers}")
         if flip and source.samples.ndim != 4:
-            raise DataError(f"data.flip mirrors images; {source.name} has samples of shape {source.sample_shape}")
+            raise DataError(
+                f"data.flip mirrors images; {source.name} has samples of shape"
+                f" {source.sample_shape}"
+            )
 
         self.source = source
         self.batch_size = batch_size
@@ -81,7 +87,9 @@ class DataModule(LightningDataModule):
             if need != "mismatched" and need not in available:
                 has = " and ".join(FIELD_NAMES[field] for field in sorted(available)) or "nothing"
                 can_pair = self.source.aligned and self.source.unpaired
-                advice = "set data.unpaired=false" if can_pair else "choose another data=, or condition="
+                advice = (
+                    "set data.unpaired=false" if can_pair else "choose another data=, or condition="
+                )
                 raise DataError(
                     f"this model needs data that have {FIELD_NAMES[need]} for each sample; "
                     f"data={self.source.name} has {has}: {advice}"
@@ -91,15 +99,17 @@ class DataModule(LightningDataModule):
         """Raise `DataError` if the global batch is not divisible by ``world_size`` processes."""
         if self.batch_size % world_size:
             raise DataError(
-                f"data.batch_size={self.batch_size} is the global batch and must be divisible by the {world_size} "
-                "processes"
+                f"data.batch_size={self.batch_size} is the global batch and must be divisible by"
+                f" the {world_size} processes"
             )
 
     def train_dataloader(self) -> InfiniteLoader:
         """This rank's part of the infinite loader, from the current step on."""
         trainer = self.trainer
         assert trainer is not None
-        rng = StepRNG(self.seed, 0, trainer.global_rank, trainer.world_size, trainer.strategy.root_device)
+        rng = StepRNG(
+            self.seed, 0, trainer.global_rank, trainer.world_size, trainer.strategy.root_device
+        )
         return InfiniteLoader(
             source=self.source,
             sampler=BatchSampler(self.source, self.batch_size, rng, self.mismatched_conditions),
@@ -110,6 +120,8 @@ class DataModule(LightningDataModule):
             on_device=self.source.nbytes <= self.memory_limit,
         )
 
-    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+    def transfer_batch_to_device(
+        self, batch: Batch, device: torch.device, dataloader_idx: int
+    ) -> Batch:
         """Moves a batch; most are on the device already."""
         return batch.to(device)

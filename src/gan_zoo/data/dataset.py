@@ -59,7 +59,9 @@ class Source:
     def __post_init__(self) -> None:
         self.unpaired = self.unpaired or not self.aligned
         if not self.fingerprint:
-            self.fingerprint = hashlib.sha256(self.samples.contiguous().numpy().tobytes()).hexdigest()
+            self.fingerprint = hashlib.sha256(
+                self.samples.contiguous().numpy().tobytes()
+            ).hexdigest()
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -77,14 +79,18 @@ class Source:
         return int(self.labels.max()) + 1 if self.classes is None else len(self.classes)
 
     def evaluation_split(self) -> Source:
-        """The held-out data if there are any, else these: conditions for evaluation are from here."""
+        """The held-out data if there are any, else these: conditions for evaluation are from
+        here.
+        """
         if self._evaluation_split is None:
             self._evaluation_split = self if self.held_out is None else self.held_out()
         return self._evaluation_split
 
     @property
     def stored_conditions(self) -> Tensor | None:
-        """What the rows of conditions are read from: the samples where conditions are made of them."""
+        """What the rows of conditions are read from: the samples where conditions are made of
+        them.
+        """
         return self.samples if self.derivation is not None else self.conditions
 
     @property
@@ -103,7 +109,10 @@ class Source:
         """What its batches hold in addition to samples, in the words of
         `gan_zoo.models.base.Model.needs`.
         """
-        kinds = {None if self.labels is None else "label", "domain" if self.condition_kind == "image" else None}
+        kinds = {
+            None if self.labels is None else "label",
+            "domain" if self.condition_kind == "image" else None,
+        }
         kinds |= {None if self.unpaired else self.condition_kind}
         return {kind for kind in kinds if kind is not None}
 
@@ -147,8 +156,8 @@ def check_matches_config(
         conditions = condition_shape_of(source)
         if conditions != list(condition_shape):
             raise DataError(
-                f"data={source.name} has conditions of shape {conditions}, but data.condition_shape is "
-                f"{list(condition_shape)}"
+                f"data={source.name} has conditions of shape {conditions}, but data.condition_shape"
+                f" is {list(condition_shape)}"
             )
 
     # Classes, and shape of the samples.
@@ -158,6 +167,6 @@ def check_matches_config(
         raise DataError(f"data={source.name} has {has}, but data.num_classes is {num_classes}")
     if source.sample_shape != list(sample_shape):
         raise DataError(
-            f"data={source.name} has samples of shape {source.sample_shape}, but data.sample_shape is "
-            f"{list(sample_shape)}"
+            f"data={source.name} has samples of shape {source.sample_shape}, but data.sample_shape"
+            f" is {list(sample_shape)}"
         )

@@ -29,7 +29,9 @@ class Derivation:
     """
 
     applies_to_files: ClassVar[bool] = False
-    """Whether `gan-zoo translate` makes conditions of the images that it is given, which are conditions otherwise."""
+    """Whether `gan-zoo translate` makes conditions of the images that it is given, which are
+    conditions otherwise.
+    """
 
     def condition_shape(self, sample_shape: Sequence[int]) -> list[int]:
         """Shape of the conditions of samples of this shape ``[C, H, W]``.
@@ -59,7 +61,9 @@ class Downscale(Derivation):
     def condition_shape(self, sample_shape: Sequence[int]) -> list[int]:
         channels, height, width = sample_shape
         if height % self.factor or width % self.factor:
-            raise DataError(f"data.derive.factor must divide the sides {height} and {width}, got {self.factor}")
+            raise DataError(
+                f"data.derive.factor must divide the sides {height} and {width}, got {self.factor}"
+            )
         return [channels, height // self.factor, width // self.factor]
 
     def __call__(self, images: Tensor, rng: StepRNG) -> Tensor:
@@ -102,7 +106,9 @@ class Mask(Derivation):
         rows = torch.linspace(0, 1, height, device=images.device).view(1, 1, -1, 1)
         columns = torch.linspace(0, 1, width, device=images.device).view(1, 1, 1, -1)
         if self.kind == "center":
-            inside = ((rows - 0.5).abs() <= self.size / 2) & ((columns - 0.5).abs() <= self.size / 2)
+            inside = ((rows - 0.5).abs() <= self.size / 2) & (
+                (columns - 0.5).abs() <= self.size / 2
+            )
             return inside.expand(size, -1, -1, -1)
 
         # Centers and halves of the sides of the rectangles, or ends of the strokes, [B, count, 1,
@@ -112,9 +118,13 @@ class Mask(Derivation):
         if self.kind == "boxes":
             half_height = (0.25 + 0.75 * third) * self.size / 2
             half_width = (0.25 + 0.75 * fourth) * self.size / 2
-            inside = ((rows - first).abs() <= half_height) & ((columns - second).abs() <= half_width)
+            inside = ((rows - first).abs() <= half_height) & (
+                (columns - second).abs() <= half_width
+            )
         else:
-            inside = distance_to_segment(rows, columns, first, second, third, fourth) <= self.size / 8
+            inside = (
+                distance_to_segment(rows, columns, first, second, third, fourth) <= self.size / 8
+            )
         return inside.any(1, keepdim=True)
 
 
@@ -124,9 +134,13 @@ def distance_to_segment(
     """Distance of each pixel to the segment between two points, in fractions of the image."""
     down = bottom - top
     across = right - left
-    along = ((rows - top) * down + (columns - left) * across) / (down.square() + across.square()).clamp(min=1e-8)
+    along = ((rows - top) * down + (columns - left) * across) / (
+        down.square() + across.square()
+    ).clamp(min=1e-8)
     along = along.clamp(0, 1)
-    return ((rows - top - along * down).square() + (columns - left - along * across).square()).sqrt()
+    return (
+        (rows - top - along * down).square() + (columns - left - along * across).square()
+    ).sqrt()
 
 
 class Gray(Derivation):
@@ -135,7 +149,9 @@ class Gray(Derivation):
     def condition_shape(self, sample_shape: Sequence[int]) -> list[int]:
         channels, height, width = sample_shape
         if channels != 3:
-            raise DataError(f"data/derive=gray needs RGB images, got {channels} channels: set data.channels=3")
+            raise DataError(
+                f"data/derive=gray needs RGB images, got {channels} channels: set data.channels=3"
+            )
         return [1, height, width]
 
     def __call__(self, images: Tensor, rng: StepRNG) -> Tensor:
@@ -201,7 +217,9 @@ class Edges(Derivation):
 
 
 def derivation_of(options: Mapping[str, Any]) -> Derivation | None:
-    """The derivation that a config describes, where it is one of this module; None where it is another class."""
+    """The derivation that a config describes, where it is one of this module; None where it is
+    another class.
+    """
     arguments = dict(options)
     module, _, name = str(arguments.pop("_target_", "")).rpartition(".")
     kind = globals().get(name) if module == __name__ else None
@@ -211,7 +229,9 @@ def derivation_of(options: Mapping[str, Any]) -> Derivation | None:
     return derivation
 
 
-def with_derived_conditions(source: Source, derivation: Derivation, unpaired: bool = False) -> Source:
+def with_derived_conditions(
+    source: Source, derivation: Derivation, unpaired: bool = False
+) -> Source:
     """``source``, and its held-out part, whose conditions are made from the samples of each batch.
 
     Args:
@@ -223,9 +243,14 @@ def with_derived_conditions(source: Source, derivation: Derivation, unpaired: bo
         DataError: if there are conditions already, or the samples are no images.
     """
     if source.conditions is not None:
-        raise DataError(f"data/derive makes conditions, and data={source.name} has some: choose one of them")
+        raise DataError(
+            f"data/derive makes conditions, and data={source.name} has some: choose one of them"
+        )
     if source.samples.ndim != 4:
-        raise DataError(f"data/derive works on images; data={source.name} has samples of shape {source.sample_shape}")
+        raise DataError(
+            f"data/derive works on images; data={source.name} has samples of shape"
+            f" {source.sample_shape}"
+        )
     derivation.condition_shape(source.sample_shape)
     held_out = None
     if source.held_out is not None:

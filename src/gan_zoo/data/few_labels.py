@@ -28,8 +28,8 @@ def with_few_labels(source: Source, count: Count) -> Source:
         raise DataError(f"data.labeled needs data with labels, data={source.name} has none")
     if not source.num_classes <= count <= len(source):
         raise DataError(
-            f"data.labeled must be from the {source.num_classes} classes to the {len(source)} samples of "
-            f"data={source.name}, got {count}"
+            f"data.labeled must be from the {source.num_classes} classes to the {len(source)}"
+            f" samples of data={source.name}, got {count}"
         )
     return replace(source, labeled=balanced(source.labels, source.num_classes, count))
 

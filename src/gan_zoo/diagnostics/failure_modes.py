@@ -23,7 +23,9 @@ class TermHistory:
     now: int
 
     def last(self, name: str, looks: int) -> list[float]:
-        """The last ``looks`` values of a reading of the term, or of a player (``g/...``); [] if there are fewer."""
+        """The last ``looks`` values of a reading of the term, or of a player (``g/...``); [] if
+        there are fewer.
+        """
         key = name if name[:2] in ("d/", "g/") else f"{self.term}/{name}"
         rows = self.history[max(0, self.now + 1 - looks) : self.now + 1]
         values = [row[key] for row in rows if key in row]
@@ -72,12 +74,15 @@ class Finding:
 
     def __str__(self) -> str:
         return (
-            f"{self.name} in {self.term} at {self.since:,} images: {self.evidence}; try {' or '.join(self.suggestions)}"
+            f"{self.name} in {self.term} at {self.since:,} images: {self.evidence}; try"
+            f" {' or '.join(self.suggestions)}"
         )
 
 
 def collapse(view: TermHistory) -> str:
-    """Samples are alike: all of them, or pairs of them to the pixel; and not because nothing was learnt yet."""
+    """Samples are alike: all of them, or pairs of them to the pixel; and not because nothing was
+    learnt yet.
+    """
     spread, travel, twins = (view.last(name, 5) for name in ("spread", "travel", "nearest"))
     if not spread:
         return ""
@@ -133,27 +138,52 @@ def oscillation(view: TermHistory) -> str:
     travel, offset = view.last("travel", 6), view.last("offset", 6)
     if not travel or median(travel) < 1.0 or median(offset) < 0.6:
         return ""
-    return f"the center of the samples moves by {median(travel):.2g} spreads of the reals from look to look"
+    return (
+        f"the center of the samples moves by {median(travel):.2g} spreads of the reals from look to"
+        " look"
+    )
 
 
 FAILURE_MODES = (
-    FailureMode("mode collapse", collapse, ("loss=r3gan", "pack=2", "discriminator.minibatch=stddev")),
+    FailureMode(
+        "mode collapse", collapse, ("loss=r3gan", "pack=2", "discriminator.minibatch=stddev")
+    ),
     FailureMode(
         "saturated discriminator",
         saturation,
-        ("regularizer=[r1] discriminator.norm=none", "optim.discriminator.lr=1e-4", "optim.generator.lr=4e-4"),
+        (
+            "regularizer=[r1] discriminator.norm=none",
+            "optim.discriminator.lr=1e-4",
+            "optim.generator.lr=4e-4",
+        ),
     ),
-    FailureMode("overfitting discriminator", overfitting, ("augment=diffaugment", "augment=ada", "data.flip=true")),
-    FailureMode("vanishing generator gradient", vanishing, ("loss=nonsaturating", "loss=wgan_gp", "loss=rpgan")),
-    FailureMode("explosion", explosion, ("optim.clip_grad_norm=1", "regularizer=[r1] discriminator.norm=none")),
-    FailureMode("oscillation", oscillation, ("regularizer=[r1] discriminator.norm=none", "optim=adam_beta0")),
+    FailureMode(
+        "overfitting discriminator",
+        overfitting,
+        ("augment=diffaugment", "augment=ada", "data.flip=true"),
+    ),
+    FailureMode(
+        "vanishing generator gradient",
+        vanishing,
+        ("loss=nonsaturating", "loss=wgan_gp", "loss=rpgan"),
+    ),
+    FailureMode(
+        "explosion",
+        explosion,
+        ("optim.clip_grad_norm=1", "regularizer=[r1] discriminator.norm=none"),
+    ),
+    FailureMode(
+        "oscillation", oscillation, ("regularizer=[r1] discriminator.norm=none", "optim=adam_beta0")
+    ),
 )
 SUGGESTIONS = {mode.name: mode.suggestions for mode in FAILURE_MODES}
 
 
 def findings_at(history: Sequence[Measurement], now: int) -> list[Finding]:
     """What is seen at look ``now``, from it and the looks before it."""
-    adversarial_terms = [name.removesuffix("/separation") for name in history[now] if name.endswith("/separation")]
+    adversarial_terms = [
+        name.removesuffix("/separation") for name in history[now] if name.endswith("/separation")
+    ]
     images = int(history[now]["images_seen"])
     return [
         Finding(mode.name, term, evidence, images, True, mode.suggestions)
@@ -164,9 +194,13 @@ def findings_at(history: Sequence[Measurement], now: int) -> list[Finding]:
 
 
 def diagnose(history: Sequence[Measurement]) -> list[Finding]:
-    """What was seen at any look, each failure mode of each term once: as it was first seen, and whether it lasts."""
+    """What was seen at any look, each failure mode of each term once: as it was first seen, and
+    whether it lasts.
+    """
     findings: dict[tuple[str, str], Finding] = {}
     for now in range(len(history)):
         seen = {(finding.name, finding.term): finding for finding in findings_at(history, now)}
-        findings = {key: replace(finding, ongoing=key in seen) for key, finding in (seen | findings).items()}
+        findings = {
+            key: replace(finding, ongoing=key in seen) for key, finding in (seen | findings).items()
+        }
     return list(findings.values())

@@ -7,7 +7,13 @@ from torch import Tensor
 
 from gan_zoo.core.types import AdversarialTerm, Batch, DiscriminatorOutput
 from gan_zoo.diagnostics.failure_modes import Measurement
-from gan_zoo.diagnostics.statistics import features, median_nn_distance, overfitting_ratio, rms_deviation, roc_auc
+from gan_zoo.diagnostics.statistics import (
+    features,
+    median_nn_distance,
+    overfitting_ratio,
+    rms_deviation,
+    roc_auc,
+)
 from gan_zoo.models.base import Model
 from gan_zoo.training.modes import evaluation_mode
 
@@ -25,24 +31,33 @@ class Probe:
         self.centers: dict[str, Tensor] = {}
 
     def measure(self, model: Model) -> Measurement:
-        """How sure the discriminators are, how different samples are, how far they have moved since the last time.
+        """How sure the discriminators are, how different samples are, how far they have moved since
+        the last time.
 
-        For every term that trains a generator, ``<term>/separation`` (of reals from fakes), ``<term>/memory`` (with
-        held-out data) and ``<term>/gap`` (mean score of reals less that of fakes); of its fakes ``<term>/spread`` and
-        ``<term>/nearest`` as shares of the reals', and in spreads of the reals ``<term>/offset``, the distance of their
-        center from that of the reals, and ``<term>/travel``, its way since the last look.
+        For every term that trains a generator, ``<term>/separation`` (of reals from fakes),
+        ``<term>/memory`` (with held-out data) and ``<term>/gap`` (mean score of reals less that of
+        fakes); of its fakes ``<term>/spread`` and ``<term>/nearest`` as shares of the reals', and
+        in spreads of the reals ``<term>/offset``, the distance of their center from that of the
+        reals, and ``<term>/travel``, its way since the last look.
         """
         readings: dict[str, Tensor] = {}
         with evaluation_mode(model, self.seen.rng.device):
             fakes = model.generate(self.seen)
-            adversarial_terms = [term for term in model.adversarial_terms(self.seen, fakes) if term.trains_generator]
+            adversarial_terms = [
+                term for term in model.adversarial_terms(self.seen, fakes) if term.trains_generator
+            ]
             unseen: dict[str, AdversarialTerm] = {}
             if self.unseen is not None:
-                unseen = {term.name: term for term in model.adversarial_terms(self.unseen, model.generate(self.unseen))}
+                unseen = {
+                    term.name: term
+                    for term in model.adversarial_terms(self.unseen, model.generate(self.unseen))
+                }
             for term in adversarial_terms:
                 found = self.sample_statistics(term) | score_statistics(term, unseen.get(term.name))
                 readings |= {f"{term.name}/{name}": value for name, value in found.items()}
-        numbers = torch.stack([value.float() for value in readings.values()]).tolist() if readings else []
+        numbers = (
+            torch.stack([value.float() for value in readings.values()]).tolist() if readings else []
+        )
         return dict(zip(readings, numbers, strict=True))
 
     def sample_statistics(self, term: AdversarialTerm) -> dict[str, Tensor]:
@@ -61,7 +76,9 @@ class Probe:
 
 def score_statistics(term: AdversarialTerm, unseen: AdversarialTerm | None) -> dict[str, Tensor]:
     """Scores of the discriminator of one term."""
-    real, fake = (per_image(output) for output in (term.discriminate_real(), term.discriminate_fake()))
+    real, fake = (
+        per_image(output) for output in (term.discriminate_real(), term.discriminate_fake())
+    )
     readings = {"separation": roc_auc(real, fake), "gap": real.mean() - fake.mean()}
     if unseen is not None:
         readings["memory"] = overfitting_ratio(real, per_image(unseen.discriminate_real()), fake)

@@ -25,7 +25,8 @@ def check_push(name: str) -> str:
 
 
 def push(folder: Path, name: str, private: bool = False) -> str:
-    """Upload the export in ``folder`` as the model ``name``, which is made if it is not there, and return its address.
+    """Upload the export in ``folder`` as the model ``name``, which is made if it is not there, and
+    return its address.
 
     Raises:
         ConfigError: if the hub cannot be reached or says no; ``folder`` stays as it is.
@@ -33,13 +34,18 @@ def push(folder: Path, name: str, private: bool = False) -> str:
     from huggingface_hub import HfApi
 
     api = HfApi()
+    # The client's errors have no base of their own, and their bases change.
     try:
         url = api.create_repo(name, private=private, exist_ok=True)
         api.upload_folder(
-            repo_id=name, folder_path=folder, allow_patterns=list(UPLOAD_PATTERNS), commit_message="gan-zoo export"
+            repo_id=name,
+            folder_path=folder,
+            allow_patterns=list(UPLOAD_PATTERNS),
+            commit_message="gan-zoo export",
         )
-    except Exception as error:  # the client's errors have no base of their own, and their bases change
+    except Exception as error:
         raise ConfigError(
-            f"{folder} is written but was not pushed to {name}: {first_line(error)}; again: hf upload {name} {folder}"
+            f"{folder} is written but was not pushed to {name}: {first_line(error)}; again: hf"
+            f" upload {name} {folder}"
         ) from error
     return str(url)

@@ -41,7 +41,10 @@ def usage(name: str, about: Mapping[str, Any]) -> list[str]:
     option = " --caption ..." if takes_captions else ""
     return [
         "    import gan_zoo",
-        f'    samples = gan_zoo.load("{name}").sample(16, seed=0{argument})   # [16, ...] in [-1, 1]',
+        (
+            f'    samples = gan_zoo.load("{name}").sample(16, seed=0{argument})   # [16, ...] in'
+            " [-1, 1]"
+        ),
         "",
         f"or `gan-zoo sample {name}{option}`.",
     ]

@@ -44,7 +44,9 @@ class InputSpec:
         return "float32" if self.limit is None else "int64"
 
     def example(self, size: int, rng: StepRNG, name: str) -> Tensor:
-        """Some values ``[size, *shape]``; images and codes in (-1, 1), latents from a normal distribution."""
+        """Some values ``[size, *shape]``; images and codes in (-1, 1), latents from a normal
+        distribution.
+        """
         if self.limit is not None:
             numbers = rng.randint(name, size * max(1, sum(self.shape)), 0, self.limit)
             return numbers.reshape(size, *self.shape)
@@ -53,7 +55,9 @@ class InputSpec:
 
 
 class GeneratorWrapper(nn.Module):
-    """A model's generators as a function of tensors alone: latents, class, condition and codes, where it takes them."""
+    """A model's generators as a function of tensors alone: latents, class, condition and codes,
+    where it takes them.
+    """
 
     def __init__(self, model: Any, generators: nn.ModuleDict, names: tuple[str, ...]) -> None:
         super().__init__()
@@ -69,9 +73,11 @@ class GeneratorWrapper(nn.Module):
 
 
 def write_onnx(run: LoadedModel, folder: Path) -> dict[str, Any]:
-    """Write the run's generators into ``folder``, check them, and return each file's inputs and difference from torch.
+    """Write the run's generators into ``folder``, check them, and return each file's inputs and
+    difference from torch.
 
-    ``generator.onnx``, or ``a_to_b.onnx`` and ``b_to_a.onnx`` for CycleGAN; the number of samples is free.
+    ``generator.onnx``, or ``a_to_b.onnx`` and ``b_to_a.onnx`` for CycleGAN; the number of samples
+    is free.
 
     Raises:
         ConfigError: if a generator cannot be written, or onnxruntime and torch disagree about it.
@@ -81,7 +87,10 @@ def write_onnx(run: LoadedModel, folder: Path) -> dict[str, Any]:
     import onnxscript  # noqa: F401
 
     networks = exportable_networks(run)
-    return {name: _export(network, inputs, folder / name) for name, (network, inputs) in networks.items()}
+    return {
+        name: _export(network, inputs, folder / name)
+        for name, (network, inputs) in networks.items()
+    }
 
 
 def exportable_networks(run: LoadedModel) -> dict[str, tuple[nn.Module, dict[str, InputSpec]]]:
@@ -96,7 +105,9 @@ def exportable_networks(run: LoadedModel) -> dict[str, tuple[nn.Module, dict[str
         if "b_to_a" not in networks:
             return {"generator.onnx": (networks["main"], {"image": forward})}
         directions = {"a_to_b": forward, "b_to_a": backward}
-        return {f"{name}.onnx": (networks[name], {"image": part}) for name, part in directions.items()}
+        return {
+            f"{name}.onnx": (networks[name], {"image": part}) for name, part in directions.items()
+        }
     inputs = {"latents": InputSpec((model.latent_dim,))}
     if model.num_requested_labels:
         inputs["label"] = InputSpec((), model.num_requested_labels)
@@ -110,7 +121,9 @@ def exportable_networks(run: LoadedModel) -> dict[str, tuple[nn.Module, dict[str
 def _export(network: nn.Module, inputs: dict[str, InputSpec], path: Path) -> dict[str, Any]:
     rng = StepRNG(stable_seed("onnx"), 0)
     example = {name: part.example(EXPORT_BATCH, rng, name) for name, part in inputs.items()}
-    check = {name: part.example(CHECK_BATCH, replace(rng, step=1), name) for name, part in inputs.items()}
+    check = {
+        name: part.example(CHECK_BATCH, replace(rng, step=1), name) for name, part in inputs.items()
+    }
     try:
         with quiet_exporter(), torch.no_grad():
             _trace(network, example, path)
@@ -120,9 +133,12 @@ def _export(network: nn.Module, inputs: dict[str, InputSpec], path: Path) -> dic
         raise ConfigError(f"--onnx cannot write {path.name} of this model: {reason}") from error
     if not difference <= allowed:
         raise ConfigError(
-            f"--onnx: {path.name} differs from torch by {difference:.2g} where {allowed:.2g} is allowed: export without"
+            f"--onnx: {path.name} differs from torch by {difference:.2g} where {allowed:.2g} is"
+            " allowed: export without"
         )
-    takes = {name: {"type": part.kind, "shape": ["batch", *part.shape]} for name, part in inputs.items()}
+    takes = {
+        name: {"type": part.kind, "shape": ["batch", *part.shape]} for name, part in inputs.items()
+    }
     return {"inputs": takes, "difference": difference, "allowed": allowed}
 
 
@@ -142,8 +158,12 @@ def _trace(network: nn.Module, example: dict[str, Tensor], path: Path) -> None:
 
 
 @torch.no_grad()
-def max_difference(network: nn.Module, inputs: Mapping[str, Tensor], path: Path) -> tuple[float, float]:
-    """The largest difference between the file in onnxruntime and ``network`` in torch, and what is allowed."""
+def max_difference(
+    network: nn.Module, inputs: Mapping[str, Tensor], path: Path
+) -> tuple[float, float]:
+    """The largest difference between the file in onnxruntime and ``network`` in torch, and what is
+    allowed.
+    """
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
@@ -173,9 +193,17 @@ def usage(files: Mapping[str, Any]) -> list[str]:
     """How to run the files, for the model card."""
     lines = ["## ONNX", "", "The number of samples is free; images have the training size."]
     for file, about in files.items():
-        takes = [f"`{name}` {part['type']} {part['shape']}" for name, part in about["inputs"].items()]
-        agrees = f"onnxruntime and torch differed by {about['difference']:.1e} at most ({about['allowed']:.1e} allowed)"
-        lines += ["", f"`{file}` takes {', '.join(takes)} and gives `samples`; {agrees}.".replace("'", "")]
+        takes = [
+            f"`{name}` {part['type']} {part['shape']}" for name, part in about["inputs"].items()
+        ]
+        agrees = (
+            f"onnxruntime and torch differed by {about['difference']:.1e} at most"
+            f" ({about['allowed']:.1e} allowed)"
+        )
+        lines += [
+            "",
+            f"`{file}` takes {', '.join(takes)} and gives `samples`; {agrees}.".replace("'", ""),
+        ]
     file, about = next(iter(files.items()))
     inputs = [f'"{name}": {_values(name, part)}' for name, part in about["inputs"].items()]
     code = ["import numpy as np, onnxruntime", f'session = onnxruntime.InferenceSession("{file}")']

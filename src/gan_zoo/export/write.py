@@ -25,8 +25,9 @@ EXPORTED_KEYS = (*CONFIG_GROUPS, "seed", "pack", "channels_last", "condition")
 def export(run: LoadedModel, out: Path, samples: int = 64, onnx: bool = False) -> Path:
     """Write the inference generators of a run into a new folder ``out``, completely or not at all.
 
-    ``generators.safetensors`` are the weights (averaged ones if there are any), ``model.json`` all that is needed to
-    rebuild them and to sample, ``README.md`` a model card with metrics and the data's license, ``samples.png`` a grid.
+    ``generators.safetensors`` are the weights (averaged ones if there are any), ``model.json`` all
+    that is needed to rebuild them and to sample, ``README.md`` a model card with metrics and the
+    data's license, ``samples.png`` a grid.
 
     Args:
         run: returned by `gan_zoo.load`.
@@ -59,7 +60,9 @@ def _write(run: LoadedModel, folder: Path, name: str, samples: int, onnx: bool) 
     from gan_zoo.visualization.image_grid import save
 
     state = run.module.inference_generators.state_dict()
-    save_file({key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}, folder / WEIGHTS)
+    save_file(
+        {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}, folder / WEIGHTS
+    )
     tokenizer = run.tokenizer
     about: dict[str, Any] = {
         "format": FORMAT,
@@ -69,7 +72,11 @@ def _write(run: LoadedModel, folder: Path, name: str, samples: int, onnx: bool) 
         "conditioning": run.module.model.conditioning,
         "images_seen": run.module.clock.images_seen,
         "averaged": run.module.ema is not None,
-        "data": {"name": run.source.name, "license": run.source.license, "classes": list(run.source.classes or [])},
+        "data": {
+            "name": run.source.name,
+            "license": run.source.license,
+            "classes": list(run.source.classes or []),
+        },
         "words": None if tokenizer is None else tokenizer._asdict(),
         "scores": RunFolder(run.folder).metrics().get("metrics", []),
     }
@@ -83,17 +90,28 @@ def _write(run: LoadedModel, folder: Path, name: str, samples: int, onnx: bool) 
 
 
 def portable_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The config that rebuilds the generators, without local paths and without custom code that only trains."""
+    """The config that rebuilds the generators, without local paths and without custom code that
+    only trains.
+    """
 
     def without_paths(node: Any) -> Any:
         if isinstance(node, dict):
-            return {key: "data" if key == "root" else without_paths(value) for key, value in node.items()}
+            return {
+                key: "data" if key == "root" else without_paths(value)
+                for key, value in node.items()
+            }
         return node
 
-    kept: dict[str, Any] = {key: without_paths(config[key]) for key in EXPORTED_KEYS if key in config}
+    kept: dict[str, Any] = {
+        key: without_paths(config[key]) for key in EXPORTED_KEYS if key in config
+    }
     if not is_trusted(kept["loss"]["adversarial"]["_target_"], CONF):
-        kept["loss"] = kept["loss"] | {"adversarial": {"_target_": "gan_zoo.losses.minimax.NonSaturating"}}
+        kept["loss"] = kept["loss"] | {
+            "adversarial": {"_target_": "gan_zoo.losses.minimax.NonSaturating"}
+        }
     regularizers = {name: node for name, node in kept["regularizer"].items() if node is not None}
-    kept["regularizer"] = {n: node for n, node in regularizers.items() if is_trusted(node["_target_"], CONF)}
+    kept["regularizer"] = {
+        n: node for n, node in regularizers.items() if is_trusted(node["_target_"], CONF)
+    }
     kept["metric"] = {}
     return kept

@@ -21,12 +21,13 @@ def space_of(module: GANModule) -> LatentSpace | StyleSpace:
 def principal_directions(
     run: LoadedModel, count: int = 8, seed: int = 0, samples: int = 64, probes: int = 16
 ) -> Tensor:
-    """The ``count`` orthonormal directions ``[count, D]`` that change samples most, the strongest first.
+    """The ``count`` orthonormal directions ``[count, D]`` that change samples most, the strongest
+    first.
 
-    They are the leading eigenvectors of C = E[J'J], where J is the Jacobian of the sample with respect to its latent,
-    or to its style where the generator has a mapping (active subspaces, Constantine 2015): |J v|^2 is the squared
-    change of the sample for a small step along v. C is estimated from J'r for random output directions r, as E[r r'] =
-    I.
+    They are the leading eigenvectors of C = E[J'J], where J is the Jacobian of the sample with
+    respect to its latent, or to its style where the generator has a mapping (active subspaces,
+    Constantine 2015): |J v|^2 is the squared change of the sample for a small step along v. C is
+    estimated from J'r for random output directions r, as E[r r'] = I.
 
     Args:
         samples: latents that the expectation is taken over.
@@ -42,9 +43,8 @@ def principal_directions(
     stacked = torch.cat(gradients).cpu().double()
     _, vectors = torch.linalg.eigh(stacked.T @ stacked)
     strongest = vectors.flip(1).T[:count].float()
-    signs = strongest.gather(
-        1, strongest.abs().argmax(1, keepdim=True)
-    ).sign()  # the sign of an eigenvector is arbitrary
+    # The sign of an eigenvector is arbitrary.
+    signs = strongest.gather(1, strongest.abs().argmax(1, keepdim=True)).sign()
     directions: Tensor = strongest * signs
     return directions
 
@@ -90,7 +90,9 @@ def points_of(module: GANModule, request: SampleRequest) -> Tensor:
         return space_of(module).points(request.to(module.device), generators).cpu()
 
 
-def vjp(module: GANModule, points: Tensor, request: SampleRequest, rng: StepRNG, probe: int) -> Tensor:
+def vjp(
+    module: GANModule, points: Tensor, request: SampleRequest, rng: StepRNG, probe: int
+) -> Tensor:
     """J'r ``[B, D]`` for one random output direction r of each sample."""
     leaves = points.to(module.device).requires_grad_()
     with module.inference_mode() as generators, torch.enable_grad():

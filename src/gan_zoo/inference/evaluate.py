@@ -48,7 +48,9 @@ def evaluate_run(
     return scores
 
 
-def set_num_samples(evaluators: dict[str, Evaluator], num_samples: int | None) -> dict[str, Evaluator]:
+def set_num_samples(
+    evaluators: dict[str, Evaluator], num_samples: int | None
+) -> dict[str, Evaluator]:
     """The evaluators, wanting ``num_samples`` each if that is given."""
     if not evaluators:
         raise DataError("there is nothing to score: add metric=images")
@@ -62,7 +64,10 @@ def format_table(scores: Sequence[MetricResult]) -> list[str]:
     width = max(len(score.name) for score in scores)
     lines = []
     for score in scores:
-        counts = {"generated": score.protocol.get("num_generated"), "real": score.protocol.get("num_real")}
+        counts = {
+            "generated": score.protocol.get("num_generated"),
+            "real": score.protocol.get("num_real"),
+        }
         text = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
         lines.append(f"{score.name:<{width}}  {score.value:<10.5g}  {text}")
         if warning := score.protocol.get("warning"):

@@ -30,13 +30,17 @@ def compare_folders(
     image_size: int,
     device_name: str = "auto",
 ) -> list[MetricResult]:
-    """Score the images of one folder against those of another, without any network of ours but the extractor.
+    """Score the images of one folder against those of another, without any network of ours but the
+    extractor.
 
     With fewer ``num_samples`` than images in ``folder`` the same random ones are taken every time.
     """
     if folder is None or against is None:
         raise DataError("--folder and --against must be given together")
-    fake, real = load_folder(folder, "--folder", image_size), load_folder(against, "--against", image_size)
+    fake, real = (
+        load_folder(folder, "--folder", image_size),
+        load_folder(against, "--against", image_size),
+    )
     device = best_device(device_name)
     count = min(len(fake), num_samples or len(fake))
     chosen = random_subset(len(fake), count)
@@ -44,7 +48,10 @@ def compare_folders(
 
     def draw(block: int) -> Generated:
         samples = to_unit(fake.samples[chosen[block * BLOCK_SIZE : (block + 1) * BLOCK_SIZE]])
-        return Generated({"sample": samples.to(device)}, SampleRequest(len(samples), StepRNG(0, block, device=CPU)))
+        return Generated(
+            {"sample": samples.to(device)},
+            SampleRequest(len(samples), StepRNG(0, block, device=CPU)),
+        )
 
     scores = evaluate_all(evaluators, Samples(draw, count, BLOCK_SIZE), real, device)
     compared = {"folder": str(folder), "against": str(against), "image_size": image_size}
@@ -52,12 +59,19 @@ def compare_folders(
 
 
 def random_subset(total: int, count: int) -> torch.Tensor:
-    """``count`` of ``total`` rows in their order, the same every time: names of files often sort by what is on them."""
-    return torch.randperm(total, generator=seeded_generator(CPU, "some of", total))[:count].sort().values
+    """``count`` of ``total`` rows in their order, the same every time: names of files often sort by
+    what is on them.
+    """
+    return (
+        torch.randperm(total, generator=seeded_generator(CPU, "some of", total))[:count]
+        .sort()
+        .values
+    )
 
 
 def load_folder(folder: Path, option: str, image_size: int) -> Source:
-    """The images of a folder, at least two; a `DataError` in the words of the command's ``option`` if there are not.
+    """The images of a folder, at least two; a `DataError` in the words of the command's ``option``
+    if there are not.
 
     ``data.on_error`` cannot be set here: a file that cannot be read is for the user to remove.
     """
@@ -67,4 +81,6 @@ def load_folder(folder: Path, option: str, image_size: int) -> Source:
     try:
         return image_folder(str(folder), 3, image_size)
     except DataError as error:
-        raise DataError(f"{option}: {str(error).replace(' or set data.on_error=skip', '')}") from error
+        raise DataError(
+            f"{option}: {str(error).replace(' or set data.on_error=skip', '')}"
+        ) from error

@@ -13,7 +13,9 @@ UPLOAD_PATTERNS = ("*.json", "*.safetensors", "*.md", "*.png", "*.onnx")
 
 
 def parse_hub_url(run: str | Path) -> str | None:
-    """The model ``user/name`` that ``hf://user/name`` stands for; None for anything else, and for folders."""
+    """The model ``user/name`` that ``hf://user/name`` stands for; None for anything else, and for
+    folders.
+    """
     found = ADDRESS.fullmatch(str(run))
     if found is None or Path(run).exists():
         return None
@@ -23,10 +25,12 @@ def parse_hub_url(run: str | Path) -> str | None:
 
 
 def download(name: str) -> Path:
-    """The folder of a model of the hub, downloaded once; what it holds is trusted no more than any export.
+    """The folder of a model of the hub, downloaded once; what it holds is trusted no more than any
+    export.
 
     Raises:
-        ConfigError: if it is not there, or the hub cannot be reached and nothing was downloaded before.
+        ConfigError: if it is not there, or the hub cannot be reached and nothing was downloaded
+            before.
         ModuleNotFoundError: without the extra ``hub``.
     """
     from huggingface_hub import snapshot_download
@@ -39,4 +43,6 @@ def download(name: str) -> Path:
 
 def first_line(error: BaseException) -> str:
     """What ``error`` says, as far as one line goes."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return next(
+        (line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__
+    )

@@ -14,16 +14,20 @@ from gan_zoo.training.module import GANModule
 def latent_dim(module: GANModule) -> int:
     """The size of the latents; `DataError` for models that have none."""
     if module.model.latent_dim is None:
-        raise DataError(f"{type(module.model).__name__} has no latents to interpolate: use gan-zoo translate")
+        raise DataError(
+            f"{type(module.model).__name__} has no latents to interpolate: use gan-zoo translate"
+        )
     return module.model.latent_dim
 
 
-def draw_latents(module: GANModule, count: int, seed: int, truncation: float | None = None) -> Tensor:
+def draw_latents(
+    module: GANModule, count: int, seed: int, truncation: float | None = None
+) -> Tensor:
     """``count`` latents ``[count, latent_dim]`` of a seed, the same on every device.
 
     Args:
-        truncation: normal latents are drawn from the part of the prior within +- this many standard deviations;
-            smaller values trade variety for quality. None for the complete prior.
+        truncation: normal latents are drawn from the part of the prior within +- this many standard
+            deviations; smaller values trade variety for quality. None for the complete prior.
     """
     rng = StepRNG(stable_seed(seed, "sample"), 0)
     size = latent_dim(module)
@@ -42,8 +46,8 @@ def draw_latents(module: GANModule, count: int, seed: int, truncation: float | N
 def interpolate(start: Tensor, end: Tensor, steps: int, spherical: bool = True) -> Tensor:
     """``steps`` points from ``start`` to ``end``, both included, ``[steps, ...]``.
 
-    Spherical: along the great circle, the length interpolated too, so that normal latents keep their length
-    (White 2016); linear: along the straight line.
+    Spherical: along the great circle, the length interpolated too, so that normal latents keep
+    their length (White 2016); linear: along the straight line.
     """
     t = torch.linspace(0, 1, steps).view(-1, *[1] * start.ndim)
     if not spherical:

@@ -37,6 +37,12 @@ CONFIG_GROUPS = (
     "metric",
     "extractor",
 )
+MODEL_GROUPS = (
+    *("model", "generator", "discriminator", "encoder", "condition"),
+    *("loss", "regularizer", "augment"),
+)
+DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
+"""What reading a damaged file raises."""
 
 
 def best_device(name: str = "auto") -> torch.device:
@@ -68,14 +74,18 @@ def load_run(
     """The trained model of a run folder.
 
     Args:
-        run: a run folder, a checkpoint file, the folder of an export, or ``hf://user/name`` for one on the hub.
-        checkpoint: ``best`` or ``last``; ``best`` falls back on ``last`` where nothing was evaluated.
+        run: a run folder, a checkpoint file, the folder of an export, or ``hf://user/name`` for one
+            on the hub.
+        checkpoint: ``best`` or ``last``; ``best`` falls back on ``last`` where nothing was
+            evaluated.
         device: where the networks go; ``auto`` is the best there is.
-        trust: build classes from outside gan_zoo that the run's config names. They run code: only for runs you trust.
+        trust: build classes from outside gan_zoo that the run's config names. They run code: only
+            for runs you trust.
         other_data: use the run's data although the model was trained on others.
 
     Raises:
-        ConfigError: if there is no checkpoint, it is damaged, or its config names what is not trusted.
+        ConfigError: if there is no checkpoint, it is damaged, or its config names what is not
+            trusted.
     """
     device = best_device(device) if isinstance(device, str) else device
     if (name := parse_hub_url(run)) is not None:
@@ -83,50 +93,67 @@ def load_run(
     run = Path(run).expanduser()
     if (Path(run) / "model.json").is_file():
         return load(run, device, trust)
+
+    # The checkpoint, as the run wrote it.
     path = find_checkpoint(Path(run), checkpoint)
     folder = RunFolder.of_checkpoint(path)
     folder.checkpoints.verify(path)
     saved = read_checkpoint(path)
-    config = saved["gan_zoo"]["config"]
+    about = saved["gan_zoo"]
+    config = about["config"]
     if not isinstance(config, dict):
         raise ConfigError(f"{path} holds no config of gan_zoo, but a {type(config).__name__}")
-    try:
-        module = build_from_untrusted(config, trust)
-    except ConfigError:
-        raise
-    except Exception as error:  # what a changed config makes constructors raise is not foreseeable
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"{path} cannot be opened, its config cannot be built: {reason}") from error
-    try:
-        module.load_state_dict(saved["state_dict"])
-    except (RuntimeError, TypeError, AttributeError) as error:
-        raise ConfigError(f"{path} does not fit the networks of its config: another version of gan_zoo?") from error
-    module.clock.load_state_dict(saved["gan_zoo"]["clock"])
-    module.metadata["provenance"] = saved["gan_zoo"]["provenance"]
-    identity = saved["gan_zoo"].get("data")
+
+    # The module of its config, with its weights.
+    module = build_from_untrusted(config, trust, str(path))
+    load_weights(module, saved["state_dict"], str(path))
+    module.clock.load_state_dict(about["clock"])
+    module.metadata["provenance"] = about["provenance"]
+    module.to(device).eval()
     return LoadedModel(
-        folder.path, path, config, module.to(device).eval(), data_identity=identity, other_data=other_data
+        folder.path, path, config, module, data_identity=about.get("data"), other_data=other_data
     )
 
 
-def build_from_untrusted(config: Mapping[str, Any], trust: bool) -> GANModule:
-    """The module that a config from a file describes; `ConfigError` if it names code that is not trusted."""
+def build_from_untrusted(config: Mapping[str, Any], trust: bool, place: str) -> GANModule:
+    """The module that a config from the file ``place`` describes.
+
+    Raises:
+        ConfigError: if it names code that is not trusted, or cannot be built.
+    """
     from gan_zoo.config.build import build_module
     from gan_zoo.config.compose import from_dict, reach_own_parts
     from gan_zoo.core.paths import CONF
 
+    # Nothing is resolved or built that the file should not name.
     check_no_interpolations(dict(config))
     remedy = "--trust (in Python trust=True)"
     if trust:
         reach_own_parts(dict(config))
     else:
         check_targets([config.get(group) for group in CONFIG_GROUPS], CONF, remedy)
-        for group in ("model", "generator", "discriminator", "encoder", "condition", "loss", "regularizer", "augment"):
+        for group in MODEL_GROUPS:
             check_kinds(config.get(group), group, remedy)
     try:
         return build_module(from_dict(config))
+    except ConfigError:
+        raise
     except ImportError as error:
         raise ConfigError(f"the run's config names code that is not here: {error}") from error
+    except Exception as error:  # what a changed config makes constructors raise is not foreseeable
+        reason = " ".join(str(error).split())
+        message = f"{place} cannot be opened, its config cannot be built: {reason}"
+        raise ConfigError(message) from error
+
+
+def load_weights(module: torch.nn.Module, state: Any, place: str) -> None:
+    """Load the weights of the file ``place``; `ConfigError` if they are those of other networks."""
+    try:
+        module.load_state_dict(state)
+    except (RuntimeError, TypeError, AttributeError) as error:
+        raise ConfigError(
+            f"{place} does not fit the networks of its config: another version of gan_zoo?"
+        ) from error
 
 
 def find_checkpoint(run: Path, checkpoint: str = "best") -> Path:
@@ -136,11 +163,15 @@ def find_checkpoint(run: Path, checkpoint: str = "best") -> Path:
     if run.is_file():
         return run
     if not run.is_dir():
-        raise ConfigError(f"RUN must be a run folder or a checkpoint file, got {str(run)!r}, which does not exist")
+        raise ConfigError(
+            f"RUN must be a run folder or a checkpoint file, got {str(run)!r}, which does not exist"
+        )
     for name in (checkpoint, "last", "best"):
         if (path := RunFolder(run).checkpoints.pointer(name)).is_file():
             return path
-    raise ConfigError(f"{run} has no checkpoints/{checkpoint}.ckpt: is it the folder of a run that saved one?")
+    raise ConfigError(
+        f"{run} has no checkpoints/{checkpoint}.ckpt: is it the folder of a run that saved one?"
+    )
 
 
 FORMAT = 1
@@ -148,58 +179,72 @@ MODEL, WEIGHTS = "model.json", "generators.safetensors"
 
 
 def _check_plain(about: Any) -> None:
-    """Raise `TypeError` or `KeyError` where an export's description is not of the form that `export` writes."""
+    """Raise `TypeError` or `KeyError` where an export's description is not of the form that
+    `export` writes.
+    """
     config = about["config"]
     for group in ("model", "generator", "loss", "optim", "data"):
         if not isinstance(config[group], dict):
             raise TypeError(f"config.{group} must be a mapping, got {config[group]!r}")
     int(about["images_seen"])
+    _tokenizer(about)
+    _classes(about)
 
 
-def load(folder: str | Path, device: torch.device | str = "auto", trust: bool = False) -> LoadedModel:
+def _tokenizer(about: Mapping[str, Any]) -> CaptionTokenizer | None:
+    """The words that captions are encoded with, if an export holds some."""
+    words = about["words"]
+    if words is None:
+        return None
+    return CaptionTokenizer(tuple(words["vocabulary"]), words["length"])
+
+
+def _classes(about: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names of an export's classes."""
+    return tuple(str(name) for name in about["data"].get("classes") or ())
+
+
+def load(
+    folder: str | Path, device: torch.device | str = "auto", trust: bool = False
+) -> LoadedModel:
     """The generators of an export, ready to sample from; its discriminators are untrained.
 
     Args:
         folder: what `export` wrote.
         device: where the networks go; ``auto`` is the best there is.
-        trust: build classes from outside gan_zoo that the config names. They run code: only for exports you trust.
+        trust: build classes from outside gan_zoo that the config names. They run code: only for
+            exports you trust.
 
     Raises:
         ConfigError: if it is no export, damaged, or its config names what is not trusted.
     """
     folder = Path(folder)
+    weights = folder / WEIGHTS
     device = best_device(device) if isinstance(device, str) else device
+
+    # The files, as they were written.
     try:
         about = json.loads((folder / MODEL).read_text())
-        config = about["config"]
-        weights = folder / WEIGHTS
+        _check_plain(about)
         if about["format"] != FORMAT or sha256(weights) != about["weights_sha256"]:
             raise ValueError("another format, or weights of another hash")
         state = load_file(weights)
-        words = about["words"]
-        tokenizer = None if words is None else CaptionTokenizer(tuple(words["vocabulary"]), words["length"])
-        classes = tuple(str(name) for name in about["data"].get("classes") or ())
-        _check_plain(about)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, SafetensorError) as error:
+    except (*DAMAGED, SafetensorError) as error:
         raise ConfigError(f"{folder} is damaged or no export of gan_zoo: {error}") from error
-    try:
-        module = build_from_untrusted(config | {"ema": None, "run_dir": str(folder)}, trust)
-    except ConfigError:
-        raise
-    except Exception as error:  # what a changed config makes constructors raise is not foreseeable
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"{folder} is no export of gan_zoo: its config cannot be built: {reason}") from error
-    try:
-        module.model.generators.load_state_dict(state)
-    except RuntimeError as error:
-        raise ConfigError(f"{folder} does not fit the networks of its config: another version?") from error
+
+    # The module of its config, with the generators' weights.
+    config = about["config"]
+    own = config | {"ema": None, "run_dir": str(folder)}
+    module = build_from_untrusted(own, trust, str(folder))
+    load_weights(module.model.generators, state, str(folder))
     module.clock.images_seen = int(about["images_seen"])
+    module.to(device).eval()
     return LoadedModel(
         folder,
-        folder / WEIGHTS,
+        weights,
         config,
-        module.to(device).eval(),
-        tokenizer,
+        module,
+        _tokenizer(about),
         may_read=trust,
-        exported_classes=classes,
+        exported_classes=_classes(about),
     )

@@ -26,12 +26,17 @@ from gan_zoo.training.requests import grid_request as make_grid_request
 
 
 def make_request(
-    run: LoadedModel, count: int, seed: int, label: int | str | None = None, caption: str | None = None
+    run: LoadedModel,
+    count: int,
+    seed: int,
+    label: int | str | None = None,
+    caption: str | None = None,
 ) -> GridRequest:
     """A request for samples of a seed.
 
     Args:
-        label: the class, by number or name, or the code of all samples; None for one column each, or the data's own.
+        label: the class, by number or name, or the code of all samples; None for one column each,
+            or the data's own.
         caption: the caption of all samples; None for captions of the data.
 
     Raises:
@@ -77,7 +82,8 @@ def samples(
     psi: float | None = None,
     **request: Any,
 ) -> Tensor:
-    """``count`` samples ``[count, ...]`` in [-1, 1] on the CPU, in the order of `gan_zoo.inference.sampling.grid`.
+    """``count`` samples ``[count, ...]`` in [-1, 1] on the CPU, in the order of
+    `gan_zoo.inference.sampling.grid`.
 
     Args:
         run: a loaded run, or a module that was trained in this process.
@@ -95,22 +101,33 @@ def samples(
 
 
 def from_module(module: GANModule) -> LoadedModel:
-    """A module that was trained in this process as a loaded model without a folder, with its training data."""
+    """A module that was trained in this process as a loaded model without a folder, with its
+    training data.
+    """
     data: Any = getattr(module._trainer, "datamodule", None)
     source = None if data is None else data.source
     if source is None and needs_source(module.model):
-        raise DataError(f"{type(module.model).__name__} takes conditions of its data: train it by gan_zoo.fit first")
+        raise DataError(
+            f"{type(module.model).__name__} takes conditions of its data: train it by gan_zoo.fit"
+            " first"
+        )
     return LoadedModel(Path(), Path(), {}, module, given_source=source)
 
 
 def request_as_in_grid(run: LoadedModel, count: int, seed: int, **request: Any) -> SampleRequest:
-    """A request for at least ``count`` samples as in a grid, with the codes that the model would draw itself."""
+    """A request for at least ``count`` samples as in a grid, with the codes that the model would
+    draw itself.
+    """
     model = run.module.model
-    requested = make_request(run, max(count, model.num_requested_labels or 0, 64), seed, **request).request
+    requested = make_request(
+        run, max(count, model.num_requested_labels or 0, 64), seed, **request
+    ).request
     if requested.label is None and model.num_requested_labels and model.conditioning == "none":
         requested.label = torch.arange(requested.size) % model.num_requested_labels
     if model.num_continuous_codes:
-        uniform = requested.rng.uniform("continuous code", requested.size, model.num_continuous_codes)
+        uniform = requested.rng.uniform(
+            "continuous code", requested.size, model.num_continuous_codes
+        )
         requested.codes = 2 * uniform - 1
     return requested
 
@@ -134,9 +151,11 @@ class LoadedModel:
         exported_tokenizer: the words of captions that an export holds.
         exported_classes: the names of classes that an export holds.
         given_source: the dataset where the config does not name it.
-        data_identity: of the data it was trained on, see `gan_zoo.runs.resume.data_identity`; None if not known.
+        data_identity: of the data it was trained on, see `gan_zoo.runs.resume.data_identity`; None
+            if not known.
         other_data: use the data although the model was trained on others.
-        may_read: whether its config may name files and downloads: an export's may not, unless it is trusted.
+        may_read: whether its config may name files and downloads: an export's may not, unless it is
+            trusted.
     """
 
     folder: Path
@@ -152,13 +171,19 @@ class LoadedModel:
 
     @property
     def class_names(self) -> list[str]:
-        """The names of the classes that the model is conditioned on, by number; empty where there are none."""
+        """The names of the classes that the model is conditioned on, by number; empty where there
+        are none.
+        """
         if self.module.model.conditioning != "class":
             return []
         names = self.exported_classes or (self.data_identity or {}).get("classes") or ()
         if self.given_source is not None:
             names = self.given_source.classes or ()
-        return [str(name) for name in names] if len(names) == self.module.model.num_requested_labels else []
+        return (
+            [str(name) for name in names]
+            if len(names) == self.module.model.num_requested_labels
+            else []
+        )
 
     def class_number(self, label: int | str) -> int:
         """The number of a class that is given by its name or its number.
@@ -173,9 +198,16 @@ class LoadedModel:
         if str(label).isdecimal() and int(label) < count:
             return int(label)
         if not count:
-            raise ConfigError(f"--class is for models that are conditioned on a class, this one is not, got {label}")
+            raise ConfigError(
+                "--class is for models that are conditioned on a class, this one is not, got"
+                f" {label}"
+            )
         named = names and names != [str(number) for number in range(count)]
-        listed = f" or one of {', '.join(names[:20])}{' ...' if len(names) > 20 else ''}" if named else ""
+        listed = (
+            f" or one of {', '.join(names[:20])}{' ...' if len(names) > 20 else ''}"
+            if named
+            else ""
+        )
         raise ConfigError(f"class must be 0 to {count - 1}{listed}, got {label}")
 
     @cached_property
@@ -216,14 +248,17 @@ class LoadedModel:
         """``count`` samples ``[count, ...]`` in [-1, 1], those of ``gan-zoo sample --seed``.
 
         Args:
-            request: ``truncation``, ``psi``, ``label``, ``caption``; see `gan_zoo.inference.model.samples`.
+            request: ``truncation``, ``psi``, ``label``, ``caption``; see
+                `gan_zoo.inference.model.samples`.
         """
 
         return samples(self, count, seed, **request)
 
 
 def caption_encoding(conditioning: str, config: Mapping[str, Any]) -> str | None:
-    """How captions become conditions: ``words``, ``minilm`` for sentence vectors, or None without captions."""
+    """How captions become conditions: ``words``, ``minilm`` for sentence vectors, or None without
+    captions.
+    """
     if conditioning == "text":
         return "words"
     is_sentence = conditioning == "vector" and config.get("data", {}).get("text") == "minilm"

@@ -1,4 +1,6 @@
-"""Samples of a trained generator: grids, interpolations, traversals, sums of latents, folders of images."""
+"""Samples of a trained generator: grids, interpolations, traversals, sums of latents, folders of
+images.
+"""
 
 from __future__ import annotations
 
@@ -33,17 +35,25 @@ def grid(
 ) -> Any:
     """An image grid of ``count`` samples; translation models show input and output side by side."""
     if len(run.config["data"]["sample_shape"]) == 1:
-        raise DataError("this run generates vectors, not images: its samples folder has scatter plots")
+        raise DataError(
+            "this run generates vectors, not images: its samples folder has scatter plots"
+        )
     requested, captions, columns = make_request(run, count, seed, **request)
     if run.module.model.latent_dim is not None:
         requested.latents = draw_latents(run.module, requested.size, seed, truncation)
     module = run.module
-    visuals = module.visuals(requested) if psi is None else {"sample": styles.sample(module, requested, psi)}
+    visuals = (
+        module.visuals(requested)
+        if psi is None
+        else {"sample": styles.sample(module, requested, psi)}
+    )
     return image_of(visuals, captions, columns, run.class_names)
 
 
 def generate(run: LoadedModel, latents: Tensor, request: SampleRequest | None = None) -> Tensor:
-    """Samples for ``latents`` ``[B, latent_dim]``, with the classes and conditions of ``request``."""
+    """Samples for ``latents`` ``[B, latent_dim]``, with the classes and conditions of
+    ``request``.
+    """
     requested = request or make_request(run, len(latents), 0).request
     return run.module.sample(replace(requested, size=len(latents), latents=latents)).cpu()
 
@@ -57,7 +67,8 @@ def interpolation_grid(
     space: str = "z",
     **request: Any,
 ) -> Tensor:
-    """Paths between pairs of samples, one in each row: ``[rows, steps, C, H, W]``; conditions stay the same.
+    """Paths between pairs of samples, one in each row: ``[rows, steps, C, H, W]``; conditions stay
+    the same.
 
     Args:
         space: of latents ``z``, or of styles ``w``, where paths are straight.
@@ -70,11 +81,15 @@ def interpolation_grid(
         ends = requested.select(torch.arange(2 * rows) % rows)
         ends.latents = draw_latents(module, 2 * rows, seed)
         points = points_of.points(ends.to(module.device), generators).cpu()
-        path = interpolate(points[:rows], points[rows:], steps, spherical and space == "z").transpose(0, 1)
+        path = interpolate(
+            points[:rows], points[rows:], steps, spherical and space == "z"
+        ).transpose(0, 1)
 
         # All points of all paths.
         same = requested.select(torch.arange(rows).repeat_interleave(steps)).to(module.device)
-        samples = points_of.samples(path.flatten(0, 1).to(module.device), same, generators).float().cpu()
+        samples = (
+            points_of.samples(path.flatten(0, 1).to(module.device), same, generators).float().cpu()
+        )
     return samples.reshape(rows, steps, *samples.shape[1:])
 
 
@@ -87,10 +102,11 @@ def mixing_grid(
     psi: float | None = None,
     **request: Any,
 ) -> Tensor:
-    """Samples of mixed styles (Karras et al. 2019, section 3.1), ``[(rows + 1) (columns + 1), C, H, W]``.
+    """Samples of mixed styles (Karras et al. 2019, section 3.1), ``[(rows + 1) (columns + 1), C, H,
+    W]``.
 
-    The first column shows the samples that give the coarse styles of their row, the first row those that
-    give the fine styles of their column; the corner is white.
+    The first column shows the samples that give the coarse styles of their row, the first row those
+    that give the fine styles of their column; the corner is white.
 
     Args:
         rows, columns: how many samples give coarse and fine styles.
@@ -101,10 +117,14 @@ def mixing_grid(
         DataError: if the generator has no mapping, or ``coarse`` leaves one side nothing.
     """
     num_styles = mapped_generator(run.module.inference_generators, "--what mix").num_styles
-    requested = request_as_in_grid(run, rows + columns, seed, **request).select(torch.arange(rows + columns))
+    requested = request_as_in_grid(run, rows + columns, seed, **request).select(
+        torch.arange(rows + columns)
+    )
     requested.latents = draw_latents(run.module, rows + columns, seed)
     sources = styles.truncated_styles(run.module, requested, psi)
-    mixed = styles.mix(sources[:rows], sources[rows:], num_styles // 2 if coarse is None else coarse)
+    mixed = styles.mix(
+        sources[:rows], sources[rows:], num_styles // 2 if coarse is None else coarse
+    )
 
     # The sources around the mixed ones.
     given = styles.synthesize(run.module, sources).cpu()
@@ -115,12 +135,17 @@ def mixing_grid(
 
 
 def arithmetic(run: LoadedModel, plus: Sequence[int], minus: Sequence[int], seed: int) -> Tensor:
-    """The samples numbered ``plus`` and ``minus``, as `grid` shows them, and that of the sum of their latents.
+    """The samples numbered ``plus`` and ``minus``, as `grid` shows them, and that of the sum of
+    their latents.
 
-    The sum is scaled to the mean length of the latents, with the class and condition of the first of ``plus``.
+    The sum is scaled to the mean length of the latents, with the class and condition of the first
+    of ``plus``.
     """
     if not plus or min([*plus, *minus]) < 0:
-        raise DataError(f"--plus and --minus must be numbers of samples >= 0, got {list(plus)} and {list(minus)}")
+        raise DataError(
+            f"--plus and --minus must be numbers of samples >= 0, got {list(plus)} and"
+            f" {list(minus)}"
+        )
     requested = request_as_in_grid(run, max([*plus, *minus]) + 1, seed)
     latents = draw_latents(run.module, requested.size, seed)
     parts = latents[[*plus, *minus]]
@@ -136,7 +161,9 @@ def arithmetic(run: LoadedModel, plus: Sequence[int], minus: Sequence[int], seed
 
 
 def traverse(run: LoadedModel, seed: int, steps: int = 9, reach: float = 2.0) -> Tensor:
-    """InfoGAN's continuous codes, one in each row from -reach to reach: ``[codes, steps, C, H, W]``."""
+    """InfoGAN's continuous codes, one in each row from -reach to reach: ``[codes, steps, C, H,
+    W]``.
+    """
     model = run.module.model
     num_codes = model.num_continuous_codes
     if not num_codes:
@@ -162,7 +189,9 @@ def export_folder(
     block: int = 64,
     **request: Any,
 ) -> int:
-    """Write samples 0 to count - 1 as ``000000.png`` ... into ``folder``; sample i depends on seed and i alone."""
+    """Write samples 0 to count - 1 as ``000000.png`` ... into ``folder``; sample i depends on seed
+    and i alone.
+    """
     model = run.module.model
     given = {name: value for name, value in request.items() if value is not None}
     same_for_all = make_request(run, block, seed, **given).request if given else None
@@ -177,7 +206,9 @@ def export_folder(
         else:
             requested = data_request(model, run.source, block, rng)
         if truncation is not None:
-            requested.latents = draw_latents(run.module, block, stable_seed(seed, start), truncation)
+            requested.latents = draw_latents(
+                run.module, block, stable_seed(seed, start), truncation
+            )
         samples = to_uint8(styles.sample(run.module, requested, psi).cpu())
         for number, sample in enumerate(samples[: count - start], start):
             to_pil(sample).save(folder / f"{number:06d}.png")

@@ -16,9 +16,9 @@ from gan_zoo.training.module import GANModule
 def truncated_styles(module: GANModule, request: SampleRequest, psi: float | None) -> Tensor:
     """The styles ``[B, L, D]`` of a request, moved towards the mean style of the same generator.
 
-    w' = mean + psi (w - mean) (Karras et al. 2019, appendix B): smaller psi trade variety for quality; 0 is
-    the mean sample, 1 or None change nothing. The mean of an averaged generator is its own buffer, which
-    follows the styles of training, as in the authors' code.
+    w' = mean + psi (w - mean) (Karras et al. 2019, appendix B): smaller psi trade variety for
+    quality; 0 is the mean sample, 1 or None change nothing. The mean of an averaged generator is
+    its own buffer, which follows the styles of training, as in the authors' code.
 
     Raises:
         DataError: if the generator has no mapping, or psi is not finite.
@@ -28,7 +28,9 @@ def truncated_styles(module: GANModule, request: SampleRequest, psi: float | Non
         raise DataError(f"--psi must be finite, got {psi}")
     with module.inference_mode() as generators:
         styles = all_styles(module.model, request.to(module.device), generators)
-    return styles if psi is None else torch.lerp(generator.mean_style.expand_as(styles), styles, psi)
+    return (
+        styles if psi is None else torch.lerp(generator.mean_style.expand_as(styles), styles, psi)
+    )
 
 
 def synthesize(module: GANModule, styles: Tensor) -> Tensor:
@@ -39,14 +41,17 @@ def synthesize(module: GANModule, styles: Tensor) -> Tensor:
 
 
 def sample(module: GANModule, request: SampleRequest, psi: float | None = None) -> Tensor:
-    """The samples of a request, truncated by ``psi`` unless it is None; any generator without it."""
+    """The samples of a request, truncated by ``psi`` unless it is None; any generator without
+    it.
+    """
     if psi is None:
         return module.sample(request)
     return synthesize(module, truncated_styles(module, request, psi))
 
 
 def mix(coarse_styles: Tensor, fine_styles: Tensor, coarse: int) -> Tensor:
-    """Every row of the first with every row of the second: ``[R, L, D]`` and ``[C, L, D]`` to ``[R, C, L, D]``.
+    """Every row of the first with every row of the second: ``[R, L, D]`` and ``[C, L, D]`` to ``[R,
+    C, L, D]``.
 
     Args:
         coarse_styles: where the first ``coarse`` of the L style inputs come from.

@@ -34,7 +34,8 @@ class Translator:
         channels: of the images that it is given.
         side: shorter side of its inputs in training, in pixels.
         value_range: of images with more than 8 bits.
-        derivation: makes the network's inputs of the images that it is given; None if they are inputs already.
+        derivation: makes the network's inputs of the images that it is given; None if they are
+            inputs already.
     """
 
     network: torch.nn.Module
@@ -44,14 +45,18 @@ class Translator:
     derivation: Derivation | None = None
 
     def load(self, file: Path, full_size: bool = False) -> Tensor:
-        """An image file as uint8 ``[C, H, W]``, resized to the training size unless ``full_size``."""
+        """An image file as uint8 ``[C, H, W]``, resized to the training size unless
+        ``full_size``.
+        """
         return load_image(file, self.channels, None if full_size else self.side, self.value_range)
 
     @torch.no_grad()
     def __call__(self, image: Tensor) -> Tensor:
-        """uint8 ``[C, H, W]`` of any size, translated: uint8 ``[C', s H, s W]`` where the network enlarges by s.
+        """uint8 ``[C, H, W]`` of any size, translated: uint8 ``[C', s H, s W]`` where the network
+        enlarges by s.
 
-        Sides that the network's halvings do not divide (its ``multiple``) get a repeated border, which is cut off.
+        Sides that the network's halvings do not divide (its ``multiple``) get a repeated border,
+        which is cut off.
         """
         height, width = image.shape[1:]
         multiple = int(getattr(self.network, "multiple", 4))
@@ -61,7 +66,9 @@ class Translator:
         device = next(self.network.parameters()).device
         translated = self.network(given.to(device))[0]
         scale = translated.shape[1] / x.shape[2]
-        return to_uint8(translated[:, : round(scale * height), : round(scale * width)].float().cpu())
+        return to_uint8(
+            translated[:, : round(scale * height), : round(scale * width)].float().cpu()
+        )
 
 
 def translator_of(run: LoadedModel, direction: str = "forward") -> Translator:
@@ -75,7 +82,9 @@ def translator_of(run: LoadedModel, direction: str = "forward") -> Translator:
     if direction not in DIRECTIONS:
         raise DataError(f"direction must be one of {', '.join(DIRECTIONS)}, got {direction!r}")
     if not run.module.model.translates:
-        raise DataError(f"{type(run.module.model).__name__} does not translate images: use gan-zoo sample")
+        raise DataError(
+            f"{type(run.module.model).__name__} does not translate images: use gan-zoo sample"
+        )
     data = run.config["data"]
     value_range = data.get("value_range")
     channels, *sides = data["sample_shape"]
@@ -93,24 +102,37 @@ def translator_of(run: LoadedModel, direction: str = "forward") -> Translator:
     return Translator(network, int(channels), min(sides), value_range)
 
 
-def load_image(file: Path, channels: int, side: int | None, value_range: ValueRange | None = None) -> Tensor:
-    """One image as uint8 ``[C, H, W]``, its short side resized to ``side`` pixels; None leaves it."""
+def load_image(
+    file: Path, channels: int, side: int | None, value_range: ValueRange | None = None
+) -> Tensor:
+    """One image as uint8 ``[C, H, W]``, its short side resized to ``side`` pixels; None leaves
+    it.
+    """
     image = open_image(file, channels, value_range)
     if side is not None and min(image.size) != side:
         scale = side / min(image.size)
-        image = image.resize([max(1, round(length * scale)) for length in image.size], Image.Resampling.BICUBIC)
+        image = image.resize(
+            [max(1, round(length * scale)) for length in image.size], Image.Resampling.BICUBIC
+        )
     array = np.asarray(image)
-    return torch.from_numpy(array[None].copy() if channels == 1 else array.transpose(2, 0, 1).copy())
+    return torch.from_numpy(
+        array[None].copy() if channels == 1 else array.transpose(2, 0, 1).copy()
+    )
 
 
 def translate_folder(
-    run: LoadedModel, source: Path, target: Path, direction: str = "forward", full_size: bool = False
+    run: LoadedModel,
+    source: Path,
+    target: Path,
+    direction: str = "forward",
+    full_size: bool = False,
 ) -> tuple[int, dict[Path, Exception]]:
     """Translate every image below ``source`` into ``target``, names and sub-folders kept, as PNG.
 
     Args:
         direction: ``forward`` from the conditions' domain to the samples', or ``backward``.
-        full_size: translate at the images' own size, not at the size of the translator's inputs in training.
+        full_size: translate at the images' own size, not at the size of the translator's inputs in
+            training.
 
     Returns:
         How many were written, and why others could not be read.
@@ -119,7 +141,9 @@ def translate_folder(
         DataError: if there is nothing to translate, or the folders are one.
     """
     if not source.is_dir():
-        raise DataError(f"IN must be a folder of images, got {str(source)!r}, which is not a folder")
+        raise DataError(
+            f"IN must be a folder of images, got {str(source)!r}, which is not a folder"
+        )
     if source.resolve() == target.resolve():
         raise DataError(f"OUT must be another folder than IN, got {str(target)!r} for both")
     files = find_images(source)
@@ -135,7 +159,8 @@ def translate_folder(
             failed[file] = error
             continue
         path = (target / file.relative_to(source)).with_suffix(".png")
-        path = path if path not in written else path.with_name(f"{file.name}.png")  # a.jpg next to a.webp
+        # a.jpg next to a.webp.
+        path = path if path not in written else path.with_name(f"{file.name}.png")
         written.add(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         to_pil(translator(image)).save(path)
@@ -144,4 +169,7 @@ def translate_folder(
 
 def format_failures(failed: dict[Path, Exception], total: int) -> Sequence[str]:
     """One line for each image that could not be read."""
-    return [f"{len(failed)} of {total} images could not be read:", *(f"  {f}: {e}" for f, e in failed.items())]
+    return [
+        f"{len(failed)} of {total} images could not be read:",
+        *(f"  {f}: {e}" for f, e in failed.items()),
+    ]

@@ -1,4 +1,6 @@
-"""Training without a config: parts made in Python, and Lightning's trainer set up as our module needs it."""
+"""Training without a config: parts made in Python, and Lightning's trainer set up as our module
+needs it.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,12 @@ from gan_zoo.core.signals import SIGNALS
 from gan_zoo.core.warning_filters import quiet
 from gan_zoo.data.datamodule import DataModule
 from gan_zoo.training.module import GANModule
-from gan_zoo.training.trainer import FIXED_TRAINER_ARGS, check_compatible, make_trainer, resolved_precision
+from gan_zoo.training.trainer import (
+    FIXED_TRAINER_ARGS,
+    check_compatible,
+    make_trainer,
+    resolved_precision,
+)
 
 
 def fit(
@@ -35,8 +42,8 @@ def fit(
 ) -> GANModule:
     """Train ``module`` on ``data`` and return it; it is trained in place.
 
-    Ctrl-C, or a notebook's stop button, finishes the step and raises `KeyboardInterrupt`; the module keeps what it
-    has learned. Nothing is written but what callbacks and loggers write.
+    Ctrl-C, or a notebook's stop button, finishes the step and raises `KeyboardInterrupt`; the
+    module keeps what it has learned. Nothing is written but what callbacks and loggers write.
 
     Args:
         module: what is trained.
@@ -47,26 +54,28 @@ def fit(
         progress: show a bar, or on a dumb terminal a line every tenth of the way.
         devices: how many processes, each with a device of its own.
         log_every_n_steps: steps between two entries of the logger.
-        options: further arguments of `lightning.pytorch.Trainer`, such as ``accelerator`` and ``precision``.
+        options: further arguments of `lightning.pytorch.Trainer`, such as ``accelerator`` and
+            ``precision``.
 
     Raises:
         ConfigError: if ``steps`` or an option is not allowed.
         DataError: if the data lack what the model needs.
     """
     if not isinstance(steps, int) or steps < 1:
-        raise ConfigError(f"steps must be a whole number >= 1, got {steps!r}")
-    if settled := sorted({*FIXED_TRAINER_ARGS, "max_steps"} & options.keys()):
-        raise ConfigError(f"{settled[0]} is settled by gan_zoo.fit, got {settled[0]}={options[settled[0]]!r}")
-    check_precision(options.get("precision", "32-true"))
+        raise ConfigError(f"steps must be an integer >= 1, got {steps!r}")
+    for name in (*FIXED_TRAINER_ARGS, "max_steps"):
+        if name in options:
+            raise ConfigError(f"{name} is settled by gan_zoo.fit, got {name}={options[name]!r}")
     if "precision" in options:
+        check_precision(options["precision"])
         options["precision"] = resolved_precision(options["precision"])
     quiet()
     data.require(module.model.needs, module.model.allows_unlabeled)
-    settings = (
-        FIXED_TRAINER_ARGS | {"devices": devices, "max_steps": steps, "log_every_n_steps": log_every_n_steps} | options
-    )
+    options |= {"devices": devices, "max_steps": steps, "log_every_n_steps": log_every_n_steps}
     own = [Interruption(), *([Progressing()] if progress else [])]
-    trainer = make_trainer(Trainer, [*own, *callbacks], logger or False, **settings)
+    trainer = make_trainer(
+        Trainer, [*own, *callbacks], logger or False, **FIXED_TRAINER_ARGS, **options
+    )
     check_compatible(trainer, module, data)
     with SIGNALS.handlers_restored():
         _run_fit(trainer, module, data)

@@ -11,11 +11,15 @@ from gan_zoo.runs.checkpoint_io import read_checkpoint
 from gan_zoo.runs.folder import RunFolder
 from gan_zoo.training.module import GANModule
 
-SIDES = {"generator": ("model.generators.", "ema.generators."), "discriminator": ("model.discriminators.",)}
+SIDES = {
+    "generator": ("model.generators.", "ema.generators."),
+    "discriminator": ("model.discriminators.",),
+}
 
 
 def initialize_from(module: GANModule, run: str, only: str | None = None) -> str:
-    """Copy the weights of a run into ``module`` where name and shape are the same; training begins at step 0.
+    """Copy the weights of a run into ``module`` where name and shape are the same; training begins
+    at step 0.
 
     Args:
         module: about to be trained.
@@ -26,7 +30,8 @@ def initialize_from(module: GANModule, run: str, only: str | None = None) -> str
         One line on what was copied.
 
     Raises:
-        ConfigError: if there is no such run, or no weight has the name and shape of one of the module's.
+        ConfigError: if there is no such run, or no weight has the name and shape of one of the
+            module's.
     """
     from gan_zoo.inference.load import find_checkpoint
 
@@ -34,17 +39,30 @@ def initialize_from(module: GANModule, run: str, only: str | None = None) -> str
         raise ConfigError(f"init_only must be null, {' or '.join(SIDES)}, got {only!r}")
     path = Path(run).expanduser()
     if not path.exists():
-        raise ConfigError(f"init must be a run folder or a checkpoint, got {run!r}, which does not exist")
+        raise ConfigError(
+            f"init must be a run folder or a checkpoint, got {run!r}, which does not exist"
+        )
     checkpoint = find_checkpoint(path)
     RunFolder.of_checkpoint(checkpoint).checkpoints.verify(checkpoint)
 
-    # Only weights and running statistics of the networks; losses and regularizers start with their own states.
-    prefixes = tuple(prefix for side, parts in SIDES.items() for prefix in parts if only in (None, side))
+    # Only weights and running statistics of the networks; losses and regularizers start with their
+    # own states.
+    prefixes = tuple(
+        prefix for side, parts in SIDES.items() for prefix in parts if only in (None, side)
+    )
     saved = read_checkpoint(checkpoint)["state_dict"]
-    current = {key: tensor for key, tensor in module.state_dict().items() if key.startswith(prefixes)}
-    copied = {key: saved[key] for key, tensor in current.items() if matching_weights(saved.get(key), tensor)}
+    current = {
+        key: tensor for key, tensor in module.state_dict().items() if key.startswith(prefixes)
+    }
+    copied = {
+        key: saved[key]
+        for key, tensor in current.items()
+        if matching_weights(saved.get(key), tensor)
+    }
     if not copied:
-        raise ConfigError(f"init={run} has no weights of the names and shapes of this run's networks")
+        raise ConfigError(
+            f"init={run} has no weights of the names and shapes of this run's networks"
+        )
     for key, value in copied.items():
         current[key].copy_(value)
     return f"init     {len(copied)} of {len(current)} tensors from {checkpoint}"

@@ -26,10 +26,12 @@ from gan_zoo.runs.overrides import split_flags
 
 
 def main() -> None:
-    """The command line: compose a config from ``sys.argv`` and train with it, or with each one of a multirun.
+    """The command line: compose a config from ``sys.argv`` and train with it, or with each one of a
+    multirun.
 
-    What a user can put right is one line on stderr and exit code 1; with HYDRA_FULL_ERROR=1 it is a traceback.
-    Whether anybody reads the output does not matter, and a signal before training ends the command at once.
+    What a user can put right is one line on stderr and exit code 1; with HYDRA_FULL_ERROR=1 it is a
+    traceback. Whether anybody reads the output does not matter, and a signal before training ends
+    the command at once.
     """
     never_blocking()
     with SIGNALS.handlers_restored():
@@ -50,7 +52,9 @@ def _main() -> None:
     full_error = os.environ.get("HYDRA_FULL_ERROR", "0")
     wants_traceback = full_error == "1"
     os.environ[FULL_ERROR_VAR] = full_error
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # while composing, Hydra then raises instead of printing its own report
+    os.environ["HYDRA_FULL_ERROR"] = (
+        "1"  # while composing, Hydra then raises instead of printing its own report
+    )
     failures: list[str] = []
 
     def fail(error: Exception) -> None:
@@ -87,8 +91,12 @@ def _main() -> None:
 
 
 def job_failure(error: Exception) -> ConfigError:
-    """What a job of a multirun raises: Hydra hands it to the process of the sweep once all jobs have ended."""
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # where that process is this one, it shall not print a report of its own
+    """What a job of a multirun raises: Hydra hands it to the process of the sweep once all jobs
+    have ended.
+    """
+    os.environ["HYDRA_FULL_ERROR"] = (
+        "1"  # where that process is this one, it shall not print a report of its own
+    )
     line = f"job {HydraConfig.get().job.num}: {format_error(error, CONF)}"
     print(f"error: {line}", file=sys.stderr)
     return ConfigError(f"not every job ended well, the first that failed was {line}")

@@ -15,51 +15,69 @@ from gan_zoo.core.paths import CONF
 from gan_zoo.launch.processes import Job, JobManifest, run_all
 
 
-def launch(context: Any, config: Any, job_overrides: Sequence[Sequence[str]], num_jobs: int) -> list[JobReturn]:
+def launch(
+    context: Any, config: Any, job_overrides: Sequence[Sequence[str]], num_jobs: int
+) -> list[JobReturn]:
     """Run the jobs of a multirun.
 
-    The same command over the same ``hydra.sweep.dir`` does what is missing: jobs that ended well are left alone, others
-    go on from their last checkpoint.
+    The same command over the same ``hydra.sweep.dir`` does what is missing: jobs that ended well
+    are left alone, others go on from their last checkpoint.
 
     Args:
         context: Hydra's.
         config: of the sweep.
         job_overrides: of each job.
-        num_jobs: side by side.
+        num_jobs: how many at a time.
 
     Raises:
         ConfigError: naming the jobs that failed, once all are done.
     """
     folder = Path(config.hydra.sweep.dir)
-    record = JobManifest(folder)
+    manifest = JobManifest(folder)
     jobs = []
     for overrides in job_overrides:
-        job = record.of(overrides) or record.add(overrides, subfolder(context, config, overrides, len(record.jobs)))
+        job = manifest.find(overrides)
+        if job is None:
+            name = subfolder(context, config, overrides, len(manifest.jobs))
+            job = manifest.add(overrides, name)
         jobs.append(job)
-    waiting = [job for job in jobs if job.exit_code != 0]
-    for job in waiting:
+
+    # Those that have not ended well run, or are resumed.
+    pending = [job for job in jobs if job.exit_code != 0]
+    for job in pending:
         job.exit_code = None
-    record.write()
-    if len(waiting) < len(jobs):
-        print(f"{len(jobs) - len(waiting)} of {len(jobs)} jobs in {folder} are done")
+    manifest.write()
+    if len(pending) < len(jobs):
+        print(f"{len(jobs) - len(pending)} of {len(jobs)} jobs in {folder} are done")
 
-    def begin() -> Iterator[Job]:
-        for job in waiting:
-            print(f"job {job.folder.name}: {' '.join(job.overrides)}", flush=True)
-            yield job
-
-    def ended(job: Job) -> None:
-        record.write()
+    def on_end(job: Job) -> None:
+        manifest.write()
         if job.failure or num_jobs > 1:
-            print(f"job {job.folder.name}: {job.failure or f'done in {job.seconds:,.0f} s'}", flush=True)
+            outcome = job.failure or f"done in {job.seconds:,.0f} s"
+            print(f"job {job.folder.name}: {outcome}", flush=True)
 
-    run_all(begin(), num_jobs, ended, options(config))
+    run_all(announced(pending), num_jobs, on_end, options(config))
+    raise_failures(jobs, folder)
+    return [
+        JobReturn(overrides=job.overrides, status=JobStatus.COMPLETED, _return_value=None)
+        for job in jobs
+    ]
+
+
+def announced(jobs: Sequence[Job]) -> Iterator[Job]:
+    """``jobs``, each with a line when it is taken."""
+    for job in jobs:
+        print(f"job {job.folder.name}: {' '.join(job.overrides)}", flush=True)
+        yield job
+
+
+def raise_failures(jobs: Sequence[Job], folder: Path) -> None:
+    """Raise `ConfigError` naming the jobs that failed, if any did."""
     failed = [job for job in jobs if job.exit_code != 0]
     if failed:
-        listed = "; ".join(f"{job.folder.name}: {job.failure}" for job in failed)
-        again = f"the same command with hydra.sweep.dir={folder} does what is missing"
-        raise ConfigError(f"{len(failed)} of {len(jobs)} jobs failed: {listed}; {again}")
-    return [JobReturn(overrides=job.overrides, status=JobStatus.COMPLETED, _return_value=None) for job in jobs]
+        summary = "; ".join(f"{job.folder.name}: {job.failure}" for job in failed)
+        hint = f"the same command with hydra.sweep.dir={folder} does what is missing"
+        raise ConfigError(f"{len(failed)} of {len(jobs)} jobs failed: {summary}; {hint}")
 
 
 def subfolder(context: Any, config: Any, overrides: Sequence[str], number: int) -> str:
@@ -76,5 +94,14 @@ def subfolder(context: Any, config: Any, overrides: Sequence[str], number: int) 
 
 def options(config: Any) -> list[str]:
     """The flags that the jobs need as well: further folders of configs."""
-    given = [source for source in config.hydra.runtime.config_sources if source.provider == "command-line"]
-    return [part for source in given for part in ("--config-dir", source.path) if source.path != str(CONF)]
+    given = [
+        source
+        for source in config.hydra.runtime.config_sources
+        if source.provider == "command-line"
+    ]
+    return [
+        part
+        for source in given
+        for part in ("--config-dir", source.path)
+        if source.path != str(CONF)
+    ]

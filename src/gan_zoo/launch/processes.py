@@ -48,18 +48,26 @@ class Job:
         return self.folder.with_name(f"{self.folder.name}.log")
 
     def start(self, slot: int, num_jobs: int, options: Sequence[str] = ()) -> None:
-        """Begin or go on, as number ``slot`` of ``num_jobs`` side by side."""
+        """Start or resume it, as number ``slot`` of ``num_jobs`` at a time."""
         place = [f"hydra.run.dir={quote_value(self.folder.absolute())}", "resume=auto"]
         command = [sys.executable, "-m", "gan_zoo.launch.main", *options, *self.overrides, *place]
-        environment = job_environment(slot, num_jobs) | {"WANDB_RUN_GROUP": self.folder.absolute().parent.name}
-        self.slot, self.start_time = slot, time.monotonic()
+        environment = job_environment(slot, num_jobs) | {
+            "WANDB_RUN_GROUP": self.folder.absolute().parent.name
+        }
+        self.slot = slot
+        self.start_time = time.monotonic()
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         if num_jobs == 1:
             self.process = subprocess.Popen(command, env=environment, start_new_session=True)
             return
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                command, env=environment, start_new_session=True, stdout=log, stderr=log, stdin=subprocess.DEVNULL
+                command,
+                env=environment,
+                start_new_session=True,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
             )
 
     def poll(self) -> bool:
@@ -85,11 +93,17 @@ class Job:
         if recorded := RunFolder(self.folder).failure:
             return recorded.splitlines()[0]
         printed = self.log.read_text(errors="replace").strip() if self.log.is_file() else ""
-        return printed.splitlines()[-1].removeprefix("error: ") if printed else f"exit code {self.exit_code}"
+        return (
+            printed.splitlines()[-1].removeprefix("error: ")
+            if printed
+            else f"exit code {self.exit_code}"
+        )
 
 
 def job_environment(slot: int, num_jobs: int) -> dict[str, str]:
-    """The environment of a job: where several run side by side each has its share of the cores, and a GPU by turns."""
+    """The environment of a job: where several run side by side each has its share of the cores, and
+    a GPU by turns.
+    """
     environment = dict(os.environ)
     environment["HYDRA_FULL_ERROR"] = environment.get(FULL_ERROR_VAR, "0")
     if num_jobs > 1:
@@ -112,61 +126,85 @@ def visible_gpus() -> list[str]:
 def run_all(
     jobs: Iterable[Job],
     num_jobs: int,
-    poll: Callable[[Job], None],
+    on_end: Callable[[Job], None],
     options: Sequence[str] = (),
     on_poll: Callable[[Job], None] = lambda job: None,
 ) -> None:
-    """Run ``jobs``, at most ``num_jobs`` side by side; the next one is asked for when there is room.
+    """Run ``jobs``, at most ``num_jobs`` at a time; the next one is taken when there is room.
 
     Args:
-        ended: called with each job whose process is over.
+        jobs: what to run.
+        num_jobs: how many at a time, >= 1.
+        on_end: called with each job whose process is over.
         options: flags for Hydra that every job gets.
-        watch: called with each running job now and then; may `Job.stop` it.
+        on_poll: called with each running job now and then; may `Job.stop` it.
 
     Raises:
         Interrupted: on SIGTERM or SIGINT, once all running jobs have saved and left.
     """
     if num_jobs < 1:
-        raise ConfigError(f"the number of jobs side by side must be >= 1, got {num_jobs}")
-    coming, running = iter(jobs), list[Job]()
-    with SIGNALS.handlers_restored(), stopped_on_failure(running):
+        raise ConfigError(f"the number of jobs at a time must be >= 1, got {num_jobs}")
+    pool = Pool(jobs, num_jobs, options)
+    with SIGNALS.handlers_restored(), pool.stopped_on_failure():
         SIGNALS.install()
-        more = True
-        while more or running:
-            while more and len(running) < num_jobs and SIGNALS.pending is None:
-                if (job := next(coming, None)) is None:
-                    more = False
-                else:
-                    free = min(set(range(num_jobs)) - {other.slot for other in running})
-                    job.start(free, num_jobs, options)
-                    running.append(job)
+        while pool.fill() or pool.running:
             time.sleep(POLL_SECONDS)
             if SIGNALS.pending is not None:
                 raise Interrupted(SIGNALS.pending)
-            for job in list(running):
+            for job in list(pool.running):
                 if job.poll():
-                    running.remove(job)
-                    poll(job)
+                    pool.running.remove(job)
+                    on_end(job)
                 else:
                     on_poll(job)
 
 
-@contextmanager
-def stopped_on_failure(running: Sequence[Job]) -> Iterator[None]:
-    """Whatever ends the block early: all that run are asked to save, and waited for."""
-    try:
-        yield
-    except BaseException:
-        for job in running:
-            job.stop()
-        for job in running:
-            assert job.process is not None
-            job.process.wait()
-        raise
+class Pool:
+    """Jobs that run at the same time, and those that wait.
+
+    Args:
+        jobs: what to run, taken one by one.
+        num_jobs: how many at a time.
+        options: flags for Hydra that every job gets.
+    """
+
+    def __init__(self, jobs: Iterable[Job], num_jobs: int, options: Sequence[str]) -> None:
+        self.pending = iter(jobs)
+        self.num_jobs = num_jobs
+        self.options = options
+        self.running: list[Job] = []
+        self.has_more = True
+
+    def fill(self) -> bool:
+        """Start jobs while there is room; whether there may be more."""
+        while self.has_more and len(self.running) < self.num_jobs and SIGNALS.pending is None:
+            job = next(self.pending, None)
+            if job is None:
+                self.has_more = False
+                break
+            taken = {other.slot for other in self.running}
+            job.start(min(set(range(self.num_jobs)) - taken), self.num_jobs, self.options)
+            self.running.append(job)
+        return self.has_more
+
+    @contextmanager
+    def stopped_on_failure(self) -> Iterator[None]:
+        """If the block ends early, all running jobs are asked to save, and waited for."""
+        try:
+            yield
+        except BaseException:
+            for job in self.running:
+                job.stop()
+            for job in self.running:
+                assert job.process is not None
+                job.process.wait()
+            raise
 
 
 class JobManifest:
-    """``jobs.json`` of a sweep's folder: which jobs there are, in which folders, and how they ended."""
+    """``jobs.json`` of a sweep's folder: which jobs there are, in which folders, and how they
+    ended.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "jobs.json"
@@ -178,7 +216,7 @@ class JobManifest:
             except (ValueError, TypeError, KeyError, AttributeError) as error:
                 raise ConfigError(f"{self.path} is damaged: {error}") from error
 
-    def of(self, overrides: Sequence[str]) -> Job | None:
+    def find(self, overrides: Sequence[str]) -> Job | None:
         """The job of these overrides, if it is recorded."""
         return next((job for job in self.jobs if job.overrides == list(overrides)), None)
 
@@ -188,10 +226,11 @@ class JobManifest:
         return self.jobs[-1]
 
     def write(self) -> None:
-        """Write the record whole or not at all."""
+        """Write the file."""
         kept = ("overrides", "exit_code", "seconds")
         entries = [
-            {"folder": job.folder.name} | {key: value for key, value in vars(job).items() if key in kept}
+            {"folder": job.folder.name}
+            | {key: value for key, value in vars(job).items() if key in kept}
             for job in self.jobs
         ]
         self.path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,6 @@
-"""Search over overrides with Optuna: suggest values, train in a separate process, report the objective."""
+"""Search over overrides with Optuna: suggest values, train in a separate process, report the
+objective.
+"""
 
 from __future__ import annotations
 
@@ -25,11 +27,13 @@ from gan_zoo.runs.folder import RunFolder
 from gan_zoo.runs.overrides import quote_value
 
 SAMPLERS = {"tpe": optuna.samplers.TPESampler, "random": optuna.samplers.RandomSampler}
-STUDY, FILE = "search", "study.journal"
+STUDY_NAME = "search"
+JOURNAL = "study.journal"
 
 
 def default_objective(space: SearchSpace, config_dir: Path | None = None) -> tuple[str, bool]:
-    """The score that decides which checkpoint of such a run is the best, and whether more of it is better.
+    """The score that decides which checkpoint of such a run is the best, and whether more of it is
+    better.
 
     Raises:
         ConfigError: if the overrides do not compose, or nothing is scored.
@@ -50,7 +54,8 @@ class Search:
         space: what is searched over.
         score: the name of what is to become better, as in ``metrics.json``.
         maximize: whether more of it is better.
-        prune: end trials early that are worse than the median of the others at the same number of images.
+        prune: end trials early that are worse than the median of the others at the same number of
+            images.
         sampler: ``tpe`` or ``random``.
         seed: of the sampler.
 
@@ -75,20 +80,26 @@ class Search:
         self.running: dict[Path, tuple[Trial, set[int]]] = {}
         folder.mkdir(parents=True, exist_ok=True)
         self.study = optuna.create_study(
-            storage=JournalStorage(JournalFileBackend(str(folder / FILE))),
-            study_name=STUDY,
+            storage=JournalStorage(JournalFileBackend(str(folder / JOURNAL))),
+            study_name=STUDY_NAME,
             direction="maximize" if maximize else "minimize",
             sampler=SAMPLERS[sampler](seed=seed),
-            pruner=optuna.pruners.MedianPruner(n_startup_trials=4) if prune else optuna.pruners.NopPruner(),
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=4)
+            if prune
+            else optuna.pruners.NopPruner(),
             load_if_exists=True,
         )
         wanted = space.to_dict() | {"score": score}
         if (there := self.study.user_attrs.get("search", wanted)) != wanted:
-            raise ConfigError(f"{folder} holds another search, {json.dumps(there)}: choose another --out")
+            raise ConfigError(
+                f"{folder} holds another search, {json.dumps(there)}: choose another --out"
+            )
         self.study.set_user_attr("search", wanted)
 
     def run(self, trials: int, num_jobs: int = 1, options: Sequence[str] = ()) -> None:
-        """Train until there are ``trials``; what an earlier process left unfinished goes on first."""
+        """Train until there are ``trials``; what an earlier process left unfinished goes on
+        first.
+        """
         run_all(self.jobs(trials), num_jobs, self.finish_trial, options, self.report_progress)
 
     def jobs(self, trials: int) -> Iterator[Job]:
@@ -101,7 +112,9 @@ class Search:
 
     def job(self, trial: Trial, reported: set[int]) -> Job:
         """The process that trains a trial."""
-        job = Job(self.space.overrides(trial.params), self.folder / "trials" / f"{trial.number:04d}")
+        job = Job(
+            self.space.overrides(trial.params), self.folder / "trials" / f"{trial.number:04d}"
+        )
         trial.set_user_attr("owner", f"{socket.gethostname()}:{os.getpid()}")
         self.running[job.folder] = trial, reported
         print(f"trial {trial.number}: {format_params(trial.params)}", flush=True)
@@ -110,7 +123,11 @@ class Search:
     def report_progress(self, job: Job) -> None:
         """Pass on new scores of a running trial, and end it if it is not worth its time."""
         trial, reported = self.running[job.folder]
-        news = {images: value for images, value in self.history(job.folder).items() if images not in reported}
+        news = {
+            images: value
+            for images, value in self.history(job.folder).items()
+            if images not in reported
+        }
         for images, value in news.items():
             trial.report(value, images)
             reported.add(images)
@@ -122,7 +139,11 @@ class Search:
         """The score by images seen, at each evaluation of a run."""
         with suppress(OSError, ValueError, KeyError):  # no evaluation yet
             entries = RunFolder(run).metrics()["history"]
-            return {e["images_seen"]: e[f"val/{self.score}"] for e in entries if f"val/{self.score}" in e}
+            return {
+                e["images_seen"]: e[f"val/{self.score}"]
+                for e in entries
+                if f"val/{self.score}" in e
+            }
         return {}
 
     def finish_trial(self, job: Job) -> None:
@@ -147,9 +168,16 @@ class Search:
         """Number, state, score and values of all trials, the best first."""
         sign = 1 if self.study.direction == optuna.study.StudyDirection.MINIMIZE else -1
         trials = self.study.get_trials(deepcopy=False)
-        trials.sort(key=lambda trial: (trial.value is None, sign * (trial.value or 0), trial.number))
+        trials.sort(
+            key=lambda trial: (trial.value is None, sign * (trial.value or 0), trial.number)
+        )
         return [
-            [str(t.number), t.state.name.lower(), "" if t.value is None else f"{t.value:.5g}", format_params(t.params)]
+            [
+                str(t.number),
+                t.state.name.lower(),
+                "" if t.value is None else f"{t.value:.5g}",
+                format_params(t.params),
+            ]
             for t in trials
         ]
 
@@ -162,7 +190,9 @@ class Search:
 
 def format_params(values: dict[str, Any]) -> str:
     """Values as one would type them."""
-    texts = {key: f"{value:.4g}" if isinstance(value, float) else value for key, value in values.items()}
+    texts = {
+        key: f"{value:.4g}" if isinstance(value, float) else value for key, value in values.items()
+    }
     return " ".join(f"{key}={text}" for key, text in texts.items())
 
 

@@ -9,7 +9,12 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
 from hydra.errors import HydraException
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 
 from gan_zoo.core.errors import ConfigError
 
@@ -32,18 +37,23 @@ class SearchSpace:
 
     def example_overrides(self) -> list[str]:
         """The overrides of some trial."""
-        return self.overrides({key: _any_value(distribution) for key, distribution in self.dimensions.items()})
+        return self.overrides(
+            {key: _any_value(distribution) for key, distribution in self.dimensions.items()}
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data that is equal for equal spaces."""
-        return {"fixed": list(self.fixed)} | {key: repr(value) for key, value in self.dimensions.items()}
+        return {"fixed": list(self.fixed)} | {
+            key: repr(value) for key, value in self.dimensions.items()
+        }
 
 
 def search_space_of(overrides: Sequence[str]) -> SearchSpace:
     """Overrides in Hydra's sweep syntax as a space.
 
-    ``loss=hinge,rpgan`` is a choice, ``loss.n_critic=range(1,6)`` whole numbers, ``x=interval(0,1)`` numbers between,
-    ``x=tag(log,interval(1e-5,1e-3))`` the same on a logarithmic scale, and anything else is fixed.
+    ``loss=hinge,rpgan`` is a choice, ``loss.n_critic=range(1,6)`` integers,
+    ``x=interval(0,1)`` numbers between, ``x=tag(log,interval(1e-5,1e-3))`` the same on a
+    logarithmic scale, and anything else is fixed.
 
     Raises:
         ConfigError: if nothing varies, the seed does, or an override is not understood.
@@ -54,7 +64,9 @@ def search_space_of(overrides: Sequence[str]) -> SearchSpace:
         raise ConfigError(" ".join(str(error).split())) from error
     lines = list(zip(overrides, parsed, strict=True))
     fixed = tuple(line for line, override in lines if not override.is_sweep_override())
-    varied = {line.partition("=")[0]: override for line, override in lines if override.is_sweep_override()}
+    varied = {
+        line.partition("=")[0]: override for line, override in lines if override.is_sweep_override()
+    }
     if not varied:
         raise ConfigError(
             "nothing to search over: give choices like loss=hinge,rpgan or intervals like "
@@ -62,7 +74,9 @@ def search_space_of(overrides: Sequence[str]) -> SearchSpace:
         )
     if "seed" in varied:
         raise ConfigError("seed is nothing to search over: the best seed is luck; give one")
-    return SearchSpace(fixed, {key: distribution_of(key, override) for key, override in varied.items()})
+    return SearchSpace(
+        fixed, {key: distribution_of(key, override) for key, override in varied.items()}
+    )
 
 
 def distribution_of(key: str, override: Override) -> BaseDistribution:
@@ -85,11 +99,15 @@ def distribution_of(key: str, override: Override) -> BaseDistribution:
             return CategoricalDistribution(list(override.sweep_string_iterator()))
     except ValueError as error:
         raise ConfigError(f"{key}: {error}") from error
-    raise ConfigError(f"{key}: must be choices, range(...) or interval(...), got {override.input_line}")
+    raise ConfigError(
+        f"{key}: must be choices, range(...) or interval(...), got {override.input_line}"
+    )
 
 
 def _any_value(distribution: BaseDistribution) -> Any:
-    return distribution.choices[0] if isinstance(distribution, CategoricalDistribution) else distribution.low  # type: ignore[attr-defined]
+    if isinstance(distribution, CategoricalDistribution):
+        return distribution.choices[0]
+    return distribution.low  # type: ignore[attr-defined]
 
 
 def _range_distribution(sweep: RangeSweep) -> BaseDistribution:

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 def train(config: DictConfig) -> dict[str, float]:
     """Build everything ``config`` describes, train, and return the final scores by name.
 
-    After divergence it goes back to the last good checkpoint with smaller learning rates, as often as
-    ``config.divergence`` allows.
+    After divergence it goes back to the last good checkpoint with smaller learning rates, as often
+    as ``config.divergence`` allows.
 
     Raises:
         ConfigError: if the parts do not fit together; the run folder is then removed again.
@@ -59,7 +59,10 @@ def train(config: DictConfig) -> dict[str, float]:
                 raise TrainingDiverged(f"{error}{advice}") from error
             saved = read_checkpoint(good)["gan_zoo"]["lr_scale"] if good else 1.0
             lr_scale = min(lr_scale, saved) * config.divergence.factor
-            print(f"{error}: going back to {good or 'the start'}, learning rates times {lr_scale:g}", file=sys.stderr)
+            print(
+                f"{error}: going back to {good or 'the start'}, learning rates times {lr_scale:g}",
+                file=sys.stderr,
+            )
     raise AssertionError("unreachable")
 
 
@@ -80,7 +83,8 @@ def _train_once(config: DictConfig, lr_scale: float) -> dict[str, float]:
 
     # Train, from the checkpoint if there is one.
     with SIGNALS.handlers_restored(), run.locked() if trainer.is_global_zero else nullcontext():
-        checkpoint = checkpoint_to_resume(resolved)  # another process may have been leaving, and saving
+        # Another process may have been leaving, and saving.
+        checkpoint = checkpoint_to_resume(resolved)
         if trainer.is_global_zero:
             save_config(config)
             log_config(trainer, to_dict(config))
@@ -90,12 +94,18 @@ def _train_once(config: DictConfig, lr_scale: float) -> dict[str, float]:
         with SIGNALS.raise_after_step(), finalize_run(run, trainer, module):
             trainer.fit(module, datamodule=data, ckpt_path=checkpoint)
     print_summary(run, trainer, module)
-    return {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
+    return {
+        name: float(value)
+        for name, value in trainer.callback_metrics.items()
+        if name.startswith("val/")
+    }
 
 
 @contextmanager
 def usage_errors(run_dir: Path) -> Iterator[None]:
-    """Until anything is written, complaints about arguments become one line, and an empty run folder is removed."""
+    """Until anything is written, complaints about arguments become one line, and an empty run
+    folder is removed.
+    """
     try:
         yield
     except BaseException as error:
@@ -106,15 +116,21 @@ def usage_errors(run_dir: Path) -> Iterator[None]:
 
 
 def with_absolute_paths(config: DictConfig) -> None:
-    """Make paths to data absolute in place, so that the run finds them whatever folder it is resumed from."""
+    """Make paths to data absolute in place, so that the run finds them whatever folder it is
+    resumed from.
+    """
     for name in PATHS:
         value = OmegaConf.select(config, name, default=None)
         if isinstance(value, str):
             OmegaConf.update(config, name, absolute(value))
 
 
-def check_resumed(checkpoint: Path | None, module: GANModule, trainer: Trainer, config: DictConfig) -> None:
-    """Raise `ConfigError` if the run of ``checkpoint`` cannot go on with these data or for so long."""
+def check_resumed(
+    checkpoint: Path | None, module: GANModule, trainer: Trainer, config: DictConfig
+) -> None:
+    """Raise `ConfigError` if the run of ``checkpoint`` cannot go on with these data or for so
+    long.
+    """
     if checkpoint is None:
         return
     saved = read_checkpoint(checkpoint)["gan_zoo"]
@@ -124,7 +140,9 @@ def check_resumed(checkpoint: Path | None, module: GANModule, trainer: Trainer, 
 
 
 def prepare_resume(checkpoint: Path | None, run: RunFolder, max_steps: int) -> None:
-    """Clear away what an earlier process left behind in the run folder after its last checkpoint."""
+    """Clear away what an earlier process left behind in the run folder after its last
+    checkpoint.
+    """
     from gan_zoo.loggers.csv import truncate_csv
 
     run.clear_failure()
@@ -133,14 +151,19 @@ def prepare_resume(checkpoint: Path | None, run: RunFolder, max_steps: int) -> N
     step = int(read_checkpoint(checkpoint)["global_step"])
     truncate_csv(run.log, step)
     if step >= max_steps > 0:
-        print(f"{checkpoint} is that of a finished run of {step:,} steps; to train on: trainer.max_steps={2 * step}")
+        print(
+            f"{checkpoint} is that of a finished run of {step:,} steps; to train on:"
+            f" trainer.max_steps={2 * step}"
+        )
     else:
         print(f"going on from {checkpoint}")
 
 
 @contextmanager
 def finalize_run(run: RunFolder, trainer: Trainer, module: GANModule) -> Iterator[None]:
-    """Write the report however training ends, and say how it did where that is not the end it was meant to have."""
+    """Write the report however training ends, and say how it did where that is not the end it was
+    meant to have.
+    """
     from lightning.pytorch.utilities.exceptions import SIGTERMException
 
     from gan_zoo.core.guard import DISK_IS_FULL
@@ -156,14 +179,16 @@ def finalize_run(run: RunFolder, trainer: Trainer, module: GANModule) -> Iterato
         if trainer.is_global_zero:
             advice = f"; to go on: resume={run.path}" if run.checkpoints.entries() else ""
             print(f"{stop} at step {module.global_step:,}{advice}", file=sys.stderr)
-        if is_child_of_lightning(trainer):  # its launcher would kill rank 0, which still has to say goodbye
+        # Its launcher would kill rank 0, which still has to say goodbye.
+        if is_child_of_lightning(trainer):
             sys.exit(0)
         raise stop from None
     except BaseException as error:
         failure = f"{type(error).__name__}: {error}\n"
         if isinstance(error, OSError) and error.errno in DISK_IS_FULL:
             raise ConfigError(
-                f"no space left for {run.path}; what was saved before is whole, to go on: resume={run.path}"
+                f"no space left for {run.path}; what was saved before is whole, to go on:"
+                f" resume={run.path}"
             ) from error
         raise
     finally:

@@ -45,10 +45,16 @@ class _AppendingWriter(ExperimentWriter):
 
 
 def truncate_csv(path: Path, step: int) -> None:
-    """Drop the rows of ``metrics.csv`` that were logged after ``step``, from where the run goes on."""
+    """Drop the rows of ``metrics.csv`` that were logged after ``step``, from where the run goes
+    on.
+    """
     if path.is_file():
         header, rows = complete_rows(path)
-        _write(path, header, [row for row in rows if row.get("step", "").isdigit() and int(row["step"]) <= step])
+        _write(
+            path,
+            header,
+            [row for row in rows if row.get("step", "").isdigit() and int(row["step"]) <= step],
+        )
 
 
 def _write(path: Path, fieldnames: list[str], rows: list[dict[str, Any]]) -> None:

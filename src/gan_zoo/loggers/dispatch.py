@@ -8,14 +8,22 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
-from lightning.pytorch.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
+from lightning.pytorch.loggers import (
+    CSVLogger,
+    Logger,
+    MLFlowLogger,
+    TensorBoardLogger,
+    WandbLogger,
+)
 
 from gan_zoo.core.guard import survived
 
 
 def log(trainer: Trainer, numbers: Mapping[str, float], step: int) -> None:
     """Pass numbers on to the loggers, and to what shows the latest ones."""
-    trainer.callback_metrics.update({name: torch.tensor(number) for name, number in numbers.items()})
+    trainer.callback_metrics.update(
+        {name: torch.tensor(number) for name, number in numbers.items()}
+    )
     for logger in trainer.loggers:
         with survived(f"logging to {type(logger).__name__}"):
             logger.log_metrics(dict(numbers), step=step)

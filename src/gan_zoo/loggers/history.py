@@ -11,7 +11,8 @@ from lightning.pytorch.loggers import Logger
 
 
 class History(Logger):
-    """What is logged, kept in memory by name: ``history["d/realism"]`` are the numbers, ``history["step"]`` the steps.
+    """What is logged, kept in memory by name: ``history["d/realism"]`` are the numbers,
+    ``history["step"]`` the steps.
 
     A name that is logged less often than others has NaN where it is not.
     """
@@ -43,5 +44,7 @@ class History(Logger):
 
     def __getitem__(self, name: str) -> list[float]:
         if name not in self.names():
-            raise KeyError(f"{name!r} was not logged; there are {', '.join(self.names()) or 'no entries'}")
+            raise KeyError(
+                f"{name!r} was not logged; there are {', '.join(self.names()) or 'no entries'}"
+            )
         return [row.get(name, math.nan) for row in self.rows]

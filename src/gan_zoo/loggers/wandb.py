@@ -13,10 +13,14 @@ from lightning.pytorch.loggers import WandbLogger
 WANDB_FOLDER = re.compile(r"(offline-)?run-(?P<time>\d{8}_\d{6})-(?P<id>.+)")
 
 
-def wandb_logger(save_dir: str, project: str, offline: bool | None = None, **options: Any) -> WandbLogger:
-    """A Weights & Biases logger that goes offline, and says so, when there is no key to go online with.
+def wandb_logger(
+    save_dir: str, project: str, offline: bool | None = None, **options: Any
+) -> WandbLogger:
+    """A Weights & Biases logger that goes offline, and says so, when there is no key to go online
+    with.
 
-    A resumed run goes on under the id that it began with, or under ``id`` or ``WANDB_RUN_ID`` if they are given.
+    A resumed run goes on under the id that it began with, or under ``id`` or ``WANDB_RUN_ID`` if
+    they are given.
 
     Args:
         save_dir: the run folder.
@@ -28,7 +32,9 @@ def wandb_logger(save_dir: str, project: str, offline: bool | None = None, **opt
         ValueError: if ``project`` cannot be a project's name.
     """
     if bad := set("/\\#?%:") & set(project):
-        raise ValueError(f"logger.wandb.project must not hold {' '.join(sorted(bad))}, got {project!r}")
+        raise ValueError(
+            f"logger.wandb.project must not hold {' '.join(sorted(bad))}, got {project!r}"
+        )
     os.environ.setdefault("WANDB_SILENT", "true")
     if offline is None:
         offline = os.environ.get("WANDB_MODE", "") != "online" and not _has_key()
@@ -45,7 +51,9 @@ def wandb_logger(save_dir: str, project: str, offline: bool | None = None, **opt
 
 
 def _existing_run_id(run: Path) -> str | None:
-    """The id that the run's folders in ``wandb/`` end in, ``run-<date>-<id>``; None if it begins now."""
+    """The id that the run's folders in ``wandb/`` end in, ``run-<date>-<id>``; None if it begins
+    now.
+    """
     names = [WANDB_FOLDER.fullmatch(folder.name) for folder in run.glob("wandb/*run-*-*")]
     begun = sorted((name["time"], name["id"]) for name in names if name is not None)
     return begun[-1][1] if begun else None

@@ -29,15 +29,21 @@ class Loss(nn.Module):
         """What the discriminator minimizes."""
         raise NotImplementedError
 
-    def generator(self, fake: DiscriminatorOutput, real: DiscriminatorOutput | None = None) -> Tensor:
+    def generator(
+        self, fake: DiscriminatorOutput, real: DiscriminatorOutput | None = None
+    ) -> Tensor:
         """What the generator minimizes. ``real`` is given when `generator_sees_real`."""
         raise NotImplementedError
 
     def check(self, discriminator: nn.Module) -> None:
-        """Raise `ValueError`, saying what to change, if this loss cannot train ``discriminator``."""
+        """Raise `ValueError`, saying what to change, if this loss cannot train
+        ``discriminator``.
+        """
 
     def update(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> None:
-        """Change the loss's state after the discriminator's step. Reduce moments over ranks first."""
+        """Change the loss's state after the discriminator's step. Reduce moments over ranks
+        first.
+        """
 
     def log_values(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> LossTerms:
         """Further scalars to log. Called in logging steps only."""
@@ -51,9 +57,13 @@ class Loss(nn.Module):
         return real.score - self.threshold
 
     @torch.no_grad()
-    def accuracy(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> tuple[Tensor, Tensor]:
+    def accuracy(
+        self, real: DiscriminatorOutput, fake: DiscriminatorOutput
+    ) -> tuple[Tensor, Tensor]:
         """The fractions of reals scored above, and of fakes scored below, `threshold`."""
-        return (real.score > self.threshold).float().mean(), (fake.score < self.threshold).float().mean()
+        return (real.score > self.threshold).float().mean(), (
+            fake.score < self.threshold
+        ).float().mean()
 
 
 def relative_to_midpoint(target: Tensor, other: Tensor) -> Tensor:
@@ -93,6 +103,6 @@ def require_autoencoder(loss: Loss, discriminator: nn.Module) -> None:
     """Raise `ValueError` unless ``discriminator`` is an autoencoder (``energy`` is True)."""
     if getattr(discriminator, "energy", False) is not True:
         raise ValueError(
-            f"{type(loss).__name__} needs an autoencoder discriminator: add discriminator=autoencoder, "
-            f"got {type(discriminator).__name__}"
+            f"{type(loss).__name__} needs an autoencoder discriminator: add"
+            f" discriminator=autoencoder, got {type(discriminator).__name__}"
         )

@@ -40,13 +40,17 @@ class BEGAN(Loss):
     def discriminator(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
         return real.score.mean() - self.k * fake.score.mean()
 
-    def generator(self, fake: DiscriminatorOutput, real: DiscriminatorOutput | None = None) -> Tensor:
+    def generator(
+        self, fake: DiscriminatorOutput, real: DiscriminatorOutput | None = None
+    ) -> Tensor:
         return fake.score.mean()
 
     @torch.no_grad()
     def update(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> None:
         # A proportional controller on the difference from the target ratio.
-        balance = mean_over_ranks(self.gamma * real.score.float().mean() - fake.score.float().mean())
+        balance = mean_over_ranks(
+            self.gamma * real.score.float().mean() - fake.score.float().mean()
+        )
         self.k.add_(self.rate * balance).clamp_(0.0, 1.0)
 
     def log_values(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> LossTerms:
@@ -58,6 +62,10 @@ class BEGAN(Loss):
     def decision_margin(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
         return relative_to_midpoint(-real.score, -fake.score)
 
-    def accuracy(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> tuple[Tensor, Tensor]:
-        """Reals reconstructed better than the average fake, and fakes worse than the average real."""
+    def accuracy(
+        self, real: DiscriminatorOutput, fake: DiscriminatorOutput
+    ) -> tuple[Tensor, Tensor]:
+        """Reals reconstructed better than the average fake, and fakes worse than the average
+        real.
+        """
         return accuracy_by_means(-real.score, -fake.score)

@@ -40,9 +40,15 @@ class EBGAN(Loss):
     def discriminator(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
         return real.score.mean() + torch.relu(self.margin - fake.score).mean()
 
-    def generator(self, fake: DiscriminatorOutput, real: DiscriminatorOutput | None = None) -> Tensor:
+    def generator(
+        self, fake: DiscriminatorOutput, real: DiscriminatorOutput | None = None
+    ) -> Tensor:
         energy = fake.score.mean()
-        return energy + self.pulling_away * pulling_away(fake.features[0]) if self.pulling_away else energy
+        return (
+            energy + self.pulling_away * pulling_away(fake.features[0])
+            if self.pulling_away
+            else energy
+        )
 
     def log_values(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> LossTerms:
         return {"energy_gap": fake.score.mean() - real.score.mean()}
@@ -51,9 +57,13 @@ class EBGAN(Loss):
         return self.threshold - real.score
 
     @torch.no_grad()
-    def accuracy(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> tuple[Tensor, Tensor]:
+    def accuracy(
+        self, real: DiscriminatorOutput, fake: DiscriminatorOutput
+    ) -> tuple[Tensor, Tensor]:
         """Energies of reals below half the margin, and of fakes above it."""
-        return (real.score < self.threshold).float().mean(), (fake.score > self.threshold).float().mean()
+        return (real.score < self.threshold).float().mean(), (
+            fake.score > self.threshold
+        ).float().mean()
 
 
 def pulling_away(codes: Tensor) -> Tensor:

@@ -32,5 +32,7 @@ class Exponential(Loss):
     def discriminator(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
         return self.margin_loss(real.score) + self.margin_loss(-fake.score)
 
-    def generator(self, fake: DiscriminatorOutput, real: DiscriminatorOutput | None = None) -> Tensor:
+    def generator(
+        self, fake: DiscriminatorOutput, real: DiscriminatorOutput | None = None
+    ) -> Tensor:
         return self.margin_loss(fake.score)

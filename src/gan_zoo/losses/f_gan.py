@@ -95,7 +95,9 @@ class FGAN(Loss):
     def __init__(self, divergence: str = "jensen_shannon", practical: bool = True) -> None:
         super().__init__()
         if divergence not in DIVERGENCES:
-            raise ValueError(f"divergence must be one of {', '.join(DIVERGENCES)}, got {divergence!r}")
+            raise ValueError(
+                f"divergence must be one of {', '.join(DIVERGENCES)}, got {divergence!r}"
+            )
         self.divergence = divergence
         self.practical = practical
         self.threshold = DIVERGENCES[divergence].threshold
@@ -108,7 +110,9 @@ class FGAN(Loss):
     def discriminator(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
         return -self.variational_bound(real, fake)
 
-    def generator(self, fake: DiscriminatorOutput, real: DiscriminatorOutput | None = None) -> Tensor:
+    def generator(
+        self, fake: DiscriminatorOutput, real: DiscriminatorOutput | None = None
+    ) -> Tensor:
         f = DIVERGENCES[self.divergence]
         return -f.g(fake.score).mean() if self.practical else -f.conjugate(fake.score).mean()
 

@@ -40,7 +40,9 @@ class Fisher(Loss):
         loss: Tensor = -gap + self.multiplier * excess + self.rho / 2 * excess.square()
         return loss
 
-    def generator(self, fake: DiscriminatorOutput, real: DiscriminatorOutput | None = None) -> Tensor:
+    def generator(
+        self, fake: DiscriminatorOutput, real: DiscriminatorOutput | None = None
+    ) -> Tensor:
         return -fake.score.mean()
 
     @torch.no_grad()
@@ -56,7 +58,11 @@ class Fisher(Loss):
         """
         gap, second_moment = moments(real.score, fake.score)
         ipm = gap / second_moment.clamp_min(1e-12).sqrt()
-        return {"fisher_ipm": ipm, "fisher_constraint": second_moment, "fisher_multiplier": self.multiplier}
+        return {
+            "fisher_ipm": ipm,
+            "fisher_constraint": second_moment,
+            "fisher_multiplier": self.multiplier,
+        }
 
 
 def moments(real: Tensor, fake: Tensor) -> Tensor:

@@ -19,5 +19,7 @@ class Hinge(Loss):
     def discriminator(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
         return relu(1.0 - real.score).mean() + relu(1.0 + fake.score).mean()
 
-    def generator(self, fake: DiscriminatorOutput, real: DiscriminatorOutput | None = None) -> Tensor:
+    def generator(
+        self, fake: DiscriminatorOutput, real: DiscriminatorOutput | None = None
+    ) -> Tensor:
         return -fake.score.mean()

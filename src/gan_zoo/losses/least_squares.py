@@ -21,7 +21,9 @@ class LeastSquares(Loss):
             coding; (-1, 1, 0) minimizes the Pearson chi-squared divergence.
     """
 
-    def __init__(self, fake_target: Finite = 0.0, real_target: Finite = 1.0, generator_target: Finite = 1.0) -> None:
+    def __init__(
+        self, fake_target: Finite = 0.0, real_target: Finite = 1.0, generator_target: Finite = 1.0
+    ) -> None:
         super().__init__()
         self.fake_target = fake_target
         self.real_target = real_target
@@ -33,5 +35,7 @@ class LeastSquares(Loss):
         on_fake = (fake.score - self.fake_target).square().mean()
         return 0.5 * (on_real + on_fake)
 
-    def generator(self, fake: DiscriminatorOutput, real: DiscriminatorOutput | None = None) -> Tensor:
+    def generator(
+        self, fake: DiscriminatorOutput, real: DiscriminatorOutput | None = None
+    ) -> Tensor:
         return 0.5 * (fake.score - self.generator_target).square().mean()

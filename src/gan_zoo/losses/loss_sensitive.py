@@ -34,11 +34,16 @@ class LossSensitive(Loss):
     """
 
     def __init__(
-        self, margin_weight: Weight = 2.5, real_weight: Weight = 0.0, slope: Annotated[Finite, Le(1)] = 0.0
+        self,
+        margin_weight: Weight = 2.5,
+        real_weight: Weight = 0.0,
+        slope: Annotated[Finite, Le(1)] = 0.0,
     ) -> None:
         super().__init__()
         if margin_weight < 0 or real_weight < 0:
-            raise ValueError(f"margin_weight and real_weight must be >= 0, got {margin_weight} and {real_weight}")
+            raise ValueError(
+                f"margin_weight and real_weight must be >= 0, got {margin_weight} and {real_weight}"
+            )
         if slope > 1:
             raise ValueError(f"slope must be <= 1, got {slope}")
         self.margin_weight = margin_weight
@@ -46,12 +51,18 @@ class LossSensitive(Loss):
         self.slope = slope
 
     def discriminator(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
-        margin = self.margin_weight * pair_distance(real, fake).view(len(real.score), -1).mean(1)  # packs are one input
+        # Packs are one input.
+        margin = self.margin_weight * pair_distance(real, fake).view(len(real.score), -1).mean(1)
         violation = margin.view(-1, *[1] * (real.score.ndim - 1)) + real.score - fake.score
         # max(a, nu a) of the violation a.
-        return self.real_weight * real.score.mean() + torch.maximum(violation, self.slope * violation).mean()
+        return (
+            self.real_weight * real.score.mean()
+            + torch.maximum(violation, self.slope * violation).mean()
+        )
 
-    def generator(self, fake: DiscriminatorOutput, real: DiscriminatorOutput | None = None) -> Tensor:
+    def generator(
+        self, fake: DiscriminatorOutput, real: DiscriminatorOutput | None = None
+    ) -> Tensor:
         return fake.score.mean()
 
     def log_values(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> LossTerms:
@@ -62,7 +73,9 @@ class LossSensitive(Loss):
         return relative_to_midpoint(-real.score, -fake.score)
 
     @torch.no_grad()
-    def accuracy(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> tuple[Tensor, Tensor]:
+    def accuracy(
+        self, real: DiscriminatorOutput, fake: DiscriminatorOutput
+    ) -> tuple[Tensor, Tensor]:
         """The fraction of pairs whose real has the lower loss, twice."""
         fraction = (real.score < fake.score).float().mean()
         return fraction, fraction

@@ -32,7 +32,9 @@ class Minimax(Loss):
         on_real = softplus(-real.score) + self.label_smoothing * real.score
         return on_real.mean() + softplus(fake.score).mean()
 
-    def generator(self, fake: DiscriminatorOutput, real: DiscriminatorOutput | None = None) -> Tensor:
+    def generator(
+        self, fake: DiscriminatorOutput, real: DiscriminatorOutput | None = None
+    ) -> Tensor:
         return -softplus(fake.score).mean()
 
 
@@ -42,7 +44,9 @@ class NonSaturating(Minimax):
     Goodfellow et al. 2014, section 3: L_G = E sp(-D(G(z))).
     """
 
-    def generator(self, fake: DiscriminatorOutput, real: DiscriminatorOutput | None = None) -> Tensor:
+    def generator(
+        self, fake: DiscriminatorOutput, real: DiscriminatorOutput | None = None
+    ) -> Tensor:
         return softplus(-fake.score).mean()
 
     def log_values(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> LossTerms:

@@ -27,7 +27,9 @@ class RelativisticPaired(Loss):
     def discriminator(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
         return softplus(fake.score - real.score).mean()
 
-    def generator(self, fake: DiscriminatorOutput, real: DiscriminatorOutput | None = None) -> Tensor:
+    def generator(
+        self, fake: DiscriminatorOutput, real: DiscriminatorOutput | None = None
+    ) -> Tensor:
         assert real is not None
         return softplus(real.score - fake.score).mean()
 
@@ -38,7 +40,9 @@ class RelativisticPaired(Loss):
         return relative_to_midpoint(real.score, fake.score)
 
     @torch.no_grad()
-    def accuracy(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> tuple[Tensor, Tensor]:
+    def accuracy(
+        self, real: DiscriminatorOutput, fake: DiscriminatorOutput
+    ) -> tuple[Tensor, Tensor]:
         """The fraction of pairs whose real is scored above its fake, twice."""
         fraction = (real.score > fake.score).float().mean()
         return fraction, fraction
@@ -63,12 +67,17 @@ class RelativisticAverage(Loss):
         """The loss that raises the scores ``target`` above the scores ``other``."""
         # Means are those of the global batch, with gradients.
         means = mean_over_ranks(torch.stack([target.mean(), other.mean()]))
-        return 0.5 * (self.pairwise_loss(target - means[1]).mean() + self.pairwise_loss(means[0] - other).mean())
+        return 0.5 * (
+            self.pairwise_loss(target - means[1]).mean()
+            + self.pairwise_loss(means[0] - other).mean()
+        )
 
     def discriminator(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
         return self.relativistic_loss(real.score, fake.score)
 
-    def generator(self, fake: DiscriminatorOutput, real: DiscriminatorOutput | None = None) -> Tensor:
+    def generator(
+        self, fake: DiscriminatorOutput, real: DiscriminatorOutput | None = None
+    ) -> Tensor:
         assert real is not None
         return self.relativistic_loss(fake.score, real.score)
 
@@ -78,7 +87,9 @@ class RelativisticAverage(Loss):
     def decision_margin(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
         return relative_to_midpoint(real.score, fake.score)
 
-    def accuracy(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> tuple[Tensor, Tensor]:
+    def accuracy(
+        self, real: DiscriminatorOutput, fake: DiscriminatorOutput
+    ) -> tuple[Tensor, Tensor]:
         """Reals scored above the average fake, and fakes below the average real."""
         return accuracy_by_means(real.score, fake.score)
 

@@ -20,7 +20,9 @@ class Wasserstein(Loss):
     def discriminator(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
         return fake.score.mean() - real.score.mean()
 
-    def generator(self, fake: DiscriminatorOutput, real: DiscriminatorOutput | None = None) -> Tensor:
+    def generator(
+        self, fake: DiscriminatorOutput, real: DiscriminatorOutput | None = None
+    ) -> Tensor:
         return -fake.score.mean()
 
     def log_values(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> LossTerms:
@@ -29,6 +31,8 @@ class Wasserstein(Loss):
     def decision_margin(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
         return relative_to_midpoint(real.score, fake.score)
 
-    def accuracy(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> tuple[Tensor, Tensor]:
+    def accuracy(
+        self, real: DiscriminatorOutput, fake: DiscriminatorOutput
+    ) -> tuple[Tensor, Tensor]:
         """Reals scored above the average fake, and fakes below the average real."""
         return accuracy_by_means(real.score, fake.score)

@@ -20,8 +20,8 @@ from gan_zoo.models.base import Model
 class MetricResult:
     """One metric's value with everything needed to interpret it.
 
-    ``protocol`` holds the extractor and its weights' hash, the resize rule, the split, the numbers of real and
-    generated samples, whether EMA weights were used, the seed and the world size.
+    ``protocol`` holds the extractor and its weights' hash, the resize rule, the split, the numbers
+    of real and generated samples, whether EMA weights were used, the seed and the world size.
     """
 
     name: str
@@ -31,7 +31,9 @@ class MetricResult:
 
 @dataclass(frozen=True, slots=True)
 class EvaluatedModel:
-    """A model with the generators that are evaluated, in evaluation mode: usually the averaged ones."""
+    """A model with the generators that are evaluated, in evaluation mode: usually the averaged
+    ones.
+    """
 
     model: Model
     generators: nn.ModuleDict
@@ -42,7 +44,8 @@ class Generated:
     """Generated samples and the request for them.
 
     Attributes:
-        visuals: the samples, ``visuals["sample"]`` ``[B, ...]`` in [-1, 1], and what is displayed next to them.
+        visuals: the samples, ``visuals["sample"]`` ``[B, ...]`` in [-1, 1], and what is displayed
+            next to them.
         request: labels, conditions, known targets.
         requested_label: the class or code of each sample, ``[B]``; None where there is none.
         num_requested_labels: number of those classes or codes.
@@ -66,14 +69,17 @@ class Generated:
             return self
         visuals = {name: images[:count] for name, images in self.visuals.items()}
         label = None if self.requested_label is None else self.requested_label[:count]
-        return replace(self, visuals=visuals, request=self.request.select(slice(count)), requested_label=label)
+        return replace(
+            self, visuals=visuals, request=self.request.select(slice(count)), requested_label=label
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Samples:
     """Generated samples 0 .. N-1, in fixed blocks that are divided among the processes.
 
-    A sample depends on its number alone, so the set is the same on any number of processes and at any time.
+    A sample depends on its number alone, so the set is the same on any number of processes and at
+    any time.
 
     Args:
         generate: makes block number k.
@@ -95,11 +101,13 @@ class Samples:
 
 
 class Evaluator:
-    """Computes metrics of generated samples: `check`, `prepare`, `update` with each block, `compute`.
+    """Computes metrics of generated samples: `check`, `prepare`, `update` with each block,
+    `compute`.
 
     Attributes:
         num_samples: number of generated samples to evaluate.
-        best: name and direction (``min`` or ``max``) of the metric that decides which checkpoint is the best.
+        best: name and direction (``min`` or ``max``) of the metric that decides which checkpoint is
+            the best.
         training_steps: of the networks that some evaluators train on real data.
     """
 
@@ -108,7 +116,8 @@ class Evaluator:
     best: tuple[str, str]
 
     def check(self, source: Source, model: Model | None = None) -> None:
-        """Raise `DataError` if it is clear from data, model and arguments that there can be no result.
+        """Raise `DataError` if it is clear from data, model and arguments that there can be no
+        result.
 
         Called before training, and before `prepare`.
 
@@ -117,7 +126,9 @@ class Evaluator:
             model: that generates; None for images from elsewhere.
         """
 
-    def prepare(self, source: Source, device: torch.device, model: EvaluatedModel | None = None) -> None:
+    def prepare(
+        self, source: Source, device: torch.device, model: EvaluatedModel | None = None
+    ) -> None:
         """Begin an evaluation against ``source``, which passed `check`.
 
         Args:
@@ -153,10 +164,13 @@ def warned(protocol: Mapping[str, Any], *warnings: str) -> dict[str, Any]:
 
 
 def require_finite(values: Tensor, what: str) -> None:
-    """Raise `DataError` if ``what`` holds NaN or infinite numbers, instead of returning a meaningless value."""
+    """Raise `DataError` if ``what`` holds NaN or infinite numbers, instead of returning a
+    meaningless value.
+    """
     if not values.isfinite().all():
         raise DataError(
-            f"{what} hold NaN or infinite numbers, which cannot be scored: check the images and the extractor"
+            f"{what} hold NaN or infinite numbers, which cannot be scored: check the images and the"
+            " extractor"
         )
 
 
@@ -177,7 +191,10 @@ def evaluate_all(
         evaluator.prepare(source, device, model)
     for generated in samples:
         if not generated.samples.isfinite().all():
-            raise DataError(f"generated samples hold NaN or infinite numbers, from number {generated.start:,} on")
+            raise DataError(
+                "generated samples hold NaN or infinite numbers, from number"
+                f" {generated.start:,} on"
+            )
         for evaluator in evaluators.values():
             if generated.start < evaluator.num_samples:
                 evaluator.update(generated.first(evaluator.num_samples - generated.start))

@@ -27,14 +27,16 @@ class Contingency(Metric):
 
     def __init__(self, requested: int, classes: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.add_state("table", torch.zeros(requested, classes, dtype=torch.int64), dist_reduce_fx="sum")
+        self.add_state(
+            "table", torch.zeros(requested, classes, dtype=torch.int64), dist_reduce_fx="sum"
+        )
 
     def update(self, requested_label: Tensor, predicted: Tensor) -> None:
         """Count pairs of class numbers ``[B]``."""
         requested, classes = self.table.shape
-        self.table += torch.bincount(requested_label * classes + predicted, minlength=requested * classes).view(
-            requested, classes
-        )
+        self.table += torch.bincount(
+            requested_label * classes + predicted, minlength=requested * classes
+        ).view(requested, classes)
 
     def compute(self) -> Tensor:
         """The table of all pairs so far."""
@@ -42,10 +44,12 @@ class Contingency(Metric):
 
 
 class ClassMatch(Evaluator):
-    """``condition_match``: the fraction of samples that a classifier assigns to the requested class.
+    """``condition_match``: the fraction of samples that a classifier assigns to the requested
+    class.
 
-    The classifier is trained once on the real training images and cached; its accuracy on real held-out images, an
-    upper bound, is part of the protocol. The model's discriminators take no part.
+    The classifier is trained once on the real training images and cached; its accuracy on real
+    held-out images, an upper bound, is part of the protocol. The model's discriminators take no
+    part.
 
     Args:
         num_samples: generated samples.
@@ -62,9 +66,14 @@ class ClassMatch(Evaluator):
     def check(self, source: Source, model: Model | None = None) -> None:
         check_labelled(source)
         if model is None or model.num_requested_labels is None:
-            raise DataError(f"metric={self.name} needs a model with classes or a categorical code, this one has none")
+            raise DataError(
+                f"metric={self.name} needs a model with classes or a categorical code, this one has"
+                " none"
+            )
 
-    def prepare(self, source: Source, device: torch.device, model: EvaluatedModel | None = None) -> None:
+    def prepare(
+        self, source: Source, device: torch.device, model: EvaluatedModel | None = None
+    ) -> None:
         self.classifier, self.accuracy = classifier(source, device, self.training_steps)
         assert source.num_classes is not None
         self.source = source
@@ -72,7 +81,9 @@ class ClassMatch(Evaluator):
 
     def update(self, generated: Generated) -> None:
         assert generated.requested_label is not None
-        self.counts.update(generated.requested_label, self.classifier(to_uint8(generated.samples)).argmax(1))
+        self.counts.update(
+            generated.requested_label, self.classifier(to_uint8(generated.samples)).argmax(1)
+        )
 
     def compute(self) -> list[MetricResult]:
         table = self.counts.compute()
@@ -90,8 +101,8 @@ class ClassMatch(Evaluator):
 
 
 class CodeMatch(ClassMatch):
-    """``code_match``: Hungarian accuracy, the fraction of samples whose class agrees with their code under the best
-    one-to-one assignment of codes to classes.
+    """``code_match``: Hungarian accuracy, the fraction of samples whose class agrees with their
+    code under the best one-to-one assignment of codes to classes.
     """
 
     name = "code_match"
@@ -105,7 +116,8 @@ class CodeMatch(ClassMatch):
 
 
 class ConditionMatch(Evaluator):
-    """How well samples match their conditions: `ClassMatch` for classes, `Retrieval` for other conditions.
+    """How well samples match their conditions: `ClassMatch` for classes, `Retrieval` for other
+    conditions.
 
     Args:
         num_samples: generated samples.
@@ -129,7 +141,9 @@ class ConditionMatch(Evaluator):
         chosen.training_steps = self.training_steps
         return chosen
 
-    def prepare(self, source: Source, device: torch.device, model: EvaluatedModel | None = None) -> None:
+    def prepare(
+        self, source: Source, device: torch.device, model: EvaluatedModel | None = None
+    ) -> None:
         self.chosen = self.choose(None if model is None else model.model)
         self.best = self.chosen.best
         self.chosen.prepare(source, device, model)

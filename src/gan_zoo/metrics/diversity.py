@@ -12,18 +12,24 @@ from gan_zoo.core.types import Count
 from gan_zoo.data.dataset import Source
 from gan_zoo.metrics.base import EvaluatedModel, Evaluator, Generated, MetricResult, exact_device
 from gan_zoo.metrics.functional.means import Means
-from gan_zoo.metrics.functional.perceptual_distance import check_images, description, perceptual_distance
+from gan_zoo.metrics.functional.perceptual_distance import (
+    check_images,
+    description,
+    perceptual_distance,
+)
 from gan_zoo.models.base import Model
 
 
 class Diversity(Evaluator):
-    """``diversity``: the mean perceptual distance of two samples with one condition and different latents.
+    """``diversity``: the mean perceptual distance of two samples with one condition and different
+    latents.
 
-    Zhu et al. 2017 (BicycleGAN), section 5: LPIPS of pairs of outputs for the same input. 0 for a generator that
-    ignores its latents. Realism takes no part: noise is diverse, too.
+    Zhu et al. 2017 (BicycleGAN), section 5: LPIPS of pairs of outputs for the same input. 0 for a
+    generator that ignores its latents. Realism takes no part: noise is diverse, too.
 
     Args:
-        features: images to activations, such as `gan_zoo.auxiliary_losses.perceptual.Lite0Features`.
+        features: images to activations, such as
+            `gan_zoo.auxiliary_losses.perceptual.Lite0Features`.
         num_samples: pairs.
     """
 
@@ -38,7 +44,9 @@ class Diversity(Evaluator):
         if model is None or model.latent_dim is None:
             raise DataError("metric=diversity needs a model with latents, this one has none")
 
-    def prepare(self, source: Source, device: torch.device, model: EvaluatedModel | None = None) -> None:
+    def prepare(
+        self, source: Source, device: torch.device, model: EvaluatedModel | None = None
+    ) -> None:
         assert model is not None
         self.source = source
         self.evaluated = model
@@ -59,5 +67,9 @@ class Diversity(Evaluator):
 
     def compute(self) -> list[MetricResult]:
         (value,), count = self.means.compute()
-        protocol = {"data": self.source.name, "distance": description(self.features), "num_generated": count}
+        protocol = {
+            "data": self.source.name,
+            "distance": description(self.features),
+            "num_generated": count,
+        }
         return [MetricResult("diversity", value, protocol)]

@@ -23,9 +23,9 @@ NAME = "encoder_neighbors"
 class EncoderNeighbors(Evaluator):
     """``encoder_neighbors``: accuracy of the nearest neighbor's label, by distances of codes E(x).
 
-    Donahue et al. 2017 (BiGAN), section 4.1: for held-out real samples the label of the training sample whose
-    code is nearest. ``pixel_neighbors`` is the same by distances of the samples themselves. Labels take no part in the
-    training of the encoder.
+    Donahue et al. 2017 (BiGAN), section 4.1: for held-out real samples the label of the training
+    sample whose code is nearest. ``pixel_neighbors`` is the same by distances of the samples
+    themselves. Labels take no part in the training of the encoder.
 
     Args:
         num_samples: held-out samples, at most those that there are.
@@ -35,7 +35,9 @@ class EncoderNeighbors(Evaluator):
 
     best = NAME, "max"
 
-    def __init__(self, num_samples: Count = 1024, num_references: Count = 10_000, block_size: Count = 256) -> None:
+    def __init__(
+        self, num_samples: Count = 1024, num_references: Count = 10_000, block_size: Count = 256
+    ) -> None:
         self.num_samples = num_samples
         self.num_references = num_references
         self.block_size = block_size
@@ -45,7 +47,9 @@ class EncoderNeighbors(Evaluator):
         if source.labels is None or len(source) < 2:
             raise DataError(f"metric={NAME} needs data with labels, data={source.name} has none")
 
-    def prepare(self, source: Source, device: torch.device, model: EvaluatedModel | None = None) -> None:
+    def prepare(
+        self, source: Source, device: torch.device, model: EvaluatedModel | None = None
+    ) -> None:
         assert model is not None
         assert isinstance(model.model, Encodes)
         self.source = source
@@ -74,7 +78,9 @@ class EncoderNeighbors(Evaluator):
         assert self.held_out.labels is not None
         labels = self.held_out.labels[rows].to(self.device)
         hits = []
-        for queries, references in zip(self.spaces(self.held_out, rows), self.references, strict=True):
+        for queries, references in zip(
+            self.spaces(self.held_out, rows), self.references, strict=True
+        ):
             nearest = torch.cdist(queries, references).argmin(1)
             hits.append(self.labels[nearest] == labels)
         self.means.update(torch.stack(hits, 1))
@@ -89,4 +95,6 @@ class EncoderNeighbors(Evaluator):
             "distance": "Euclidean",
         }
         names = (NAME, "pixel_neighbors")
-        return [MetricResult(name, value, protocol) for name, value in zip(names, values, strict=True)]
+        return [
+            MetricResult(name, value, protocol) for name, value in zip(names, values, strict=True)
+        ]

@@ -16,7 +16,14 @@ from gan_zoo.core.rng import CPU
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.files.cache import cache_key
 from gan_zoo.data.image_tensors import to_uint8
-from gan_zoo.metrics.base import EvaluatedModel, Evaluator, Generated, MetricResult, exact_device, warned
+from gan_zoo.metrics.base import (
+    EvaluatedModel,
+    Evaluator,
+    Generated,
+    MetricResult,
+    exact_device,
+    warned,
+)
 from gan_zoo.metrics.extractors.base import Extractor
 from gan_zoo.metrics.functional.feature_metrics import FeatureBank, FeatureScore, memorized
 from gan_zoo.metrics.functional.frechet import FeatureMoments, Moments, frechet_distance
@@ -27,19 +34,23 @@ GENERATED = "generated images, got"
 
 
 class ImageScores(Evaluator):
-    """Frechet distance and Inception score of generated images against the whole of a data set, and more if wanted.
+    """Frechet distance and Inception score of generated images against the whole of a data set, and
+    more if wanted.
 
-    ``fd_<extractor>`` and, where the extractor names classes, ``is_<extractor>`` and ``is_std_<extractor>``, mean and
-    standard deviation over ten splits; over InceptionV3 ``fid``, ``is`` and ``is_std``. Generated and real images are
-    made uint8 by the same rule before the extractor sees them. The real moments are computed once and cached.
+    ``fd_<extractor>`` and, where the extractor names classes, ``is_<extractor>`` and
+    ``is_std_<extractor>``, mean and standard deviation over ten splits; over InceptionV3 ``fid``,
+    ``is`` and ``is_std``. Generated and real images are made uint8 by the same rule before the
+    extractor sees them. The real moments are computed once and cached.
 
     Args:
         extractor: makes the features.
-        num_samples: generated images; below twice the number of features the distance's bias is large, which the
-            protocol then says.
+        num_samples: generated images; below twice the number of features the distance's bias is
+            large, which the protocol then says.
         block_size: real images that pass the extractor at a time.
-        parts: further scores, by name; they keep the features of all generated and of ``num_real`` real images.
-        memorization: whether to compare the distances to training and to held-out images, if there are any.
+        parts: further scores, by name; they keep the features of all generated and of ``num_real``
+            real images.
+        memorization: whether to compare the distances to training and to held-out images, if there
+            are any.
         num_real: real images, chosen at random once, that ``parts`` see.
     """
 
@@ -67,15 +78,22 @@ class ImageScores(Evaluator):
 
     def check(self, source: Source, model: Model | None = None) -> None:
         if source.samples.ndim != 4:
-            raise DataError(f"metric=images scores images, data={source.name} has none: use metric=modes")
+            raise DataError(
+                f"metric=images scores images, data={source.name} has none: use metric=modes"
+            )
         least = max([2, *(part.least_samples for part in self.parts.values())])
         real = min(len(source), self.num_real) if self.parts else len(source)
-        for count, kind in ((real, f"real images, data={source.name} has"), (self.num_samples, GENERATED)):
+        for count, kind in (
+            (real, f"real images, data={source.name} has"),
+            (self.num_samples, GENERATED),
+        ):
             if count < least:
                 raise DataError(f"metric=images needs at least {least} {kind} {count}")
         self.extractor.check(source)
 
-    def prepare(self, source: Source, device: torch.device, model: EvaluatedModel | None = None) -> None:
+    def prepare(
+        self, source: Source, device: torch.device, model: EvaluatedModel | None = None
+    ) -> None:
         self.extractor.training_steps = self.training_steps
         self.extractor.prepare(source, device)
         self.source = source
@@ -84,7 +102,8 @@ class ImageScores(Evaluator):
         inception = InceptionScore(self.extractor.num_classes, self.num_samples)
         self.inception = inception.to(exact_device(device))
         self.bank = FeatureBank().to(device)
-        self.bank.update(torch.empty(0, self.extractor.num_features, device=device), 0)  # some processes get no block
+        # Some processes get no block.
+        self.bank.update(torch.empty(0, self.extractor.num_features, device=device), 0)
 
     def update(self, generated: Generated) -> None:
         features, logits = self.extractor(to_uint8(generated.samples))
@@ -103,17 +122,27 @@ class ImageScores(Evaluator):
         return scores + (self.compute_parts(protocol) if self.parts or self.memorization else [])
 
     def inception_scores(self, protocol: dict[str, Any]) -> list[MetricResult]:
-        """Mean and spread over splits, with a warning where splits are so small that the score is biased.
+        """Mean and spread over splits, with a warning where splits are so small that the score is
+        biased.
 
-        The entropy of p(y) estimated from n samples is too small by about (K - 1) / (2 n), so the score is too low.
+        The entropy of p(y) estimated from n samples is too small by about (K - 1) / (2 n), so the
+        score is too low.
         """
         splits = len(self.inception.count)
         enough = 2 * splits * self.extractor.num_classes
         found = self.inception.compute()
-        few = f"fewer than {enough} generated samples in {splits} splits: the Inception score is biased downwards"
-        reported = warned(protocol | {"splits": splits}, *([few] if protocol["num_generated"] < enough else []))
+        few = (
+            f"fewer than {enough} generated samples in {splits} splits: the Inception score is"
+            " biased downwards"
+        )
+        reported = warned(
+            protocol | {"splits": splits}, *([few] if protocol["num_generated"] < enough else [])
+        )
         values = {"is": found.mean, "is_std": found.std}
-        return [MetricResult(self.extractor.score_name(kind), float(value), reported) for kind, value in values.items()]
+        return [
+            MetricResult(self.extractor.score_name(kind), float(value), reported)
+            for kind, value in values.items()
+        ]
 
     def compute_parts(self, protocol: dict[str, Any]) -> list[MetricResult]:
         """The scores that need all features."""
@@ -121,11 +150,16 @@ class ImageScores(Evaluator):
         real = self.real_features(self.source, self.num_real)
         for part in self.parts.values():
             extended = protocol | part.protocol() | {"num_real": len(real)}
-            scores += [MetricResult(name(kind), value, extended) for kind, value in part(real, fake).items()]
+            scores += [
+                MetricResult(name(kind), value, extended)
+                for kind, value in part(real, fake).items()
+            ]
         if self.memorization and self.source.evaluation_split() is not self.source:
             held_out = self.real_features(self.source.evaluation_split(), self.num_real)
             extended = protocol | {"num_real": min(len(real), len(held_out)), "unmemorized": 0.5}
-            scores.append(MetricResult(name("memorization"), memorized(fake, real, held_out), extended))
+            scores.append(
+                MetricResult(name("memorization"), memorized(fake, real, held_out), extended)
+            )
         return scores
 
     def protocol(self, source: Source, real: Moments, fake: Moments) -> dict[str, Any]:
@@ -139,12 +173,16 @@ class ImageScores(Evaluator):
         }
 
     def warnings(self, fake: Moments) -> list[str]:
-        """Warnings about the Frechet distance: too few samples for the number of features, or all alike."""
+        """Warnings about the Frechet distance: too few samples for the number of features, or all
+        alike.
+        """
         warnings = []
         needed = 2 * self.extractor.num_features
         for moments, kind in ((fake, "generated"), (self.real, "real")):
             if moments.num < needed:
-                warnings.append(f"fewer than {needed} {kind} samples: the Frechet distance is biased upwards")
+                warnings.append(
+                    f"fewer than {needed} {kind} samples: the Frechet distance is biased upwards"
+                )
             if float(moments.covariance.trace()) <= 1e-9 * float(moments.mean.square().sum()):
                 warnings.append(f"all {kind} samples are alike")
         return warnings
@@ -158,10 +196,15 @@ class ImageScores(Evaluator):
                 return Moments.load(path)
             except (ValueError, OSError, KeyError, zipfile.BadZipFile):
                 path.unlink(missing_ok=True)
-        # On every process alone, so that a process that finds the cache need not wait for one that does not.
-        moments = FeatureMoments(self.extractor.num_features, distributed_available_fn=lambda: False)
+        # On every process alone, so that a process that finds the cache need not wait for one that
+        # does not.
+        moments = FeatureMoments(
+            self.extractor.num_features, distributed_available_fn=lambda: False
+        )
         moments.to(exact_device(device))
-        for features in self.features_of(source.samples, f"Features of {len(source):,} real images (once)"):
+        for features in self.features_of(
+            source.samples, f"Features of {len(source):,} real images (once)"
+        ):
             moments.update(features)
         result = moments.compute()
         result.save(path)
@@ -171,9 +214,15 @@ class ImageScores(Evaluator):
         """The features ``[count, F]`` of a fixed random choice of real images."""
         if source.fingerprint in self._features:
             return self._features[source.fingerprint]
-        rows = torch.randperm(len(source), generator=torch.Generator().manual_seed(0))[:count].sort().values
+        rows = (
+            torch.randperm(len(source), generator=torch.Generator().manual_seed(0))[:count]
+            .sort()
+            .values
+        )
         title = f"Features of {len(rows):,} real images"
-        features = torch.cat([some.to(CPU) for some in self.features_of(source.samples[rows], title)])
+        features = torch.cat(
+            [some.to(CPU) for some in self.features_of(source.samples[rows], title)]
+        )
         self._features[source.fingerprint] = features
         return features
 

@@ -12,7 +12,14 @@ from torchmetrics import Metric
 from gan_zoo.core.errors import DataError
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.image_tensors import to_uint8
-from gan_zoo.metrics.base import EvaluatedModel, Evaluator, Generated, MetricResult, exact_device, warned
+from gan_zoo.metrics.base import (
+    EvaluatedModel,
+    Evaluator,
+    Generated,
+    MetricResult,
+    exact_device,
+    warned,
+)
 from gan_zoo.metrics.extractors.base import Extractor
 from gan_zoo.metrics.functional.frechet import Moments, frechet_distance, moments_from
 from gan_zoo.metrics.image_quality import ImageScores
@@ -23,7 +30,9 @@ GENERATED = "generated samples of each class, so raise metric.class_frechet.num_
 
 
 class ClassMoments(Metric):
-    """Accumulates `Moments` of the features ``[B, F]`` of each of K classes by float64 sums, ``K F^2`` of them."""
+    """Accumulates `Moments` of the features ``[B, F]`` of each of K classes by float64 sums, ``K
+    F^2`` of them.
+    """
 
     full_state_update = False
     count: Tensor
@@ -34,7 +43,9 @@ class ClassMoments(Metric):
         super().__init__(**kwargs)
         shapes = {"count": (), "total": (num_features,), "outer": (num_features, num_features)}
         for name, shape in shapes.items():
-            self.add_state(name, torch.zeros(num_classes, *shape, dtype=torch.float64), dist_reduce_fx="sum")
+            self.add_state(
+                name, torch.zeros(num_classes, *shape, dtype=torch.float64), dist_reduce_fx="sum"
+            )
         self.set_dtype(torch.float64)
 
     def update(self, features: Tensor, classes: Tensor) -> None:
@@ -59,20 +70,23 @@ def names_of(source: Source) -> list[str]:
 
 
 class ClassFrechet(Evaluator):
-    """``intra_fd_<extractor>`` (``intra_fid``): the mean over classes of the Frechet distance within the class.
+    """``intra_fd_<extractor>`` (``intra_fid``): the mean over classes of the Frechet distance
+    within the class.
 
     Generated samples of a class against the real ones of that class (intra-FID, Miyato & Koyama
-    2018, section 5). The distance of each class is reported, too, as ``intra_fd_<extractor>_<class>``. The real
-    moments of each class are computed once and cached.
+    2018, section 5). The distance of each class is reported, too, as
+    ``intra_fd_<extractor>_<class>``. The real moments of each class are computed once and cached.
 
     Args:
         extractor: makes the features.
-        num_samples: generated images of all classes; below twice the number of features in any class the distances'
-            bias is large, which the protocol then says.
+        num_samples: generated images of all classes; below twice the number of features in any
+            class the distances' bias is large, which the protocol then says.
         block_size: real images that pass the extractor at a time.
     """
 
-    def __init__(self, extractor: Extractor, num_samples: int = 10_000, block_size: int = 64) -> None:
+    def __init__(
+        self, extractor: Extractor, num_samples: int = 10_000, block_size: int = 64
+    ) -> None:
         if num_samples < 2:
             raise ValueError(f"metric.class_frechet.num_samples must be >= 2, got {num_samples}")
         self.extractor, self.num_samples = extractor, num_samples
@@ -84,62 +98,86 @@ class ClassFrechet(Evaluator):
         if model is None or model.conditioning != "class":
             raise DataError("metric=class_frechet needs a class-conditional model, this one is not")
         if source.labels is None or source.num_classes is None or source.samples.ndim != 4:
-            raise DataError(f"metric=class_frechet needs labelled images, data={source.name} has none")
+            raise DataError(
+                f"metric=class_frechet needs labelled images, data={source.name} has none"
+            )
         counts = torch.bincount(source.labels, minlength=source.num_classes).tolist()
         names = names_of(source)
         if few := [name for name, count in zip(names, counts, strict=True) if count < 2]:
             self.refuse(few, f"real images of each class, data={source.name} has not")
         if model.num_requested_labels != len(names):
             raise DataError(
-                f"metric=class_frechet needs a model of the data's {len(names)} classes, this one has "
-                f"{model.num_requested_labels or 'none'}"
+                f"metric=class_frechet needs a model of the data's {len(names)} classes, this one"
+                f" has {model.num_requested_labels or 'none'}"
             )
         if self.num_samples < 2 * len(names):
             raise DataError(
-                f"metric.class_frechet.num_samples must be at least 2 for each of the {len(names)} classes, got "
-                f"{self.num_samples}"
+                f"metric.class_frechet.num_samples must be at least 2 for each of the {len(names)}"
+                f" classes, got {self.num_samples}"
             )
         bytes_needed = 8 * len(counts) * self.extractor.num_features**2
         if bytes_needed > MOST_BYTES:
             raise DataError(
-                f"metric=class_frechet keeps {bytes_needed / 2**30:.1f} GB of sums for {len(counts)} classes of "
-                f"{self.extractor.num_features} features, at most {MOST_BYTES // 2**30} are allowed: choose an "
-                "extractor with fewer features"
+                f"metric=class_frechet keeps {bytes_needed / 2**30:.1f} GB of sums for"
+                f" {len(counts)} classes of {self.extractor.num_features} features, at most"
+                f" {MOST_BYTES // 2**30} are allowed: choose an extractor with fewer features"
             )
         self.extractor.check(source)
 
-    def prepare(self, source: Source, device: torch.device, model: EvaluatedModel | None = None) -> None:
+    def prepare(
+        self, source: Source, device: torch.device, model: EvaluatedModel | None = None
+    ) -> None:
         self.names = names_of(source)
         self.extractor.training_steps = self.training_steps
         self.extractor.prepare(source, device)
         self.source, self.device = source, device
-        self.moments = ClassMoments(len(self.names), self.extractor.num_features).to(exact_device(device))
+        self.moments = ClassMoments(len(self.names), self.extractor.num_features).to(
+            exact_device(device)
+        )
         nothing = torch.empty(0, self.extractor.num_features, device=device)
-        self.moments.update(nothing, torch.empty(0, dtype=torch.int64, device=device))  # some processes get no block
+        # Some processes get no block.
+        self.moments.update(nothing, torch.empty(0, dtype=torch.int64, device=device))
 
     def update(self, generated: Generated) -> None:
         assert generated.requested_label is not None
-        self.moments.update(self.extractor(to_uint8(generated.samples))[0], generated.requested_label)
+        self.moments.update(
+            self.extractor(to_uint8(generated.samples))[0], generated.requested_label
+        )
 
     def compute(self) -> list[MetricResult]:
         found = self.moments.compute()
         fakes = [moments for moments in found if moments is not None]
         if len(fakes) < len(found):
-            self.refuse([name for name, moments in zip(self.names, found, strict=True) if moments is None], GENERATED)
-        reals = [self.images.real_moments(self.of_class(number), self.device) for number in range(len(fakes))]
+            self.refuse(
+                [name for name, moments in zip(self.names, found, strict=True) if moments is None],
+                GENERATED,
+            )
+        reals = [
+            self.images.real_moments(self.of_class(number), self.device)
+            for number in range(len(fakes))
+        ]
         scores = [
             MetricResult(
                 f"{self.name}_{'_'.join(name.split())}",
                 frechet_distance(real, fake),
                 self.protocol([real], [fake]) | of,
             )
-            for name, real, fake, of in zip(self.names, reals, fakes, self.counts(fakes), strict=True)
+            for name, real, fake, of in zip(
+                self.names, reals, fakes, self.counts(fakes), strict=True
+            )
         ]
         mean = sum(score.value for score in scores) / len(scores)
-        return [MetricResult(self.name, mean, self.protocol(reals, fakes) | {"num_classes": len(fakes)}), *scores]
+        return [
+            MetricResult(
+                self.name, mean, self.protocol(reals, fakes) | {"num_classes": len(fakes)}
+            ),
+            *scores,
+        ]
 
     def counts(self, fakes: Sequence[Moments]) -> list[dict[str, int]]:
-        """How many samples were generated, and how many of them of each class, which is left to chance."""
+        """How many samples were generated, and how many of them of each class, which is left to
+        chance.
+        """
         total = sum(fake.num for fake in fakes)
         return [{"num_generated": total, "of_class": fake.num} for fake in fakes]
 
@@ -148,13 +186,20 @@ class ClassFrechet(Evaluator):
         assert self.source.labels is not None
         rows = (self.source.labels == number).nonzero().flatten()
         mark = f"{self.source.fingerprint}-class-{number}"
-        return Source(self.source.name, self.source.split, self.source.samples[rows], fingerprint=mark)
+        return Source(
+            self.source.name, self.source.split, self.source.samples[rows], fingerprint=mark
+        )
 
     def protocol(self, reals: Sequence[Moments], fakes: Sequence[Moments]) -> dict[str, Any]:
-        """What is needed to interpret the numbers, and a warning where a class has too few samples."""
+        """What is needed to interpret the numbers, and a warning where a class has too few
+        samples.
+        """
         protocol: dict[str, Any] = dict(self.extractor.protocol)
         protocol |= {"data": self.source.name, "split": self.source.split}
-        protocol |= {"num_real": sum(real.num for real in reals), "num_generated": sum(fake.num for fake in fakes)}
+        protocol |= {
+            "num_real": sum(real.num for real in reals),
+            "num_generated": sum(fake.num for fake in fakes),
+        }
         needed = 2 * self.extractor.num_features
         fewest = min(moments.num for moments in (*reals, *fakes))
         if len(fakes) > 1:

@@ -52,7 +52,9 @@ class ModeCounts(Metric):
         super().__init__(**kwargs)
         self.radius = radius
         self.register_buffer("centers", centers.double(), persistent=False)
-        self.add_state("nearest", torch.zeros(len(centers), dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state(
+            "nearest", torch.zeros(len(centers), dtype=torch.float64), dist_reduce_fx="sum"
+        )
         self.add_state("good", torch.zeros(len(centers), dtype=torch.float64), dist_reduce_fx="sum")
         self.set_dtype(torch.float64)
 
@@ -63,15 +65,22 @@ class ModeCounts(Metric):
         self.good += torch.bincount(mode[distance <= self.radius], minlength=len(self.centers))
 
     def compute(self) -> tuple[int, float, float]:
-        """Modes found, high-quality share, and reverse KL to the uniform distribution over modes (nats)."""
-        return int((self.good > 0).sum()), float(self.good.sum() / self.nearest.sum()), reverse_kl(self.nearest)
+        """Modes found, high-quality share, and reverse KL to the uniform distribution over modes
+        (nats).
+        """
+        return (
+            int((self.good > 0).sum()),
+            float(self.good.sum() / self.nearest.sum()),
+            reverse_kl(self.nearest),
+        )
 
 
 class ModeCoverage(Evaluator):
     """``modes``, ``high_quality`` and ``reverse_kl`` by the protocol of VEEGAN and PacGAN.
 
-    A sample is of high quality within 3 standard deviations of a mode; a mode is found if at least one high-quality
-    sample is nearest to it; reverse KL is KL(generated modes || uniform), every sample counted at its nearest mode.
+    A sample is of high quality within 3 standard deviations of a mode; a mode is found if at least
+    one high-quality sample is nearest to it; reverse KL is KL(generated modes || uniform), every
+    sample counted at its nearest mode.
 
     Args:
         num_samples: generated samples.
@@ -85,9 +94,13 @@ class ModeCoverage(Evaluator):
 
     def check(self, source: Source, model: Model | None = None) -> None:
         if not isinstance(source, Mixture):
-            raise DataError(f"metric=modes needs known modes, data={source.name} has none: use metric=images")
+            raise DataError(
+                f"metric=modes needs known modes, data={source.name} has none: use metric=images"
+            )
 
-    def prepare(self, source: Source, device: torch.device, model: EvaluatedModel | None = None) -> None:
+    def prepare(
+        self, source: Source, device: torch.device, model: EvaluatedModel | None = None
+    ) -> None:
         assert isinstance(source, Mixture)
         self.counts = ModeCounts(source.centers, 3 * source.std).to(exact_device(device))
         self.protocol = {

@@ -14,7 +14,11 @@ from gan_zoo.core.types import Count, Positive, SampleRequest
 from gan_zoo.data.dataset import Source
 from gan_zoo.metrics.base import EvaluatedModel, Evaluator, Generated, MetricResult, exact_device
 from gan_zoo.metrics.functional.means import Means
-from gan_zoo.metrics.functional.perceptual_distance import check_images, description, perceptual_distance
+from gan_zoo.metrics.functional.perceptual_distance import (
+    check_images,
+    description,
+    perceptual_distance,
+)
 from gan_zoo.models.base import Model
 from gan_zoo.models.latent_spaces import SpaceName, latent_space
 
@@ -22,13 +26,16 @@ NAME = "perceptual_path_length"
 
 
 class PerceptualPathLength(Evaluator):
-    """E d(G(path(t)), G(path(t + epsilon))) / epsilon^2 over paths of random latents (Karras et al. 2019, section 4.1).
+    """E d(G(path(t)), G(path(t + epsilon))) / epsilon^2 over paths of random latents (Karras et al.
+    2019, section 4.1).
 
-    Paths are great circles in z (straight lines for a uniform prior) and straight lines in w. Both ends have
-    the same condition. All pairs count; the authors leave out the smallest and the largest percent.
+    Paths are great circles in z (straight lines for a uniform prior) and straight lines in w. Both
+    ends have the same condition. All pairs count; the authors leave out the smallest and the
+    largest percent.
 
     Args:
-        features: images to activations, such as `gan_zoo.auxiliary_losses.perceptual.Lite0Features`.
+        features: images to activations, such as
+            `gan_zoo.auxiliary_losses.perceptual.Lite0Features`.
         space: ``z``, or ``w`` for generators with a mapping to styles.
         epsilon: length of the step, as a part of the path.
         sampling: t ~ U[0, 1] for ``full``, t = 0 for ``end``.
@@ -56,7 +63,9 @@ class PerceptualPathLength(Evaluator):
             raise DataError(f"metric={NAME} needs a model with latents, this one has none")
         latent_space(self.space, model)
 
-    def prepare(self, source: Source, device: torch.device, model: EvaluatedModel | None = None) -> None:
+    def prepare(
+        self, source: Source, device: torch.device, model: EvaluatedModel | None = None
+    ) -> None:
         assert model is not None
         self.source = source
         self.evaluated = model
@@ -73,8 +82,13 @@ class PerceptualPathLength(Evaluator):
         t = torch.zeros(request.size, 1).to(start)
         if self.sampling == "full":
             t = request.rng.uniform("path place", request.size, 1).to(start)
-        first, second = (self.samples(self.on_path(start, end, where), request) for where in (t, t + self.epsilon))
-        self.means.update(perceptual_distance(self.features, first, second)[:, None] / self.epsilon**2)
+        first, second = (
+            self.samples(self.on_path(start, end, where), request)
+            for where in (t, t + self.epsilon)
+        )
+        self.means.update(
+            perceptual_distance(self.features, first, second)[:, None] / self.epsilon**2
+        )
 
     def points(self, request: SampleRequest, purpose: str) -> Tensor:
         """Points of new latents in the space, ``[B, D]``."""

@@ -11,7 +11,14 @@ from gan_zoo.core.errors import DataError
 from gan_zoo.core.types import Count, Encodes
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.image_tensors import to_unit
-from gan_zoo.metrics.base import EvaluatedModel, Evaluator, Generated, MetricResult, exact_device, warned
+from gan_zoo.metrics.base import (
+    EvaluatedModel,
+    Evaluator,
+    Generated,
+    MetricResult,
+    exact_device,
+    warned,
+)
 from gan_zoo.metrics.functional.means import Means
 from gan_zoo.metrics.functional.perceptual_distance import description, perceptual_distance
 from gan_zoo.models.base import Model
@@ -21,17 +28,23 @@ def require_encoder(model: Model | None, metric: str) -> None:
     """Raise `DataError` unless the model has an encoder."""
     if not isinstance(model, Encodes):
         came = "none" if model is None else type(model).__name__
-        raise DataError(f"metric={metric} needs a model with an encoder, such as bigan, vae or vae_gan, got {came}")
+        raise DataError(
+            f"metric={metric} needs a model with an encoder, such as bigan, vae or vae_gan, got"
+            f" {came}"
+        )
 
 
 class ReconstructionError(Evaluator):
-    """Distances of held-out real samples from their reconstructions by the model's encoder and generator.
+    """Distances of held-out real samples from their reconstructions by the model's encoder and
+    generator.
 
-    ``reconstruction_l1``: mean absolute difference in [-1, 1]; for images of one or three channels also
-    ``reconstruction_perceptual``. Real sample i goes with generated sample i, so that processes share the work.
+    ``reconstruction_l1``: mean absolute difference in [-1, 1]; for images of one or three channels
+    also ``reconstruction_perceptual``. Real sample i goes with generated sample i, so that
+    processes share the work.
 
     Args:
-        features: images to activations, such as `gan_zoo.auxiliary_losses.perceptual.Lite0Features`.
+        features: images to activations, such as
+            `gan_zoo.auxiliary_losses.perceptual.Lite0Features`.
         num_samples: real samples, at most those that there are.
     """
 
@@ -44,7 +57,9 @@ class ReconstructionError(Evaluator):
     def check(self, source: Source, model: Model | None = None) -> None:
         require_encoder(model, "reconstruction")
 
-    def prepare(self, source: Source, device: torch.device, model: EvaluatedModel | None = None) -> None:
+    def prepare(
+        self, source: Source, device: torch.device, model: EvaluatedModel | None = None
+    ) -> None:
         assert model is not None
         assert isinstance(model.model, Encodes)
         self.source = source
@@ -60,7 +75,9 @@ class ReconstructionError(Evaluator):
         end = generated.start + len(generated.samples)
         real = to_unit(self.real.samples[generated.start : end]).to(self.device)
         if len(real):
-            self.means.update(self.distances(self.encodes.reconstruct(real, self.generators).float(), real))
+            self.means.update(
+                self.distances(self.encodes.reconstruct(real, self.generators).float(), real)
+            )
 
     def distances(self, reconstructed: Tensor, real: Tensor) -> Tensor:
         """One row for each sample, one column for each distance."""
@@ -71,14 +88,22 @@ class ReconstructionError(Evaluator):
 
     def compute(self) -> list[MetricResult]:
         values, count = self.means.compute()
-        protocol: dict[str, Any] = {"data": self.source.name, "split": self.real.split, "num_real": count}
+        protocol: dict[str, Any] = {
+            "data": self.source.name,
+            "split": self.real.split,
+            "num_real": count,
+        }
         if self.real is self.source:
-            protocol = warned(protocol, "the data have no held-out part: the model was trained on these samples")
+            protocol = warned(
+                protocol, "the data have no held-out part: the model was trained on these samples"
+            )
         results = [MetricResult("reconstruction_l1", values[0], protocol | {"range": "[-1, 1]"})]
         if self.sees:
             results.append(
                 MetricResult(
-                    "reconstruction_perceptual", values[1], protocol | {"distance": description(self.features)}
+                    "reconstruction_perceptual",
+                    values[1],
+                    protocol | {"distance": description(self.features)},
                 )
             )
         return results

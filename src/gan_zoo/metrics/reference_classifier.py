@@ -1,4 +1,6 @@
-"""Small networks that are trained once on real data, cached, and then evaluate generated samples."""
+"""Small networks that are trained once on real data, cached, and then evaluate generated
+samples.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,11 @@ class SmallNet(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         for c_in, c_out in ((channels, 32), (32, 64), (64, 128)):
-            layers += [nn.Conv2d(c_in, c_out, 3, padding=1, bias=False), nn.BatchNorm2d(c_out), nn.ReLU(inplace=True)]
+            layers += [
+                nn.Conv2d(c_in, c_out, 3, padding=1, bias=False),
+                nn.BatchNorm2d(c_out),
+                nn.ReLU(inplace=True),
+            ]
             layers += [nn.MaxPool2d(2)]
         self.trunk = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(2), nn.Flatten())
         self.head = nn.Linear(512, outputs)
@@ -54,7 +60,9 @@ class SmallNet(nn.Module):
 
 
 def split(source: Source) -> tuple[Source, Tensor, Source, Tensor]:
-    """Training and held-out rows: the data's own held-out part if it is another, else a fixed tenth of the rows."""
+    """Training and held-out rows: the data's own held-out part if it is another, else a fixed tenth
+    of the rows.
+    """
     held_out = source.evaluation_split()
     if held_out is not source:
         return source, torch.arange(len(source)), held_out, torch.arange(len(held_out))
@@ -64,7 +72,9 @@ def split(source: Source) -> tuple[Source, Tensor, Source, Tensor]:
 
 
 def shifted(images: Tensor, generator: torch.Generator) -> Tensor:
-    """The batch moved by up to 2 pixels, the border repeated: the little augmentation a small set needs."""
+    """The batch moved by up to 2 pixels, the border repeated: the little augmentation a small set
+    needs.
+    """
     down, right = (int(torch.randint(-2, 3, (), generator=generator)) for _ in range(2))
     padded = F.pad(images.float(), (2, 2, 2, 2), mode="replicate")
     height, width = images.shape[2:]
@@ -86,10 +96,11 @@ def fitted(
     steps: int,
     batch_size: int = 128,
 ) -> nn.Module:
-    """A network that was trained on the real training rows of ``source``, from the cache if it was before.
+    """A network that was trained on the real training rows of ``source``, from the cache if it was
+    before.
 
-    Where several processes train together, rank 0 does it and the others are given the weights; all of them call this.
-    Neither torch's global random state nor the caller's gradients are touched.
+    Where several processes train together, rank 0 does it and the others are given the weights; all
+    of them call this. Neither torch's global random state nor the caller's gradients are touched.
 
     Args:
         kind: what it is for, in the cache's key.
@@ -101,9 +112,13 @@ def fitted(
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
         torch.manual_seed(stable_seed(kind, "weights"))
         network = make().to(device)
-        conditions = None if source.conditions is None else cache_key(source.conditions[:1000].tolist())
+        conditions = (
+            None if source.conditions is None else cache_key(source.conditions[:1000].tolist())
+        )
         labels = None if source.labels is None else cache_key(source.labels.tolist())
-        key = cache_key(kind, RECIPE, source.fingerprint, str(network), steps, batch_size, conditions, labels)
+        key = cache_key(
+            kind, RECIPE, source.fingerprint, str(network), steps, batch_size, conditions, labels
+        )
         path = cache_root() / "networks" / f"{source.name}-{kind}-{key}.pt"
         if rank() == 0 and not _load(network, path, device):
             generator = torch.Generator().manual_seed(stable_seed(kind, "order"))
@@ -138,13 +153,21 @@ def _load(network: nn.Module, path: Path, device: torch.device) -> bool:
 def check_labelled(source: Source) -> None:
     """Raise `DataError` unless ``source`` has what a classifier learns from."""
     if source.labels is None or source.samples.ndim != 4 or source.num_classes is None:
-        raise DataError(f"a classifier needs labelled images, data={source.name} has none: choose another metric")
+        raise DataError(
+            f"a classifier needs labelled images, data={source.name} has none: choose another"
+            " metric"
+        )
     if len(source) < 2:
-        raise DataError(f"a classifier needs at least 2 images, data={source.name} has {len(source)}")
+        raise DataError(
+            f"a classifier needs at least 2 images, data={source.name} has {len(source)}"
+        )
 
 
-def classifier(source: Source, device: torch.device = CPU, steps: int = 1200) -> tuple[nn.Module, float]:
-    """A classifier of ``source``'s labels, trained for ``steps`` batches, and its accuracy on real held-out images.
+def classifier(
+    source: Source, device: torch.device = CPU, steps: int = 1200
+) -> tuple[nn.Module, float]:
+    """A classifier of ``source``'s labels, trained for ``steps`` batches, and its accuracy on real
+    held-out images.
 
     Raises:
         DataError: if the data are not labelled images.
@@ -158,8 +181,12 @@ def classifier(source: Source, device: torch.device = CPU, steps: int = 1200) ->
         images = shifted(data.samples[rows], generator).to(device)
         return F.cross_entropy(network(images), data.labels[rows].to(device), label_smoothing=0.05)
 
-    network = fitted("classifier", source, lambda: SmallNet(channels, classes), loss, device, steps=steps)
+    network = fitted(
+        "classifier", source, lambda: SmallNet(channels, classes), loss, device, steps=steps
+    )
     _, _, test, rows = split(source)
     assert test.labels is not None
-    found = torch.cat([network(test.samples[part].to(device)).argmax(1).cpu() for part in torch.split(rows, 500)])
+    found = torch.cat(
+        [network(test.samples[part].to(device)).argmax(1).cpu() for part in torch.split(rows, 500)]
+    )
     return network, float((found == test.labels[rows]).float().mean())

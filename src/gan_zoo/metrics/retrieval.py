@@ -21,7 +21,8 @@ OUTPUTS = 64
 
 
 class TwoTowers(nn.Module):
-    """Images and conditions as unit vectors, close where they belong together (Radford et al. 2021, CLIP).
+    """Images and conditions as unit vectors, close where they belong together (Radford et al. 2021,
+    CLIP).
 
     Args:
         channels: of the images.
@@ -34,7 +35,10 @@ class TwoTowers(nn.Module):
 
     def forward(self, images: Tensor, conditions: Tensor) -> Tensor:
         """Cosines of every image with every condition, ``[B, B']``."""
-        return F.normalize(self.image(images), dim=1) @ F.normalize(self.condition(conditions), dim=1).T
+        return (
+            F.normalize(self.image(images), dim=1)
+            @ F.normalize(self.condition(conditions), dim=1).T
+        )
 
 
 def condition_tower(source: Source) -> nn.Module:
@@ -43,14 +47,20 @@ def condition_tower(source: Source) -> nn.Module:
     shape = list(source.conditions.shape[1:])
     if source.condition_kind == "text":
         return BagOfWords(int(source.conditions.max()) + 1, OUTPUTS)
-    return VectorCondition(shape, OUTPUTS) if source.condition_kind == "vector" else ImageCondition(shape, OUTPUTS)
+    return (
+        VectorCondition(shape, OUTPUTS)
+        if source.condition_kind == "vector"
+        else ImageCondition(shape, OUTPUTS)
+    )
 
 
 class Retrieval(Evaluator):
-    """``retrieval``: how often an image's own condition is the best fit among ``candidates`` different ones.
+    """``retrieval``: how often an image's own condition is the best fit among ``candidates``
+    different ones.
 
-    The fit is measured by two networks trained once on real pairs by the symmetric contrastive loss, and cached; their
-    accuracy on real held-out pairs is part of the protocol, and chance is 1 / candidates.
+    The fit is measured by two networks trained once on real pairs by the symmetric contrastive
+    loss, and cached; their accuracy on real held-out pairs is part of the protocol, and chance is 1
+    / candidates.
 
     Args:
         num_samples: generated samples.
@@ -59,25 +69,33 @@ class Retrieval(Evaluator):
 
     def __init__(self, num_samples: int = 1024, candidates: int = 16) -> None:
         if num_samples < 1 or candidates < 2:
-            raise ValueError(f"num_samples must be >= 1 and candidates >= 2, got {num_samples} and {candidates}")
+            raise ValueError(
+                f"num_samples must be >= 1 and candidates >= 2, got {num_samples} and {candidates}"
+            )
         self.num_samples, self.candidates = num_samples, candidates
         self.best = "retrieval", "max"
 
     def check(self, source: Source, model: Model | None = None) -> None:
         if source.conditions is None or not source.aligned or source.samples.ndim != 4:
-            raise DataError(f"metric=retrieval needs images with their own conditions, data={source.name} has none")
+            raise DataError(
+                f"metric=retrieval needs images with their own conditions, data={source.name} has"
+                " none"
+            )
         if model is None or model.conditioning not in ("text", "vector", "image"):
             raise DataError(
-                "metric=retrieval needs a model that is conditioned on text, vectors or images, this one is not"
+                "metric=retrieval needs a model that is conditioned on text, vectors or images,"
+                " this one is not"
             )
         different = len(torch.unique(source.conditions[:1024].flatten(1), dim=0))
         if different < self.candidates:
             raise DataError(
-                f"metric.retrieval.candidates must be at most the {different} different conditions of "
-                f"data={source.name}, got {self.candidates}"
+                f"metric.retrieval.candidates must be at most the {different} different conditions"
+                f" of data={source.name}, got {self.candidates}"
             )
 
-    def prepare(self, source: Source, device: torch.device, model: EvaluatedModel | None = None) -> None:
+    def prepare(
+        self, source: Source, device: torch.device, model: EvaluatedModel | None = None
+    ) -> None:
         self.source, self.device = source, device
         self.towers = fitted(
             "retrieval",
@@ -89,12 +107,17 @@ class Retrieval(Evaluator):
         )
         _, _, test, rows = split(source)
         assert test.conditions is not None
-        images, conditions = test.samples[rows[:1024]].to(device), to_unit(test.conditions[rows[:1024]]).to(device)
+        images, conditions = (
+            test.samples[rows[:1024]].to(device),
+            to_unit(test.conditions[rows[:1024]]).to(device),
+        )
         self.spare = conditions[: 4 * self.candidates]
         self.on_real = float(self.hits(images, conditions).float().mean())
         self.mean = MeanMetric().to(device)
 
-    def loss(self, towers: nn.Module, data: Source, rows: Tensor, generator: torch.Generator) -> Tensor:
+    def loss(
+        self, towers: nn.Module, data: Source, rows: Tensor, generator: torch.Generator
+    ) -> Tensor:
         """Both directions' cross-entropy over the batch; equal conditions are all right."""
         assert data.conditions is not None
         conditions = to_unit(data.conditions[rows]).to(self.device)
@@ -106,7 +129,8 @@ class Retrieval(Evaluator):
     def hits(self, images: Tensor, conditions: Tensor) -> Tensor:
         """For each image whether no wrong candidate fits better, ``[B]``.
 
-        Candidates are the next ones in the batch that differ; where those are too few, held-out ones follow.
+        Candidates are the next ones in the batch that differ; where those are too few, held-out
+        ones follow.
         """
         size, conditions = len(images), torch.cat([conditions, self.spare])
         fits, others = self.towers(images, conditions), ~equal_rows(conditions)[:size]
@@ -121,7 +145,9 @@ class Retrieval(Evaluator):
 
     def update(self, generated: Generated) -> None:
         assert generated.request.condition is not None
-        self.mean.update(self.hits(to_uint8(generated.samples), generated.request.condition).float())
+        self.mean.update(
+            self.hits(to_uint8(generated.samples), generated.request.condition).float()
+        )
 
     def compute(self) -> list[MetricResult]:
         protocol: dict[str, Any] = {

@@ -21,11 +21,12 @@ NUM_TRAINING = 20_000  # stacked samples, three digits each, that the classifier
 
 
 class StackedModes(Evaluator):
-    """``modes`` out of 1,000 and ``reverse_kl`` (Metz et al. 2017, section 3.3.1; Srivastava et al. 2017; PacGAN).
+    """``modes`` out of 1,000 and ``reverse_kl`` (Metz et al. 2017, section 3.3.1; Srivastava et al.
+    2017; PacGAN).
 
-    A mode is found if at least one sample has its three digits; reverse KL is KL(generated modes || uniform) in nats.
-    The classifier is trained once on the digits of the training split and cached; its accuracy on digits of the test
-    split is part of the protocol.
+    A mode is found if at least one sample has its three digits; reverse KL is KL(generated modes ||
+    uniform) in nats. The classifier is trained once on the digits of the training split and cached;
+    its accuracy on digits of the test split is part of the protocol.
 
     Args:
         num_samples: generated samples (26,000 in the papers).
@@ -37,9 +38,14 @@ class StackedModes(Evaluator):
 
     def check(self, source: Source, model: Model | None = None) -> None:
         if source.sample_shape[:1] != [3] or source.num_classes != NUM_MODES:
-            raise DataError(f"metric=stacked_modes counts the modes of data=stacked_mnist, got data={source.name}")
+            raise DataError(
+                "metric=stacked_modes counts the modes of data=stacked_mnist, got"
+                f" data={source.name}"
+            )
 
-    def prepare(self, source: Source, device: torch.device, model: EvaluatedModel | None = None) -> None:
+    def prepare(
+        self, source: Source, device: torch.device, model: EvaluatedModel | None = None
+    ) -> None:
         self.classifier, self.accuracy = classifier(unstacked(source), device, self.training_steps)
         self.source = source
         self.counts = ModeHistogram(NUM_MODES).to(exact_device(device))
@@ -58,11 +64,16 @@ class StackedModes(Evaluator):
             "classifier_accuracy_on_real": self.accuracy,
             "num_generated": self.num_samples,
         }
-        return [MetricResult("modes", modes, dict(protocol)), MetricResult("reverse_kl", reverse_kl, dict(protocol))]
+        return [
+            MetricResult("modes", modes, dict(protocol)),
+            MetricResult("reverse_kl", reverse_kl, dict(protocol)),
+        ]
 
 
 def unstacked(source: Source) -> Source:
-    """The digits ``[3 N, 1, S, S]`` of stacked samples, with labels from 0 to 9, and those of the held-out part."""
+    """The digits ``[3 N, 1, S, S]`` of stacked samples, with labels from 0 to 9, and those of the
+    held-out part.
+    """
     assert source.labels is not None
     labels: Tensor = source.labels[:NUM_TRAINING]
     digits = torch.stack([labels // 100, labels // 10 % 10, labels % 10], 1).flatten()

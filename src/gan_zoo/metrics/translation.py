@@ -34,7 +34,11 @@ class Distances(Metric):
     def update(self, visuals: dict[str, Tensor]) -> None:
         """Count the pairs that are among ``visuals``."""
         for column, (first, second) in enumerate(PAIRS.values()):
-            if first in visuals and second in visuals and visuals[first].shape == visuals[second].shape:
+            if (
+                first in visuals
+                and second in visuals
+                and visuals[first].shape == visuals[second].shape
+            ):
                 away = distance(visuals[first], visuals[second])
                 self.tally[:, column] += torch.stack([away.sum(), away.new_tensor(len(away))])
 
@@ -44,11 +48,12 @@ class Distances(Metric):
 
 
 class Translation(Evaluator):
-    """Mean absolute differences of images in [-1, 1], per value, on images that training does not see.
+    """Mean absolute differences of images in [-1, 1], per value, on images that training does not
+    see.
 
-    ``target_l1``: translation and true partner; ``unchanged_l1``: input and true partner, the value for doing nothing;
-    ``reverse_l1``: the reverse translation of the true partner; ``cycle_l1``: the reconstruction. Those that are not
-    defined for the model or the data are left out.
+    ``target_l1``: translation and true partner; ``unchanged_l1``: input and true partner, the value
+    for doing nothing; ``reverse_l1``: the reverse translation of the true partner; ``cycle_l1``:
+    the reconstruction. Those that are not defined for the model or the data are left out.
 
     Args:
         num_samples: images that are translated.
@@ -62,9 +67,13 @@ class Translation(Evaluator):
 
     def check(self, source: Source, model: Model | None = None) -> None:
         if source.condition_kind != "image":
-            raise DataError(f"metric=translation compares images with images, data={source.name} has one domain")
+            raise DataError(
+                f"metric=translation compares images with images, data={source.name} has one domain"
+            )
 
-    def prepare(self, source: Source, device: torch.device, model: EvaluatedModel | None = None) -> None:
+    def prepare(
+        self, source: Source, device: torch.device, model: EvaluatedModel | None = None
+    ) -> None:
         self.split = source.evaluation_split().split
         self.name = source.name
         self.distances = Distances().to(device)
@@ -77,7 +86,9 @@ class Translation(Evaluator):
         shared = {"data": self.name, "split": self.split, "range": "[-1, 1]"}
         tally = zip(PAIRS, *self.distances.compute().tolist(), strict=True)
         return [
-            MetricResult(name, total / num, shared | {"num_generated": int(num)}) for name, total, num in tally if num
+            MetricResult(name, total / num, shared | {"num_generated": int(num)})
+            for name, total, num in tally
+            if num
         ]
 
 

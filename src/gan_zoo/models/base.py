@@ -7,10 +7,19 @@ from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
-from gan_zoo.core.types import AdversarialTerm, Batch, FakeSamples, LossTerms, SampleRequest, TermOutputs
+from gan_zoo.core.types import (
+    AdversarialTerm,
+    Batch,
+    FakeSamples,
+    LossTerms,
+    SampleRequest,
+    TermOutputs,
+)
 
 Conditioning = Literal["none", "class", "text", "vector", "image", "domain"]
-"""What a model's samples are conditioned on: ``image`` belongs to the sample, ``domain`` is an unpaired image."""
+"""What a model's samples are conditioned on: ``image`` belongs to the sample, ``domain`` is an
+unpaired image.
+"""
 
 CONDITIONING: dict[str, Conditioning] = {
     "label": "class",
@@ -25,33 +34,40 @@ def require_images(shape: Sequence[int] | None, model: str) -> Sequence[int]:
     """The shape of condition images, if the data have any."""
     if shape is None or len(shape) != 3:
         raise ValueError(
-            f"{model} needs data of two domains of images (data=openmoji_lines or paired_folder, for cyclegan also "
-            f"unpaired_folder): data.condition_shape must be [C, H, W], got {shape}"
+            f"{model} needs data of two domains of images (data=openmoji_lines or paired_folder,"
+            " for cyclegan also unpaired_folder): data.condition_shape must be [C, H, W], got"
+            f" {shape}"
         )
     return shape
 
 
 class Model(nn.Module):
-    """Owns the networks, generates the fakes, names the adversarial terms and adds loss terms of its own.
+    """Owns the networks, generates the fakes, names the adversarial terms and adds loss terms of
+    its own.
 
-    A subclass fills `generators` and `discriminators` in its constructor and implements `generate`, `adversarial_terms`
-    and `sample`. Nothing here knows optimizers, backward passes or Lightning.
+    A subclass fills `generators` and `discriminators` in its constructor and implements `generate`,
+    `adversarial_terms` and `sample`. Nothing here knows optimizers, backward passes or Lightning.
     """
 
     term_names: ClassVar[tuple[str, ...]]
-    """The names `adversarial_terms` uses: each gets its own copy of the loss and of every regularizer."""
+    """The names `adversarial_terms` uses: each gets its own copy of the loss and of every
+    regularizer.
+    """
 
     mean_of_samples: bool = True
-    """Whether the model's own terms of a batch are means of those of its parts: gradients can be accumulated."""
+    """Whether the model's own terms of a batch are means of those of its parts: gradients can be
+    accumulated.
+    """
 
     generator_sees_real: ClassVar[bool] = False
     """Whether `generator_terms` uses the discriminators' outputs for the reals."""
 
     needs: tuple[str, ...] = ()
-    """What batches must hold besides samples: ``label``, ``text``, ``vector``, ``image``, ``domain``, ``mismatched``.
+    """What batches must hold besides samples: ``label``, ``text``, ``vector``, ``image``,
+    ``domain``, ``mismatched``.
 
-    ``image`` is an image that belongs to the sample, ``domain`` any image of another domain; ``mismatched`` stands for
-    conditions of other samples.
+    ``image`` is an image that belongs to the sample, ``domain`` any image of another domain;
+    ``mismatched`` stands for conditions of other samples.
     """
 
     allows_unlabeled: ClassVar[bool] = False
@@ -86,7 +102,8 @@ class Model(nn.Module):
         return self.conditioning in ("image", "domain") and self.latent_dim is None
 
     def request_for(self, batch: Batch) -> SampleRequest:
-        """What the generators are conditioned on in training: the labels and conditions of the batch.
+        """What the generators are conditioned on in training: the labels and conditions of the
+        batch.
 
         A model that draws its own classes or codes leaves them out.
         """
@@ -110,26 +127,42 @@ class Model(nn.Module):
         raise NotImplementedError
 
     def replay(self, batch: Batch, fakes: FakeSamples) -> FakeSamples:
-        """The fakes for the discriminator step, given detached new ones: a pool of past fakes is mixed in here."""
+        """The fakes for the discriminator step, given detached new ones: a pool of past fakes is
+        mixed in here.
+        """
         return fakes
 
-    def discriminator_terms(self, batch: Batch, fakes: FakeSamples, outputs: Sequence[TermOutputs]) -> LossTerms:
-        """What the discriminators minimize in addition to the adversarial terms (classification, codes)."""
+    def discriminator_terms(
+        self, batch: Batch, fakes: FakeSamples, outputs: Sequence[TermOutputs]
+    ) -> LossTerms:
+        """What the discriminators minimize in addition to the adversarial terms (classification,
+        codes).
+        """
         return {}
 
-    def generator_terms(self, batch: Batch, fakes: FakeSamples, outputs: Sequence[TermOutputs]) -> LossTerms:
-        """What the generators minimize in addition to the adversarial terms (cycle, identity, codes).
+    def generator_terms(
+        self, batch: Batch, fakes: FakeSamples, outputs: Sequence[TermOutputs]
+    ) -> LossTerms:
+        """What the generators minimize in addition to the adversarial terms (cycle, identity,
+        codes).
 
-        ``outputs`` are of the terms that train the generators; ``real`` is scored if `generator_sees_real`.
+        ``outputs`` are of the terms that train the generators; ``real`` is scored if
+        `generator_sees_real`.
         """
         return {}
 
     def sample(self, request: SampleRequest, generators: nn.ModuleDict) -> Tensor:
-        """Samples ``[B, ...]`` in [-1, 1] for a request, from these (usually averaged) generators."""
+        """Samples ``[B, ...]`` in [-1, 1] for a request, from these (usually averaged)
+        generators.
+        """
         raise NotImplementedError
 
-    def generator_inputs(self, request: SampleRequest, generators: nn.ModuleDict) -> tuple[Tensor, ...]:
-        """The inputs of ``generators["main"]``: latents, then the condition's vectors if there are any."""
+    def generator_inputs(
+        self, request: SampleRequest, generators: nn.ModuleDict
+    ) -> tuple[Tensor, ...]:
+        """The inputs of ``generators["main"]``: latents, then the condition's vectors if there are
+        any.
+        """
         return (self.latents(request),)
 
     def requested_label(self, request: SampleRequest) -> Tensor | None:
@@ -137,9 +170,13 @@ class Model(nn.Module):
         return None
 
     def requested_codes(self, request: SampleRequest) -> Tensor | None:
-        """The continuous codes of each sample, ``[B, num_continuous_codes]``: as requested, else as drawn."""
+        """The continuous codes of each sample, ``[B, num_continuous_codes]``: as requested, else as
+        drawn.
+        """
         return None
 
     def visuals(self, request: SampleRequest, generators: nn.ModuleDict) -> dict[str, Tensor]:
-        """Images to display side by side, by name: the sample, and its input and target where there are any."""
+        """Images to display side by side, by name: the sample, and its input and target where there
+        are any.
+        """
         return {"sample": self.sample(request, generators)}

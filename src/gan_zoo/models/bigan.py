@@ -12,15 +12,16 @@ from gan_zoo.models.gan import GAN
 
 
 class BiGAN(GAN):
-    """A discriminator of pairs (x, E(x)) and (G(z), z); generator and encoder want it to confuse them.
+    """A discriminator of pairs (x, E(x)) and (G(z), z); generator and encoder want it to confuse
+    them.
 
     Donahue et al. 2017, eq. 3; Dumoulin et al. 2017 (ALI) with a stochastic encoder. With l_D the
     discriminator's loss of real and fake pairs,
 
         L_D = l_D((x, E(x)), (G(z), z)),   L_G,E = l_D((G(z), z), (x, E(x))),
 
-    so that both sides of the term carry gradients to the generators' networks. At the optimum G and E
-    are inverse to each other.
+    so that both sides of the term carry gradients to the generators' networks. At the optimum G and
+    E are inverse to each other.
 
     Args:
         generator: called with ``latent_dim``.
@@ -71,7 +72,15 @@ class BiGAN(GAN):
         latents = self.latents(self.request_for(batch))
         discriminator = self.discriminators["main"]
         return [
-            AdversarialTerm("joint", discriminator, batch.real, fakes["fake"], fakes["codes"], latents, swapped=True)
+            AdversarialTerm(
+                "joint",
+                discriminator,
+                batch.real,
+                fakes["fake"],
+                fakes["codes"],
+                latents,
+                swapped=True,
+            )
         ]
 
     def reconstruct(self, x: Tensor, generators: nn.ModuleDict) -> Tensor:

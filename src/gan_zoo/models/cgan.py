@@ -14,21 +14,23 @@ from gan_zoo.models.conditional_gan import ConditionalGAN
 class CGAN(ConditionalGAN):
     """One discriminator decides whether a sample is real, another whether it matches its condition.
 
-    Three terms, each with any adversarial loss: ``realism`` of x against G(z, c); ``match`` of (x, c) against (G(z, c),
-    c); ``wrong`` of (x, c) against (x, c'), where c' is guaranteed to differ from c, which trains the match
-    discriminator only (Reed et al. 2016, algorithm 1; two heads: Zhang et al. 2017, StackGAN++). With weights w_r, w_m
-    and fraction s
+    Three terms, each with any adversarial loss: ``realism`` of x against G(z, c); ``match`` of (x,
+    c) against (G(z, c), c); ``wrong`` of (x, c) against (x, c'), where c' is guaranteed to differ
+    from c, which trains the match discriminator only (Reed et al. 2016, algorithm 1; two heads:
+    Zhang et al. 2017, StackGAN++). With weights w_r, w_m and fraction s
 
-        L_D = w_r [realism] + w_m ((1 - s) [match] + s [wrong]),   L_G = w_r g(D_r(x~)) + w_m g(D_m(x~, c)).
+        L_D = w_r [realism] + w_m ((1 - s) [match] + s [wrong]),   L_G = w_r g(D_r(x~)) + w_m
+        g(D_m(x~, c)).
 
     The fraction must be below 1: a match discriminator that never sees fakes is fooled by noise.
 
-    R1 and R2 act on (x, c), (G(z, c), c) and (x, c') with the weights of the loss. The gradient penalty of ``wrong``
-    and the margin of the loss-sensitive loss are explained in `GradientPenalty` and `LossSensitive`.
+    R1 and R2 act on (x, c), (G(z, c), c) and (x, c') with the weights of the loss. The gradient
+    penalty of ``wrong`` and the margin of the loss-sensitive loss are explained in
+    `GradientPenalty` and `LossSensitive`.
 
     Args:
-        generator, discriminator, condition, fusion, latent_dim, prior: as in `ConditionalGAN`; the realism
-            discriminator is made by ``discriminator()``.
+        generator, discriminator, condition, fusion, latent_dim, prior: as in `ConditionalGAN`; the
+            realism discriminator is made by ``discriminator()``.
         realism_weight, match_weight: w_r > 0 and w_m > 0.
         mismatch_fraction: s, in [0, 1).
     """
@@ -47,13 +49,15 @@ class CGAN(ConditionalGAN):
     ) -> None:
         if realism_weight <= 0 or match_weight <= 0:
             raise ValueError(
-                f"realism_weight and match_weight must be > 0, got {realism_weight} and {match_weight}: for one "
-                "use model=cgan_single"
+                f"realism_weight and match_weight must be > 0, got {realism_weight} and"
+                f" {match_weight}: for one use model=cgan_single"
             )
         if not 0 <= mismatch_fraction < 1:
             raise ValueError(f"mismatch_fraction must be in [0, 1), got {mismatch_fraction}")
         super().__init__(generator, discriminator, condition, **options)
-        self.discriminators = nn.ModuleDict({"realism": discriminator(), "match": self.discriminators["main"]})
+        self.discriminators = nn.ModuleDict(
+            {"realism": discriminator(), "match": self.discriminators["main"]}
+        )
         self.realism_weight = realism_weight
         self.match_weight = match_weight
         self.mismatch_fraction = mismatch_fraction
@@ -73,5 +77,7 @@ class CGAN(ConditionalGAN):
         return [
             AdversarialTerm("realism", realism, real, fake, None, None, w_r, w_r),
             AdversarialTerm("match", match, real, fake, matching, matching, w_m * (1 - s), w_m),
-            AdversarialTerm("wrong", match, real, real, matching, mismatched, w_m * s, 0.0, mismatched=True),
+            AdversarialTerm(
+                "wrong", match, real, real, matching, mismatched, w_m * s, 0.0, mismatched=True
+            ),
         ]

@@ -15,8 +15,8 @@ from gan_zoo.models.gan import GAN
 class ConditionalGAN(GAN):
     """Generator and discriminator are given the same condition (Mirza & Osindero 2014, eq. 2).
 
-    The discriminator scores pairs: min E l(D(x, c)) + l(D(G(z, c), c)). The condition enters by the network's
-    ``fusion``: ``concat`` (Reed et al. 2016) or ``projection`` (Miyato & Koyama 2018).
+    The discriminator scores pairs: min E l(D(x, c)) + l(D(G(z, c), c)). The condition enters by the
+    network's ``fusion``: ``concat`` (Reed et al. 2016) or ``projection`` (Miyato & Koyama 2018).
 
     Args:
         generator: made by `conditional_generator` with the size of the condition's vectors.
@@ -45,7 +45,9 @@ class ConditionalGAN(GAN):
             return conditional_generator(generator, latent_dim, outputs)
 
         def conditional_discriminator() -> nn.Module:
-            network: nn.Module = condition().wrap(discriminator(condition_dim=outputs, fusion=fusion))
+            network: nn.Module = condition().wrap(
+                discriminator(condition_dim=outputs, fusion=fusion)
+            )
             return network
 
         super().__init__(made_generator, conditional_discriminator, latent_dim, prior)
@@ -64,7 +66,18 @@ class ConditionalGAN(GAN):
 
     def adversarial_terms(self, batch: Batch, fakes: FakeSamples) -> Sequence[AdversarialTerm]:
         condition = self.conditions(batch)
-        return [AdversarialTerm("match", self.discriminators["main"], batch.real, fakes["fake"], condition, condition)]
+        return [
+            AdversarialTerm(
+                "match",
+                self.discriminators["main"],
+                batch.real,
+                fakes["fake"],
+                condition,
+                condition,
+            )
+        ]
 
-    def generator_inputs(self, request: SampleRequest, generators: nn.ModuleDict) -> tuple[Tensor, ...]:
+    def generator_inputs(
+        self, request: SampleRequest, generators: nn.ModuleDict
+    ) -> tuple[Tensor, ...]:
         return self.latents(request), generators["condition"](self.conditions(request))

@@ -25,7 +25,9 @@ class ConcatenatedCondition(nn.Module):
         return samples
 
 
-def conditional_generator(generator: Callable[..., nn.Module], latent_dim: int, condition_dim: int) -> nn.Module:
+def conditional_generator(
+    generator: Callable[..., nn.Module], latent_dim: int, condition_dim: int
+) -> nn.Module:
     """A network called with ``(latents [B, latent_dim], condition [B, condition_dim])``.
 
     A factory whose signature has ``condition_dim`` gets it, and decides where the condition enters;

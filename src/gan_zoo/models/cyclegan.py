@@ -23,13 +23,17 @@ from gan_zoo.models.image_pool import Pool
 
 
 class CycleGAN(Model):
-    """Two translators between domains A and B that undo each other, a discriminator for each domain (Zhu et al. 2017).
+    """Two translators between domains A and B that undo each other, a discriminator for each domain
+    (Zhu et al. 2017).
 
-    A is the domain of a batch's conditions, B that of its samples. With F: A -> B and G: B -> A (eq. 3 and section 5.2)
+    A is the domain of a batch's conditions, B that of its samples. With F: A -> B and G: B -> A
+    (eq. 3 and section 5.2)
 
-        L = adv(D_B, F) + adv(D_A, G) + w_c (|G(F(a)) - a| + |F(G(b)) - b|) + w_i (|F(b) - b| + |G(a) - a|).
+        L = adv(D_B, F) + adv(D_A, G) + w_c (|G(F(a)) - a| + |F(G(b)) - b|) + w_i (|F(b) - b| +
+        |G(a) - a|).
 
-    Terms ``b`` and ``a``; terms ``cycle`` and ``identity``; discriminators see fakes from a pool of past ones.
+    Terms ``b`` and ``a``; terms ``cycle`` and ``identity``; discriminators see fakes from a pool of
+    past ones.
 
     Args:
         generator: makes a translator, called with ``in_shape`` and ``out_shape``.
@@ -60,13 +64,22 @@ class CycleGAN(Model):
         super().__init__()
         a_shape = require_images(a_shape, "model=cyclegan")
         if cycle_weight < 0 or identity_weight < 0:
-            raise ValueError(f"cycle_weight and identity_weight must be >= 0, got {cycle_weight} and {identity_weight}")
+            raise ValueError(
+                f"cycle_weight and identity_weight must be >= 0, got {cycle_weight} and"
+                f" {identity_weight}"
+            )
         if identity_weight > 0 and list(a_shape) != list(b_shape):
-            raise ValueError(f"identity_weight > 0 needs domains of one shape, got {list(a_shape)} and {list(b_shape)}")
+            raise ValueError(
+                f"identity_weight > 0 needs domains of one shape, got {list(a_shape)} and"
+                f" {list(b_shape)}"
+            )
         a_to_b = generator(in_shape=a_shape, out_shape=b_shape)
         b_to_a = generator(in_shape=b_shape, out_shape=a_shape)
         self.generators = nn.ModuleDict({"a_to_b": a_to_b, "b_to_a": b_to_a})
-        discriminators = {"b": discriminator(sample_shape=b_shape), "a": discriminator(sample_shape=a_shape)}
+        discriminators = {
+            "b": discriminator(sample_shape=b_shape),
+            "a": discriminator(sample_shape=a_shape),
+        }
         self.discriminators = nn.ModuleDict(discriminators)
         self.pools = nn.ModuleDict({"b": Pool(pool_size, b_shape), "a": Pool(pool_size, a_shape)})
         self.reconstruction = reconstruction
@@ -84,7 +97,9 @@ class CycleGAN(Model):
         return {"b": self.generators["a_to_b"](a), "a": self.generators["b_to_a"](b)}
 
     def replay(self, batch: Batch, fakes: FakeSamples) -> FakeSamples:
-        return {domain: self.pools[domain](fake, batch.rng, domain) for domain, fake in fakes.items()}
+        return {
+            domain: self.pools[domain](fake, batch.rng, domain) for domain, fake in fakes.items()
+        }
 
     def adversarial_terms(self, batch: Batch, fakes: FakeSamples) -> Sequence[AdversarialTerm]:
         a, b = self.domains(batch)
@@ -93,13 +108,19 @@ class CycleGAN(Model):
             AdversarialTerm("a", self.discriminators["a"], a, fakes["a"]),
         ]
 
-    def generator_terms(self, batch: Batch, fakes: FakeSamples, outputs: Sequence[TermOutputs]) -> LossTerms:
+    def generator_terms(
+        self, batch: Batch, fakes: FakeSamples, outputs: Sequence[TermOutputs]
+    ) -> LossTerms:
         a, b = self.domains(batch)
         a_to_b, b_to_a = self.generators["a_to_b"], self.generators["b_to_a"]
-        cycle = self.reconstruction(b_to_a(fakes["b"]), a) + self.reconstruction(a_to_b(fakes["a"]), b)
+        cycle = self.reconstruction(b_to_a(fakes["b"]), a) + self.reconstruction(
+            a_to_b(fakes["a"]), b
+        )
         terms = {"cycle": self.cycle_weight * cycle}
         if self.identity_weight > 0:
-            terms["identity"] = self.identity_weight * (self.identity(a_to_b(b), b) + self.identity(b_to_a(a), a))
+            terms["identity"] = self.identity_weight * (
+                self.identity(a_to_b(b), b) + self.identity(b_to_a(a), a)
+            )
         return terms
 
     def sample(self, request: SampleRequest, generators: nn.ModuleDict) -> Tensor:
@@ -108,15 +129,29 @@ class CycleGAN(Model):
         return samples
 
     def visuals(self, request: SampleRequest, generators: nn.ModuleDict) -> dict[str, Tensor]:
-        """Input, output and reconstruction in both directions: from the true partner if known, else from another B."""
+        """Input, output and reconstruction in both directions: from the true partner if known, else
+        from another B.
+        """
         assert request.condition is not None
         translated = self.sample(request, generators)
         with request.rng.as_default():
-            visuals = {"input": request.condition, "sample": translated, "cycled": generators["b_to_a"](translated)}
+            visuals = {
+                "input": request.condition,
+                "sample": translated,
+                "cycled": generators["b_to_a"](translated),
+            }
             if request.target is not None:
                 reverse = generators["b_to_a"](request.target)
-                visuals |= {"target": request.target, "reverse": reverse, "recycled": generators["a_to_b"](reverse)}
+                visuals |= {
+                    "target": request.target,
+                    "reverse": reverse,
+                    "recycled": generators["a_to_b"](reverse),
+                }
             elif request.unrelated is not None:
                 reverse = generators["b_to_a"](request.unrelated)
-                visuals |= {"input B": request.unrelated, "B to A": reverse, "B cycled": generators["a_to_b"](reverse)}
+                visuals |= {
+                    "input B": request.unrelated,
+                    "B to A": reverse,
+                    "B cycled": generators["a_to_b"](reverse),
+                }
         return visuals

@@ -23,12 +23,14 @@ from gan_zoo.models.gan import GAN
 
 
 class FeatureMatching(GAN):
-    """The generator minimizes ||E f(x) - E f(G(z))||^2 over discriminator activations f (Salimans et al. 2016, eq. 3).
+    """The generator minimizes ||E f(x) - E f(G(z))||^2 over discriminator activations f (Salimans
+    et al. 2016, eq. 3).
 
     The means are over the global batch. Term: ``features``.
 
     Args:
-        generator, discriminator, latent_dim, prior: as in `GAN`; the discriminator's output must carry features.
+        generator, discriminator, latent_dim, prior: as in `GAN`; the discriminator's output must
+            carry features.
         feature_weight: factor on the term, > 0.
         adversarial_weight: factor on the generator's adversarial term; 0 in the paper.
     """
@@ -47,7 +49,8 @@ class FeatureMatching(GAN):
     ) -> None:
         if feature_weight <= 0 or adversarial_weight < 0:
             raise ValueError(
-                f"feature_weight must be > 0 and adversarial_weight >= 0, got {feature_weight} and {adversarial_weight}"
+                f"feature_weight must be > 0 and adversarial_weight >= 0, got {feature_weight} and"
+                f" {adversarial_weight}"
             )
         super().__init__(generator, discriminator, latent_dim, prior)
         self.feature_weight, self.adversarial_weight = feature_weight, adversarial_weight
@@ -57,13 +60,20 @@ class FeatureMatching(GAN):
         term.generator_weight = self.adversarial_weight
         return [term]
 
-    def generator_terms(self, batch: Batch, fakes: FakeSamples, outputs: Sequence[TermOutputs]) -> LossTerms:
+    def generator_terms(
+        self, batch: Batch, fakes: FakeSamples, outputs: Sequence[TermOutputs]
+    ) -> LossTerms:
         (output,) = outputs
         assert output.real is not None
         pairs = zip(output.real.features, output.fake.features, strict=True)
-        gaps: list[Tensor] = [mean_over_ranks(mean_of(fake) - mean_of(real)).square().sum() for real, fake in pairs]
+        gaps: list[Tensor] = [
+            mean_over_ranks(mean_of(fake) - mean_of(real)).square().sum() for real, fake in pairs
+        ]
         if not gaps:
-            raise ValueError("model=feature_matching needs a discriminator that shows its features, such as dcgan")
+            raise ValueError(
+                "model=feature_matching needs a discriminator that shows its features, such as"
+                " dcgan"
+            )
         return {"features": self.feature_weight * sum(gaps[1:], start=gaps[0])}
 
 

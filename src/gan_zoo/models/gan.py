@@ -14,10 +14,12 @@ PRIORS = ("normal", "uniform")
 
 
 class GAN(Model):
-    """One generator against one discriminator (Goodfellow et al. 2014, algorithm 1); DCGAN is this with its networks.
+    """One generator against one discriminator (Goodfellow et al. 2014, algorithm 1); DCGAN is this
+    with its networks.
 
     Args:
-        generator: makes a network ``[B, latent_dim] -> [B, *sample_shape]``, called with ``latent_dim``.
+        generator: makes a network ``[B, latent_dim] -> [B, *sample_shape]``, called with
+            ``latent_dim``.
         discriminator: makes a discriminator of samples.
         latent_dim: size of the latents.
         prior: ``normal`` for N(0, 1), ``uniform`` for U(-1, 1), in every latent dimension.

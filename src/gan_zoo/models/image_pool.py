@@ -12,11 +12,12 @@ from gan_zoo.core.rng import CPU, StepRNG
 
 
 class Pool(nn.Module):
-    """Shows a discriminator past fakes and new ones, so that it does not forget (Shrivastava et al. 2017, section 2.3).
+    """Shows a discriminator past fakes and new ones, so that it does not forget (Shrivastava et al.
+    2017, section 2.3).
 
-    Every new fake is put into the pool while that has room, and shown. Later it is shown with probability 1/2; else it
-    takes the place of a random one in the pool, which is shown instead. The pool is one over all processes, part of
-    the state, and never holds a gradient.
+    Every new fake is put into the pool while that has room, and shown. Later it is shown with
+    probability 1/2; else it takes the place of a random one in the pool, which is shown instead.
+    The pool is one over all processes, part of the state, and never holds a gradient.
 
     Args:
         size: fakes that are kept (50 in CycleGAN); 0 for no pool.
@@ -33,7 +34,9 @@ class Pool(nn.Module):
         self.register_buffer("images", torch.zeros(size, *sample_shape))
 
     def forward(self, fakes: Tensor, rng: StepRNG, purpose: str) -> Tensor:
-        """What to show instead of ``fakes`` ``[B, ...]``, which must be detached; the same shape."""
+        """What to show instead of ``fakes`` ``[B, ...]``, which must be detached; the same
+        shape.
+        """
         assert not fakes.requires_grad, "the pool must never be consulted with a gradient"
         if self.size == 0:
             return fakes

@@ -8,7 +8,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from gan_zoo.core.types import Batch, Count, FakeSamples, LossTerms, SampleRequest, TermOutputs, Weight, Whole
+from gan_zoo.core.types import (
+    Batch,
+    Count,
+    FakeSamples,
+    LossTerms,
+    SampleRequest,
+    TermOutputs,
+    Weight,
+    Whole,
+)
 from gan_zoo.models.conditioning import conditional_generator
 from gan_zoo.models.gan import GAN
 
@@ -16,10 +25,11 @@ from gan_zoo.models.gan import GAN
 class InfoGAN(GAN):
     """Part of the input is a code that can be predicted from the sample (Chen et al. 2016, eq. 6).
 
-    A categorical code (uniform) and continuous ones (U(-1, 1)) are drawn in addition to the latents; Q, a second head
-    on the discriminator's layers, predicts them. G and Q maximize L_I = E log Q(c | G(z, c)): cross-entropy for the
-    categorical code, the full Gaussian log-likelihood with learned variance for the continuous ones. Q learns in the
-    discriminator step on the same fakes, G in its own step through the frozen Q.
+    A categorical code (uniform) and continuous ones (U(-1, 1)) are drawn in addition to the
+    latents; Q, a second head on the discriminator's layers, predicts them. G and Q maximize L_I = E
+    log Q(c | G(z, c)): cross-entropy for the categorical code, the full Gaussian log-likelihood
+    with learned variance for the continuous ones. Q learns in the discriminator step on the same
+    fakes, G in its own step through the frozen Q.
 
     Loss terms of both sides: ``code`` and ``continuous``.
 
@@ -57,7 +67,12 @@ class InfoGAN(GAN):
         def with_codes(latent_dim: int) -> nn.Module:
             return conditional_generator(generator, latent_dim, codes)
 
-        super().__init__(with_codes, lambda: discriminator(aux_outputs=categories + 2 * continuous), latent_dim, prior)
+        super().__init__(
+            with_codes,
+            lambda: discriminator(aux_outputs=categories + 2 * continuous),
+            latent_dim,
+            prior,
+        )
         self.classification = classification
         self.likelihood = likelihood
         self.categories = categories
@@ -79,12 +94,18 @@ class InfoGAN(GAN):
         return request.rng.randint("code", request.size, 0, self.categories)
 
     def requested_codes(self, request: SampleRequest) -> Tensor:
-        """The continuous codes ``[B, continuous]`` in (-1, 1): as requested, else uniformly random."""
+        """The continuous codes ``[B, continuous]`` in (-1, 1): as requested, else uniformly
+        random.
+        """
         if request.codes is not None:
             return request.codes
-        return 2 * request.rng.uniform("continuous code", request.size, self.num_continuous_codes) - 1
+        return (
+            2 * request.rng.uniform("continuous code", request.size, self.num_continuous_codes) - 1
+        )
 
-    def generator_inputs(self, request: SampleRequest, generators: nn.ModuleDict) -> tuple[Tensor, ...]:
+    def generator_inputs(
+        self, request: SampleRequest, generators: nn.ModuleDict
+    ) -> tuple[Tensor, ...]:
         codes = []
         labels = self.requested_label(request)
         if labels is not None:
@@ -93,7 +114,9 @@ class InfoGAN(GAN):
         return self.latents(request), torch.cat(codes, 1)
 
     def information(self, batch: Batch, outputs: Sequence[TermOutputs]) -> LossTerms:
-        """-L_I of the fakes, a lower bound on the mutual information up to the codes' constant entropy."""
+        """-L_I of the fakes, a lower bound on the mutual information up to the codes' constant
+        entropy.
+        """
         request = self.request_for(batch)
         sizes = [self.categories, self.num_continuous_codes, self.num_continuous_codes]
         logits, mu, log_variance = torch.split(outputs[0].fake.aux, sizes, 1)
@@ -106,8 +129,12 @@ class InfoGAN(GAN):
             terms["continuous"] = self.continuous_weight * self.likelihood(mu, log_variance, codes)
         return terms
 
-    def discriminator_terms(self, batch: Batch, fakes: FakeSamples, outputs: Sequence[TermOutputs]) -> LossTerms:
+    def discriminator_terms(
+        self, batch: Batch, fakes: FakeSamples, outputs: Sequence[TermOutputs]
+    ) -> LossTerms:
         return self.information(batch, outputs)
 
-    def generator_terms(self, batch: Batch, fakes: FakeSamples, outputs: Sequence[TermOutputs]) -> LossTerms:
+    def generator_terms(
+        self, batch: Batch, fakes: FakeSamples, outputs: Sequence[TermOutputs]
+    ) -> LossTerms:
         return self.information(batch, outputs)

@@ -34,7 +34,8 @@ def mapped_generator(generators: nn.ModuleDict, what: str) -> MappedGenerator:
     generator = main_generator(generators)
     if not isinstance(generator, MappedGenerator):
         raise DataError(
-            f"{what} needs a generator with a mapping, such as generator=stylegan2, got {type(generator).__name__}"
+            f"{what} needs a generator with a mapping, such as generator=stylegan2, got"
+            f" {type(generator).__name__}"
         )
     return generator
 
@@ -57,7 +58,9 @@ class LatentSpace:
 
 @dataclass(frozen=True)
 class StyleSpace:
-    """Points are styles w ``[B, D]``, the same for every input of the synthesis (Karras et al. 2019, section 2)."""
+    """Points are styles w ``[B, D]``, the same for every input of the synthesis (Karras et al.
+    2019, section 2).
+    """
 
     model: Model
     name: SpaceName = "w"

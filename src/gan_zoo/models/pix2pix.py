@@ -7,14 +7,25 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from gan_zoo.core.types import AdversarialTerm, Batch, FakeSamples, LossTerms, SampleRequest, Shape, TermOutputs, Weight
+from gan_zoo.core.types import (
+    AdversarialTerm,
+    Batch,
+    FakeSamples,
+    LossTerms,
+    SampleRequest,
+    Shape,
+    TermOutputs,
+    Weight,
+)
 from gan_zoo.models.base import Model, require_images
 
 
 class Pix2Pix(Model):
-    """A translator learns from pairs (a, b); the discriminator scores b together with a (Isola et al. 2017, eq. 4).
+    """A translator learns from pairs (a, b); the discriminator scores b together with a (Isola et
+    al. 2017, eq. 4).
 
-    L_G = adv(D, G(a) | a) + w |G(a) - b|. Adversarial term ``realism``, conditioned on a; loss term ``reconstruction``.
+    L_G = adv(D, G(a) | a) + w |G(a) - b|. Adversarial term ``realism``, conditioned on a; loss term
+    ``reconstruction``.
 
     Args:
         generator: makes a translator, called with ``in_shape`` and ``out_shape``.
@@ -50,10 +61,17 @@ class Pix2Pix(Model):
 
     def adversarial_terms(self, batch: Batch, fakes: FakeSamples) -> Sequence[AdversarialTerm]:
         a = batch.condition
-        return [AdversarialTerm("realism", self.discriminators["main"], batch.real, fakes["fake"], a, a)]
+        return [
+            AdversarialTerm("realism", self.discriminators["main"], batch.real, fakes["fake"], a, a)
+        ]
 
-    def generator_terms(self, batch: Batch, fakes: FakeSamples, outputs: Sequence[TermOutputs]) -> LossTerms:
-        return {"reconstruction": self.reconstruction_weight * self.reconstruction(fakes["fake"], batch.real)}
+    def generator_terms(
+        self, batch: Batch, fakes: FakeSamples, outputs: Sequence[TermOutputs]
+    ) -> LossTerms:
+        return {
+            "reconstruction": self.reconstruction_weight
+            * self.reconstruction(fakes["fake"], batch.real)
+        }
 
     def sample(self, request: SampleRequest, generators: nn.ModuleDict) -> Tensor:
         with request.rng.as_default():  # for dropout at test time

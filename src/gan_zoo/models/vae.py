@@ -22,14 +22,16 @@ from gan_zoo.models.base import Model
 
 
 class VAE(Model):
-    """An encoder and a decoder; both are trained by the generator's optimizer (Kingma & Welling 2014, eq. 10).
+    """An encoder and a decoder; both are trained by the generator's optimizer (Kingma & Welling
+    2014, eq. 10).
 
-    LossTerms: ``reconstruction`` of x from z = mu + sigma e, and ``kl``, KL(N(mu, sigma^2) || N(0, 1)) per sample times
-    `kl_weight`. For a Gaussian decoder of variance v, the weight is v times 2 / (number of dimensions) if the
-    reconstruction is the mean squared error.
+    LossTerms: ``reconstruction`` of x from z = mu + sigma e, and ``kl``, KL(N(mu, sigma^2) || N(0,
+    1)) per sample times `kl_weight`. For a Gaussian decoder of variance v, the weight is v times 2
+    / (number of dimensions) if the reconstruction is the mean squared error.
 
     Args:
-        generator: the decoder, ``[B, latent_dim] -> [B, *sample_shape]``, called with ``latent_dim``.
+        generator: the decoder, ``[B, latent_dim] -> [B, *sample_shape]``, called with
+            ``latent_dim``.
         encoder: ``[B, *sample_shape] -> [B, outputs]``, called with ``outputs`` = 2 ``latent_dim``.
         reconstruction: distance ``(reconstructed, target) -> scalar``.
         kl: ``(mu, log_variance) -> scalar``.
@@ -53,13 +55,17 @@ class VAE(Model):
         super().__init__()
         if discriminator is not None:
             raise ValueError(
-                "model=vae has no discriminator: use discriminator=none, and a loss that does not bring a discriminator"
+                "model=vae has no discriminator: use discriminator=none, and a loss that does not"
+                " bring a discriminator"
             )
         if kl_weight < 0:
             raise ValueError(f"kl_weight must be >= 0, got {kl_weight}")
         self.latent_dim = latent_dim
         self.kl_weight = kl_weight
-        networks = {"main": generator(latent_dim=latent_dim), "encoder": encoder(outputs=2 * latent_dim)}
+        networks = {
+            "main": generator(latent_dim=latent_dim),
+            "encoder": encoder(outputs=2 * latent_dim),
+        }
         self.generators = nn.ModuleDict(networks)
         self.discriminators = nn.ModuleDict()
         self.reconstruction = reconstruction
@@ -74,7 +80,9 @@ class VAE(Model):
     def adversarial_terms(self, batch: Batch, fakes: FakeSamples) -> Sequence[AdversarialTerm]:
         return []
 
-    def generator_terms(self, batch: Batch, fakes: FakeSamples, outputs: Sequence[TermOutputs]) -> LossTerms:
+    def generator_terms(
+        self, batch: Batch, fakes: FakeSamples, outputs: Sequence[TermOutputs]
+    ) -> LossTerms:
         kl = self.kl_weight * self.kl(fakes["mu"], fakes["log_variance"])
         return {"reconstruction": self.reconstruction(fakes["rebuilt"], batch.real), "kl": kl}
 

@@ -24,11 +24,13 @@ from gan_zoo.models.base import Model
 
 
 class VAEGAN(Model):
-    """A VAE whose reconstruction error is measured on discriminator features, and a GAN with the same decoder.
+    """A VAE whose reconstruction error is measured on discriminator features, and a GAN with the
+    same decoder.
 
-    Larsen et al. 2016, algorithm 1: the encoder minimizes KL + w_f ||f(x) - f(x~)||^2 / dims, the decoder the same
-    distance and the adversarial terms of samples from the prior and of reconstructions. Adversarial terms do not reach
-    the encoder. Adversarial terms: ``realism`` (prior) and ``rebuilt``; loss terms: ``kl`` and ``features``.
+    Larsen et al. 2016, algorithm 1: the encoder minimizes KL + w_f ||f(x) - f(x~)||^2 / dims, the
+    decoder the same distance and the adversarial terms of samples from the prior and of
+    reconstructions. Adversarial terms do not reach the encoder. Adversarial terms: ``realism``
+    (prior) and ``rebuilt``; loss terms: ``kl`` and ``features``.
 
     Args:
         generator: the decoder, called with ``latent_dim``.
@@ -60,7 +62,10 @@ class VAEGAN(Model):
                 "kl_weight and feature_weight must be >= 0 and adversarial_weight > 0, got "
                 f"{kl_weight}, {feature_weight} and {adversarial_weight}"
             )
-        networks = {"main": generator(latent_dim=latent_dim), "encoder": encoder(outputs=2 * latent_dim)}
+        networks = {
+            "main": generator(latent_dim=latent_dim),
+            "encoder": encoder(outputs=2 * latent_dim),
+        }
         self.generators = nn.ModuleDict(networks)
         self.discriminators = nn.ModuleDict({"main": discriminator()})
         self.latent_dim = latent_dim
@@ -74,9 +79,10 @@ class VAEGAN(Model):
         mu, log_variance = at_least_float32(self.generators["encoder"](batch.real)).chunk(2, dim=1)
         noise = batch.rng.normal("posterior", *mu.shape)
         z = mu + (0.5 * log_variance).exp() * noise
+        # What the adversarial term sees: it must not reach the encoder.
         return {
             "fake": decoder(self.latents(self.request_for(batch))),
-            "rebuilt": decoder(z.detach()),  # what the adversarial term sees: it must not reach the encoder
+            "rebuilt": decoder(z.detach()),
             "through": decoder(z),
             "mu": mu,
             "log_variance": log_variance,
@@ -86,19 +92,30 @@ class VAEGAN(Model):
         discriminator, weight = self.discriminators["main"], self.adversarial_weight
         return [
             AdversarialTerm(
-                name, discriminator, batch.real, fakes[key], discriminator_weight=weight, generator_weight=weight
+                name,
+                discriminator,
+                batch.real,
+                fakes[key],
+                discriminator_weight=weight,
+                generator_weight=weight,
             )
             for name, key in (("realism", "fake"), ("rebuilt", "rebuilt"))
         ]
 
-    def generator_terms(self, batch: Batch, fakes: FakeSamples, outputs: Sequence[TermOutputs]) -> LossTerms:
+    def generator_terms(
+        self, batch: Batch, fakes: FakeSamples, outputs: Sequence[TermOutputs]
+    ) -> LossTerms:
         real = outputs[0].real
         assert real is not None
         rebuilt = run_discriminator(self.discriminators["main"], fakes["through"])
         pairs = zip(real.features, rebuilt.features, strict=True)
-        gaps = [(at_least_float32(theirs) - target.detach()).square().mean() for target, theirs in pairs]
+        gaps = [
+            (at_least_float32(theirs) - target.detach()).square().mean() for target, theirs in pairs
+        ]
         if not gaps:
-            raise ValueError("model=vae_gan needs a discriminator that shows its features, such as dcgan")
+            raise ValueError(
+                "model=vae_gan needs a discriminator that shows its features, such as dcgan"
+            )
         return {
             "kl": self.kl_weight * self.kl(fakes["mu"], fakes["log_variance"]),
             "features": self.feature_weight * sum(gaps[1:], start=gaps[0]),

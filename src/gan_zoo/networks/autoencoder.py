@@ -50,8 +50,8 @@ class AutoEncoder(nn.Module):
         super().__init__()
         if aux_outputs is not None or condition_dim is not None or condition_channels is not None:
             raise ValueError(
-                "discriminator=autoencoder predicts no class and takes no condition, which this model needs: choose "
-                "another discriminator, and a loss that works with it"
+                "discriminator=autoencoder predicts no class and takes no condition, which this"
+                " model needs: choose another discriminator, and a loss that works with it"
             )
         if distance not in DISTANCES:
             raise ValueError(f"distance must be one of {', '.join(DISTANCES)}, got {distance!r}")
@@ -68,7 +68,9 @@ class AutoEncoder(nn.Module):
         return DiscriminatorOutput(score=score, x=x, aux=reconstruction, features=(code,))
 
 
-def _vector_halves(sample_shape: Sequence[int], width: int, code_dim: int, norm: str) -> tuple[nn.Module, nn.Module]:
+def _vector_halves(
+    sample_shape: Sequence[int], width: int, code_dim: int, norm: str
+) -> tuple[nn.Module, nn.Module]:
     size = math.prod(sample_shape)
     hidden = 4 * width
 
@@ -83,7 +85,9 @@ def _vector_halves(sample_shape: Sequence[int], width: int, code_dim: int, norm:
     return half(size, code), half(code, size)
 
 
-def _image_halves(sample_shape: Sequence[int], width: int, code_dim: int, norm: str) -> tuple[nn.Module, nn.Module]:
+def _image_halves(
+    sample_shape: Sequence[int], width: int, code_dim: int, norm: str
+) -> tuple[nn.Module, nn.Module]:
     square_image(sample_shape, "discriminator=autoencoder")
     discriminator = DCGANDiscriminator(sample_shape, width, norm)
     to_code = apply_spectral_norm(nn.Conv2d(discriminator.out_channels, code_dim, 4), norm)

@@ -32,13 +32,17 @@ class Condition(nn.Module):
     def of(self, given: Batch | SampleRequest) -> Tensor:
         """The raw conditions of a batch or of a request."""
         if given.condition is None:
-            raise ValueError(f"{type(self).__name__} needs batches with a condition, this one has none")
+            raise ValueError(
+                f"{type(self).__name__} needs batches with a condition, this one has none"
+            )
         return given.condition
 
     def mismatched(self, batch: Batch) -> Tensor:
         """Raw conditions that differ from those of `of` in every row."""
         if batch.mismatched_condition is None:
-            raise ValueError(f"{type(self).__name__} needs batches with mismatched conditions, this one has none")
+            raise ValueError(
+                f"{type(self).__name__} needs batches with mismatched conditions, this one has none"
+            )
         return batch.mismatched_condition
 
     def wrap(self, discriminator: nn.Module) -> ConditionalDiscriminator:
@@ -64,13 +68,14 @@ class ClassCondition(Condition):
         super().__init__()
         if num_classes is None or num_classes < 2:
             raise ValueError(
-                f"condition=class needs data with labels (data=digits, mnist, ...): data.num_classes must be >= 2, got "
-                f"{num_classes}"
+                "condition=class needs data with labels (data=digits, mnist, ...):"
+                f" data.num_classes must be >= 2, got {num_classes}"
             )
         self.num_classes = num_classes
         self.outputs = outputs
         self.embedding = nn.Embedding(num_classes, outputs)
-        nn.init.normal_(self.embedding.weight, 0, outputs**-0.5)  # of length 1: latents are many times longer
+        # Of length 1: latents are many times longer.
+        nn.init.normal_(self.embedding.weight, 0, outputs**-0.5)
 
     def of(self, given: Batch | SampleRequest) -> Tensor:
         """The labels, or uniformly random ones where there are none."""
@@ -104,9 +109,13 @@ class BagOfWords(Condition):
     def __init__(self, vocabulary_size: int | None, outputs: Count = 64) -> None:
         super().__init__()
         self.outputs = outputs
-        self.words = nn.EmbeddingBag(require_vocabulary(vocabulary_size), outputs, mode="mean", padding_idx=0)
+        self.words = nn.EmbeddingBag(
+            require_vocabulary(vocabulary_size), outputs, mode="mean", padding_idx=0
+        )
         nn.init.normal_(self.words.weight, 0, 1)
-        self.mix = nn.Sequential(nn.Linear(outputs, outputs), nn.LeakyReLU(0.2), nn.Linear(outputs, outputs))
+        self.mix = nn.Sequential(
+            nn.Linear(outputs, outputs), nn.LeakyReLU(0.2), nn.Linear(outputs, outputs)
+        )
 
     def forward(self, condition: Tensor) -> Tensor:
         return normalize(self.mix(self.words(condition)), dim=1)
@@ -147,10 +156,14 @@ class VectorCondition(Condition):
     def __init__(self, condition_shape: Sequence[int] | None, outputs: Count = 64) -> None:
         super().__init__()
         if condition_shape is None or len(condition_shape) != 1:
-            raise ValueError(f"condition=vector needs data.condition_shape=[D], got {condition_shape}")
+            raise ValueError(
+                f"condition=vector needs data.condition_shape=[D], got {condition_shape}"
+            )
         self.outputs = outputs
         self.layers = nn.Sequential(
-            nn.Linear(condition_shape[0], 2 * outputs), nn.LeakyReLU(0.2), nn.Linear(2 * outputs, outputs)
+            nn.Linear(condition_shape[0], 2 * outputs),
+            nn.LeakyReLU(0.2),
+            nn.Linear(2 * outputs, outputs),
         )
 
     def forward(self, condition: Tensor) -> Tensor:
@@ -168,10 +181,14 @@ class ImageCondition(Condition):
 
     need = "image"
 
-    def __init__(self, condition_shape: Sequence[int] | None, outputs: Count = 128, width: Count = 32) -> None:
+    def __init__(
+        self, condition_shape: Sequence[int] | None, outputs: Count = 128, width: Count = 32
+    ) -> None:
         super().__init__()
         if condition_shape is None or len(condition_shape) != 3:
-            raise ValueError(f"condition=image needs data.condition_shape=[C, S, S], got {condition_shape}")
+            raise ValueError(
+                f"condition=image needs data.condition_shape=[C, S, S], got {condition_shape}"
+            )
         square_image(condition_shape, "condition=image")
         self.outputs = outputs
         self.encoder = DCGANEncoder(outputs, condition_shape, width, norm="layer")
@@ -201,5 +218,8 @@ class ConditionalDiscriminator(nn.Module):
 def require_vocabulary(size: int | None) -> int:
     """The vocabulary's size, if the data have one."""
     if size is None or size < 3:
-        raise ValueError(f"condition=text needs data with captions: data.vocabulary_size must be >= 3, got {size}")
+        raise ValueError(
+            "condition=text needs data with captions: data.vocabulary_size must be >= 3, got"
+            f" {size}"
+        )
     return size

@@ -15,7 +15,12 @@ from gan_zoo.core.types import Count, DiscriminatorOutput, Shape
 from gan_zoo.networks.layers.conditional_norm import ConditionalSequential, ConditionInput
 from gan_zoo.networks.layers.heads import Heads
 from gan_zoo.networks.layers.minibatch_statistics import MinibatchStatistic
-from gan_zoo.networks.layers.normalization import apply_spectral_norm, initialize, needs_bias, norm_layer
+from gan_zoo.networks.layers.normalization import (
+    apply_spectral_norm,
+    initialize,
+    needs_bias,
+    norm_layer,
+)
 from gan_zoo.networks.layers.shapes import square_image
 
 
@@ -31,7 +36,9 @@ def dcgan_init(module: nn.Module) -> None:
 
 
 def _widths(image_size: int, width: int) -> list[int]:
-    """Channels from the 4x4 end to the last hidden layer: each step towards the image halves them."""
+    """Channels from the 4x4 end to the last hidden layer: each step towards the image halves
+    them.
+    """
     stages = image_size.bit_length() - 3
     return [width * 2**k for k in reversed(range(stages))]
 
@@ -108,11 +115,17 @@ class DCGANDiscriminator(nn.Module):
         channels, size = square_image(sample_shape, "discriminator=dcgan")
         widths = list(reversed(_widths(size, width)))
         normalize = norm_layer(norm)
-        layers: list[nn.Module] = [apply_spectral_norm(nn.Conv2d(channels, widths[0], 4, 2, 1), norm)]
+        layers: list[nn.Module] = [
+            apply_spectral_norm(nn.Conv2d(channels, widths[0], 4, 2, 1), norm)
+        ]
         layers += [nn.LeakyReLU(0.2, inplace=True)]
         for c_in, c_out in pairwise(widths):
             down = nn.Conv2d(c_in, c_out, 4, 2, 1, bias=needs_bias(norm))
-            layers += [apply_spectral_norm(down, norm), normalize(c_out), nn.LeakyReLU(0.2, inplace=True)]
+            layers += [
+                apply_spectral_norm(down, norm),
+                normalize(c_out),
+                nn.LeakyReLU(0.2, inplace=True),
+            ]
         self.layers = nn.Sequential(*layers)
         self.out_channels = widths[-1]
 

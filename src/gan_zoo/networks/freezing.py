@@ -20,7 +20,8 @@ def freeze_first_layers(network: nn.Module, count: int) -> nn.Module:
     layers = [module for module in network.modules() if has_weight_matrix(module)]
     if not 0 <= count < len(layers):
         raise ValueError(
-            f"freeze_discriminator must be 0 to {len(layers) - 1} for {type(network).__name__}, got {count}"
+            f"freeze_discriminator must be 0 to {len(layers) - 1} for {type(network).__name__}, got"
+            f" {count}"
         )
     trained = layers[count]
     for module in network.modules():

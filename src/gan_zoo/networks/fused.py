@@ -26,7 +26,9 @@ class FusedConv(nn.Module):
             none.
     """
 
-    def __init__(self, conv: nn.Conv2d, norm: nn.BatchNorm2d, ceiling: float | None = math.inf) -> None:
+    def __init__(
+        self, conv: nn.Conv2d, norm: nn.BatchNorm2d, ceiling: float | None = math.inf
+    ) -> None:
         super().__init__()
         self.conv = fuse_conv_bn_eval(conv.eval(), norm.eval())
         self.ceiling = ceiling
@@ -45,8 +47,12 @@ class FusedConv(nn.Module):
         ops = torch.ops.mkldnn
         place = conv.padding, conv.stride, conv.dilation, conv.groups
         if self._packed is None:
-            self._packed = ops._reorder_convolution_weight(conv.weight.detach(), *place, list(x.shape))
-        y: Tensor = ops._convolution_pointwise(x, self._packed, conv.bias, *place, *activation(self.ceiling), "")
+            self._packed = ops._reorder_convolution_weight(
+                conv.weight.detach(), *place, list(x.shape)
+            )
+        y: Tensor = ops._convolution_pointwise(
+            x, self._packed, conv.bias, *place, *activation(self.ceiling), ""
+        )
         return y
 
     def __getstate__(self) -> dict[str, Any]:
@@ -67,7 +73,9 @@ def has_onednn() -> bool:
         return False
     place = [0, 0], [1, 1], [1, 1], 1
     try:
-        weight = torch.ops.mkldnn._reorder_convolution_weight(torch.ones(8, 8, 1, 1), *place, [1, 8, 2, 2])
+        weight = torch.ops.mkldnn._reorder_convolution_weight(
+            torch.ones(8, 8, 1, 1), *place, [1, 8, 2, 2]
+        )
         x = torch.full((1, 8, 2, 2), 7 / 8)
         y = torch.ops.mkldnn._convolution_pointwise(x, weight, None, *place, *activation(6.0), "")
     except (AttributeError, RuntimeError):

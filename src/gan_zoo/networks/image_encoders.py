@@ -18,7 +18,9 @@ class DCGANEncoder(nn.Module):
         sample_shape, width, norm: as in `gan_zoo.networks.dcgan.DCGANDiscriminator`.
     """
 
-    def __init__(self, outputs: Count, sample_shape: Shape, width: Count = 64, norm: str = "batch") -> None:
+    def __init__(
+        self, outputs: Count, sample_shape: Shape, width: Count = 64, norm: str = "batch"
+    ) -> None:
         super().__init__()
         square_image(sample_shape, "encoder=dcgan")
         discriminator = DCGANDiscriminator(sample_shape, width, norm)
@@ -39,7 +41,9 @@ class MLPEncoder(nn.Module):
         sample_shape, width, depth: as in `gan_zoo.networks.mlp.MLPDiscriminator`.
     """
 
-    def __init__(self, outputs: Count, sample_shape: Shape, width: Count = 256, depth: Count = 3) -> None:
+    def __init__(
+        self, outputs: Count, sample_shape: Shape, width: Count = 256, depth: Count = 3
+    ) -> None:
         super().__init__()
         hidden = MLPDiscriminator(sample_shape, width, depth).layers
         self.layers = nn.Sequential(*hidden, nn.Linear(width, outputs))

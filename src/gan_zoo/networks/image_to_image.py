@@ -16,24 +16,37 @@ UPSAMPLING = ("transposed", "resize")
 
 
 def check_shapes(
-    in_shape: Sequence[int], out_shape: Sequence[int], network: str, factor: int, norm: str, smallest: int = 1
+    in_shape: Sequence[int],
+    out_shape: Sequence[int],
+    network: str,
+    factor: int,
+    norm: str,
+    smallest: int = 1,
 ) -> tuple[int, int]:
     """Channels in and out of images of one size that ``factor`` divides, >= ``smallest`` times.
 
     There is no spectral normalization here: weights are left as they are.
     """
     if len(in_shape) != 3 or len(out_shape) != 3 or list(in_shape[1:]) != list(out_shape[1:]):
-        raise ValueError(f"{network} maps images to images of the same size, got {list(in_shape)} to {list(out_shape)}")
+        raise ValueError(
+            f"{network} maps images to images of the same size, got {list(in_shape)} to"
+            f" {list(out_shape)}"
+        )
     # The size after all halvings.
     if any(side % factor for side in in_shape[1:]):
-        raise ValueError(f"{network} needs sides divisible by {factor}, got {list(in_shape[1:])}: set data.image_size")
+        raise ValueError(
+            f"{network} needs sides divisible by {factor}, got {list(in_shape[1:])}: set"
+            " data.image_size"
+        )
     if min(in_shape[1:]) < smallest * factor:
         raise ValueError(
-            f"{network} needs at least {smallest * factor} pixels, got {list(in_shape[1:])}: set data.image_size"
+            f"{network} needs at least {smallest * factor} pixels, got {list(in_shape[1:])}: set"
+            " data.image_size"
         )
     if norm.startswith("spectral"):
         raise ValueError(
-            f"norm must be one of batch, instance, layer, none for an image-to-image generator, got {norm!r}"
+            "norm must be one of batch, instance, layer, none for an image-to-image generator, got"
+            f" {norm!r}"
         )
     return in_shape[0], out_shape[0]
 
@@ -47,7 +60,10 @@ def upsample_layers(c_in: int, c_out: int, upsample: str, kernel: Count = 3) -> 
     if upsample not in UPSAMPLING:
         raise ValueError(f"upsample must be one of {', '.join(UPSAMPLING)}, got {upsample!r}")
     if upsample == "resize":
-        return [nn.Upsample(scale_factor=2), nn.Conv2d(c_in, c_out, 3, padding=1, padding_mode="reflect")]
+        return [
+            nn.Upsample(scale_factor=2),
+            nn.Conv2d(c_in, c_out, 3, padding=1, padding_mode="reflect"),
+        ]
     # An odd kernel needs one more row and column to double the size exactly.
     odd = kernel % 2
     return [nn.ConvTranspose2d(c_in, c_out, kernel, 2, 1, output_padding=odd)]
@@ -76,7 +92,11 @@ class TranslatorBlock(nn.Module):
             return nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect")
 
         self.layers = nn.Sequential(
-            conv(), norm_layer(norm)(channels), nn.ReLU(inplace=True), conv(), norm_layer(norm)(channels)
+            conv(),
+            norm_layer(norm)(channels),
+            nn.ReLU(inplace=True),
+            conv(),
+            norm_layer(norm)(channels),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -114,7 +134,9 @@ class ResNetTranslator(nn.Module):
         super().__init__()
         further = further_doublings(in_shape, out_shape)
         smaller = [*out_shape[:1], *(side // 2**further for side in out_shape[1:])]
-        c_in, c_out = check_shapes(in_shape, smaller, "generator=resnet_translator", 4, norm, smallest=2)
+        c_in, c_out = check_shapes(
+            in_shape, smaller, "generator=resnet_translator", 4, norm, smallest=2
+        )
         if blocks < 1:
             raise ValueError(f"blocks must be >= 1, got {blocks}")
         if kernel < 1 or kernel % 2 == 0:
@@ -217,7 +239,9 @@ class UNetTranslator(nn.Module):
         normalize = norm_layer(norm)
         drop: type[nn.Module] = LastingDropout if paper_test_time else nn.Dropout
         if paper_test_time:
-            normalize = partial(nn.BatchNorm2d, track_running_stats=False) if norm == "batch" else normalize
+            normalize = (
+                partial(nn.BatchNorm2d, track_running_stats=False) if norm == "batch" else normalize
+            )
 
         # Levels from the innermost outwards.
         below: nn.Module = nn.Identity()
@@ -225,7 +249,11 @@ class UNetTranslator(nn.Module):
         for level in reversed(range(1, depth)):
             outer, inner = widths[level - 1], widths[level]
             bottom = level == depth - 1
-            down = [nn.LeakyReLU(0.2), nn.Conv2d(outer, inner, 4, 2, 1), nn.Identity() if bottom else normalize(inner)]
+            down = [
+                nn.LeakyReLU(0.2),
+                nn.Conv2d(outer, inner, 4, 2, 1),
+                nn.Identity() if bottom else normalize(inner),
+            ]
             up = [nn.ReLU(), *upsample_layers(inside, outer, upsample, kernel=4), normalize(outer)]
             up += [drop(dropout)] if depth - level <= 3 and level > 1 else []
             below = _UNetLevel(nn.Sequential(*down), below, nn.Sequential(*up))

@@ -11,7 +11,12 @@ from torch import Tensor, nn
 
 from gan_zoo.core.types import Count, DiscriminatorOutput, Shape
 from gan_zoo.networks.layers.heads import Heads
-from gan_zoo.networks.layers.normalization import activation_norm, apply_spectral_norm, needs_bias, norm_layer
+from gan_zoo.networks.layers.normalization import (
+    activation_norm,
+    apply_spectral_norm,
+    needs_bias,
+    norm_layer,
+)
 from gan_zoo.networks.layers.shapes import square_image
 
 
@@ -25,7 +30,9 @@ class InfoGANGenerator(nn.Module):
         hidden: units of the dense layer (1024 in the paper).
     """
 
-    def __init__(self, latent_dim: Count, sample_shape: Shape, width: Count = 32, hidden: Count = 512) -> None:
+    def __init__(
+        self, latent_dim: Count, sample_shape: Shape, width: Count = 32, hidden: Count = 512
+    ) -> None:
         super().__init__()
         channels, size = square_image(sample_shape, "generator=infogan", largest=64)
         # Dense layers to a quarter of the size, then two transposed convolutions.
@@ -74,7 +81,9 @@ class InfoGANDiscriminator(nn.Module):
         super().__init__()
         channels, size = square_image(sample_shape, "discriminator=infogan", largest=64)
         if activation_norm(norm) == "instance":
-            raise ValueError(f"norm must be one of batch, layer, spectral, none for dense layers, got {norm!r}")
+            raise ValueError(
+                f"norm must be one of batch, layer, spectral, none for dense layers, got {norm!r}"
+            )
         bias = needs_bias(norm)
 
         def active(channels: int) -> list[nn.Module]:
@@ -82,7 +91,13 @@ class InfoGANDiscriminator(nn.Module):
 
         def dense(inputs: int, units: int) -> list[nn.Module]:
             layer = apply_spectral_norm(nn.Linear(inputs, units, bias=bias), norm)
-            return [nn.Flatten(), layer, nn.Unflatten(1, (units, 1, 1)), *active(units), nn.Flatten()]
+            return [
+                nn.Flatten(),
+                layer,
+                nn.Unflatten(1, (units, 1, 1)),
+                *active(units),
+                nn.Flatten(),
+            ]
 
         # Two convolutions and a dense layer.
         self.layers = nn.Sequential(
@@ -96,7 +111,11 @@ class InfoGANDiscriminator(nn.Module):
         # The score, and Q with its own hidden layer.
         self.heads = Heads([hidden], None, condition_dim, fusion, norm)
         units = max(hidden // 8, 1)
-        self.aux = None if aux_outputs is None else nn.Sequential(*dense(hidden, units), nn.Linear(units, aux_outputs))
+        self.aux = (
+            None
+            if aux_outputs is None
+            else nn.Sequential(*dense(hidden, units), nn.Linear(units, aux_outputs))
+        )
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
         h = self.layers(x)

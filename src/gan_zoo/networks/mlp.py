@@ -13,7 +13,9 @@ from gan_zoo.networks.layers.minibatch_statistics import MinibatchStatistic
 from gan_zoo.networks.layers.normalization import apply_spectral_norm
 
 
-def _hidden_layers(inputs: int, width: int, depth: int, activation: nn.Module, norm: str = "none") -> list[nn.Module]:
+def _hidden_layers(
+    inputs: int, width: int, depth: int, activation: nn.Module, norm: str = "none"
+) -> list[nn.Module]:
     if depth < 1:
         raise ValueError(f"depth must be >= 1, got {depth}")
     sizes = [inputs] + [width] * depth
@@ -35,7 +37,9 @@ class MLPGenerator(nn.Module):
         width, depth: units of a hidden layer, number of hidden layers.
     """
 
-    def __init__(self, latent_dim: Count, sample_shape: Shape, width: Count = 256, depth: Count = 3) -> None:
+    def __init__(
+        self, latent_dim: Count, sample_shape: Shape, width: Count = 256, depth: Count = 3
+    ) -> None:
         super().__init__()
         last = nn.Linear(width, math.prod(sample_shape))
         squash = nn.Tanh() if len(sample_shape) > 1 else nn.Identity()
@@ -72,10 +76,14 @@ class MLPDiscriminator(nn.Module):
         super().__init__()
         if norm not in ("none", "spectral"):
             raise ValueError(f"norm must be one of none, spectral, got {norm!r}")
-        layers = _hidden_layers(math.prod(sample_shape), width, depth, nn.LeakyReLU(0.2, inplace=True), norm)
+        layers = _hidden_layers(
+            math.prod(sample_shape), width, depth, nn.LeakyReLU(0.2, inplace=True), norm
+        )
         self.layers = nn.Sequential(nn.Flatten(), *layers)
         self.minibatch = nn.Identity() if minibatch == "none" else MinibatchStatistic(minibatch)
-        self.heads = Heads([width + (minibatch != "none")], aux_outputs, condition_dim, fusion, norm)
+        self.heads = Heads(
+            [width + (minibatch != "none")], aux_outputs, condition_dim, fusion, norm
+        )
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
         output: DiscriminatorOutput = self.heads(self.minibatch(self.layers(x)), x, condition)

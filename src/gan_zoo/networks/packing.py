@@ -26,13 +26,21 @@ class PackedDiscriminator(nn.Module):
     """
 
     def __init__(
-        self, make_discriminator: Callable[..., nn.Module], sample_shape: Shape, pack: int, **options: Any
+        self,
+        make_discriminator: Callable[..., nn.Module],
+        sample_shape: Shape,
+        pack: int,
+        **options: Any,
     ) -> None:
         super().__init__()
         if pack < 2:
             raise ValueError(f"pack must be >= 2, got {pack}")
-        if any(options.get(option) for option in ("condition_dim", "condition_channels", "aux_outputs")):
-            raise ValueError("pack > 1 works for discriminators without conditions and classes, use pack=1")
+        if any(
+            options.get(option) for option in ("condition_dim", "condition_channels", "aux_outputs")
+        ):
+            raise ValueError(
+                "pack > 1 works for discriminators without conditions and classes, use pack=1"
+            )
         channels, *rest = sample_shape
         self.pack = pack
         self.discriminator = make_discriminator(sample_shape=[pack * channels, *rest], **options)
@@ -41,7 +49,9 @@ class PackedDiscriminator(nn.Module):
 
     def forward(self, x: Tensor) -> DiscriminatorOutput:
         if len(x) % self.pack:
-            raise ValueError(f"{len(x)} samples cannot be divided into packs of {self.pack}: set data.batch_size")
+            raise ValueError(
+                f"{len(x)} samples cannot be divided into packs of {self.pack}: set data.batch_size"
+            )
         output = self.discriminator(x.reshape(len(x) // self.pack, -1, *x.shape[2:]))
         if isinstance(output, DiscriminatorOutput):
             return DiscriminatorOutput(output.score, x, output.aux, output.features)

@@ -10,7 +10,12 @@ from torch.nn.functional import avg_pool2d, interpolate
 
 from gan_zoo.core.types import Count, DiscriminatorOutput, Shape, Whole
 from gan_zoo.networks.dcgan import dcgan_init
-from gan_zoo.networks.layers.normalization import apply_spectral_norm, initialize, needs_bias, norm_layer
+from gan_zoo.networks.layers.normalization import (
+    apply_spectral_norm,
+    initialize,
+    needs_bias,
+    norm_layer,
+)
 
 
 class PatchGAN(nn.Module):
@@ -38,18 +43,24 @@ class PatchGAN(nn.Module):
     ) -> None:
         super().__init__()
         if len(sample_shape) != 3:
-            raise ValueError(f"discriminator=patchgan works on images; the data's sample_shape is {list(sample_shape)}")
+            raise ValueError(
+                "discriminator=patchgan works on images; the data's sample_shape is"
+                f" {list(sample_shape)}"
+            )
         if layers < 1 or min(sample_shape[1:]) < 2 ** (layers + 2):
             raise ValueError(
-                f"discriminator.layers must be >= 1 and leave patches of at least 4x4 activations: images of "
-                f"{min(sample_shape[1:])} pixels allow {min(sample_shape[1:]).bit_length() - 3}, got {layers}"
+                "discriminator.layers must be >= 1 and leave patches of at least 4x4 activations:"
+                f" images of {min(sample_shape[1:])} pixels allow"
+                f" {min(sample_shape[1:]).bit_length() - 3}, got {layers}"
             )
 
         # The first layer has no normalization, the last one no stride.
         widths = [width * min(2**k, 8) for k in range(layers + 1)]
         biased = needs_bias(norm)
         stack: list[nn.Module] = [
-            apply_spectral_norm(nn.Conv2d(sample_shape[0] + condition_channels, width, 4, 2, 1), norm),
+            apply_spectral_norm(
+                nn.Conv2d(sample_shape[0] + condition_channels, width, 4, 2, 1), norm
+            ),
             nn.LeakyReLU(0.2, inplace=True),
         ]
         for k in range(1, layers + 1):
@@ -117,7 +128,12 @@ def patchgan(
     """A `PatchGAN`, or with more than one of ``scales`` a `MultiScalePatchGAN`."""
     if scales < 1:
         raise ValueError(f"discriminator.scales must be >= 1, got {scales}")
-    options = {"condition_channels": condition_channels, "layers": layers, "width": width, "norm": norm}
+    options = {
+        "condition_channels": condition_channels,
+        "layers": layers,
+        "width": width,
+        "norm": norm,
+    }
     if scales == 1:
         return PatchGAN(sample_shape, **options)  # type: ignore[arg-type]
     return MultiScalePatchGAN(scales, sample_shape, **options)

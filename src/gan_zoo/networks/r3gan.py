@@ -136,7 +136,10 @@ class R3GANDiscriminator(nn.Module):
         # The generator mirrored: blocks, then the next width and half the size.
         widths = list(reversed(stage_widths(size, width)))
         blocks = 2 * len(widths)
-        layers: list[nn.Module] = [conv(channels, widths[0]), *(ResidualBlock(widths[0], blocks) for _ in range(2))]
+        layers: list[nn.Module] = [
+            conv(channels, widths[0]),
+            *(ResidualBlock(widths[0], blocks) for _ in range(2)),
+        ]
         for before, after in pairwise(widths):
             layers += [Resample(up=False), *([conv(before, after)] if before != after else [])]
             layers += [ResidualBlock(after, blocks) for _ in range(2)]

@@ -62,7 +62,9 @@ class DownBlock(nn.Module):
         first: the block that sees images begins without norm and ReLU.
     """
 
-    def __init__(self, c_in: int, c_out: int, norm: str, down: bool = True, first: bool = False) -> None:
+    def __init__(
+        self, c_in: int, c_out: int, norm: str, down: bool = True, first: bool = False
+    ) -> None:
         super().__init__()
         make_norm = norm_layer("none" if first else norm)
         self.is_first = first
@@ -71,7 +73,9 @@ class DownBlock(nn.Module):
         self.between = make_norm(c_out)
         self.first = _conv(c_in, c_out, 3, norm)
         self.second = _conv(c_out, c_out, 3, norm)
-        self.skip = _conv(c_in, c_out, 1, norm, gain=1.0) if down or c_in != c_out else nn.Identity()
+        self.skip = (
+            _conv(c_in, c_out, 1, norm, gain=1.0) if down or c_in != c_out else nn.Identity()
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.first(x if self.is_first else relu(self.before(x)))
@@ -159,7 +163,8 @@ class ResNetDiscriminator(nn.Module):
         super().__init__()
         # Blocks down to 8x8, attention after the block of its size, two blocks more.
         channels, size = square_image(sample_shape, "discriminator=resnet")
-        sizes = [size // 2**k for k in range(1, size.bit_length() - 3)]  # after each halving, the last is 8
+        # After each halving, the last is 8.
+        sizes = [size // 2**k for k in range(1, size.bit_length() - 3)]
         sizes = check_attention(sizes or [size], attention)
         blocks: list[nn.Module] = [DownBlock(channels, width, norm, down=size > 8, first=True)]
         for k, now in enumerate(sizes):
@@ -170,7 +175,9 @@ class ResNetDiscriminator(nn.Module):
 
         # Scores from the sum over positions.
         self.minibatch = nn.Identity() if minibatch == "none" else MinibatchStatistic(minibatch)
-        self.heads = Heads([width + (minibatch != "none")], aux_outputs, condition_dim, fusion, norm)
+        self.heads = Heads(
+            [width + (minibatch != "none")], aux_outputs, condition_dim, fusion, norm
+        )
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
         summed = self.minibatch(self.layers(x)).sum((2, 3))
@@ -181,5 +188,8 @@ class ResNetDiscriminator(nn.Module):
 def check_attention(sizes: list[int], attention: int | None) -> list[int]:
     """``sizes``, if attention is at one of them or nowhere."""
     if attention is not None and attention not in sizes:
-        raise ValueError(f"attention must be null or one of the sizes {', '.join(map(str, sizes))}, got {attention}")
+        raise ValueError(
+            f"attention must be null or one of the sizes {', '.join(map(str, sizes))}, got"
+            f" {attention}"
+        )
     return sizes

@@ -12,7 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from gan_zoo.core.types import Count, DiscriminatorOutput, Fraction, Shape
-from gan_zoo.networks.layers.equalized import EqualizedConv, EqualizedLinear, rms_normalize, scaled_leaky_relu
+from gan_zoo.networks.layers.equalized import (
+    EqualizedConv,
+    EqualizedLinear,
+    rms_normalize,
+    scaled_leaky_relu,
+)
 from gan_zoo.networks.layers.heads import required
 from gan_zoo.networks.layers.minibatch_statistics import MinibatchStatistic
 from gan_zoo.networks.layers.modulated import ModulatedConv
@@ -46,12 +51,16 @@ class Mapping(nn.Module):
         layers: number of dense layers.
     """
 
-    def __init__(self, latent_dim: int, condition_dim: int | None, style_dim: int, layers: int) -> None:
+    def __init__(
+        self, latent_dim: int, condition_dim: int | None, style_dim: int, layers: int
+    ) -> None:
         super().__init__()
         self.embed = None if condition_dim is None else EqualizedLinear(condition_dim, style_dim)
         inputs = latent_dim + (0 if condition_dim is None else style_dim)
         sizes = [inputs, *[style_dim] * layers]
-        self.layers = nn.ModuleList(EqualizedLinear(*pair, lr_multiplier=MAPPING_LR) for pair in pairwise(sizes))
+        self.layers = nn.ModuleList(
+            EqualizedLinear(*pair, lr_multiplier=MAPPING_LR) for pair in pairwise(sizes)
+        )
 
     def forward(self, latents: Tensor | None, condition: Tensor | None = None) -> Tensor:
         parts = [] if latents is None else [rms_normalize(latents)]
@@ -87,7 +96,9 @@ class StyledLayer(nn.Module):
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         y = self.conv(x, style)
-        noise = torch.randn(len(y), 1, *y.shape[2:], device=y.device) if self.training else self.noise
+        noise = (
+            torch.randn(len(y), 1, *y.shape[2:], device=y.device) if self.training else self.noise
+        )
         y = y + (self.strength * noise + self.bias[:, None, None]).to(y.dtype)
         return scaled_leaky_relu(y)
 
@@ -171,7 +182,9 @@ class StyleGAN2Generator(nn.Module):
         super().__init__()
         channels, size = square_image(sample_shape, "generator=stylegan2", largest=LARGEST)
         self.mapping_network = Mapping(latent_dim, condition_dim, style_dim, mapping_layers)
-        self.synthesis_network = Synthesis(size, channels, stage_widths(size, width, max_width), style_dim)
+        self.synthesis_network = Synthesis(
+            size, channels, stage_widths(size, width, max_width), style_dim
+        )
         self.num_styles = 2 * size.bit_length() - 4
         self.mixing = mixing
         self.mean_decay = mean_decay
@@ -268,7 +281,9 @@ class StyleGAN2Discriminator(nn.Module):
         super().__init__()
         channels, size = square_image(sample_shape, "discriminator=stylegan2", largest=LARGEST)
         if condition_dim is not None and fusion != "projection":
-            raise ValueError(f"discriminator=stylegan2 needs model.fusion=projection, got {fusion!r}")
+            raise ValueError(
+                f"discriminator=stylegan2 needs model.fusion=projection, got {fusion!r}"
+            )
 
         # Blocks down to 4x4, the batch statistic, two layers.
         widths = list(reversed(stage_widths(size, width, max_width)))
@@ -282,7 +297,9 @@ class StyleGAN2Discriminator(nn.Module):
         # One score, or its projection on the mapping of the condition.
         outputs = 1 if condition_dim is None else last
         self.score = EqualizedLinear(last, outputs)
-        self.mapping = None if condition_dim is None else Mapping(0, condition_dim, outputs, mapping_layers)
+        self.mapping = (
+            None if condition_dim is None else Mapping(0, condition_dim, outputs, mapping_layers)
+        )
         self.aux = None if aux_outputs is None else EqualizedLinear(last, aux_outputs)
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
@@ -293,4 +310,6 @@ class StyleGAN2Discriminator(nn.Module):
         if self.mapping is not None:
             projected = scores * self.mapping(None, condition)
             scores = projected.sum(1, keepdim=True) / math.sqrt(scores.shape[1])
-        return DiscriminatorOutput(scores.flatten(), x, None if self.aux is None else self.aux(y), features=(h,))
+        return DiscriminatorOutput(
+            scores.flatten(), x, None if self.aux is None else self.aux(y), features=(h,)
+        )

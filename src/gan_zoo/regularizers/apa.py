@@ -20,8 +20,8 @@ class AdaptivePseudoAugmentation(Regularizer):
 
     Jiang et al. 2021, APA.
 
-    p follows `AdaptiveProbability`, by the measure of overfitting of ``augment=ada``. It needs no augmentation, and has
-    no penalty.
+    p follows `AdaptiveProbability`, by the measure of overfitting of ``augment=ada``. It needs no
+    augmentation, and has no penalty.
 
     Args:
         target: mean sign of the reals' scores to hold, in [0, 1).
@@ -32,10 +32,14 @@ class AdaptivePseudoAugmentation(Regularizer):
     needs_double_backward: ClassVar[bool] = False
     counts_reals: ClassVar[bool] = True
 
-    def __init__(self, target: Share = 0.6, images_to_full: Count = 500_000, interval: Count = 4) -> None:
+    def __init__(
+        self, target: Share = 0.6, images_to_full: Count = 500_000, interval: Count = 4
+    ) -> None:
         super().__init__()
         self.adaptive = AdaptiveProbability(0.0, target, images_to_full, interval)
-        self._decision_margin: Callable[[DiscriminatorOutput, DiscriminatorOutput], Tensor] | None = None
+        self._decision_margin: (
+            Callable[[DiscriminatorOutput, DiscriminatorOutput], Tensor] | None
+        ) = None
 
     @property
     def p(self) -> Tensor:
@@ -56,7 +60,9 @@ class AdaptivePseudoAugmentation(Regularizer):
         return replace(term, real=torch.where(replaced, term.fake, term.real))
 
     @torch.no_grad()
-    def update(self, term: AdversarialTerm, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> None:
+    def update(
+        self, term: AdversarialTerm, real: DiscriminatorOutput, fake: DiscriminatorOutput
+    ) -> None:
         if term.mismatched:
             return
         margin = real.score if self._decision_margin is None else self._decision_margin(real, fake)

@@ -65,11 +65,17 @@ class Regularizer(nn.Module):
         """Get the loss of the same term before training; for regularizers that interpret scores."""
 
     def prepare(self, term: AdversarialTerm, rng: StepRNG) -> AdversarialTerm:
-        """The term to evaluate in the discriminator step: its samples or sides may be changed here."""
+        """The term to evaluate in the discriminator step: its samples or sides may be changed
+        here.
+        """
         return term
 
     def penalty(
-        self, term: AdversarialTerm, real: DiscriminatorOutput, fake: DiscriminatorOutput, rng: StepRNG
+        self,
+        term: AdversarialTerm,
+        real: DiscriminatorOutput,
+        fake: DiscriminatorOutput,
+        rng: StepRNG,
     ) -> Tensor | None:
         """The weighted penalty, a scalar; None for regularizers that only project."""
         return None
@@ -77,7 +83,9 @@ class Regularizer(nn.Module):
     def project(self, discriminator: nn.Module) -> None:
         """Change the discriminator's weights after its step."""
 
-    def update(self, term: AdversarialTerm, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> None:
+    def update(
+        self, term: AdversarialTerm, real: DiscriminatorOutput, fake: DiscriminatorOutput
+    ) -> None:
         """Update the state after the discriminator's step. Reduce moments over ranks first."""
 
     def log_values(self, term: AdversarialTerm) -> LossTerms:
@@ -108,7 +116,9 @@ class Generators(Protocol):
         """The continuous codes of each sample."""
         ...
 
-    def generator_inputs(self, request: SampleRequest, generators: nn.ModuleDict) -> tuple[Tensor, ...]:
+    def generator_inputs(
+        self, request: SampleRequest, generators: nn.ModuleDict
+    ) -> tuple[Tensor, ...]:
         """The inputs of ``generators["main"]``."""
         ...
 
@@ -149,7 +159,9 @@ class GeneratorRegularizer(nn.Module):
         """
         return None
 
-    def discriminator_penalty(self, model: Generators, batch: Batch, fakes: FakeSamples) -> Tensor | None:
+    def discriminator_penalty(
+        self, model: Generators, batch: Batch, fakes: FakeSamples
+    ) -> Tensor | None:
         """A penalty of the discriminators that needs the generators.
 
         No gradient may reach the generators.
@@ -169,7 +181,10 @@ class GeneratorRegularizer(nn.Module):
 def require_latents(model: Generators, name: str) -> None:
     """Raise `ValueError` unless the model's generators have latents."""
     if model.latent_dim is None:
-        raise ValueError(f"regularizer={name} compares samples of different latents, {type(model).__name__} has none")
+        raise ValueError(
+            f"regularizer={name} compares samples of different latents, {type(model).__name__} has"
+            " none"
+        )
 
 
 def input_gradient(output: DiscriminatorOutput, create_graph: bool = True) -> Tensor:

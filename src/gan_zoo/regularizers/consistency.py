@@ -8,7 +8,14 @@ import torch
 from torch import Tensor
 
 from gan_zoo.core.rng import StepRNG
-from gan_zoo.core.types import AdversarialTerm, Count, DiscriminatorOutput, Weight, Whole, run_discriminator
+from gan_zoo.core.types import (
+    AdversarialTerm,
+    Count,
+    DiscriminatorOutput,
+    Weight,
+    Whole,
+    run_discriminator,
+)
 from gan_zoo.regularizers.base import Regularizer
 
 
@@ -29,7 +36,9 @@ class Consistency(Regularizer):
 
     needs_double_backward: ClassVar[bool] = False
 
-    def __init__(self, weight: Weight = 10.0, fake_weight: Weight = 10.0, shift: Whole = 4, every: Count = 1) -> None:
+    def __init__(
+        self, weight: Weight = 10.0, fake_weight: Weight = 10.0, shift: Whole = 4, every: Count = 1
+    ) -> None:
         super().__init__(every)
         if shift < 0:
             raise ValueError(f"shift must be >= 0, got {shift}")
@@ -38,22 +47,37 @@ class Consistency(Regularizer):
         self.shift = shift
 
     def penalty(
-        self, term: AdversarialTerm, real: DiscriminatorOutput, fake: DiscriminatorOutput, rng: StepRNG
+        self,
+        term: AdversarialTerm,
+        real: DiscriminatorOutput,
+        fake: DiscriminatorOutput,
+        rng: StepRNG,
     ) -> Tensor:
         total = self.weight * self.consistency_loss(term, real, term.real_condition, rng, "real")
         if self.fake_weight:
-            total = total + self.fake_weight * self.consistency_loss(term, fake, term.fake_condition, rng, "fake")
+            total = total + self.fake_weight * self.consistency_loss(
+                term, fake, term.fake_condition, rng, "fake"
+            )
         return total
 
     def consistency_loss(
-        self, term: AdversarialTerm, output: DiscriminatorOutput, condition: Any, rng: StepRNG, side: str
+        self,
+        term: AdversarialTerm,
+        output: DiscriminatorOutput,
+        condition: Any,
+        rng: StepRNG,
+        side: str,
     ) -> Tensor:
         """The mean squared change of the score when the image is flipped and shifted."""
         x = output.x.detach()
         if x.ndim != 4:
-            raise ValueError(f"consistency needs images [B, C, H, W], got samples of shape {list(x.shape)}")
+            raise ValueError(
+                f"consistency needs images [B, C, H, W], got samples of shape {list(x.shape)}"
+            )
         if self.shift >= min(x.shape[2:]):
-            raise ValueError(f"shift must be smaller than the images, {list(x.shape[2:])}, got {self.shift}")
+            raise ValueError(
+                f"shift must be smaller than the images, {list(x.shape[2:])}, got {self.shift}"
+            )
         rows, columns = random_indices(x, self.shift, rng, f"consistency/{term.name}/{side}")
         if isinstance(condition, Tensor) and condition.shape[2:] == x.shape[2:]:
             condition = gather_pixels(condition, rows, columns)
@@ -62,16 +86,22 @@ class Consistency(Regularizer):
 
 
 def random_indices(x: Tensor, shift: int, rng: StepRNG, purpose: str) -> tuple[Tensor, Tensor]:
-    """For each sample, the row ``[B, H]`` and the column ``[B, W]`` that its pixels are taken from."""
+    """For each sample, the row ``[B, H]`` and the column ``[B, W]`` that its pixels are taken
+    from.
+    """
     size, _, height, width = x.shape
-    down, right = (rng.randint(f"{purpose}/{axis}", size, -shift, shift + 1) for axis in ("down", "right"))
+    down, right = (
+        rng.randint(f"{purpose}/{axis}", size, -shift, shift + 1) for axis in ("down", "right")
+    )
     flipped = rng.randint(f"{purpose}/flip", size, 0, 2).bool()
     columns = reflect(right, width)
     return reflect(down, height), torch.where(flipped[:, None], columns.flip(1), columns)
 
 
 def reflect(offset: Tensor, length: int) -> Tensor:
-    """Indices 0..length-1 shifted by ``offset`` ``[B]`` and mirrored at both ends, ``[B, length]``."""
+    """Indices 0..length-1 shifted by ``offset`` ``[B]`` and mirrored at both ends, ``[B,
+    length]``.
+    """
     index = (torch.arange(length, device=offset.device) - offset[:, None]).abs()
     return torch.minimum(index, 2 * (length - 1) - index)
 

@@ -8,7 +8,13 @@ from torch import Tensor
 
 from gan_zoo.core.distributed import gather_over_ranks, rank
 from gan_zoo.core.rng import StepRNG
-from gan_zoo.core.types import AdversarialTerm, Count, DiscriminatorOutput, Weight, run_discriminator
+from gan_zoo.core.types import (
+    AdversarialTerm,
+    Count,
+    DiscriminatorOutput,
+    Weight,
+    run_discriminator,
+)
 from gan_zoo.regularizers.base import Regularizer, input_gradient, norm, uniform_per_input
 
 
@@ -43,19 +49,38 @@ class GradientPenalty(Regularizer):
         self.one_sided = one_sided
 
     def penalty(
-        self, term: AdversarialTerm, real: DiscriminatorOutput, fake: DiscriminatorOutput, rng: StepRNG
+        self,
+        term: AdversarialTerm,
+        real: DiscriminatorOutput,
+        fake: DiscriminatorOutput,
+        rng: StepRNG,
     ) -> Tensor:
-        start = real.x.detach()
-        end = fake.x.detach()
-        if term.mismatched:
-            start = next_in_global_batch(end)
-
-        # One point on each line, under the condition of the fake.
-        epsilon = uniform_per_input(real, rng, f"gradient_penalty/{term.name}")
-        interpolates = (epsilon * start + (1 - epsilon) * end).requires_grad_()
-        excess = norm(input_gradient(run_discriminator(term.discriminator, interpolates, term.fake_condition))) - 1
+        gradient = interpolated_gradient(term, real, fake, rng, "gradient_penalty")
+        excess = norm(gradient) - 1
         excess = excess.relu() if self.one_sided else excess
         return self.weight * excess.square().mean()
+
+
+def interpolated_gradient(
+    term: AdversarialTerm,
+    real: DiscriminatorOutput,
+    fake: DiscriminatorOutput,
+    rng: StepRNG,
+    purpose: str,
+) -> Tensor:
+    """The discriminator's gradient at a point between each real and its fake, ``[N, D]``.
+
+    See `GradientPenalty` for where the points are; random numbers are those of ``purpose``.
+    """
+    start = real.x.detach()
+    end = fake.x.detach()
+    if term.mismatched:
+        start = next_in_global_batch(end)
+
+    # One point on each line, under the condition of the fake.
+    epsilon = uniform_per_input(real, rng, f"{purpose}/{term.name}")
+    interpolates = (epsilon * start + (1 - epsilon) * end).requires_grad_()
+    return input_gradient(run_discriminator(term.discriminator, interpolates, term.fake_condition))
 
 
 def next_in_global_batch(x: Tensor) -> Tensor:

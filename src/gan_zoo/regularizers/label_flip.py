@@ -33,7 +33,9 @@ class LabelFlip(Regularizer):
     def prepare(self, term: AdversarialTerm, rng: StepRNG) -> AdversarialTerm:
         if term.mismatched or term.swapped or self.p == 0:
             return term
-        flipped = rng.uniform(f"label flip/{term.name}", len(term.real)).to(term.real.device) < self.p
+        flipped = (
+            rng.uniform(f"label flip/{term.name}", len(term.real)).to(term.real.device) < self.p
+        )
         flipped = flipped.view(-1, *[1] * (term.real.ndim - 1))
         return replace(
             term,

@@ -42,7 +42,11 @@ class LeCam(Regularizer):
         self.register_buffer("mass", torch.zeros(()))
 
     def penalty(
-        self, term: AdversarialTerm, real: DiscriminatorOutput, fake: DiscriminatorOutput, rng: StepRNG
+        self,
+        term: AdversarialTerm,
+        real: DiscriminatorOutput,
+        fake: DiscriminatorOutput,
+        rng: StepRNG,
     ) -> Tensor:
         of_real, of_fake = self.averages / self.mass.clamp_min(1e-12)
         # Reals above the average fake, fakes below the average real.
@@ -53,7 +57,9 @@ class LeCam(Regularizer):
         return self.weight * started * penalty
 
     @torch.no_grad()
-    def update(self, term: AdversarialTerm, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> None:
+    def update(
+        self, term: AdversarialTerm, real: DiscriminatorOutput, fake: DiscriminatorOutput
+    ) -> None:
         means = mean_over_ranks(torch.stack([real.score.float().mean(), fake.score.float().mean()]))
         self.averages.lerp_(means, 1 - self.decay)
         self.mass.lerp_(torch.ones_like(self.mass), 1 - self.decay)

@@ -10,7 +10,14 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.nn.utils.parametrize import is_parametrized
 
 from gan_zoo.core.rng import StepRNG
-from gan_zoo.core.types import AdversarialTerm, Batch, Count, DiscriminatorOutput, FakeSamples, Weight
+from gan_zoo.core.types import (
+    AdversarialTerm,
+    Batch,
+    Count,
+    DiscriminatorOutput,
+    FakeSamples,
+    Weight,
+)
 from gan_zoo.regularizers.base import GeneratorRegularizer, Generators, Regularizer
 
 
@@ -37,10 +44,16 @@ class Orthogonal(Regularizer):
         self.weight = weight
 
     def penalty(
-        self, term: AdversarialTerm, real: DiscriminatorOutput, fake: DiscriminatorOutput, rng: StepRNG
+        self,
+        term: AdversarialTerm,
+        real: DiscriminatorOutput,
+        fake: DiscriminatorOutput,
+        rng: StepRNG,
     ) -> Tensor:
         terms = [
-            off_diagonal_gram(matrix) for layer in term.discriminator.modules() for matrix in weight_matrices(layer)
+            off_diagonal_gram(matrix)
+            for layer in term.discriminator.modules()
+            for matrix in weight_matrices(layer)
         ]
         return self.weight * torch.stack(terms).sum() if terms else real.score.new_zeros(())
 

@@ -9,7 +9,15 @@ import torch
 from torch import Tensor
 
 from gan_zoo.core.distributed import mean_over_ranks
-from gan_zoo.core.types import Batch, Count, FakeSamples, Fraction, LossTerms, MappedGenerator, Weight
+from gan_zoo.core.types import (
+    Batch,
+    Count,
+    FakeSamples,
+    Fraction,
+    LossTerms,
+    MappedGenerator,
+    Weight,
+)
 from gan_zoo.regularizers.base import GeneratorRegularizer, Generators
 
 
@@ -34,7 +42,13 @@ class PathLength(GeneratorRegularizer):
     mean_of_samples: bool = False
     mean_length: Tensor
 
-    def __init__(self, weight: Weight = 2.0, decay: Fraction = 0.01, batch_shrink: Count = 2, every: Count = 4) -> None:
+    def __init__(
+        self,
+        weight: Weight = 2.0,
+        decay: Fraction = 0.01,
+        batch_shrink: Count = 2,
+        every: Count = 4,
+    ) -> None:
         super().__init__(every)
         self.weight = weight
         self.decay = decay
@@ -45,8 +59,8 @@ class PathLength(GeneratorRegularizer):
         generator = dict(model.generators.items()).get("main")
         if not isinstance(generator, MappedGenerator):
             raise ValueError(
-                "regularizer=path_length needs a generator with a mapping, such as generator=stylegan2, got "
-                f"{type(generator).__name__}"
+                "regularizer=path_length needs a generator with a mapping, such as"
+                f" generator=stylegan2, got {type(generator).__name__}"
             )
 
     def penalty(self, model: Generators, batch: Batch, fakes: FakeSamples) -> Tensor:

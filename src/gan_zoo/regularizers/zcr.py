@@ -52,7 +52,9 @@ class LatentConsistency(GeneratorRegularizer):
         change = self.perturbed(model, batch) - fakes["fake"]
         return -self.generator_weight * change.square().mean()
 
-    def discriminator_penalty(self, model: Generators, batch: Batch, fakes: FakeSamples) -> Tensor | None:
+    def discriminator_penalty(
+        self, model: Generators, batch: Batch, fakes: FakeSamples
+    ) -> Tensor | None:
         # The terms of the samples and of the perturbed ones.
         with torch.no_grad():
             perturbed = fakes | {"fake": self.perturbed(model, batch)}
@@ -67,6 +69,8 @@ class LatentConsistency(GeneratorRegularizer):
         for term, other in pairs:
             if term.trains_generator and term.fake is fakes["fake"]:
                 score = run_discriminator(term.discriminator, term.fake, term.fake_condition).score
-                moved = run_discriminator(other.discriminator, other.fake, other.fake_condition).score
+                moved = run_discriminator(
+                    other.discriminator, other.fake, other.fake_condition
+                ).score
                 changes.append((score - moved).square().mean())
         return self.discriminator_weight * torch.stack(changes).sum() if changes else None

@@ -29,7 +29,11 @@ class R1(Regularizer):
         self.gamma = gamma
 
     def penalty(
-        self, term: AdversarialTerm, real: DiscriminatorOutput, fake: DiscriminatorOutput, rng: StepRNG
+        self,
+        term: AdversarialTerm,
+        real: DiscriminatorOutput,
+        fake: DiscriminatorOutput,
+        rng: StepRNG,
     ) -> Tensor:
         return self.gamma / 2 * squared_norm(input_gradient(real)).mean()
 
@@ -41,6 +45,10 @@ class R2(R1):
     fake_gradient: ClassVar[bool] = True
 
     def penalty(
-        self, term: AdversarialTerm, real: DiscriminatorOutput, fake: DiscriminatorOutput, rng: StepRNG
+        self,
+        term: AdversarialTerm,
+        real: DiscriminatorOutput,
+        fake: DiscriminatorOutput,
+        rng: StepRNG,
     ) -> Tensor:
         return self.gamma / 2 * squared_norm(input_gradient(fake)).mean()

@@ -13,7 +13,13 @@ LEFT = 60  # pixels from the left border to the curves
 RIGHT, TOP, BOTTOM = 10, 15, 25
 
 
-def chart(title: str, curves: Mapping[str, Curve], width: int = 460, height: int = 220, unit: str = "images") -> Markup:
+def chart(
+    title: str,
+    curves: Mapping[str, Curve],
+    width: int = 460,
+    height: int = 220,
+    unit: str = "images",
+) -> Markup:
     """A line chart as an SVG figure; values that are not finite are left out.
 
     Args:
@@ -41,25 +47,36 @@ def chart(title: str, curves: Mapping[str, Curve], width: int = 460, height: int
     lines = Markup()
     names = Markup(", ").join(_colored(name, number) for number, name in enumerate(curves))
     for number, curve in enumerate(curves.values()):
-        places = [f"{LEFT + (x - left) * x_scale:.1f},{height - BOTTOM - (y - low) * y_scale:.1f}" for x, y in curve]
-        lines += Markup('<polyline fill="none" stroke="{}" stroke-width="1.5" points="{}"/>').format(
-            _color(number), " ".join(places)
-        )
+        places = [
+            f"{LEFT + (x - left) * x_scale:.1f},{height - BOTTOM - (y - low) * y_scale:.1f}"
+            for x, y in curve
+        ]
+        lines += Markup(
+            '<polyline fill="none" stroke="{}" stroke-width="1.5" points="{}"/>'
+        ).format(_color(number), " ".join(places))
 
-    # Both ends of the axes.
-    axis = Markup()
-    for value, y in ((high, TOP + 3), (low, height - BOTTOM + 3)):
-        axis += Markup('<text x="{}" y="{}" text-anchor="end">{}</text>').format(LEFT - 5, y, f"{value:.3g}")
-    axis += Markup('<text x="{}" y="{}">{}</text>').format(LEFT, height - 5, f"{left:,.0f}")
-    axis += Markup('<text x="{}" y="{}" text-anchor="end">{} {}</text>').format(
-        width - RIGHT, height - 5, f"{right:,.0f}", unit
+    axis = _axis(width, height, (left, right), (low, high), unit)
+    caption = (
+        Markup.escape(title) if list(curves) == [title] else Markup("{}: {}").format(title, names)
     )
-
-    caption = Markup.escape(title) if list(curves) == [title] else Markup("{}: {}").format(title, names)
     return Markup(
-        '<figure style="width:{0}px;max-width:100%"><svg viewBox="0 0 {0} {1}" font-size="11" fill="currentColor">'
-        "{2}{3}</svg><figcaption>{4}</figcaption></figure>"
+        '<figure style="width:{0}px;max-width:100%"><svg viewBox="0 0 {0} {1}" font-size="11"'
+        ' fill="currentColor">{2}{3}</svg><figcaption>{4}</figcaption></figure>'
     ).format(width, height, axis, lines, caption)
+
+
+def _axis(
+    width: int, height: int, xs: tuple[float, float], ys: tuple[float, float], unit: str
+) -> Markup:
+    """The numbers at both ends of both axes."""
+    label = Markup('<text x="{}" y="{}" text-anchor="{}">{}</text>')
+    right = width - RIGHT
+    return (
+        label.format(LEFT - 5, TOP + 3, "end", f"{ys[1]:.3g}")
+        + label.format(LEFT - 5, height - BOTTOM + 3, "end", f"{ys[0]:.3g}")
+        + label.format(LEFT, height - 5, "start", f"{xs[0]:,.0f}")
+        + label.format(right, height - 5, "end", f"{xs[1]:,.0f} {unit}")
+    )
 
 
 def _color(number: int) -> str:

@@ -29,10 +29,12 @@ class RunResult:
         seed: the run's seed.
         entries: its scores with their protocols; none for a run that failed.
         scores: the values by name, see `label_metrics`.
-        history: the scores at each evaluation in training under the same names, with ``images_seen``.
+        history: the scores at each evaluation in training under the same names, with
+            ``images_seen``.
         images_seen, images_per_second: from ``metrics.json``.
         findings: what the doctor found that lasts, by name.
-        failure: the first line of ``FAILED.txt``, or what else is missing; empty for a finished run.
+        failure: the first line of ``FAILED.txt``, or what else is missing; empty for a finished
+            run.
     """
 
     folder: Path
@@ -65,7 +67,9 @@ class RunGroup:
         return [outcome for outcome in self.outcomes if not outcome.failure]
 
     def mean_and_spread(self, score: str) -> tuple[float, float]:
-        """The mean over seeds and the standard deviation between them (n - 1), NaN where there are too few."""
+        """The mean over seeds and the standard deviation between them (n - 1), NaN where there are
+        too few.
+        """
         values = [outcome.scores[score] for outcome in self.finished if score in outcome.scores]
         mean = statistics.fmean(values) if values else math.nan
         return mean, statistics.stdev(values) if len(values) > 1 else math.nan
@@ -80,7 +84,9 @@ def find_runs(folders: Iterable[Path]) -> list[RunResult]:
     found: list[RunFolder] = []
     for folder in folders:
         if not folder.is_dir():
-            raise ConfigError(f"DIR must be a folder with runs in it, got {str(folder)!r}, which is not a folder")
+            raise ConfigError(
+                f"DIR must be a folder with runs in it, got {str(folder)!r}, which is not a folder"
+            )
         found += RunFolder.find_below(folder)
     if not found:
         raise ConfigError(f"there is no run in {', '.join(map(str, folders))}")
@@ -95,7 +101,9 @@ def read_run(run: RunFolder) -> RunResult:
     # What the run was: its choices and overrides.
     choices = run.config("hydra")["hydra"]["runtime"]["choices"]
     settings = {name: str(choices.get(name)) for name in BASE_SETTINGS}
-    settings |= dict((override.lstrip("+") + "=").split("=", 1) for override in recorded_overrides(run))
+    settings |= dict(
+        (override.lstrip("+") + "=").split("=", 1) for override in recorded_overrides(run)
+    )
     settings = {name: value.rstrip("=") for name, value in settings.items() if name != "seed"}
     outcome = RunResult(run.path, settings, str(run.config().get("seed")))
 
@@ -119,19 +127,32 @@ def read_metrics(run: RunFolder, outcome: RunResult) -> None:
     content = run.metrics()
     for entry in content.get("metrics", []):
         protocol = dict(entry.get("protocol", {}))
-        outcome.entries.append({"name": str(entry["name"]), "value": float(entry["value"]), "protocol": protocol})
+        outcome.entries.append(
+            {"name": str(entry["name"]), "value": float(entry["value"]), "protocol": protocol}
+        )
     outcome.history = content.get("history", [])
     outcome.images_seen = content.get("images_seen", math.nan)
     outcome.images_per_second = content.get("images_per_second", math.nan)
 
 
 def label_metrics(outcomes: Sequence[RunResult]) -> None:
-    """Fill in `Outcome.scores`: by name alone where all runs have one protocol, else by what sets theirs apart."""
-    for outcome, names in zip(outcomes, labels([outcome.entries for outcome in outcomes]), strict=True):
+    """Fill in `Outcome.scores`: by name alone where all runs have one protocol, else by what sets
+    theirs apart.
+    """
+    for outcome, names in zip(
+        outcomes, labels([outcome.entries for outcome in outcomes]), strict=True
+    ):
         pairs = list(zip(names, outcome.entries, strict=True))
         outcome.scores = {name: entry["value"] for name, entry in pairs}
-        trained = {f"val/{entry['name']}": name for name, entry in pairs if "checkpoint" not in entry["protocol"]}
-        outcome.history = [{trained.get(key, key): value for key, value in look.items()} for look in outcome.history]
+        trained = {
+            f"val/{entry['name']}": name
+            for name, entry in pairs
+            if "checkpoint" not in entry["protocol"]
+        }
+        outcome.history = [
+            {trained.get(key, key): value for key, value in look.items()}
+            for look in outcome.history
+        ]
 
 
 def group_by_settings(outcomes: Sequence[RunResult]) -> list[RunGroup]:
@@ -146,22 +167,38 @@ def group_by_settings(outcomes: Sequence[RunResult]) -> list[RunGroup]:
 def varying_settings(groups: Sequence[RunGroup]) -> list[str]:
     """The settings in which groups differ; the model where they differ in none."""
     names = dict.fromkeys(name for group in groups for name in group.settings)
-    varying_protocol_keys = [name for name in names if len({group.settings.get(name) for group in groups}) > 1]
+    varying_protocol_keys = [
+        name for name in names if len({group.settings.get(name) for group in groups}) > 1
+    ]
     return varying_protocol_keys or ["model"]
 
 
 def table_rows(groups: Sequence[RunGroup]) -> tuple[list[str], list[list[str]]]:
-    """The table's header and rows: in what runs differ, seeds, scores as mean and spread, speed, the doctor's word."""
+    """The table's header and rows: in what runs differ, seeds, scores as mean and spread, speed,
+    the doctor's word.
+    """
     settings = varying_settings(groups)
-    scores = list(dict.fromkeys(name for group in groups for run in group.finished for name in run.scores))
+    scores = list(
+        dict.fromkeys(name for group in groups for run in group.finished for name in run.scores)
+    )
     rows = []
     for group in groups:
-        speeds = [run.images_per_second for run in group.finished if not math.isnan(run.images_per_second)]
+        speeds = [
+            run.images_per_second for run in group.finished if not math.isnan(run.images_per_second)
+        ]
         speed = f"{statistics.median(speeds):,.0f}" if speeds else ""
         failed = len(group.outcomes) - len(group.finished)
         counts = f"{len(group.finished)}" + (f" (+{failed} failed)" if failed else "")
         values = [format_mean_std(*group.mean_and_spread(score)) for score in scores]
-        rows.append([format_overrides(group.settings, settings), counts, *values, speed, finding_names(group)])
+        rows.append(
+            [
+                format_overrides(group.settings, settings),
+                counts,
+                *values,
+                speed,
+                finding_names(group),
+            ]
+        )
     header = ["run", "seeds", *scores, "images/s", "doctor"]
     if not any(row[-1] for row in rows):
         header, rows = header[:-1], [row[:-1] for row in rows]
@@ -169,10 +206,14 @@ def table_rows(groups: Sequence[RunGroup]) -> tuple[list[str], list[list[str]]]:
 
 
 def finding_names(group: RunGroup) -> str:
-    """What the doctor found in a group's runs, with the number of runs where it is not all of them."""
+    """What the doctor found in a group's runs, with the number of runs where it is not all of
+    them.
+    """
     counts = Counter(name for outcome in group.outcomes for name in outcome.findings)
     runs = len(group.outcomes)
-    return ", ".join(name if count == runs else f"{name} ({count} of {runs})" for name, count in counts.items())
+    return ", ".join(
+        name if count == runs else f"{name} ({count} of {runs})" for name, count in counts.items()
+    )
 
 
 def format_overrides(settings: dict[str, str], names: Sequence[str]) -> str:

@@ -1,4 +1,6 @@
-"""A comparison of runs as a file: Markdown and CSV for papers, a page with curves and images side by side."""
+"""A comparison of runs as a file: Markdown and CSV for papers, a page with curves and images side
+by side.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +14,21 @@ from markupsafe import Markup
 from gan_zoo.core.errors import ConfigError
 from gan_zoo.core.templates import render as render_template
 from gan_zoo.reports.charts import Curve, chart
-from gan_zoo.reports.comparison import RunGroup, RunResult, format_overrides, table_rows, varying_settings
+from gan_zoo.reports.comparison import (
+    RunGroup,
+    RunResult,
+    format_overrides,
+    table_rows,
+    varying_settings,
+)
 from gan_zoo.reports.run_report import base64_of
 
 
 def as_markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """The table in Markdown."""
     escaped = [
-        [cell.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;") for cell in row] for row in (header, *rows)
+        [cell.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;") for cell in row]
+        for row in (header, *rows)
     ]
     lines = [escaped[0], ["---"] * len(header), *escaped[1:]]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
@@ -31,13 +40,33 @@ def as_csv(outcomes: Sequence[RunResult]) -> str:
     scores = list(dict.fromkeys(name for run in outcomes for name in run.scores))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*settings, "seed", *scores, "images_seen", "images_per_second", "doctor", "failure", "folder"])
+    writer.writerow(
+        [
+            *settings,
+            "seed",
+            *scores,
+            "images_seen",
+            "images_per_second",
+            "doctor",
+            "failure",
+            "folder",
+        ]
+    )
     for run in outcomes:
-        measured = [run.scores.get(name, "") for name in scores] + [run.images_seen, run.images_per_second]
+        measured = [run.scores.get(name, "") for name in scores] + [
+            run.images_seen,
+            run.images_per_second,
+        ]
         writer.writerow(
             [
                 *(_no_formula(run.settings.get(name, "")) for name in settings),
-                *(run.seed, *measured, "; ".join(run.findings), _no_formula(run.failure), _no_formula(str(run.folder))),
+                *(
+                    run.seed,
+                    *measured,
+                    "; ".join(run.findings),
+                    _no_formula(run.failure),
+                    _no_formula(str(run.folder)),
+                ),
             ]
         )
     return text.getvalue()
@@ -61,7 +90,9 @@ def render(groups: Sequence[RunGroup], suffix: str) -> str:
 
 
 def as_html(groups: Sequence[RunGroup]) -> str:
-    """One page that needs no other file: the table, failures, curves, and every run's last image."""
+    """One page that needs no other file: the table, failures, curves, and every run's last
+    image.
+    """
     header, rows = table_rows(groups)
     settings = varying_settings(groups)
     runs = [run for group in groups for run in group.outcomes]
@@ -87,14 +118,20 @@ def run_title(run: RunResult, settings: Sequence[str]) -> str:
 def metric_charts(runs: Sequence[RunResult], settings: Sequence[str]) -> list[Markup]:
     """Every metric of every run over images seen, and over seconds at the run's mean speed."""
     timed = [run for run in runs if run.images_per_second > 0]
-    names = dict.fromkeys(name for run in timed for entry in run.history for name in entry if name in run.scores)
+    names = dict.fromkeys(
+        name for run in timed for entry in run.history for name in entry if name in run.scores
+    )
     charts = []
     for name in names:
         for unit in ("images", "s"):
             curves: dict[str, Curve] = {}
             for run in timed:
                 scale = 1 if unit == "images" else 1 / run.images_per_second
-                curve = [(scale * entry["images_seen"], entry[name]) for entry in run.history if name in entry]
+                curve = [
+                    (scale * entry["images_seen"], entry[name])
+                    for entry in run.history
+                    if name in entry
+                ]
                 if len(curve) > 1:
                     curves[run_title(run, settings)] = curve
             charts.append(chart(name, curves, unit=unit))

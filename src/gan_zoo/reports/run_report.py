@@ -16,7 +16,10 @@ from gan_zoo.reports.charts import Curve, chart
 from gan_zoo.runs.folder import RunFolder
 
 CHARTS: tuple[tuple[str, Callable[[str], bool]], ...] = (
-    ("Discriminators", lambda name: name.startswith("d/") and "accuracy" not in name and name != "d/grad_norm"),
+    (
+        "Discriminators",
+        lambda name: name.startswith("d/") and "accuracy" not in name and name != "d/grad_norm",
+    ),
     ("Generators", lambda name: name.startswith("g/") and name != "g/grad_norm"),
     ("Accuracy of the discriminators", lambda name: "accuracy" in name),
     ("Gradient norms", lambda name: name.endswith("grad_norm")),
@@ -26,7 +29,9 @@ MAX_IMAGES = 8
 
 
 def write_report(run: RunFolder) -> Path:
-    """Write the report of a run: metrics, curves, samples over time, config. What there is not is left out."""
+    """Write the report of a run: metrics, curves, samples over time, config. What there is not is
+    left out.
+    """
     with atomic_path(run.report) as temporary:
         temporary.write_text(report_page(run), encoding="utf-8")
     return run.report
@@ -64,19 +69,25 @@ def metric_row(entry: dict[str, Any]) -> tuple[str, str, str, str]:
 
 
 def training_charts(log: Path, metric_history: Sequence[dict[str, float]]) -> list[Markup]:
-    """Charts of what was logged over images seen, and of each metric that was computed more than once."""
+    """Charts of what was logged over images seen, and of each metric that was computed more than
+    once.
+    """
     logged: dict[str, Curve] = {}
     for row in numeric_rows(log):
         for name, value in row.items():
             if "train/images_seen" in row and name.startswith(("d/", "g/", "lr/")):
                 logged.setdefault(name, []).append((row["train/images_seen"], value))
-    charts = [chart(title, {n: c for n, c in logged.items() if belongs(n)}) for title, belongs in CHARTS]
+    charts = [
+        chart(title, {n: c for n, c in logged.items() if belongs(n)}) for title, belongs in CHARTS
+    ]
 
     metrics: dict[str, Curve] = {}
     for entry in metric_history:
         for name in entry:
             if name.startswith("val/"):
-                metrics.setdefault(name.removeprefix("val/"), []).append((entry["images_seen"], entry[name]))
+                metrics.setdefault(name.removeprefix("val/"), []).append(
+                    (entry["images_seen"], entry[name])
+                )
     charts += [chart(name, {name: curve}) for name, curve in metrics.items()]
     return [drawn for drawn in charts if drawn]
 

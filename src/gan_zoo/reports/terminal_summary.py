@@ -30,9 +30,15 @@ def print_summary(run: RunFolder, trainer: Trainer, module: GANModule) -> None:
         if isinstance(callback, Doctor) and callback.history:
             lines["doctor"] = summarize_findings(callback.history, diagnose(callback.history))
     names = (module.metadata.get("data") or {}).get("classes")
-    if names and names != [str(number) for number in range(len(names))] and "label" in module.model.needs:
+    if (
+        names
+        and names != [str(number) for number in range(len(names))]
+        and "label" in module.model.needs
+    ):
         listed = [f"{number} {name}" for number, name in enumerate(names[:10])]
-        lines["classes"] = ", ".join(listed) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+        lines["classes"] = ", ".join(listed) + (
+            f" and {len(names) - 10} more" if len(names) > 10 else ""
+        )
     images = run.sample_grids()
     if images:
         lines["image"] = str(_relative(images[-1]))

@@ -12,7 +12,8 @@ from gan_zoo.core.errors import ConfigError
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint's plain data and tensors, the latter still on the disk; no code of the file's runs.
+    """A checkpoint's plain data and tensors, the latter still on the disk; no code of the file's
+    runs.
 
     Raises:
         ConfigError: if it is damaged or none of ours.

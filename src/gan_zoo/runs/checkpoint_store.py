@@ -32,10 +32,12 @@ class CheckpointRecord:
 
 
 class CheckpointStore:
-    """The folder ``checkpoints/`` of a run: ``step-<n>.ckpt``, ``manifest.json``, and the links ``last`` and ``best``.
+    """The folder ``checkpoints/`` of a run: ``step-<n>.ckpt``, ``manifest.json``, and the links
+    ``last`` and ``best``.
 
-    A file is listed once it is whole and on the disk, and the links are made from the list. So at any moment the
-    newest listed file is good, and what a dying process leaves half-written is listed nowhere.
+    A file is listed once it is whole and on the disk, and the links are made from the list. So at
+    any moment the newest listed file is good, and what a dying process leaves half-written is
+    listed nowhere.
 
     Args:
         folder: where the files are.
@@ -94,11 +96,16 @@ class CheckpointStore:
             else:
                 return path
         if entries or (not self._has_manifest and any(self.folder.glob("*.ckpt"))):
-            raise ConfigError(f"none of the checkpoints in {self.folder} is whole: there is nothing to resume from")
+            raise ConfigError(
+                f"none of the checkpoints in {self.folder} is whole: there is nothing to resume"
+                " from"
+            )
         return None
 
     def verify(self, path: Path) -> None:
-        """Raise `ConfigError` if ``path`` is a file of this store whose bytes are not those that were written."""
+        """Raise `ConfigError` if ``path`` is a file of this store whose bytes are not those that
+        were written.
+        """
         try:
             entries = self.entries()
         except ConfigError:  # a damaged manifest does not list it
@@ -124,7 +131,8 @@ class CheckpointStore:
         self._commit(self.entries(), step)
 
     def truncate_after(self, step: int) -> None:
-        """Forget what lies after ``step``, from where the run goes on, and what a dead process left half-written.
+        """Forget what lies after ``step``, from where the run goes on, and what a dead process left
+        half-written.
 
         A manifest that is missing or damaged is made anew around the checkpoint of this step.
         """
@@ -138,7 +146,11 @@ class CheckpointStore:
             entries, best, known = [], None, False
         if not known:
             entries = [CheckpointRecord(path.name, step, 0, sha256(path))] if path.is_file() else []
-        later = [found for found in self.folder.glob("step-*.ckpt") if found.name > path.name] if known else []
+        later = (
+            [found for found in self.folder.glob("step-*.ckpt") if found.name > path.name]
+            if known
+            else []
+        )
         kept = [entry for entry in entries if entry.step <= step]
         if kept or known:
             self._commit(kept, best if best is not None and best <= step else None)
@@ -157,7 +169,9 @@ class CheckpointStore:
         files = {entry.step: self.folder / entry.file for entry in entries}
         self._link("last", files[entries[-1].step] if entries else None)
         self._link("best", files.get(best) if best is not None else None)
-        kept = [entry for entry in entries[: -self.keep] if entry.step == best] + entries[-self.keep :]
+        kept = [entry for entry in entries[: -self.keep] if entry.step == best] + entries[
+            -self.keep :
+        ]
         if kept != entries:
             self._write(kept, best)
             for entry in entries:

@@ -22,9 +22,10 @@ PARTS = ("config", "overrides", "hydra")
 class RunFolder:
     """The folder of one run; whatever is not there reads as empty.
 
-    ``.hydra/`` holds the config, the overrides and Hydra's own config, ``checkpoints/`` what `CheckpointStore` says,
-    ``samples/`` the image grids by images seen. ``metrics.csv`` is the log, ``metrics.json`` the metrics with their
-    protocols, ``FAILED.txt`` why training failed, ``report.html`` the report.
+    ``.hydra/`` holds the config, the overrides and Hydra's own config, ``checkpoints/`` what
+    `CheckpointStore` says, ``samples/`` the image grids by images seen. ``metrics.csv`` is the log,
+    ``metrics.json`` the metrics with their protocols, ``FAILED.txt`` why training failed,
+    ``report.html`` the report.
 
     Args:
         path: the folder, which need not exist yet.
@@ -40,14 +41,18 @@ class RunFolder:
 
     @classmethod
     def of_checkpoint(cls, checkpoint: Path) -> RunFolder:
-        """The run folder of a checkpoint file: the folder above ``checkpoints/``, or else the file's own."""
+        """The run folder of a checkpoint file: the folder above ``checkpoints/``, or else the
+        file's own.
+        """
         folder = checkpoint.parent
         return cls(folder.parent if folder.name == "checkpoints" else folder)
 
     @classmethod
     def find_below(cls, folder: Path) -> list[RunFolder]:
         """All run folders in ``folder``, itself included, sorted by path."""
-        return [cls(file.parent.parent) for file in sorted(folder.rglob(f"{HYDRA_FOLDER}/config.yaml"))]
+        return [
+            cls(file.parent.parent) for file in sorted(folder.rglob(f"{HYDRA_FOLDER}/config.yaml"))
+        ]
 
     def __fspath__(self) -> str:
         return str(self.path)
@@ -71,7 +76,8 @@ class RunFolder:
 
     @contextmanager
     def locked(self, timeout: float = 20.0) -> Iterator[None]:
-        """Hold the folder against a second process that would train into it; a dead one holds nothing.
+        """Hold the folder against a second process that would train into it; a dead one holds
+        nothing.
 
         Args:
             timeout: seconds to wait for another process that is just leaving.
@@ -88,7 +94,10 @@ class RunFolder:
         except Timeout:
             raise ConfigError(f"another process is training into {self.path}") from None
         except OSError:
-            warning = f"{self.path} is on a file system without locks: make sure that no other process trains into it"
+            warning = (
+                f"{self.path} is on a file system without locks: make sure that no other process"
+                " trains into it"
+            )
             print(warning, file=sys.stderr)
         try:
             yield
@@ -125,7 +134,8 @@ class RunFolder:
     # ------------------------------------------------------------------ results
 
     def metrics(self) -> dict[str, Any]:
-        """``metrics.json``: ``metrics``, their ``history``, ``images_seen``, ``seconds``, ``provenance`` and more.
+        """``metrics.json``: ``metrics``, their ``history``, ``images_seen``, ``seconds``,
+        ``provenance`` and more.
 
         Raises:
             ConfigError: if it is damaged.
@@ -144,7 +154,9 @@ class RunFolder:
             temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
     def append_metrics(self, entries: Iterable[Mapping[str, Any]]) -> None:
-        """Add metrics; one with a name and a protocol that are there already takes the old one's place."""
+        """Add metrics; one with a name and a protocol that are there already takes the old one's
+        place.
+        """
         content = self.metrics()
         new = list(entries)
         replaced = {_identity(entry) for entry in new}

@@ -1,4 +1,6 @@
-"""``resume=``: from a run folder back to the command that made it, and to the state to go on from."""
+"""``resume=``: from a run folder back to the command that made it, and to the state to go on
+from.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +15,27 @@ from gan_zoo.runs.folder import RunFolder
 PATHS = ("init", "data.root", "extractor.weights", "extractor.path")
 """Values that name files beside the run folder; they are kept as absolute paths."""
 OWN_VARIABLES = ("GAN_ZOO_CACHE", "GAN_ZOO_DATA")
-REFERENCE = re.compile(r"\$\{(?:oc\.env:(?:" + "|".join(OWN_VARIABLES) + r")(?:,[^${}]*)?|[\w.]+)\}")
-NOT_RECORDED = ("resume", "run_dir", "trust", "other_data", "hydra")  # where it was, and how it was started
-FLAGS_WITH_VALUE = ("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp", "--package", "-p")
+REFERENCE = re.compile(
+    r"\$\{(?:oc\.env:(?:" + "|".join(OWN_VARIABLES) + r")(?:,[^${}]*)?|[\w.]+)\}"
+)
+# Where it was, and how it was started.
+NOT_RECORDED = (
+    "resume",
+    "run_dir",
+    "trust",
+    "other_data",
+    "hydra",
+)
+FLAGS_WITH_VALUE = (
+    "--config-dir",
+    "-cd",
+    "--config-name",
+    "-cn",
+    "--config-path",
+    "-cp",
+    "--package",
+    "-p",
+)
 OVERRIDE = re.compile(r"(\+\+|\+|~)?(?P<key>\w[\w./@-]*)(=.*)?", re.DOTALL)
 
 
@@ -23,7 +43,9 @@ def split_flags(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     """Overrides, and flags with their values: argparse takes overrides in one piece only."""
     overrides, flags = list[str](), list[str]()
     for before, argument in zip(["", *arguments], arguments, strict=False):
-        (flags if argument.startswith("-") or before in FLAGS_WITH_VALUE else overrides).append(argument)
+        (flags if argument.startswith("-") or before in FLAGS_WITH_VALUE else overrides).append(
+            argument
+        )
     return overrides, flags
 
 
@@ -34,7 +56,9 @@ def find_run(path: Path) -> RunFolder | None:
 
 
 def with_home(argument: str) -> str:
-    """An override whose value begins with ``~/`` with the home folder instead, which a shell does not put there."""
+    """An override whose value begins with ``~/`` with the home folder instead, which a shell does
+    not put there.
+    """
     key, equals, value = argument.partition("=")
     if not equals or not value.startswith("~/"):
         return argument
@@ -52,7 +76,9 @@ def with_absolute_values(overrides: Sequence[str]) -> list[str]:
     for override in overrides:
         key, _, value = override.partition("=")
         is_path = override_key(override) in PATHS and value not in ("", "null") and "$" not in value
-        kept.append(f"{key}={quote_value(Path(absolute(unquote_value(value))))}" if is_path else override)
+        kept.append(
+            f"{key}={quote_value(Path(absolute(unquote_value(value))))}" if is_path else override
+        )
     return kept
 
 
@@ -68,28 +94,38 @@ def recorded_overrides(run: RunFolder, trust: bool = False) -> list[str]:
     """
     path = run.config_file("overrides")
     overrides = run.config("overrides") or []
-    if not isinstance(overrides, list) or not all(isinstance(o, str) and OVERRIDE.fullmatch(o) for o in overrides):
+    if not isinstance(overrides, list) or not all(
+        isinstance(o, str) and OVERRIDE.fullmatch(o) for o in overrides
+    ):
         raise ConfigError(f"{path} must be a list of overrides like model=dcgan")
     own = [o for o in overrides if not override_key(o).startswith(NOT_RECORDED)]
     for override in own:
         if _escapes_config(override):
-            raise ConfigError(f"{path} is refused: {override!r} reaches for other files or for Hydra itself")
+            raise ConfigError(
+                f"{path} is refused: {override!r} reaches for other files or for Hydra itself"
+            )
         if not trust and "${" in REFERENCE.sub("", override):
             raise ConfigError(
-                f"{path} is refused: {override!r} would be resolved with what only this machine knows: add trust=true "
-                "if you trust the run"
+                f"{path} is refused: {override!r} would be resolved with what only this machine"
+                " knows: add trust=true if you trust the run"
             )
     return own
 
 
 def _escapes_config(override: str) -> bool:
-    """Whether an override chooses a file outside our configs, or puts a group where Hydra would build it."""
+    """Whether an override chooses a file outside our configs, or puts a group where Hydra would
+    build it.
+    """
     from gan_zoo.core.paths import CONF
 
     key, value = override_key(override), override.partition("=")[2]
     group, _, package = key.partition("@")
     chooses_file = (CONF / group).is_dir()
-    return ".." in key or "hydra" in package or (chooses_file and (".." in value or ":" in value or "/" in value))
+    return (
+        ".." in key
+        or "hydra" in package
+        or (chooses_file and (".." in value or ":" in value or "/" in value))
+    )
 
 
 def override_key(override: str) -> str:
@@ -109,6 +145,8 @@ def unquote_value(value: str) -> str:
     """A path as it stands in an override, quoted or not: the inverse of `quote_value`."""
     if len(value) < 2 or value[0] not in "'\"" or value[-1] != value[0]:
         return value
-    inner = re.sub(rf"(\\*)\\{value[0]}", lambda found: found[1][: len(found[1]) // 2] + value[0], value[1:-1])
+    inner = re.sub(
+        rf"(\\*)\\{value[0]}", lambda found: found[1][: len(found[1]) // 2] + value[0], value[1:-1]
+    )
     trailing = len(inner) - len(inner.rstrip("\\"))
     return (inner[: -(trailing // 2)] if trailing > 1 else inner).replace(r"\${", "${")

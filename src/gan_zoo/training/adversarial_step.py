@@ -1,4 +1,6 @@
-"""The adversarial terms of both sides on one batch: no optimizer, no backward pass, no Lightning."""
+"""The adversarial terms of both sides on one batch: no optimizer, no backward pass, no
+Lightning.
+"""
 
 from __future__ import annotations
 
@@ -28,14 +30,17 @@ Unroll = Callable[[Sequence[AdversarialTerm], "AdversarialStep"], Sequence[Adver
 
 
 class AdversarialStep:
-    """Evaluates the discriminators on the model's adversarial terms, and computes what both sides minimize.
+    """Evaluates the discriminators on the model's adversarial terms, and computes what both sides
+    minimize.
 
-    Terms over the same reals, and the penalties on them, share one forward pass of the discriminator.
+    Terms over the same reals, and the penalties on them, share one forward pass of the
+    discriminator.
 
     Args:
         model: the networks, the adversarial terms and the model's own loss terms.
         losses: a loss for each adversarial term, by name.
-        regularizers: the regularizers of each adversarial term, by name of the term and of the regularizer.
+        regularizers: the regularizers of each adversarial term, by name of the term and of the
+            regularizer.
         generator_regularizers: the regularizers of the generators, by name.
     """
 
@@ -51,7 +56,9 @@ class AdversarialStep:
         self.regularizers = regularizers
         self.generator_regularizers = generator_regularizers
 
-    def discriminator_terms(self, batch: Batch, fakes: FakeSamples, step: int) -> tuple[LossTerms, list[TermOutputs]]:
+    def discriminator_terms(
+        self, batch: Batch, fakes: FakeSamples, step: int
+    ) -> tuple[LossTerms, list[TermOutputs]]:
         """What the discriminators minimize on reals and detached fakes, and their outputs for both.
 
         Args:
@@ -92,9 +99,14 @@ class AdversarialStep:
         return terms, outputs
 
     def generator_terms(
-        self, batch: Batch, fakes: FakeSamples, generator_step: int = 1, unroll: Unroll | None = None
+        self,
+        batch: Batch,
+        fakes: FakeSamples,
+        generator_step: int = 1,
+        unroll: Unroll | None = None,
     ) -> LossTerms:
-        """What the generators minimize; the weights of the discriminators should be frozen meanwhile.
+        """What the generators minimize; the weights of the discriminators should be frozen
+        meanwhile.
 
         Args:
             batch: real samples and their conditions.
@@ -120,7 +132,8 @@ class AdversarialStep:
             if not term.trains_generator:
                 continue
 
-            # Where the generators own both sides, they want the discriminator to take each for the other.
+            # Where the generators own both sides, they want the discriminator to take each for the
+            # other.
             with full_precision(term.real.device):
                 if term.swapped:
                     value = over_parts(loss.discriminator, fake, real)
@@ -136,7 +149,9 @@ class AdversarialStep:
 
     @torch.no_grad()
     def update(self, outputs: Sequence[TermOutputs], step: int) -> None:
-        """Update the states of losses, augmentations and regularizers after a discriminator step, and project."""
+        """Update the states of losses, augmentations and regularizers after a discriminator step,
+        and project.
+        """
         for number, output in enumerate(outputs):
             loss = self.loss_for(output.term)
             loss.update(_real(output), output.fake)
@@ -151,7 +166,9 @@ class AdversarialStep:
                 regularizer.project(output.term.discriminator)
 
     def log_values(self, outputs: Sequence[TermOutputs]) -> LossTerms:
-        """The discriminators' accuracy on reals and fakes, and the log values of losses and regularizers."""
+        """The discriminators' accuracy on reals and fakes, and the log values of losses and
+        regularizers.
+        """
         values: LossTerms = {}
         for output in outputs:
             loss = self.loss_for(output.term)
@@ -185,7 +202,9 @@ class AdversarialStep:
 
 
 def over_parts(loss: Callable[..., Tensor], *outputs: DiscriminatorOutput | None) -> Tensor:
-    """The loss of outputs, or its mean over their parts where a discriminator has several outputs."""
+    """The loss of outputs, or its mean over their parts where a discriminator has several
+    outputs.
+    """
     first = outputs[0]
     assert first is not None
     if not first.parts:
@@ -200,7 +219,9 @@ def over_parts(loss: Callable[..., Tensor], *outputs: DiscriminatorOutput | None
 def _evaluated(
     term: AdversarialTerm, penalties: Mapping[str, Regularizer], earlier: Sequence[TermOutputs]
 ) -> TermOutputs:
-    """The outputs for ``term``; its samples require grad where a penalty differentiates with respect to them."""
+    """The outputs for ``term``; its samples require grad where a penalty differentiates with
+    respect to them.
+    """
     needs_real_gradient = any(r.real_gradient for r in penalties.values())
     needs_fake_gradient = any(r.fake_gradient for r in penalties.values())
     prepared = term.with_input_gradients(real=needs_real_gradient, fake=needs_fake_gradient)
@@ -224,20 +245,25 @@ def _real(output: TermOutputs) -> DiscriminatorOutput:
 def copies_for_terms(
     model: Model, loss: Loss, regularizers: Mapping[str, Regularizer | GeneratorRegularizer]
 ) -> tuple[nn.ModuleDict, nn.ModuleDict, nn.ModuleDict]:
-    """A copy of the loss and of every regularizer for each adversarial term: their states are separate.
+    """A copy of the loss and of every regularizer for each adversarial term: their states are
+    separate.
 
     Returns:
-        The losses by name of the term; the discriminators' regularizers by name of the term and their own; those of
-        the generators, of which there is one each.
+        The losses by name of the term; the discriminators' regularizers by name of the term and
+        their own; those of the generators, of which there is one each.
     """
     losses = nn.ModuleDict({name: copy.deepcopy(loss) for name in model.term_names})
     copies = nn.ModuleDict()
     for name in model.term_names:
-        own = {key: copy.deepcopy(r) for key, r in regularizers.items() if isinstance(r, Regularizer)}
+        own = {
+            key: copy.deepcopy(r) for key, r in regularizers.items() if isinstance(r, Regularizer)
+        }
         for regularizer in own.values():
             regularizer.attach(losses[name])
         copies[name] = nn.ModuleDict(own)
-    of_generators = {key: r for key, r in regularizers.items() if isinstance(r, GeneratorRegularizer)}
+    of_generators = {
+        key: r for key, r in regularizers.items() if isinstance(r, GeneratorRegularizer)
+    }
     return losses, copies, nn.ModuleDict(of_generators)
 
 
@@ -248,13 +274,17 @@ def check_step_arguments(
     n_critic: int,
     clip_grad_norm: float | None,
 ) -> None:
-    """Raise `ValueError` for arguments that are out of range, or that do not work with the model's networks."""
+    """Raise `ValueError` for arguments that are out of range, or that do not work with the model's
+    networks.
+    """
     if not isinstance(n_critic, int) or n_critic < 1:
         raise ValueError(f"n_critic must be an integer >= 1, got {n_critic!r}")
     of_discriminators = {name: r for name, r in regularizers.items() if isinstance(r, Regularizer)}
     if not len(model.discriminators) and (n_critic > 1 or of_discriminators):
         settings = f"n_critic={n_critic} and regularizers {list(of_discriminators)}"
-        raise ValueError(f"{type(model).__name__} has no discriminator to train or regularize, got {settings}")
+        raise ValueError(
+            f"{type(model).__name__} has no discriminator to train or regularize, got {settings}"
+        )
     if clip_grad_norm is not None and clip_grad_norm <= 0:
         raise ValueError(f"clip_grad_norm must be > 0 or null, got {clip_grad_norm}")
     parts: list[Loss | Regularizer] = [loss, *of_discriminators.values()]

@@ -9,7 +9,9 @@ from typing import Any
 
 
 class Clock:
-    """Counts images and generator steps, and the seconds of training without pauses for images and metrics."""
+    """Counts images and generator steps, and the seconds of training without pauses for images and
+    metrics.
+    """
 
     def __init__(self) -> None:
         self.images_seen = 0
@@ -49,7 +51,8 @@ class Clock:
         return {
             "train/images_seen": float(self.images_seen),
             "train/generator_steps": float(self.generator_steps),
-            "train/images_per_second": (self.images_seen - images) / max(self.seconds - seconds, 1e-9),
+            "train/images_per_second": (self.images_seen - images)
+            / max(self.seconds - seconds, 1e-9),
         }
 
     def state_dict(self) -> dict[str, Any]:

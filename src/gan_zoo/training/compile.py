@@ -11,11 +11,13 @@ from gan_zoo.models.base import Model
 from gan_zoo.regularizers.base import GeneratorRegularizer, Regularizer
 
 
-def compile_networks(model: Model, parts: Iterable[nn.Module], options: Mapping[str, Any]) -> list[str]:
+def compile_networks(
+    model: Model, parts: Iterable[nn.Module], options: Mapping[str, Any]
+) -> list[str]:
     """Compile the networks of ``model`` in place; their names in a state dict stay.
 
-    Networks that training differentiates twice (gradient penalties, R1, R2, path length) stay as they are:
-    `torch.compile` cannot differentiate twice.
+    Networks that training differentiates twice (gradient penalties, R1, R2, path length) stay as
+    they are: `torch.compile` cannot differentiate twice.
 
     Args:
         model: its networks are compiled.
@@ -27,7 +29,9 @@ def compile_networks(model: Model, parts: Iterable[nn.Module], options: Mapping[
     """
     regularizers = [part for part in parts if isinstance(part, (Regularizer, GeneratorRegularizer))]
     groups: dict[str, nn.ModuleDict] = {}
-    if not any(r.needs_double_backward for r in regularizers if isinstance(r, GeneratorRegularizer)):
+    if not any(
+        r.needs_double_backward for r in regularizers if isinstance(r, GeneratorRegularizer)
+    ):
         groups["generators"] = model.generators
     if not any(r.needs_double_backward for r in regularizers if isinstance(r, Regularizer)):
         groups["discriminators"] = model.discriminators

@@ -11,12 +11,16 @@ TOPOLOGY = Path("/sys/devices/system/cpu")
 
 
 def allowed_cores() -> list[int]:
-    """The cores this process may use, neighbors first: by processor, then by core, then by thread of the core."""
+    """The cores this process may use, neighbors first: by processor, then by core, then by thread
+    of the core.
+    """
 
     def place(core: int) -> tuple[int, int, int]:
         folder = TOPOLOGY / f"cpu{core}" / "topology"
         try:
-            package, physical = (int((folder / name).read_text()) for name in ("physical_package_id", "core_id"))
+            package, physical = (
+                int((folder / name).read_text()) for name in ("physical_package_id", "core_id")
+            )
         except (OSError, ValueError):  # a container may hide it
             return 0, core, core
         return package, physical, core
@@ -25,7 +29,9 @@ def allowed_cores() -> list[int]:
 
 
 def share(cores: Sequence[int], part: int, parts: int) -> Sequence[int]:
-    """The ``part``-th of ``parts`` shares of neighbors with no core in common, or all ``cores`` if there are fewer."""
+    """The ``part``-th of ``parts`` shares of neighbors with no core in common, or all ``cores`` if
+    there are fewer.
+    """
     if len(cores) < parts:
         return cores
     return cores[part * len(cores) // parts : (part + 1) * len(cores) // parts]

@@ -16,14 +16,17 @@ from gan_zoo.core.types import LossTerms
 class DivergenceDetector:
     """Finds the step at which a loss term or a gradient stops being a finite number.
 
-    On the CPU that is before the optimizer steps, so the weights stay good. Waiting for a GPU in every step would cost
-    more than it saves: there the numbers are kept, and checked when something is logged or saved.
+    On the CPU that is before the optimizer steps, so the weights stay good. Waiting for a GPU in
+    every step would cost more than it saves: there the numbers are kept, and checked when something
+    is logged or saved.
     """
 
     def __init__(self) -> None:
         self._kept: list[tuple[int, list[str], Tensor]] = []
 
-    def check(self, side: str, terms: LossTerms, total: Tensor, gradient_norm: Tensor, step: int) -> None:
+    def check(
+        self, side: str, terms: LossTerms, total: Tensor, gradient_norm: Tensor, step: int
+    ) -> None:
         """Check the terms of one side, their sum, and the norm of its monitored gradients.
 
         Raises:
@@ -36,7 +39,13 @@ class DivergenceDetector:
             if math.isfinite(local_total + float(gradient_norm)):
                 return
         names = [*terms, f"gradient of the {side}"]
-        self._kept.append((step, names, torch.stack([*(t.detach().float() for t in terms.values()), gradient_norm])))
+        self._kept.append(
+            (
+                step,
+                names,
+                torch.stack([*(t.detach().float() for t in terms.values()), gradient_norm]),
+            )
+        )
         if on_cpu:
             self.flush()
 

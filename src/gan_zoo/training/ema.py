@@ -14,10 +14,12 @@ DEFAULT_EMA = MappingProxyType({"half_life": 10_000.0, "ramp_up": 0.05})
 
 
 class EMA(nn.Module):
-    """An exponential moving average of the generators, in float32, with its half-life counted in images.
+    """An exponential moving average of the generators, in float32, with its half-life counted in
+    images.
 
-    After a step of B images, shadow <- lerp(weights, shadow, 0.5^(B / h)), h = min(half_life, ramp_up * images seen)
-    (Karras et al. 2018, appendix C; the ramp as in StyleGAN2-ADA). Running statistics are copied, not averaged.
+    After a step of B images, shadow <- lerp(weights, shadow, 0.5^(B / h)), h = min(half_life,
+    ramp_up * images seen) (Karras et al. 2018, appendix C; the ramp as in StyleGAN2-ADA). Running
+    statistics are copied, not averaged.
 
     Args:
         generators: what is averaged; a copy is made.
@@ -25,17 +27,23 @@ class EMA(nn.Module):
         ramp_up: early in training the half-life is this fraction of the images seen.
     """
 
-    def __init__(self, generators: nn.ModuleDict, half_life: Positive, ramp_up: Positive = 0.05) -> None:
+    def __init__(
+        self, generators: nn.ModuleDict, half_life: Positive, ramp_up: Positive = 0.05
+    ) -> None:
         super().__init__()
         if half_life <= 0 or ramp_up <= 0:
-            raise ValueError(f"ema.half_life and ema.ramp_up must be > 0, got {half_life} and {ramp_up}")
+            raise ValueError(
+                f"ema.half_life and ema.ramp_up must be > 0, got {half_life} and {ramp_up}"
+            )
         self.half_life = half_life
         self.ramp_up = ramp_up
         self.generators = copy.deepcopy(generators).float().requires_grad_(False).eval()
 
     @torch.no_grad()
     def update(self, generators: nn.ModuleDict, images: int, images_seen: int) -> None:
-        """Move the average towards ``generators`` after a step of ``images`` images, ``images_seen`` in all."""
+        """Move the average towards ``generators`` after a step of ``images`` images,
+        ``images_seen`` in all.
+        """
         half_life = min(self.half_life, self.ramp_up * images_seen)
         weight = 1.0 - 0.5 ** (images / max(half_life, 1e-8))
         shadow: list[Tensor] = list(self.generators.parameters())

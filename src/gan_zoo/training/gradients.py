@@ -9,7 +9,9 @@ from torch import Tensor, nn
 
 
 def gradient_norm(parameters: Iterable[nn.Parameter]) -> Tensor:
-    """The Euclidean norm of all gradients that these parameters have; zero if they have none yet."""
+    """The Euclidean norm of all gradients that these parameters have; zero if they have none
+    yet.
+    """
     parameters = list(parameters)
     gradients = [p.grad for p in parameters if p.grad is not None]
     if not gradients:

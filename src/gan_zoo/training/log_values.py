@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 
 def finite_numbers(values: LossTerms, step: int) -> dict[str, float]:
-    """Scalars averaged over processes, by one transfer from the device; and ``train/total``, the sum of the totals.
+    """Scalars averaged over processes, by one transfer from the device; and ``train/total``, the
+    sum of the totals.
 
     Raises:
         TrainingDiverged: naming those that are NaN or infinite.
@@ -34,7 +35,8 @@ def finite_numbers(values: LossTerms, step: int) -> dict[str, float]:
 def log_step(module: GANModule, terms: LossTerms, outputs: Sequence[TermOutputs]) -> None:
     """Log the terms, accuracies, gradient norms, learning rates and counts of a step.
 
-    Called in every ``log_every_n_steps``-th step only: nowhere else does the host wait for the device.
+    Called in every ``log_every_n_steps``-th step only: nowhere else does the host wait for the
+    device.
 
     Raises:
         TrainingDiverged: if anything is not finite.

@@ -16,7 +16,9 @@ Schedule = Callable[[float], float]
 
 @dataclass(frozen=True)
 class ConstantThenLinear:
-    """1 until ``start``, then linear to ``final`` at the end (Zhu et al. 2017, section 4 of the appendix)."""
+    """1 until ``start``, then linear to ``final`` at the end (Zhu et al. 2017, section 4 of the
+    appendix).
+    """
 
     start: Share = 0.5
     final: Fraction = 0.0
@@ -41,11 +43,13 @@ class Cosine:
 
 
 class LearningRates:
-    """The factor on both learning rates: a pure function of progress, times a scale that divergence lowers.
+    """The factor on both learning rates: a pure function of progress, times a scale that divergence
+    lowers.
 
     Args:
         schedule: factor as a function of progress, or None for 1.
-        horizon: steps over which progress goes from 0 to 1; None for those that the run is begun with.
+        horizon: steps over which progress goes from 0 to 1; None for those that the run is begun
+            with.
 
     Attributes:
         lr_scale: a further factor, below 1 after divergence.
@@ -72,7 +76,8 @@ class LearningRates:
                 group["lr"] = group["initial_lr"] * factor
 
     def resume(self, saved: int | None, max_steps: int) -> None:
-        """Keep the horizon that a run was started with, and report it where the run is now extended.
+        """Keep the horizon that a run was started with, and report it where the run is now
+        extended.
 
         Args:
             saved: the horizon in the checkpoint; None in old ones.
@@ -88,7 +93,16 @@ class LearningRates:
             return
         stretched = self.schedule(saved / max_steps)
         stays = f"the learning rates' schedule ends at step {saved:,}"
-        remedy = f"optim.horizon={max_steps} stretches it, to {stretched:g} of the first rates at step {saved:,}"
+        remedy = (
+            f"optim.horizon={max_steps} stretches it, to {stretched:g} of the first rates at step"
+            f" {saved:,}"
+        )
         if self.schedule(1.0) == 0:
-            raise ValueError(f"{stays} with rates of 0, so trainer.max_steps={max_steps} would learn nothing: {remedy}")
-        print(f"{stays} and they stay at {self.schedule(1.0):g} of the first from there; {remedy}", flush=True)
+            raise ValueError(
+                f"{stays} with rates of 0, so trainer.max_steps={max_steps} would learn nothing:"
+                f" {remedy}"
+            )
+        print(
+            f"{stays} and they stay at {self.schedule(1.0):g} of the first from there; {remedy}",
+            flush=True,
+        )

@@ -40,7 +40,9 @@ def _merged(outputs: Sequence[DiscriminatorOutput]) -> DiscriminatorOutput:
         score=torch.cat([output.score.detach() for output in outputs]),
         x=torch.cat([output.x.detach() for output in outputs]),
         condition=_concatenated([output.condition for output in outputs]),
-        parts=tuple(_merged(part) for part in zip(*(output.parts for output in outputs), strict=True)),
+        parts=tuple(
+            _merged(part) for part in zip(*(output.parts for output in outputs), strict=True)
+        ),
     )
 
 
@@ -64,5 +66,6 @@ def check_accumulate(
     for part in (model, loss, *regularizers):
         if not part.mean_of_samples:
             raise ValueError(
-                f"accumulate must be 1 with {type(part).__name__}, which is no mean over samples, got {accumulate}"
+                f"accumulate must be 1 with {type(part).__name__}, which is no mean over samples,"
+                f" got {accumulate}"
             )

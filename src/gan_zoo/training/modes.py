@@ -10,13 +10,17 @@ from torch import nn
 
 
 def full_precision(device: torch.device) -> torch.autocast:
-    """Within the block nothing is rounded to bfloat16: in mixed precision networks may be, losses may not."""
+    """Within the block nothing is rounded to bfloat16: in mixed precision networks may be, losses
+    may not.
+    """
     return torch.autocast(device.type, enabled=False)
 
 
 @contextmanager
 def frozen(networks: nn.Module) -> Iterator[None]:
-    """Within the block no gradient is computed for these weights; gradients still flow through them to the inputs."""
+    """Within the block no gradient is computed for these weights; gradients still flow through them
+    to the inputs.
+    """
     trained = [p for p in networks.parameters() if p.requires_grad]
     for parameter in trained:
         parameter.requires_grad_(False)
@@ -29,7 +33,9 @@ def frozen(networks: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def evaluation_mode(network: nn.Module, device: torch.device) -> Iterator[None]:
-    """Within the block ``network`` on ``device`` does not train: evaluation mode, no gradients, full precision."""
+    """Within the block ``network`` on ``device`` does not train: evaluation mode, no gradients,
+    full precision.
+    """
     modes = {module: module.training for module in network.modules()}
     network.eval()
     try:
@@ -41,6 +47,8 @@ def evaluation_mode(network: nn.Module, device: torch.device) -> Iterator[None]:
 
 
 def uncompiled() -> AbstractContextManager[None]:
-    """Within the block compiled networks run eagerly: batches of another size would be compiled again."""
+    """Within the block compiled networks run eagerly: batches of another size would be compiled
+    again.
+    """
     stance: AbstractContextManager[None] = torch.compiler.set_stance("force_eager")
     return stance

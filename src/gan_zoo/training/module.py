@@ -15,7 +15,11 @@ from gan_zoo.core.types import Batch, Count, SampleRequest, Whole
 from gan_zoo.losses.base import Loss
 from gan_zoo.models.base import Model
 from gan_zoo.regularizers.base import GeneratorRegularizer, Regularizer
-from gan_zoo.training.adversarial_step import AdversarialStep, check_step_arguments, copies_for_terms
+from gan_zoo.training.adversarial_step import (
+    AdversarialStep,
+    check_step_arguments,
+    copies_for_terms,
+)
 from gan_zoo.training.clock import Clock
 from gan_zoo.training.compile import compile_networks
 from gan_zoo.training.divergence import DivergenceDetector
@@ -32,20 +36,22 @@ from gan_zoo.training.updater import make_updaters
 
 
 class GANModule(LightningModule):
-    """Trains every `Model` with every `Loss`: the discriminator on each batch, the generator on each n_critic-th.
+    """Trains every `Model` with every `Loss`: the discriminator on each batch, the generator on
+    each n_critic-th.
 
-    A step is a batch, that is one discriminator step: only the discriminator's optimizer is stepped through Lightning,
-    so ``global_step``, ``max_steps``, checkpoints and schedules count batches.
+    A step is a batch, that is one discriminator step: only the discriminator's optimizer is stepped
+    through Lightning, so ``global_step``, ``max_steps``, checkpoints and schedules count batches.
 
     Args:
         model: the networks and their terms.
         loss: what both sides minimize; every adversarial term gets its own copy.
-        regularizers: penalties and projections by name; every term gets its own copies of those of the discriminator.
-        generator_optimizer, discriminator_optimizer: make an optimizer from a list of parameters; DCGAN's Adam if not
-            given.
+        regularizers: penalties and projections by name; every term gets its own copies of those of
+            the discriminator.
+        generator_optimizer, discriminator_optimizer: make an optimizer from a list of parameters;
+            DCGAN's Adam if not given.
         schedule: factor on both learning rates as a function of progress, or None.
-        horizon: steps over which progress goes from 0 to 1; None for those that the run is started with, which a
-            resumed run keeps however long it is extended.
+        horizon: steps over which progress goes from 0 to 1; None for those that the run is started
+            with, which a resumed run keeps however long it is extended.
         n_critic: discriminator steps for each generator step.
         n_generator: generator steps after that, each with new latents.
         unroll: steps of the discriminator that the generator looks ahead, see `Unrolling`.
@@ -53,7 +59,8 @@ class GANModule(LightningModule):
         schedules: numbers that change with the images seen.
         clip_grad_norm: largest gradient norm of each side, or None.
         ema: arguments of `EMA`, or None for no averaged generator.
-        channels_last: keep the weights of convolutions in the layout that is fastest on most devices.
+        channels_last: keep the weights of convolutions in the layout that is fastest on most
+            devices.
         compiled: arguments of `torch.compile` for the networks, or None to run them eagerly.
         metadata: plain data (config, versions) to store in checkpoints.
     """
@@ -86,10 +93,17 @@ class GANModule(LightningModule):
         if channels_last:
             model.to(memory_format=torch.channels_last)
         self.model = model
-        self.losses, self.regularizers, self.generator_regularizers = copies_for_terms(model, loss, regularizers or {})
+        self.losses, self.regularizers, self.generator_regularizers = copies_for_terms(
+            model, loss, regularizers or {}
+        )
         self.ema = None if ema is None else EMA(model.generators, **ema)
-        self.adversarial = AdversarialStep(model, self.losses, self.regularizers, self.generator_regularizers)
-        self.optimizer_factories = {"discriminator": discriminator_optimizer, "generator": generator_optimizer}
+        self.adversarial = AdversarialStep(
+            model, self.losses, self.regularizers, self.generator_regularizers
+        )
+        self.optimizer_factories = {
+            "discriminator": discriminator_optimizer,
+            "generator": generator_optimizer,
+        }
         self.rates = LearningRates(schedule, horizon)
         self.schedules = ScalarSchedules(schedules)
         self.n_critic = n_critic
@@ -112,7 +126,8 @@ class GANModule(LightningModule):
         self.rates.apply(self.trainer.optimizers, self.global_step, self.trainer.max_steps)
         self.schedules.apply(self, self.clock.images_seen)
 
-        # Generate once for both sides. Where gradients are accumulated, the generator step does so again.
+        # Generate once for both sides. Where gradients are accumulated, the generator step does so
+        # again.
         parts = batch.split(self.accumulate)
         reuse = train_generator and len(parts) == 1
         with torch.set_grad_enabled(reuse):
@@ -134,9 +149,14 @@ class GANModule(LightningModule):
     # ------------------------------------------------------------ around the step
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
-        """The parameters of each side that has any: ``discriminator``, if there is one, then ``generator``."""
+        """The parameters of each side that has any: ``discriminator``, if there is one, then
+        ``generator``.
+        """
         sides = {"discriminator": self.model.discriminators, "generator": self.model.generators}
-        groups = {name: [p for p in networks.parameters() if p.requires_grad] for name, networks in sides.items()}
+        groups = {
+            name: [p for p in networks.parameters() if p.requires_grad]
+            for name, networks in sides.items()
+        }
         return {name: parameters for name, parameters in groups.items() if parameters}
 
     def configure_optimizers(self) -> list[Optimizer]:
@@ -144,13 +164,17 @@ class GANModule(LightningModule):
         return make_optimizers(self.parameter_groups(), self.optimizer_factories)
 
     def check(self, trainer: Trainer) -> None:
-        """Raise `ValueError` if ``trainer`` lacks what the schedule needs, or an optimizer cannot be made."""
+        """Raise `ValueError` if ``trainer`` lacks what the schedule needs, or an optimizer cannot
+        be made.
+        """
         optimizers = dict(zip(self.parameter_groups(), self.configure_optimizers(), strict=True))
         self.schedules.check(self, optimizers)
         if self.unroll:
             Unrolling(self.unroll, optimizers["discriminator"])
         if self.rates.schedule is not None and trainer.max_steps < 1:
-            raise ValueError("optim.schedule needs to know when training ends: set trainer.max_steps")
+            raise ValueError(
+                "optim.schedule needs to know when training ends: set trainer.max_steps"
+            )
 
     def on_fit_start(self) -> None:
         """Prepare what every step needs."""
@@ -165,7 +189,11 @@ class GANModule(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the counts, and where the run came from, as plain data."""
         horizon = self.rates.horizon or self.trainer.max_steps
-        counted = {"clock": self.clock.state_dict(), "lr_scale": self.rates.lr_scale, "horizon": horizon}
+        counted = {
+            "clock": self.clock.state_dict(),
+            "lr_scale": self.rates.lr_scale,
+            "horizon": horizon,
+        }
         checkpoint["gan_zoo"] = counted | self.metadata
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -182,7 +210,9 @@ class GANModule(LightningModule):
 
     @contextmanager
     def inference_mode(self) -> Iterator[nn.ModuleDict]:
-        """The generators to sample from, in evaluation mode, without gradients and in full precision."""
+        """The generators to sample from, in evaluation mode, without gradients and in full
+        precision.
+        """
         generators = self.inference_generators
         with evaluation_mode(generators, self.device):
             yield generators
@@ -193,6 +223,11 @@ class GANModule(LightningModule):
             return self.model.sample(request.to(self.device), generators).float()
 
     def visuals(self, request: SampleRequest) -> dict[str, Tensor]:
-        """Images to display side by side for a request: the sample alone, or input, output and more."""
+        """Images to display side by side for a request: the sample alone, or input, output and
+        more.
+        """
         with self.inference_mode() as generators:
-            return {k: v.float() for k, v in self.model.visuals(request.to(self.device), generators).items()}
+            return {
+                k: v.float()
+                for k, v in self.model.visuals(request.to(self.device), generators).items()
+            }

@@ -19,7 +19,8 @@ def adam(parameters: Sequence[nn.Parameter]) -> Optimizer:
 def make_optimizers(
     groups: Mapping[str, Sequence[nn.Parameter]], factories: Mapping[str, OptimizerFactory]
 ) -> list[Optimizer]:
-    """An optimizer for each side, in order; schedules find the first learning rate as ``initial_lr``.
+    """An optimizer for each side, in order; schedules find the first learning rate as
+    ``initial_lr``.
 
     Raises:
         ValueError: naming the optimizer that cannot be made.

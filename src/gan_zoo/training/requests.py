@@ -25,7 +25,9 @@ def needs_source(model: Model) -> bool:
 
 
 def data_request(model: Model, source: Source, size: int, rng: StepRNG) -> SampleRequest:
-    """A request with the labels and conditions of held-out data, if there are any, else of the data."""
+    """A request with the labels and conditions of held-out data, if there are any, else of the
+    data.
+    """
     if model.conditioning == "none":
         return SampleRequest(size, rng)
     return sample_request(source.evaluation_split(), size, rng)
@@ -39,7 +41,9 @@ def sample_blocks(module: GANModule, source: Source, seed: int) -> Callable[[int
         rng = StepRNG(seed, block, device=module.device)
         request = data_request(model, source, BLOCK_SIZE, rng).to(module.device)
         visuals = module.visuals(request)
-        return Generated(visuals, request, model.requested_label(request), model.num_requested_labels)
+        return Generated(
+            visuals, request, model.requested_label(request), model.num_requested_labels
+        )
 
     return generate
 
@@ -59,7 +63,8 @@ class GridRequest(NamedTuple):
 
 
 def grid_request(model: Model, source: Source | None, count: int, rng: StepRNG) -> GridRequest:
-    """A request for ``count`` samples to display, rounded down to full columns where each class has one.
+    """A request for ``count`` samples to display, rounded down to full columns where each class has
+    one.
 
     ``source`` may be None unless the model `needs_source`: every class is requested equally often.
     """
@@ -84,7 +89,9 @@ def grid_request(model: Model, source: Source | None, count: int, rng: StepRNG) 
 
 
 def sample_image(module: GANModule, source: Source, count: int, seed: int) -> Any:
-    """An image grid of ``count`` samples, or of a quarter of that where each is displayed next to its input."""
+    """An image grid of ``count`` samples, or of a quarter of that where each is displayed next to
+    its input.
+    """
     model = module.model
     rng = StepRNG(stable_seed(seed, "grid"), 0, device=module.device)
     has_inputs = model.conditioning in ("image", "domain")

@@ -31,8 +31,8 @@ class ScalarSchedule:
         start: the number at 0 images.
         end: the number from ``until`` images on; for ``constant`` it is not used.
         until: images after which the number stays at ``end``.
-        kind: ``constant``; ``linear``; ``cosine``, half a cosine from ``start`` to ``end`` as in R3GAN;
-            ``steps``, times ``factor`` at each of ``at`` images.
+        kind: ``constant``; ``linear``; ``cosine``, half a cosine from ``start`` to ``end`` as in
+            R3GAN; ``steps``, times ``factor`` at each of ``at`` images.
         at, factor: for ``steps``.
     """
 
@@ -49,7 +49,8 @@ class ScalarSchedule:
             raise ValueError(f"schedules.kind must be one of {', '.join(KINDS)}, got {self.kind!r}")
         if self.kind in ("linear", "cosine") and (self.end is None or self.until is None):
             raise ValueError(
-                f"schedules of kind {self.kind} need end and until, got end={self.end}, until={self.until}"
+                f"schedules of kind {self.kind} need end and until, got end={self.end},"
+                f" until={self.until}"
             )
 
     def __call__(self, images_seen: int) -> float:
@@ -67,7 +68,8 @@ class ScalarSchedule:
 
 
 class ScalarSchedules:
-    """Sets scheduled numbers of a module before each step: a function of the images seen, so there is no state.
+    """Sets scheduled numbers of a module before each step: a function of the images seen, so there
+    is no state.
 
     Args:
         schedules: by any name.
@@ -85,16 +87,21 @@ class ScalarSchedules:
             set_scalar(module, schedule.value, schedule(images_seen))
 
     def check(self, module: GANModule, optimizers: Mapping[str, Optimizer]) -> None:
-        """Raise `ValueError` for a value that the module does not have, or that a schedule of progress also sets."""
+        """Raise `ValueError` for a value that the module does not have, or that a schedule of
+        progress also sets.
+        """
         for schedule in self.schedules:
             if schedule.value.endswith(".lr") and module.rates.schedule is not None:
                 raise ValueError(
-                    f"schedules sets {schedule.value}, which optim.schedule also sets: use optim/schedule=constant"
+                    f"schedules sets {schedule.value}, which optim.schedule also sets: use"
+                    " optim/schedule=constant"
                 )
             set_scalar(module, schedule.value, schedule(0), optimizers)
 
 
-def set_scalar(module: GANModule, name: str, number: float, optimizers: Mapping[str, Optimizer] | None = None) -> None:
+def set_scalar(
+    module: GANModule, name: str, number: float, optimizers: Mapping[str, Optimizer] | None = None
+) -> None:
     """Set the number called ``name``.
 
     Raises:
@@ -102,24 +109,33 @@ def set_scalar(module: GANModule, name: str, number: float, optimizers: Mapping[
     """
     if match := OPTIMIZER_VALUE.fullmatch(name):
         side, key, index = match.groups()
-        named = optimizers or dict(zip(module.parameter_groups(), module.trainer.optimizers, strict=True))
-        _set_of_optimizer(named[side], key, index, number * (module.rates.lr_scale if key == "lr" else 1.0))
+        named = optimizers or dict(
+            zip(module.parameter_groups(), module.trainer.optimizers, strict=True)
+        )
+        _set_of_optimizer(
+            named[side], key, index, number * (module.rates.lr_scale if key == "lr" else 1.0)
+        )
         return
     group, _, rest = name.partition(".")
     owners: list[Any] = []
     if group == "regularizer":
         key, _, rest = rest.partition(".")
         owners = [copies[key] for copies in module.regularizers.values() if key in copies]  # type: ignore[operator, index]
-        owners += [module.generator_regularizers[key]] if key in module.generator_regularizers else []
+        owners += (
+            [module.generator_regularizers[key]] if key in module.generator_regularizers else []
+        )
     elif group == "augment":
         owners = list(augmentations(module.model.discriminators))
     elif group == "ema" and module.ema is not None:
         owners = [module.ema]
-    owners = [owner for owner in owners if isinstance(getattr(owner, rest, None), (int, float, Tensor))]
+    owners = [
+        owner for owner in owners if isinstance(getattr(owner, rest, None), (int, float, Tensor))
+    ]
     if not owners:
         raise ValueError(
-            "schedules.value must be optim.<side>.lr, optim.<side>.betas[i], regularizer.<name>.<argument>, "
-            f"augment.<argument> or ema.half_life of this run, got {name!r}"
+            "schedules.value must be optim.<side>.lr, optim.<side>.betas[i],"
+            " regularizer.<name>.<argument>, augment.<argument> or ema.half_life of this run, got"
+            f" {name!r}"
         )
     for owner in owners:
         current = getattr(owner, rest)
@@ -132,7 +148,10 @@ def set_scalar(module: GANModule, name: str, number: float, optimizers: Mapping[
 def _set_of_optimizer(optimizer: Optimizer, key: str, index: str | None, number: float) -> None:
     for group in optimizer.param_groups:
         if key not in group:
-            raise ValueError(f"schedules: {type(optimizer).__name__} has no {key}, it has {', '.join(group)[:80]}")
+            raise ValueError(
+                f"schedules: {type(optimizer).__name__} has no {key}, it has"
+                f" {', '.join(group)[:80]}"
+            )
         if index is None:
             group[key] = number
         else:

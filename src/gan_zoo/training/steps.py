@@ -27,7 +27,8 @@ def discriminator_step(
         last: whether no generator step follows on this batch.
 
     Returns:
-        The terms that were minimized, and the discriminators' outputs; nothing for models without discriminators.
+        The terms that were minimized, and the discriminators' outputs; nothing for models without
+        discriminators.
     """
     if module.discriminator_updater is None:
         return {}, []
@@ -45,7 +46,8 @@ def discriminator_step(
 def generator_steps(
     module: GANModule, parts: Sequence[Batch], fakes: Sequence[FakeSamples] | None, step: int
 ) -> LossTerms:
-    """``n_generator`` steps against frozen discriminators, whose weights then cost no backward pass.
+    """``n_generator`` steps against frozen discriminators, whose weights then cost no backward
+    pass.
 
     Args:
         module: the model, its losses and optimizers.
@@ -66,7 +68,9 @@ def generator_steps(
                 reuse = fakes is not None and number == 0
                 fake = fakes[index] if fakes is not None and reuse else module.model.generate(part)
                 generator_step = module.clock.generator_steps + 1
-                part_terms = module.adversarial.generator_terms(part, fake, generator_step, module.unrolling)
+                part_terms = module.adversarial.generator_terms(
+                    part, fake, generator_step, module.unrolling
+                )
                 module.generator_updater.accumulate(part_terms, len(parts))
             terms = module.generator_updater.step(step, last=number == module.n_generator - 1)
         module.clock.generator_steps += 1

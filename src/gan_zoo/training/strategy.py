@@ -18,14 +18,15 @@ from gan_zoo.training.cpu_affinity import allowed_cores, keep_to, share
 class FlatDDPStrategy(DDPStrategy):
     """Data-parallel training of two players whose gradients `GANModule` averages itself.
 
-    ``DistributedDataParallel`` expects one backward pass in which every parameter takes part. With alternating
-    players it fails, or with ``find_unused_parameters`` reduces both players at each backward pass. Here every process
-    starts from rank 0's weights, and each player's gradients are averaged once, flat, when it steps. Processes that
-    were started here to train on a CPU keep to cores of their own: one that moves to another's makes all of them wait.
+    ``DistributedDataParallel`` expects one backward pass in which every parameter takes part. With
+    alternating players it fails, or with ``find_unused_parameters`` reduces both players at each
+    backward pass. Here every process starts from rank 0's weights, and each player's gradients are
+    averaged once, flat, when it steps. Processes that were started here to train on a CPU keep to
+    cores of their own: one that moves to another's makes all of them wait.
 
     Args:
-        gloo_interface: the network interface that gloo uses unless the environment names one; None for the loopback
-            where processes on one machine train on its CPU.
+        gloo_interface: the network interface that gloo uses unless the environment names one; None
+            for the loopback where processes on one machine train on its CPU.
         options: further arguments of `lightning.pytorch.strategies.DDPStrategy`.
     """
 
@@ -38,10 +39,13 @@ class FlatDDPStrategy(DDPStrategy):
         """Meet the other processes, on this one's own cores."""
         interface = self.gloo_interface
         if interface is None and self.root_device.type == "cpu" and self.num_nodes == 1:
-            interface = "lo0" if sys.platform == "darwin" else "lo"  # there may be no other without a network
+            # There may be no other without a network.
+            interface = "lo0" if sys.platform == "darwin" else "lo"
         if interface is not None:
             os.environ.setdefault("GLOO_SOCKET_IFNAME", interface)
-        if self.root_device.type == "cpu" and isinstance(self.cluster_environment, LightningEnvironment):
+        if self.root_device.type == "cpu" and isinstance(
+            self.cluster_environment, LightningEnvironment
+        ):
             self.all_cores = allowed_cores()
             keep_to(share(self.all_cores, self.local_rank, self.num_processes))
         super().setup_environment()

@@ -25,7 +25,9 @@ FIXED_TRAINER_ARGS: dict[str, Any] = {
     "limit_val_batches": 0,
     "enable_model_summary": False,
 }
-"""Arguments of the trainer that follow from how the module trains, as in ``conf/trainer/auto.yaml``."""
+"""Arguments of the trainer that follow from how the module trains, as in
+``conf/trainer/auto.yaml``.
+"""
 
 
 @runtime_checkable
@@ -36,10 +38,14 @@ class ChecksBefore(Protocol):
         """Raise `DataError` if it will."""
 
 
-def make_trainer(make: Callable[..., Trainer], callbacks: Sequence[Callback], logger: Any, **settings: Any) -> Trainer:
-    """A trainer from ``make`` with these callbacks and loggers, and none that Lightning would add of its own.
+def make_trainer(
+    make: Callable[..., Trainer], callbacks: Sequence[Callback], logger: Any, **settings: Any
+) -> Trainer:
+    """A trainer from ``make`` with these callbacks and loggers, and none that Lightning would add
+    of its own.
 
-    Under torchrun it has as many processes as torchrun started. More than one process always train by our strategy.
+    Under torchrun it has as many processes as torchrun started. More than one process always train
+    by our strategy.
 
     Raises:
         ConfigError: if another strategy was asked for.
@@ -64,7 +70,9 @@ def make_trainer(make: Callable[..., Trainer], callbacks: Sequence[Callback], lo
 
 
 def steps_of_epochs(epochs: int | None, data: DataModule, max_steps: int) -> int:
-    """The batches in which ``epochs`` passes over the data are done; ``max_steps`` if no number of passes is given."""
+    """The batches in which ``epochs`` passes over the data are done; ``max_steps`` if no number of
+    passes is given.
+    """
     if epochs is None:
         return max_steps
     return math.ceil(epochs * len(data.source) / data.batch_size)
@@ -75,11 +83,16 @@ def processes_of_torchrun() -> dict[str, int]:
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         return {}
     on_this_machine = int(os.environ["LOCAL_WORLD_SIZE"])
-    return {"devices": on_this_machine, "num_nodes": int(os.environ["WORLD_SIZE"]) // on_this_machine}
+    return {
+        "devices": on_this_machine,
+        "num_nodes": int(os.environ["WORLD_SIZE"]) // on_this_machine,
+    }
 
 
 def resolved_precision(precision: Any) -> Any:
-    """``precision``, with ``auto`` as the GPU has it, which is printed: cards before Ampere have no bfloat16."""
+    """``precision``, with ``auto`` as the GPU has it, which is printed: cards before Ampere have no
+    bfloat16.
+    """
     if precision != "auto":
         return precision
     if not torch.cuda.is_available():

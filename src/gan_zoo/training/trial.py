@@ -1,4 +1,6 @@
-"""Parts from outside gan_zoo are tried once on a tiny batch, so that mistakes are answered with the contract."""
+"""Parts from outside gan_zoo are tried once on a tiny batch, so that mistakes are answered with the
+contract.
+"""
 
 from __future__ import annotations
 
@@ -26,12 +28,16 @@ from gan_zoo.training.module import GANModule
 
 SIZE = 4
 LOSS = (
-    "{} returns one number to minimize, the .mean() over scores; discriminator(real, fake) and generator(fake, "
-    "real=None) take Outputs, whose .score are raw scores [B, ...]"
+    "{} returns one number to minimize, the .mean() over scores; discriminator(real, fake) and"
+    " generator(fake, real=None) take Outputs, whose .score are raw scores [B, ...]"
 )
-GENERATOR = "{} takes (latents [B, latent_dim]) or what its model defines, and returns samples [B, {}] in [-1, 1]"
+GENERATOR = (
+    "{} takes (latents [B, latent_dim]) or what its model defines, and returns samples [B, {}] in"
+    " [-1, 1]"
+)
 DISCRIMINATOR = (
-    "{} takes samples [B, {}] (and a condition) and returns scores [B, ...] or a DiscriminatorOutput of them"
+    "{} takes samples [B, {}] (and a condition) and returns scores [B, ...] or a"
+    " DiscriminatorOutput of them"
 )
 PENALTY = "{} returns one number, or None for nothing to add"
 
@@ -52,13 +58,17 @@ class contract:
     def __enter__(self) -> contract:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
         if isinstance(error, ConfigError) or not isinstance(error, Exception):
             return
         if isinstance(error, NotImplementedError) and not str(error):
             raise ConfigError(f"{self.name} is not written: {self.expected}") from error
         reason = " ".join(str(error).split())[:300]
-        raise ConfigError(f"{self.name} failed with {type(error).__name__}: {reason}; {self.expected}") from error
+        raise ConfigError(
+            f"{self.name} failed with {type(error).__name__}: {reason}; {self.expected}"
+        ) from error
 
     def demand(self, holds: bool, came: str) -> None:
         """Raise `ConfigError` with what ``came`` unless the contract ``holds``."""
@@ -81,16 +91,21 @@ def check_kinds(evaluators: Mapping[str, Any]) -> None:
     for name, evaluator in evaluators.items():
         if not isinstance(evaluator, Evaluator):
             raise ConfigError(
-                f"metric.{name} must be a gan_zoo.metrics.base.Evaluator, got a {type(evaluator).__name__}"
+                f"metric.{name} must be a gan_zoo.metrics.base.Evaluator, got a"
+                f" {type(evaluator).__name__}"
             )
         if not is_own(evaluator):
             continue
         for method in ("prepare", "update", "compute"):
             if getattr(type(evaluator), method) is getattr(Evaluator, method):
-                raise ConfigError(f"{type(evaluator).__name__}.{method} is not written: every evaluator has one")
+                raise ConfigError(
+                    f"{type(evaluator).__name__}.{method} is not written: every evaluator has one"
+                )
         for attribute in ("num_samples", "best"):
             if not hasattr(evaluator, attribute):
-                raise ConfigError(f"{type(evaluator).__name__} has no {attribute}: its __init__ must set it")
+                raise ConfigError(
+                    f"{type(evaluator).__name__} has no {attribute}: its __init__ must set it"
+                )
 
 
 def try_parts(module: GANModule, data: DataModule) -> None:
@@ -102,7 +117,9 @@ def try_parts(module: GANModule, data: DataModule) -> None:
         ConfigError: naming class and method, what the contract expects and what came.
     """
     losses = [loss for loss in module.losses.values() if is_own(loss)][:1]
-    regularizers = [r for each in module.regularizers.values() for r in each.children() if is_own(r)]
+    regularizers = [
+        r for each in module.regularizers.values() for r in each.children() if is_own(r)
+    ]
     own_model = is_own(module.model) or has_own(module.model)
     if not (losses or regularizers or own_model):
         return
@@ -120,7 +137,9 @@ def tiny_batch(model: Model, data: DataModule) -> Batch:
 
 
 def try_loss(loss: Loss) -> None:
-    """Raise `ConfigError` unless both functions of a loss return one finite number of scores of either sign."""
+    """Raise `ConfigError` unless both functions of a loss return one finite number of scores of
+    either sign.
+    """
     scores = torch.linspace(-2.0, 2.0, SIZE)
     samples = torch.zeros(SIZE, 2)
     for patches in (False, True):
@@ -141,7 +160,8 @@ def check_scalar(promised: contract, value: Any) -> None:
     promised.demand(value.ndim == 0, f"a tensor of shape {list(value.shape)}")
     promised.demand(
         bool(value.isfinite()),
-        f"{float(value.detach()):g} of scores between -2 and 2: a logarithm or a root of a raw score?",
+        f"{float(value.detach()):g} of scores between -2 and 2: a logarithm or a root of a raw"
+        " score?",
     )
     promised.demand(value.requires_grad, "a number without a gradient: detached somewhere?")
 
@@ -153,7 +173,9 @@ def try_model(model: Model, batch: Batch, source: Source, module: GANModule) -> 
     method = "generate" if own is model else "forward"
     with contract(own, method, GENERATOR.replace("[B, {}]", f"[B, {shape}]")) as promised:
         fakes = model.generate(batch)
-        promised.demand(isinstance(fakes, dict) and len(fakes) > 0, f"a {type(fakes).__name__} of fakes")
+        promised.demand(
+            isinstance(fakes, dict) and len(fakes) > 0, f"a {type(fakes).__name__} of fakes"
+        )
         for fake in fakes.values():
             promised.demand(isinstance(fake, Tensor), f"a {type(fake).__name__}")
             promised.demand(
@@ -161,7 +183,10 @@ def try_model(model: Model, batch: Batch, source: Source, module: GANModule) -> 
                 f"a tensor of shape {list(fake.shape)} for {batch.size} samples",
             )
             if model.conditioning not in ("image", "domain"):
-                promised.demand(list(fake.shape[1:]) == source.sample_shape, f"samples of shape {list(fake.shape[1:])}")
+                promised.demand(
+                    list(fake.shape[1:]) == source.sample_shape,
+                    f"samples of shape {list(fake.shape[1:])}",
+                )
             promised.demand(bool(fake.isfinite().all()), "numbers that are not finite")
     if source.samples.dtype == torch.uint8:
         warn_of_range(own, torch.cat([fake.flatten() for fake in fakes.values()]))
@@ -176,9 +201,13 @@ def try_model(model: Model, batch: Batch, source: Source, module: GANModule) -> 
 
 
 def try_term(term: AdversarialTerm, batch: Batch, module: GANModule, shape: str) -> None:
-    """Raise `ConfigError` unless a discriminator scores samples, and own regularizers return one number."""
+    """Raise `ConfigError` unless a discriminator scores samples, and own regularizers return one
+    number.
+    """
     term = term.with_input_gradients(real=True, fake=True)
-    with contract(term.discriminator, "forward", DISCRIMINATOR.replace("[B, {}]", f"[B, {shape}]")) as promised:
+    with contract(
+        term.discriminator, "forward", DISCRIMINATOR.replace("[B, {}]", f"[B, {shape}]")
+    ) as promised:
         real = run_discriminator(term.discriminator, term.real, term.real_condition)
         fake = run_discriminator(term.discriminator, term.fake, term.fake_condition)
         promised.demand(isinstance(real.score, Tensor), f"a {type(real.score).__name__}")
@@ -190,7 +219,10 @@ def try_term(term: AdversarialTerm, batch: Batch, module: GANModule, shape: str)
         with contract(regularizer, "penalty", PENALTY) as promised:
             trial: Regularizer = copy.deepcopy(regularizer)
             penalty = trial.penalty(term, real, fake, batch.rng)
-            promised.demand(penalty is None or isinstance(penalty, Tensor), f"a {type(penalty).__name__} ({name})")
+            promised.demand(
+                penalty is None or isinstance(penalty, Tensor),
+                f"a {type(penalty).__name__} ({name})",
+            )
             if penalty is not None:
                 check_scalar(promised, penalty)
 
@@ -200,19 +232,30 @@ def warn_of_range(generator: Any, values: Tensor) -> None:
     low = float(values.detach().min())
     high = float(values.detach().max())
     if low < -1.01 or high > 1.01 or low >= 0 or high <= 0:
-        message = f"{type(generator).__name__} returns values in [{low:.3g}, {high:.3g}], and images are in [-1, 1]"
+        message = (
+            f"{type(generator).__name__} returns values in [{low:.3g}, {high:.3g}], and images are"
+            " in [-1, 1]"
+        )
         print(f"{message}: end it with tanh?", file=sys.stderr, flush=True)
 
 
 def check_source(source: Any) -> None:
     """Raise `DataError` unless a data function returned a data set."""
     if not isinstance(source, Source):
-        raise DataError(f"data.source must return a gan_zoo.data.dataset.Source, got a {type(source).__name__}")
+        raise DataError(
+            f"data.source must return a gan_zoo.data.dataset.Source, got a {type(source).__name__}"
+        )
     samples = source.samples
     if not isinstance(samples, Tensor) or not (
-        (samples.ndim == 4 and samples.dtype == torch.uint8) or (samples.ndim == 2 and samples.dtype == torch.float32)
+        (samples.ndim == 4 and samples.dtype == torch.uint8)
+        or (samples.ndim == 2 and samples.dtype == torch.float32)
     ):
-        came = f"{samples.dtype} {list(samples.shape)}" if isinstance(samples, Tensor) else type(samples).__name__
+        came = (
+            f"{samples.dtype} {list(samples.shape)}"
+            if isinstance(samples, Tensor)
+            else type(samples).__name__
+        )
         raise DataError(
-            f"samples of data={source.name} must be uint8 images [N, C, H, W] or float32 vectors [N, D], got {came}"
+            f"samples of data={source.name} must be uint8 images [N, C, H, W] or float32 vectors"
+            f" [N, D], got {came}"
         )

@@ -20,11 +20,12 @@ TINY = 1e-16  # keeps the derivative of a root finite
 
 
 class Unrolling:
-    """The generators minimize against discriminators after ``steps`` more of their steps (Metz et al. 2017, eq. 7).
+    """The generators minimize against discriminators after ``steps`` more of their steps (Metz et
+    al. 2017, eq. 7).
 
-    The steps are those of the discriminators' optimizer (SGD or Adam, from its current state) on this
-    batch's adversarial terms, and gradients flow through them; the discriminators themselves stay as
-    they are. Penalties and the model's own terms take no part in these steps.
+    The steps are those of the discriminators' optimizer (SGD or Adam, from its current state) on
+    this batch's adversarial terms, and gradients flow through them; the discriminators themselves
+    stay as they are. Penalties and the model's own terms take no part in these steps.
 
     Args:
         steps: k, >= 1.
@@ -37,12 +38,15 @@ class Unrolling:
     def __init__(self, steps: int, optimizer: Optimizer) -> None:
         if not isinstance(optimizer, (torch.optim.SGD, torch.optim.Adam)):
             raise ValueError(
-                f"loss.unroll works with SGD and Adam as the discriminator's optimizer, got {type(optimizer).__name__}"
+                "loss.unroll works with SGD and Adam as the discriminator's optimizer, got"
+                f" {type(optimizer).__name__}"
             )
         self.steps = steps
         self.optimizer = optimizer
 
-    def __call__(self, terms: Sequence[AdversarialTerm], adversarial: AdversarialStep) -> list[AdversarialTerm]:
+    def __call__(
+        self, terms: Sequence[AdversarialTerm], adversarial: AdversarialStep
+    ) -> list[AdversarialTerm]:
         """The terms with updated discriminators."""
         networks = {id(term.discriminator): term.discriminator for term in terms}
         updated: dict[int, nn.Module] = {}
@@ -51,7 +55,9 @@ class Unrolling:
             updated[key] = UpdatedNetwork(network, self.unrolled(network, own, adversarial))
         return [replace(term, discriminator=updated[id(term.discriminator)]) for term in terms]
 
-    def unrolled(self, network: nn.Module, terms: Sequence[AdversarialTerm], adversarial: AdversarialStep) -> Weights:
+    def unrolled(
+        self, network: nn.Module, terms: Sequence[AdversarialTerm], adversarial: AdversarialStep
+    ) -> Weights:
         """The weights of ``network`` after the steps, as functions of the fakes."""
         step_rule = self.step_rule(network)
         weights = {name: p.detach().requires_grad_() for name, p in network.named_parameters()}
@@ -62,14 +68,20 @@ class Unrolling:
                 virtual = replace(term, discriminator=trial)
                 with full_precision(term.real.device):
                     real = virtual.discriminate_real()
-                    loss = over_parts(adversarial.loss_for(term).discriminator, real, virtual.discriminate_fake())
+                    loss = over_parts(
+                        adversarial.loss_for(term).discriminator, real, virtual.discriminate_fake()
+                    )
                 losses.append(term.discriminator_weight * loss)
             total = torch.stack(losses).sum()
-            gradients = torch.autograd.grad(total, list(weights.values()), create_graph=True, allow_unused=True)
+            gradients = torch.autograd.grad(
+                total, list(weights.values()), create_graph=True, allow_unused=True
+            )
             weights = step_rule(weights, dict(zip(weights, gradients, strict=True)))
         return weights
 
-    def step_rule(self, network: nn.Module) -> Callable[[Weights, dict[str, Tensor | None]], Weights]:
+    def step_rule(
+        self, network: nn.Module
+    ) -> Callable[[Weights, dict[str, Tensor | None]], Weights]:
         """One differentiable step of the optimizer after another."""
         group = self.optimizer.param_groups[0]
         if isinstance(self.optimizer, torch.optim.SGD):
@@ -112,7 +124,9 @@ class AdamSteps:
                 continue
             self.counts[name] += 1
             mean = self.first_decay * self.means[name] + (1 - self.first_decay) * gradient
-            square = self.second_decay * self.squares[name] + (1 - self.second_decay) * gradient.square()
+            square = (
+                self.second_decay * self.squares[name] + (1 - self.second_decay) * gradient.square()
+            )
             self.means[name] = mean
             self.squares[name] = square
             mean_hat = mean / (1 - self.first_decay ** self.counts[name])

@@ -20,7 +20,8 @@ SMALL = 4096  # numbers
 
 
 class Updater:
-    """Minimizes the sum of the terms of one side, the discriminators' or the generators', by optimizer steps.
+    """Minimizes the sum of the terms of one side, the discriminators' or the generators', by
+    optimizer steps.
 
     Args:
         name: of the side, in messages.
@@ -53,8 +54,8 @@ class Updater:
         self._terms: LossTerms = {}
         self._total: Tensor | None = None
 
-        # A backward pass that leaves the finite numbers anywhere also reaches biases and normalizations, whose
-        # gradients are cheap to check in every step.
+        # A backward pass that leaves the finite numbers anywhere also reaches biases and
+        # normalizations, whose gradients are cheap to check in every step.
         smallest = min(self.parameters, key=nn.Parameter.numel)
         self.monitored = [p for p in self.parameters if p.numel() <= SMALL or p is smallest]
 
@@ -67,10 +68,16 @@ class Updater:
             for parameter in self.parameters:
                 parameter.grad = None
             self._total = total.detach()
-            self._terms = {name: term.detach() / parts for name, term in terms.items()} if parts > 1 else terms
+            self._terms = (
+                {name: term.detach() / parts for name, term in terms.items()}
+                if parts > 1
+                else terms
+            )
         else:
             self._total = self._total + total.detach()
-            self._terms = {name: self._terms[name] + term.detach() / parts for name, term in terms.items()}
+            self._terms = {
+                name: self._terms[name] + term.detach() / parts for name, term in terms.items()
+            }
         self.backward(total)
 
     def step(self, step: int, last: bool) -> LossTerms:
@@ -78,7 +85,8 @@ class Updater:
 
         Args:
             step: the number of the batch, for messages.
-            last: whether this is the last step on the batch; running statistics are averaged with it.
+            last: whether this is the last step on the batch; running statistics are averaged with
+                it.
 
         Returns:
             The terms, as means over the parts of the batch.
@@ -98,13 +106,19 @@ class Updater:
 
         if self.clip_grad_norm is not None:
             self._norm_before_clipping = gradient_norm(self.parameters)
-            nn.utils.clip_grads_with_norm_(self.parameters, self.clip_grad_norm, self._norm_before_clipping)
+            nn.utils.clip_grads_with_norm_(
+                self.parameters, self.clip_grad_norm, self._norm_before_clipping
+            )
         self.optimizer_step()
         return terms
 
     def gradient_norm(self) -> Tensor:
         """The norm of the last gradient, before clipping."""
-        return gradient_norm(self.parameters) if self.clip_grad_norm is None else self._norm_before_clipping
+        return (
+            gradient_norm(self.parameters)
+            if self.clip_grad_norm is None
+            else self._norm_before_clipping
+        )
 
 
 def running_statistics(networks: nn.Module) -> list[Tensor]:
@@ -115,13 +129,19 @@ def running_statistics(networks: nn.Module) -> list[Tensor]:
 
 def make_updaters(module: GANModule) -> dict[str, Updater]:
     """An updater for each side of a module that is about to be trained, by name."""
-    # Lightning counts the steps of optimizers that are stepped through its wrapper: one for each batch.
+    # Lightning counts the steps of optimizers that are stepped through its wrapper: one for each
+    # batch.
     wrapped: Any = module.optimizers()
     counted = wrapped[0] if isinstance(wrapped, list) else wrapped
-    optimizer_steps = [counted.step, *(optimizer.step for optimizer in module.trainer.optimizers[1:])]
+    optimizer_steps = [
+        counted.step,
+        *(optimizer.step for optimizer in module.trainer.optimizers[1:]),
+    ]
 
     updaters = {}
-    for (side, parameters), optimizer_step in zip(module.parameter_groups().items(), optimizer_steps, strict=True):
+    for (side, parameters), optimizer_step in zip(
+        module.parameter_groups().items(), optimizer_steps, strict=True
+    ):
         updaters[side] = Updater(
             side,
             parameters,

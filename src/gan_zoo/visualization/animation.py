@@ -17,7 +17,8 @@ FORMATS = (".gif", ".mp4")
 
 
 def animation(frames: Tensor, path: Path, side: int = 256, milliseconds: int = 80) -> None:
-    """Rows of samples ``[rows, steps, C, H, W]`` as a film that walks there and back: a GIF for ever, an MP4 once.
+    """Rows of samples ``[rows, steps, C, H, W]`` as a film that walks there and back: a GIF for
+    ever, an MP4 once.
 
     Args:
         frames: in [-1, 1].
@@ -33,7 +34,9 @@ def animation(frames: Tensor, path: Path, side: int = 256, milliseconds: int = 8
         raise DataError(f"an animation must end in {' or '.join(FORMATS)}, got {path.name!r}")
     images = [to_pil(grid_of(frames[:, k])) for k in range(frames.shape[1])]
     factor = max(1, side // max(images[0].size))
-    images = [p.resize((p.width * factor, p.height * factor), Image.Resampling.NEAREST) for p in images]
+    images = [
+        p.resize((p.width * factor, p.height * factor), Image.Resampling.NEAREST) for p in images
+    ]
     ping_pong = images + images[-2:0:-1]
     write = _gif if path.suffix == ".gif" else _mp4
     with atomic_path(path) as temporary:
@@ -45,7 +48,9 @@ def _gif(images: Sequence[Image.Image], path: Path, milliseconds: int) -> None:
 
 
 def _mp4(images: Sequence[Image.Image], path: Path, milliseconds: int) -> None:
-    """H.264 that every player plays: its colors need even sides, so an odd one gets a white line."""
+    """H.264 that every player plays: its colors need even sides, so an odd one gets a white
+    line.
+    """
     import imageio_ffmpeg
 
     width, height = (side + side % 2 for side in images[0].size)

@@ -20,16 +20,19 @@ LINE = 11
 
 
 def grid_of(samples: Tensor, columns: int | None = None) -> Tensor:
-    """Images ``[B, C, H, W]`` in [-1, 1] as one uint8 image ``[3, H', W']``, about square without ``columns``."""
+    """Images ``[B, C, H, W]`` in [-1, 1] as one uint8 image ``[3, H', W']``, about square without
+    ``columns``.
+    """
     columns = columns or max(1, round(len(samples) ** 0.5))
     return make_grid(to_uint8(samples.cpu()), nrow=columns, padding=2, pad_value=255)
 
 
 def side_by_side(views: Mapping[str, Tensor], rows: int = 8) -> Image.Image:
-    """One row for each sample with all of its views next to each other under their names, in blocks of ``rows`` rows.
+    """One row for each sample with all of its views next to each other under their names, in blocks
+    of ``rows`` rows.
 
-    Views ``[B, C, H, W]`` in [-1, 1] may differ in channels: gray becomes RGB. Small ones are enlarged so far that the
-    names fit.
+    Views ``[B, C, H, W]`` in [-1, 1] may differ in channels: gray becomes RGB. Small ones are
+    enlarged so far that the names fit.
     """
     size = max((view.shape[2:] for view in views.values()), key=max)
     tensors = [as_rgb(view.cpu(), size) for view in views.values()]
@@ -43,24 +46,34 @@ def side_by_side(views: Mapping[str, Tensor], rows: int = 8) -> Image.Image:
 
 
 def as_rgb(images: Tensor, size: Sequence[int]) -> Tensor:
-    """Images ``[B, 3, *size]``: gray becomes RGB, further channels are left out, pixels are repeated."""
+    """Images ``[B, 3, *size]``: gray becomes RGB, further channels are left out, pixels are
+    repeated.
+    """
     channels = images.shape[1]
     shown = images[:, :3] if channels >= 3 else images[:, :1].expand(-1, 3, -1, -1)
     return shown if shown.shape[2:] == torch.Size(size) else interpolate(shown, list(size))
 
 
-def add_column_titles(grid: Tensor, names: Sequence[str], blocks: int, cell: int, smallest: int = 48) -> Image.Image:
-    """A grid with the names of its columns above each block; cells are enlarged to at least ``smallest`` pixels."""
+def add_column_titles(
+    grid: Tensor, names: Sequence[str], blocks: int, cell: int, smallest: int = 48
+) -> Image.Image:
+    """A grid with the names of its columns above each block; cells are enlarged to at least
+    ``smallest`` pixels.
+    """
     scale = -(-smallest // cell)
     columns = to_pil(grid)
-    columns = columns.resize((columns.width * scale, columns.height * scale), Image.Resampling.NEAREST)
+    columns = columns.resize(
+        (columns.width * scale, columns.height * scale), Image.Resampling.NEAREST
+    )
     page = Image.new("RGB", (columns.width, columns.height + LINE), "white")
     page.paste(columns, (0, LINE))
     pen = ImageDraw.Draw(page)
     for block in range(blocks):
         for number, name in enumerate(names):
             middle = block * (len(names) * cell + 2) + (number + 0.5) * cell + 1
-            pen.text((middle * scale, 0), cut_to(name, pen, cell * scale), fill="black", anchor="ma")
+            pen.text(
+                (middle * scale, 0), cut_to(name, pen, cell * scale), fill="black", anchor="ma"
+            )
     return page
 
 
@@ -71,7 +84,9 @@ def cut_to(text: str, pen: ImageDraw.ImageDraw, width: float) -> str:
     return text
 
 
-def with_captions(samples: Tensor, captions: Sequence[str], columns: int = 8, side: int = 96) -> Image.Image:
+def with_captions(
+    samples: Tensor, captions: Sequence[str], columns: int = 8, side: int = 96
+) -> Image.Image:
     """Images ``[B, C, H, W]`` in [-1, 1], enlarged to ``side`` pixels, each above its caption."""
     line, lines = LINE, 3
     rows = -(-len(samples) // columns)
@@ -93,7 +108,9 @@ def to_pil(image: Tensor) -> Image.Image:
 
 
 def image_grid(samples: Tensor, columns: int | None = None) -> Image.Image:
-    """Images ``[B, C, H, W]`` in [-1, 1] as one Pillow image for notebooks; about square without ``columns``."""
+    """Images ``[B, C, H, W]`` in [-1, 1] as one Pillow image for notebooks; about square without
+    ``columns``.
+    """
     return to_pil(grid_of(samples, columns))
 
 
@@ -110,7 +127,8 @@ def wrap_text(text: str, pen: ImageDraw.ImageDraw, width: int) -> list[str]:
 
 
 def save(image: Tensor | Image.Image, path: Path) -> None:
-    """Write a uint8 image ``[3, H, W]`` or a Pillow image, in the format that the name's ending stands for.
+    """Write a uint8 image ``[3, H, W]`` or a Pillow image, in the format that the name's ending
+    stands for.
 
     Raises:
         DataError: if it stands for none.
@@ -128,7 +146,9 @@ def image_of(
     columns: int | None = None,
     classes: Sequence[str] = (),
 ) -> Any:
-    """The image that suits ``views``: inputs beside outputs, captions below, classes above columns, or a grid."""
+    """The image that suits ``views``: inputs beside outputs, captions below, classes above columns,
+    or a grid.
+    """
     if len(views) > 1:
         return side_by_side(views)
     samples = views["sample"]

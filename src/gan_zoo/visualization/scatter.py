@@ -14,9 +14,14 @@ _REAL, _FAKE = (176, 176, 176), (200, 30, 60)
 
 
 def scatter(samples: Tensor, source: Source, path: Path, size: int = 512) -> None:
-    """Draw generated points ``[B, 2]`` in red over as many real ones in gray, on the real data's scale."""
+    """Draw generated points ``[B, 2]`` in red over as many real ones in gray, on the real data's
+    scale.
+    """
     real = source.samples[: len(samples)]
-    center, extent = source.samples.mean(0), 1.25 * float((source.samples - source.samples.mean(0)).abs().max())
+    center, extent = (
+        source.samples.mean(0),
+        1.25 * float((source.samples - source.samples.mean(0)).abs().max()),
+    )
     image = Image.new("RGB", (size, size), "white")
     draw = ImageDraw.Draw(image)
     for points, color in ((real, _REAL), (samples, _FAKE)):

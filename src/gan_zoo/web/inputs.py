@@ -37,7 +37,10 @@ class ConditionFields:
             field: Any = gr.Textbox(label="Caption", info="empty: captions of the data")
             self.kind, self.inputs, self.submits = "caption", [field], [field.submit]
         elif classes and run.module.model.conditioning in ("none", "class"):
-            choices = [("all", -1), *((name, k) for k, name in enumerate(run.class_names or map(str, range(classes))))]
+            choices = [
+                ("all", -1),
+                *((name, k) for k, name in enumerate(run.class_names or map(str, range(classes)))),
+            ]
             field = gr.Dropdown(choices, value=-1, label="Class")
             self.kind, self.inputs, self.submits = "label", [field], [field.change]
 

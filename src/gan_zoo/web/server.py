@@ -9,9 +9,17 @@ import gradio as gr
 
 from gan_zoo.core.errors import ConfigError
 from gan_zoo.inference.model import LoadedModel
-from gan_zoo.web.tabs import between_tab, codes_tab, directions_tab, report_tab, samples_tab, translate_tab
+from gan_zoo.web.tabs import (
+    between_tab,
+    codes_tab,
+    directions_tab,
+    report_tab,
+    samples_tab,
+    translate_tab,
+)
 
-LOCAL = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"])  # nothing from the network
+# Nothing from the network.
+LOCAL = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"])
 PIXELS = "img{image-rendering:pixelated}"
 
 
@@ -36,7 +44,9 @@ def explore(run: LoadedModel, port: int | None = None, open_browser: bool = Fals
             footer_links=[],
         )
     except OSError as error:
-        raise ConfigError(f"--port must be a free port, got {port or 'none free from 7860 on'}") from error
+        raise ConfigError(
+            f"--port must be a free port, got {port or 'none free from 7860 on'}"
+        ) from error
 
 
 def app(run: LoadedModel) -> gr.Blocks:

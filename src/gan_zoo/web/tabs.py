@@ -24,7 +24,14 @@ from gan_zoo.reports.run_report import report_page
 from gan_zoo.runs.folder import RunFolder
 from gan_zoo.visualization.animation import animation
 from gan_zoo.visualization.image_grid import grid_of, to_pil
-from gan_zoo.web.inputs import SIDE, ConditionFields, errors_as_toast, sample_image, samples_for, upscale
+from gan_zoo.web.inputs import (
+    SIDE,
+    ConditionFields,
+    errors_as_toast,
+    sample_image,
+    samples_for,
+    upscale,
+)
 
 
 def samples_tab(run: LoadedModel, blocks: gr.Blocks) -> None:
@@ -43,9 +50,13 @@ def samples_tab(run: LoadedModel, blocks: gr.Blocks) -> None:
             fields = ConditionFields(run)
             draw = gr.Button("Draw", variant="primary")
         with gr.Column(scale=2):
-            image = gr.Image(label="Samples", type="pil", format="png", height=560, buttons=["download"])
+            image = gr.Image(
+                label="Samples", type="pil", format="png", height=560, buttons=["download"]
+            )
 
-    def draw_samples(seed: int, count: int, complete: bool, truncation: float, *values: Any) -> Image.Image:
+    def draw_samples(
+        seed: int, count: int, complete: bool, truncation: float, *values: Any
+    ) -> Image.Image:
         with errors_as_toast():
             request = fields.request(*values)
             if not complete:
@@ -60,26 +71,40 @@ def samples_tab(run: LoadedModel, blocks: gr.Blocks) -> None:
 
 
 def directions_tab(run: LoadedModel, blocks: gr.Blocks) -> None:
-    """One sample, and sliders along the directions that change samples most, in standard deviations."""
+    """One sample, and sliders along the directions that change samples most, in standard
+    deviations.
+    """
     directions = principal_directions(run)
     units = deviations(run, directions)
     with gr.Row():
         with gr.Column(scale=1):
             seed = gr.Number(0, label="Seed", precision=0, minimum=0)
             fields = ConditionFields(run)
-            sliders = [gr.Slider(-4, 4, 0, step=0.1, label=f"Direction {k + 1}") for k in range(len(directions))]
+            sliders = [
+                gr.Slider(-4, 4, 0, step=0.1, label=f"Direction {k + 1}")
+                for k in range(len(directions))
+            ]
             reset = gr.Button("Back to the seed")
         with gr.Column(scale=2):
-            image = gr.Image(label="Sample", type="pil", format="png", height=SIDE, buttons=["download"])
+            image = gr.Image(
+                label="Sample", type="pil", format="png", height=SIDE, buttons=["download"]
+            )
 
     def moved(seed: int, *given: Any) -> Image.Image:
         with errors_as_toast():
             amounts = torch.tensor(given[: len(sliders)], dtype=torch.float32) * units
             request = fields.request(*given[len(sliders) :])
-            return upscale(to_pil(to_uint8(moved_sample(run, directions, amounts, int(seed), **request)[0])))
+            return upscale(
+                to_pil(to_uint8(moved_sample(run, directions, amounts, int(seed), **request)[0]))
+            )
 
     inputs = [seed, *sliders, *fields.inputs]
-    gr.on([seed.submit, *fields.submits, *(slider.release for slider in sliders)], moved, inputs, image)
+    gr.on(
+        [seed.submit, *fields.submits, *(slider.release for slider in sliders)],
+        moved,
+        inputs,
+        image,
+    )
     blocks.load(moved, inputs, image)
     reset.click(lambda: [0.0] * len(sliders), None, sliders).then(moved, inputs, image)
 
@@ -95,7 +120,9 @@ def between_tab(run: LoadedModel, blocks: gr.Blocks) -> None:
             fields = ConditionFields(run)
             animate = gr.Button("The complete path, as GIF")
         with gr.Column(scale=2):
-            image = gr.Image(label="Sample", type="pil", format="png", height=SIDE, buttons=["download"])
+            image = gr.Image(
+                label="Sample", type="pil", format="png", height=SIDE, buttons=["download"]
+            )
             moving = gr.Image(label="Animation", type="filepath", height=256, buttons=["download"])
 
     def path(first: int, second: int, straight: bool, steps: int) -> Tensor:
@@ -116,7 +143,12 @@ def between_tab(run: LoadedModel, blocks: gr.Blocks) -> None:
             return str(file)
 
     inputs = [first, second, where, straight, *fields.inputs]
-    gr.on([where.release, first.submit, second.submit, straight.change, *fields.submits], at, inputs, image)
+    gr.on(
+        [where.release, first.submit, second.submit, straight.change, *fields.submits],
+        at,
+        inputs,
+        image,
+    )
     blocks.load(at, inputs, image)
     animate.click(animated, inputs, moving)
 
@@ -124,7 +156,9 @@ def between_tab(run: LoadedModel, blocks: gr.Blocks) -> None:
 def codes_tab(run: LoadedModel, blocks: gr.Blocks) -> None:
     """InfoGAN's continuous codes, one in each row."""
     seed = gr.Number(0, label="Seed", precision=0, minimum=0)
-    image = gr.Image(label="A code in each row", type="pil", format="png", height=SIDE, buttons=["download"])
+    image = gr.Image(
+        label="A code in each row", type="pil", format="png", height=SIDE, buttons=["download"]
+    )
 
     def traverse(seed: int) -> Image.Image:
         rows = sampling.traverse(run, int(seed))
@@ -136,14 +170,18 @@ def codes_tab(run: LoadedModel, blocks: gr.Blocks) -> None:
 
 def translate_tab(run: LoadedModel, blocks: gr.Blocks) -> None:
     """Translation of an uploaded image."""
-    directions = ["forward", "backward"] if "b_to_a" in run.module.inference_generators else ["forward"]
+    directions = (
+        ["forward", "backward"] if "b_to_a" in run.module.inference_generators else ["forward"]
+    )
     with gr.Row():
         with gr.Column():
             given = gr.Image(label="Your image", type="filepath", height=SIDE)
             direction = gr.Radio(directions, value="forward", label="Direction")
             full = gr.Checkbox(False, label="At its own size, not at that of training")
             go = gr.Button("Translate", variant="primary")
-        image = gr.Image(label="Translation", type="pil", format="png", height=SIDE, buttons=["download"])
+        image = gr.Image(
+            label="Translation", type="pil", format="png", height=SIDE, buttons=["download"]
+        )
 
     def translated(file: str | None, direction: str, full: bool) -> Image.Image:
         with errors_as_toast():
@@ -158,4 +196,7 @@ def translate_tab(run: LoadedModel, blocks: gr.Blocks) -> None:
 def report_tab(run: LoadedModel, blocks: gr.Blocks) -> None:
     """Curves, metrics and config of the run."""
     document = html.escape(report_page(RunFolder(run.folder)), quote=True)
-    gr.HTML(f'<iframe title="report" srcdoc="{document}" style="width:100%;height:75vh;border:0"></iframe>')
+    gr.HTML(
+        f'<iframe title="report" srcdoc="{document}"'
+        ' style="width:100%;height:75vh;border:0"></iframe>'
+    )

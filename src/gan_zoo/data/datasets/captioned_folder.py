@@ -96,7 +96,9 @@ class Columns:
     caption: str | None
     label: str | None
 
-    def read(self, root: Path, csv: str, folder: str, decoding: Decoding, test_share: float) -> Table:
+    def read(
+        self, root: Path, csv: str, folder: str, decoding: Decoding, test_share: float
+    ) -> Table:
         """The rows of the table with readable images, those for training first.
 
         Raises:
@@ -155,12 +157,16 @@ def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
             rows = [_filled(row) for row in reader]
             found = list(reader.fieldnames or [])
     except (OSError, UnicodeDecodeError, csv_module.Error) as error:
-        raise DataError(f"data.csv must be a CSV file in UTF-8, got {str(path)!r}, which cannot be read") from error
+        raise DataError(
+            f"data.csv must be a CSV file in UTF-8, got {str(path)!r}, which cannot be read"
+        ) from error
 
     # Check the columns.
     for column in columns:
         if column not in found:
-            raise DataError(f"data.csv={path.name} has no column {column!r}: its columns are {', '.join(found)}")
+            raise DataError(
+                f"data.csv={path.name} has no column {column!r}: its columns are {', '.join(found)}"
+            )
     if not rows:
         raise DataError(f"data.csv={path.name} has no rows")
     return rows
@@ -171,7 +177,9 @@ def _filled(row: dict[str, str]) -> dict[str, str]:
     return {key: value or "" for key, value in row.items() if key is not None}
 
 
-def _present(table: list[dict[str, str]], column: str, folder: Path, on_error: str) -> list[dict[str, str]]:
+def _present(
+    table: list[dict[str, str]], column: str, folder: Path, on_error: str
+) -> list[dict[str, str]]:
     """The rows whose image exists.
 
     Raises:
@@ -179,7 +187,11 @@ def _present(table: list[dict[str, str]], column: str, folder: Path, on_error: s
     """
     # No file may be outside of the folder.
     for row in table:
-        if Path(row[column]).is_absolute() or ".." in Path(row[column]).parts or "\0" in row[column]:
+        if (
+            Path(row[column]).is_absolute()
+            or ".." in Path(row[column]).parts
+            or "\0" in row[column]
+        ):
             raise DataError(f"data.csv names the file {row[column]!r}, which is not below {folder}")
 
     # Missing files are an error or a warning.
@@ -188,7 +200,10 @@ def _present(table: list[dict[str, str]], column: str, folder: Path, on_error: s
         return table
     missing = [row[column] for row in table if not (folder / row[column]).is_file()]
     more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
-    line = f"{len(missing)} of {len(table)} files in the table are not in {folder}: {', '.join(missing[:3])}{more}"
+    line = (
+        f"{len(missing)} of {len(table)} files in the table are not in {folder}:"
+        f" {', '.join(missing[:3])}{more}"
+    )
     if on_error == "stop":
         raise DataError(f"{line}; remove their rows or set data.on_error=skip")
     if not present:

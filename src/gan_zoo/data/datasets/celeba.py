@@ -17,7 +17,11 @@ from gan_zoo.data.files.image_cache import Decoding, decode_files
 from gan_zoo.data.splits import check_split
 
 PARTS = {"train": "0", "valid": "1", "test": "2"}
-IMAGES, PARTITION, ATTRIBUTES = "img_align_celeba", "list_eval_partition.txt", "list_attr_celeba.txt"
+IMAGES, PARTITION, ATTRIBUTES = (
+    "img_align_celeba",
+    "list_eval_partition.txt",
+    "list_attr_celeba.txt",
+)
 
 
 def celeba(
@@ -46,10 +50,10 @@ def celeba(
     held_out = partial(celeba, **{**locals(), "split": "test"})
     check_split(split, (*PARTS, "all"))
 
-    # Files of the split, by the authors' list.
+    # Files of the split.
     folder = _folder(root, download)
-    part = dict(line.split() for line in (folder / PARTITION).read_text().splitlines() if line.strip())
-    names = sorted(name for name, number in part.items() if split == "all" or number == PARTS[split])
+    part = _parts(folder)
+    names = sorted(n for n, number in part.items() if split == "all" or number == PARTS[split])
     if not names:
         raise DataError(f"data.split={split} has none of the {len(part)} images in {PARTITION}")
     files = [folder / IMAGES / name for name in names]
@@ -91,15 +95,25 @@ def _folder(root: str, download: bool) -> Path:
     return folder
 
 
+def _parts(folder: Path) -> dict[str, str]:
+    """The number of the part that each image belongs to, by the authors' list."""
+    lines = (folder / PARTITION).read_text().splitlines()
+    return dict(line.split() for line in lines if line.strip())
+
+
 def _attributes(path: Path, names: Sequence[str], requested: Sequence[str]) -> Tensor:
     """The ``requested`` attributes of the images ``names``, ``[N, len(requested)]``, 0.0 or 1.0."""
     if not path.is_file():
-        raise DataError(f"data=celeba has no {path.name}, which data.label and data.attributes need")
+        raise DataError(
+            f"data=celeba has no {path.name}, which data.label and data.attributes need"
+        )
     _, header, *lines = path.read_text(encoding="utf-8").splitlines()
     available = header.split()
     for name in requested:
         if name not in available:
-            raise DataError(f"data.label and data.attributes must be among {', '.join(available)}, got {name!r}")
+            raise DataError(
+                f"data.label and data.attributes must be among {', '.join(available)}, got {name!r}"
+            )
     columns = [available.index(name) + 1 for name in requested]
 
     # A line is a file name and 1 or -1 for each attribute.

@@ -104,32 +104,48 @@ def _load(path: str, subset: str | None) -> dict[str, Any]:
         import datasets
     except ImportError as error:
         raise DataError(
-            "data=huggingface needs the package datasets, which is not installed: pip install 'gan-zoo[hub]'"
+            "data=huggingface needs the package datasets, which is not installed: pip install"
+            " 'gan-zoo[hub]'"
         ) from error
 
     # A folder of save_to_disk, or anything that load_dataset reads.
     folder = Path(path).expanduser()
     saved = any((folder / name).is_file() for name in ("dataset_dict.json", "state.json"))
     try:
-        found = datasets.load_from_disk(str(folder)) if saved else datasets.load_dataset(path, subset)
+        found = (
+            datasets.load_from_disk(str(folder)) if saved else datasets.load_dataset(path, subset)
+        )
     except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
         cause = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise DataError(f"data.path must be a dataset on the Hub or a folder of one, got {path!r}: {cause}") from error
+        raise DataError(
+            f"data.path must be a dataset on the Hub or a folder of one, got {path!r}: {cause}"
+        ) from error
     return dict(found) if isinstance(found, dict) else {str(found.split or "train"): found}
 
 
-def _check_columns(data: Any, image_column: str, label_column: str | None, caption_column: str | None) -> None:
-    columns = {"image_column": image_column, "label_column": label_column, "caption_column": caption_column}
+def _check_columns(
+    data: Any, image_column: str, label_column: str | None, caption_column: str | None
+) -> None:
+    columns = {
+        "image_column": image_column,
+        "label_column": label_column,
+        "caption_column": caption_column,
+    }
     for argument, column in columns.items():
         if column is not None and column not in data.column_names:
-            raise DataError(f"data.{argument} must be one of {', '.join(data.column_names)}, got {column!r}")
+            raise DataError(
+                f"data.{argument} must be one of {', '.join(data.column_names)}, got {column!r}"
+            )
 
 
 def _images(data: Any, column: str, decoding: Decoding) -> DecodedImages:
     from datasets import Image
 
     if not isinstance(data.features[column], Image):
-        raise DataError(f"data.image_column must be a column of images, {column!r} holds {data.features[column]}")
+        raise DataError(
+            f"data.image_column must be a column of images, {column!r} holds"
+            f" {data.features[column]}"
+        )
     # Files as they are stored, decoded as those of folders.
     encoded = data.select_columns([column]).cast_column(column, Image(decode=False))
 
@@ -141,12 +157,16 @@ def _images(data: Any, column: str, decoding: Decoding) -> DecodedImages:
         return decode(file, decoding.channels, decoding.image_size)
 
     # Unreadable images are named by their rows.
-    key = cache_key("huggingface", data._fingerprint, column, decoding.channels, decoding.image_size)
+    key = cache_key(
+        "huggingface", data._fingerprint, column, decoding.channels, decoding.image_size
+    )
     names = [f"row {row}" for row in range(len(data))]
     return decode_cached("hub", key, names, decoding, make)
 
 
-def _labels(splits: dict[str, Any], split: str, column: str, rows: Sequence[int]) -> tuple[Tensor, list[str]]:
+def _labels(
+    splits: dict[str, Any], split: str, column: str, rows: Sequence[int]
+) -> tuple[Tensor, list[str]]:
     """Class numbers of ``rows`` and the names of all classes of the dataset."""
     feature = splits[split].features[column]
     values = splits[split][column]
@@ -154,7 +174,9 @@ def _labels(splits: dict[str, Any], split: str, column: str, rows: Sequence[int]
     if names is not None:
         numbers = torch.tensor([values[row] for row in rows], dtype=torch.int64)
         if numbers.numel() and numbers.min() < 0:
-            raise DataError(f"data.label_column={column} has samples without a class in data.split={split}")
+            raise DataError(
+                f"data.label_column={column} has samples without a class in data.split={split}"
+            )
         return numbers, list(names)
 
     # Without names, the classes are the values of all splits.

@@ -104,7 +104,8 @@ def find_images(folder: Path) -> list[Path]:
     if unreadable and is_first_here():
         kinds = ", ".join(sorted({file.suffix.lower() for file in unreadable}))
         print(
-            f"{len(unreadable)} files in {folder} are left out ({kinds}), the first is {min(unreadable)}",
+            f"{len(unreadable)} files in {folder} are left out ({kinds}), the first is"
+            f" {min(unreadable)}",
             file=sys.stderr,
         )
     return sorted(found)
@@ -144,7 +145,9 @@ def is_first_here() -> bool:
     return os.environ.get("LOCAL_RANK", "0") == "0"
 
 
-def report_found(folder: Path, labels: Tensor | None, classes: list[str] | None, count: int) -> None:
+def report_found(
+    folder: Path, labels: Tensor | None, classes: list[str] | None, count: int
+) -> None:
     """Print how many images of which classes were found."""
     if not is_first_here():
         return

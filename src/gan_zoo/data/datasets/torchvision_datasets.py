@@ -22,55 +22,95 @@ SVHN_SPLITS = ("train", "test", "extra")
 STL10_SPLITS = ("train", "test", "unlabeled", "train+unlabeled")
 
 
-def mnist(root: str, split: str = "train", channels: int = 1, image_size: Count = 32, download: bool = True) -> Source:
+def mnist(
+    root: str,
+    split: str = "train",
+    channels: int = 1,
+    image_size: Count = 32,
+    download: bool = True,
+) -> Source:
     """MNIST (LeCun et al. 1998), gray 28x28: see `torchvision_set`."""
     return _by_train_flag(mnist, "MNIST", root, split, channels, image_size, download)
 
 
 def fashion_mnist(
-    root: str, split: str = "train", channels: int = 1, image_size: Count = 32, download: bool = True
+    root: str,
+    split: str = "train",
+    channels: int = 1,
+    image_size: Count = 32,
+    download: bool = True,
 ) -> Source:
     """Fashion-MNIST (Xiao et al. 2017), gray 28x28: see `torchvision_set`."""
-    return _by_train_flag(fashion_mnist, "FashionMNIST", root, split, channels, image_size, download)
+    return _by_train_flag(
+        fashion_mnist, "FashionMNIST", root, split, channels, image_size, download
+    )
 
 
-def kmnist(root: str, split: str = "train", channels: int = 1, image_size: Count = 32, download: bool = True) -> Source:
+def kmnist(
+    root: str,
+    split: str = "train",
+    channels: int = 1,
+    image_size: Count = 32,
+    download: bool = True,
+) -> Source:
     """KMNIST, cursive Japanese (Clanuwat et al. 2018), gray 28x28: see `torchvision_set`."""
     return _by_train_flag(kmnist, "KMNIST", root, split, channels, image_size, download)
 
 
 def cifar10(
-    root: str, split: str = "train", channels: int = 3, image_size: Count = 32, download: bool = True
+    root: str,
+    split: str = "train",
+    channels: int = 3,
+    image_size: Count = 32,
+    download: bool = True,
 ) -> Source:
     """CIFAR-10 (Krizhevsky 2009), color 32x32: see `torchvision_set`."""
     return _by_train_flag(cifar10, "CIFAR10", root, split, channels, image_size, download)
 
 
 def cifar100(
-    root: str, split: str = "train", channels: int = 3, image_size: Count = 32, download: bool = True
+    root: str,
+    split: str = "train",
+    channels: int = 3,
+    image_size: Count = 32,
+    download: bool = True,
 ) -> Source:
     """CIFAR-100 (Krizhevsky 2009), color 32x32 with 100 fine labels: see `torchvision_set`."""
     return _by_train_flag(cifar100, "CIFAR100", root, split, channels, image_size, download)
 
 
-def svhn(root: str, split: str = "train", channels: int = 3, image_size: Count = 32, download: bool = True) -> Source:
+def svhn(
+    root: str,
+    split: str = "train",
+    channels: int = 3,
+    image_size: Count = 32,
+    download: bool = True,
+) -> Source:
     """SVHN (Netzer et al. 2011), color 32x32, with a split ``extra``: see `torchvision_set`."""
     check_split(split, SVHN_SPLITS)
-    source = torchvision_set("svhn", "SVHN", root, split, channels, image_size, download, {"split": split})
+    source = torchvision_set(
+        "svhn", "SVHN", root, split, channels, image_size, download, {"split": split}
+    )
     if split == "train" and (download or (Path(root) / "test_32x32.mat").is_file()):
         source.held_out = partial(svhn, root, "test", channels, image_size, download)
     return source
 
 
 def stl10(
-    root: str, split: str = "unlabeled", channels: int = 3, image_size: Count = 64, download: bool = True
+    root: str,
+    split: str = "unlabeled",
+    channels: int = 3,
+    image_size: Count = 64,
+    download: bool = True,
 ) -> Source:
     """STL-10 (Coates et al. 2011), color 96x96; splits with ``unlabeled`` have no labels.
 
     See `torchvision_set`.
     """
     check_split(split, STL10_SPLITS)
-    source = torchvision_set("stl10", "STL10", root, split, channels, image_size, download, {"split": split})
+    source = torchvision_set(
+        "stl10", "STL10", root, split, channels, image_size, download, {"split": split}
+    )
     if "unlabeled" in split:
         source.labels = source.classes = None
     if split != "test":
@@ -79,7 +119,13 @@ def stl10(
 
 
 def _by_train_flag(
-    make: Callable[..., Source], dataset: str, root: str, split: str, channels: int, image_size: int, download: bool
+    make: Callable[..., Source],
+    dataset: str,
+    root: str,
+    split: str,
+    channels: int,
+    image_size: int,
+    download: bool,
 ) -> Source:
     """The set whose torchvision class has a ``train`` argument.
 
@@ -87,7 +133,9 @@ def _by_train_flag(
     """
     check_split(split, SPLITS)
     flag = {"train": split == "train"}
-    source = torchvision_set(make.__name__, dataset, root, split, channels, image_size, download, flag)
+    source = torchvision_set(
+        make.__name__, dataset, root, split, channels, image_size, download, flag
+    )
     if split == "train":
         source.held_out = partial(make, root, "test", channels, image_size, download)
     return source
@@ -126,7 +174,9 @@ def torchvision_set(
     except (RuntimeError, OSError) as error:
         raise not_found(name, root, download, error) from error
     images = fit_images(_channels_first(data.data), channels, image_size).contiguous()
-    labels = torch.as_tensor(data.targets if hasattr(data, "targets") else data.labels, dtype=torch.int64)
+    labels = torch.as_tensor(
+        data.targets if hasattr(data, "targets") else data.labels, dtype=torch.int64
+    )
     return Source(name, split, images, labels, classes=getattr(data, "classes", None))
 
 
@@ -135,8 +185,8 @@ def not_found(name: str, root: str, download: bool, error: Exception) -> DataErr
     reason = "it could not be downloaded" if download else "data.download is false"
     cause = (str(error).strip().splitlines() or [type(error).__name__])[0]
     return DataError(
-        f"data={name} was not found in data.root={Path(root)} and {reason} ({cause}): set data.root to a "
-        "folder that has it"
+        f"data={name} was not found in data.root={Path(root)} and {reason} ({cause}): set data.root"
+        " to a folder that has it"
     )
 
 

@@ -26,7 +26,9 @@ def cache_key(*parts: Any) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:20]
 
 
-def cached_images(path: Path, shape: tuple[int, ...], fill: Callable[[np.ndarray[Any, Any]], None]) -> Tensor:
+def cached_images(
+    path: Path, shape: tuple[int, ...], fill: Callable[[np.ndarray[Any, Any]], None]
+) -> Tensor:
     """uint8 images ``shape`` memory-mapped from ``path``, which ``fill`` writes if it is missing.
 
     Of several processes on a machine one writes it, and the others wait. Pages are read on demand,
@@ -37,12 +39,15 @@ def cached_images(path: Path, shape: tuple[int, ...], fill: Callable[[np.ndarray
         with one_at_a_time(path):
             if not path.exists():
                 with atomic_path(path) as temporary:
-                    array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+                    array = np.lib.format.open_memmap(
+                        temporary, mode="w+", dtype=np.uint8, shape=shape
+                    )
                     fill(array)
                     array.flush()
                     del array
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*not writable.*")  # nothing writes into a dataset
+        # Nothing writes into a dataset.
+        warnings.filterwarnings("ignore", message=".*not writable.*")
         return torch.from_numpy(np.load(path, mmap_mode="r"))
 
 
@@ -75,7 +80,11 @@ def read_ahead(tensor: Tensor, rows: Tensor | None) -> None:
     for row in rows.tolist():
         start = tensor.data_ptr() + row * row_bytes
         first_page = start // page * page
-        _madvise(ctypes.c_void_p(first_page), ctypes.c_size_t(start + row_bytes - first_page), mmap.MADV_WILLNEED)
+        _madvise(
+            ctypes.c_void_p(first_page),
+            ctypes.c_size_t(start + row_bytes - first_page),
+            mmap.MADV_WILLNEED,
+        )
 
 
 def _system_call() -> Any:

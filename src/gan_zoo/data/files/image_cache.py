@@ -16,7 +16,13 @@ from gan_zoo.core.errors import DataError
 from gan_zoo.core.files import atomic_path
 from gan_zoo.core.paths import cache_root
 from gan_zoo.data.files.cache import cache_key, cached_images
-from gan_zoo.data.files.image_io import ValueRange, check_channels, check_value_range, decode, fill_array
+from gan_zoo.data.files.image_io import (
+    ValueRange,
+    check_channels,
+    check_value_range,
+    decode,
+    fill_array,
+)
 
 DECODED_BY = "upright, 16 bits by their range: version 2"
 ON_ERROR = ("stop", "skip")
@@ -70,7 +76,9 @@ def check_on_error(on_error: str) -> None:
 def check_folder(folder: Path, argument: str) -> Path:
     """``folder``; raises `DataError` naming ``argument`` if it is not a folder."""
     if not folder.is_dir():
-        raise DataError(f"{argument} must be a folder of images, got {str(folder)!r}, which is not a folder")
+        raise DataError(
+            f"{argument} must be a folder of images, got {str(folder)!r}, which is not a folder"
+        )
     return folder
 
 
@@ -171,7 +179,11 @@ def _report_skipped(skipped: Sequence[str], names: Sequence[str]) -> None:
 def unreadable(names: Sequence[str], errors: Sequence[Exception], total: int) -> str:
     """One line that names unreadable images."""
     named = ", ".join(
-        f"{name} ({str(error) or type(error).__name__})" for name, error in zip(names[:3], errors, strict=False)
+        f"{name} ({str(error) or type(error).__name__})"
+        for name, error in zip(names[:3], errors, strict=False)
     )
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return f"{len(names)} of {total} images cannot be read: {named}{more}; remove them or set data.on_error=skip"
+    return (
+        f"{len(names)} of {total} images cannot be read: {named}{more}; remove them or set"
+        " data.on_error=skip"
+    )

@@ -13,8 +13,35 @@ from PIL import Image, ImageOps
 from gan_zoo.core.errors import DataError
 from gan_zoo.core.progress import with_progress
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
-LEFT_OUT = (".avif", ".heic", ".heif", ".jp2", ".jxl", ".svg", ".psd", ".dng", ".cr2", ".nef", ".arw", ".exr", ".hdr")
+SUFFIXES = (
+    ".png",
+    ".jpg",
+    ".jpeg",
+    ".jpe",
+    ".jfif",
+    ".webp",
+    ".bmp",
+    ".gif",
+    ".tif",
+    ".tiff",
+    ".ppm",
+    ".pgm",
+)
+LEFT_OUT = (
+    ".avif",
+    ".heic",
+    ".heif",
+    ".jp2",
+    ".jxl",
+    ".svg",
+    ".psd",
+    ".dng",
+    ".cr2",
+    ".nef",
+    ".arw",
+    ".exr",
+    ".hdr",
+)
 """Endings of images that cannot be read: such files are counted and named."""
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 MAX_PIXELS = 64_000_000
@@ -32,13 +59,18 @@ ValueRange = Sequence[float]
 def check_channels(channels: int) -> None:
     """Raise `DataError` unless ``channels`` is 1 or 3."""
     if channels not in MODES:
-        raise DataError(f"data.channels must be 1 or 3, got {channels}: transparent images are composited on white")
+        raise DataError(
+            f"data.channels must be 1 or 3, got {channels}: transparent images are composited on"
+            " white"
+        )
 
 
 def check_value_range(value_range: ValueRange | None) -> None:
     """Raise `DataError` unless ``value_range`` is two increasing numbers, or None."""
     if value_range is not None and (len(value_range) != 2 or not value_range[0] < value_range[1]):
-        raise DataError(f"data.value_range must be [low, high] with low < high or null, got {list(value_range)}")
+        raise DataError(
+            f"data.value_range must be [low, high] with low < high or null, got {list(value_range)}"
+        )
 
 
 def decode(
@@ -61,14 +93,18 @@ def decode(
     return array[None] if channels == 1 else array.transpose(2, 0, 1)
 
 
-def open_image(file: Path | bytes, channels: int, value_range: ValueRange | None = None) -> Image.Image:
+def open_image(
+    file: Path | bytes, channels: int, value_range: ValueRange | None = None
+) -> Image.Image:
     """One image at its own size, upright, gray or RGB, transparency on white.
 
     Arguments and errors as of `decode`.
     """
     check_channels(channels)
     try:
-        with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file, formats=FORMATS) as opened_file:
+        with Image.open(
+            io.BytesIO(file) if isinstance(file, bytes) else file, formats=FORMATS
+        ) as opened_file:
             _check_size(opened_file)
             image = _to_8bit(opened_file, value_range)
             image = ImageOps.exif_transpose(image)
@@ -86,7 +122,9 @@ def _check_size(image: Image.Image) -> None:
     if width * height > MAX_PIXELS:
         raise ValueError(f"{width}x{height} pixels are more than {MAX_PIXELS:,}")
     if max(width, height) > MAX_RATIO * min(width, height):
-        raise ValueError(f"{width}x{height} pixels: one side is more than {MAX_RATIO} times the other")
+        raise ValueError(
+            f"{width}x{height} pixels: one side is more than {MAX_RATIO} times the other"
+        )
 
 
 def _to_8bit(image: Image.Image, value_range: ValueRange | None) -> Image.Image:
@@ -110,8 +148,8 @@ def _to_8bit(image: Image.Image, value_range: ValueRange | None) -> Image.Image:
         high = FULL_RANGE[image.format]
     else:
         raise ValueError(
-            f"{image.format} with values from {values.min():g} to {values.max():g}, whose black and white "
-            "the file does not define: set data.value_range=[low,high]"
+            f"{image.format} with values from {values.min():g} to {values.max():g}, whose black and"
+            " white the file does not define: set data.value_range=[low,high]"
         )
 
     # Scaled to 0..255.
@@ -152,7 +190,9 @@ def fill_array(
     pool = ThreadPoolExecutor()
     try:  # in blocks: pending tasks would take memory
         blocks = (range(first, min(first + AT_ONCE, total)) for first in range(0, total, AT_ONCE))
-        results = with_progress((result for block in blocks for result in pool.map(attempt, block)), total, title)
+        results = with_progress(
+            (result for block in blocks for result in pool.map(attempt, block)), total, title
+        )
         return {row: error for row, error in results if error is not None}
     finally:  # at Ctrl-C pending tasks are canceled
         pool.shutdown(wait=False, cancel_futures=True)

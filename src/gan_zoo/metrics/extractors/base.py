@@ -1,4 +1,6 @@
-"""Networks that turn images into features, with everything that makes their numbers reproducible."""
+"""Networks that turn images into features, with everything that makes their numbers
+reproducible.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ class Extractor(nn.Module):
     Attributes:
         name: goes into the scores' names (``fd_<name>``).
         num_features, num_classes: sizes of what `forward` returns; no classes, no Inception score.
-        protocol: what a reader needs to reproduce the features: weights' hash, resize rule, input size.
+        protocol: what a reader needs to reproduce the features: weights' hash, resize rule, input
+            size.
         training_steps: of an extractor that is trained on the data at hand.
     """
 
@@ -33,11 +36,15 @@ class Extractor(nn.Module):
         """Raise `DataError` if there can be no features of ``source``."""
 
     def prepare(self, source: Source, device: torch.device) -> None:
-        """Make ready to see ``source`` and what imitates it; most extractors are ready as they are."""
+        """Make ready to see ``source`` and what imitates it; most extractors are ready as they
+        are.
+        """
         self.to(device)
 
     def score_name(self, kind: str) -> str:
-        """What a score of this ``kind`` (``fd``, ``is``, ``kid``, ...) over these features is called."""
+        """What a score of this ``kind`` (``fd``, ``is``, ``kid``, ...) over these features is
+        called.
+        """
         return f"{kind}_{self.name}"
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -62,8 +69,8 @@ def published(file: Path, argument: str, hash_start: str, check_hash: bool) -> d
         return {"weights_sha256": digest}
     if check_hash:
         raise DataError(
-            f"{argument}={file} is not the published file: its SHA-256 begins with {digest[:8]}, not with "
-            f"{hash_start}; extractor.check_hash=false uses it all the same"
+            f"{argument}={file} is not the published file: its SHA-256 begins with {digest[:8]},"
+            f" not with {hash_start}; extractor.check_hash=false uses it all the same"
         )
     warning = "not the published weights: no score of this extractor is comparable with any"
     return {"weights_sha256": digest, "warning": warning}

@@ -13,10 +13,12 @@ from gan_zoo.metrics.reference_classifier import SmallNet, check_labelled, class
 
 
 class OwnClassifier(Extractor):
-    """The 512 features before the last layer of the data's own classifier, trained once on the training split.
+    """The 512 features before the last layer of the data's own classifier, trained once on the
+    training split.
 
-    It knows what matters in these data, as features of ImageNet need not, but scores over it compare with nothing
-    beyond them. Its accuracy on held-out images is in the protocol. Images above 32 pixels are resized to 32.
+    It knows what matters in these data, as features of ImageNet need not, but scores over it
+    compare with nothing beyond them. Its accuracy on held-out images is in the protocol. Images
+    above 32 pixels are resized to 32.
 
     Raises:
         DataError: when it is prepared, if the data are not labelled images.

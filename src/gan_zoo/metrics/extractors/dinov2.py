@@ -20,11 +20,12 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class DINOv2(Extractor):
-    """DINOv2 ViT-S/14 (Oquab et al. 2023), self-supervised: Frechet distances over it follow people's judgement closer
-    than those over InceptionV3 (Stein et al. 2023).
+    """DINOv2 ViT-S/14 (Oquab et al. 2023), self-supervised: Frechet distances over it follow
+    people's judgement closer than those over InceptionV3 (Stein et al. 2023).
 
-    Features are the 384 numbers of the class token after the last normalization. Images are resized (antialiased
-    bicubic) to 224 pixels and normalized as ImageNet. There are no classes, and so no Inception score.
+    Features are the 384 numbers of the class token after the last normalization. Images are resized
+    (antialiased bicubic) to 224 pixels and normalized as ImageNet. There are no classes, and so no
+    Inception score.
 
     Args:
         path: the published file ``dinov2_vits14_pretrain.pth``.
@@ -73,7 +74,10 @@ class DINOv2(Extractor):
 def require_file(path: str | None) -> Path:
     """The checkpoint, or a `DataError` that says which one is needed."""
     if path is None:
-        raise DataError(f"extractor=dinov2 needs its weights: extractor.path=FILE, the published {FILE} of DINOv2")
+        raise DataError(
+            f"extractor=dinov2 needs its weights: extractor.path=FILE, the published {FILE} of"
+            " DINOv2"
+        )
     file = Path(path).expanduser()
     if not file.is_file():
         raise DataError(f"extractor.path must be a file, got {path!r}, which does not exist")
@@ -103,7 +107,8 @@ def _network(path: Path) -> nn.Module:
 def placed(positions: Tensor) -> Tensor:
     """Position embeddings ``[1, 1 + 37 * 37, F]`` of 518 pixels for 224, ``[1, 1 + 16 * 16, F]``.
 
-    Bicubic without antialiasing at the scale (16 + 0.1) / 37, as DINOv2's own code has it: its features depend on it.
+    Bicubic without antialiasing at the scale (16 + 0.1) / 37, as DINOv2's own code has it: its
+    features depend on it.
     """
     side = round((positions.shape[1] - 1) ** 0.5)
     grid = positions[:, 1:].view(1, side, side, -1).permute(0, 3, 1, 2)

@@ -14,8 +14,9 @@ from gan_zoo.networks.pretrained.efficientnet_lite0 import lite0, packaged_weigh
 class EfficientNetLite0(Extractor):
     """ImageNet EfficientNet-Lite0 (Tan & Le 2019), whose weights come with the installation.
 
-    Features are the 1,280 pooled activations before the classifier. Images are resized (antialiased bilinear) to
-    ``image_size``; the network was trained at 224, smaller sizes are faster and see less.
+    Features are the 1,280 pooled activations before the classifier. Images are resized (antialiased
+    bilinear) to ``image_size``; the network was trained at 224, smaller sizes are faster and see
+    less.
 
     Args:
         image_size: side of the network's input in pixels.
@@ -43,7 +44,9 @@ class EfficientNetLite0(Extractor):
         with torch.autocast(images.device.type, enabled=False):
             x = images.float().expand(-1, 3, -1, -1)
             if x.shape[-2:] != (self.image_size, self.image_size):
-                x = F.interpolate(x, (self.image_size, self.image_size), mode="bilinear", antialias=True)
+                x = F.interpolate(
+                    x, (self.image_size, self.image_size), mode="bilinear", antialias=True
+                )
             x = ((x - 127.0) / 128.0).contiguous(memory_format=torch.channels_last)
             features = self.trunk(x).mean((2, 3))
             return features, self.classifier(features)

@@ -22,15 +22,17 @@ AT_ONCE = 16  # images at a time on a CPU: more do not stay in its caches
 
 
 class InceptionV3(Extractor):
-    """InceptionV3 of 2015, ported from TensorFlow by torch-fidelity: what ``fid`` and ``is`` are computed with.
+    """InceptionV3 of 2015, ported from TensorFlow by torch-fidelity: what ``fid`` and ``is`` are
+    computed with.
 
-    Features are the 2,048 pooled activations, logits those without the bias (of 1,008 classes), as in the reference
-    code of Heusel et al. 2017 and Salimans et al. 2016.
+    Features are the 2,048 pooled activations, logits those without the bias (of 1,008 classes), as
+    in the reference code of Heusel et al. 2017 and Salimans et al. 2016.
 
     Args:
         weights: the weights file; None for the one in torch's cache, or a download.
-        resize: ``tf`` for TensorFlow 1's bilinear resize without antialiasing, the rule of published FIDs (protocol
-            ``fid-tf``); ``clean`` for an antialiased bicubic one (Parmar et al. 2022; protocol ``fid-clean``).
+        resize: ``tf`` for TensorFlow 1's bilinear resize without antialiasing, the rule of
+            published FIDs (protocol ``fid-tf``); ``clean`` for an antialiased bicubic one (Parmar
+            et al. 2022; protocol ``fid-clean``).
         check_hash: refuse a file that is not the published one; without, the protocol says so.
 
     Raises:
@@ -41,7 +43,9 @@ class InceptionV3(Extractor):
     name: ClassVar[str] = "inception"
     num_features, num_classes = 2048, 1008
 
-    def __init__(self, weights: str | None = None, resize: str = "tf", check_hash: bool = True) -> None:
+    def __init__(
+        self, weights: str | None = None, resize: str = "tf", check_hash: bool = True
+    ) -> None:
         super().__init__()
         if resize not in RESIZE:
             raise ValueError(f"extractor.resize must be one of {', '.join(RESIZE)}, got {resize!r}")
@@ -87,7 +91,9 @@ def find_weights(weights: str | None) -> Path:
     if weights is not None:
         path = Path(weights).expanduser()
         if not path.is_file():
-            raise DataError(f"extractor.weights must be a file, got {weights!r}, which does not exist")
+            raise DataError(
+                f"extractor.weights must be a file, got {weights!r}, which does not exist"
+            )
         return path
     path = Path(torch.hub.get_dir()) / "checkpoints" / FILE
     if path.is_file():
@@ -99,9 +105,10 @@ def find_weights(weights: str | None) -> Path:
         torch.hub.download_url_to_file(URL_INCEPTION_V3, str(path), hash_prefix=HASH_START)
     except (OSError, RuntimeError) as error:
         raise DataError(
-            f"the InceptionV3 weights are not in {path.parent} and cannot be downloaded ({error}): fetch {FILE} from "
-            "torch-fidelity's releases elsewhere and give extractor.weights=FILE, or use extractor=efficientnet_lite0, "
-            "whose scores have another name"
+            f"the InceptionV3 weights are not in {path.parent} and cannot be downloaded ({error}):"
+            f" fetch {FILE} from torch-fidelity's releases elsewhere and give"
+            " extractor.weights=FILE, or use extractor=efficientnet_lite0, whose scores have"
+            " another name"
         ) from error
     return path
 
@@ -109,14 +116,20 @@ def find_weights(weights: str | None) -> Path:
 def resized(images: Tensor, rule: str) -> Tensor:
     """float32 images ``[B, 3, H, W]`` in [0, 255] at 299 pixels."""
     if rule == "clean":
-        return F.interpolate(images, (SIDE, SIDE), mode="bicubic", antialias=True, align_corners=False).clamp(0, 255)
+        return F.interpolate(
+            images, (SIDE, SIDE), mode="bicubic", antialias=True, align_corners=False
+        ).clamp(0, 255)
     return stretched(stretched(images, 3), 2)
 
 
 def stretched(images: Tensor, axis: int) -> Tensor:
-    """One axis (2 or 3) at 299 pixels by TensorFlow 1's bilinear rule: pixel i is read at i * size / 299."""
+    """One axis (2 or 3) at 299 pixels by TensorFlow 1's bilinear rule: pixel i is read at i * size
+    / 299.
+    """
     size = images.shape[axis]
-    place = torch.arange(SIDE, dtype=torch.float32, device=images.device) * torch.tensor(size / SIDE)
+    place = torch.arange(SIDE, dtype=torch.float32, device=images.device) * torch.tensor(
+        size / SIDE
+    )
     below = place.long()
     share = (place - below).view(-1, *[1] * (3 - axis))
     low = images.index_select(axis, below)
@@ -132,8 +145,25 @@ class _Trunk(nn.Sequential):
 
 # In the order in which the reference runs them.
 _LAYERS = [
-    *("Conv2d_1a_3x3", "Conv2d_2a_3x3", "Conv2d_2b_3x3", "MaxPool_1", "Conv2d_3b_1x1", "Conv2d_4a_3x3", "MaxPool_2"),
-    *("Mixed_5b", "Mixed_5c", "Mixed_5d", "Mixed_6a", "Mixed_6b", "Mixed_6c", "Mixed_6d", "Mixed_6e"),
+    *(
+        "Conv2d_1a_3x3",
+        "Conv2d_2a_3x3",
+        "Conv2d_2b_3x3",
+        "MaxPool_1",
+        "Conv2d_3b_1x1",
+        "Conv2d_4a_3x3",
+        "MaxPool_2",
+    ),
+    *(
+        "Mixed_5b",
+        "Mixed_5c",
+        "Mixed_5d",
+        "Mixed_6a",
+        "Mixed_6b",
+        "Mixed_6c",
+        "Mixed_6d",
+        "Mixed_6e",
+    ),
     *("Mixed_7a", "Mixed_7b", "Mixed_7c"),
 ]
 
@@ -143,9 +173,12 @@ def _network(path: Path) -> Any:
     try:
         from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
     except ImportError as error:
-        raise ImportError("extractor=inception needs torch-fidelity: pip install 'gan-zoo[fid]'") from error
+        raise ImportError(
+            "extractor=inception needs torch-fidelity: pip install 'gan-zoo[fid]'"
+        ) from error
     try:
-        torch.load(path, map_location="cpu", weights_only=True)  # torch-fidelity would unpickle anything
+        # Torch-fidelity would unpickle anything.
+        torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise DataError(f"extractor.weights={path} is damaged or no weights file") from error
     try:

@@ -1,8 +1,8 @@
 """Scores over sets of features: KID, precision and recall, density and coverage, memorization.
 
-Distances are computed in float64, from features centered on the mean of the reals, on the device where the features
-are, in blocks of rows that are dealt to the processes. In float32 the product form |x|^2 + |y|^2 - 2 x.y loses what
-sets two features apart where they have a large common part.
+Distances are computed in float64, from features centered on the mean of the reals, on the device
+where the features are, in blocks of rows that are dealt to the processes. In float32 the product
+form |x|^2 + |y|^2 - 2 x.y loses what sets two features apart where they have a large common part.
 """
 
 from __future__ import annotations
@@ -23,11 +23,15 @@ from gan_zoo.metrics.base import exact_device, require_finite
 BLOCK = 2**23
 """Numbers in a block of distances: 64 MiB."""
 SAME = 1e-13
-"""Squared distances below this fraction of |x|^2 + |y|^2 are rounding errors of float32 features."""
+"""Squared distances below this fraction of |x|^2 + |y|^2 are rounding errors of float32
+features.
+"""
 
 
 class FeatureBank(Metric):
-    """All features of all processes, in the order of the samples' numbers. Memory grows with their number."""
+    """All features of all processes, in the order of the samples' numbers. Memory grows with their
+    number.
+    """
 
     full_state_update = False
     features: Any
@@ -45,15 +49,20 @@ class FeatureBank(Metric):
 
     def compute(self) -> Tensor:
         """``[N, F]``, float32."""
-        features, numbers = (torch.cat(s) if isinstance(s, list) else s for s in (self.features, self.numbers))
+        features, numbers = (
+            torch.cat(s) if isinstance(s, list) else s for s in (self.features, self.numbers)
+        )
         return features[numbers.argsort()].float()
 
 
 class FeatureScore:
-    """The contract: scores of generated against real features ``[M, F]`` and ``[N, F]``, by name."""
+    """The contract: scores of generated against real features ``[M, F]`` and ``[N, F]``, by
+    name.
+    """
 
     def __call__(self, real: Tensor, fake: Tensor) -> dict[str, float]:
-        """The scores, without the extractor's name; called by all processes at once, with the same features.
+        """The scores, without the extractor's name; called by all processes at once, with the same
+        features.
 
         Raises:
             DataError: if features are not finite, or too few.
@@ -71,7 +80,8 @@ class FeatureScore:
 
 
 class KID(FeatureScore):
-    """Kernel Inception distance (Binkowski et al. 2018): unbiased MMD^2 with the kernel (x.y / F + 1)^3.
+    """Kernel Inception distance (Binkowski et al. 2018): unbiased MMD^2 with the kernel (x.y / F +
+    1)^3.
 
     The mean over random subsets, drawn as torch-fidelity draws them; it may be slightly negative.
 
@@ -83,7 +93,9 @@ class KID(FeatureScore):
 
     def __init__(self, subsets: int = 100, subset_size: int = 1000, seed: int = 2020) -> None:
         if subsets < 1 or subset_size < 2:
-            raise ValueError(f"subsets must be >= 1 and subset_size >= 2, got {subsets} and {subset_size}")
+            raise ValueError(
+                f"subsets must be >= 1 and subset_size >= 2, got {subsets} and {subset_size}"
+            )
         self.subsets, self.subset_size, self.seed = subsets, subset_size, seed
 
     def __call__(self, real: Tensor, fake: Tensor) -> dict[str, float]:
@@ -92,8 +104,12 @@ class KID(FeatureScore):
         fake, real = in_float64(fake, "generated"), in_float64(real, "real")
         values = torch.zeros(self.subsets, dtype=torch.float64, device=fake.device)
         for number in range(self.subsets):
-            of_fake = torch.from_numpy(random.choice(len(fake), size, replace=False)).to(fake.device)
-            of_real = torch.from_numpy(random.choice(len(real), size, replace=False)).to(real.device)
+            of_fake = torch.from_numpy(random.choice(len(fake), size, replace=False)).to(
+                fake.device
+            )
+            of_real = torch.from_numpy(random.choice(len(real), size, replace=False)).to(
+                real.device
+            )
             if number % world_size() == rank():
                 values[number] = squared_mmd(fake[of_fake], real[of_real])
         values = summed(values)
@@ -101,7 +117,9 @@ class KID(FeatureScore):
 
 
 def squared_mmd(x: Tensor, y: Tensor) -> Tensor:
-    """The unbiased estimate of MMD^2 with the cubic kernel, from as many samples ``[n, F]`` of both."""
+    """The unbiased estimate of MMD^2 with the cubic kernel, from as many samples ``[n, F]`` of
+    both.
+    """
     size = len(x)
 
     def kernel(a: Tensor, b: Tensor) -> Tensor:
@@ -130,7 +148,8 @@ class NeighborScore(FeatureScore):
 
 
 class PrecisionRecall(NeighborScore):
-    """Shares of fakes inside the reals' manifold and of reals inside the fakes' (Kynkaanniemi et al. 2019).
+    """Shares of fakes inside the reals' manifold and of reals inside the fakes' (Kynkaanniemi et
+    al. 2019).
 
     A manifold is the union of balls around its samples, each reaching to its k-th nearest neighbor.
 
@@ -181,20 +200,26 @@ class DensityCoverage(NeighborScore):
 
 
 def in_float64(features: Tensor, kind: str) -> Tensor:
-    """Features in float64 where they are, or on the CPU if their device has no float64; `DataError` unless finite."""
+    """Features in float64 where they are, or on the CPU if their device has no float64; `DataError`
+    unless finite.
+    """
     require_finite(features, f"features of {kind} images")
     return features.to(exact_device(features.device)).double()
 
 
 def centered(real: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
-    """Features in float64 on one device, minus the mean of the reals; distances stay as they are."""
+    """Features in float64 on one device, minus the mean of the reals; distances stay as they
+    are.
+    """
     real = in_float64(real, "real")
     mean = real.mean(0)
     return real - mean, *(in_float64(other, "generated").to(real.device) - mean for other in others)
 
 
 def squared_distances(x: Tensor, y: Tensor) -> Tensor:
-    """The squared Euclidean distances ``[N, M]`` of centered float64 features; exactly 0 for equal ones."""
+    """The squared Euclidean distances ``[N, M]`` of centered float64 features; exactly 0 for equal
+    ones.
+    """
     lengths = x.square().sum(1)[:, None] + y.square().sum(1)
     squared = torch.addmm(lengths, x, y.T, alpha=-2)
     return squared.masked_fill_(squared <= SAME * lengths, 0.0)
@@ -215,13 +240,16 @@ def summed(values: Tensor) -> Tensor:
 
 
 def radii(features: Tensor, neighbors: int) -> Tensor:
-    """The squared distance of every sample to its k-th nearest neighbor, itself not counted, ``[N]``.
+    """The squared distance of every sample to its k-th nearest neighbor, itself not counted,
+    ``[N]``.
 
     Raises:
         DataError: if there are too few samples.
     """
     if len(features) <= neighbors:
-        raise DataError(f"{neighbors} neighbors need more than {neighbors} samples, got {len(features)}")
+        raise DataError(
+            f"{neighbors} neighbors need more than {neighbors} samples, got {len(features)}"
+        )
     radii = features.new_zeros(len(features))
     for rows in dealt(len(features), len(features)):
         distances = squared_distances(features[rows], features)
@@ -244,9 +272,11 @@ def require_neighbors(neighbors: int) -> None:
 
 
 def memorized(fake: Tensor, train: Tensor, held_out: Tensor) -> float:
-    """The share of fakes whose nearest neighbor is a training image and not a held-out one, from equally many.
+    """The share of fakes whose nearest neighbor is a training image and not a held-out one, from
+    equally many.
 
-    0.5 where the generator knows the training images no better than others of their kind; 1 for copies.
+    0.5 where the generator knows the training images no better than others of their kind; 1 for
+    copies.
     """
     count = min(len(train), len(held_out))
     train, held_out, fake = centered(train, held_out, fake)

@@ -24,7 +24,9 @@ class Moments(NamedTuple):
     def save(self, path: Path) -> None:
         """Write an ``.npz`` without pickle, whole or not at all."""
         with atomic_path(path) as temporary:
-            np.savez(temporary, num=self.num, mean=self.mean.numpy(), covariance=self.covariance.numpy())
+            np.savez(
+                temporary, num=self.num, mean=self.mean.numpy(), covariance=self.covariance.numpy()
+            )
 
     @classmethod
     def load(cls, path: Path) -> Moments:
@@ -35,13 +37,17 @@ class Moments(NamedTuple):
         """
         with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
             mean, covariance = torch.from_numpy(data["mean"]), torch.from_numpy(data["covariance"])
-            if covariance.shape != 2 * mean.shape or not (mean.isfinite().all() and covariance.isfinite().all()):
+            if covariance.shape != 2 * mean.shape or not (
+                mean.isfinite().all() and covariance.isfinite().all()
+            ):
                 raise ValueError(f"{path} holds no moments")
             return cls(int(data["num"]), mean, covariance)
 
 
 class FeatureMoments(Metric):
-    """Accumulates `Moments` of features ``[B, F]`` by float64 sums, which processes add up exactly once."""
+    """Accumulates `Moments` of features ``[B, F]`` by float64 sums, which processes add up exactly
+    once.
+    """
 
     full_state_update = False
     count: Tensor
@@ -53,7 +59,11 @@ class FeatureMoments(Metric):
         zeros = torch.zeros(num_features, dtype=torch.float64)
         self.add_state("count", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("total", zeros, dist_reduce_fx="sum")
-        self.add_state("outer", torch.zeros(num_features, num_features, dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state(
+            "outer",
+            torch.zeros(num_features, num_features, dtype=torch.float64),
+            dist_reduce_fx="sum",
+        )
         self.set_dtype(torch.float64)
 
     def update(self, features: Tensor) -> None:
@@ -69,7 +79,9 @@ class FeatureMoments(Metric):
 
 
 def moments_from(number: Tensor, total: Tensor, outer: Tensor) -> Moments:
-    """The moments of ``number`` features from their sum ``[F]`` and that of their outer products ``[F, F]``."""
+    """The moments of ``number`` features from their sum ``[F]`` and that of their outer products
+    ``[F, F]``.
+    """
     count = int(number)
     if count < 2:
         raise ValueError(f"a covariance needs at least 2 samples, got {count}")
@@ -80,10 +92,11 @@ def moments_from(number: Tensor, total: Tensor, outer: Tensor) -> Moments:
 
 
 def frechet_distance(a: Moments, b: Moments) -> float:
-    """The squared 2-Wasserstein distance of two Gaussians (Dowson & Landau 1982; Heusel et al. 2017, FID).
+    """The squared 2-Wasserstein distance of two Gaussians (Dowson & Landau 1982; Heusel et al.
+    2017, FID).
 
-    ||m_a - m_b||^2 + tr(A + B - 2 (R^T B R)^(1/2)) with A = R R^T, by eigenvalues of symmetric matrices in float64;
-    those that rounding made negative count as zero.
+    ||m_a - m_b||^2 + tr(A + B - 2 (R^T B R)^(1/2)) with A = R R^T, by eigenvalues of symmetric
+    matrices in float64; those that rounding made negative count as zero.
     """
     root = square_root(a.covariance)
     cross = symmetric_eigenvalues(root.T @ b.covariance @ root).clamp(min=0).sqrt().sum()
@@ -92,7 +105,8 @@ def frechet_distance(a: Moments, b: Moments) -> float:
 
 
 def square_root(matrix: Tensor) -> Tensor:
-    """R with R R^T = ``matrix``: Cholesky's, or that of the eigenvalues where the matrix is singular.
+    """R with R R^T = ``matrix``: Cholesky's, or that of the eigenvalues where the matrix is
+    singular.
 
     Covariances of fewer samples than features are singular.
     """

@@ -25,11 +25,13 @@ class Spread(NamedTuple):
 
 
 class InceptionScore(Metric):
-    """exp E_x KL(p(y|x) || p(y)) over each of ten splits (Salimans et al. 2016), from class logits ``[B, K]``.
+    """exp E_x KL(p(y|x) || p(y)) over each of ten splits (Salimans et al. 2016), from class logits
+    ``[B, K]``.
 
-    Samples 0 .. N-1 are shuffled once, always alike, and cut into splits of N / 10; p(y) is the mean over a split. The
-    score is the mean over splits, between 1 and K, and its spread their standard deviation. Only float64 sums are kept
-    for each split, so the value depends neither on the order nor on the number of processes.
+    Samples 0 .. N-1 are shuffled once, always alike, and cut into splits of N / 10; p(y) is the
+    mean over a split. The score is the mean over splits, between 1 and K, and its spread their
+    standard deviation. Only float64 sums are kept for each split, so the value depends neither on
+    the order nor on the number of processes.
 
     Args:
         num_classes: K.
@@ -42,12 +44,16 @@ class InceptionScore(Metric):
     negative_entropy: Tensor
     total: Tensor
 
-    def __init__(self, num_classes: int, num_samples: int, splits: int = SPLITS, **kwargs: Any) -> None:
+    def __init__(
+        self, num_classes: int, num_samples: int, splits: int = SPLITS, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         splits = max(1, min(splits, num_samples))
         self.split_of = splits_of(num_samples, splits)
         for name, shape in {"count": (), "negative_entropy": (), "total": (num_classes,)}.items():
-            self.add_state(name, torch.zeros(splits, *shape, dtype=torch.float64), dist_reduce_fx="sum")
+            self.add_state(
+                name, torch.zeros(splits, *shape, dtype=torch.float64), dist_reduce_fx="sum"
+            )
         self.set_dtype(torch.float64)
 
     def update(self, logits: Tensor, start: int = 0) -> None:
@@ -71,8 +77,8 @@ class InceptionScore(Metric):
 def splits_of(num_samples: int, splits: int) -> Tensor:
     """The split ``[N]`` of each sample: a fixed shuffle, cut at multiples of N / splits.
 
-    Without the shuffle a split would depend on how samples are ordered: those of a conditional model may come sorted
-    by what they were asked for.
+    Without the shuffle a split would depend on how samples are ordered: those of a conditional
+    model may come sorted by what they were asked for.
     """
     shuffled = torch.from_numpy(np.random.RandomState(SEED).permutation(num_samples))
     edges = [number * num_samples // splits for number in range(splits + 1)]

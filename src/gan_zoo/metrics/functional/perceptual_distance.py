@@ -11,7 +11,8 @@ from gan_zoo.networks.pretrained.perceptual import unit_difference
 
 
 def perceptual_distance(features: nn.Module, first: Tensor, second: Tensor) -> Tensor:
-    """The distance of each pair, ``[B]``: the sum over layers of the mean `unit_difference` over places.
+    """The distance of each pair, ``[B]``: the sum over layers of the mean `unit_difference` over
+    places.
 
     Args:
         features: images ``[B, C, H, W]`` in [-1, 1] to a list of activations ``[B, F, ...]``.
@@ -34,5 +35,6 @@ def check_images(source: Source, metric: str) -> None:
     """Raise `DataError` unless the data are images that the network sees."""
     if source.samples.ndim != 4 or source.samples.shape[1] not in (1, 3):
         raise DataError(
-            f"metric={metric} compares gray or RGB images, data={source.name} has shape {source.sample_shape}"
+            f"metric={metric} compares gray or RGB images, data={source.name} has shape"
+            f" {source.sample_shape}"
         )

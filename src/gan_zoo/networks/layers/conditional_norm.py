@@ -5,7 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from gan_zoo.networks.layers.normalization import NormFactory, apply_spectral_norm, needs_bias, norm_layer
+from gan_zoo.networks.layers.normalization import (
+    NormFactory,
+    apply_spectral_norm,
+    needs_bias,
+    norm_layer,
+)
 
 
 class ConditionalBatchNorm(nn.Module):
@@ -66,8 +71,8 @@ class ConditionInput:
         self.condition_dim = condition_dim
         if self.in_norm and condition_dim is None:
             raise ValueError(
-                f"generator.norm={norm} needs a model that gives its generator a condition, such as "
-                "model=cgan_single, cgan, acgan or infogan"
+                f"generator.norm={norm} needs a model that gives its generator a condition, such as"
+                " model=cgan_single, cgan, acgan or infogan"
             )
 
     @property
@@ -87,7 +92,9 @@ class ConditionInput:
             return norm_layer(self.norm)
         assert self.condition_dim is not None
         condition_dim = self.condition_dim
-        return lambda channels: ConditionalBatchNorm(channels, condition_dim=condition_dim, norm=self.norm)
+        return lambda channels: ConditionalBatchNorm(
+            channels, condition_dim=condition_dim, norm=self.norm
+        )
 
     def first_inputs(self, latents: Tensor, condition: Tensor | None) -> Tensor:
         """The inputs of the first layer."""

@@ -35,7 +35,9 @@ class EqualizedLinear(nn.Module):
         bias: what b m starts from.
     """
 
-    def __init__(self, inputs: int, outputs: int, lr_multiplier: float = 1.0, bias: float = 0.0) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, lr_multiplier: float = 1.0, bias: float = 0.0
+    ) -> None:
         super().__init__()
         self.lr_multiplier = lr_multiplier
         self.scale = lr_multiplier / math.sqrt(inputs)
@@ -56,7 +58,9 @@ class EqualizedConv(nn.Module):
         bias: whether there is a bias, from 0.
     """
 
-    def __init__(self, c_in: int, c_out: int, kernel: int, stride: int = 1, bias: bool = True) -> None:
+    def __init__(
+        self, c_in: int, c_out: int, kernel: int, stride: int = 1, bias: bool = True
+    ) -> None:
         super().__init__()
         self.stride = stride
         self.padding = kernel // 2 if stride == 1 else 0

@@ -65,7 +65,9 @@ class Heads(nn.Module):
         if self.project is not None:
             pooled = h.flatten(2).mean(2) if h.ndim > 2 else h
             score = score + (self.project(required(condition)) * pooled).sum(1)
-        return DiscriminatorOutput(score, x, None if self.aux is None else self.aux(h.flatten(1)), features=(h,))
+        return DiscriminatorOutput(
+            score, x, None if self.aux is None else self.aux(h.flatten(1)), features=(h,)
+        )
 
     def concat_condition(self, h: Tensor, condition: Tensor | None) -> Tensor:
         """The activations after one layer that sees the condition at every position."""

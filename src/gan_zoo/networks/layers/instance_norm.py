@@ -31,7 +31,8 @@ class InstanceNorm(nn.GroupNorm):
         return y
 
     def _uses_custom_kernel(self, x: Tensor) -> bool:
-        on_cpu = x.device.type == "cpu" and not torch.is_autocast_enabled("cpu")  # which would round matrix products
+        # Which would round matrix products.
+        on_cpu = x.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
         return (
             on_cpu
             and x.dtype == self.weight.dtype
@@ -61,21 +62,28 @@ class _InstanceNorm(torch.autograd.Function):
         if torch.is_grad_enabled():  # to be differentiated once more
             y = F.group_norm(x, len(weight), weight, bias, ctx.eps)
             requested = [
-                tensor for tensor, needed in zip((x, weight, bias), ctx.needs_input_grad, strict=False) if needed
+                tensor
+                for tensor, needed in zip((x, weight, bias), ctx.needs_input_grad, strict=False)
+                if needed
             ]
             gradients = iter(torch.autograd.grad(y, requested, gradient, create_graph=True))
-            return *(next(gradients) if needed else None for needed in ctx.needs_input_grad[:3]), None
+            return *(
+                next(gradients) if needed else None for needed in ctx.needs_input_grad[:3]
+            ), None
 
         # The gradient of the normalization in closed form, by sums over pixels.
         pixels = _pixels(x)
         slopes = _pixels(gradient.contiguous(memory_format=torch.channels_last))
         slope = _mean(slopes)
-        along = (_mean(slopes * pixels) - mean * slope) * inverse  # of the slopes with the normalized pixels
+        # Of the slopes with the normalized pixels.
+        along = (_mean(slopes * pixels) - mean * slope) * inverse
         scale = inverse * weight
         tilt = scale * inverse * along
         dx = torch.empty_like(x)
         count = pixels.shape[1]
-        torch.addcmul(tilt * mean - scale * slope, slopes, scale, out=_pixels(dx)).addcmul_(pixels, tilt, value=-1)
+        torch.addcmul(tilt * mean - scale * slope, slopes, scale, out=_pixels(dx)).addcmul_(
+            pixels, tilt, value=-1
+        )
         return dx, count * along.sum((0, 1)), count * slope.sum((0, 1)), None
 
 

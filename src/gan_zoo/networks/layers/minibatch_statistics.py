@@ -35,7 +35,8 @@ class MinibatchStatistic(nn.Module):
     def forward(self, h: Tensor) -> Tensor:
         size = len(h)
         group = self.group if size % self.group == 0 else size
-        groups = h.reshape(group, size // group, *h.shape[1:])  # sample i is in group i mod (size / group)
+        # Sample i is in group i mod (size / group).
+        groups = h.reshape(group, size // group, *h.shape[1:])
         deviation = groups - groups.mean(0, keepdim=True)
         if self.statistic == "stddev":
             statistic = (deviation.square().mean(0) + 1e-8).sqrt().flatten(1).mean(1).repeat(group)

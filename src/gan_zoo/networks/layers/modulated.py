@@ -32,7 +32,13 @@ class ModulatedConv(nn.Module):
     """
 
     def __init__(
-        self, c_in: int, c_out: int, kernel: int, style_dim: int, demodulate: bool = True, up: bool = False
+        self,
+        c_in: int,
+        c_out: int,
+        kernel: int,
+        style_dim: int,
+        demodulate: bool = True,
+        up: bool = False,
     ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(c_out, c_in, kernel, kernel))

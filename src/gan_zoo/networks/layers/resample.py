@@ -8,7 +8,9 @@ from torch.nn import functional as F
 
 
 def filter_kernel(gain: float) -> Tensor:
-    """The separable filter [1, 3, 3, 1] / 8 in both directions, times ``gain``: ``[1, 1, 4, 4]``."""
+    """The separable filter [1, 3, 3, 1] / 8 in both directions, times ``gain``: ``[1, 1, 4,
+    4]``.
+    """
     row = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
     return torch.outer(row, row)[None, None] * gain
 

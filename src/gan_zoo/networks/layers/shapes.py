@@ -6,7 +6,9 @@ import math
 from collections.abc import Sequence
 
 
-def square_image(sample_shape: Sequence[int], network: str, smallest: int = 8, largest: int = 256) -> tuple[int, int]:
+def square_image(
+    sample_shape: Sequence[int], network: str, smallest: int = 8, largest: int = 256
+) -> tuple[int, int]:
     """The channels and the side of square images whose side is a power of two.
 
     Raises:
@@ -15,12 +17,14 @@ def square_image(sample_shape: Sequence[int], network: str, smallest: int = 8, l
     allowed = [2**k for k in range(int(math.log2(smallest)), int(math.log2(largest)) + 1)]
     if len(sample_shape) != 3:
         raise ValueError(
-            f"{network} works on images; the data's sample_shape is {list(sample_shape)}: use model=gan for vectors"
+            f"{network} works on images; the data's sample_shape is {list(sample_shape)}: use"
+            " model=gan for vectors"
         )
     channels, height, width = sample_shape
     if height != width or height not in allowed:
         sizes = ", ".join(map(str, allowed))
         raise ValueError(
-            f"{network} works on square images of {sizes} pixels, got {height}x{width}: set data.image_size"
+            f"{network} works on square images of {sizes} pixels, got {height}x{width}: set"
+            " data.image_size"
         )
     return channels, height

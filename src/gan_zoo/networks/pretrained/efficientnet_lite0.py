@@ -19,10 +19,18 @@ def packaged_weights() -> Path:
 
 
 class _SameConv(nn.Module):
-    """A convolution padded like TensorFlow's SAME, followed by a normalization and possibly ReLU6."""
+    """A convolution padded like TensorFlow's SAME, followed by a normalization and possibly
+    ReLU6.
+    """
 
     def __init__(
-        self, c_in: int, c_out: int, kernel: int, stride: int = 1, groups: int = 1, activate: bool = True
+        self,
+        c_in: int,
+        c_out: int,
+        kernel: int,
+        stride: int = 1,
+        groups: int = 1,
+        activate: bool = True,
     ) -> None:
         padding = kernel // 2 if stride == 1 else 0
         conv = nn.Conv2d(c_in, c_out, kernel, stride, padding, groups=groups, bias=False)
@@ -49,7 +57,9 @@ class _SameConv(nn.Module):
         conv, norm, last = self.layers
         assert isinstance(conv, nn.Conv2d)
         assert isinstance(norm, nn.BatchNorm2d)
-        self.layers = nn.Sequential(FusedConv(conv, norm, 6.0 if isinstance(last, nn.ReLU6) else None))
+        self.layers = nn.Sequential(
+            FusedConv(conv, norm, 6.0 if isinstance(last, nn.ReLU6) else None)
+        )
 
 
 class _Block(nn.Module):
@@ -59,7 +69,10 @@ class _Block(nn.Module):
         super().__init__()
         width = c_in * expand
         layers = [_SameConv(c_in, width, 1)] if expand > 1 else []
-        layers += [_SameConv(width, width, kernel, stride, groups=width), _SameConv(width, c_out, 1, activate=False)]
+        layers += [
+            _SameConv(width, width, kernel, stride, groups=width),
+            _SameConv(width, c_out, 1, activate=False),
+        ]
         self.layers = nn.Sequential(*layers)
         self.residual = stride == 1 and c_in == c_out
 
@@ -69,7 +82,14 @@ class _Block(nn.Module):
 
 
 # expansion, kernel, stride, channels, repeats of each stage
-_STAGES = [(1, 3, 1, 16, 1), (6, 3, 2, 24, 2), (6, 5, 2, 40, 2), (6, 3, 2, 80, 3), (6, 5, 1, 112, 3), (6, 5, 2, 192, 4)]
+_STAGES = [
+    (1, 3, 1, 16, 1),
+    (6, 3, 2, 24, 2),
+    (6, 5, 2, 40, 2),
+    (6, 3, 2, 80, 3),
+    (6, 5, 1, 112, 3),
+    (6, 5, 2, 192, 4),
+]
 _STAGES += [(6, 3, 1, 320, 1)]
 
 

@@ -1,0 +1,77 @@
+"""What models with a class-conditional generator and a discriminator that knows classes share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+from torch.nn.functional import one_hot
+
+from gan_zoo.core.types import Batch, Count, SampleRequest
+from gan_zoo.models.conditioning import conditional_generator
+from gan_zoo.models.gan import GAN
+
+
+class ClassConditionalGAN(GAN):
+    """The generator is conditioned on a class, which is drawn uniformly unless it is requested.
+
+    The generator gets the class as one-hot numbers. The discriminator scores samples alone; its
+    further outputs, which the subclass uses, are its output's ``aux``.
+
+    Args:
+        generator: made by `conditional_generator` with ``condition_dim`` = ``num_classes``.
+        discriminator: called with ``aux_outputs``.
+        num_classes: K >= 2, as the data has them.
+        aux_outputs: number of the discriminator's further outputs.
+        latent_dim, prior: as in `GAN`.
+    """
+
+    def __init__(
+        self,
+        generator: Callable[..., nn.Module],
+        discriminator: Callable[..., nn.Module],
+        num_classes: int | None,
+        aux_outputs: Callable[[int], int],
+        latent_dim: Count = 100,
+        prior: str = "normal",
+    ) -> None:
+        if num_classes is None or num_classes < 2:
+            raise ValueError(
+                f"{type(self).__name__} needs data with labels: data.num_classes must be >= 2, "
+                f"got {num_classes}"
+            )
+
+        def made_generator(latent_dim: int) -> nn.Module:
+            return conditional_generator(generator, latent_dim, num_classes)
+
+        def made_discriminator() -> nn.Module:
+            return self.with_classes(discriminator(aux_outputs=aux_outputs(num_classes)))
+
+        self.num_classes = num_classes
+        super().__init__(made_generator, made_discriminator, latent_dim, prior)
+        self.needs = ("label",)
+        self.num_requested_labels = num_classes
+
+    def with_classes(self, discriminator: nn.Module) -> nn.Module:
+        """The discriminator, to which a model may add what knows the classes."""
+        return discriminator
+
+    def request_for(self, batch: Batch) -> SampleRequest:
+        """In training classes are drawn uniformly."""
+        return SampleRequest(batch.size, batch.rng)
+
+    def requested_label(self, request: SampleRequest) -> Tensor:
+        """The classes of the samples, ``[B]``."""
+        if request.label is not None:
+            return request.label
+        return request.rng.randint("classes", request.size, 0, self.num_classes)
+
+    def generated_labels(self, batch: Batch) -> Tensor:
+        """The classes of the fakes of a training batch, ``[B]``."""
+        return self.requested_label(self.request_for(batch))
+
+    def generator_inputs(
+        self, request: SampleRequest, generators: nn.ModuleDict
+    ) -> tuple[Tensor, ...]:
+        classes = one_hot(self.requested_label(request), self.num_classes)
+        return self.latents(request), classes.float()

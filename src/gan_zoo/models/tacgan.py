@@ -1,0 +1,60 @@
+"""The twin-auxiliary-classifiers model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from torch import nn
+
+from gan_zoo.core.types import Batch, Count, FakeSamples, LossTerms, TermOutputs, Weight
+from gan_zoo.models.class_conditional import ClassConditionalGAN
+
+
+class TACGAN(ClassConditionalGAN):
+    """A twin classifier of fakes takes away AC-GAN's pull towards easily classified samples.
+
+    Gong et al. 2019, eq. 5. The discriminator's ``aux`` are the logits of two classifiers, C of
+    reals and the twin C~ of fakes, ``[B, 2K]``. With CE the classification loss: L_D += w (CE(C(x))
+    + CE(C~(G(z)))), L_G += w (CE(C(G(z))) - CE(C~(G(z)))). Terms: ``class`` and ``twin``.
+
+    Args:
+        generator, discriminator, num_classes, latent_dim, prior: as in `ClassConditionalGAN`.
+        classification: ``(logits, labels) -> scalar``.
+        class_weight: w.
+    """
+
+    def __init__(
+        self,
+        generator: Callable[..., nn.Module],
+        discriminator: Callable[..., nn.Module],
+        classification: nn.Module,
+        num_classes: int | None,
+        class_weight: Weight = 1.0,
+        latent_dim: Count = 100,
+        prior: str = "normal",
+    ) -> None:
+        super().__init__(
+            generator, discriminator, num_classes, lambda classes: 2 * classes, latent_dim, prior
+        )
+        self.classification = classification
+        self.class_weight = class_weight
+
+    def discriminator_terms(
+        self, batch: Batch, fakes: FakeSamples, outputs: Sequence[TermOutputs]
+    ) -> LossTerms:
+        (output,) = outputs
+        assert output.real is not None
+        of_reals, _ = output.real.aux.chunk(2, 1)
+        _, of_fakes = output.fake.aux.chunk(2, 1)
+        on_real = self.classification(of_reals, batch.label)
+        twin = self.classification(of_fakes, self.generated_labels(batch))
+        return {"class": self.class_weight * on_real, "twin": self.class_weight * twin}
+
+    def generator_terms(
+        self, batch: Batch, fakes: FakeSamples, outputs: Sequence[TermOutputs]
+    ) -> LossTerms:
+        of_reals, of_fakes = outputs[0].fake.aux.chunk(2, 1)
+        labels = self.generated_labels(batch)
+        on_fake = self.classification(of_reals, labels)
+        twin = self.classification(of_fakes, labels)
+        return {"class": self.class_weight * on_fake, "twin": -self.class_weight * twin}
