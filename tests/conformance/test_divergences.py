@@ -17,6 +17,7 @@ from gan_zoo.losses.fisher import Fisher
 from gan_zoo.losses.hinge import Hinge
 from gan_zoo.losses.least_squares import LeastSquares
 from gan_zoo.losses.minimax import Minimax
+from gan_zoo.losses.softmax import Softmax
 from gan_zoo.losses.wasserstein import Wasserstein
 
 from .zoo import critique
@@ -154,3 +155,21 @@ def test_fisher_is_the_chi2_distance() -> None:
     log_values = loss.log_values(real_side, fake_side)
     assert log_values["fisher_constraint"].item() == pytest.approx(1, abs=1e-6)
     assert log_values["fisher_ipm"].item() == pytest.approx(distance, abs=1e-6)
+
+
+def test_the_softmax_loss_measures_a_divergence() -> None:
+    """At D = log(p/m) it is log 2B - KL(p || m), and nowhere lower."""
+    p, q = torch.tensor([0.5, 0.3, 0.2]).double(), torch.tensor([0.2, 0.3, 0.5]).double()
+    m = (p + q) / 2
+    sizes = [(side * 10).round().long() for side in (p, q)]
+    best = (p / m).log()
+
+    def value(scores: torch.Tensor) -> float:
+        sides = [critique(scores.repeat_interleave(counts)) for counts in sizes]
+        return Softmax().discriminator(*sides).item()
+
+    divergence = (p * (p / m).log()).sum().item()
+    assert value(best) == pytest.approx(math.log(20) - divergence)
+    for change in torch.eye(3).double() * 0.1:
+        assert value(best + change) > value(best)
+        assert value(best - change) > value(best)

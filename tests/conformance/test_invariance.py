@@ -51,6 +51,8 @@ def test_order_does_not_matter(name: str) -> None:
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_repetition_does_not_matter(name: str) -> None:
+    if name in ("softmax", "dual_contrastive"):
+        pytest.skip("a sample is compared with all others of the batch: its size matters")
     loss, (real, fake), twice = stepped(name), sides(), torch.arange(6).repeat(2)
     again, once = both(loss, picked(real, twice), picked(fake, twice)), both(loss, real, fake)
     torch.testing.assert_close(again[0], once[0])

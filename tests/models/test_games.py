@@ -105,9 +105,7 @@ def test_the_class_reaches_the_generator_and_comes_back_as_gradient() -> None:
 
 @pytest.mark.parametrize("num_classes", [None, 1])
 def test_acgan_needs_labels(num_classes: int | None) -> None:
-    with pytest.raises(
-        ValueError, match=r"model=acgan needs data with labels: data.num_classes must be >= 2"
-    ):
+    with pytest.raises(ValueError, match=r"needs data with labels: data.num_classes must be >= 2"):
         ACGAN(GENERATOR, CRITIC, CrossEntropy(), num_classes=num_classes)
 
 

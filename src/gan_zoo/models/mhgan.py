@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from gan_zoo.core.distributed import mean_over_ranks
@@ -31,7 +32,8 @@ class ClassScores(nn.Module):
     fakes, so that it works with every loss.
 
     Args:
-        discriminator: its ``aux`` are the scores.
+        discriminator: its ``aux`` are the scores of the K classes, its score that of reals: minus
+            that of fakes.
     """
 
     scores_classes: ClassVar[bool] = True
@@ -42,8 +44,8 @@ class ClassScores(nn.Module):
 
     def forward(self, x: Tensor, labels: Tensor) -> DiscriminatorOutput:
         output = run_discriminator(self.discriminator, x)
-        scores = output.aux
-        return replace(output, score=scores[:, :-1].max(1).values - scores[:, -1])
+        scores = torch.cat([output.aux, -output.score[:, None]], 1)
+        return replace(output, aux=scores, score=output.aux.max(1).values + output.score)
 
 
 class MHGAN(ClassConditionalGAN):
@@ -74,7 +76,7 @@ class MHGAN(ClassConditionalGAN):
         prior: str = "normal",
     ) -> None:
         super().__init__(
-            generator, discriminator, num_classes, lambda classes: classes + 1, latent_dim, prior
+            generator, discriminator, num_classes, lambda classes: classes, latent_dim, prior
         )
         self.generator_weight = generator_weight
         self.feature_weight = feature_weight

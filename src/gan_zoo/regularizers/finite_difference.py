@@ -21,10 +21,10 @@ from gan_zoo.regularizers.base import Regularizer
 class ApproximateR1(Regularizer):
     """R1 by differences of scores: the discriminator is not differentiated twice.
 
-    Hyun et al. 2025 (GAT, arXiv 2509.24935): gamma/2 E |D(x) - D(x + s n)|^2 / s^2 over reals, n ~ N(0, I). To first
-    order in s its mean over n is gamma/2 E ||grad D(x)||^2, which is `R1`. Both scores are computed
-    with the same random numbers, so that augmentation and dropout change both alike; this takes two
-    forward passes. Scores of patches are summed for each sample, as in `R1`.
+    Hyun et al. 2025 (GAT, arXiv 2509.24935): gamma/2 E |D(x) - D(x + s n)|^2 / s^2 over reals, n ~
+    N(0, I). To first order in s its mean over n is gamma/2 E ||grad D(x)||^2, which is `R1`. Both
+    scores are computed with the same random numbers, so that augmentation and dropout change both
+    alike; this takes two forward passes. Scores of patches are summed for each sample, as in `R1`.
 
     Args:
         gamma: weight.
