@@ -29,6 +29,8 @@ NEEDS_MORE_THAN_A_SCORE = {
     "acgan",
     "adcgan",
     "bigan",
+    "biggan",
+    "biggan_deep",
     "cgan",
     "cgan_single",
     "contragan",
@@ -36,6 +38,7 @@ NEEDS_MORE_THAN_A_SCORE = {
     "mhgan",
     "pix2pix",
     "reacgan",
+    "sngan_projection",
     "tacgan",
 }  # conditions, or heads
 PRESETS_WITH_CRITIC_SETTINGS = {"wgan", "wgan_gp", "fisher", "dragan", "r3gan", *AUTOENCODERS}
@@ -127,7 +130,8 @@ def on_images(pairs: Path) -> Callable[[str, str], list[str]]:
         attention = (
             ["generator.attention=8", "discriminator.attention=8"] if model == "sagan" else []
         )
-        return ["data=digits", *attention]
+        thin = ["generator.width=2", "discriminator.width=2"] if model.startswith("biggan") else []
+        return ["data=digits", *attention, *thin]
 
     return overrides
 

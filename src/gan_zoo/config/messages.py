@@ -93,11 +93,10 @@ def is_usage_error(error: BaseException, building: bool = False) -> bool:
 RESOLVING = "raised while resolving interpolation: "  # in OmegaConf's messages
 NEAR_BY_KIND = {
     r"style": "stylegan2",
-    r"pro(gressive)?_?gan|pg_?gan|big|projected|fast_?gan|gat|diffusion": "r3gan or sagan",
+    r"pro(gressive)?_?gan|pg_?gan|projected|fast_?gan|gat|diffusion": "r3gan or sagan",
     r"cut|fastcut|unit|munit|star|disco|dual": "cyclegan",
     r"pix2pix|bicycle|spade|gaugan|sr_?gan|esr|context": "pix2pix",
     r"ali|alae|aae|adversarial_auto": "bigan or vae_gan",
-    r"contra|rea_?c|tac|adc|proj": "acgan or cgan_single",
     r"wgan|lsgan|rgan|rsgan|ebgan|began|dragan|fisher": "a loss: model=dcgan loss=...",
 }
 """What to try for models that are not here, by the beginning of their names."""

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize
+from torch.nn.functional import normalize, one_hot
 
 from gan_zoo.core.types import Batch, Count, DiscriminatorOutput, SampleRequest
 from gan_zoo.networks.image_encoders import DCGANEncoder
@@ -54,28 +54,23 @@ class Condition(nn.Module):
         raise NotImplementedError
 
 
-class ClassCondition(Condition):
-    """A learned vector for each class.
+class ClassLabels(Condition):
+    """What encoders of classes share.
 
     Args:
         num_classes: K >= 2.
-        outputs: size of the vectors.
     """
 
     need = "label"
 
-    def __init__(self, num_classes: int | None, outputs: Count = 32) -> None:
+    def __init__(self, num_classes: int | None) -> None:
         super().__init__()
         if num_classes is None or num_classes < 2:
             raise ValueError(
-                "condition=class needs data with labels (data=digits, mnist, ...):"
+                "conditions that are classes need data with labels (data=digits, mnist, ...):"
                 f" data.num_classes must be >= 2, got {num_classes}"
             )
         self.num_classes = num_classes
-        self.outputs = outputs
-        self.embedding = nn.Embedding(num_classes, outputs)
-        # Of length 1: latents are many times longer.
-        nn.init.normal_(self.embedding.weight, 0, outputs**-0.5)
 
     def of(self, given: Batch | SampleRequest) -> Tensor:
         """The labels, or uniformly random ones where there are none."""
@@ -90,9 +85,42 @@ class ClassCondition(Condition):
         shift = batch.rng.randint("wrong classes", batch.size, 1, self.num_classes)
         return (self.of(batch) + shift) % self.num_classes
 
+
+class ClassCondition(ClassLabels):
+    """A learned vector for each class.
+
+    Args:
+        num_classes: K >= 2.
+        outputs: size of the vectors.
+    """
+
+    def __init__(self, num_classes: int | None, outputs: Count = 32) -> None:
+        super().__init__(num_classes)
+        assert num_classes is not None
+        self.outputs = outputs
+        self.embedding = nn.Embedding(num_classes, outputs)
+        # Of length 1: latents are many times longer.
+        nn.init.normal_(self.embedding.weight, 0, outputs**-0.5)
+
     def forward(self, condition: Tensor) -> Tensor:
         vectors: Tensor = self.embedding(condition)
         return vectors
+
+
+class OneHotCondition(ClassLabels):
+    """Classes as one-hot vectors: whatever linear map comes next is the embedding.
+
+    Args:
+        num_classes: K >= 2.
+    """
+
+    def __init__(self, num_classes: int | None) -> None:
+        super().__init__(num_classes)
+        assert num_classes is not None
+        self.outputs = num_classes
+
+    def forward(self, condition: Tensor) -> Tensor:
+        return one_hot(condition, self.num_classes).float()
 
 
 class BagOfWords(Condition):
