@@ -27,6 +27,7 @@ from gan_zoo.data.text import TextEncoding
 
 TEST_SHARE = 0.1
 TONES = re.compile(r"( (medium-light|medium-dark|light|medium|dark) skin tone)+")
+HEX_COLOR = re.compile(r"#([0-9a-fA-F]{2})([0-9a-fA-F]{2})([0-9a-fA-F]{2})\b")
 SVG = "{http://www.w3.org/2000/svg}"
 DIFFERENT = 32  # gray values by which some pixel of a line drawing must differ from the colored one
 
@@ -78,6 +79,50 @@ def openmoji_lines(
         held_out=held_out if split == "train" else None,
         license=_license(),
         fingerprint=cache_key(key, line_key, split),
+    )
+
+
+def openmoji_restyled(
+    style: str = "hue",
+    channels: int = 3,
+    image_size: Count = 32,
+    unpaired: bool = True,
+    split: str = "train",
+) -> Source:
+    """Two domains of the same drawings: conditions as they are, samples in another style.
+
+    The true partner of every drawing is known, for metrics; training sees the domains in
+    independent orders.
+
+    Args:
+        style: one of `STYLES`: ``hue`` for other colors, ``flat`` for color areas without outlines.
+        channels: 1 or 3, of both domains, ``[N, C, S, S]``.
+        image_size: S.
+        unpaired: whether training sees the domains in independent orders.
+        split: ``train``, ``test`` (a fixed tenth or so, skin tones together with their emoji) or
+            ``all``.
+
+    Raises:
+        DataError: if there is no such style or split, or a drawing cannot be rasterized.
+    """
+    held_out = partial(openmoji_restyled, **{**locals(), "split": "test"})
+    if style not in STYLES:
+        raise DataError(f"data.style must be one of {', '.join(STYLES)}, got {style!r}")
+    rows = _rows_of([file.stem for file in _files()], split, _has_color_and_lines())
+
+    # Both domains have the same rows.
+    original, key = _rasterized("openmoji", color_svg, channels, image_size)
+    name = f"openmoji_{style}"
+    restyled, other_key = _rasterized(name, STYLES[style], channels, image_size)
+    return Source(
+        "openmoji_restyled",
+        split,
+        restyled[rows],
+        conditions=original[rows],
+        unpaired=unpaired,
+        held_out=held_out if split == "train" else None,
+        license=_license(),
+        fingerprint=cache_key(key, other_key, split),
     )
 
 
@@ -159,6 +204,24 @@ def line_art_svg(svg: str) -> str:
         if not group.get("id", "").startswith("line"):
             root.remove(group)
     return ElementTree.tostring(root, encoding="unicode")
+
+
+def flat_svg(svg: str) -> str:
+    """The drawing without its groups of lines."""
+    root = ElementTree.fromstring(svg)
+    for group in root.findall(f"{SVG}g"):
+        if group.get("id", "").startswith("line"):
+            root.remove(group)
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def hue_svg(svg: str) -> str:
+    """The drawing with red, green and blue exchanged: yellow becomes cyan, grays stay."""
+    return HEX_COLOR.sub(lambda found: f"#{found[3]}{found[1]}{found[2]}", svg)
+
+
+STYLES = {"hue": hue_svg, "flat": flat_svg}
+"""Changes of drawings for `openmoji_restyled`."""
 
 
 def _rasterized(
