@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-from lightning.pytorch import LightningModule, Trainer
-from torch import Tensor, nn
+from lightning.pytorch import Trainer
+from torch import nn
 from torch.optim import Optimizer
 
-from gan_zoo.core.types import Batch, Count, SampleRequest, Whole
+from gan_zoo.core.types import Batch, Count, Whole
 from gan_zoo.losses.base import Loss
 from gan_zoo.models.base import Model
 from gan_zoo.regularizers.base import GeneratorRegularizer, Regularizer
@@ -27,17 +26,21 @@ from gan_zoo.training.ema import DEFAULT_EMA, EMA
 from gan_zoo.training.log_values import log_step
 from gan_zoo.training.lr_schedules import LearningRates, Schedule
 from gan_zoo.training.micro_batches import check_accumulate
-from gan_zoo.training.modes import evaluation_mode
-from gan_zoo.training.optimizers import OptimizerFactory, adam, make_optimizers
+from gan_zoo.training.optimizers import (
+    OptimizerFactory,
+    adam,
+    make_optimizers,
+    trained_parameters,
+)
+from gan_zoo.training.sampling_module import SamplingModule
 from gan_zoo.training.scalar_schedules import ScalarSchedule, ScalarSchedules
 from gan_zoo.training.steps import discriminator_step, generator_steps
 from gan_zoo.training.unrolling import Unrolling
 from gan_zoo.training.updater import make_updaters
 
 
-class GANModule(LightningModule):
-    """Trains every `Model` with every `Loss`: the discriminator on each batch, the generator on
-    each n_critic-th.
+class GANModule(SamplingModule):
+    """Trains every `Model` with every `Loss`.
 
     A step is a batch, that is one discriminator step: only the discriminator's optimizer is stepped
     through Lightning, so ``global_step``, ``max_steps``, checkpoints and schedules count batches.
@@ -45,10 +48,8 @@ class GANModule(LightningModule):
     Args:
         model: the networks and their terms.
         loss: what both sides minimize; every adversarial term gets its own copy.
-        regularizers: penalties and projections by name; every term gets its own copies of those of
-            the discriminator.
-        generator_optimizer, discriminator_optimizer: make an optimizer from a list of parameters;
-            DCGAN's Adam if not given.
+        regularizers: penalties and projections by name; every term gets copies of its own.
+        generator_optimizer, discriminator_optimizer: make an optimizer from a list of parameters.
         schedule: factor on both learning rates as a function of progress, or None.
         horizon: steps over which progress goes from 0 to 1; None for those that the run is started
             with, which a resumed run keeps however long it is extended.
@@ -59,8 +60,7 @@ class GANModule(LightningModule):
         schedules: numbers that change with the images seen.
         clip_grad_norm: largest gradient norm of each side, or None.
         ema: arguments of `EMA`, or None for no averaged generator.
-        channels_last: keep the weights of convolutions in the layout that is fastest on most
-            devices.
+        channels_last: keep convolutions in the layout that is fastest on most devices.
         compiled: arguments of `torch.compile` for the networks, or None to run them eagerly.
         metadata: plain data (config, versions) to store in checkpoints.
     """
@@ -86,17 +86,15 @@ class GANModule(LightningModule):
         compiled: Mapping[str, Any] | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        super().__init__()
         check_step_arguments(model, loss, regularizers or {}, n_critic, clip_grad_norm)
         check_accumulate(accumulate, model, loss, list((regularizers or {}).values()))
-        self.automatic_optimization = False
         if channels_last:
             model.to(memory_format=torch.channels_last)
-        self.model = model
+        super().__init__(model, None if ema is None else EMA(model.generators, **ema))
+        self.automatic_optimization = False
         self.losses, self.regularizers, self.generator_regularizers = copies_for_terms(
             model, loss, regularizers or {}
         )
-        self.ema = None if ema is None else EMA(model.generators, **ema)
         self.adversarial = AdversarialStep(
             model, self.losses, self.regularizers, self.generator_regularizers
         )
@@ -126,8 +124,7 @@ class GANModule(LightningModule):
         self.rates.apply(self.trainer.optimizers, self.global_step, self.trainer.max_steps)
         self.schedules.apply(self, self.clock.images_seen)
 
-        # Generate once for both sides. Where gradients are accumulated, the generator step does so
-        # again.
+        # Generate once for both sides; with accumulation the generator step does so again.
         parts = batch.split(self.accumulate)
         reuse = train_generator and len(parts) == 1
         with torch.set_grad_enabled(reuse):
@@ -149,32 +146,21 @@ class GANModule(LightningModule):
     # ------------------------------------------------------------ around the step
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
-        """The parameters of each side that has any: ``discriminator``, if there is one, then
-        ``generator``.
-        """
-        sides = {"discriminator": self.model.discriminators, "generator": self.model.generators}
-        groups = {
-            name: [p for p in networks.parameters() if p.requires_grad]
-            for name, networks in sides.items()
-        }
-        return {name: parameters for name, parameters in groups.items() if parameters}
+        """The parameters of each side that has any: ``discriminator``, then ``generator``."""
+        return trained_parameters(self.model)
 
     def configure_optimizers(self) -> list[Optimizer]:
         """An optimizer for each side, in the order of `parameter_groups`."""
         return make_optimizers(self.parameter_groups(), self.optimizer_factories)
 
     def check(self, trainer: Trainer) -> None:
-        """Raise `ValueError` if ``trainer`` lacks what the schedule needs, or an optimizer cannot
-        be made.
-        """
+        """Raise `ValueError` if a schedule or an optimizer does not work with ``trainer``."""
         optimizers = dict(zip(self.parameter_groups(), self.configure_optimizers(), strict=True))
         self.schedules.check(self, optimizers)
         if self.unroll:
             Unrolling(self.unroll, optimizers["discriminator"])
         if self.rates.schedule is not None and trainer.max_steps < 1:
-            raise ValueError(
-                "optim.schedule needs to know when training ends: set trainer.max_steps"
-            )
+            raise ValueError("optim.schedule needs an end of training: set trainer.max_steps")
 
     def on_fit_start(self) -> None:
         """Prepare what every step needs."""
@@ -200,34 +186,3 @@ class GANModule(LightningModule):
         """Restore the counts."""
         self.clock.load_state_dict(checkpoint["gan_zoo"]["clock"])
         self.rates.lr_scale = min(self.rates.lr_scale, checkpoint["gan_zoo"]["lr_scale"])
-
-    # ----------------------------------------------------------------- sampling
-
-    @property
-    def inference_generators(self) -> nn.ModuleDict:
-        """The generators for image grids and metrics: the averaged ones if there are any."""
-        return self.model.generators if self.ema is None else self.ema.generators
-
-    @contextmanager
-    def inference_mode(self) -> Iterator[nn.ModuleDict]:
-        """The generators to sample from, in evaluation mode, without gradients and in full
-        precision.
-        """
-        generators = self.inference_generators
-        with evaluation_mode(generators, self.device):
-            yield generators
-
-    def sample(self, request: SampleRequest) -> Tensor:
-        """Samples for a request in evaluation mode, float32; the training state stays as it is."""
-        with self.inference_mode() as generators:
-            return self.model.sample(request.to(self.device), generators).float()
-
-    def visuals(self, request: SampleRequest) -> dict[str, Tensor]:
-        """Images to display side by side for a request: the sample alone, or input, output and
-        more.
-        """
-        with self.inference_mode() as generators:
-            return {
-                k: v.float()
-                for k, v in self.model.visuals(request.to(self.device), generators).items()
-            }

@@ -8,12 +8,27 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from gan_zoo.models.base import Model
+
 OptimizerFactory = Callable[[Sequence[nn.Parameter]], Optimizer]
 
 
 def adam(parameters: Sequence[nn.Parameter]) -> Optimizer:
     """Adam as in DCGAN: 2e-4 with betas (0.5, 0.999)."""
     return torch.optim.Adam(parameters, lr=2e-4, betas=(0.5, 0.999), fused=True)
+
+
+def trained_parameters(model: Model) -> dict[str, list[nn.Parameter]]:
+    """The parameters that each side trains: ``discriminator``, if there are any, then
+    ``generator``.
+    """
+    sides = {"discriminator": model.discriminators, "generator": model.generators}
+    groups = {}
+    for name, networks in sides.items():
+        parameters = [p for p in networks.parameters() if p.requires_grad]
+        if parameters:
+            groups[name] = parameters
+    return groups
 
 
 def make_optimizers(
