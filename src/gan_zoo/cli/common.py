@@ -52,8 +52,10 @@ def handle_errors(command: Callable[..., None]) -> Callable[..., None]:
         try:
             command(*arguments, **options)
         except (Interrupted, KeyboardInterrupt) as stop:
+            # Stopped by a signal, or by Ctrl-C outside of our handlers.
             raise typer.Exit(stop.exit_code if isinstance(stop, Interrupted) else 130) from None
         except ModuleNotFoundError as error:
+            # Packages of our extras come with advice; any other one is a bug.
             if error.name not in EXTRAS:
                 raise
             typer.echo(
@@ -62,6 +64,7 @@ def handle_errors(command: Callable[..., None]) -> Callable[..., None]:
             )
             raise typer.Exit(1) from error
         except Exception as error:
+            # What the user cannot put right keeps its traceback.
             if isinstance(error, typer.Exit) or not is_usage_error(error):
                 raise
             typer.echo(f"error: {format_error(error, CONF)}", err=True)

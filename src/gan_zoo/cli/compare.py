@@ -31,8 +31,11 @@ def compare(
     from gan_zoo.reports import comparison_files as comparing_files
 
     groups = comparing.group_by_settings(comparing.find_runs(folders))
+    # Rendered first: an unknown suffix fails before the table is printed.
     text = None if out is None else comparing_files.render(groups, out.suffix)
     header, rows = comparing.table_rows(groups)
+
+    # Names may hold brackets, which rich would take for markup.
     table = Table()
     for name in header:
         table.add_column(escape(name), overflow="fold")

@@ -40,6 +40,7 @@ def evaluate(
     from gan_zoo.inference.evaluate_folders import compare_folders
 
     if folder is not None or against is not None:
+        # Without a run, its place holds the first override.
         chosen = [*([str(run)] if run is not None else []), *(overrides or [])]
         scores = compare_folders(folder, against, chosen, num_samples, image_size, device)
     elif run is None:

@@ -77,12 +77,17 @@ def sample(
     """
     from gan_zoo.inference.load import load_run
 
+    # Options without effect on this kind are refused.
     walks_in = None if space == "z" else space
     options = {"truncation": truncation, "psi": psi, "coarse": coarse, "space": walks_in}
     check_options(what, options | {"class": label, "caption": caption})
+
+    # The model, and where the result goes.
     loaded = load_run(run, checkpoint, device, trust, other_data)
     name = f"{count}-of-seed-{seed}" if count else f"{what}-{seed}.png"
     target = out or loaded.folder / "drawn" / name
+
+    # What draws each kind; with --count it is a folder of images.
     request: dict[str, Any] = {"label": label, "caption": caption}
     draw: Any = {
         "grid": partial(write_grid, size=size, truncation=truncation, psi=psi, **request),

@@ -47,12 +47,15 @@ def sweep(
     from gan_zoo.launch.search import Search, default_objective
     from gan_zoo.launch.search_space import search_space_of
 
+    # The study, new or going on.
     space = search_space_of(overrides)
     run_discriminator = default_objective(space, config_dir)
     target = out or Path("sweeps") / time.strftime("%Y-%m-%d_%H-%M-%S")
     search = Search(
         target, space, *((score, maximize) if score else run_discriminator), prune, sampler, seed
     )
+
+    # The table is printed even if the search is interrupted.
     try:
         search.run(trials, jobs, ["--config-dir", str(config_dir)] if config_dir else [])
     finally:

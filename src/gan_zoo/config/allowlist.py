@@ -47,6 +47,7 @@ def check_targets(node: Any, conf: Path, remedy: str) -> None:
                 f" add {remedy} if you trust the run"
             )
         node = list(node.values())
+    # Text that is resolved once more could still become a target.
     check_no_interpolations(node)
     if isinstance(node, list):
         for child in node:
@@ -158,6 +159,8 @@ def is_trusted(target: Any, conf: Path) -> bool:
         return False
     if target in _targets_in(conf):
         return True
+
+    # Otherwise it is a class, which an allowed module must define, wherever it is imported from.
     module, _, name = target.rpartition(".")
     if not _in_packages(module, (*ALLOWED_MODULES, "lightning.pytorch")):
         return False

@@ -75,6 +75,7 @@ def check_config(config: DictConfig) -> dict[str, Any]:
     from gan_zoo.config.signatures import check_arguments
     from gan_zoo.training.trainer import FIXED_TRAINER_ARGS
 
+    # Every value is set, and of a kind that its place allows.
     check_complete(OmegaConf.to_container(config, resolve=False))
     plain = to_dict(config)
     check_integers(plain)
@@ -95,6 +96,7 @@ def build_trainer(config: DictConfig, data: DataModule) -> Trainer:
     """Lightning's trainer with the callbacks and loggers of ``config``."""
     from gan_zoo.training.trainer import make_trainer, resolved_precision, steps_of_epochs
 
+    # Batches come from an endless stream, so epochs become a number of steps.
     steps = steps_of_epochs(config.trainer.max_epochs, data, config.trainer.max_steps)
     make = partial(
         instantiate,
@@ -111,15 +113,20 @@ def check_built(config: DictConfig, trainer: Trainer, module: GANModule, data: D
     from gan_zoo.training.trainer import check_compatible
     from gan_zoo.training.trial import check_kinds
 
+    # The retries of `train` loop within one process.
     processes = trainer.world_size
     if config.divergence.retries and processes > 1:
         raise ConfigError(
             f"divergence.retries needs a single process, got {processes}: use resume=auto instead"
         )
+
+    # Evaluators, then the module and the data, have to fit the trainer.
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         if hasattr(callback, "evaluators"):
             check_kinds(callback.evaluators)
     check_compatible(trainer, module, data)
+
+    # Packs are made of the batch of one process.
     batch = config.data.batch_size // processes
     if batch % config.pack:
         raise ConfigError(f"pack={config.pack} must divide the batch of each process, {batch}")
@@ -133,6 +140,7 @@ def build_data(config: DictConfig) -> DataModule:
     from gan_zoo.data.few_labels import with_few_labels
     from gan_zoo.training.trial import check_source
 
+    # The samples, with conditions that are made from them and labels that are hidden.
     options = config.data
     source = instantiate(options.source)
     check_source(source)
@@ -142,6 +150,8 @@ def build_data(config: DictConfig) -> DataModule:
         )
     if options.get("labeled") is not None:
         source = with_few_labels(source, options.labeled)
+
+    # Networks are sized by the config, so the data have to match it.
     check_matches_config(source, options.sample_shape, options.num_classes, options.condition_shape)
     return DataModule(
         source,
@@ -160,14 +170,19 @@ def build_module(config: DictConfig) -> GANModule:
     from gan_zoo.core.provenance import provenance
     from gan_zoo.training.module import GANModule
 
+    # The model makes the networks, as it knows their inputs: here are factories of them.
     networks = {"generator": network_factory(config.generator, "generator")}
     if "_target_" in config.discriminator:
         networks["discriminator"] = discriminator_factory(config)
+
+    # The loss and the regularizers, which may be custom classes.
     loss = instantiate(config.loss.adversarial)
     regularizers = {
         name: instantiate(node) for name, node in config.regularizer.items() if node is not None
     }
     check_parts(loss, regularizers)
+
+    # The module, whose metadata say how it was made.
     return GANModule(
         build_model(config, networks),
         loss=loss,
@@ -205,10 +220,13 @@ def check_parts(loss: Any, regularizers: Mapping[str, Any]) -> None:
     from gan_zoo.losses.base import Loss
     from gan_zoo.regularizers.base import GeneratorRegularizer, Regularizer
 
+    # Generator regularizers have a base class of their own, the others share one.
     expected: list[tuple[str, Any, type]] = [("loss.adversarial", loss, Loss)]
     for name, part in regularizers.items():
         if not isinstance(part, GeneratorRegularizer):
             expected.append((f"regularizer.{name}", part, Regularizer))
+
+    # Name the first part that is not a subclass of its base.
     for name, part, kind in expected:
         if not isinstance(part, kind):
             raise ConfigError(
@@ -236,6 +254,7 @@ def discriminator_factory(config: DictConfig) -> Any:
     Raises:
         ConfigError: if the data are not images that ``config.augment`` could change.
     """
+    # The network, which sees packs of samples (PacGAN) and may keep its first layers (FreezeD).
     discriminator = network_factory(config.discriminator, "discriminator")
     if config.pack != 1:
         from gan_zoo.networks.packing import PackedDiscriminator
@@ -245,6 +264,8 @@ def discriminator_factory(config: DictConfig) -> Any:
     frozen_layers = config.get("freeze_discriminator", 0)
     if frozen_layers:
         discriminator = partial(_made_and_frozen, discriminator, frozen_layers)
+
+    # Augmentation goes around all of it, and works on images alone.
     if not config.augment:
         return discriminator
     from gan_zoo.augmentation.base import AugmentedDiscriminator
@@ -269,6 +290,7 @@ def _made_and_frozen(
 
 def network_factory(node: Any, group: str) -> Any:
     """A factory of networks of ``node``, which names an argument that the network does not have."""
+    # The node is partial: the model adds arguments when it makes the network.
     make = instantiate(node)
     if not callable(make) or not hasattr(make, "func"):
         raise ConfigError(
@@ -276,6 +298,7 @@ def network_factory(node: Any, group: str) -> Any:
             f" network and says what goes in; got a {type(make).__name__}"
         )
 
+    # An argument that the network lacks is a mistake in the config, not a bug.
     def network(**arguments: Any) -> Any:
         try:
             return make(**arguments)
@@ -288,6 +311,7 @@ def network_factory(node: Any, group: str) -> Any:
                 f" does not have: choose another {group}="
             ) from error
 
+    # Models look at the signature to see which arguments the network takes.
     network.__signature__ = inspect.signature(make.func)  # type: ignore[attr-defined]
     return network
 
@@ -299,12 +323,15 @@ def build_evaluators(config: DictConfig, overrides: Sequence[str] = ()) -> dict[
         ConfigError: for overrides of anything else.
     """
     if overrides:
+        # Nothing else of the run can be replaced here.
         if foreign := [
             o for o in overrides if not o.lstrip("+~").startswith(("metric", "extractor"))
         ]:
             raise ConfigError(
                 f"only metric and extractor can be overridden here, got {foreign[0]!r}"
             )
+
+        # What the overrides do not name stays as in the run.
         named = (
             []
             if any(o.startswith("metric=") for o in overrides)

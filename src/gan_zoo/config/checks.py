@@ -88,11 +88,14 @@ def check_trainer(trainer: Mapping[str, Any], settled: Mapping[str, Any]) -> Non
         trainer: the arguments.
         settled: values that follow from how we train.
     """
+    # Arguments without effect are allowed at the values that training has anyway.
     for name, value in trainer.items():
         if name in INSTEAD and settled.get(name, _NOTHING) != value:
             raise ConfigError(
                 f"trainer.{name} has no effect here, use {INSTEAD[name]}; got {value!r}"
             )
+
+    # The length of training, in steps and epochs; in Python a bool is an integer, too.
     steps, epochs = trainer["max_steps"], trainer.get("max_epochs")
     if steps == 0:
         raise ConfigError("trainer.max_steps must be >= 1, or -1 for training without end, got 0")

@@ -76,6 +76,7 @@ def composed_without(key: str, overrides: Sequence[str]) -> Any:
     """The plain config of the command without its override of ``key``, or of its choices alone if
     that fails, too.
     """
+    # Fewer overrides at each attempt: all others, then choices of files, then none.
     others = [
         override for override in overrides if "=" in override and override_key(override) != key
     ]
@@ -84,6 +85,8 @@ def composed_without(key: str, overrides: Sequence[str]) -> Any:
         for override in others
         if (CONF / override_key(override).partition("@")[0]).is_dir()
     ]
+
+    # The first of these that composes.
     for kept in (others, chosen, []):
         try:
             with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
@@ -122,6 +125,7 @@ def check_grammar(overrides: Sequence[str]) -> None:
             parser.parse_override(override)
         except HydraException:
             key, _, value = override.partition("=")
+            # Quoted for Hydra's grammar, and once more for the shell.
             typed = shlex.quote(f"{key}={quote_value(value)}")
             raise ConfigError(
                 f"{override} cannot be read, as some characters of the value have a meaning of"
@@ -135,6 +139,7 @@ def reach_own_parts(config: Any) -> None:
     """
     if isinstance(config, dict):
         target = config.get("_target_")
+        # The folder comes last, and only for a package that is found nowhere else.
         if isinstance(target, str) and str(Path.cwd()) not in sys.path:
             package = target.split(".")[0]
             if importlib.util.find_spec(package) is None and list(
@@ -152,6 +157,7 @@ def get_object(target: str) -> Callable[..., Any]:
     try:
         found: Callable[..., Any] = hydra.utils.get_object(target)
     except Exception as error:
+        # A missing package is told apart from code that fails while it is imported.
         package = target.partition(".")[0]
         if importlib.util.find_spec(package) is None:
             raise ConfigError(
@@ -175,10 +181,12 @@ def instantiate(node: Any, **kwargs: Any) -> Any:
         return hydra.utils.instantiate(node, **kwargs, _convert_="all")
     except InstantiationException as error:
         cause = root_cause(error)
+        # A custom network that assigns its layers before it calls super().__init__().
         if isinstance(cause, AttributeError) and "before Module.__init__() call" in str(cause):
             raise ConfigError(
                 f"{node.get('_target_')}.__init__ must begin with super().__init__()"
             ) from error
+        # The constructor's error, without Hydra's around it.
         raise cause from None
 
 

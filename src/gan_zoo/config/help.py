@@ -86,6 +86,7 @@ def defaults(conf: Path) -> set[str]:
 
 def section(group: str, folders: Sequence[Path], default: set[str], width: int) -> str:
     """One group: its name, then its choices, each with what its file says it is."""
+    # Files of later folders replace those of the same name.
     files = {file.stem: file for folder in folders for file in (folder / group).glob("[!_]*.yaml")}
     lines = [f"{PACKAGE_SUFFIX.get(group, group)}="]
     for name in sorted(files):

@@ -69,11 +69,14 @@ def is_usage_error(error: BaseException, building: bool = False) -> bool:
     While objects are being built that is any complaint about arguments; later only errors made for
     users are.
     """
+    # While objects are built: complaints about arguments, and sizes that cannot be allocated.
     if building:
         from lightning.fabric.utilities.exceptions import MisconfigurationException
 
         too_large = isinstance(error, RuntimeError) and "allocate" in str(error)
         return too_large or isinstance(error, (*BUILDING_ERRORS, MisconfigurationException))
+
+    # Later: errors that are made for users, by us and by libraries.
     made_for_users = (
         ConfigError,
         DataError,
@@ -110,16 +113,21 @@ def format_error(error: BaseException, conf: Path, overrides: Sequence[str] = ()
         conf: the folder of the configs.
         overrides: of the command, from which the keys that there are can be found.
     """
+    # The innermost error says what was wrong.
     cause = root_cause(error)
     message = str(cause) or type(cause).__name__
     if RESOLVING in message:  # an error of ours inside a resolver
         message = message.partition(RESOLVING)[2].partition("full_key:")[0]
+
+    # Hydra's complaints become what there is instead.
     if option := re.search(r"Could not (?:find|load) '?([\w/.]+)'?", message):
         return unknown_option(option.group(1), conf)
     if key := re.search(r"Could not override '([^']+)'", str(error)):
         from gan_zoo.config.compose import composed_without
 
         return unknown_key(key.group(1), composed_without(key.group(1), overrides))
+
+    # Errors of the file system and of services come with advice.
     if isinstance(cause, OSError) and is_unwritable(cause):
         place = Path(os.fsdecode(cause.filename))
         message = f"{place}: {os.strerror(cause.errno or 0).lower()}; {setting_of(place)}"
@@ -130,6 +138,8 @@ def format_error(error: BaseException, conf: Path, overrides: Sequence[str] = ()
             "launcher=slurm submits with SLURM's commands, and there is no srun here: try"
             " launcher=local"
         )
+
+    # Sizes beyond the memory, however Python and torch report them.
     if isinstance(cause, (MemoryError, OverflowError)) or "can't allocate memory" in message:
         message = (
             f"there is not enough memory for these sizes ({' '.join(message.split())[:120]}):"
@@ -171,11 +181,14 @@ def unknown_key(key: str, config: Any) -> str:
         key: is not in ``config``.
         config: composed of everything else in the command, plain containers.
     """
+    # What there is at this level, and where else there is a key of this name.
     parent, _, name = key.rpartition(".")
     existing = sorted(
         str(k) for k in keys_under(config, parent) if k not in ("_target_", "_partial_")
     )
     same_name = [path for path in dotted_keys(config) if path.rpartition(".")[2] == name]
+
+    # The same name elsewhere is a better hint than a similar one here.
     hint = did_you_mean(name, existing)
     if same_name:
         hint = f" (did you mean {' or '.join(same_name[:3])}?)"

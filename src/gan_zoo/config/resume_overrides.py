@@ -28,15 +28,20 @@ def expand_resume(arguments: Sequence[str]) -> list[str]:
     Raises:
         ConfigError: if there is no such run.
     """
+    # The last resume= of the command counts.
     arguments = [with_home(argument) for argument in arguments]
     resume = next(
         (a.removeprefix("resume=") for a in reversed(arguments) if a.startswith("resume=")), "null"
     )
+
+    # Without a run to name, this command starts anew or goes on where it was.
     if resume in ("null", ""):
         return list(arguments)
     if resume == "auto":
         overrides, flags = split_flags(arguments)
         return [*flags, *overrides, *_latest_run_of_same_command(arguments)]
+
+    # A run folder or a checkpoint, from here on by its absolute path.
     path = Path(unquote_value(resume)).expanduser().resolve()
     run = find_run(path)
     if not path.exists():
@@ -50,12 +55,16 @@ def expand_resume(arguments: Sequence[str]) -> list[str]:
     ]
     if run is None:
         return arguments
+
+    # Overrides that are given now replace those of the run.
     given = {override_key(argument) for argument in arguments}
     own = [
         override
         for override in recorded_overrides(run, "trust=true" in arguments)
         if override_key(override) not in given
     ]
+
+    # The run goes on in its own folder, unless another one is given.
     place = [] if "hydra.run.dir" in given else [f"hydra.run.dir={quote_value(run.path)}"]
     overrides, flags = split_flags(arguments)
     return [*flags, *own, *overrides, *place]
@@ -65,17 +74,22 @@ def _latest_run_of_same_command(arguments: Sequence[str]) -> list[str]:
     """The newest run in ``outputs`` that this very command made; nothing if the command names a
     folder or none did.
     """
+    # Commands that name a folder, and multiruns, need no search.
     if any(
         argument in ("-m", "--multirun") or override_key(argument) == "hydra.run.dir"
         for argument in arguments
     ):
         return []
+
+    # Overrides are compared in the form in which runs record them.
     mine = [
         a
         for a in arguments
         if not a.startswith("-") and not override_key(a).startswith(NOT_RECORDED)
     ]
     mine = with_absolute_values(mine)
+
+    # The newest run with the same ones.
     runs = [run for run in map(RunFolder, Path("outputs").glob("*/*")) if run.is_run]
     runs.sort(key=lambda run: run.config_file("overrides").stat().st_mtime)
     for run in reversed(runs):

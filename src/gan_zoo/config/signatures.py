@@ -72,11 +72,14 @@ def check_arguments(config: Mapping[str, Any]) -> None:
     from gan_zoo.training.ema import EMA
     from gan_zoo.training.module import GANModule
 
+    # The top of the config, its learning rates and its groups.
     check_call(_top, config, "")
     for player in ("generator", "discriminator"):
         _check_rate(get_dotted(config, f"optim.{player}.lr"), f"optim.{player}.lr")
     for name in GROUPS:
         _require(isinstance(config[name], dict), name, "a group of settings", config[name])
+
+    # Entries of named groups, and groups that describe one object.
     for name in NAMED_GROUPS:
         for key, node in config[name].items():
             _require(
@@ -90,6 +93,8 @@ def check_arguments(config: Mapping[str, Any]) -> None:
             "a group with a _target_",
             node,
         )
+
+    # Arguments of our own classes, some of which come from several groups.
     check_call(DataModule, config["data"], "data")
     check_call(GANModule, config["loss"] | config["optim"] | {"ema": config["ema"]}, "")
     for name, node in config["schedules"].items():
@@ -97,6 +102,8 @@ def check_arguments(config: Mapping[str, Any]) -> None:
             check_schedule(node, f"schedules.{name}")
     if config["ema"] is not None:
         check_call(EMA, config["ema"], "ema")
+
+    # Arguments of every node with a _target_, except those of the launcher.
     _check_nodes({key: node for key, node in config.items() if key != "launcher"}, "")
 
 
@@ -114,6 +121,7 @@ def check_schedule(node: Any, where: str) -> None:
     """Raise `ConfigError` unless ``node`` has the arguments of a `ScalarSchedule`."""
     from gan_zoo.training.scalar_schedules import ScalarSchedule
 
+    # A mapping with known keys, of which some are required.
     _require(
         isinstance(node, dict), where, "null or a mapping with value, start, end, until, kind", node
     )
@@ -147,6 +155,7 @@ def check_call(make: Callable[..., Any], values: Mapping[str, Any], where: str) 
 
 def _check_nodes(node: Any, where: str) -> None:
     if isinstance(node, dict):
+        # Children first, so that the innermost mistake is named.
         for key, child in node.items():
             _check_nodes(child, f"{where}.{key}" if where else str(key))
         if "_target_" in node:
@@ -180,12 +189,15 @@ def _types_of(make: Callable[..., Any]) -> dict[str, TypeAdapter[Any]]:
     """What checks each argument; arguments whose annotation says nothing that could be checked are
     left out.
     """
+    # Annotations that cannot be evaluated here say nothing.
     try:
         hints = get_type_hints(
             make.__init__ if inspect.isclass(make) else make, include_extras=True
         )
     except (NameError, TypeError):
         return {}
+
+    # Types that pydantic has no schema for are not checked.
     adapters = {}
     for name, hint in hints.items():
         try:

@@ -65,6 +65,7 @@ class DataModule(LightningDataModule):
         self.flip = flip
         self.num_workers = num_workers
         self.memory_limit = memory_limit
+        # Set by `require`.
         self.mismatched_conditions = False
 
     def require(self, needs: Sequence[str], allows_unlabeled: bool = False) -> None:

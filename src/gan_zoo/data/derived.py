@@ -102,6 +102,7 @@ class Mask(Derivation):
 
     def holes(self, images: Tensor, rng: StepRNG) -> Tensor:
         """Where the holes are, bool ``[B, 1, H, W]``."""
+        # Positions are fractions of the height and of the width.
         size, _, height, width = images.shape
         rows = torch.linspace(0, 1, height, device=images.device).view(1, 1, -1, 1)
         columns = torch.linspace(0, 1, width, device=images.device).view(1, 1, 1, -1)
@@ -134,9 +135,12 @@ def distance_to_segment(
     """Distance of each pixel to the segment between two points, in fractions of the image."""
     down = bottom - top
     across = right - left
+
+    # The projection of each pixel on the line; a stroke may have no length.
     along = ((rows - top) * down + (columns - left) * across) / (
         down.square() + across.square()
     ).clamp(min=1e-8)
+    # Beyond its ends, the ends of the segment are nearest.
     along = along.clamp(0, 1)
     return (
         (rows - top - along * down).square() + (columns - left - along * across).square()
@@ -251,6 +255,8 @@ def with_derived_conditions(
             f"data/derive works on images; data={source.name} has samples of shape"
             f" {source.sample_shape}"
         )
+
+    # Raises for shapes that have no conditions; the held-out part is derived once it is loaded.
     derivation.condition_shape(source.sample_shape)
     held_out = None
     if source.held_out is not None:

@@ -36,6 +36,7 @@ def with_few_labels(source: Source, count: Count) -> Source:
 
 def balanced(labels: Tensor, num_classes: int, count: int) -> Tensor:
     """The chosen rows, bool ``[N]``: ``count`` of them, balanced over the classes."""
+    # A random order that is the same for every run on these data.
     order = torch.randperm(len(labels), generator=seeded_generator(CPU, "labeled", len(labels)))
 
     # The place of each row among those of its class, in the random order.

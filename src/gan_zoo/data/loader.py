@@ -91,6 +91,8 @@ class InfiniteLoader:
 
     def _from_workers(self, first: int) -> Iterator[GatheredRows]:
         device = self.rng.device
+
+        # Workers gather the rows of whole batches, this process moves them.
         loader = DataLoader(
             _BatchDataset(self.source),
             batch_sampler=_StepSampler(self.sampler, first),
@@ -106,6 +108,8 @@ class InfiniteLoader:
 
     def _batch(self, step: int, parts: GatheredRows) -> Batch:
         rng = at_step(self.rng, step)
+
+        # 8-bit images become values in [-1, 1].
         real, condition, mismatched = (
             None if tensor is None else to_unit(tensor)
             for tensor in (parts.samples, parts.conditions, parts.mismatched)

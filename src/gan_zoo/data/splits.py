@@ -53,6 +53,8 @@ def split_slice(names: Sequence[str], split: str, fraction: float) -> slice:
         DataError: if there is no such split, or nothing in it.
     """
     check_split(split)
+
+    # Held-out names come last.
     held_out = sum(is_held_out(name, fraction) for name in names)
     first_held_out = len(names) - held_out
     where = {

@@ -64,10 +64,13 @@ class Vocabulary:
         """
         if length < 1:
             raise DataError(f"data.caption_length must be >= 1, got {length}")
+
+        # Numbers below the first word stand for padding and unknown words.
         number = {word: index + FIRST_WORD for index, word in enumerate(self.words)}
         numbers = torch.zeros(len(texts), length, dtype=torch.int64)
         for row, text in enumerate(texts):
             found = [number.get(word, UNKNOWN) for word in split_words(text)]
+            # No text is all padding.
             if not any(item >= FIRST_WORD for item in found):
                 found = [UNKNOWN]
             numbers[row, : len(found)] = torch.tensor(found[:length])

@@ -95,10 +95,13 @@ def write_onnx(run: LoadedModel, folder: Path) -> dict[str, Any]:
 
 def exportable_networks(run: LoadedModel) -> dict[str, tuple[nn.Module, dict[str, InputSpec]]]:
     """The files to write: a network and its inputs, by file name."""
+    # Copies in full precision on the CPU, where files are traced and checked.
     model: Any = run.module.model
     data = run.config["data"]
     networks = copy.deepcopy(run.module.inference_generators)
     networks = networks.to("cpu", memory_format=torch.contiguous_format).float().eval()  # type: ignore[call-overload]
+
+    # Translators map images to images: one file for each direction.
     if model.latent_dim is None:
         forward = InputSpec(tuple(data["condition_shape"]))
         backward = InputSpec(tuple(data["sample_shape"]))
@@ -108,6 +111,8 @@ def exportable_networks(run: LoadedModel) -> dict[str, tuple[nn.Module, dict[str
         return {
             f"{name}.onnx": (networks[name], {"image": part}) for name, part in directions.items()
         }
+
+    # Other generators take latents, and what the model is conditioned on.
     inputs = {"latents": InputSpec((model.latent_dim,))}
     if model.num_requested_labels:
         inputs["label"] = InputSpec((), model.num_requested_labels)
@@ -119,11 +124,14 @@ def exportable_networks(run: LoadedModel) -> dict[str, tuple[nn.Module, dict[str
 
 
 def _export(network: nn.Module, inputs: dict[str, InputSpec], path: Path) -> dict[str, Any]:
+    # Traced with one batch, checked with another one of another size.
     rng = StepRNG(stable_seed("onnx"), 0)
     example = {name: part.example(EXPORT_BATCH, rng, name) for name, part in inputs.items()}
     check = {
         name: part.example(CHECK_BATCH, replace(rng, step=1), name) for name, part in inputs.items()
     }
+
+    # Write the file, and compare it with torch.
     try:
         with quiet_exporter(), torch.no_grad():
             _trace(network, example, path)
@@ -136,6 +144,8 @@ def _export(network: nn.Module, inputs: dict[str, InputSpec], path: Path) -> dic
             f"--onnx: {path.name} differs from torch by {difference:.2g} where {allowed:.2g} is"
             " allowed: export without"
         )
+
+    # What the description and the model card say about the file.
     takes = {
         name: {"type": part.kind, "shape": ["batch", *part.shape]} for name, part in inputs.items()
     }
@@ -143,6 +153,7 @@ def _export(network: nn.Module, inputs: dict[str, InputSpec], path: Path) -> dic
 
 
 def _trace(network: nn.Module, example: dict[str, Tensor], path: Path) -> None:
+    # The number of samples is free in every input.
     axes = tuple({0: torch.export.Dim("batch")} for _ in example)
     torch.onnx.export(
         network,
@@ -192,6 +203,8 @@ def quiet_exporter() -> Iterator[None]:
 def usage(files: Mapping[str, Any]) -> list[str]:
     """How to run the files, for the model card."""
     lines = ["## ONNX", "", "The number of samples is free; images have the training size."]
+
+    # The inputs of each file, and how well it agrees with torch.
     for file, about in files.items():
         takes = [
             f"`{name}` {part['type']} {part['shape']}" for name, part in about["inputs"].items()
@@ -204,6 +217,8 @@ def usage(files: Mapping[str, Any]) -> list[str]:
             "",
             f"`{file}` takes {', '.join(takes)} and gives `samples`; {agrees}.".replace("'", ""),
         ]
+
+    # Code that runs the first file.
     file, about = next(iter(files.items()))
     inputs = [f'"{name}": {_values(name, part)}' for name, part in about["inputs"].items()]
     code = ["import numpy as np, onnxruntime", f'session = onnxruntime.InferenceSession("{file}")']

@@ -41,6 +41,8 @@ def export(run: LoadedModel, out: Path, samples: int = 64, onnx: bool = False) -
     out = out.absolute()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ConfigError(f"--out must be a new or empty folder, got {str(out)!r}")
+
+    # Written to a folder next to it, which is renamed once complete.
     temporary = out.with_name(f".{out.name}.part")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
@@ -59,10 +61,13 @@ def _write(run: LoadedModel, folder: Path, name: str, samples: int, onnx: bool) 
     from gan_zoo.inference.sampling import grid
     from gan_zoo.visualization.image_grid import save
 
+    # The weights.
     state = run.module.inference_generators.state_dict()
     save_file(
         {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}, folder / WEIGHTS
     )
+
+    # The description: all that is needed to rebuild the generators.
     tokenizer = run.tokenizer
     about: dict[str, Any] = {
         "format": FORMAT,
@@ -80,11 +85,15 @@ def _write(run: LoadedModel, folder: Path, name: str, samples: int, onnx: bool) 
         "words": None if tokenizer is None else tokenizer._asdict(),
         "scores": RunFolder(run.folder).metrics().get("metrics", []),
     }
+
+    # ONNX files and a grid of samples, where they are possible.
     if onnx:
         run.module.to("cpu")
         about["onnx"] = write_onnx(run, folder)
     if len(run.config["data"]["sample_shape"]) == 3:
         save(grid(run, samples, 0), folder / "samples.png")
+
+    # The model card comes last, as it shows the samples if there are any.
     (folder / MODEL).write_text(json.dumps(about, indent=2) + "\n")
     (folder / "README.md").write_text(model_card(name, about, (folder / "samples.png").is_file()))
 
@@ -102,9 +111,12 @@ def portable_config(config: Mapping[str, Any]) -> dict[str, Any]:
             }
         return node
 
+    # Only what rebuilds the generators.
     kept: dict[str, Any] = {
         key: without_paths(config[key]) for key in EXPORTED_KEYS if key in config
     }
+
+    # Custom losses and regularizers only train, and may not be importable elsewhere.
     if not is_trusted(kept["loss"]["adversarial"]["_target_"], CONF):
         kept["loss"] = kept["loss"] | {
             "adversarial": {"_target_": "gan_zoo.losses.minimax.NonSaturating"}

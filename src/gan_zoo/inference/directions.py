@@ -36,11 +36,15 @@ def principal_directions(
     Raises:
         DataError: if the model has no latents.
     """
+    # Random latents, with conditions as in a grid.
     rng = StepRNG(stable_seed(seed, "directions"), 0)
     request = requests(run, samples, seed)
     points = points_of(run.module, request)
+
+    # C is estimated, up to a factor, by the sum of the outer products of J'r.
     gradients = [vjp(run.module, points, request, rng, probe) for probe in range(probes)]
     stacked = torch.cat(gradients).cpu().double()
+    # Eigenvalues come in ascending order, so the strongest directions are last.
     _, vectors = torch.linalg.eigh(stacked.T @ stacked)
     strongest = vectors.flip(1).T[:count].float()
     # The sign of an eigenvector is arbitrary.

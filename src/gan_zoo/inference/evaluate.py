@@ -36,11 +36,16 @@ def evaluate_run(
         checkpoint: ``best`` or ``last``.
         trust, device, other_data: as in `load_run`.
     """
+    # The run's own evaluators, or those that the overrides describe.
     loaded = load_run(run, checkpoint, device, trust, other_data)
     evaluators = set_num_samples(build_evaluators(from_dict(loaded.config), overrides), num_samples)
     scores = evaluate_generator(loaded.module, loaded.source, evaluators, loaded.config["seed"])
+
+    # The protocol says which weights were scored.
     of = {"checkpoint": loaded.checkpoint.name, "images_seen": loaded.module.clock.images_seen}
     scores = [MetricResult(score.name, score.value, score.protocol | of) for score in scores]
+
+    # Add the scores to those of training.
     try:
         RunFolder(loaded.folder).append_metrics(asdict(score) for score in scores)
     except OSError as error:  # what was computed is still worth printing
@@ -64,6 +69,7 @@ def format_table(scores: Sequence[MetricResult]) -> list[str]:
     width = max(len(score.name) for score in scores)
     lines = []
     for score in scores:
+        # Only some metrics report how many samples they compare.
         counts = {
             "generated": score.protocol.get("num_generated"),
             "real": score.protocol.get("num_real"),

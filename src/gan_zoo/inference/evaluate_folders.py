@@ -37,6 +37,8 @@ def compare_folders(
     """
     if folder is None or against is None:
         raise DataError("--folder and --against must be given together")
+
+    # Both folders, and a fixed random subset of the first.
     fake, real = (
         load_folder(folder, "--folder", image_size),
         load_folder(against, "--against", image_size),
@@ -46,6 +48,7 @@ def compare_folders(
     chosen = random_subset(len(fake), count)
     evaluators = set_num_samples(build_evaluators(compose_overrides(overrides)), count)
 
+    # Blocks of images take the place of a generator's samples.
     def draw(block: int) -> Generated:
         samples = to_unit(fake.samples[chosen[block * BLOCK_SIZE : (block + 1) * BLOCK_SIZE]])
         return Generated(
@@ -53,6 +56,7 @@ def compare_folders(
             SampleRequest(len(samples), StepRNG(0, block, device=CPU)),
         )
 
+    # Scores, with both folders in their protocols.
     scores = evaluate_all(evaluators, Samples(draw, count, BLOCK_SIZE), real, device)
     compared = {"folder": str(folder), "against": str(against), "image_size": image_size}
     return [MetricResult(score.name, score.value, score.protocol | compared) for score in scores]

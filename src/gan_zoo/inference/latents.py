@@ -31,6 +31,8 @@ def draw_latents(
     """
     rng = StepRNG(stable_seed(seed, "sample"), 0)
     size = latent_dim(module)
+
+    # Uniform latents are truncated by shrinking them towards the center.
     if module.model.prior == "uniform":
         latents = 2 * rng.uniform("latents", count, size) - 1
         return latents if truncation is None else latents * min(1.0, truncation)
@@ -38,6 +40,8 @@ def draw_latents(
         return rng.normal("latents", count, size)
     if truncation <= 0:
         raise DataError(f"truncation must be > 0, got {truncation}")
+
+    # Normal ones: inverse transform sampling between the quantiles of both edges.
     edge = float(torch.special.ndtr(torch.tensor(truncation)))
     quantile = rng.uniform("latents", count, size).double()
     return torch.special.ndtri((1 - edge) + quantile * (2 * edge - 1)).to(torch.float32)  # type: ignore[no-any-return]

@@ -54,6 +54,8 @@ def best_device(name: str = "auto") -> torch.device:
     if name == "auto":
         has_mps = torch.backends.mps.is_available()
         name = "cuda" if torch.cuda.is_available() else "mps" if has_mps else "cpu"
+
+    # Only making a tensor shows whether the device is here.
     try:
         device = torch.device(name)
         torch.zeros(1, device=device)
@@ -87,6 +89,7 @@ def load_run(
         ConfigError: if there is no checkpoint, it is damaged, or its config names what is not
             trusted.
     """
+    # An export, from the Hub or this machine, is read in its own way.
     device = best_device(device) if isinstance(device, str) else device
     if (name := parse_hub_url(run)) is not None:
         run = download(name)
@@ -134,6 +137,8 @@ def build_from_untrusted(config: Mapping[str, Any], trust: bool, place: str) -> 
         check_targets([config.get(group) for group in CONFIG_GROUPS], CONF, remedy)
         for group in MODEL_GROUPS:
             check_kinds(config.get(group), group, remedy)
+
+    # Whatever fails now is due to the config.
     try:
         return build_module(from_dict(config))
     except ConfigError:
@@ -166,6 +171,8 @@ def find_checkpoint(run: Path, checkpoint: str = "best") -> Path:
         raise ConfigError(
             f"RUN must be a run folder or a checkpoint file, got {str(run)!r}, which does not exist"
         )
+
+    # Without the chosen checkpoint, the newest or the best one will do.
     for name in (checkpoint, "last", "best"):
         if (path := RunFolder(run).checkpoints.pointer(name)).is_file():
             return path

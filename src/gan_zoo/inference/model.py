@@ -45,16 +45,22 @@ def make_request(
     """
     model = run.module.model
     rng = StepRNG(stable_seed(seed, "sample"), 0)
+
+    # The condition that all samples share, if the model takes one.
     if label is not None:
         label = run.class_number(label)
     if caption is not None and run.caption_encoding is None:
         raise DataError("this model takes no captions")
     if label is not None and not needs_source(model):
         return GridRequest(SampleRequest(count, rng, label=torch.full((count,), label)))
+
+    # A caption is encoded once for all samples.
     if caption is not None:
         condition = encode_caption(run, caption)
         request = SampleRequest(count, rng, condition=condition.expand(count, -1))
         return GridRequest(request, [caption] * count)
+
+    # Otherwise a grid, with conditions of the dataset for models that need them.
     source = run.source if needs_source(model) else None
     return make_grid_request(model, source, count, rng)
 
@@ -122,6 +128,8 @@ def request_as_in_grid(run: LoadedModel, count: int, seed: int, **request: Any) 
     requested = make_request(
         run, max(count, model.num_requested_labels or 0, 64), seed, **request
     ).request
+
+    # The codes: every class in turn, and continuous ones from -1 to 1.
     if requested.label is None and model.num_requested_labels and model.conditioning == "none":
         requested.label = torch.arange(requested.size) % model.num_requested_labels
     if model.num_continuous_codes:
@@ -176,9 +184,13 @@ class LoadedModel:
         """
         if self.module.model.conditioning != "class":
             return []
+
+        # Names from the export or the run, unless other data are given.
         names = self.exported_classes or (self.data_identity or {}).get("classes") or ()
         if self.given_source is not None:
             names = self.given_source.classes or ()
+
+        # Another number of names would not be those of this model's classes.
         return (
             [str(name) for name in names]
             if len(names) == self.module.model.num_requested_labels
@@ -191,12 +203,15 @@ class LoadedModel:
         Raises:
             ConfigError: if there is no such class.
         """
+        # A name counts before a number, as names may be numbers.
         names = self.class_names
         count = self.module.model.num_requested_labels or 0
         if str(label) in names:
             return names.index(str(label))
         if str(label).isdecimal() and int(label) < count:
             return int(label)
+
+        # Say which classes there are, by name only where names are not just numbers.
         if not count:
             raise ConfigError(
                 "--class is for models that are conditioned on a class, this one is not, got"
@@ -222,9 +237,12 @@ class LoadedModel:
         from gan_zoo.config.build import build_data
         from gan_zoo.config.compose import from_dict
 
+        # A config from outside may not make us read files here.
         if not self.may_read:
             check_reads_nothing(self.config["data"], "--trust (in Python trust=True)")
         source = build_data(from_dict(self.config)).source
+
+        # The data of training, unless others are allowed.
         if not self.other_data:
             now = data_identity(source, self.config["data"].get("root"))
             check_same_data(self.data_identity, now, "--other-data (in Python other_data=True)")

@@ -38,9 +38,13 @@ def grid(
         raise DataError(
             "this run generates vectors, not images: its samples folder has scatter plots"
         )
+
+    # Conditions as in a grid, and the latents of the seed.
     requested, captions, columns = make_request(run, count, seed, **request)
     if run.module.model.latent_dim is not None:
         requested.latents = draw_latents(run.module, requested.size, seed, truncation)
+
+    # With psi, samples of truncated styles replace the model's own visuals.
     module = run.module
     visuals = (
         module.visuals(requested)
@@ -116,6 +120,7 @@ def mixing_grid(
     Raises:
         DataError: if the generator has no mapping, or ``coarse`` leaves one side nothing.
     """
+    # The sources of rows and columns are samples of one seed.
     num_styles = mapped_generator(run.module.inference_generators, "--what mix").num_styles
     requested = request_as_in_grid(run, rows + columns, seed, **request).select(
         torch.arange(rows + columns)
@@ -146,6 +151,8 @@ def arithmetic(run: LoadedModel, plus: Sequence[int], minus: Sequence[int], seed
             f"--plus and --minus must be numbers of samples >= 0, got {list(plus)} and"
             f" {list(minus)}"
         )
+
+    # The samples that are added and subtracted.
     requested = request_as_in_grid(run, max([*plus, *minus]) + 1, seed)
     latents = draw_latents(run.module, requested.size, seed)
     parts = latents[[*plus, *minus]]
@@ -156,6 +163,7 @@ def arithmetic(run: LoadedModel, plus: Sequence[int], minus: Sequence[int], seed
         total = total - latents[list(minus)].sum(0)
     total = total / total.norm().clamp(min=1e-8) * parts.norm(dim=1).mean()
 
+    # One batch, in which the sum has the condition of the first sample.
     rows = torch.tensor([*plus, *minus, plus[0]])
     return generate(run, torch.cat([parts, total[None]]), requested.select(rows))
 
@@ -168,6 +176,8 @@ def traverse(run: LoadedModel, seed: int, steps: int = 9, reach: float = 2.0) ->
     num_codes = model.num_continuous_codes
     if not num_codes:
         raise DataError(f"{type(model).__name__} has no continuous codes to traverse")
+
+    # One code varies at a time; the latents, the class and the other codes stay the same.
     latents = draw_latents(run.module, 1, seed).expand(steps, -1)
     rows = []
     for code in range(num_codes):
@@ -192,9 +202,12 @@ def export_folder(
     """Write samples 0 to count - 1 as ``000000.png`` ... into ``folder``; sample i depends on seed
     and i alone.
     """
+    # Options that are given hold for all samples.
     model = run.module.model
     given = {name: value for name, value in request.items() if value is not None}
     same_for_all = make_request(run, block, seed, **given).request if given else None
+
+    # Blocks of a fixed size with random numbers of their own: sample i does not depend on count.
     blocks = range(0, count, block)
     folder.mkdir(parents=True, exist_ok=True)
     for start in with_progress(blocks, len(blocks), f"Writing {count:,} images"):
@@ -209,6 +222,8 @@ def export_folder(
             requested.latents = draw_latents(
                 run.module, block, stable_seed(seed, start), truncation
             )
+
+        # The last block is complete, too, and only written in part.
         samples = to_uint8(styles.sample(run.module, requested, psi).cpu())
         for number, sample in enumerate(samples[: count - start], start):
             to_pil(sample).save(folder / f"{number:06d}.png")

@@ -58,13 +58,18 @@ class Translator:
         Sides that the network's halvings do not divide (its ``multiple``) get a repeated border,
         which is cut off.
         """
+        # Repeat the border up to sides that the network can halve.
         height, width = image.shape[1:]
         multiple = int(getattr(self.network, "multiple", 4))
         right, below = -width % multiple, -height % multiple
         x = F.pad(to_unit(image)[None], (0, right, 0, below), mode="replicate")
+
+        # Where conditions are made from images, make one here.
         given = x if self.derivation is None else self.derivation(x, StepRNG(0, 0))
         device = next(self.network.parameters()).device
         translated = self.network(given.to(device))[0]
+
+        # Cut off the border, at the scale of the output.
         scale = translated.shape[1] / x.shape[2]
         return to_uint8(
             translated[:, : round(scale * height), : round(scale * width)].float().cpu()
@@ -77,6 +82,7 @@ def translator_of(run: LoadedModel, direction: str = "forward") -> Translator:
     Raises:
         DataError: if the run's model does not translate, or not in that direction.
     """
+    # The direction has to exist, and the model to translate.
     networks = run.module.inference_generators
     networks.eval()
     if direction not in DIRECTIONS:
@@ -85,6 +91,8 @@ def translator_of(run: LoadedModel, direction: str = "forward") -> Translator:
         raise DataError(
             f"{type(run.module.model).__name__} does not translate images: use gan-zoo sample"
         )
+
+    # Backward: from an image of the samples' domain.
     data = run.config["data"]
     value_range = data.get("value_range")
     channels, *sides = data["sample_shape"]
@@ -114,6 +122,8 @@ def load_image(
         image = image.resize(
             [max(1, round(length * scale)) for length in image.size], Image.Resampling.BICUBIC
         )
+
+    # Channels first, in memory that torch may write to.
     array = np.asarray(image)
     return torch.from_numpy(
         array[None].copy() if channels == 1 else array.transpose(2, 0, 1).copy()
@@ -140,6 +150,7 @@ def translate_folder(
     Raises:
         DataError: if there is nothing to translate, or the folders are one.
     """
+    # Two different folders, the first with images in it.
     if not source.is_dir():
         raise DataError(
             f"IN must be a folder of images, got {str(source)!r}, which is not a folder"
@@ -149,6 +160,8 @@ def translate_folder(
     files = find_images(source)
     if not files:
         raise DataError(f"{source} has no images")
+
+    # Files that cannot be read are collected, the others translated.
     translator = translator_of(run, direction)
     failed: dict[Path, Exception] = {}
     written: set[Path] = set()

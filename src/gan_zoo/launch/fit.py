@@ -61,6 +61,7 @@ def fit(
         ConfigError: if ``steps`` or an option is not allowed.
         DataError: if the data lack what the model needs.
     """
+    # Options that are left to the caller.
     if not isinstance(steps, int) or steps < 1:
         raise ConfigError(f"steps must be an integer >= 1, got {steps!r}")
     for name in (*FIXED_TRAINER_ARGS, "max_steps"):
@@ -69,13 +70,19 @@ def fit(
     if "precision" in options:
         check_precision(options["precision"])
         options["precision"] = resolved_precision(options["precision"])
+
+    # What the model needs of the data.
     quiet()
     data.require(module.model.needs, module.model.allows_unlabeled)
+
+    # Our callbacks come first, the caller's options last.
     options |= {"devices": devices, "max_steps": steps, "log_every_n_steps": log_every_n_steps}
     own = [Interruption(), *([Progressing()] if progress else [])]
     trainer = make_trainer(
         Trainer, [*own, *callbacks], logger or False, **FIXED_TRAINER_ARGS, **options
     )
+
+    # Train; afterwards the caller's signal handlers are back.
     check_compatible(trainer, module, data)
     with SIGNALS.handlers_restored():
         _run_fit(trainer, module, data)

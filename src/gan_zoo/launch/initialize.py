@@ -35,6 +35,7 @@ def initialize_from(module: GANModule, run: str, only: str | None = None) -> str
     """
     from gan_zoo.inference.load import find_checkpoint
 
+    # What to initialize, and the checkpoint to take it from.
     if only is not None and only not in SIDES:
         raise ConfigError(f"init_only must be null, {' or '.join(SIDES)}, got {only!r}")
     path = Path(run).expanduser()
@@ -54,6 +55,8 @@ def initialize_from(module: GANModule, run: str, only: str | None = None) -> str
     current = {
         key: tensor for key, tensor in module.state_dict().items() if key.startswith(prefixes)
     }
+
+    # Tensors are copied where name and shape agree.
     copied = {
         key: saved[key]
         for key, tensor in current.items()
@@ -63,6 +66,8 @@ def initialize_from(module: GANModule, run: str, only: str | None = None) -> str
         raise ConfigError(
             f"init={run} has no weights of the names and shapes of this run's networks"
         )
+
+    # In place: `current` holds the module's own tensors.
     for key, value in copied.items():
         current[key].copy_(value)
     return f"init     {len(copied)} of {len(current)} tensors from {checkpoint}"

@@ -36,6 +36,7 @@ def main() -> None:
     never_blocking()
     with SIGNALS.handlers_restored():
         SIGNALS.install()
+        # Before training begins, a signal stops at once, and no empty folder is left.
         try:
             with SIGNALS.raise_immediately():
                 _main()
@@ -49,6 +50,8 @@ def _main() -> None:
     if help_of.is_requested(sys.argv[1:]):
         print(help_of.render(sys.argv[1:], CONF))
         return
+
+    # Errors become one line here, unless a traceback is wanted.
     full_error = os.environ.get("HYDRA_FULL_ERROR", "0")
     wants_traceback = full_error == "1"
     os.environ[FULL_ERROR_VAR] = full_error
@@ -61,6 +64,7 @@ def _main() -> None:
         failures.append(f"error: {format_error(error, CONF, split_flags(sys.argv[1:])[0])}")
         print(failures[-1], file=sys.stderr)
 
+    # One run, alone or as a job of a multirun.
     def job(config: DictConfig) -> None:
         os.environ["HYDRA_FULL_ERROR"] = full_error  # processes that the job starts inherit it
         in_multirun = HydraConfig.get().mode == RunMode.MULTIRUN
@@ -72,10 +76,12 @@ def _main() -> None:
         except Exception as error:
             if wants_traceback or not (in_multirun or is_usage_error(error)):
                 raise
+            # A multirun goes on, and reports its failed jobs at the end.
             if in_multirun:
                 raise job_failure(error) from None
             fail(error)
 
+    # Compose and run; resume= is expanded before Hydra sees the command.
     try:
         check_grammar(split_flags(sys.argv[1:])[0])
         sys.argv[1:] = check_choices(expand_resume(sys.argv[1:]))

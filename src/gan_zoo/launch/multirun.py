@@ -32,6 +32,7 @@ def launch(
     Raises:
         ConfigError: naming the jobs that failed, once all are done.
     """
+    # Jobs that the manifest knows keep their folders, new ones get one.
     folder = Path(config.hydra.sweep.dir)
     manifest = JobManifest(folder)
     jobs = []
@@ -50,12 +51,14 @@ def launch(
     if len(pending) < len(jobs):
         print(f"{len(jobs) - len(pending)} of {len(jobs)} jobs in {folder} are done")
 
+    # The manifest is written after every job, so that the command can be repeated at any time.
     def on_end(job: Job) -> None:
         manifest.write()
         if job.failure or num_jobs > 1:
             outcome = job.failure or f"done in {job.seconds:,.0f} s"
             print(f"job {job.folder.name}: {outcome}", flush=True)
 
+    # Run what is pending, and return what Hydra expects of a launcher.
     run_all(announced(pending), num_jobs, on_end, options(config))
     raise_failures(jobs, folder)
     return [

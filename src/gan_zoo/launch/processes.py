@@ -49,6 +49,7 @@ class Job:
 
     def start(self, slot: int, num_jobs: int, options: Sequence[str] = ()) -> None:
         """Start or resume it, as number ``slot`` of ``num_jobs`` at a time."""
+        # The job is a command of its own, which resumes whatever its folder holds.
         place = [f"hydra.run.dir={quote_value(self.folder.absolute())}", "resume=auto"]
         command = [sys.executable, "-m", "gan_zoo.launch.main", *options, *self.overrides, *place]
         environment = job_environment(slot, num_jobs) | {
@@ -57,6 +58,8 @@ class Job:
         self.slot = slot
         self.start_time = time.monotonic()
         self.folder.parent.mkdir(parents=True, exist_ok=True)
+
+        # A single job prints to the terminal, several ones into their logs.
         if num_jobs == 1:
             self.process = subprocess.Popen(command, env=environment, start_new_session=True)
             return
@@ -88,8 +91,11 @@ class Job:
         """Why it failed, in one line; empty if it did not."""
         if self.exit_code in (None, 0):
             return ""
+        # Popen reports the signal that ended a process as a negative number.
         if self.exit_code < 0:
             return f"killed by {signal.Signals(-self.exit_code).name}"
+
+        # What the run recorded, else the last line that it printed.
         if recorded := RunFolder(self.folder).failure:
             return recorded.splitlines()[0]
         printed = self.log.read_text(errors="replace").strip() if self.log.is_file() else ""
@@ -144,6 +150,8 @@ def run_all(
     """
     if num_jobs < 1:
         raise ConfigError(f"the number of jobs at a time must be >= 1, got {num_jobs}")
+
+    # Jobs and signals are polled.
     pool = Pool(jobs, num_jobs, options)
     with SIGNALS.handlers_restored(), pool.stopped_on_failure():
         SIGNALS.install()
@@ -182,6 +190,7 @@ class Pool:
             if job is None:
                 self.has_more = False
                 break
+            # The lowest free slot, which decides about the GPU.
             taken = {other.slot for other in self.running}
             job.start(min(set(range(self.num_jobs)) - taken), self.num_jobs, self.options)
             self.running.append(job)
@@ -193,6 +202,7 @@ class Pool:
         try:
             yield
         except BaseException:
+            # All of them are asked before the first is waited for.
             for job in self.running:
                 job.stop()
             for job in self.running:

@@ -77,8 +77,11 @@ class Search:
             raise ConfigError(f"--sampler must be one of {', '.join(SAMPLERS)}, got {sampler!r}")
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.folder, self.space, self.score, self.prune = folder, space, score, prune
+        # Each running trial, with the numbers of images at which it has reported a score.
         self.running: dict[Path, tuple[Trial, set[int]]] = {}
         folder.mkdir(parents=True, exist_ok=True)
+
+        # The journal in the folder lets a study go on.
         self.study = optuna.create_study(
             storage=JournalStorage(JournalFileBackend(str(folder / JOURNAL))),
             study_name=STUDY_NAME,
@@ -89,6 +92,8 @@ class Search:
             else optuna.pruners.NopPruner(),
             load_if_exists=True,
         )
+
+        # A study that goes on must search the same space for the same score.
         wanted = space.to_dict() | {"score": score}
         if (there := self.study.user_attrs.get("search", wanted)) != wanted:
             raise ConfigError(
@@ -122,6 +127,7 @@ class Search:
 
     def report_progress(self, job: Job) -> None:
         """Pass on new scores of a running trial, and end it if it is not worth its time."""
+        # Scores since the last look.
         trial, reported = self.running[job.folder]
         news = {
             images: value
@@ -131,6 +137,8 @@ class Search:
         for images, value in news.items():
             trial.report(value, images)
             reported.add(images)
+
+        # The study is told once the job has ended, in `finish_trial`.
         if news and self.prune and trial.should_prune():
             trial.set_user_attr("pruned", True)
             job.stop()
@@ -150,6 +158,8 @@ class Search:
         """Tell the study how a trial ended."""
         trial, _ = self.running.pop(job.folder)
         history = self.history(job.folder)
+
+        # A trial that finished before it could be stopped counts.
         if trial.user_attrs.get("pruned") and job.exit_code != 0:
             self.study.tell(trial, state=TrialState.PRUNED)
             images = max(history)
@@ -168,6 +178,7 @@ class Search:
         """Number, state, score and values of all trials, the best first."""
         sign = 1 if self.study.direction == optuna.study.StudyDirection.MINIMIZE else -1
         trials = self.study.get_trials(deepcopy=False)
+        # Trials without a score come last.
         trials.sort(
             key=lambda trial: (trial.value is None, sign * (trial.value or 0), trial.number)
         )

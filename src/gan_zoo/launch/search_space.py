@@ -58,6 +58,7 @@ def search_space_of(overrides: Sequence[str]) -> SearchSpace:
     Raises:
         ConfigError: if nothing varies, the seed does, or an override is not understood.
     """
+    # Hydra's own parser tells sweeps from plain values.
     try:
         parsed = OverridesParser.create().parse_overrides(list(overrides))
     except HydraException as error:
@@ -67,6 +68,8 @@ def search_space_of(overrides: Sequence[str]) -> SearchSpace:
     varied = {
         line.partition("=")[0]: override for line, override in lines if override.is_sweep_override()
     }
+
+    # Something has to vary, but not the seed.
     if not varied:
         raise ConfigError(
             "nothing to search over: give choices like loss=hinge,rpgan or intervals like "
@@ -81,11 +84,14 @@ def search_space_of(overrides: Sequence[str]) -> SearchSpace:
 
 def distribution_of(key: str, override: Override) -> BaseDistribution:
     """What Optuna draws from for an override that sweeps."""
+    # Tags: a logarithmic scale, integers.
     value = override.value()
     tags = set(getattr(value, "tags", ()))
     if unknown := tags - {"log", "int"}:
         raise ConfigError(f"{key}: tags must be log or int, got {', '.join(sorted(unknown))}")
     integers, log = "int" in tags, "log" in tags
+
+    # Optuna checks the bounds itself.
     try:
         if isinstance(value, IntervalSweep):
             assert value.start is not None

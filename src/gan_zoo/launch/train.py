@@ -46,8 +46,11 @@ def train(config: DictConfig) -> dict[str, float]:
     """
     from gan_zoo.core.errors import TrainingDiverged
 
+    # The settings of retries, before anything is built.
     with usage_errors(Path(config.run_dir)):
         check_divergence(to_dict(OmegaConf.masked_copy(config, ["divergence"]))["divergence"])
+
+    # Go back to the last good checkpoint after divergence, as often as allowed.
     retries, lr_scale = config.divergence.retries, 1.0
     for attempt in range(retries + 1):
         try:
@@ -57,6 +60,7 @@ def train(config: DictConfig) -> dict[str, float]:
             if attempt == retries:
                 advice = f"; the last good checkpoint is {good}" if good else ""
                 raise TrainingDiverged(f"{error}{advice}") from error
+            # The checkpoint may come from an earlier retry, whose rates were reduced already.
             saved = read_checkpoint(good)["gan_zoo"]["lr_scale"] if good else 1.0
             lr_scale = min(lr_scale, saved) * config.divergence.factor
             print(
@@ -77,6 +81,7 @@ def _train_once(config: DictConfig, lr_scale: float) -> dict[str, float]:
     with usage_errors(run.path):
         with_absolute_paths(config)
         trainer, module, data = build(config)
+        # A run that is rolled back resumes from its own checkpoints.
         resolved = to_dict(config) | ({"resume": "auto"} if rolled_back else {})
         check_resumed(checkpoint_to_resume(resolved), module, trainer, config)
     module.rates.lr_scale = lr_scale
@@ -148,8 +153,12 @@ def prepare_resume(checkpoint: Path | None, run: RunFolder, max_steps: int) -> N
     run.clear_failure()
     if checkpoint is None:
         return
+
+    # Rows after the checkpoint will be logged once more.
     step = int(read_checkpoint(checkpoint)["global_step"])
     truncate_csv(run.log, step)
+
+    # A finished run goes on only with a larger number of steps.
     if step >= max_steps > 0:
         print(
             f"{checkpoint} is that of a finished run of {step:,} steps; to train on:"
@@ -185,6 +194,7 @@ def finalize_run(run: RunFolder, trainer: Trainer, module: GANModule) -> Iterato
         raise stop from None
     except BaseException as error:
         failure = f"{type(error).__name__}: {error}\n"
+        # A full disk is for the user to put right: no traceback.
         if isinstance(error, OSError) and error.errno in DISK_IS_FULL:
             raise ConfigError(
                 f"no space left for {run.path}; what was saved before is whole, to go on:"
@@ -192,6 +202,7 @@ def finalize_run(run: RunFolder, trainer: Trainer, module: GANModule) -> Iterato
             ) from error
         raise
     finally:
+        # The failure is written first, as the report shows it.
         if trainer.is_global_zero and run.path.is_dir():
             with suppress(OSError):  # a full disk must not hide what went wrong
                 if failure:

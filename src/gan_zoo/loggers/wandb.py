@@ -36,10 +36,14 @@ def wandb_logger(
             f"logger.wandb.project must not hold {' '.join(sorted(bad))}, got {project!r}"
         )
     os.environ.setdefault("WANDB_SILENT", "true")
+
+    # Online only with a key, or if that is asked for.
     if offline is None:
         offline = os.environ.get("WANDB_MODE", "") != "online" and not _has_key()
         if offline:
             print(f"wandb: no API key, logging offline; later: wandb sync {save_dir}/wandb/*")
+
+    # A resumed run goes on under its old id.
     if not offline:
         options["resume"] = "allow"
     run = Path(save_dir)

@@ -56,6 +56,7 @@ class AutoEncoder(nn.Module):
         if distance not in DISTANCES:
             raise ValueError(f"distance must be one of {', '.join(DISTANCES)}, got {distance!r}")
         self.distance = distance
+        # Dense halves for vectors, convolutions for images.
         make = _vector_halves if len(sample_shape) == 1 else _image_halves
         self.encoder, self.decoder = make(sample_shape, width, code_dim, norm)
 

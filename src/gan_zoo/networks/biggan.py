@@ -72,6 +72,8 @@ class BigGANGenerator(nn.Module):
         super().__init__()
         channels, size = square_image(sample_shape, "generator=biggan")
         widths = [unit * width for unit in table_of(GENERATOR_WIDTHS, size, "generator=biggan")]
+
+        # One chunk of the latents for each block and one for the first layer.
         self.chunks = len(widths)
         if latent_dim % self.chunks:
             raise ValueError(
@@ -87,6 +89,8 @@ class BigGANGenerator(nn.Module):
         self.blocks = nn.ModuleList(
             UpBlock(c_in, c_out, condition) for c_in, c_out in pairwise(widths)
         )
+
+        # Attention after the block of its size.
         sizes = check_attention([8 * 2**k for k in range(len(self.blocks))], attention)
         self.attention_after = None if attention is None else sizes.index(attention)
         if self.attention_after is not None:
@@ -95,6 +99,7 @@ class BigGANGenerator(nn.Module):
         initialize(self, orthogonal)
 
     def forward(self, latents: Tensor, condition: Tensor) -> Tensor:
+        # The first chunk starts the image, the others enter its blocks with the class.
         first, *others = latents.chunk(self.chunks, 1)
         embedded = self.embed(condition)
         x = self.start(first).unflatten(1, (-1, 4, 4))
@@ -131,6 +136,7 @@ class BigGANDiscriminator(nn.Module):
         super().__init__()
         channels, size = square_image(sample_shape, "discriminator=biggan")
         table = table_of(DISCRIMINATOR_WIDTHS, size, "discriminator=biggan")
+        # At 32 pixels only two blocks halve the size.
         halvings = 2 if size == 32 else len(table) - 1
         sizes = check_attention([size // 2 ** (k + 1) for k in range(halvings)], attention)
 
@@ -180,6 +186,8 @@ class DeepUpBlock(nn.Module):
             if number == 1 and self.up:
                 y = interpolate(y, scale_factor=2.0)
             y = conv(y)
+
+        # The skip drops channels, and doubles the size by nearest neighbors.
         skip = x[:, : self.c_out]
         if self.up:
             skip = interpolate(skip, scale_factor=2.0)
@@ -211,6 +219,8 @@ class DeepDownBlock(nn.Module):
             if number == 3 and self.down:
                 y = avg_pool2d(y, 2)
             y = conv(y)
+
+        # The skip adds channels, and halves the size by averages.
         skip = avg_pool2d(x, 2) if self.down else x
         if self.more is not None:
             skip = torch.cat([skip, self.more(skip)], 1)
@@ -250,6 +260,8 @@ class BigGANDeepGenerator(nn.Module):
             blocks += [DeepUpBlock(c_in, c_in, False, condition)]
             blocks += [DeepUpBlock(c_in, c_out, True, condition)]
         self.blocks = nn.ModuleList(blocks)
+
+        # Attention after the doubling block of its size.
         sizes = check_attention([8 * 2**k for k in range(len(widths) - 1)], attention)
         self.attention_after = None if attention is None else 2 * sizes.index(attention) + 1
         if attention is not None:

@@ -68,10 +68,13 @@ class DCGANGenerator(nn.Module):
         widths = _widths(size, width)
         self.condition = ConditionInput(norm, condition_dim)
         inputs = latent_dim + self.condition.extra_inputs
+
+        # From 1x1 to 4x4, then doublings up to the size of the image.
         layers: list[nn.Module] = [nn.Unflatten(1, (inputs, 1, 1))]
         layers += self._up(inputs, widths[0], 1, 0)
         for c_in, c_out in pairwise(widths):
             layers += self._up(c_in, c_out, 2, 1)
+        # No normalization of the output.
         last = apply_spectral_norm(nn.ConvTranspose2d(widths[-1], channels, 4, 2, 1), norm)
         self.layers = ConditionalSequential(*layers, last, nn.Tanh())
         initialize(self, dcgan_init)

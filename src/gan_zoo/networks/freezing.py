@@ -23,6 +23,8 @@ def freeze_first_layers(network: nn.Module, count: int) -> nn.Module:
             f"freeze_discriminator must be 0 to {len(layers) - 1} for {type(network).__name__}, got"
             f" {count}"
         )
+
+    # Everything that comes before the first trained layer.
     trained = layers[count]
     for module in network.modules():
         if module is trained:

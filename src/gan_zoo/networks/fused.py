@@ -46,6 +46,7 @@ class FusedConv(nn.Module):
         conv = self.conv
         ops = torch.ops.mkldnn
         place = conv.padding, conv.stride, conv.dilation, conv.groups
+        # Weights are brought into oneDNN's layout once.
         if self._packed is None:
             self._packed = ops._reorder_convolution_weight(
                 conv.weight.detach(), *place, list(x.shape)
@@ -76,6 +77,7 @@ def has_onednn() -> bool:
         weight = torch.ops.mkldnn._reorder_convolution_weight(
             torch.ones(8, 8, 1, 1), *place, [1, 8, 2, 2]
         )
+        # 8 channels of 7/8 sum up to 7, which the activation cuts to 6.
         x = torch.full((1, 8, 2, 2), 7 / 8)
         y = torch.ops.mkldnn._convolution_pointwise(x, weight, None, *place, *activation(6.0), "")
     except (AttributeError, RuntimeError):

@@ -132,6 +132,7 @@ class ResNetTranslator(nn.Module):
         kernel: Count = 7,
     ) -> None:
         super().__init__()
+        # The doublings of super-resolution come after a translation at the input's size.
         further = further_doublings(in_shape, out_shape)
         smaller = [*out_shape[:1], *(side // 2**further for side in out_shape[1:])]
         c_in, c_out = check_shapes(
@@ -228,6 +229,7 @@ class UNetTranslator(nn.Module):
         paper_test_time: bool = False,
     ) -> None:
         super().__init__()
+        # By default the innermost level is left with about 2x2 pixels.
         depth = max(2, in_shape[-1].bit_length() - 2) if depth is None else depth
         if depth < 1:
             raise ValueError(f"depth must be >= 1 or null, got {depth}")
@@ -255,6 +257,7 @@ class UNetTranslator(nn.Module):
                 nn.Identity() if bottom else normalize(inner),
             ]
             up = [nn.ReLU(), *upsample_layers(inside, outer, upsample, kernel=4), normalize(outer)]
+            # Dropout in the three innermost levels, but not in level 1.
             up += [drop(dropout)] if depth - level <= 3 and level > 1 else []
             below = _UNetLevel(nn.Sequential(*down), below, nn.Sequential(*up))
             inside = 2 * outer

@@ -91,6 +91,7 @@ class InfoGANDiscriminator(nn.Module):
 
         def dense(inputs: int, units: int) -> list[nn.Module]:
             layer = apply_spectral_norm(nn.Linear(inputs, units, bias=bias), norm)
+            # Dense units are normalized as 1x1 images.
             return [
                 nn.Flatten(),
                 layer,

@@ -81,6 +81,7 @@ class MLPDiscriminator(nn.Module):
         )
         self.layers = nn.Sequential(nn.Flatten(), *layers)
         self.minibatch = nn.Identity() if minibatch == "none" else MinibatchStatistic(minibatch)
+        # The batch statistic is one more feature.
         self.heads = Heads(
             [width + (minibatch != "none")], aux_outputs, condition_dim, fusion, norm
         )

@@ -41,9 +41,13 @@ class PackedDiscriminator(nn.Module):
             raise ValueError(
                 "pack > 1 works for discriminators without conditions and classes, use pack=1"
             )
+
+        # The samples of a pack are stacked as channels.
         channels, *rest = sample_shape
         self.pack = pack
         self.discriminator = make_discriminator(sample_shape=[pack * channels, *rest], **options)
+
+        # Losses check whether the scores are energies.
         if hasattr(self.discriminator, "energy"):
             self.energy = self.discriminator.energy
 

@@ -99,6 +99,7 @@ class MultiScalePatchGAN(nn.Module):
         self.scales = nn.ModuleList(PatchGAN(shape, **options) for shape in shapes)
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
+        # Each scale halves the image, and a condition of the same size.
         parts = []
         smaller = x
         for number, scale in enumerate(self.scales):
@@ -107,6 +108,8 @@ class MultiScalePatchGAN(nn.Module):
                     condition = half_size(condition)
                 smaller = half_size(smaller)
             parts.append(scale(smaller, condition))
+
+        # All scores as one row, and the scales' own outputs as parts.
         scores = torch.cat([part.score.flatten(1) for part in parts], 1)
         features = tuple(feature for part in parts for feature in part.features)
         return DiscriminatorOutput(scores, x, features=features, parts=tuple(parts))

@@ -50,6 +50,7 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, width: int, blocks: int) -> None:
         super().__init__()
+        # The gain of leaky ReLU, smaller in deeper networks.
         gain = math.sqrt(2 / (1 + SLOPE**2)) * blocks**-0.25
         self.layers = nn.Sequential(
             conv(width, 2 * width, gain=gain),

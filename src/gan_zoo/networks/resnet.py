@@ -66,6 +66,7 @@ class DownBlock(nn.Module):
         self, c_in: int, c_out: int, norm: str, down: bool = True, first: bool = False
     ) -> None:
         super().__init__()
+        # The block that sees the image has no normalization.
         make_norm = norm_layer("none" if first else norm)
         self.is_first = first
         self.down = down

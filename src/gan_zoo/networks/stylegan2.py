@@ -125,6 +125,7 @@ class Synthesis(nn.Module):
 
     def __init__(self, size: int, channels: int, widths: list[int], style_dim: int) -> None:
         super().__init__()
+        # One styled layer at 4x4, two at each larger size.
         self.constant = nn.Parameter(torch.randn(widths[0], 4, 4))
         layers = [StyledLayer(widths[0], widths[0], style_dim, 4, up=False)]
         for side, (c_in, c_out) in zip(sides(size)[1:], pairwise(widths), strict=True):
@@ -185,6 +186,7 @@ class StyleGAN2Generator(nn.Module):
         self.synthesis_network = Synthesis(
             size, channels, stage_widths(size, width, max_width), style_dim
         )
+        # Two styles for each size from 4x4 on.
         self.num_styles = 2 * size.bit_length() - 4
         self.mixing = mixing
         self.mean_decay = mean_decay
@@ -303,9 +305,12 @@ class StyleGAN2Discriminator(nn.Module):
         self.aux = None if aux_outputs is None else EqualizedLinear(last, aux_outputs)
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
+        # Activations at 4x4, the batch statistic, dense layers.
         h = self.blocks(scaled_leaky_relu(self.from_image(x)))
         h = scaled_leaky_relu(self.conv(self.statistic(h)))
         y = scaled_leaky_relu(self.dense(h.flatten(1)))
+
+        # The score, or its projection on the mapping of the condition.
         scores: Tensor = self.score(y)
         if self.mapping is not None:
             projected = scores * self.mapping(None, condition)

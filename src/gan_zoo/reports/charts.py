@@ -55,6 +55,7 @@ def chart(
             '<polyline fill="none" stroke="{}" stroke-width="1.5" points="{}"/>'
         ).format(_color(number), " ".join(places))
 
+    # The figure; a single curve of the chart's name needs no legend.
     axis = _axis(width, height, (left, right), (low, high), unit)
     caption = (
         Markup.escape(title) if list(curves) == [title] else Markup("{}: {}").format(title, names)

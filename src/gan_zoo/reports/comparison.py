@@ -81,6 +81,7 @@ def find_runs(folders: Iterable[Path]) -> list[RunResult]:
     Raises:
         ConfigError: if a folder does not exist or there is no run.
     """
+    # Runs below all folders.
     found: list[RunFolder] = []
     for folder in folders:
         if not folder.is_dir():
@@ -90,6 +91,8 @@ def find_runs(folders: Iterable[Path]) -> list[RunResult]:
         found += RunFolder.find_below(folder)
     if not found:
         raise ConfigError(f"there is no run in {', '.join(map(str, folders))}")
+
+    # A run below several of the folders counts once.
     unique = {run.path: run for run in found}
     outcomes = [read_run(run) for run in unique.values()]
     label_metrics(outcomes)
@@ -144,6 +147,8 @@ def label_metrics(outcomes: Sequence[RunResult]) -> None:
     ):
         pairs = list(zip(names, outcome.entries, strict=True))
         outcome.scores = {name: entry["value"] for name, entry in pairs}
+
+        # Scores of training have a history; those of later evaluations name a checkpoint.
         trained = {
             f"val/{entry['name']}": name
             for name, entry in pairs
@@ -177,10 +182,13 @@ def table_rows(groups: Sequence[RunGroup]) -> tuple[list[str], list[list[str]]]:
     """The table's header and rows: in what runs differ, seeds, scores as mean and spread, speed,
     the doctor's word.
     """
+    # Columns: the settings that vary, and all scores.
     settings = varying_settings(groups)
     scores = list(
         dict.fromkeys(name for group in groups for run in group.finished for name in run.scores)
     )
+
+    # One row for each group of runs that differ in their seeds alone.
     rows = []
     for group in groups:
         speeds = [
@@ -199,6 +207,8 @@ def table_rows(groups: Sequence[RunGroup]) -> tuple[list[str], list[list[str]]]:
                 finding_names(group),
             ]
         )
+
+    # The doctor has a column only if there are findings.
     header = ["run", "seeds", *scores, "images/s", "doctor"]
     if not any(row[-1] for row in rows):
         header, rows = header[:-1], [row[:-1] for row in rows]

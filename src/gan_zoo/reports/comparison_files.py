@@ -36,6 +36,7 @@ def as_markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def as_csv(outcomes: Sequence[RunResult]) -> str:
     """One line for each run, with everything: for other programs."""
+    # The header has the settings and scores of all runs.
     settings = list(dict.fromkeys(name for run in outcomes for name in run.settings))
     scores = list(dict.fromkeys(name for run in outcomes for name in run.scores))
     text = io.StringIO()
@@ -52,6 +53,8 @@ def as_csv(outcomes: Sequence[RunResult]) -> str:
             "folder",
         ]
     )
+
+    # One row for each run; text must not be computed by a spreadsheet.
     for run in outcomes:
         measured = [run.scores.get(name, "") for name in scores] + [
             run.images_seen,
@@ -93,11 +96,14 @@ def as_html(groups: Sequence[RunGroup]) -> str:
     """One page that needs no other file: the table, failures, curves, and every run's last
     image.
     """
+    # All runs, and the images of those that finished.
     header, rows = table_rows(groups)
     settings = varying_settings(groups)
     runs = [run for group in groups for run in group.outcomes]
     finished = [run for group in groups for run in group.finished]
     images = [(run_title(run, settings), run.image) for run in finished]
+
+    # Images are embedded, so that the page stands alone.
     return render_template(
         "gan_zoo.reports",
         "comparison.html",
@@ -117,10 +123,13 @@ def run_title(run: RunResult, settings: Sequence[str]) -> str:
 
 def metric_charts(runs: Sequence[RunResult], settings: Sequence[str]) -> list[Markup]:
     """Every metric of every run over images seen, and over seconds at the run's mean speed."""
+    # Metrics of the runs whose speed is known.
     timed = [run for run in runs if run.images_per_second > 0]
     names = dict.fromkeys(
         name for run in timed for entry in run.history for name in entry if name in run.scores
     )
+
+    # Each metric over images seen, then over seconds.
     charts = []
     for name in names:
         for unit in ("images", "s"):

@@ -39,10 +39,13 @@ def write_report(run: RunFolder) -> Path:
 
 def report_page(run: RunFolder) -> str:
     """The report as HTML."""
+    # What the run recorded, with a few of its grids.
     metrics = run.metrics()
     history, findings = diagnose_run(run)
     grids = evenly_spaced(run.sample_grids(), MAX_IMAGES)
     overrides = run.config("overrides") or []
+
+    # One page, in which images and charts are embedded.
     return render(
         "gan_zoo.reports",
         "run_report.html",
@@ -72,6 +75,7 @@ def training_charts(log: Path, metric_history: Sequence[dict[str, float]]) -> li
     """Charts of what was logged over images seen, and of each metric that was computed more than
     once.
     """
+    # Losses, penalties and learning rates, from the log.
     logged: dict[str, Curve] = {}
     for row in numeric_rows(log):
         for name, value in row.items():
@@ -81,6 +85,7 @@ def training_charts(log: Path, metric_history: Sequence[dict[str, float]]) -> li
         chart(title, {n: c for n, c in logged.items() if belongs(n)}) for title, belongs in CHARTS
     ]
 
+    # Metrics, from their history.
     metrics: dict[str, Curve] = {}
     for entry in metric_history:
         for name in entry:

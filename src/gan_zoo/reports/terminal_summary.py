@@ -18,17 +18,23 @@ def print_summary(run: RunFolder, trainer: Trainer, module: GANModule) -> None:
     """Where the run is, how its scores moved, and the image to look at."""
     if not trainer.is_global_zero:
         return
+
+    # Where the run is, and how far it came.
     clock = module.clock
     speed = f"{clock.images_per_second:,.0f} images/s"
     lines = {
         "run": str(_relative(run.path)),
         "trained": f"{clock.images_seen:,} images in {clock.seconds:,.0f} s, {speed}",
     }
+
+    # What metrics and the doctor say.
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         if isinstance(callback, Evaluation) and callback.history:
             lines |= _metric_histories(callback.history)
         if isinstance(callback, Doctor) and callback.history:
             lines["doctor"] = summarize_findings(callback.history, diagnose(callback.history))
+
+    # Classes that have names, the first ten of them.
     names = (module.metadata.get("data") or {}).get("classes")
     if (
         names
@@ -39,11 +45,15 @@ def print_summary(run: RunFolder, trainer: Trainer, module: GANModule) -> None:
         lines["classes"] = ", ".join(listed) + (
             f" and {len(names) - 10} more" if len(names) > 10 else ""
         )
+
+    # Files to look at.
     images = run.sample_grids()
     if images:
         lines["image"] = str(_relative(images[-1]))
     if run.report.is_file():
         lines["report"] = str(_relative(run.report))
+
+    # Names and texts in two columns.
     width = max(map(len, lines))
     for name, text in lines.items():
         print(f"{name:<{width}}  {text}")

@@ -20,6 +20,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """
     import torch
 
+    # torch's restricted unpickler refuses everything but plain data and tensors.
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -27,6 +28,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         if not {"config", "clock"} <= content["gan_zoo"].keys() or "state_dict" not in content:
             raise KeyError("gan_zoo")
     except pickle.UnpicklingError as error:
+        # The unpickler names the code that it refused.
         if code := re.search(r"GLOBAL (\S+)", str(error)):
             raise ConfigError(f"{path} is refused: it would run {code[1]} when opened") from error
         raise ConfigError(f"{path} is damaged or no checkpoint of gan_zoo") from error

@@ -95,6 +95,8 @@ class CheckpointStore:
                 warnings.warn(f"{path} is {trouble}: going back to the one before it", stacklevel=2)
             else:
                 return path
+
+        # Files that no manifest lists cannot be verified.
         if entries or (not self._has_manifest and any(self.folder.glob("*.ckpt"))):
             raise ConfigError(
                 f"none of the checkpoints in {self.folder} is whole: there is nothing to resume"
@@ -106,12 +108,15 @@ class CheckpointStore:
         """Raise `ConfigError` if ``path`` is a file of this store whose bytes are not those that
         were written.
         """
+        # Only files of this store can be verified.
         try:
             entries = self.entries()
         except ConfigError:  # a damaged manifest does not list it
             return
         if not entries or path.parent.resolve() != self.folder.resolve():
             return
+
+        # A pointer is one of the listed files.
         known = {entry.file: {entry.sha256} for entry in entries}
         known |= {f"{name}.ckpt": {entry.sha256 for entry in entries} for name in POINTERS}
         if path.name in known and (trouble := _problem(path, known[path.name])):
@@ -136,9 +141,12 @@ class CheckpointStore:
 
         A manifest that is missing or damaged is made anew around the checkpoint of this step.
         """
+        # What a dead process left half-written.
         self.folder.mkdir(parents=True, exist_ok=True)
         for leftover in self.folder.glob(".*.ckpt"):
             leftover.unlink(missing_ok=True)
+
+        # Without a usable manifest only the checkpoint of this step is known.
         path = self.path(step)
         try:
             (entries, best), known = self._read(), self._has_manifest
@@ -146,12 +154,16 @@ class CheckpointStore:
             entries, best, known = [], None, False
         if not known:
             entries = [CheckpointRecord(path.name, step, 0, sha256(path))] if path.is_file() else []
+
+        # Later checkpoints, which are left alone where no manifest is known.
         later = (
             [found for found in self.folder.glob("step-*.ckpt") if found.name > path.name]
             if known
             else []
         )
         kept = [entry for entry in entries if entry.step <= step]
+
+        # First the manifest, then the files: what is listed always exists.
         if kept or known:
             self._commit(kept, best if best is not None and best <= step else None)
         else:
@@ -169,10 +181,13 @@ class CheckpointStore:
         files = {entry.step: self.folder / entry.file for entry in entries}
         self._link("last", files[entries[-1].step] if entries else None)
         self._link("best", files.get(best) if best is not None else None)
+
+        # The newest ones and the best one are kept.
         kept = [entry for entry in entries[: -self.keep] if entry.step == best] + entries[
             -self.keep :
         ]
         if kept != entries:
+            # Unlisted first: after a crash there is a file too many, never one too few.
             self._write(kept, best)
             for entry in entries:
                 if entry not in kept:
@@ -190,6 +205,7 @@ class CheckpointStore:
             path.unlink(missing_ok=True)
         elif not (path.exists() and path.samefile(target)):
             with atomic_path(path) as temporary:
+                # A hard link needs a name that is free.
                 temporary.unlink()
                 try:
                     os.link(target, temporary)

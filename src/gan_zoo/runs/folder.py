@@ -89,6 +89,8 @@ class RunFolder:
 
         self.path.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.path / ".lock", timeout=timeout)
+
+        # Wait for a process that is just leaving.
         try:
             lock.acquire()
         except Timeout:

@@ -32,11 +32,14 @@ MAX_LABEL_CHARS = 24
 
 def varying_protocol_keys(entries: Iterable[Entry]) -> dict[str, list[str]]:
     """For each score the parts of its protocol in which entries on the same data differ."""
+    # Protocols of each score on each dataset.
     grouped: dict[tuple[str, Any], list[Entry]] = {}
     for entry in entries:
         grouped.setdefault((entry["name"], entry["protocol"].get("data")), []).append(
             entry["protocol"]
         )
+
+    # Parts that have several values within a group.
     parts: dict[str, list[str]] = {}
     for (name, _), protocols in grouped.items():
         keys = dict.fromkeys(

@@ -92,12 +92,15 @@ def recorded_overrides(run: RunFolder, trust: bool = False) -> list[str]:
     Raises:
         ConfigError: if the record holds anything but overrides.
     """
+    # The file may have been changed: it must hold overrides and nothing else.
     path = run.config_file("overrides")
     overrides = run.config("overrides") or []
     if not isinstance(overrides, list) or not all(
         isinstance(o, str) and OVERRIDE.fullmatch(o) for o in overrides
     ):
         raise ConfigError(f"{path} must be a list of overrides like model=dcgan")
+
+    # None may reach beyond our configs, or be resolved with what this machine knows.
     own = [o for o in overrides if not override_key(o).startswith(NOT_RECORDED)]
     for override in own:
         if _escapes_config(override):

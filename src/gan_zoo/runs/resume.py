@@ -49,6 +49,7 @@ def checkpoint_to_resume(config: Mapping[str, Any]) -> Path | None:
         ConfigError: if it is missing, damaged or of another config, or a fresh start would
             overwrite a run.
     """
+    # A folder with checkpoints can only go on from one of them.
     store = RunFolder(config["run_dir"]).checkpoints
     path = _find_checkpoint(config["resume"], store)
     elsewhere = path is None or path.parent.resolve() != store.folder.resolve()
@@ -57,6 +58,8 @@ def checkpoint_to_resume(config: Mapping[str, Any]) -> Path | None:
             f"{config['run_dir']} has checkpoints already: go on from them with resume=auto, or"
             " choose another folder"
         )
+
+    # The checkpoint has to be whole, and of a matching config.
     if path is not None:
         CheckpointStore(path.parent).verify(path)
         check_same_config(path, config)
@@ -69,6 +72,8 @@ def _find_checkpoint(resume: str | None, store: CheckpointStore) -> Path | None:
         return None
     if resume == "auto":
         return store.latest_valid()
+
+    # A checkpoint file, or the newest good one of a run folder.
     path = Path(resume).expanduser().resolve()
     if path.is_file():
         return path
@@ -127,6 +132,8 @@ def check_same_data(saved: Mapping[str, Any] | None, now: Mapping[str, Any], rem
     """
     if saved is None or all(saved[key] == now[key] for key in ("fingerprint", "classes")):
         return
+
+    # Say what has changed, as far as the record shows it.
     words = {"num_samples": "it had {} samples", "classes": "its classes were {}"}
     changes = [text.format(saved[key]) for key, text in words.items() if saved[key] != now[key]]
     where = f"{now['name']}{'' if now['root'] is None else ' in ' + now['root']}"

@@ -33,6 +33,7 @@ class ConditionFields:
         self.inputs: list[Any] = []
         self.submits: list[Any] = []
         self.kind = ""
+        # A text field for captions, a menu for classes.
         if run.caption_encoding is not None:
             field: Any = gr.Textbox(label="Caption", info="empty: captions of the data")
             self.kind, self.inputs, self.submits = "caption", [field], [field.submit]

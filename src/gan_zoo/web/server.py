@@ -53,8 +53,11 @@ def app(run: LoadedModel) -> gr.Blocks:
     """The page: a tab for each way of using this model."""
     name = "/".join(run.folder.resolve().parts[-2:])
     with gr.Blocks(title=f"gan_zoo: {name}", analytics_enabled=False) as blocks:
+        # The heading: the run, and how far it was trained.
         seen = f"{run.module.clock.images_seen:,} images seen"
         gr.Markdown(f"## {html.escape(name)}\n{type(run.module.model).__name__}, {seen}")
+
+        # The tabs that make sense for this model.
         model = run.module.model
         has_grids = len(run.config["data"]["sample_shape"]) == 3 and not model.translates
         has_latents = has_grids and model.latent_dim is not None

@@ -36,11 +36,13 @@ from gan_zoo.web.inputs import (
 
 def samples_tab(run: LoadedModel, blocks: gr.Blocks) -> None:
     """A grid of samples of a seed."""
+    # Inputs on the left, the grid on the right.
     with gr.Row():
         with gr.Column(scale=1):
             seed = gr.Number(0, label="Seed", precision=0, minimum=0)
             count = gr.Slider(1, 144, 64, step=1, label="Samples")
             complete = gr.Checkbox(True, label="The complete prior")
+            # Generators with a mapping truncate styles, others latents.
             if has_styles(run.module.inference_generators):
                 kind = "psi"
                 truncation = gr.Slider(0.0, 1.2, 0.7, step=0.05, label="Or styles truncated by psi")
@@ -64,6 +66,7 @@ def samples_tab(run: LoadedModel, blocks: gr.Blocks) -> None:
             made = sampling.grid(run, int(count), int(seed), **request)
             return upscale(made if isinstance(made, Image.Image) else to_pil(made))
 
+    # Draw at every change, and once when the page loads.
     inputs = [seed, count, complete, truncation, *fields.inputs]
     gr.on([draw.click, seed.submit, *fields.submits], draw_samples, inputs, image)
     count.release(draw_samples, inputs, image)
@@ -74,6 +77,7 @@ def directions_tab(run: LoadedModel, blocks: gr.Blocks) -> None:
     """One sample, and sliders along the directions that change samples most, in standard
     deviations.
     """
+    # A slider for each direction.
     directions = principal_directions(run)
     units = deviations(run, directions)
     with gr.Row():
@@ -92,12 +96,14 @@ def directions_tab(run: LoadedModel, blocks: gr.Blocks) -> None:
 
     def moved(seed: int, *given: Any) -> Image.Image:
         with errors_as_toast():
+            # Sliders count in standard deviations.
             amounts = torch.tensor(given[: len(sliders)], dtype=torch.float32) * units
             request = fields.request(*given[len(sliders) :])
             return upscale(
                 to_pil(to_uint8(moved_sample(run, directions, amounts, int(seed), **request)[0]))
             )
 
+    # Every input moves the sample; the button resets all sliders first.
     inputs = [seed, *sliders, *fields.inputs]
     gr.on(
         [seed.submit, *fields.submits, *(slider.release for slider in sliders)],
@@ -111,6 +117,7 @@ def directions_tab(run: LoadedModel, blocks: gr.Blocks) -> None:
 
 def between_tab(run: LoadedModel, blocks: gr.Blocks) -> None:
     """From the sample of one seed to that of another."""
+    # Inputs on the left, the sample and the animation on the right.
     with gr.Row():
         with gr.Column(scale=1):
             first = gr.Number(0, label="From seed", precision=0, minimum=0)
@@ -125,6 +132,7 @@ def between_tab(run: LoadedModel, blocks: gr.Blocks) -> None:
             )
             moving = gr.Image(label="Animation", type="filepath", height=256, buttons=["download"])
 
+    # The slider picks a point of the path, the animation shows all of it.
     def path(first: int, second: int, straight: bool, steps: int) -> Tensor:
         ends = [draw_latents(run.module, 1, int(seed)) for seed in (first, second)]
         return interpolate(ends[0], ends[1], steps, spherical=not straight)
@@ -142,6 +150,7 @@ def between_tab(run: LoadedModel, blocks: gr.Blocks) -> None:
             animation(frames[None], file)
             return str(file)
 
+    # The sample follows its inputs, the animation waits for its button.
     inputs = [first, second, where, straight, *fields.inputs]
     gr.on(
         [where.release, first.submit, second.submit, straight.change, *fields.submits],
@@ -170,6 +179,7 @@ def codes_tab(run: LoadedModel, blocks: gr.Blocks) -> None:
 
 def translate_tab(run: LoadedModel, blocks: gr.Blocks) -> None:
     """Translation of an uploaded image."""
+    # Models with a second generator translate in both directions.
     directions = (
         ["forward", "backward"] if "b_to_a" in run.module.inference_generators else ["forward"]
     )

@@ -47,6 +47,7 @@ def celeba(
     Raises:
         DataError: if there is no such split or attribute, or files are missing.
     """
+    # This comes first, while locals() are the arguments alone.
     held_out = partial(celeba, **{**locals(), "split": "test"})
     check_split(split, (*PARTS, "all"))
 
@@ -107,6 +108,8 @@ def _attributes(path: Path, names: Sequence[str], requested: Sequence[str]) -> T
         raise DataError(
             f"data=celeba has no {path.name}, which data.label and data.attributes need"
         )
+
+    # The second line has the names of the attributes.
     _, header, *lines = path.read_text(encoding="utf-8").splitlines()
     available = header.split()
     for name in requested:

@@ -173,6 +173,7 @@ def _labels(
     names = getattr(feature, "names", None)
     if names is not None:
         numbers = torch.tensor([values[row] for row in rows], dtype=torch.int64)
+        # Negative numbers stand for missing labels.
         if numbers.numel() and numbers.min() < 0:
             raise DataError(
                 f"data.label_column={column} has samples without a class in data.split={split}"

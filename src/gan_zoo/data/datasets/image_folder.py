@@ -46,6 +46,7 @@ def image_folder(
     Raises:
         DataError: if there is no folder or no image, one is unreadable, or an option is invalid.
     """
+    # This comes first, while locals() are the arguments alone.
     held_out = partial(image_folder, **{**locals(), "split": "test"})
     check_split(split)
     check_on_error(on_error)
@@ -116,6 +117,7 @@ def _walk(folder: Path) -> Iterator[tuple[str, list[str]]]:
 
     Circular links are followed once.
     """
+    # Folders are known by their real paths, so that circular links end.
     seen = {os.path.realpath(folder)}
     for parent, folders, names in os.walk(folder, followlinks=True):
         kept = []
@@ -124,6 +126,7 @@ def _walk(folder: Path) -> Iterator[tuple[str, list[str]]]:
             if not name.startswith((".", "@")) and name != "__MACOSX" and place not in seen:
                 seen.add(place)
                 kept.append(name)
+        # os.walk goes into the folders that are left in its list.
         folders[:] = kept
         yield parent, names
 

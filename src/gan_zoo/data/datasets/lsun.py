@@ -94,6 +94,7 @@ def _decoded(folder: Path, decoding: Decoding, num_samples: int | None) -> Decod
                 return [bytes(key) for key, _ in zip(found, range(total), strict=False)]
 
         def make(row: int) -> np.ndarray[Any, Any]:
+            # One thread lists the keys, the others wait.
             with lock:
                 name = keys()[row]
             with store.begin() as transaction:

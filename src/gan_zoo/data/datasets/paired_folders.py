@@ -54,6 +54,7 @@ def paired_folder(
     Raises:
         DataError: if a folder is empty, no names match, or an image or option is invalid.
     """
+    # This comes first, while locals() are the arguments alone.
     held_out = partial(paired_folder, **{**locals(), "split": "test"})
     check_split(split)
     check_on_error(on_error)
@@ -141,6 +142,7 @@ def _domain(root: str, name: str, argument: str) -> Domain:
     folder = check_folder(Path(root).expanduser() / name, f"data.{argument}")
     files: dict[str, Path] = {}
     for file in images_in(folder, f"data.{argument}"):
+        # Partners may have different suffixes.
         key = file.relative_to(folder).with_suffix("").as_posix()
         if key in files:
             raise DataError(

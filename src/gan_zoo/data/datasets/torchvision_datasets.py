@@ -173,6 +173,8 @@ def torchvision_set(
         data = vars(datasets)[dataset](root=root, download=download, **arguments)
     except (RuntimeError, OSError) as error:
         raise not_found(name, root, download, error) from error
+
+    # Sets differ in layout, and in what they call their labels.
     images = fit_images(_channels_first(data.data), channels, image_size).contiguous()
     labels = torch.as_tensor(
         data.targets if hasattr(data, "targets") else data.labels, dtype=torch.int64

@@ -61,6 +61,7 @@ def one_at_a_time(path: Path) -> Iterator[None]:
     try:
         lock.acquire()
     except (OSError, NotImplementedError) as error:
+        # A folder that may not be written is an error, a missing lock is not.
         if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
             raise
         yield
@@ -79,6 +80,7 @@ def read_ahead(tensor: Tensor, rows: Tensor | None) -> None:
     page = mmap.PAGESIZE
     for row in rows.tolist():
         start = tensor.data_ptr() + row * row_bytes
+        # The system takes whole pages.
         first_page = start // page * page
         _madvise(
             ctypes.c_void_p(first_page),

@@ -100,6 +100,7 @@ def open_image(
 
     Arguments and errors as of `decode`.
     """
+    # Upright, with 8 bits a channel.
     check_channels(channels)
     try:
         with Image.open(
@@ -110,6 +111,8 @@ def open_image(
             image = ImageOps.exif_transpose(image)
     except Image.DecompressionBombError as error:
         raise ValueError(f"more than {MAX_PIXELS:,} pixels") from error
+
+    # Transparency shows white.
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)

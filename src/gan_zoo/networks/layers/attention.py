@@ -33,10 +33,12 @@ class SelfAttention(nn.Module):
         self.key = one_by_one(channels, channels // 8)
         self.value = one_by_one(channels, channels // 2)
         self.out = one_by_one(channels // 2, channels)
+        # From zero: the layer starts as the identity.
         self.gamma = nn.Parameter(torch.zeros(()))
 
     def forward(self, x: Tensor) -> Tensor:
         query = self.query(x).flatten(2)
+        # Keys and values are pooled to a quarter of the positions.
         key = max_pool2d(self.key(x), 2).flatten(2)
         value = max_pool2d(self.value(x), 2).flatten(2)
         # Written out: a discriminator's attention is differentiated twice by gradient penalties,

@@ -44,6 +44,8 @@ class Heads(nn.Module):
         super().__init__()
         if fusion not in FUSIONS:
             raise ValueError(f"fusion must be one of {', '.join(FUSIONS)}, got {fusion!r}")
+
+        # A score, and outputs for classes or codes.
         size = math.prod(shape)
         channels = shape[0]
         self.score = apply_spectral_norm(nn.Linear(size, 1), norm)

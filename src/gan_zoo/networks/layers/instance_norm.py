@@ -60,6 +60,7 @@ class _InstanceNorm(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, bias, mean, inverse = ctx.saved_tensors
         if torch.is_grad_enabled():  # to be differentiated once more
+            # torch's own operation, whose gradient can be differentiated.
             y = F.group_norm(x, len(weight), weight, bias, ctx.eps)
             requested = [
                 tensor

@@ -42,5 +42,7 @@ class MinibatchStatistic(nn.Module):
             statistic = (deviation.square().mean(0) + 1e-8).sqrt().flatten(1).mean(1).repeat(group)
         else:
             statistic = deviation.abs().flatten(2).mean(2).flatten()
+
+        # One more channel, the same at all positions.
         channel = statistic.view(-1, *[1] * (h.ndim - 1)).expand(-1, 1, *h.shape[2:])
         return torch.cat([h, channel], 1)
