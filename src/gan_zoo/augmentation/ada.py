@@ -122,6 +122,7 @@ class ADAugment(Augmentation):
         self, value: Tensor, neutral: float, p: Tensor | None = None
     ) -> Tensor:
         """``value`` ``[..., B]`` with probability p for each sample, else ``neutral``."""
+        # One draw for each sample, however many numbers its value has.
         draws = torch.rand_like(value[..., 0, :] if value.ndim > 1 else value)
         return torch.where(draws < (self.p if p is None else p), value, neutral)
 
@@ -151,13 +152,18 @@ class ADAugment(Augmentation):
 
     def color(self, x: Tensor, colored: int) -> Tensor:
         """Brightness, contrast, luma flip, hue and saturation."""
+        # Brightness is added, contrast multiplies.
         colors = (
             x[:, :colored] + self.apply_with_probability(normal(x, 0.2), 0)[:, None, None, None]
         )
         colors = (
             colors * self.apply_with_probability(torch.exp2(normal(x, 0.5)), 1)[:, None, None, None]
         )
+
+        # Of the images that are picked, half are flipped.
         colors = flip_luma(colors, self.apply_with_probability(uniform(x, 0, 2).floor(), 0))
+
+        # Hue and saturation are defined for RGB.
         if colored == 3:
             colors = rotate_hue(
                 colors, self.apply_with_probability(uniform(x, -math.pi, math.pi), 0)
@@ -194,7 +200,10 @@ class ADAugment(Augmentation):
 
     def cutout(self, x: Tensor, colored: int) -> Tensor:
         """A rectangle of half of each side, centered anywhere, becomes zero."""
+        # Images that are not picked get a rectangle of size zero.
         size = self.apply_with_probability(torch.full((len(x),), 0.5, device=x.device), 0)
+
+        # A pixel is inside if its center is, in rows and in columns.
         inside = torch.ones(len(x), 1, 1, dtype=torch.bool, device=x.device)
         for axis, side in enumerate(x.shape[2:]):
             place = (torch.arange(side, device=x.device) + 0.5) / side

@@ -83,6 +83,7 @@ class AugmentedDiscriminator(nn.Module):
             augmentation.check(discriminator)
         self.discriminator = discriminator
         self.augmentation = augmentation
+        # Losses ask the wrapper what they would ask the discriminator.
         if hasattr(discriminator, "energy"):
             self.energy = discriminator.energy
 
@@ -101,6 +102,8 @@ class AugmentedDiscriminator(nn.Module):
         # Image conditions are transformed together with the samples.
         parts = [x, *condition]
         moving = [i for i, part in enumerate(parts) if is_same_size_image(part, x)]
+
+        # In one call, so that all get the same random numbers.
         stack = torch.cat([parts[i] for i in moving], 1)
         changed = self.augmentation(stack, x.shape[1]).split([parts[i].shape[1] for i in moving], 1)
         for i, part in zip(moving, changed, strict=True):

@@ -57,6 +57,8 @@ class DiffAugment(Augmentation):
 def color(x: Tensor, colored: int) -> Tensor:
     """Random brightness, saturation and contrast."""
     colors = x[:, :colored] + uniform(x, -0.5, 0.5)[:, None, None, None]
+
+    # A single channel has no saturation.
     if colored > 1:
         colors = adjust_saturation(colors, uniform(x, 0, 2))
     return restore_channels(adjust_contrast(colors, uniform(x, 0.5, 1.5)), x)
@@ -77,6 +79,7 @@ def cutout(x: Tensor, colored: int) -> Tensor:
 
 def random_span(x: Tensor, side: int, length: int) -> Tensor:
     """A mask ``[B, side]`` of ``length`` consecutive pixels at a random place."""
+    # The center may be anywhere, so a part of the span may lie outside.
     first = randint(x, 0, side - length % 2)[:, None] - length // 2
     pixel = torch.arange(side, device=x.device)
     return (pixel >= first) & (pixel < first + length)

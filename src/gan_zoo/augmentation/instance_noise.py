@@ -39,6 +39,8 @@ class InstanceNoise(Augmentation):
 
     def forward(self, x: Tensor, colored: int | None = None) -> Tensor:
         channels = colored or x.shape[1]
+
+        # Conditions that move along stay as they are.
         noisy = x[:, :channels] + self.std * torch.randn_like(x[:, :channels])
         return noisy if channels == x.shape[1] else torch.cat([noisy, x[:, channels:]], 1)
 

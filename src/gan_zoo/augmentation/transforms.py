@@ -65,8 +65,12 @@ def translate(x: Tensor, down: Tensor, right: Tensor, mirror: bool = False) -> T
     """Shifts images by integer pixels ``[B]``; borders are filled with zeros or by reflection."""
     height, width = x.shape[2:]
     rows, columns = centered_grid(x)
+
+    # Where each output pixel comes from.
     rows = rows + (height - 1) / 2 - down[:, None, None]
     columns = columns + (width - 1) / 2 - right[:, None, None]
+
+    # Places outside are reflected, and then set to zero if zeros flow in.
     moved = gather_pixels(x, reflect(rows, height).long(), reflect(columns, width).long())
     if mirror:
         return moved
@@ -117,8 +121,12 @@ def amplify_bands(x: Tensor, gains: Tensor) -> Tensor:
 
     # Every image has its own kernel: its channels are a group of the convolution.
     weight = kernel.repeat_interleave(channels, 0)[:, None]
+
+    # The border is reflected as far as the kernel reaches.
     rows = reflect(torch.arange(-reach, height + reach, device=x.device), height)
     columns = reflect(torch.arange(-reach, width + reach, device=x.device), width)
+
+    # Vertically first, then horizontally.
     groups = images * channels
     flat = x.reshape(1, groups, height, width)
     flat = torch.nn.functional.conv2d(flat[:, :, rows], weight[:, :, :, None], groups=groups)
@@ -139,7 +147,11 @@ def frequency_bands() -> Tensor:
     wavelet = torch.tensor([1 + root, 3 + root, 3 - root, 1 - root], dtype=torch.float64) / (
         4 * math.sqrt(2)
     )
+
+    # The half-band filter L.
     low = _convolve(wavelet, wavelet.flip(0)) / 2
+
+    # Each level splits off the upper part of what has passed so far.
     passed = torch.ones(1, dtype=torch.float64)
     bands: list[Tensor] = []
     for level in range(3):
@@ -151,6 +163,8 @@ def frequency_bands() -> Tensor:
         bands.insert(0, _convolve(passed, complement))
         passed = _convolve(passed, spread)
     bands.insert(0, passed)
+
+    # All of one length, around a common center.
     longest = max(len(band) for band in bands)
     return torch.stack(
         [torch.nn.functional.pad(band, [(longest - len(band)) // 2] * 2) for band in bands]
@@ -183,6 +197,7 @@ def bilinear_sample(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     times.
     """
     height, width = x.shape[2:]
+
     # The pixel above and left of each point, and the weights of its neighbors.
     rows = reflect(rows, height)
     columns = reflect(columns, width)

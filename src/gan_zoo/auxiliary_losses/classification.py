@@ -74,11 +74,14 @@ class Focal(nn.Module):
         """The loss of raw ``logits`` against class numbers."""
         logits = checked(logits, self.class_weights)
         cross_entropy = F.cross_entropy(logits, labels, reduction="none")
+
         # 1 - p_y, kept off zero, where its power may have no slope.
         one_minus_p = -torch.expm1(-cross_entropy)
         terms = (
             one_minus_p.clamp_min(torch.finfo(one_minus_p.dtype).tiny) ** self.gamma * cross_entropy
         )
+
+        # Weighted by the labels of the global batch.
         if self.class_weights is None:
             return terms.mean()
         weight = self.class_weights.to(logits.dtype)[labels]
@@ -127,12 +130,15 @@ class Contrastive(nn.Module):
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
         """The mean of both ways over the global batch."""
+        # Rows have length 1, so that their products are cosines.
         ours, theirs = (
             gather_over_ranks(F.normalize(at_least_float32(rows), dim=1))
             for rows in (first, second)
         )
         if len(ours) < 2:
             raise ValueError(f"the contrastive term needs a batch of >= 2 pairs, got {len(ours)}")
+
+        # Both directions, each with row i as the partner of row i.
         with torch.autocast(ours.device.type, enabled=False):
             logits = ours @ theirs.T / self.temperature
         partners = torch.arange(len(ours), device=ours.device)

@@ -39,6 +39,8 @@ class ConditionalContrastive(nn.Module):
         is_self = torch.eye(len(own), dtype=torch.bool, device=own.device)
         others = others.masked_fill(is_self, -torch.inf)
         positives = others.masked_fill(~same_class, -torch.inf)
+
+        # Both sums of eq. 8, in logarithms so that no exponential overflows.
         numerator = torch.cat([own, positives], 1).logsumexp(1)
         denominator = torch.cat([own, others], 1).logsumexp(1)
         return (denominator - numerator).mean()
@@ -69,7 +71,9 @@ class DataToDataCrossEntropy(nn.Module):
         to_proxy, to_others, same_class = similarities(embeddings, proxies, labels)
         attraction = (self.margin - to_proxy).relu() / self.temperature
         repulsion = (to_others - (1 - self.margin)).relu() / self.temperature
+        # Only embeddings of other classes repel.
         repulsion = repulsion.masked_fill(same_class, -torch.inf)
+        # The logarithm of eq. 6, without overflow.
         all_terms = torch.cat([-attraction[:, None], repulsion], 1).logsumexp(1)
         return (attraction + all_terms).mean()
 
@@ -82,6 +86,7 @@ def similarities(
     N is the size of the global batch.
     """
     h = gather_over_ranks(at_least_float32(embeddings))
+    # Gathering divides, so labels pass it as doubles, which hold them exactly.
     y = gather_over_ranks(labels.double()).long()
     with torch.autocast(h.device.type, enabled=False):
         to_proxy = (h * at_least_float32(proxies)[y]).sum(1)

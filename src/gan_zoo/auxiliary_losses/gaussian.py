@@ -62,6 +62,7 @@ class CategoricalKL(nn.Module):
         """The mean over the batch, in nats."""
         logits = checked(logits)
         q = distribution(targets, logits, self.label_smoothing)
+        # By xlogy, classes without probability add zero.
         return (torch.xlogy(q, q) - q * logits.log_softmax(1)).sum(1).mean()
 
 

@@ -120,7 +120,10 @@ class ClassTriplet(nn.Module):
         p = checked(logits).softmax(1)
         # |p - e_j|^2 = |p|^2 + 1 - 2 p_j, which is at least (1 - p_j)^2
         squared = p.square().sum(1, keepdim=True) + 1 - 2 * p
+        # The root has no finite slope at zero.
         distances = squared.clamp_min(1e-12).sqrt()
+
+        # The distance from the label's corner against that from the nearest other one.
         is_label = F.one_hot(labels, p.shape[1]).bool()
         own = distances[is_label]
         nearest_other = distances.masked_fill(is_label, torch.inf).min(1).values
@@ -131,5 +134,6 @@ def margins(logits: Tensor, labels: Tensor) -> Tensor:
     """How far the label is ahead of each other class, ``[B, K - 1]``."""
     logits = checked(logits)
     others = torch.arange(logits.shape[1] - 1, device=logits.device)
+    # Classes from the label on move up by one, which leaves out the label.
     columns = others + (others >= labels[:, None]).long()
     return logits.gather(1, labels[:, None]) - logits.gather(1, columns)

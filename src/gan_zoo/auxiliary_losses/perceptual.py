@@ -112,6 +112,7 @@ class Style(Perceptual):
 def gram(activations: Tensor) -> Tensor:
     """The Gram matrix ``[B, F, F]`` of ``[B, F, ...]``: mean products over positions, over F."""
     rows = at_least_float32(activations)
+    # Plain vectors count as maps of a single place.
     rows = rows.flatten(2) if rows.ndim > 2 else rows[:, :, None]
     with torch.autocast(rows.device.type, enabled=False):
         products: Tensor = rows @ rows.transpose(1, 2)
@@ -150,6 +151,8 @@ class Lite0Features(nn.Module):
         self, layers: Sequence[str] = ("stage2", "stage3", "stage4"), image_size: Count | None = 64
     ) -> None:
         super().__init__()
+
+        # A single name would be taken for a list of letters.
         unknown = (
             [layers] if isinstance(layers, str) else [name for name in layers if name not in _LITE0]
         )
@@ -160,8 +163,12 @@ class Lite0Features(nn.Module):
             )
         if image_size is not None and image_size < 8:
             raise ValueError(f"image_size must be >= 8 or null, got {image_size}")
+
+        # Each layer once, in the order of the network.
         self.image_size = image_size
         self.layers = tuple(sorted(set(layers), key=_LITE0.__getitem__))
+
+        # The trunk is cut after each of them; what lies deeper is not kept.
         trunk = lite0()[0].to(memory_format=torch.channels_last)
         ends = [0, *(_LITE0[name] + 1 for name in self.layers)]
         self.parts = nn.ModuleList(trunk[start:end] for start, end in pairwise(ends))

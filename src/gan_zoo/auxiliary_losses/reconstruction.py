@@ -93,6 +93,7 @@ class LogCosh(Reconstruction):
 
     def distance(self, output: Tensor, target: Tensor) -> Tensor:
         difference = output - target
+        # The logarithm of cosh in a form that does not overflow.
         return (difference + F.softplus(-2.0 * difference) - math.log(2.0)).mean()
 
 
@@ -171,6 +172,7 @@ class SSIM(Reconstruction):
 
     def distance(self, output: Tensor, target: Tensor) -> Tensor:
         sigma = self.window_sigma(output)
+        # Intensities are counted from 0 to 2.
         similarity = structural_similarity_index_measure(
             output + 1.0, target + 1.0, sigma=sigma, data_range=2.0
         )
@@ -185,6 +187,8 @@ class SSIM(Reconstruction):
             raise ValueError(
                 f"SSIM needs images [B, C, H, W] of 3 pixels or more, got shape {list(x.shape)}"
             )
+
+        # The window reaches 3.5 standard deviations to each side, and must fit.
         reach = (min(x.shape[2:]) - 1) // 2
         return self.sigma if int(3.5 * self.sigma + 0.5) <= reach else reach / 3.5
 
@@ -210,6 +214,8 @@ class TripletDistance(Reconstruction):
         gathered = gather_over_ranks(target)
         if len(gathered) < 2:
             raise ValueError(f"the triplet term needs a batch of >= 2 samples, got {len(gathered)}")
+
+        # The target that follows each of this process's samples in the global batch.
         others = gathered.roll(-1, 0)[rank() * len(target) :][: len(target)]
         violation = (
             self.margin + root_mean_square(output - target) - root_mean_square(output - others)

@@ -61,10 +61,14 @@ class Checkpoints(Checkpoint):
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         self._restored = True
+
+        # What was saved after the state that the run goes on from is dropped.
         step, listed = pl_module.global_step, False
         if trainer.is_global_zero:
             self.store.truncate_after(step)
             listed = self._lists(step)
+
+        # Rank 0 alone looks at the folder and tells the others.
         self._saved_at = step if trainer.strategy.broadcast(listed) or step == 0 else -1
         self.keep_best(trainer, pl_module)
 
@@ -94,6 +98,8 @@ class Checkpoints(Checkpoint):
     def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
         self.keep_best(trainer, pl_module)
         self.save(trainer, pl_module)
+
+        # Loggers are given the last and the best checkpoint.
         if trainer.is_global_zero:
             log_checkpoints(
                 trainer,
@@ -108,12 +114,17 @@ class Checkpoints(Checkpoint):
         is saved all the same: it is worth more than exactness. One of several processes that fails
         cannot save alone.
         """
+        # Before the first step there is nothing to keep.
         if not self._restored or pl_module.global_step < 1:
             return
+
+        # An interruption is no error: the state is exact.
         if isinstance(exception, Interrupted):  # which is raised between steps
             self.keep_best(trainer, pl_module)
             self.save(trainer, pl_module)
             return
+
+        # After an error, what was reached is saved if it can be.
         has_finished_a_step = pl_module.global_step > int(self._in_step)
         if (
             has_finished_a_step
@@ -135,6 +146,8 @@ class Checkpoints(Checkpoint):
         latest = latest_score(trainer)
         if latest is None or latest["step"] == self._compared_at:
             return False
+
+        # Each score is compared once; by its sign, less is better.
         self._compared_at = int(latest["step"])
         value = latest["value"]
         if (
@@ -150,10 +163,14 @@ class Checkpoints(Checkpoint):
         finite.
         """
         step = module.global_step
+
+        # A step that is saved already may still turn out to be the best.
         if self._saved_at == step:
             if best and trainer.is_global_zero:
                 self.store.mark_best(step)
             return
+
+        # A state with NaN or infinite weights must not replace a good one.
         module.divergence_detector.flush()
         _stop_if_weights_not_finite(module)
         for logger in trainer.loggers:  # what was logged up to here must not be lost either

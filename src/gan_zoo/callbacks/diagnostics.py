@@ -54,6 +54,7 @@ class Doctor(Callback):
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: Any, batch: Batch, batch_idx: int
     ) -> None:
+        # A look tells how far its step moved the weights, so they are copied before it.
         images = batch.size * trainer.world_size
         seen = pl_module.clock.images_seen
         if (
@@ -65,6 +66,7 @@ class Doctor(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
+        # Norms are known in logged steps only, the generator's in its own steps.
         if pl_module.global_step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             stepped = NORMS if pl_module.global_step % pl_module.n_critic == 0 else NORMS[:1]
             for name in stepped:
@@ -81,14 +83,20 @@ class Doctor(Callback):
         with module.clock.paused(), survived("the diagnosis"):
             if self._probe is None:
                 self._probe = self.probe(trainer, module)
+
+            # What the networks and the steps since the last look show.
             reading: Measurement = self._probe.measure(module.model) | self.of_training(module)
             self._centers = self._probe.centers
             self.history.append({"images_seen": float(module.clock.images_seen)} | reading)
+
+            # The log holds the history, so that findings can be repeated from it.
             log(
                 trainer,
                 {f"doctor/{name}": value for name, value in self.history[-1].items()},
                 module.global_step,
             )
+
+            # Each failure mode is reported once.
             for finding in findings_at(self.history, len(self.history) - 1):
                 if finding.name not in self._reported:
                     self._reported.add(finding.name)
@@ -111,6 +119,8 @@ class Doctor(Callback):
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         rng = StepRNG(stable_seed(self.seed, "doctor"), 0, device=module.device)
         mismatched = "mismatched" in module.model.needs
+
+        # Discriminators of packs are shown whole packs.
         pack = math.lcm(
             *(getattr(part, "pack", 1) for part in module.model.discriminators.modules())
         )
@@ -118,6 +128,7 @@ class Doctor(Callback):
         def some(source: Source) -> Batch:
             return fixed_batch(source, min(self.count, len(source)) // pack * pack, rng, mismatched)
 
+        # Held-out samples show whether the discriminator has memorized the others.
         held_out: Batch | None = None
         if data.source.held_out is not None and len(data.source.evaluation_split()) >= pack:
             # Such as held-out captions that are all alike: there are no wrong ones.
@@ -133,6 +144,8 @@ class Doctor(Callback):
         """
         reading = {name: statistics.median(norms) for name, norms in self.norms.items() if norms}
         self.norms = {name: [] for name in self.norms}
+
+        # Movement relative to the size of the weights before the step.
         for name, after in weights_of(module).items():
             before = self._before.get(name, after)
             moved = torch.stack(torch._foreach_norm(torch._foreach_sub(after, before))).norm()

@@ -50,6 +50,8 @@ class Evaluation(Callback):
             raise ValueError(
                 f"callbacks.evaluation.num_samples must be >= 2 or null, got {num_samples}"
             )
+
+        # Null evaluators are left out; what is set here overrides the others' defaults.
         self.evaluators = {
             name: evaluator for name, evaluator in evaluators.items() if evaluator is not None
         }
@@ -59,6 +61,8 @@ class Evaluation(Callback):
         self.run = RunFolder(run_dir)
         self.every_images = every_images
         self.seed = seed
+
+        # What was found so far, and where a resumed run has to catch up.
         self.scores: list[MetricResult] = []
         self.history: list[dict[str, float]] = []
         self._last_evaluated_step = -1
@@ -103,14 +107,19 @@ class Evaluation(Callback):
         """
         if not self.evaluators:
             return
+
+        # A run that is stopped here begins with this evaluation when it is resumed.
         self._interrupted_at = step
         scores: list[MetricResult] | None = None
+        # Several processes must leave together, so only a single one stops at once.
         at_once = SIGNALS.raise_immediately() if trainer.world_size == 1 else nullcontext()
         with module.clock.paused(), at_once, survived(f"the evaluation at step {step:,}"):
             source: Source = trainer.datamodule.source  # type: ignore[attr-defined]
             scores = evaluate_generator(
                 module, source, self.evaluators, self.seed, trainer.global_rank, trainer.world_size
             )
+
+        # It is over, also if it failed.
         self._interrupted_at = None
         self._last_evaluated_step = step
         if scores is None:

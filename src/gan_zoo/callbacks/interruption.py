@@ -55,9 +55,11 @@ class Interruption(Callback):
         last_step, last_time = self._asked_at
         now = time.monotonic()
         seconds_per_step = (now - last_time) / max(1, step - last_step)
+        # One exchange carries the signal and the speed.
         signum, slowest = self._hosts.max(SIGNALS.pending or 0, seconds_per_step)
         if signum:
             raise Interrupted(int(signum))
+
         # The numbers are those of all processes, so all of them come to the same step.
         self._asked_at = (step, now)
         self._ask_at = step + min(MOST_STEPS, max(1, int(AGREE_EVERY / max(slowest, 1e-6))))
@@ -68,6 +70,7 @@ def check_equal_start(hosts: CPUProcessGroup, step: int, config: Mapping[str, An
 
     Where the run folder and the data lie may differ between machines.
     """
+    # Machines without a shared disk may have resumed from different checkpoints.
     steps = hosts.gather(step)
     if len(set(steps)) > 1:
         raise ConfigError(
@@ -75,6 +78,8 @@ def check_equal_start(hosts: CPUProcessGroup, step: int, config: Mapping[str, An
             f" {', '.join(map(str, steps))}: every machine needs the same run folder on a shared"
             " disk, or resume=FILE with a copy of one checkpoint"
         )
+
+    # Configs must agree in everything but where files lie.
     first, *others = hosts.gather(
         None if config is None else _without_places(config, str(config["run_dir"]))
     )
@@ -95,4 +100,6 @@ def _without_places(node: Any, run_dir: str) -> Any:
         }
     if isinstance(node, list):
         return [_without_places(child, run_dir) for child in node]
+
+    # Other values may hold the run folder, too.
     return node.replace(run_dir, "") if isinstance(node, str) else node

@@ -21,6 +21,8 @@ def interval(trainer: Trainer, every_images: int | None, times: int) -> int:
     """
     if every_images is not None:
         return every_images
+
+    # A run without an end has no fraction, and gets a fixed number.
     data: Any = trainer.datamodule  # type: ignore[attr-defined]
     if trainer.max_steps < 1 or data is None:
         return OF_AN_ENDLESS_RUN

@@ -46,6 +46,8 @@ class Progressing(ProgressBar):
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         self._console = Console()
         total = trainer.max_steps if trainer.max_steps > 0 else None
+
+        # The status takes the width that is left, and is cut to it.
         columns = (
             TextColumn("[bold]{task.description}"),
             BarColumn(bar_width=24),
@@ -59,6 +61,8 @@ class Progressing(ProgressBar):
                 table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"),
             ),
         )
+
+        # The bar needs a terminal that can redraw it.
         live = self._enabled and self._console.is_terminal
         self._bar = Progress(
             *columns, console=self._console, disable=not live, auto_refresh=False, expand=True
@@ -66,6 +70,8 @@ class Progressing(ProgressBar):
         self._task = self._bar.add_task(
             "training", total=total, completed=trainer.global_step, status=""
         )
+
+        # Without a terminal there is a line at every tenth of the way, or every hundred steps.
         self._lines_every = max(1, (total or 1000) // 10)
         self._bar.start()
 
@@ -78,6 +84,8 @@ class Progressing(ProgressBar):
         self._next = now + self.refresh_seconds
         self._bar.update(self._task, completed=trainer.global_step, status=status(trainer))
         self._bar.refresh()
+
+        # The line at every tenth of the way, as soon as there are losses to show.
         tenth = trainer.global_step // self._lines_every
         if self._bar.disable and trainer.callback_metrics and tenth > getattr(self, "_tenth", -1):
             self._tenth = tenth

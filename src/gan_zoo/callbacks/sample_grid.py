@@ -72,9 +72,13 @@ class SampleGrid(Callback):
         self._drawn_at = module.clock.images_seen
         if not trainer.is_global_zero:
             return
+
+        # A resumed run may pass a number of images a second time.
         path = self.run.sample_grid_path(module.clock.images_seen)
         if path.exists():
             return
+
+        # Points are drawn as a scatter plot, images as a grid.
         with module.clock.paused(), survived(f"drawing {path.name}"):
             source: Source = trainer.datamodule.source  # type: ignore[attr-defined]
             if source.samples.ndim == 2:

@@ -56,6 +56,8 @@ def gather_over_ranks(rows: Tensor) -> Tensor:
     ranks = world_size()
     if ranks == 1:
         return rows
+
+    # Each process fills in its own rows, and the sum holds the rows of all.
     padded = rows.new_zeros(ranks, *rows.shape).index_add(
         0, torch.tensor([rank()], device=rows.device), rows[None]
     )
@@ -81,10 +83,14 @@ def average_gradients(
     """
     if world_size() == 1:
         return
+
+    # Everything in one tensor, for a single exchange.
     trained = [p for p in parameters if p.grad is not None]
     flat = torch.cat([*map(_flat_gradient, trained), *(s.reshape(-1) for s in statistics)])
     dist.all_reduce(flat)
     flat /= world_size()
+
+    # The means go back to where the numbers came from.
     means = torch.split(flat, [tensor.numel() for tensor in (*trained, *statistics)])
     # The gradient is a view from now on: nothing is copied.
     for parameter, mean in zip(trained, means, strict=False):
@@ -111,6 +117,7 @@ class CPUProcessGroup:
 
     def __init__(self) -> None:
         alone = world_size() == 1
+        # Gloo exchanges numbers on the host, so a group of it is made unless there is one.
         self._group: Any = (
             None if alone or dist.get_backend() == "gloo" else dist.new_group(backend="gloo")
         )

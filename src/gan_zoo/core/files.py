@@ -18,6 +18,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
     The file is on the disk before it takes the name, and the name is on the disk at the end.
     """
+    # In the same folder, as a rename does not cross file systems.
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{path.suffix}")
     temporary.touch(exist_ok=False)
@@ -43,11 +44,14 @@ def complete_rows(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     """The header and the rows of a CSV file that is being written, or was when its writer died:
     without half a row.
     """
+    # A line without its end is still being written.
     reader = csv.DictReader(
         line
         for line in path.read_text(encoding="utf-8").splitlines(keepends=True)
         if line.endswith("\n")
     )
+
+    # Rows with too many or too few cells are left out.
     rows = [row for row in reader if None not in row and None not in row.values()]
     return list(reader.fieldnames or []), rows
 

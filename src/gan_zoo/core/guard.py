@@ -29,10 +29,13 @@ class survived:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> bool:
+        # Interruptions are no errors, and divergence does not get better by training on.
         if not isinstance(error, Exception) or isinstance(error, TrainingDiverged):
             return False
         if isinstance(error, OSError) and error.errno in DISK_IS_FULL:
             return False
+
+        # Any other error is reported in one line.
         reason = " ".join(str(error).split()) or "no reason given"
         print(
             f"{self.what} failed, training goes on: {type(error).__name__}: {reason}",

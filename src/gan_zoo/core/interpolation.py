@@ -15,6 +15,7 @@ def spherical(start: Tensor, end: Tensor, t: Tensor) -> Tensor:
         t: in [0, 1], broadcast against ``[..., 1]``.
     """
     a, b = (p / p.norm(dim=-1, keepdim=True).clamp(min=1e-8) for p in (start, end))
+    # Kept off 0 and pi, where the sine below would be zero.
     angle = (a * b).sum(-1, keepdim=True).clamp(-1 + 1e-6, 1 - 1e-6).acos()
     ray = (((1 - t) * angle).sin() * a + (t * angle).sin() * b) / angle.sin()
     length = torch.lerp(start.norm(dim=-1, keepdim=True), end.norm(dim=-1, keepdim=True), t)

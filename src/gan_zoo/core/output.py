@@ -42,11 +42,14 @@ class _Unblocking(io.RawIOBase):
         rest = memoryview(data).cast("B")
         try:
             while rest and self._has_room():
+                # A pipe that has room takes PIPE_BUF bytes without blocking.
                 rest = rest[
                     os.write(self._descriptor, rest[: select.PIPE_BUF if self._is_pipe else None]) :
                 ]
         except OSError:  # nobody reads any more
             pass
+
+        # What was dropped counts as written.
         return len(data)
 
     def _has_room(self) -> bool:
@@ -58,6 +61,7 @@ class _Unblocking(io.RawIOBase):
         until = time.monotonic() + self._patience
         while not poll.poll(50):
             if time.monotonic() > until:
+                # A reader that has stopped is not waited for again.
                 self._patience = 0.0
                 return False
         self._patience = TIMEOUT
@@ -75,6 +79,8 @@ def never_blocking() -> None:
             stream.flush()
         except (AttributeError, OSError, ValueError):  # closed, or in memory as under tests
             continue
+
+        # Only files of this process are replaced, and only where they can be polled.
         buffer = getattr(stream, "buffer", None)  # a bare file under PYTHONUNBUFFERED
         if isinstance(buffer, (io.BufferedWriter, io.FileIO)) and hasattr(select, "poll"):
             raw = io.BufferedWriter(_Unblocking(descriptor))

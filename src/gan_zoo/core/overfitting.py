@@ -59,6 +59,8 @@ class AdaptiveProbability(nn.Module):
         """
         if self.target is None:
             return
+
+        # Each image counts once, over all processes.
         counted = images * world_size()
         self.signs += counted * mean_over_ranks(margin.float().sign().mean())
         self.images += counted

@@ -31,6 +31,8 @@ def _default_root(parent: str) -> Path:
         root.mkdir(parents=True, exist_ok=True)
         if os.access(root, os.W_OK):
             return root
+
+    # The temporary folder is shared, so the user's number is in the name.
     root = (
         Path(tempfile.gettempdir()) / f"gan_zoo-{os.getuid() if hasattr(os, 'getuid') else 'cache'}"
     )

@@ -44,6 +44,7 @@ class Signals:
         finally:
             self.pending = None
             self._stop_at_once = at_once
+            # Only the main thread may set handlers.
             if _is_main_thread():
                 for number, handler in before.items():
                     signal.signal(number, handler)
@@ -85,9 +86,13 @@ class Signals:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         again = self.pending is not None
+
+        # A second SIGINT ends the process, unless it follows within a second.
         if again and number == signal.SIGINT and time.monotonic() - self._at > 1:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
+
+        # The first signal is remembered until the run can stop.
         if not again:
             self.pending, self._at = number, time.monotonic()
         if self._stop_at_once and not again:

@@ -114,6 +114,8 @@ class Batch:
             raise ValueError(
                 f"accumulate must divide the {self.size} samples of a process, got {count}"
             )
+
+        # Consecutive samples, as several processes would have them.
         size = self.size // count
         parts = []
         for number in range(count):

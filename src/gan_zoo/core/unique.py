@@ -17,10 +17,13 @@ def unique_now() -> str:
     step's number under SLURM, by torchrun's store under torchrun. Processes that rank 0 started are
     handed its folder.
     """
+    # All processes of a SLURM step know its numbers.
     if "SLURM_PROCID" in os.environ and int(os.environ.get("SLURM_NTASKS", "1")) > 1:
         return (
             f"slurm-{os.environ.get('SLURM_JOB_ID', 'job')}-{os.environ.get('SLURM_STEP_ID', '0')}"
         )
+
+    # Processes of torchrun meet in its store; others need not agree.
     own = f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_{secrets.token_hex(2)}"
     if "TORCHELASTIC_RUN_ID" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1:
         return _shared(own)
@@ -32,10 +35,13 @@ def _shared(own: str) -> str:
     from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
     address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    # Where the agent has no store, rank 0 opens one.
     is_master = (
         os.environ["RANK"] == "0" and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
     )
     store = TCPStore(address, port, is_master=is_master, wait_for_workers=False)
+
+    # After a restart there is a new name.
     key = f"gan_zoo/unique_now/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}"
     if os.environ["RANK"] == "0":
         store.set(key, own)

@@ -86,10 +86,14 @@ def collapse(view: TermHistory) -> str:
     spread, travel, twins = (view.last(name, 5) for name in ("spread", "travel", "nearest"))
     if not spread:
         return ""
+
+    # At the start samples are alike because nothing was learned yet.
     was_diverse, moves = max(view.full("spread")) > 0.5, max(travel) > 0.03
     alike = max(spread) < 0.2 and spread[-1] < 1.05 * spread[0]
     if alike and (was_diverse or (view.now >= MIN_CHECKS and (moves or max(spread) < 0.02))):
         return f"samples spread {spread[-1]:.2g} times as far as reals"
+
+    # Pairs of samples may be alike although the whole is diverse.
     if max(twins) < 0.03 and view.now >= MIN_CHECKS:
         return f"each sample has a twin {twins[-1]:.2g} times as far away as reals have"
     return ""
@@ -101,6 +105,8 @@ def saturation(view: TermHistory) -> str:
     spread = view.last("spread", 6)
     if not roc_auc or view.now < MIN_CHECKS or min(roc_auc) < 0.995:
         return ""
+
+    # Samples improve if they come closer to the reals or spread out.
     better = offset[-1] < 0.95 * offset[0] or spread[-1] > 1.1 * spread[0]
     return "" if better else "it recognizes all fakes, and samples do not improve"
 
@@ -127,6 +133,8 @@ def explosion(view: TermHistory) -> str:
         sizes = [abs(value) for value in view.full(name)]
         if len(sizes) < 3:
             continue
+
+        # Beyond any sensible size, or far beyond the start and still growing.
         start, now = median(sizes[:3]), min(sizes[-3:])
         if now > 1e5 or (now > 100 * max(start, 0.1) and sizes[-1] > 1.5 * max(sizes[-6:-3])):
             return f"{name} is {sizes[-1]:.3g}, and was {start:.2g}"
@@ -200,6 +208,7 @@ def diagnose(history: Sequence[Measurement]) -> list[Finding]:
     findings: dict[tuple[str, str], Finding] = {}
     for now in range(len(history)):
         seen = {(finding.name, finding.term): finding for finding in findings_at(history, now)}
+        # A finding stays as it was first seen, except for whether it lasts.
         findings = {
             key: replace(finding, ongoing=key in seen) for key, finding in (seen | findings).items()
         }

@@ -36,6 +36,8 @@ def diagnose_run(run: RunFolder) -> tuple[History, list[Finding]]:
     """All looks at the run in a folder, and what they found."""
     history = read_history(run.log)
     findings = diagnose(history)
+
+    # A run may diverge between two looks, without a sign in them.
     diverged = run.failure.startswith("TrainingDiverged")
     if diverged and not any(finding.name == "explosion" for finding in findings):
         images = int(history[-1]["images_seen"]) if history else 0

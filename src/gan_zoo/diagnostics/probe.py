@@ -42,10 +42,13 @@ class Probe:
         """
         readings: dict[str, Tensor] = {}
         with evaluation_mode(model, self.seen.rng.device):
+            # The same samples, conditions and latents at every look.
             fakes = model.generate(self.seen)
             adversarial_terms = [
                 term for term in model.adversarial_terms(self.seen, fakes) if term.trains_generator
             ]
+
+            # The terms of held-out samples, if there are any.
             unseen: dict[str, AdversarialTerm] = {}
             if self.unseen is not None:
                 unseen = {
@@ -55,6 +58,8 @@ class Probe:
             for term in adversarial_terms:
                 found = self.sample_statistics(term) | score_statistics(term, unseen.get(term.name))
                 readings |= {f"{term.name}/{name}": value for name, value in found.items()}
+
+        # All readings come to the host at once.
         numbers = (
             torch.stack([value.float() for value in readings.values()]).tolist() if readings else []
         )
@@ -64,8 +69,12 @@ class Probe:
         """What the samples of one term say."""
         real, fake = features(term.real), features(term.fake)
         scale, center = rms_deviation(real).clamp(min=1e-12), fake.mean(0)
+
+        # At the first look nothing has moved yet.
         before = self.centers.get(term.name, center).to(center)
         self.centers[term.name] = center
+
+        # In units of the reals, so that the numbers compare across data sets.
         return {
             "spread": rms_deviation(fake) / scale,
             "nearest": median_nn_distance(fake) / median_nn_distance(real).clamp(min=1e-12),

@@ -80,4 +80,5 @@ def pulling_away(codes: Tensor) -> Tensor:
         raise ValueError(f"the pulling-away term needs a batch of >= 2 samples, got {count}")
     with torch.autocast(directions.device.type, enabled=False):
         cosines = directions @ directions.T
+    # Each pair appears once above the diagonal and once below.
     return 2 * cosines.triu(1).square().sum() / (count * (count - 1))

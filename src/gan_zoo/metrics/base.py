@@ -186,9 +186,12 @@ def evaluate_all(
     Raises:
         DataError: if a metric cannot be computed, or a sample is not finite.
     """
+    # What can be refused is refused before the first sample is generated.
     for evaluator in evaluators.values():
         evaluator.check(source, None if model is None else model.model)
         evaluator.prepare(source, device, model)
+
+    # Each block goes to every evaluator that still needs samples.
     for generated in samples:
         if not generated.samples.isfinite().all():
             raise DataError(

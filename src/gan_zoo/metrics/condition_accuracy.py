@@ -77,6 +77,7 @@ class ClassMatch(Evaluator):
         self.classifier, self.accuracy = classifier(source, device, self.training_steps)
         assert source.num_classes is not None
         self.source = source
+        # Codes may outnumber the classes, so there is room for MAX_CODES of them.
         self.counts = Contingency(max(MAX_CODES, source.num_classes), source.num_classes).to(device)
 
     def update(self, generated: Generated) -> None:
@@ -137,6 +138,8 @@ class ConditionMatch(Evaluator):
         """The evaluator for what ``model`` is conditioned on."""
         conditioned = model is not None and model.conditioning in ("text", "vector", "image")
         chosen: Evaluator = self.by_retrieval if conditioned else self.by_class
+
+        # Both may have been set after construction, so they are passed on here.
         chosen.num_samples = self.num_samples
         chosen.training_steps = self.training_steps
         return chosen

@@ -55,9 +55,13 @@ class Diversity(Evaluator):
 
     def update(self, generated: Generated) -> None:
         model, generators = self.evaluated.model, self.evaluated.generators
+
+        # Both samples of a pair have the condition of the generated one.
         request = generated.request
         if request.label is None:
             request = replace(request, label=generated.requested_label)
+
+        # The same request with other random numbers has other latents.
         pair = []
         for purpose in ("first of a pair", "second of a pair"):
             new = replace(request, rng=request.rng.derive(purpose), latents=None)

@@ -56,10 +56,14 @@ class EncoderNeighbors(Evaluator):
         self.encodes: Encodes = model.model
         self.generators = model.generators
         self.device = device
+
+        # References are training samples, a fixed random choice if there are many.
         train, rows, self.held_out, self.queries = split(source)
         if len(rows) > self.num_references:
             order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))
             rows = rows[order[: self.num_references]]
+
+        # Codes and samples of all references, encoded a block at a time.
         assert train.labels is not None
         self.labels = train.labels[rows].to(device)
         encoded = [self.spaces(train, part) for part in torch.split(rows, self.block_size)]
@@ -72,11 +76,14 @@ class EncoderNeighbors(Evaluator):
         return self.encodes.encode(samples, self.generators).float().flatten(1), samples.flatten(1)
 
     def update(self, generated: Generated) -> None:
+        # Held-out sample i goes with generated sample i, so that processes share the work.
         rows = self.queries[generated.start : generated.start + len(generated.samples)]
         if not len(rows):
             return
         assert self.held_out.labels is not None
         labels = self.held_out.labels[rows].to(self.device)
+
+        # Whether the nearest reference has the same label, by codes and by the samples themselves.
         hits = []
         for queries, references in zip(
             self.spaces(self.held_out, rows), self.references, strict=True

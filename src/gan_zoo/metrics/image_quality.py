@@ -81,6 +81,8 @@ class ImageScores(Evaluator):
             raise DataError(
                 f"metric=images scores images, data={source.name} has none: use metric=modes"
             )
+
+        # The score that needs the most samples decides; parts see a choice of the reals only.
         least = max([2, *(part.least_samples for part in self.parts.values())])
         real = min(len(source), self.num_real) if self.parts else len(source)
         for count, kind in (
@@ -129,8 +131,11 @@ class ImageScores(Evaluator):
         score is too low.
         """
         splits = len(self.inception.count)
+        # With 2 K samples in each split the entropy is too small by less than 1/4.
         enough = 2 * splits * self.extractor.num_classes
         found = self.inception.compute()
+
+        # The protocol warns where there are fewer.
         few = (
             f"fewer than {enough} generated samples in {splits} splits: the Inception score is"
             " biased downwards"
@@ -154,6 +159,8 @@ class ImageScores(Evaluator):
                 MetricResult(name(kind), value, extended)
                 for kind, value in part(real, fake).items()
             ]
+
+        # Memorization needs images that training does not see.
         if self.memorization and self.source.evaluation_split() is not self.source:
             held_out = self.real_features(self.source.evaluation_split(), self.num_real)
             extended = protocol | {"num_real": min(len(real), len(held_out)), "unmemorized": 0.5}
@@ -183,12 +190,14 @@ class ImageScores(Evaluator):
                 warnings.append(
                     f"fewer than {needed} {kind} samples: the Frechet distance is biased upwards"
                 )
+            # The spread is nothing but rounding errors of the mean.
             if float(moments.covariance.trace()) <= 1e-9 * float(moments.mean.square().sum()):
                 warnings.append(f"all {kind} samples are alike")
         return warnings
 
     def real_moments(self, source: Source, device: torch.device) -> Moments:
         """The moments of all of ``source``, from the cache if it has them."""
+        # The cache tells extractors and data sets apart by what moves the moments.
         key = cache_key(self.extractor.protocol, source.fingerprint)
         path = cache_root() / "statistics" / f"{source.name}-{self.extractor.name}-{key}.npz"
         if path.exists():
@@ -196,6 +205,7 @@ class ImageScores(Evaluator):
                 return Moments.load(path)
             except (ValueError, OSError, KeyError, zipfile.BadZipFile):
                 path.unlink(missing_ok=True)
+
         # On every process alone, so that a process that finds the cache need not wait for one that
         # does not.
         moments = FeatureMoments(
@@ -206,6 +216,8 @@ class ImageScores(Evaluator):
             source.samples, f"Features of {len(source):,} real images (once)"
         ):
             moments.update(features)
+
+        # The next evaluation finds them in the cache.
         result = moments.compute()
         result.save(path)
         return result
@@ -214,11 +226,15 @@ class ImageScores(Evaluator):
         """The features ``[count, F]`` of a fixed random choice of real images."""
         if source.fingerprint in self._features:
             return self._features[source.fingerprint]
+
+        # A choice that depends on the number of images alone, in the order of the data.
         rows = (
             torch.randperm(len(source), generator=torch.Generator().manual_seed(0))[:count]
             .sort()
             .values
         )
+
+        # Kept on the CPU, for all scores and later evaluations.
         title = f"Features of {len(rows):,} real images"
         features = torch.cat(
             [some.to(CPU) for some in self.features_of(source.samples[rows], title)]

@@ -101,20 +101,28 @@ class ClassFrechet(Evaluator):
             raise DataError(
                 f"metric=class_frechet needs labelled images, data={source.name} has none"
             )
+
+        # A covariance needs two real images in each class.
         counts = torch.bincount(source.labels, minlength=source.num_classes).tolist()
         names = names_of(source)
         if few := [name for name, count in zip(names, counts, strict=True) if count < 2]:
             self.refuse(few, f"real images of each class, data={source.name} has not")
+
+        # Classes are compared one by one, so both sides must have the same ones.
         if model.num_requested_labels != len(names):
             raise DataError(
                 f"metric=class_frechet needs a model of the data's {len(names)} classes, this one"
                 f" has {model.num_requested_labels or 'none'}"
             )
+
+        # A covariance needs two generated samples in each class, too.
         if self.num_samples < 2 * len(names):
             raise DataError(
                 f"metric.class_frechet.num_samples must be at least 2 for each of the {len(names)}"
                 f" classes, got {self.num_samples}"
             )
+
+        # The sums are F^2 numbers of 8 bytes for each class.
         bytes_needed = 8 * len(counts) * self.extractor.num_features**2
         if bytes_needed > MOST_BYTES:
             raise DataError(
@@ -145,6 +153,7 @@ class ClassFrechet(Evaluator):
         )
 
     def compute(self) -> list[MetricResult]:
+        # How many samples each class gets is left to chance, so one may have too few.
         found = self.moments.compute()
         fakes = [moments for moments in found if moments is not None]
         if len(fakes) < len(found):
@@ -152,10 +161,14 @@ class ClassFrechet(Evaluator):
                 [name for name, moments in zip(self.names, found, strict=True) if moments is None],
                 GENERATED,
             )
+
+        # The reals of each class, from the cache if it has them.
         reals = [
             self.images.real_moments(self.of_class(number), self.device)
             for number in range(len(fakes))
         ]
+
+        # The distance within each class.
         scores = [
             MetricResult(
                 f"{self.name}_{'_'.join(name.split())}",
@@ -166,6 +179,8 @@ class ClassFrechet(Evaluator):
                 self.names, reals, fakes, self.counts(fakes), strict=True
             )
         ]
+
+        # Their mean comes first.
         mean = sum(score.value for score in scores) / len(scores)
         return [
             MetricResult(
@@ -185,6 +200,7 @@ class ClassFrechet(Evaluator):
         """The real images of one class."""
         assert self.source.labels is not None
         rows = (self.source.labels == number).nonzero().flatten()
+        # The cache must not take the moments of one class for those of another.
         mark = f"{self.source.fingerprint}-class-{number}"
         return Source(
             self.source.name, self.source.split, self.source.samples[rows], fingerprint=mark
@@ -200,6 +216,8 @@ class ClassFrechet(Evaluator):
             "num_real": sum(real.num for real in reals),
             "num_generated": sum(fake.num for fake in fakes),
         }
+
+        # The smallest class decides whether a distance is biased.
         needed = 2 * self.extractor.num_features
         fewest = min(moments.num for moments in (*reals, *fakes))
         if len(fakes) > 1:

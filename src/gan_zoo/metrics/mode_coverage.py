@@ -37,6 +37,7 @@ class ModeHistogram(Metric):
 def reverse_kl(counts: Tensor) -> float:
     """KL(counts / their sum || uniform), in nats."""
     share = counts / counts.sum()
+    # By xlogy, modes without samples add zero.
     return float(torch.xlogy(share, share * len(share)).sum())
 
 

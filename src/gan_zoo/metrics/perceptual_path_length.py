@@ -73,6 +73,7 @@ class PerceptualPathLength(Evaluator):
         self.means = Means(1).to(exact_device(device))
 
     def update(self, generated: Generated) -> None:
+        # Both ends of a path have the condition of the generated sample.
         request = generated.request
         if request.label is None:
             request = replace(request, label=generated.requested_label)
@@ -86,6 +87,8 @@ class PerceptualPathLength(Evaluator):
             self.samples(self.on_path(start, end, where), request)
             for where in (t, t + self.epsilon)
         )
+
+        # The distance is a squared one, and so is the step.
         self.means.update(
             perceptual_distance(self.features, first, second)[:, None] / self.epsilon**2
         )

@@ -72,6 +72,7 @@ class ReconstructionError(Evaluator):
         self.means = Means(2 if self.sees else 1).to(exact_device(device))
 
     def update(self, generated: Generated) -> None:
+        # Real sample i goes with generated sample i; past the last real one there is none.
         end = generated.start + len(generated.samples)
         real = to_unit(self.real.samples[generated.start : end]).to(self.device)
         if len(real):
@@ -93,6 +94,8 @@ class ReconstructionError(Evaluator):
             "split": self.real.split,
             "num_real": count,
         }
+
+        # The protocol says so if the model has seen the samples in training.
         if self.real is self.source:
             protocol = warned(
                 protocol, "the data have no held-out part: the model was trained on these samples"

@@ -42,6 +42,8 @@ class SmallNet(nn.Module):
                 nn.ReLU(inplace=True),
             ]
             layers += [nn.MaxPool2d(2)]
+
+        # 128 channels at 2 x 2 places are the 512 features.
         self.trunk = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(2), nn.Flatten())
         self.head = nn.Linear(512, outputs)
         self.to(memory_format=torch.channels_last)
@@ -66,6 +68,8 @@ def split(source: Source) -> tuple[Source, Tensor, Source, Tensor]:
     held_out = source.evaluation_split()
     if held_out is not source:
         return source, torch.arange(len(source)), held_out, torch.arange(len(held_out))
+
+    # Otherwise a fixed random tenth is held out.
     order = torch.randperm(len(source), generator=torch.Generator().manual_seed(0))
     tenth = max(1, len(source) // 10)
     return source, order[tenth:], source, order[:tenth]
@@ -110,8 +114,11 @@ def fitted(
     """
     train, rows, *_ = split(source)
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
+        # The network starts from the same weights at every call.
         torch.manual_seed(stable_seed(kind, "weights"))
         network = make().to(device)
+
+        # The cache's key names the data, the network and the recipe.
         conditions = (
             None if source.conditions is None else cache_key(source.conditions[:1000].tolist())
         )
@@ -120,6 +127,8 @@ def fitted(
             kind, RECIPE, source.fingerprint, str(network), steps, batch_size, conditions, labels
         )
         path = cache_root() / "networks" / f"{source.name}-{kind}-{key}.pt"
+
+        # One process trains, unless the cache has the weights.
         if rank() == 0 and not _load(network, path, device):
             generator = torch.Generator().manual_seed(stable_seed(kind, "order"))
             parameters = list(network.parameters())
@@ -127,13 +136,18 @@ def fitted(
             schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps)
             title = f"Training the {kind} of {source.name} (once)"
             for batch in with_progress(batches(rows, steps, batch_size, generator), steps, title):
+                # Unlike a backward pass, this touches no gradients but the network's own.
                 gradients = torch.autograd.grad(loss(network, train, batch, generator), parameters)
                 for parameter, gradient in zip(parameters, gradients, strict=True):
                     parameter.grad = gradient
                 optimizer.step()
                 schedule.step()
+
+            # The cache has the weights whole or not at all.
             with atomic_path(path) as temporary:
                 torch.save(network.state_dict(), temporary)
+
+    # The other processes are given the weights.
     network.eval().requires_grad_(False)
     from_rank_0(network.state_dict().values())
     return network
@@ -181,9 +195,12 @@ def classifier(
         images = shifted(data.samples[rows], generator).to(device)
         return F.cross_entropy(network(images), data.labels[rows].to(device), label_smoothing=0.05)
 
+    # The network, from the cache if it was trained before.
     network = fitted(
         "classifier", source, lambda: SmallNet(channels, classes), loss, device, steps=steps
     )
+
+    # Its accuracy on images that it was not trained on.
     _, _, test, rows = split(source)
     assert test.labels is not None
     found = torch.cat(

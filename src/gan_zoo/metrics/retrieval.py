@@ -86,6 +86,8 @@ class Retrieval(Evaluator):
                 "metric=retrieval needs a model that is conditioned on text, vectors or images,"
                 " this one is not"
             )
+
+        # There must be as many different conditions as candidates.
         different = len(torch.unique(source.conditions[:1024].flatten(1), dim=0))
         if different < self.candidates:
             raise DataError(
@@ -97,6 +99,8 @@ class Retrieval(Evaluator):
         self, source: Source, device: torch.device, model: EvaluatedModel | None = None
     ) -> None:
         self.source, self.device = source, device
+
+        # The two encoders, from the cache if they were trained before.
         self.towers = fitted(
             "retrieval",
             source,
@@ -105,12 +109,15 @@ class Retrieval(Evaluator):
             device,
             steps=self.training_steps,
         )
+
+        # Their accuracy on held-out pairs, for the protocol.
         _, _, test, rows = split(source)
         assert test.conditions is not None
         images, conditions = (
             test.samples[rows[:1024]].to(device),
             to_unit(test.conditions[rows[:1024]]).to(device),
         )
+        # Small batches are filled up with these.
         self.spare = conditions[: 4 * self.candidates]
         self.on_real = float(self.hits(images, conditions).float().mean())
         self.mean = MeanMetric().to(device)
@@ -122,6 +129,8 @@ class Retrieval(Evaluator):
         assert data.conditions is not None
         conditions = to_unit(data.conditions[rows]).to(self.device)
         logits = towers(shifted(data.samples[rows], generator).to(self.device), conditions) / 0.1
+
+        # Equal conditions share the target.
         same = equal_rows(conditions).float()
         target = same / same.sum(1, keepdim=True)
         return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
@@ -134,11 +143,16 @@ class Retrieval(Evaluator):
         """
         size, conditions = len(images), torch.cat([conditions, self.spare])
         fits, others = self.towers(images, conditions), ~equal_rows(conditions)[:size]
+
+        # The order in which each image meets the others: first its batch, then the spare ones.
         following = (torch.arange(size)[:, None] + torch.arange(1, size)[None]) % size
         spare = torch.arange(size, len(conditions)).expand(size, -1)
         following = torch.cat([following, spare], 1).to(fits.device)
+
+        # The first ones that differ from its own condition are its wrong candidates.
         different = others.gather(1, following)
         within = different & (different.cumsum(1) <= self.candidates - 1)
+        # No cosine is below -1, so what is masked is never the best fit.
         wrong = fits.gather(1, following).masked_fill(~within, -2.0)
         right: Tensor = fits.diagonal() > wrong.max(1).values
         return right

@@ -52,7 +52,9 @@ class StackedModes(Evaluator):
 
     def update(self, generated: Generated) -> None:
         samples = to_uint8(generated.samples)
+        # Each channel is a digit, classified by itself.
         digits = self.classifier(samples.flatten(0, 1)[:, None]).argmax(1).view(-1, 3)
+        # Three digits are a mode from 0 to 999.
         self.counts.update(digits @ torch.tensor([100, 10, 1], device=digits.device))
 
     def compute(self) -> list[MetricResult]:
@@ -75,8 +77,12 @@ def unstacked(source: Source) -> Source:
     held-out part.
     """
     assert source.labels is not None
+
+    # A label is a number of three digits, one for each channel.
     labels: Tensor = source.labels[:NUM_TRAINING]
     digits = torch.stack([labels // 100, labels // 10 % 10, labels % 10], 1).flatten()
+
+    # The held-out part is unstacked only when somebody asks for it.
     held_out = source.evaluation_split()
     return Source(
         "stacked_mnist_digits",

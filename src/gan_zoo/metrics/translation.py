@@ -34,6 +34,7 @@ class Distances(Metric):
     def update(self, visuals: dict[str, Tensor]) -> None:
         """Count the pairs that are among ``visuals``."""
         for column, (first, second) in enumerate(PAIRS.values()):
+            # Models without a reverse direction or a cycle lack some of the images.
             if (
                 first in visuals
                 and second in visuals

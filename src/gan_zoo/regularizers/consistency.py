@@ -93,6 +93,8 @@ def random_indices(x: Tensor, shift: int, rng: StepRNG, purpose: str) -> tuple[T
     down, right = (
         rng.randint(f"{purpose}/{axis}", size, -shift, shift + 1) for axis in ("down", "right")
     )
+
+    # Half of the images read their columns backwards.
     flipped = rng.randint(f"{purpose}/flip", size, 0, 2).bool()
     columns = reflect(right, width)
     return reflect(down, height), torch.where(flipped[:, None], columns.flip(1), columns)

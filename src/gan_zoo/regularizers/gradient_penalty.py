@@ -74,6 +74,8 @@ def interpolated_gradient(
     """
     start = real.x.detach()
     end = fake.x.detach()
+
+    # Mismatched pairs share the sample, so the line leads to another real.
     if term.mismatched:
         start = next_in_global_batch(end)
 

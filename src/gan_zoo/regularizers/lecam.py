@@ -48,7 +48,9 @@ class LeCam(Regularizer):
         fake: DiscriminatorOutput,
         rng: StepRNG,
     ) -> Tensor:
+        # Averages that started at zero are too small, by the factor of their mass.
         of_real, of_fake = self.averages / self.mass.clamp_min(1e-12)
+
         # Reals above the average fake, fakes below the average real.
         above = (real.score - of_fake).relu()
         below = (of_real - fake.score).relu()
@@ -62,4 +64,5 @@ class LeCam(Regularizer):
     ) -> None:
         means = mean_over_ranks(torch.stack([real.score.float().mean(), fake.score.float().mean()]))
         self.averages.lerp_(means, 1 - self.decay)
+        # The mass follows the constant 1 in the same way.
         self.mass.lerp_(torch.ones_like(self.mass), 1 - self.decay)

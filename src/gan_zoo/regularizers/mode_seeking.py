@@ -51,6 +51,7 @@ class ModeSeeking(GeneratorRegularizer):
         samples = model.sample(replace(pair, latents=first), model.generators)
         others = model.sample(pair, model.generators)
 
+        # Mean distances over the global batch.
         distances = torch.stack([(samples - others).abs().mean(), (first - second).abs().mean()])
         of_samples, of_latents = mean_over_ranks(distances)
         penalty: Tensor = self.weight / (of_samples / of_latents + EPSILON)

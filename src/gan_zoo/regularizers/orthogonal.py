@@ -92,4 +92,5 @@ def off_diagonal_gram(matrix: Tensor) -> Tensor:
     """The sum of the squared dot products of different rows, in float32 at least."""
     with torch.autocast(matrix.device.type, enabled=False):
         products = matrix @ matrix.T
+    # Each pair of rows appears once above the diagonal and once below.
     return 2 * products.triu(1).square().sum()

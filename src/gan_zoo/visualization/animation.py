@@ -32,11 +32,17 @@ def animation(frames: Tensor, path: Path, side: int = 256, milliseconds: int = 8
     """
     if path.suffix not in FORMATS:
         raise DataError(f"an animation must end in {' or '.join(FORMATS)}, got {path.name!r}")
+
+    # Step k of all rows is one image.
     images = [to_pil(grid_of(frames[:, k])) for k in range(frames.shape[1])]
+
+    # Pixels are repeated, so that they stay sharp.
     factor = max(1, side // max(images[0].size))
     images = [
         p.resize((p.width * factor, p.height * factor), Image.Resampling.NEAREST) for p in images
     ]
+
+    # There and back, with both ends shown once.
     ping_pong = images + images[-2:0:-1]
     write = _gif if path.suffix == ".gif" else _mp4
     with atomic_path(path) as temporary:
@@ -56,6 +62,7 @@ def _mp4(images: Sequence[Image.Image], path: Path, milliseconds: int) -> None:
     width, height = (side + side % 2 for side in images[0].size)
     options = {"fps": 1000 / milliseconds, "codec": "libx264", "quality": 8, "macro_block_size": 2}
     writer = imageio_ffmpeg.write_frames(str(path), (width, height), **options)
+    # The writer is a generator, which has to be started.
     writer.send(None)
     try:
         for image in images:

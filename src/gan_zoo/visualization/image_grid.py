@@ -37,10 +37,14 @@ def side_by_side(views: Mapping[str, Tensor], rows: int = 8) -> Image.Image:
     size = max((view.shape[2:] for view in views.values()), key=max)
     tensors = [as_rgb(view.cpu(), size) for view in views.values()]
     table = torch.stack(tensors, 1)  # [B, V, 3, H, W]
+
+    # White rows fill up the last block.
     rows = min(rows, len(table))
     missing = -len(table) % rows
     table = torch.cat([table, table.new_ones(missing, *table.shape[1:])])
     blocks = [grid_of(block.flatten(0, 1), len(tensors)) for block in torch.split(table, rows)]
+
+    # Blocks stand next to each other below the names of their columns.
     cell = table.shape[-1] + 2  # with the border
     return add_column_titles(torch.cat(blocks, 2), list(views), len(blocks), cell)
 
@@ -60,6 +64,7 @@ def add_column_titles(
     """A grid with the names of its columns above each block; cells are enlarged to at least
     ``smallest`` pixels.
     """
+    # Cells are enlarged by a whole factor, rounded up.
     scale = -(-smallest // cell)
     columns = to_pil(grid)
     columns = columns.resize(
@@ -67,6 +72,8 @@ def add_column_titles(
     )
     page = Image.new("RGB", (columns.width, columns.height + LINE), "white")
     page.paste(columns, (0, LINE))
+
+    # Each name is centered over its column, and cut where it is wider.
     pen = ImageDraw.Draw(page)
     for block in range(blocks):
         for number, name in enumerate(names):
@@ -88,6 +95,7 @@ def with_captions(
     samples: Tensor, captions: Sequence[str], columns: int = 8, side: int = 96
 ) -> Image.Image:
     """Images ``[B, C, H, W]`` in [-1, 1], enlarged to ``side`` pixels, each above its caption."""
+    # A cell is an image with three lines of text below and a margin.
     line, lines = LINE, 3
     rows = -(-len(samples) // columns)
     cell = side + 8, side + lines * line + 8

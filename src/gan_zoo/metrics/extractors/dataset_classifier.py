@@ -35,6 +35,8 @@ class OwnClassifier(Extractor):
         assert isinstance(network, SmallNet)
         assert source.num_classes is not None
         self.network, self.num_classes = network, source.num_classes
+
+        # The weights come from no published file, so the hash is that of the tensors.
         digest = hashlib.sha256()
         for tensor in network.state_dict().values():
             digest.update(tensor.cpu().contiguous().numpy().tobytes())

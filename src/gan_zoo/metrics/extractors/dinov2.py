@@ -43,10 +43,14 @@ class DINOv2(Extractor):
 
     def __init__(self, path: str | None = None, check_hash: bool = True) -> None:
         super().__init__()
+
+        # The weights, checked against the published hash.
         file = require_file(path)
         weights_are = published(file, "extractor.path", HASH_START, check_hash)
         self.network = _network(file)
         self.eval().requires_grad_(False)
+
+        # Images are uint8, so ImageNet's mean and spread are scaled to 255.
         self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1) * 255, persistent=False)
         self.register_buffer("std", torch.tensor(STD).view(3, 1, 1) * 255, persistent=False)
         self.protocol = {
@@ -90,6 +94,8 @@ def _network(path: Path) -> nn.Module:
         from timm.models.vision_transformer import vit_small_patch14_dinov2
     except ImportError as error:
         raise ImportError("extractor=dinov2 needs timm: pip install 'gan-zoo[dinov2]'") from error
+
+    # The weights alone: nothing else in the file is unpickled.
     try:
         weights: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
@@ -111,6 +117,8 @@ def placed(positions: Tensor) -> Tensor:
     features depend on it.
     """
     side = round((positions.shape[1] - 1) ** 0.5)
+
+    # The class token has no place in the grid and keeps its embedding.
     grid = positions[:, 1:].view(1, side, side, -1).permute(0, 3, 1, 2)
     scale = (GRID + 0.1) / side
     grid = F.interpolate(grid, scale_factor=(scale, scale), mode="bicubic")

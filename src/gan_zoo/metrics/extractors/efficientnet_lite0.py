@@ -47,6 +47,7 @@ class EfficientNetLite0(Extractor):
                 x = F.interpolate(
                     x, (self.image_size, self.image_size), mode="bilinear", antialias=True
                 )
+            # The scale that the network was trained with.
             x = ((x - 127.0) / 128.0).contiguous(memory_format=torch.channels_last)
             features = self.trunk(x).mean((2, 3))
             return features, self.classifier(features)

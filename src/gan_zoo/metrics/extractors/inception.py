@@ -49,11 +49,17 @@ class InceptionV3(Extractor):
         super().__init__()
         if resize not in RESIZE:
             raise ValueError(f"extractor.resize must be one of {', '.join(RESIZE)}, got {resize!r}")
+
+        # The weights, checked against the published hash.
         path = find_weights(weights)
         weights_are = published(path, "extractor.weights", HASH_START, check_hash)
+
+        # The reference network, its normalizations fused into the convolutions.
         self.resize, self.network = resize, _network(path)
         fuse(self.network)
         self.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+
+        # Scores depend on the resize rule, so it names the protocol.
         self.protocol = {
             "extractor": self.name,
             "protocol": f"fid-{resize}",
@@ -95,11 +101,14 @@ def find_weights(weights: str | None) -> Path:
                 f"extractor.weights must be a file, got {weights!r}, which does not exist"
             )
         return path
+
+    # The file in torch's cache.
     path = Path(torch.hub.get_dir()) / "checkpoints" / FILE
     if path.is_file():
         return path
     from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
 
+    # A download into the cache, whose hash is checked.
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         torch.hub.download_url_to_file(URL_INCEPTION_V3, str(path), hash_prefix=HASH_START)
@@ -133,6 +142,7 @@ def stretched(images: Tensor, axis: int) -> Tensor:
     below = place.long()
     share = (place - below).view(-1, *[1] * (3 - axis))
     low = images.index_select(axis, below)
+    # The last pixel is its own neighbor.
     high = images.index_select(axis, (below + 1).clamp(max=size - 1))
     return low.add_(high.sub_(low).mul_(share))
 
@@ -186,6 +196,8 @@ def _network(path: Path) -> Any:
         whole = make("inception", ["2048"], feature_extractor_weights_path=str(path))
     except (RuntimeError, TypeError, AttributeError) as error:
         raise DataError(f"extractor.weights={path} does not hold InceptionV3 of 2015") from error
+
+    # Its layers in order, and the classifier's weights without the bias.
     trunk = _Trunk(*(getattr(whole, name) for name in _LAYERS))
     trunk.register_buffer("fc_weight", whole.fc.weight.detach().clone())
     return trunk

@@ -49,9 +49,11 @@ class FeatureBank(Metric):
 
     def compute(self) -> Tensor:
         """``[N, F]``, float32."""
+        # States that were gathered from several processes are tensors already.
         features, numbers = (
             torch.cat(s) if isinstance(s, list) else s for s in (self.features, self.numbers)
         )
+        # Processes hold their blocks in turn, so the order is restored.
         return features[numbers.argsort()].float()
 
 
@@ -102,6 +104,8 @@ class KID(FeatureScore):
         size = min(self.subset_size, len(real), len(fake))
         random = np.random.RandomState(self.seed)
         fake, real = in_float64(fake, "generated"), in_float64(real, "real")
+
+        # Every process draws all subsets and evaluates its share of them.
         values = torch.zeros(self.subsets, dtype=torch.float64, device=fake.device)
         for number in range(self.subsets):
             of_fake = torch.from_numpy(random.choice(len(fake), size, replace=False)).to(
@@ -126,6 +130,7 @@ def squared_mmd(x: Tensor, y: Tensor) -> Tensor:
         return (a @ b.T / a.shape[1] + 1) ** 3
 
     xx, yy, xy = kernel(x, x), kernel(y, y), kernel(x, y)
+    # Without the diagonals, the products of samples with themselves, the estimate is unbiased.
     within = (xx.sum() - xx.trace() + yy.sum() - yy.trace()) / (size * (size - 1))
     return within - 2 * xy.mean()
 
@@ -163,12 +168,16 @@ class PrecisionRecall(NeighborScore):
     def __call__(self, real: Tensor, fake: Tensor) -> dict[str, float]:
         real, fake = centered(real, fake)
         of_real, of_fake = radii(real, self.neighbors), radii(fake, self.neighbors)
+
+        # Distances are computed once for both directions, a block of reals at a time.
         fakes_inside = real.new_zeros(len(fake))
         reals_inside = real.new_zeros(len(real))
         for rows in dealt(len(real), len(fake)):
             distances = squared_distances(real[rows], fake)
             fakes_inside += (distances <= of_real[rows, None]).any(0)
             reals_inside[rows] = (distances <= of_fake).any(1).double()
+
+        # A fake is inside if a real of any process holds it in its ball.
         precision = (summed(fakes_inside) > 0).double().mean()
         recall = summed(reals_inside).mean()
         return {"precision": float(precision), "recall": float(recall)}
@@ -189,6 +198,8 @@ class DensityCoverage(NeighborScore):
     def __call__(self, real: Tensor, fake: Tensor) -> dict[str, float]:
         real, fake = centered(real, fake)
         of_real = radii(real, self.neighbors)
+
+        # How many balls each fake is in, and whether each ball holds any fake.
         balls = real.new_zeros(len(fake))
         covered = real.new_zeros(len(real))
         for rows in dealt(len(real), len(fake)):
@@ -222,6 +233,7 @@ def squared_distances(x: Tensor, y: Tensor) -> Tensor:
     """
     lengths = x.square().sum(1)[:, None] + y.square().sum(1)
     squared = torch.addmm(lengths, x, y.T, alpha=-2)
+    # Between equal features there is only what rounding left.
     return squared.masked_fill_(squared <= SAME * lengths, 0.0)
 
 
@@ -250,6 +262,8 @@ def radii(features: Tensor, neighbors: int) -> Tensor:
         raise DataError(
             f"{neighbors} neighbors need more than {neighbors} samples, got {len(features)}"
         )
+
+    # One neighbor more, as every sample is its own nearest one.
     radii = features.new_zeros(len(features))
     for rows in dealt(len(features), len(features)):
         distances = squared_distances(features[rows], features)
@@ -278,6 +292,7 @@ def memorized(fake: Tensor, train: Tensor, held_out: Tensor) -> float:
     0.5 where the generator knows the training images no better than others of their kind; 1 for
     copies.
     """
+    # Of equally many, neither set is nearer merely because it is larger.
     count = min(len(train), len(held_out))
     train, held_out, fake = centered(train, held_out, fake)
     to_train, to_held_out = (nearest(fake, some[:count]) for some in (train, held_out))

@@ -37,6 +37,7 @@ class Moments(NamedTuple):
         """
         with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
             mean, covariance = torch.from_numpy(data["mean"]), torch.from_numpy(data["covariance"])
+            # A file may be readable and still hold no moments.
             if covariance.shape != 2 * mean.shape or not (
                 mean.isfinite().all() and covariance.isfinite().all()
             ):
@@ -99,8 +100,10 @@ def frechet_distance(a: Moments, b: Moments) -> float:
     matrices in float64; those that rounding made negative count as zero.
     """
     root = square_root(a.covariance)
+    # The trace of a root is the sum of the roots of the eigenvalues.
     cross = symmetric_eigenvalues(root.T @ b.covariance @ root).clamp(min=0).sqrt().sum()
     shift = (a.mean - b.mean).square().sum()
+    # Rounding may leave a distance of equal moments below zero.
     return max(0.0, float(shift + a.covariance.trace() + b.covariance.trace() - 2 * cross))
 
 
@@ -114,11 +117,16 @@ def square_root(matrix: Tensor) -> Tensor:
     root, failed = torch.linalg.cholesky_ex(matrix)
     if not failed:
         return root
+
+    # A singular matrix still has a root by its eigenvalues.
     try:
         values, vectors = torch.linalg.eigh(matrix)
     except RuntimeError:  # of which LinAlgError is one: one eigenvalue, zero, is there many times
         vectors, values, _ = torch.linalg.svd((matrix + matrix.T) / 2)
+        # Singular values have no sign, so eigenvalues are read from the diagonal.
         values = (vectors.T @ matrix @ vectors).diagonal()
+
+    # Eigenvalues that rounding made negative count as zero.
     root = vectors * values.clamp(min=0).sqrt()
     return root
 

@@ -67,9 +67,13 @@ class InceptionScore(Metric):
     def compute(self) -> Spread:
         """The score of all samples so far, and its spread; `DataError` if a logit is not finite."""
         require_finite(self.negative_entropy, "class logits of images")
+
+        # Splits that no sample has reached are left out.
         seen = self.count > 0
         marginal = self.total[seen] / self.count[seen, None]
         negative_entropy = self.negative_entropy[seen] / self.count[seen]
+
+        # The mean KL divergence is the entropy of p(y) minus the mean entropy of p(y|x).
         scores = torch.exp(negative_entropy - torch.xlogy(marginal, marginal).sum(1))
         return Spread(scores.mean(), scores.std(correction=0))
 
