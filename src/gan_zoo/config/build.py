@@ -134,6 +134,7 @@ def check_built(config: DictConfig, trainer: Trainer, module: GANModule, data: D
 
 def build_data(config: DictConfig) -> DataModule:
     """The data set of ``config.data`` and its stream of batches."""
+    from gan_zoo.data.crops import with_crops
     from gan_zoo.data.datamodule import DataModule
     from gan_zoo.data.dataset import check_matches_config
     from gan_zoo.data.derived import with_derived_conditions
@@ -142,8 +143,15 @@ def build_data(config: DictConfig) -> DataModule:
 
     # The samples, with conditions that are made from them and labels that are hidden.
     options = config.data
-    source = instantiate(options.source)
-    check_source(source)
+    if options.get("load_size") is None:
+        source = instantiate(options.source)
+        check_source(source)
+    elif "image_size" not in options:
+        raise ConfigError("data.load_size is for data with data.image_size: leave it at null")
+    else:
+        source = instantiate(options.source, image_size=options.load_size)
+        check_source(source)
+        source = with_crops(source, options.image_size)
     if options.get("derive") is not None:
         source = with_derived_conditions(
             source, instantiate(options.derive), bool(options.get("unpaired"))

@@ -35,6 +35,8 @@ class Source:
         held_out: makes the part of the data that training does not see, if there is one.
         derivation: makes conditions from the samples of each batch, see `gan_zoo.data.derived`.
         labeled: bool ``[N]``, which labels training may use; None for all. Metrics use all labels.
+        uncropped, uncropped_conditions: larger images ``[N, C, L, L]``, of which training sees
+            random crops of the size of ``samples``, which are the centers; None for no crops.
         license: for model cards.
         fingerprint: changes whenever the samples do; made from the samples' bytes unless given.
     """
@@ -52,6 +54,8 @@ class Source:
     held_out: Callable[[], Source] | None = None
     derivation: Callable[[Tensor, StepRNG], Tensor] | None = None
     labeled: Tensor | None = None
+    uncropped: Tensor | None = None
+    uncropped_conditions: Tensor | None = None
     license: str = ""
     fingerprint: str = ""
     _evaluation_split: Source | None = field(default=None, init=False, repr=False)
@@ -87,11 +91,16 @@ class Source:
         return self._evaluation_split
 
     @property
+    def stored_samples(self) -> Tensor:
+        """What training reads samples from: uncropped images where it sees crops."""
+        return self.samples if self.uncropped is None else self.uncropped
+
+    @property
     def stored_conditions(self) -> Tensor | None:
-        """What the rows of conditions are read from: the samples where conditions are made of
-        them.
-        """
-        return self.samples if self.derivation is not None else self.conditions
+        """What training reads conditions from: the samples where conditions are made of them."""
+        if self.derivation is not None:
+            return self.stored_samples
+        return self.conditions if self.uncropped_conditions is None else self.uncropped_conditions
 
     @property
     def condition_kind(self) -> str | None:
@@ -118,8 +127,9 @@ class Source:
 
     @property
     def nbytes(self) -> int:
-        """Memory of samples and conditions."""
-        return self.samples.nbytes + (0 if self.conditions is None else self.conditions.nbytes)
+        """Memory of what training reads."""
+        conditions = None if self.derivation is not None else self.stored_conditions
+        return self.stored_samples.nbytes + (0 if conditions is None else conditions.nbytes)
 
 
 @dataclass(slots=True)

@@ -14,6 +14,7 @@ from gan_zoo.core.errors import DataError
 from gan_zoo.core.rng import CPU, StepRNG
 from gan_zoo.core.types import Batch, SampleRequest
 from gan_zoo.data.batch_order import BatchIndices, BatchSampler, at_step
+from gan_zoo.data.crops import crop, crop_conditions, random_corners
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.few_labels import UNLABELED
 from gan_zoo.data.files.cache import read_ahead
@@ -38,7 +39,7 @@ def gather_rows(source: Source, rows: BatchIndices) -> GatheredRows:
         return tensor.index_select(0, index.to(tensor.device, non_blocking=True))
 
     # Labels that training must not use become UNLABELED.
-    samples = gather(source.samples, rows.samples)
+    samples = gather(source.stored_samples, rows.samples)
     assert samples is not None
     labels = gather(source.labels, rows.samples)
     known = gather(source.labeled, rows.samples)
@@ -116,6 +117,15 @@ class InfiniteLoader:
         )
         assert real is not None
 
+        # Crops of larger images: the same of a sample and its condition.
+        if self.source.uncropped is not None:
+            side = self.source.sample_shape[1]
+            corners = random_corners(real, side, rng, "crop")
+            other = random_corners(real, side, rng, "crop of conditions")
+            real = crop(real, corners, side)
+            condition = crop_conditions(condition, other if self.source.unpaired else corners, side)
+            mismatched = crop_conditions(mismatched, other, side)
+
         # A condition image is flipped with its sample.
         if self.flip:
             flip = rng.uniform("flip", len(real)) < 0.5
@@ -166,6 +176,8 @@ def on_device(source: Source, device: torch.device) -> Source:
         samples=source.samples.to(device),
         labels=move(source.labels),
         conditions=move(source.conditions),
+        uncropped=move(source.uncropped),
+        uncropped_conditions=move(source.uncropped_conditions),
         labeled=move(source.labeled),
     )
 
@@ -220,7 +232,7 @@ class _BatchDataset(Dataset[Any]):
         self.source = source
 
     def __getitems__(self, rows: list[BatchIndices]) -> GatheredRows:
-        read_ahead(self.source.samples, rows[0].samples)
+        read_ahead(self.source.stored_samples, rows[0].samples)
         conditions = self.source.stored_conditions
         if conditions is not None:
             read_ahead(conditions, rows[0].conditions)

@@ -33,6 +33,7 @@ MUST_MATCH = (
         "data.derive",
         "data.labeled",
         "data.unpaired",
+        "data.load_size",
     ),
 )
 
