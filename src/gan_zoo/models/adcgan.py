@@ -54,6 +54,8 @@ class ADCGAN(ClassConditionalGAN):
     ) -> LossTerms:
         logits = outputs[0].fake.aux
         labels = self.generated_labels(batch)
+
+        # Towards the class's output for reals, and away from that for fakes.
         as_real = self.classification(logits, 2 * labels)
         as_fake = self.classification(logits, 2 * labels + 1)
         return {"class": self.class_weight * as_real, "as_fake": -self.class_weight * as_fake}

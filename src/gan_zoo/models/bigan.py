@@ -61,6 +61,8 @@ class BiGAN(GAN):
         outputs: Tensor = self.generators["encoder"](batch.real)
         if not self.stochastic:
             return outputs
+
+        # Reparameterized, so that gradients reach the encoder.
         mean, log_variance = outputs.chunk(2, dim=1)
         return mean + (0.5 * log_variance).exp() * batch.rng.normal("encoder", *mean.shape)
 
@@ -69,6 +71,7 @@ class BiGAN(GAN):
         return {"fake": fake, "codes": self.draw_codes(batch)}
 
     def adversarial_terms(self, batch: Batch, fakes: FakeSamples) -> Sequence[AdversarialTerm]:
+        # The latents that the fakes were made from, as a step repeats its draws.
         latents = self.latents(self.request_for(batch))
         discriminator = self.discriminators["main"]
         return [

@@ -47,6 +47,7 @@ class CGAN(ConditionalGAN):
         mismatch_fraction: Share = 0.5,
         **options: Any,
     ) -> None:
+        # Without one of the two terms this is another model.
         if realism_weight <= 0 or match_weight <= 0:
             raise ValueError(
                 f"realism_weight and match_weight must be > 0, got {realism_weight} and"
@@ -54,6 +55,8 @@ class CGAN(ConditionalGAN):
             )
         if not 0 <= mismatch_fraction < 1:
             raise ValueError(f"mismatch_fraction must be in [0, 1), got {mismatch_fraction}")
+
+        # The base class makes the match discriminator; the realism discriminator has no condition.
         super().__init__(generator, discriminator, condition, **options)
         self.discriminators = nn.ModuleDict(
             {"realism": discriminator(), "match": self.discriminators["main"]}
@@ -74,6 +77,8 @@ class CGAN(ConditionalGAN):
         mismatched = self.mismatched_conditions(batch)
         realism, match = self.discriminators["realism"], self.discriminators["match"]
         w_r, w_m, s = self.realism_weight, self.match_weight, self.mismatch_fraction
+
+        # Wrong pairs consist of reals on both sides, so they do not train the generator.
         return [
             AdversarialTerm("realism", realism, real, fake, None, None, w_r, w_r),
             AdversarialTerm("match", match, real, fake, matching, matching, w_m * (1 - s), w_m),

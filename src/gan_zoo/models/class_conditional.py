@@ -47,6 +47,7 @@ class ClassConditionalGAN(GAN):
         def made_discriminator() -> nn.Module:
             return self.with_classes(discriminator(aux_outputs=aux_outputs(num_classes)))
 
+        # Set first: `with_classes` may need it when the base class makes the discriminator.
         self.num_classes = num_classes
         super().__init__(made_generator, made_discriminator, latent_dim, prior)
         self.needs = ("label",)
@@ -68,6 +69,7 @@ class ClassConditionalGAN(GAN):
 
     def generated_labels(self, batch: Batch) -> Tensor:
         """The classes of the fakes of a training batch, ``[B]``."""
+        # The classes that the generator was given, as a step repeats its draws.
         return self.requested_label(self.request_for(batch))
 
     def generator_inputs(

@@ -51,6 +51,8 @@ class ConditionalGAN(GAN):
             return network
 
         super().__init__(made_generator, conditional_discriminator, latent_dim, prior)
+
+        # The encoder belongs to the generators, and decides what batches must hold.
         self.generators["condition"] = encoder
         self.needs = (encoder.need,)
         self.num_requested_labels = encoder.num_classes if encoder.need == "label" else None

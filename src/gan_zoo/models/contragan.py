@@ -58,6 +58,7 @@ class ContraGAN(ClassConditionalGAN):
         contrast_weight: factor on the terms.
     """
 
+    # Embeddings are compared with each other: parts of a batch have fewer pairs.
     mean_of_samples: bool = False
 
     def __init__(
@@ -71,6 +72,7 @@ class ContraGAN(ClassConditionalGAN):
         latent_dim: Count = 100,
         prior: str = "normal",
     ) -> None:
+        # Set first: `with_classes` needs it when the base class makes the discriminator.
         self.embedding_dim = embedding_dim
         super().__init__(
             generator, discriminator, num_classes, lambda _: embedding_dim, latent_dim, prior

@@ -62,6 +62,8 @@ class CycleGAN(Model):
         pool_size: Whole = 50,
     ) -> None:
         super().__init__()
+
+        # Identity terms give a translator samples of its output domain, so shapes must agree.
         a_shape = require_images(a_shape, "model=cyclegan")
         if cycle_weight < 0 or identity_weight < 0:
             raise ValueError(
@@ -73,6 +75,8 @@ class CycleGAN(Model):
                 f"identity_weight > 0 needs domains of one shape, got {list(a_shape)} and"
                 f" {list(b_shape)}"
             )
+
+        # A translator for each direction, a discriminator and a pool for each domain.
         a_to_b = generator(in_shape=a_shape, out_shape=b_shape)
         b_to_a = generator(in_shape=b_shape, out_shape=a_shape)
         self.generators = nn.ModuleDict({"a_to_b": a_to_b, "b_to_a": b_to_a})
@@ -113,10 +117,14 @@ class CycleGAN(Model):
     ) -> LossTerms:
         a, b = self.domains(batch)
         a_to_b, b_to_a = self.generators["a_to_b"], self.generators["b_to_a"]
+
+        # Each fake is translated back, and compared with what it was made from.
         cycle = self.reconstruction(b_to_a(fakes["b"]), a) + self.reconstruction(
             a_to_b(fakes["a"]), b
         )
         terms = {"cycle": self.cycle_weight * cycle}
+
+        # What is in the target domain already should stay as it is.
         if self.identity_weight > 0:
             terms["identity"] = self.identity_weight * (
                 self.identity(a_to_b(b), b) + self.identity(b_to_a(a), a)
@@ -140,6 +148,8 @@ class CycleGAN(Model):
                 "sample": translated,
                 "cycled": generators["b_to_a"](translated),
             }
+
+            # The reverse direction, from the true partner or from another sample of B.
             if request.target is not None:
                 reverse = generators["b_to_a"](request.target)
                 visuals |= {

@@ -35,6 +35,7 @@ class FeatureMatching(GAN):
         adversarial_weight: factor on the generator's adversarial term; 0 in the paper.
     """
 
+    # The square of a mean over the batch is no mean over samples.
     mean_of_samples: bool = False
     generator_sees_real: ClassVar[bool] = True
 
@@ -65,6 +66,8 @@ class FeatureMatching(GAN):
     ) -> LossTerms:
         (output,) = outputs
         assert output.real is not None
+
+        # Means over the global batch, before they are squared.
         pairs = zip(output.real.features, output.fake.features, strict=True)
         gaps: list[Tensor] = [
             mean_over_ranks(mean_of(fake) - mean_of(real)).square().sum() for real, fake in pairs

@@ -40,11 +40,15 @@ class Pool(nn.Module):
         assert not fakes.requires_grad, "the pool must never be consulted with a gradient"
         if self.size == 0:
             return fakes
+
+        # The pool is the same everywhere: each process sees all fakes and makes the same draws.
         share, ranks = len(fakes), world_size()
         everyones = gather_over_ranks(fakes)
         single = StepRNG(rng.seed, rng.step, device=CPU)
         swaps = (single.uniform(f"{purpose} pool", share * ranks) < 0.5).tolist()
         places = single.randint(f"{purpose} place", share * ranks, 0, self.size).tolist()
+
+        # While there is room a fake is kept and shown, later it may be exchanged for a past one.
         shown = everyones.clone()
         for i, (swap, place) in enumerate(zip(swaps, places, strict=True)):
             if self.count < self.size:
@@ -53,6 +57,8 @@ class Pool(nn.Module):
             elif swap:
                 shown[i] = self.images[place]
                 self.images[place] = everyones[i]
+
+        # The share of this process.
         return shown[rank() * share : (rank() + 1) * share]
 
     def get_extra_state(self) -> int:

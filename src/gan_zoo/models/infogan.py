@@ -57,11 +57,14 @@ class InfoGAN(GAN):
         latent_dim: Count = 62,
         prior: str = "normal",
     ) -> None:
+        # A categorical code of one value would carry no information.
         if categories == 1 or categories < 0 or continuous < 0 or categories + continuous == 0:
             raise ValueError(
                 "categories must be 0 or >= 2 and continuous >= 0, not both 0, got "
                 f"categories={categories}, continuous={continuous}"
             )
+
+        # Q predicts logits of the categorical code, mean and log-variance of each continuous one.
         codes = categories + continuous
 
         def with_codes(latent_dim: int) -> nn.Module:
@@ -117,6 +120,7 @@ class InfoGAN(GAN):
         """-L_I of the fakes, a lower bound on the mutual information up to the codes' constant
         entropy.
         """
+        # The codes that the fakes were made from, as a step repeats its draws.
         request = self.request_for(batch)
         sizes = [self.categories, self.num_continuous_codes, self.num_continuous_codes]
         logits, mu, log_variance = torch.split(outputs[0].fake.aux, sizes, 1)

@@ -67,6 +67,7 @@ class StyleSpace:
 
     def points(self, request: SampleRequest, generators: nn.ModuleDict) -> Tensor:
         """The points of a request's samples, ``[B, D]``."""
+        # All L styles are equal, so the first one stands for them.
         return all_styles(self.model, request, generators)[:, 0]
 
     def samples(self, points: Tensor, request: SampleRequest, generators: nn.ModuleDict) -> Tensor:

@@ -44,6 +44,8 @@ class ClassScores(nn.Module):
 
     def forward(self, x: Tensor, labels: Tensor) -> DiscriminatorOutput:
         output = run_discriminator(self.discriminator, x)
+
+        # The score of reals is minus that of fakes, which becomes the last class.
         scores = torch.cat([output.aux, -output.score[:, None]], 1)
         return replace(output, aux=scores, score=output.aux.max(1).values + output.score)
 
@@ -63,6 +65,7 @@ class MHGAN(ClassConditionalGAN):
     """
 
     generator_sees_real: ClassVar[bool] = True
+    # The absolute value of a mean over the batch is no mean over samples.
     mean_of_samples: bool = False
 
     def __init__(

@@ -51,6 +51,8 @@ class Pix2Pix(Model):
         a_shape = require_images(a_shape, "model=pix2pix")
         if reconstruction_weight < 0:
             raise ValueError(f"reconstruction_weight must be >= 0, got {reconstruction_weight}")
+
+        # The discriminator sees the input's channels, too.
         self.generators = nn.ModuleDict({"main": generator(in_shape=a_shape, out_shape=b_shape)})
         self.discriminators = nn.ModuleDict({"main": discriminator(condition_channels=a_shape[0])})
         self.reconstruction = reconstruction

@@ -55,6 +55,8 @@ class TACGAN(ClassConditionalGAN):
     ) -> LossTerms:
         of_reals, of_fakes = outputs[0].fake.aux.chunk(2, 1)
         labels = self.generated_labels(batch)
+
+        # The twin's term is subtracted, against the pull towards easily classified samples.
         on_fake = self.classification(of_reals, labels)
         twin = self.classification(of_fakes, labels)
         return {"class": self.class_weight * on_fake, "twin": -self.class_weight * twin}

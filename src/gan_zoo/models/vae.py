@@ -60,6 +60,8 @@ class VAE(Model):
             )
         if kl_weight < 0:
             raise ValueError(f"kl_weight must be >= 0, got {kl_weight}")
+
+        # Encoder and decoder both belong to the generators, so that one optimizer trains them.
         self.latent_dim = latent_dim
         self.kl_weight = kl_weight
         networks = {
@@ -73,6 +75,8 @@ class VAE(Model):
 
     def generate(self, batch: Batch) -> FakeSamples:
         mu, log_variance = at_least_float32(self.generators["encoder"](batch.real)).chunk(2, dim=1)
+
+        # z = mu + sigma e, so that gradients reach the encoder.
         noise = batch.rng.normal("posterior", *mu.shape)
         latents = mu + (0.5 * log_variance).exp() * noise
         return {"rebuilt": self.generators["main"](latents), "mu": mu, "log_variance": log_variance}

@@ -62,6 +62,8 @@ class VAEGAN(Model):
                 "kl_weight and feature_weight must be >= 0 and adversarial_weight > 0, got "
                 f"{kl_weight}, {feature_weight} and {adversarial_weight}"
             )
+
+        # Encoder and decoder both belong to the generators, so that one optimizer trains them.
         networks = {
             "main": generator(latent_dim=latent_dim),
             "encoder": encoder(outputs=2 * latent_dim),
@@ -77,12 +79,15 @@ class VAEGAN(Model):
     def generate(self, batch: Batch) -> FakeSamples:
         decoder = self.generators["main"]
         mu, log_variance = at_least_float32(self.generators["encoder"](batch.real)).chunk(2, dim=1)
+
+        # z = mu + sigma e, so that gradients reach the encoder.
         noise = batch.rng.normal("posterior", *mu.shape)
         z = mu + (0.5 * log_variance).exp() * noise
         # What the adversarial term sees: it must not reach the encoder.
         return {
             "fake": decoder(self.latents(self.request_for(batch))),
             "rebuilt": decoder(z.detach()),
+            # What the features are taken of: it does reach the encoder.
             "through": decoder(z),
             "mu": mu,
             "log_variance": log_variance,
@@ -107,6 +112,8 @@ class VAEGAN(Model):
     ) -> LossTerms:
         real = outputs[0].real
         assert real is not None
+
+        # Features of the reconstruction that depends on the encoder, against those of the reals.
         rebuilt = run_discriminator(self.discriminators["main"], fakes["through"])
         pairs = zip(real.features, rebuilt.features, strict=True)
         gaps = [

@@ -140,6 +140,8 @@ class AdversarialStep:
                 else:
                     value = over_parts(loss.generator, fake, real)
                 terms[f"g/{term.name}"] = term.generator_weight * value
+
+        # Terms of the model, and the regularizers of the generators that are due.
         terms |= with_prefix("g", self.model.generator_terms(batch, fakes, outputs))
         for name, regularizer in self._generator_regularizers(generator_step):
             penalty = regularizer.penalty(self.model, batch, fakes)
@@ -155,6 +157,8 @@ class AdversarialStep:
         for number, output in enumerate(outputs):
             loss = self.loss_for(output.term)
             loss.update(_real(output), output.fake)
+
+            # Reals that an earlier term shares are counted once.
             counted = any(earlier.real is output.real for earlier in outputs[:number])
             if not counted:
                 for augmentation in augmentations(output.term.discriminator):

@@ -23,6 +23,7 @@ class Clock:
     def start(self) -> None:
         """Start counting seconds, or continue after a restart."""
         self._since = time.perf_counter()
+        # The first speed after a restart does not count what came before.
         self._last_report = (self.images_seen, self.seconds)
 
     @property
@@ -64,5 +65,6 @@ class Clock:
         """Restore the counts of a checkpoint."""
         self.images_seen = state["images_seen"]
         self.generator_steps = state["generator_steps"]
+        # The time from saving to loading is not training.
         self._seconds = state["seconds"]
         self._since = time.perf_counter()

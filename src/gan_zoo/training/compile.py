@@ -28,6 +28,8 @@ def compile_networks(
         The names of the networks that are compiled.
     """
     regularizers = [part for part in parts if isinstance(part, (Regularizer, GeneratorRegularizer))]
+
+    # A side is compiled unless one of its regularizers needs second derivatives.
     groups: dict[str, nn.ModuleDict] = {}
     if not any(
         r.needs_double_backward for r in regularizers if isinstance(r, GeneratorRegularizer)

@@ -34,6 +34,7 @@ def share(cores: Sequence[int], part: int, parts: int) -> Sequence[int]:
     """
     if len(cores) < parts:
         return cores
+    # Shares differ by one core at most.
     return cores[part * len(cores) // parts : (part + 1) * len(cores) // parts]
 
 

@@ -38,6 +38,8 @@ class DivergenceDetector:
             local_total = 0.0 if world_size() > 1 else float(total.detach())
             if math.isfinite(local_total + float(gradient_norm)):
                 return
+
+        # On a CPU this step is known to have failed, and is checked at once for the term to blame.
         names = [*terms, f"gradient of the {side}"]
         self._kept.append(
             (
@@ -59,8 +61,11 @@ class DivergenceDetector:
         self._kept = []
         if not kept:
             return
+
+        # One transfer from the device for all that was kept.
         numbers = mean_over_ranks(torch.cat([values for _, _, values in kept])).tolist()
         for step, names, values in kept:
+            # The first numbers belong to this step, the rest to later ones.
             raise_if_not_finite(dict(zip(names, numbers, strict=False)), step)
             numbers = numbers[len(values) :]
 

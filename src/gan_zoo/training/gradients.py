@@ -16,5 +16,6 @@ def gradient_norm(parameters: Iterable[nn.Parameter]) -> Tensor:
     gradients = [p.grad for p in parameters if p.grad is not None]
     if not gradients:
         return torch.zeros((), device=parameters[0].device)
+    # The norm of all norms is that of the gradients together.
     norm: Tensor = torch.stack(torch._foreach_norm(gradients)).norm()
     return norm

@@ -41,12 +41,14 @@ def log_step(module: GANModule, terms: LossTerms, outputs: Sequence[TermOutputs]
     Raises:
         TrainingDiverged: if anything is not finite.
     """
+    # Steps before this one come first, so that the first bad one is named.
     module.divergence_detector.flush()
     values = terms | module.adversarial.log_values(outputs)
     if module.discriminator_updater is not None:
         values["d/grad_norm"] = module.discriminator_updater.gradient_norm()
     values["g/grad_norm"] = module.generator_updater.gradient_norm()
 
+    # One transfer from the device for all of them; rates and counts are on the host.
     numbers = finite_numbers(values, module.global_step)
     for name, optimizer in zip(module.parameter_groups(), module.trainer.optimizers, strict=True):
         numbers[f"lr/{name}"] = float(optimizer.param_groups[0]["lr"])

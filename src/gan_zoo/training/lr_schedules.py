@@ -86,17 +86,22 @@ class LearningRates:
         Raises:
             ValueError: if the learning rate is 0 beyond the horizon.
         """
+        # A horizon that was asked for comes first.
         if self.schedule is None or self.horizon is not None or saved is None:
             return
         self.horizon = saved
         if max_steps <= saved:
             return
+
+        # The run goes beyond the horizon: the message says how to stretch the schedule instead.
         stretched = self.schedule(saved / max_steps)
         stays = f"the learning rates' schedule ends at step {saved:,}"
         remedy = (
             f"optim.horizon={max_steps} stretches it, to {stretched:g} of the first rates at step"
             f" {saved:,}"
         )
+
+        # Rates of 0 in all further steps are an error, others are worth a notice.
         if self.schedule(1.0) == 0:
             raise ValueError(
                 f"{stays} with rates of 0, so trainer.max_steps={max_steps} would learn nothing:"

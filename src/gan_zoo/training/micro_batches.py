@@ -22,6 +22,8 @@ def merge_outputs(parts: Sequence[Sequence[TermOutputs]]) -> list[TermOutputs]:
     """
     if len(parts) == 1:
         return list(parts[0])
+
+    # Terms that share their reals in each part share them in the whole batch.
     merged: dict[tuple[int, ...], DiscriminatorOutput] = {}
     outputs = []
     for of_term in zip(*parts, strict=True):
@@ -63,6 +65,8 @@ def check_accumulate(
         raise ValueError(f"accumulate must be an integer >= 1, got {accumulate!r}")
     if accumulate == 1:
         return
+
+    # Only for means over samples do gradients of parts add up to that of the batch.
     for part in (model, loss, *regularizers):
         if not part.mean_of_samples:
             raise ValueError(

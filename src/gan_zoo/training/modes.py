@@ -21,6 +21,7 @@ def frozen(networks: nn.Module) -> Iterator[None]:
     """Within the block no gradient is computed for these weights; gradients still flow through them
     to the inputs.
     """
+    # Weights that were frozen before stay frozen afterwards.
     trained = [p for p in networks.parameters() if p.requires_grad]
     for parameter in trained:
         parameter.requires_grad_(False)
@@ -36,6 +37,7 @@ def evaluation_mode(network: nn.Module, device: torch.device) -> Iterator[None]:
     """Within the block ``network`` on ``device`` does not train: evaluation mode, no gradients,
     full precision.
     """
+    # Each module gets its own mode back, which may differ from its parent's.
     modes = {module: module.training for module in network.modules()}
     network.eval()
     try:

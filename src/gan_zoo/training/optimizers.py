@@ -46,6 +46,8 @@ def make_optimizers(
             optimizers.append(factories[name](parameters))
         except ValueError as error:
             raise ValueError(f"optim.{name}: {error}") from error
+
+    # Schedules multiply the first rate, whatever it is changed to later.
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group.setdefault("initial_lr", group["lr"])

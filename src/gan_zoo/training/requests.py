@@ -38,6 +38,7 @@ def sample_blocks(module: GANModule, source: Source, seed: int) -> Callable[[int
     model = module.model
 
     def generate(block: int) -> Generated:
+        # The random numbers depend on the seed and the number of the block alone.
         rng = StepRNG(seed, block, device=module.device)
         request = data_request(model, source, BLOCK_SIZE, rng).to(module.device)
         visuals = module.visuals(request)
@@ -68,6 +69,7 @@ def grid_request(model: Model, source: Source | None, count: int, rng: StepRNG) 
 
     ``source`` may be None unless the model `needs_source`: every class is requested equally often.
     """
+    # A column for each class if all fit, and then only full columns.
     classes = model.num_requested_labels or 0
     columns = classes if 1 < classes <= min(count, 20) else None
     count = count if columns is None else count // columns * columns
@@ -94,6 +96,8 @@ def sample_image(module: GANModule, source: Source, count: int, seed: int) -> An
     """
     model = module.model
     rng = StepRNG(stable_seed(seed, "grid"), 0, device=module.device)
+
+    # Where inputs are displayed, each sample takes the place of several images.
     has_inputs = model.conditioning in ("image", "domain")
     count = max(1, count // 4) if has_inputs else count
     grid = grid_request(model, source, count, rng)

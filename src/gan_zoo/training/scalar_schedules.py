@@ -59,6 +59,8 @@ class ScalarSchedule:
             return self.start * self.factor ** sum(images_seen >= step for step in self.at)
         if self.kind == "constant":
             return self.start
+
+        # The way from start to end, on a line or on half a cosine.
         assert self.end is not None
         assert self.until is not None
         progress = min(1.0, images_seen / self.until)
@@ -96,6 +98,7 @@ class ScalarSchedules:
                     f"schedules sets {schedule.value}, which optim.schedule also sets: use"
                     " optim/schedule=constant"
                 )
+            # The first number is set at once, which finds names that do not exist.
             set_scalar(module, schedule.value, schedule(0), optimizers)
 
 
@@ -107,6 +110,7 @@ def set_scalar(
     Raises:
         ValueError: if there is none of this name.
     """
+    # A setting of an optimizer; learning rates keep the factor that divergence lowers.
     if match := OPTIMIZER_VALUE.fullmatch(name):
         side, key, index = match.groups()
         named = optimizers or dict(
@@ -116,6 +120,8 @@ def set_scalar(
             named[side], key, index, number * (module.rates.lr_scale if key == "lr" else 1.0)
         )
         return
+
+    # The parts that may have the number: of a regularizer there is a copy for each term.
     group, _, rest = name.partition(".")
     owners: list[Any] = []
     if group == "regularizer":
@@ -128,6 +134,8 @@ def set_scalar(
         owners = list(augmentations(module.model.discriminators))
     elif group == "ema" and module.ema is not None:
         owners = [module.ema]
+
+    # Those of them that do have it.
     owners = [
         owner for owner in owners if isinstance(getattr(owner, rest, None), (int, float, Tensor))
     ]

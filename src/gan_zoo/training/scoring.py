@@ -36,5 +36,7 @@ def evaluate_generator(
     with module.inference_mode() as generators:
         model = EvaluatedModel(module.model, generators)
         results = evaluate_all(evaluators, samples, source, module.device, model)
+
+    # What all metrics of this evaluation have in common.
     shared = {"ema": module.ema is not None, "seed": seed, "world_size": world_size}
     return [MetricResult(result.name, result.value, result.protocol | shared) for result in results]

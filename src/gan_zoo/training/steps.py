@@ -32,11 +32,15 @@ def discriminator_step(
     """
     if module.discriminator_updater is None:
         return {}, []
+
+    # The gradients of all parts, for a single step of the optimizer.
     outputs_of_parts = []
     for part, fake in zip(parts, fakes, strict=True):
         terms, outputs = module.adversarial.discriminator_terms(part, fake, step)
         module.discriminator_updater.accumulate(terms, len(parts))
         outputs_of_parts.append(outputs)
+
+    # States are updated once, from the outputs for the whole batch.
     terms = module.discriminator_updater.step(step, last)
     merged = merge_outputs(outputs_of_parts)
     module.adversarial.update(merged, step)
@@ -65,6 +69,8 @@ def generator_steps(
                 # Further steps on the same batch draw new latents.
                 if number > 0:
                     part = replace(part, rng=part.rng.derive(f"generator step {number}"))
+
+                # The first step uses the fakes it is given, later ones generate their own.
                 reuse = fakes is not None and number == 0
                 fake = fakes[index] if fakes is not None and reuse else module.model.generate(part)
                 generator_step = module.clock.generator_steps + 1

@@ -43,6 +43,8 @@ class FlatDDPStrategy(DDPStrategy):
             interface = "lo0" if sys.platform == "darwin" else "lo"
         if interface is not None:
             os.environ.setdefault("GLOO_SOCKET_IFNAME", interface)
+
+        # Processes that were started here to train on a CPU keep to cores of their own.
         if self.root_device.type == "cpu" and isinstance(
             self.cluster_environment, LightningEnvironment
         ):

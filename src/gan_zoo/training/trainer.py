@@ -50,6 +50,7 @@ def make_trainer(
     Raises:
         ConfigError: if another strategy was asked for.
     """
+    # Progress bar and checkpoints are on only where a callback asks for them.
     settings |= {
         "logger": logger,
         "callbacks": list(callbacks),
@@ -58,6 +59,8 @@ def make_trainer(
         "enable_checkpointing": any(isinstance(callback, Checkpoint) for callback in callbacks),
     }
     settings |= processes_of_torchrun()
+
+    # The number of processes is known once a trainer is made: several need our strategy.
     trainer = make(**settings)
     if trainer.world_size == 1 or isinstance(trainer.strategy, FlatDDPStrategy):
         return trainer

@@ -61,8 +61,11 @@ class contract:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
+        # What already names a setting passes, and so does an interruption.
         if isinstance(error, ConfigError) or not isinstance(error, Exception):
             return
+
+        # A method that is left out needs no reason.
         if isinstance(error, NotImplementedError) and not str(error):
             raise ConfigError(f"{self.name} is not written: {self.expected}") from error
         reason = " ".join(str(error).split())[:300]
@@ -94,6 +97,8 @@ def check_kinds(evaluators: Mapping[str, Any]) -> None:
                 f"metric.{name} must be a gan_zoo.metrics.base.Evaluator, got a"
                 f" {type(evaluator).__name__}"
             )
+
+        # One's own evaluators must have every method and attribute.
         if not is_own(evaluator):
             continue
         for method in ("prepare", "update", "compute"):
@@ -116,6 +121,7 @@ def try_parts(module: GANModule, data: DataModule) -> None:
     Raises:
         ConfigError: naming class and method, what the contract expects and what came.
     """
+    # Only what is one's own is tried; copies of a loss for further terms are like the first.
     losses = [loss for loss in module.losses.values() if is_own(loss)][:1]
     regularizers = [
         r for each in module.regularizers.values() for r in each.children() if is_own(r)
@@ -123,8 +129,12 @@ def try_parts(module: GANModule, data: DataModule) -> None:
     own_model = is_own(module.model) or has_own(module.model)
     if not (losses or regularizers or own_model):
         return
+
+    # A loss needs nothing but scores.
     for loss in losses:
         try_loss(copy.deepcopy(loss))  # type: ignore[arg-type]
+
+    # The other parts need a batch; the run's random numbers stay what they are.
     with torch.random.fork_rng(devices=[]):
         batch = tiny_batch(module.model, data)
         try_model(copy.deepcopy(module.model), batch, data.source, module)
@@ -142,6 +152,8 @@ def try_loss(loss: Loss) -> None:
     """
     scores = torch.linspace(-2.0, 2.0, SIZE)
     samples = torch.zeros(SIZE, 2)
+
+    # Plain scores first, then scores of patches.
     for patches in (False, True):
         rising = scores.clone().requires_grad_()
         falling = scores.flip(0).requires_grad_()
@@ -168,9 +180,12 @@ def check_scalar(promised: contract, value: Any) -> None:
 
 def try_model(model: Model, batch: Batch, source: Source, module: GANModule) -> None:
     """Raise `ConfigError` unless generators, discriminators and terms give what they promise."""
+    # Messages name a network of one's own, if there is one.
     shape = ", ".join(map(str, source.sample_shape))
     own = next((part for part in model.generators.values() if has_own(part)), model)
     method = "generate" if own is model else "forward"
+
+    # Fakes have the batch's size, and the data's shape unless they are translations.
     with contract(own, method, GENERATOR.replace("[B, {}]", f"[B, {shape}]")) as promised:
         fakes = model.generate(batch)
         promised.demand(
@@ -188,12 +203,18 @@ def try_model(model: Model, batch: Batch, source: Source, module: GANModule) -> 
                     f"samples of shape {list(fake.shape[1:])}",
                 )
             promised.demand(bool(fake.isfinite().all()), "numbers that are not finite")
+
+    # Images have a fixed range, vectors have none.
     if source.samples.dtype == torch.uint8:
         warn_of_range(own, torch.cat([fake.flatten() for fake in fakes.values()]))
+
+    # The terms, each with its discriminator and its regularizers.
     with contract(model, "adversarial_terms", "{} returns a sequence of AdversarialTerm"):
         adversarial_terms = list(model.adversarial_terms(batch, fakes))
     for term in adversarial_terms:
         try_term(term, batch, module, shape)
+
+    # Samples as image grids and metrics request them.
     with contract(model, "sample", "{} takes (request, generators) and returns samples"):
         model.eval()
         with torch.no_grad():
@@ -204,6 +225,7 @@ def try_term(term: AdversarialTerm, batch: Batch, module: GANModule, shape: str)
     """Raise `ConfigError` unless a discriminator scores samples, and own regularizers return one
     number.
     """
+    # The discriminator's scores, with samples that penalties can differentiate.
     term = term.with_input_gradients(real=True, fake=True)
     with contract(
         term.discriminator, "forward", DISCRIMINATOR.replace("[B, {}]", f"[B, {shape}]")
@@ -213,6 +235,8 @@ def try_term(term: AdversarialTerm, batch: Batch, module: GANModule, shape: str)
         promised.demand(isinstance(real.score, Tensor), f"a {type(real.score).__name__}")
         promised.demand(real.score.ndim >= 1, "a single number")
         promised.demand(bool(real.score.isfinite().all()), "scores that are not finite")
+
+    # Regularizers of one's own, as copies, since they may have a state.
     for name, regularizer in module.adversarial.regularizers_for(term).items():
         if not is_own(regularizer):
             continue
@@ -231,6 +255,8 @@ def warn_of_range(generator: Any, values: Tensor) -> None:
     """Warn where a generator's outputs are not in the data's range, [-1, 1]."""
     low = float(values.detach().min())
     high = float(values.detach().max())
+
+    # Values on one side of 0, such as a sigmoid's, leave out half of the range.
     if low < -1.01 or high > 1.01 or low >= 0 or high <= 0:
         message = (
             f"{type(generator).__name__} returns values in [{low:.3g}, {high:.3g}], and images are"

@@ -61,8 +61,12 @@ class Unrolling:
         """The weights of ``network`` after the steps, as functions of the fakes."""
         step_rule = self.step_rule(network)
         weights = {name: p.detach().requires_grad_() for name, p in network.named_parameters()}
+
+        # Every step continues from the weights of the last, with its graph.
         for _ in range(self.steps):
             trial = UpdatedNetwork(network, weights)
+
+            # What the discriminator minimizes on all of its terms, without penalties.
             losses = []
             for term in terms:
                 virtual = replace(term, discriminator=trial)
@@ -72,6 +76,8 @@ class Unrolling:
                         adversarial.loss_for(term).discriminator, real, virtual.discriminate_fake()
                     )
                 losses.append(term.discriminator_weight * loss)
+
+            # Weights that no term depends on have no gradient, and stay as they are.
             total = torch.stack(losses).sum()
             gradients = torch.autograd.grad(
                 total, list(weights.values()), create_graph=True, allow_unused=True
@@ -111,6 +117,8 @@ class AdamSteps:
         self.lr = group["lr"]
         self.first_decay, self.second_decay = group["betas"]
         self.eps = group["eps"]
+
+        # The optimizer's own state is only read here.
         self.means = {name: values.get("exp_avg", 0.0) for name, values in state.items()}
         self.squares = {name: values.get("exp_avg_sq", 0.0) for name, values in state.items()}
         self.counts = {name: int(values.get("step", 0)) for name, values in state.items()}
@@ -122,6 +130,8 @@ class AdamSteps:
             if gradient is None:
                 moved[name] = weight
                 continue
+
+            # Moments without bias, never computed in place: gradients flow through them.
             self.counts[name] += 1
             mean = self.first_decay * self.means[name] + (1 - self.first_decay) * gradient
             square = (
@@ -145,5 +155,6 @@ class UpdatedNetwork(nn.Module):
 
     def forward(self, *inputs: Any) -> Any:
         (network,) = self.network
+        # Updates of running statistics go to the clones.
         buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
         return functional_call(network, self.weights | buffers, inputs)

@@ -64,6 +64,8 @@ class Updater:
         total = total_loss(terms)
         if parts > 1:
             total = total / parts
+
+        # The first part begins the sums, further ones add to them.
         if self._total is None:
             for parameter in self.parameters:
                 parameter.grad = None
@@ -95,6 +97,8 @@ class Updater:
             TrainingDiverged: if a term or a gradient is not finite, before the weights are changed.
         """
         assert self._total is not None
+
+        # The next batch begins with nothing accumulated.
         terms = self._terms
         total = self._total
         self._terms = {}
@@ -104,6 +108,7 @@ class Updater:
         average_gradients(self.parameters, self.statistics if last else ())
         self.detector.check(self.name, terms, total, gradient_norm(self.monitored), step)
 
+        # The norm is kept for the log, as clipping changes the gradients.
         if self.clip_grad_norm is not None:
             self._norm_before_clipping = gradient_norm(self.parameters)
             nn.utils.clip_grads_with_norm_(
