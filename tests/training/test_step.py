@@ -131,6 +131,9 @@ def on_images(pairs: Path) -> Callable[[str, str], list[str]]:
             ["generator.attention=8", "discriminator.attention=8"] if model == "sagan" else []
         )
         thin = ["generator.width=2", "discriminator.width=2"] if model.startswith("biggan") else []
+        if model == "projected_gan":
+            small = [] if loss in AUTOENCODERS else ["discriminator.features.image_size=32"]
+            thin = ["generator.width=4", *small]
         return ["data=digits", *attention, *thin]
 
     return overrides
@@ -183,7 +186,7 @@ _steps: dict[str, int] = {}
 @pytest.mark.parametrize("model", sorted(CONVOLUTIONAL))
 def test_models_of_images_refuse_vectors(model: str, loss: str, tiny) -> None:
     refusal = "use model=gan for vectors|has incorrect arguments|model=vae has no discriminator"
-    refusal += "|needs data of two domains of images"
+    refusal += "|needs data of two domains of images|augment works on images"
     with pytest.raises(ValueError, match=refusal) as refused:
         build(tiny(f"model={model}", f"loss={loss}", "data=ring"))
     assert "\n" not in str(refused.value)

@@ -40,6 +40,7 @@ MODELS: dict[str, tuple[str, ...]] = {
     "mhgan": (*SMALL, "loss=multi_hinge"),
     "pix2pix": TRANSLATION,
     "reacgan": SMALL,
+    "projected_gan": (*SMALL, "generator.width=4", "discriminator.features.image_size=32"),
     "r3gan": (*SMALL, "generator.width=16", "discriminator.width=16"),
     "sagan": (*SMALL, "generator.attention=8", "discriminator.attention=8"),
     "sngan": SMALL,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -146,6 +146,8 @@ class Lite0Features(nn.Module):
             them as they come. The network was trained at 224 pixels; below 64 its deeper stages see
             single places.
     """
+
+    network_name: ClassVar[str] = "efficientnet_lite0"
 
     def __init__(
         self, layers: Sequence[str] = ("stage2", "stage3", "stage4"), image_size: Count | None = 64

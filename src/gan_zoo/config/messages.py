@@ -96,7 +96,7 @@ def is_usage_error(error: BaseException, building: bool = False) -> bool:
 RESOLVING = "raised while resolving interpolation: "  # in OmegaConf's messages
 NEAR_BY_KIND = {
     r"style": "stylegan2",
-    r"pro(gressive)?_?gan|pg_?gan|projected|fast_?gan|gat|diffusion": "r3gan or sagan",
+    r"pro(gressive)?_?gan|pg_?gan|fast_?gan|gat|diffusion": "r3gan or sagan",
     r"cut|fastcut|unit|munit|star|disco|dual": "cyclegan",
     r"pix2pix|bicycle|spade|gaugan|sr_?gan|esr|context": "pix2pix",
     r"ali|alae|aae|adversarial_auto": "bigan or vae_gan",

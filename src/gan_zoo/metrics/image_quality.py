@@ -96,6 +96,11 @@ class ImageScores(Evaluator):
     def prepare(
         self, source: Source, device: torch.device, model: EvaluatedModel | None = None
     ) -> None:
+        # Distances in the features that the discriminator sees are smaller than in others.
+        networks = [] if model is None else model.model.discriminators.modules()
+        names = {getattr(network, "network_name", None) for network in networks}
+        self.shares_features = self.extractor.name in names
+
         self.extractor.training_steps = self.training_steps
         self.extractor.prepare(source, device)
         self.source = source
@@ -117,6 +122,9 @@ class ImageScores(Evaluator):
     def compute(self) -> list[MetricResult]:
         fake, name = self.moments.compute(), self.extractor.score_name
         protocol = self.protocol(self.source, self.real, fake)
+        if self.shares_features:
+            shared = f"the discriminator sees the features of {self.extractor.name}"
+            protocol = warned(protocol, shared)
         distance = frechet_distance(self.real, fake)
         scores = [MetricResult(name("fd"), distance, warned(protocol, *self.warnings(fake)))]
         if self.extractor.num_classes:
