@@ -24,6 +24,7 @@ ROOT = Path(__file__).parents[1]
 DIGITS = ("data=digits", "data.batch_size=8", "metric=none")
 NARROW = ("generator.width=8", "discriminator.width=8")
 LINES = (
+    "data=openmoji_lines",
     "data.image_size=32",
     "data.batch_size=2",
     "generator.width=8",

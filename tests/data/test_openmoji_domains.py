@@ -11,11 +11,16 @@ import torch
 from gan_zoo.core.errors import DataError
 from gan_zoo.data.dataset import check_matches_config
 from gan_zoo.data.datasets.openmoji import (
+    STYLES,
     emoji_names,
+    flat_svg,
+    inverted_lightness,
     line_art_svg,
     openmoji,
     openmoji_captions,
     openmoji_lines,
+    openmoji_restyled,
+    rotated_hue,
 )
 from gan_zoo.data.splits import is_held_out, variant_group
 
@@ -30,6 +35,44 @@ def test_only_lines_are_left_of_a_drawing() -> None:
     assert 'd="S"' in drawn
     assert 'd="C"' not in drawn
     assert "skin" not in drawn
+
+
+def test_styles_by_hand() -> None:
+    svg = (
+        '<svg xmlns="http://www.w3.org/2000/svg"><g id="color"><path d="C"/></g>'
+        '<g id="line"><path d="L"/></g></svg>'
+    )
+    assert 'd="C"' in flat_svg(svg)
+    assert 'd="L"' not in flat_svg(svg)
+    colors = torch.tensor([[255, 255, 255], [0, 0, 0], [240, 120, 0], [90, 90, 120]])
+    images = colors.to(torch.uint8)[:, :, None, None]
+    dark = inverted_lightness(images).flatten(1).tolist()
+    assert dark == [[0, 0, 0], [255, 255, 255], [255, 135, 15], [145, 145, 175]]
+    assert rotated_hue(images)[2].flatten().tolist() == [0, 240, 120]
+    again = inverted_lightness(inverted_lightness(images[[0, 1, 3]]))
+    torch.testing.assert_close(again, images[[0, 1, 3]])  # where nothing is clipped
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_restyled_drawings_have_their_partners(style: str) -> None:
+    train = openmoji_restyled(style)
+    test = train.held_out()
+    check_matches_config(train, [3, 32, 32], None, [3, 32, 32])
+    assert train.unpaired
+    assert train.aligned
+    assert len(train) + len(test) == len(openmoji_restyled(style, split="all")) > 2000
+    original, restyled = test.conditions, test.samples
+    if style == "dark":
+        assert torch.equal(restyled, inverted_lightness(original))
+        assert restyled.float().mean() < 70 < 180 < original.float().mean()
+    elif style == "hue":
+        assert torch.equal(restyled.float().mean(1), original.float().mean(1))
+    else:
+        dark_line = (original < 40).all(1)
+        assert (restyled.amax(1)[dark_line] < 40).float().mean() < 0.2, "outlines are gone"
+    assert train.fingerprint != openmoji_restyled("flat" if style != "flat" else "hue").fingerprint
+    with pytest.raises(DataError, match=r"data.style must be one of flat, dark, hue, got 'x'"):
+        openmoji_restyled("x")
 
 
 def test_lines_and_colors_of_the_same_emojis() -> None:

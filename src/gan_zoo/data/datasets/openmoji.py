@@ -27,7 +27,6 @@ from gan_zoo.data.text import TextEncoding
 
 TEST_SHARE = 0.1
 TONES = re.compile(r"( (medium-light|medium-dark|light|medium|dark) skin tone)+")
-HEX_COLOR = re.compile(r"#([0-9a-fA-F]{2})([0-9a-fA-F]{2})([0-9a-fA-F]{2})\b")
 SVG = "{http://www.w3.org/2000/svg}"
 DIFFERENT = 32  # gray values by which some pixel of a line drawing must differ from the colored one
 
@@ -83,7 +82,7 @@ def openmoji_lines(
 
 
 def openmoji_restyled(
-    style: str = "hue",
+    style: str = "dark",
     channels: int = 3,
     image_size: Count = 32,
     unpaired: bool = True,
@@ -92,10 +91,11 @@ def openmoji_restyled(
     """Two domains of the same drawings: conditions as they are, samples in another style.
 
     The true partner of every drawing is known, for metrics; training sees the domains in
-    independent orders.
+    independent orders. Variants of skin tones are left out.
 
     Args:
-        style: one of `STYLES`: ``hue`` for other colors, ``flat`` for color areas without outlines.
+        style: one of `STYLES`: ``dark`` for inverted lightness, ``hue`` for other hues, ``flat``
+            for color areas without outlines.
         channels: 1 or 3, of both domains, ``[N, C, S, S]``.
         image_size: S.
         unpaired: whether training sees the domains in independent orders.
@@ -108,21 +108,29 @@ def openmoji_restyled(
     held_out = partial(openmoji_restyled, **{**locals(), "split": "test"})
     if style not in STYLES:
         raise DataError(f"data.style must be one of {', '.join(STYLES)}, got {style!r}")
-    rows = _rows_of([file.stem for file in _files()], split, _has_color_and_lines())
+
+    # Drawings that are more than lines, each emoji once.
+    stems = [file.stem for file in _files()]
+    has_tone = [TONES.search(name or "") is not None for name in emoji_names(stems)]
+    usable = _has_color_and_lines() & ~torch.tensor(has_tone)
+    rows = _rows_of(stems, split, usable)
 
     # Both domains have the same rows.
-    original, key = _rasterized("openmoji", color_svg, channels, image_size)
-    name = f"openmoji_{style}"
-    restyled, other_key = _rasterized(name, STYLES[style], channels, image_size)
+    images, key = _rasterized("openmoji", color_svg, channels, image_size)
+    original = images[rows]
+    if style == "flat":
+        restyled = _rasterized("openmoji_flat", flat_svg, channels, image_size)[0][rows]
+    else:
+        restyled = PIXEL_STYLES[style](original)
     return Source(
         "openmoji_restyled",
         split,
-        restyled[rows],
-        conditions=original[rows],
+        restyled,
+        conditions=original,
         unpaired=unpaired,
         held_out=held_out if split == "train" else None,
         license=_license(),
-        fingerprint=cache_key(key, other_key, split),
+        fingerprint=cache_key(key, style, split),
     )
 
 
@@ -215,12 +223,23 @@ def flat_svg(svg: str) -> str:
     return ElementTree.tostring(root, encoding="unicode")
 
 
-def hue_svg(svg: str) -> str:
-    """The drawing with red, green and blue exchanged: yellow becomes cyan, grays stay."""
-    return HEX_COLOR.sub(lambda found: f"#{found[3]}{found[1]}{found[2]}", svg)
+def inverted_lightness(images: Tensor) -> Tensor:
+    """uint8 images ``[N, C, H, W]`` where white becomes black and hues stay.
+
+    A color of mean m becomes that of mean 255 - m with the same differences between its channels.
+    """
+    colors = images.to(torch.int16)
+    mean = colors.sum(1, keepdim=True) // colors.shape[1]
+    return (colors + 255 - 2 * mean).clamp(0, 255).to(torch.uint8)
 
 
-STYLES = {"hue": hue_svg, "flat": flat_svg}
+def rotated_hue(images: Tensor) -> Tensor:
+    """Images whose red, green and blue are exchanged: yellow becomes cyan, grays stay."""
+    return images.roll(1, 1)
+
+
+PIXEL_STYLES = {"dark": inverted_lightness, "hue": rotated_hue}
+STYLES = ("flat", *PIXEL_STYLES)
 """Changes of drawings for `openmoji_restyled`."""
 
 
