@@ -82,7 +82,7 @@ def openmoji_lines(
 
 
 def openmoji_restyled(
-    style: str = "dark",
+    style: str = "hue",
     channels: int = 3,
     image_size: Count = 32,
     unpaired: bool = True,
@@ -94,7 +94,7 @@ def openmoji_restyled(
     independent orders. Variants of skin tones are left out.
 
     Args:
-        style: one of `STYLES`: ``dark`` for inverted lightness, ``hue`` for other hues, ``flat``
+        style: one of `STYLES`: ``hue`` for other hues, ``dark`` for inverted lightness, ``flat``
             for color areas without outlines.
         channels: 1 or 3, of both domains, ``[N, C, S, S]``.
         image_size: S.
