@@ -49,11 +49,9 @@ def sweep(
 
     # The study, new or going on.
     space = search_space_of(overrides)
-    run_discriminator = default_objective(space, config_dir)
+    objective = (score, maximize) if score else default_objective(space, config_dir)
     target = out or Path("sweeps") / time.strftime("%Y-%m-%d_%H-%M-%S")
-    search = Search(
-        target, space, *((score, maximize) if score else run_discriminator), prune, sampler, seed
-    )
+    search = Search(target, space, *objective, prune, sampler, seed)
 
     # The table is printed even if the search is interrupted.
     try:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lightning.pytorch import Callback, Trainer
@@ -62,21 +62,15 @@ def fit(
         DataError: if the data lack what the model needs.
     """
     # Options that are left to the caller.
-    if not isinstance(steps, int) or steps < 1:
-        raise ConfigError(f"steps must be an integer >= 1, got {steps!r}")
-    for name in (*FIXED_TRAINER_ARGS, "max_steps"):
-        if name in options:
-            raise ConfigError(f"{name} is settled by gan_zoo.fit, got {name}={options[name]!r}")
-    if "precision" in options:
-        check_precision(options["precision"])
-        options["precision"] = resolved_precision(options["precision"])
+    _check_options(steps, options)
+    precision = options.get("precision", "32-true")
 
-    # What the model needs of the data.
     quiet()
     data.require(module.model.needs, module.model.allows_unlabeled)
 
     # Our callbacks come first, the caller's options last.
     options |= {"devices": devices, "max_steps": steps, "log_every_n_steps": log_every_n_steps}
+    options["precision"] = resolved_precision(precision)
     own = [Interruption(), *([Progressing()] if progress else [])]
     trainer = make_trainer(
         Trainer, [*own, *callbacks], logger or False, **FIXED_TRAINER_ARGS, **options
@@ -87,6 +81,16 @@ def fit(
     with SIGNALS.handlers_restored():
         _run_fit(trainer, module, data)
     return module
+
+
+def _check_options(steps: Any, options: Mapping[str, Any]) -> None:
+    """Raise `ConfigError` for options of the trainer that are not allowed."""
+    if not isinstance(steps, int) or steps < 1:
+        raise ConfigError(f"steps must be an integer >= 1, got {steps!r}")
+    for name in (*FIXED_TRAINER_ARGS, "max_steps"):
+        if name in options:
+            raise ConfigError(f"{name} is settled by gan_zoo.fit, got {name}={options[name]!r}")
+    check_precision(options.get("precision", "32-true"))
 
 
 def _run_fit(trainer: Trainer, module: GANModule, data: DataModule) -> None:

@@ -46,15 +46,8 @@ def initialize_from(module: GANModule, run: str, only: str | None = None) -> str
     checkpoint = find_checkpoint(path)
     RunFolder.of_checkpoint(checkpoint).checkpoints.verify(checkpoint)
 
-    # Only weights and running statistics of the networks; losses and regularizers start with their
-    # own states.
-    prefixes = tuple(
-        prefix for side, parts in SIDES.items() for prefix in parts if only in (None, side)
-    )
     saved = read_checkpoint(checkpoint)["state_dict"]
-    current = {
-        key: tensor for key, tensor in module.state_dict().items() if key.startswith(prefixes)
-    }
+    current = network_tensors(module, only)
 
     # Tensors are copied where name and shape agree.
     copied = {
@@ -71,6 +64,18 @@ def initialize_from(module: GANModule, run: str, only: str | None = None) -> str
     for key, value in copied.items():
         current[key].copy_(value)
     return f"init     {len(copied)} of {len(current)} tensors from {checkpoint}"
+
+
+def network_tensors(module: GANModule, only: str | None) -> dict[str, Tensor]:
+    """Weights and running statistics of the networks of one side, or both.
+
+    Losses and regularizers start with states of their own.
+    """
+    prefixes = tuple(
+        prefix for side, parts in SIDES.items() for prefix in parts if only in (None, side)
+    )
+    state = module.state_dict()
+    return {key: tensor for key, tensor in state.items() if key.startswith(prefixes)}
 
 
 def matching_weights(saved: object, tensor: Tensor) -> bool:

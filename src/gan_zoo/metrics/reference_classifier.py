@@ -100,8 +100,7 @@ def fitted(
     steps: int,
     batch_size: int = 128,
 ) -> nn.Module:
-    """A network that was trained on the real training rows of ``source``, from the cache if it was
-    before.
+    """A network trained on the real training rows of ``source``, or from the cache.
 
     Where several processes train together, rank 0 does it and the others are given the weights; all
     of them call this. Neither torch's global random state nor the caller's gradients are touched.
@@ -119,9 +118,8 @@ def fitted(
         network = make().to(device)
 
         # The cache's key names the data, the network and the recipe.
-        conditions = (
-            None if source.conditions is None else cache_key(source.conditions[:1000].tolist())
-        )
+        first = None if source.conditions is None else source.conditions[:1000]
+        conditions = None if first is None else cache_key(first.tolist())
         labels = None if source.labels is None else cache_key(source.labels.tolist())
         key = cache_key(
             kind, RECIPE, source.fingerprint, str(network), steps, batch_size, conditions, labels
@@ -131,17 +129,9 @@ def fitted(
         # One process trains, unless the cache has the weights.
         if rank() == 0 and not _load(network, path, device):
             generator = torch.Generator().manual_seed(stable_seed(kind, "order"))
-            parameters = list(network.parameters())
-            optimizer = torch.optim.Adam(parameters, 2e-3)
-            schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps)
             title = f"Training the {kind} of {source.name} (once)"
-            for batch in with_progress(batches(rows, steps, batch_size, generator), steps, title):
-                # Unlike a backward pass, this touches no gradients but the network's own.
-                gradients = torch.autograd.grad(loss(network, train, batch, generator), parameters)
-                for parameter, gradient in zip(parameters, gradients, strict=True):
-                    parameter.grad = gradient
-                optimizer.step()
-                schedule.step()
+            found = with_progress(batches(rows, steps, batch_size, generator), steps, title)
+            _train(network, steps, (loss(network, train, batch, generator) for batch in found))
 
             # The cache has the weights whole or not at all.
             with atomic_path(path) as temporary:
@@ -151,6 +141,20 @@ def fitted(
     network.eval().requires_grad_(False)
     from_rank_0(network.state_dict().values())
     return network
+
+
+def _train(network: nn.Module, steps: int, losses: Iterator[Tensor]) -> None:
+    """A step of Adam for each of ``losses``, with one cycle of the learning rate."""
+    parameters = list(network.parameters())
+    optimizer = torch.optim.Adam(parameters, 2e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps)
+    for loss in losses:
+        # Unlike a backward pass, this touches no gradients but the network's own.
+        gradients = torch.autograd.grad(loss, parameters)
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.grad = gradient
+        optimizer.step()
+        schedule.step()
 
 
 def _load(network: nn.Module, path: Path, device: torch.device) -> bool:

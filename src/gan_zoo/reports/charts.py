@@ -57,9 +57,8 @@ def chart(
 
     # The figure; a single curve of the chart's name needs no legend.
     axis = _axis(width, height, (left, right), (low, high), unit)
-    caption = (
-        Markup.escape(title) if list(curves) == [title] else Markup("{}: {}").format(title, names)
-    )
+    legend = Markup("{}: {}").format(title, names)
+    caption = Markup.escape(title) if list(curves) == [title] else legend
     return Markup(
         '<figure style="width:{0}px;max-width:100%"><svg viewBox="0 0 {0} {1}" font-size="11"'
         ' fill="currentColor">{2}{3}</svg><figcaption>{4}</figcaption></figure>'

@@ -61,7 +61,6 @@ def captioned_folder(
     Raises:
         DataError: for a missing or unreadable table, column or image, or an invalid option.
     """
-    # This comes first, while locals() are the arguments alone.
     held_out = partial(captioned_folder, **{**locals(), "split": "test"})
     check_split(split)
     check_on_error(on_error)

@@ -47,7 +47,6 @@ def celeba(
     Raises:
         DataError: if there is no such split or attribute, or files are missing.
     """
-    # This comes first, while locals() are the arguments alone.
     held_out = partial(celeba, **{**locals(), "split": "test"})
     check_split(split, (*PARTS, "all"))
 

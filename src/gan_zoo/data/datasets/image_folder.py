@@ -46,7 +46,6 @@ def image_folder(
     Raises:
         DataError: if there is no folder or no image, one is unreadable, or an option is invalid.
     """
-    # This comes first, while locals() are the arguments alone.
     held_out = partial(image_folder, **{**locals(), "split": "test"})
     check_split(split)
     check_on_error(on_error)

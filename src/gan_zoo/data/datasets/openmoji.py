@@ -90,8 +90,7 @@ def openmoji_restyled(
 ) -> Source:
     """Two domains of the same drawings: conditions as they are, samples in another style.
 
-    The true partner of every drawing is known, for metrics; training sees the domains in
-    independent orders. Variants of skin tones are left out.
+    The true partner of every drawing is known, for metrics. Variants of skin tones are left out.
 
     Args:
         style: one of `STYLES`: ``hue`` for other hues, ``dark`` for inverted lightness, ``flat``

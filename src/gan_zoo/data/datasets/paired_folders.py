@@ -54,7 +54,6 @@ def paired_folder(
     Raises:
         DataError: if a folder is empty, no names match, or an image or option is invalid.
     """
-    # This comes first, while locals() are the arguments alone.
     held_out = partial(paired_folder, **{**locals(), "split": "test"})
     check_split(split)
     check_on_error(on_error)

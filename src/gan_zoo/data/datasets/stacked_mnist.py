@@ -41,7 +41,6 @@ def stacked_mnist(
     Raises:
         DataError: if MNIST is missing and cannot be downloaded, or a number is out of range.
     """
-    # This comes first, while locals() are the arguments alone.
     held_out = partial(stacked_mnist, **{**locals(), "split": "test", "num_samples": NUM_HELD_OUT})
     if num_samples < 1:
         raise DataError(f"data.num_samples must be >= 1, got {num_samples}")
