@@ -47,9 +47,9 @@ def sweep(
     from gan_zoo.launch.search import Search, default_objective
     from gan_zoo.launch.search_space import search_space_of
 
-    # The study, new or going on.
     space = search_space_of(overrides)
-    objective = (score, maximize) if score else default_objective(space, config_dir)
+    default = default_objective(space, config_dir)
+    objective = (score, maximize) if score else default
     target = out or Path("sweeps") / time.strftime("%Y-%m-%d_%H-%M-%S")
     search = Search(target, space, *objective, prune, sampler, seed)
 

@@ -61,16 +61,13 @@ def fit(
         ConfigError: if ``steps`` or an option is not allowed.
         DataError: if the data lack what the model needs.
     """
-    # Options that are left to the caller.
     _check_options(steps, options)
-    precision = options.get("precision", "32-true")
-
     quiet()
     data.require(module.model.needs, module.model.allows_unlabeled)
 
     # Our callbacks come first, the caller's options last.
     options |= {"devices": devices, "max_steps": steps, "log_every_n_steps": log_every_n_steps}
-    options["precision"] = resolved_precision(precision)
+    options["precision"] = resolved_precision(options.get("precision", "32-true"))
     own = [Interruption(), *([Progressing()] if progress else [])]
     trainer = make_trainer(
         Trainer, [*own, *callbacks], logger or False, **FIXED_TRAINER_ARGS, **options
