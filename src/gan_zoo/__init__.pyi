@@ -13,9 +13,6 @@ from .auxiliary_losses.classification import GaussianLikelihood as GaussianLikel
 from .auxiliary_losses.classification import Triplet as Triplet
 from .auxiliary_losses.embeddings import ConditionalContrastive as ConditionalContrastive
 from .auxiliary_losses.embeddings import DataToDataCrossEntropy as DataToDataCrossEntropy
-from .auxiliary_losses.gaussian import CategoricalKL as CategoricalKL
-from .auxiliary_losses.gaussian import SigmoidCrossEntropy as SigmoidCrossEntropy
-from .auxiliary_losses.gaussian import SoftTargets as SoftTargets
 from .auxiliary_losses.margins import ClassTriplet as ClassTriplet
 from .auxiliary_losses.margins import ExponentialMargins as ExponentialMargins
 from .auxiliary_losses.margins import LargeMarginSoftmax as LargeMarginSoftmax
@@ -33,6 +30,9 @@ from .auxiliary_losses.reconstruction import LogCosh as LogCosh
 from .auxiliary_losses.reconstruction import Robust as Robust
 from .auxiliary_losses.reconstruction import SmoothL1 as SmoothL1
 from .auxiliary_losses.reconstruction import TripletDistance as TripletDistance
+from .auxiliary_losses.soft_targets import CategoricalKL as CategoricalKL
+from .auxiliary_losses.soft_targets import SigmoidCrossEntropy as SigmoidCrossEntropy
+from .auxiliary_losses.soft_targets import SoftTargets as SoftTargets
 from .callbacks.diagnostics import Doctor as Doctor
 from .callbacks.sample_grid import SampleGrid as SampleGrid
 from .core.types import AdversarialTerm as AdversarialTerm

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gan_zoo.auxiliary_losses.gaussian import CategoricalKL, SigmoidCrossEntropy, SoftTargets
 from gan_zoo.auxiliary_losses.margins import (
     ClassTriplet,
     ExponentialMargins,
@@ -17,6 +16,7 @@ from gan_zoo.auxiliary_losses.margins import (
     LogisticMargins,
     MulticlassHinge,
 )
+from gan_zoo.auxiliary_losses.soft_targets import CategoricalKL, SigmoidCrossEntropy, SoftTargets
 
 LOGITS = [[2.0, 0.5, -1.0], [0.0, 1.0, 3.0]]
 LABELS = torch.tensor([0, 1])  # right by 1.5 and 3; wrong: ahead of 0 by 1, behind 2 by 2

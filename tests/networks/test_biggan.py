@@ -147,7 +147,10 @@ def test_the_first_block_of_the_critic_sees_images_as_they_are() -> None:
     ("make", "words"),
     [
         (lambda: biggan.BigGANGenerator(9, SHAPE, 4), "model.latent_dim must be divisible by 4"),
-        (lambda: biggan.BigGANGenerator(8, [3, 16, 16], 4), "images of 32, 64, 128, 256 pixels"),
+        (
+            lambda: biggan.BigGANGenerator(8, [3, 16, 16], 4),
+            "is for images of 32, 64, 128, 256 pixels",
+        ),
         (lambda: small(attention=64), "attention must be null or one of the sizes 8, 16, 32"),
     ],
 )

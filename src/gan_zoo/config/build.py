@@ -141,7 +141,7 @@ def build_data(config: DictConfig) -> DataModule:
     from gan_zoo.data.few_labels import with_few_labels
     from gan_zoo.training.trial import check_source
 
-    # The samples, with conditions that are made from them and labels that are hidden.
+    # The samples, perhaps cropped, with derived conditions and few labels.
     options = config.data
     if options.get("load_size") is None:
         source = instantiate(options.source)

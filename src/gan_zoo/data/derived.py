@@ -112,8 +112,7 @@ class Mask(Derivation):
             )
             return inside.expand(size, -1, -1, -1)
 
-        # Centers and halves of the sides of the rectangles, or ends of the strokes, [B, count, 1,
-        # 1].
+        # Centers and half sides of the rectangles, or ends of the strokes, [B, count, 1, 1].
         draws = rng.uniform("mask", size, 4, self.count).to(images)
         first, second, third, fourth = (part[:, :, None, None] for part in draws.unbind(1))
         if self.kind == "boxes":

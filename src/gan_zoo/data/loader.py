@@ -117,7 +117,7 @@ class InfiniteLoader:
         )
         assert real is not None
 
-        # Crops of larger images: the same of a sample and its condition.
+        # Crops of larger images: the same of a sample and its own condition.
         if self.source.uncropped is not None:
             side = self.source.sample_shape[1]
             corners = random_corners(real, side, rng, "crop")

@@ -1,8 +1,8 @@
 """The networks of BigGAN and BigGAN-deep.
 
 Brock et al. 2019, appendix B: conditional batch normalization from a shared embedding of the
-condition and the latents, spectral normalization of all weights, self-attention, and orthogonal
-initialization.
+condition and the latents, spectral normalization of all weights but that embedding's,
+self-attention, and orthogonal initialization.
 """
 
 from __future__ import annotations
@@ -342,7 +342,7 @@ def table_of(tables: dict[int, tuple[int, ...]], size: int, name: str) -> tuple[
     """The channels for images of ``size`` pixels; `ValueError` where there are none."""
     if size not in tables:
         sizes = ", ".join(map(str, tables))
-        raise ValueError(f"{name} makes images of {sizes} pixels, got {size}")
+        raise ValueError(f"{name} is for images of {sizes} pixels, got {size}")
     return tables[size]
 
 

@@ -32,7 +32,6 @@ def check_shapes(
             f"{network} maps images to images of the same size, got {list(in_shape)} to"
             f" {list(out_shape)}"
         )
-    # The size after all halvings.
     if any(side % factor for side in in_shape[1:]):
         raise ValueError(
             f"{network} needs sides divisible by {factor}, got {list(in_shape[1:])}: set"
@@ -235,9 +234,9 @@ class UNetTranslator(nn.Module):
             raise ValueError(f"depth must be >= 1 or null, got {depth}")
         c_in, c_out = check_shapes(in_shape, out_shape, "generator=unet", 2**depth, norm)
         self.multiple = 2**depth
+        widths = [width * min(2**k, 8) for k in range(depth)]
 
         # At test time, the paper keeps dropout and the statistics of the batch.
-        widths = [width * min(2**k, 8) for k in range(depth)]
         normalize = norm_layer(norm)
         drop: type[nn.Module] = LastingDropout if paper_test_time else nn.Dropout
         if paper_test_time:

@@ -125,7 +125,6 @@ class Synthesis(nn.Module):
 
     def __init__(self, size: int, channels: int, widths: list[int], style_dim: int) -> None:
         super().__init__()
-        # One styled layer at 4x4, two at each larger size.
         self.constant = nn.Parameter(torch.randn(widths[0], 4, 4))
         layers = [StyledLayer(widths[0], widths[0], style_dim, 4, up=False)]
         for side, (c_in, c_out) in zip(sides(size)[1:], pairwise(widths), strict=True):

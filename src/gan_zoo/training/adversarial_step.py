@@ -116,8 +116,8 @@ class AdversarialStep:
         """
         terms: LossTerms = {}
         outputs: list[TermOutputs] = []
-        named = self.model.adversarial_terms(batch, fakes)
-        for term in named if unroll is None else unroll(named, self):
+        adversarial = self.model.adversarial_terms(batch, fakes)
+        for term in adversarial if unroll is None else unroll(adversarial, self):
             if not (term.trains_generator or self.model.generator_sees_real):
                 continue
             loss = self.loss_for(term)

@@ -44,7 +44,7 @@ class EMA(nn.Module):
         """Move the average towards ``generators`` after a step of ``images`` images,
         ``images_seen`` in all.
         """
-        # Early on a short half-life lets go of the first weights soon.
+        # A short half-life early on forgets the first weights soon.
         half_life = min(self.half_life, self.ramp_up * images_seen)
         weight = 1.0 - 0.5 ** (images / max(half_life, 1e-8))
         shadow: list[Tensor] = list(self.generators.parameters())

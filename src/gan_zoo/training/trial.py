@@ -29,7 +29,7 @@ from gan_zoo.training.module import GANModule
 SIZE = 4
 LOSS = (
     "{} returns one number to minimize, the .mean() over scores; discriminator(real, fake) and"
-    " generator(fake, real=None) take Outputs, whose .score are raw scores [B, ...]"
+    " generator(fake, real=None) take DiscriminatorOutputs, whose .score are raw scores [B, ...]"
 )
 GENERATOR = (
     "{} takes (latents [B, latent_dim]) or what its model defines, and returns samples [B, {}] in"
@@ -61,11 +61,11 @@ class contract:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
-        # What already names a setting passes, and so does an interruption.
+        # Errors that name a setting pass, and so do interruptions.
         if isinstance(error, ConfigError) or not isinstance(error, Exception):
             return
 
-        # A method that is left out needs no reason.
+        # A method that is not written: the contract says enough.
         if isinstance(error, NotImplementedError) and not str(error):
             raise ConfigError(f"{self.name} is not written: {self.expected}") from error
         reason = " ".join(str(error).split())[:300]

@@ -107,6 +107,8 @@ def openmoji_restyled(
     held_out = partial(openmoji_restyled, **{**locals(), "split": "test"})
     if style not in STYLES:
         raise DataError(f"data.style must be one of {', '.join(STYLES)}, got {style!r}")
+    if style == "hue" and channels == 1:
+        raise DataError("data.style=hue needs colors: set data.channels=3, or data.style=dark")
 
     # Drawings that are more than lines, each emoji once.
     stems = [file.stem for file in _files()]
