@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -162,10 +163,18 @@ class Stop(Callback):
             os.kill(os.getpid(), signal.SIGINT)
 
 
+@pytest.fixture
+def sigint_handled() -> Iterator[None]:
+    """SIGINT as in a terminal: a shell's background jobs start with it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.skipif(
     threading.current_thread() is not threading.main_thread(), reason="signals need the main thread"
 )
-def test_a_stopped_cell_keeps_what_was_learned() -> None:
+def test_a_stopped_cell_keeps_what_was_learned(sigint_handled: None) -> None:
     before = signal.getsignal(signal.SIGINT)
     module = gz.GANModule(tiny_game(), gz.Hinge())
     with pytest.raises(KeyboardInterrupt, match="stopped at step 3"):

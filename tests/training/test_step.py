@@ -277,8 +277,14 @@ def test_two_steps_with_every_condition(
     assert turns == {"discriminator": 2, "generator": 2}
 
 
-@pytest.mark.parametrize("augment", [a for a in choices("augment", CONF) if a != "none"])
-@pytest.mark.parametrize("model", [model for model in MODELS if model != "vae"])
+@pytest.mark.parametrize(
+    ("model", "augment"),
+    sampled(
+        [model for model in MODELS if model != "vae"],
+        [augment for augment in choices("augment", CONF) if augment != "none"],
+        step=3,
+    ),
+)
 def test_every_model_with_every_augmentation(model: str, augment: str, tiny, on_images) -> None:
     overrides = [f"model={model}", f"augment={augment}", *on_images(model, ""), "loss.n_critic=1"]
     module = train(tiny(*overrides, "trainer.max_steps=1"))
