@@ -99,7 +99,7 @@ def no_source(**options) -> int:
 
 LOSSES = {
     "NoMean": r"NoMean.discriminator: .* returns one number to minimize.*; got a tensor of shape \[4\]",
-    "OfTensors": r"OfTensors.discriminator failed with TypeError: .*take Outputs, whose .score are raw scores",
+    "OfTensors": r"OfTensors.discriminator failed with TypeError: .*take DiscriminatorOutputs, whose .score are raw scores",
     "Swapped": r"Swapped.generator failed with AttributeError: .*generator\(fake, real=None\)",
     "Logarithm": r"Logarithm.discriminator: .*; got nan of scores between -2 and 2: a logarithm or a root",
     "Detached": r"Detached.generator: .*; got a number without a gradient",
