@@ -18,11 +18,15 @@ from tests.training.two_processes import MODELS
 pytestmark = pytest.mark.timeout(900)  # the first test waits for all models
 
 ROOT = Path(__file__).parents[2]
+# These share their code with `acgan` and `biggan`.
+SLOW = ("adcgan", "biggan_deep", "contragan", "mhgan", "reacgan", "tacgan")
 
 
 @pytest.fixture(scope="module")
-def outcomes(tmp_path_factory) -> list[dict[str, str]]:
-    """What each of two processes says of each model: nothing, or what went wrong."""
+def outcomes(tmp_path_factory, request) -> list[dict[str, str]]:
+    """What each of two processes says of each selected model: nothing, or what went wrong."""
+    own = [item for item in request.session.items if item.path == request.path]
+    models = [item.callspec.params["model"] for item in own if hasattr(item, "callspec")]
     folder = tmp_path_factory.mktemp("two")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -33,7 +37,7 @@ def outcomes(tmp_path_factory) -> list[dict[str, str]]:
         "WORLD_SIZE": "2",
         "OMP_NUM_THREADS": "1",
     }
-    command = [sys.executable, "-m", "tests.training.two_processes", str(folder)]
+    command = [sys.executable, "-m", "tests.training.two_processes", str(folder), *models]
     processes = []
     for rank in range(2):
         place = {"RANK": str(rank), "LOCAL_RANK": str(rank), "NODE_RANK": "0"}
@@ -51,6 +55,12 @@ def test_every_model_is_there() -> None:
     assert set(MODELS) == set(choices("model", CONF))
 
 
-@pytest.mark.parametrize("model", sorted(MODELS))
+@pytest.mark.parametrize(
+    "model",
+    [
+        pytest.param(model, marks=pytest.mark.slow if model in SLOW else ())
+        for model in sorted(MODELS)
+    ],
+)
 def test_two_steps_and_an_evaluation_on_two_processes(model: str, outcomes) -> None:
     assert [outcome.get(model, "not reached") for outcome in outcomes] == ["", ""]

@@ -96,10 +96,10 @@ def fingerprint(module: GANModule) -> list[float]:
     return [float(flat.sum()), float((flat * torch.arange(len(flat))).sum())]
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, models: list[str]) -> None:
     torch.set_num_threads(1)
     outcome = {}
-    for model in MODELS:
+    for model in models:
         began = time.monotonic()
         try:
             prints = [None, None]
@@ -119,4 +119,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2:])
