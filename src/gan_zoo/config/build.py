@@ -302,7 +302,7 @@ def network_factory(node: Any, group: str) -> Any:
     make = instantiate(node)
     if not callable(make) or not hasattr(make, "func"):
         raise ConfigError(
-            f"{group} needs _partial_: true beside its _target_, as the model itself makes the"
+            f"{group} needs _partial_: true with its _target_, as the model itself makes the"
             f" network and says what goes in; got a {type(make).__name__}"
         )
 

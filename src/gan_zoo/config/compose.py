@@ -157,7 +157,7 @@ def get_object(target: str) -> Callable[..., Any]:
     try:
         found: Callable[..., Any] = hydra.utils.get_object(target)
     except Exception as error:
-        # A missing package is told apart from code that fails while it is imported.
+        # A missing package is not the same as code that fails while it is imported.
         package = target.partition(".")[0]
         if importlib.util.find_spec(package) is None:
             raise ConfigError(

@@ -34,7 +34,7 @@ def expand_resume(arguments: Sequence[str]) -> list[str]:
         (a.removeprefix("resume=") for a in reversed(arguments) if a.startswith("resume=")), "null"
     )
 
-    # Without a run to name, this command starts anew or goes on where it was.
+    # Without a run to name, this command starts a new run or goes on where it was.
     if resume in ("null", ""):
         return list(arguments)
     if resume == "auto":

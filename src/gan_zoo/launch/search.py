@@ -138,7 +138,7 @@ class Search:
             trial.report(value, images)
             reported.add(images)
 
-        # The study is told once the job has ended, in `finish_trial`.
+        # `finish_trial` reports the value to the study once the job has ended.
         if news and self.prune and trial.should_prune():
             trial.set_user_attr("pruned", True)
             job.stop()

@@ -154,7 +154,7 @@ def image_of(
     columns: int | None = None,
     classes: Sequence[str] = (),
 ) -> Any:
-    """The image that suits ``views``: inputs beside outputs, captions below, classes above columns,
+    """The image that suits ``views``: inputs next to outputs, captions below, classes above columns,
     or a grid.
     """
     if len(views) > 1:
