@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from torch import nn
-
-from gan_zoo.core.types import Batch, Count, FakeSamples, LossTerms, TermOutputs, Weight
-from gan_zoo.models.class_conditional import ClassConditionalGAN
+from gan_zoo.core.types import Batch, FakeSamples, LossTerms, TermOutputs
+from gan_zoo.models.class_conditional import TwinLogitsGAN
 
 
-class ADCGAN(ClassConditionalGAN):
+class ADCGAN(TwinLogitsGAN):
     """The classifier tells real classes from generated ones: 2K classes.
 
     Hou et al. 2022, eq. 6 and 7. A real of class y is 2y, a fake 2y + 1. With CE the classification
@@ -18,26 +16,10 @@ class ADCGAN(ClassConditionalGAN):
     w (CE(G(z), 2y) - CE(G(z), 2y + 1)). Terms: ``class`` and ``as_fake``.
 
     Args:
-        generator, discriminator, num_classes, latent_dim, prior: as in `ClassConditionalGAN`.
-        classification: ``(logits, labels) -> scalar``.
+        generator, discriminator, classification, num_classes, latent_dim, prior: as in
+            `TwinLogitsGAN`.
         class_weight: w.
     """
-
-    def __init__(
-        self,
-        generator: Callable[..., nn.Module],
-        discriminator: Callable[..., nn.Module],
-        classification: nn.Module,
-        num_classes: int | None,
-        class_weight: Weight = 1.0,
-        latent_dim: Count = 100,
-        prior: str = "normal",
-    ) -> None:
-        super().__init__(
-            generator, discriminator, num_classes, lambda classes: 2 * classes, latent_dim, prior
-        )
-        self.classification = classification
-        self.class_weight = class_weight
 
     def discriminator_terms(
         self, batch: Batch, fakes: FakeSamples, outputs: Sequence[TermOutputs]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from gan_zoo.core.types import Batch, Count, SampleRequest
+from gan_zoo.core.types import Batch, Count, SampleRequest, Weight
 from gan_zoo.models.conditioning import conditional_generator
 from gan_zoo.models.gan import GAN
 
@@ -77,3 +77,29 @@ class ClassConditionalGAN(GAN):
     ) -> tuple[Tensor, ...]:
         classes = one_hot(self.requested_label(request), self.num_classes)
         return self.latents(request), classes.float()
+
+
+class TwinLogitsGAN(ClassConditionalGAN):
+    """A discriminator whose ``aux`` ``[B, 2K]`` are two logits for each class.
+
+    Args:
+        generator, discriminator, num_classes, latent_dim, prior: as in `ClassConditionalGAN`.
+        classification: ``(logits, labels) -> scalar``.
+        class_weight: factor on the classification terms, w of the papers.
+    """
+
+    def __init__(
+        self,
+        generator: Callable[..., nn.Module],
+        discriminator: Callable[..., nn.Module],
+        classification: nn.Module,
+        num_classes: int | None,
+        class_weight: Weight = 1.0,
+        latent_dim: Count = 100,
+        prior: str = "normal",
+    ) -> None:
+        super().__init__(
+            generator, discriminator, num_classes, lambda classes: 2 * classes, latent_dim, prior
+        )
+        self.classification = classification
+        self.class_weight = class_weight

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from torch import nn
-
-from gan_zoo.core.types import Batch, Count, FakeSamples, LossTerms, TermOutputs, Weight
-from gan_zoo.models.class_conditional import ClassConditionalGAN
+from gan_zoo.core.types import Batch, FakeSamples, LossTerms, TermOutputs
+from gan_zoo.models.class_conditional import TwinLogitsGAN
 
 
-class TACGAN(ClassConditionalGAN):
+class TACGAN(TwinLogitsGAN):
     """A twin classifier of fakes takes away AC-GAN's pull towards easily classified samples.
 
     Gong et al. 2019, eq. 5. The discriminator's ``aux`` are the logits of two classifiers, C of
@@ -18,26 +16,10 @@ class TACGAN(ClassConditionalGAN):
     + CE(C~(G(z)))), L_G += w (CE(C(G(z))) - CE(C~(G(z)))). Terms: ``class`` and ``twin``.
 
     Args:
-        generator, discriminator, num_classes, latent_dim, prior: as in `ClassConditionalGAN`.
-        classification: ``(logits, labels) -> scalar``.
+        generator, discriminator, classification, num_classes, latent_dim, prior: as in
+            `TwinLogitsGAN`.
         class_weight: w.
     """
-
-    def __init__(
-        self,
-        generator: Callable[..., nn.Module],
-        discriminator: Callable[..., nn.Module],
-        classification: nn.Module,
-        num_classes: int | None,
-        class_weight: Weight = 1.0,
-        latent_dim: Count = 100,
-        prior: str = "normal",
-    ) -> None:
-        super().__init__(
-            generator, discriminator, num_classes, lambda classes: 2 * classes, latent_dim, prior
-        )
-        self.classification = classification
-        self.class_weight = class_weight
 
     def discriminator_terms(
         self, batch: Batch, fakes: FakeSamples, outputs: Sequence[TermOutputs]

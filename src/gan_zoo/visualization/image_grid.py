@@ -154,8 +154,8 @@ def image_of(
     columns: int | None = None,
     classes: Sequence[str] = (),
 ) -> Any:
-    """The image that suits ``views``: inputs next to outputs, captions below, classes above columns,
-    or a grid.
+    """The image that suits ``views``: inputs next to outputs, captions below, classes above
+    columns, or a grid.
     """
     if len(views) > 1:
         return side_by_side(views)
