@@ -12,12 +12,14 @@ from torch import Tensor
 
 from gan_zoo.losses.base import Loss
 from gan_zoo.losses.began import BEGAN
+from gan_zoo.losses.dual_contrastive import DualContrastive
 from gan_zoo.losses.ebgan import EBGAN, pulling_away
 from gan_zoo.losses.exponential import Exponential
 from gan_zoo.losses.f_gan import FGAN
 from gan_zoo.losses.fisher import Fisher
 from gan_zoo.losses.hinge import Hinge
 from gan_zoo.losses.least_squares import LeastSquares
+from gan_zoo.losses.logistic_variants import BoundarySeeking, ReverseKL
 from gan_zoo.losses.loss_sensitive import LossSensitive
 from gan_zoo.losses.minimax import Minimax, NonSaturating
 from gan_zoo.losses.relativistic import (
@@ -26,6 +28,7 @@ from gan_zoo.losses.relativistic import (
     RelativisticAverageLeastSquares,
     RelativisticPaired,
 )
+from gan_zoo.losses.softmax import Softmax
 from gan_zoo.losses.wasserstein import Wasserstein
 
 from .zoo import critique, gradients
@@ -102,6 +105,38 @@ def began() -> Case:
     return Case(loss, R.mean() - 0.25 * F.mean(), THIRD, -0.25 * THIRD, F.mean(), THIRD)
 
 
+def softmax() -> Case:
+    """LSE's derivative by a score is that score's share."""
+    total = np.exp(R).sum() + np.exp(F).sum()
+    share_real, share_fake = np.exp(R) / total, np.exp(F) / total
+    return Case(
+        Softmax(),
+        *(np.log(total) - R.mean(), share_real - 1 / 3, share_fake),
+        *(np.log(total) - (R.mean() + F.mean()) / 2, share_fake - 1 / 6, share_real - 1 / 6),
+    )
+
+
+def dual_contrastive(practical: bool) -> Case:
+    def contrast(a: Array, b: Array) -> tuple[float, Array, Array]:
+        """-log of the share of each a against all b, and the derivatives by a and b."""
+        others = np.exp(b).sum()
+        total = np.exp(a) + others
+        return (
+            -np.log(np.exp(a) / total).mean(),
+            -others / total / 3,
+            np.exp(b) * (1 / total).mean(),
+        )
+
+    def both(a: Array, b: Array) -> tuple[float, Array, Array]:
+        first, first_a, first_b = contrast(a, b)
+        second, second_b, second_a = contrast(-b, -a)
+        return first + second, first_a - second_a, first_b - second_b
+
+    d, d_real, d_fake = both(R, F)
+    g, g_fake, g_real = both(F, R) if practical else (-d, -d_fake, -d_real)
+    return Case(DualContrastive(practical), d, d_real, d_fake, g, g_fake, g_real)
+
+
 def cases() -> dict[str, Case]:
     gap = R - F
     found = {
@@ -114,6 +149,16 @@ def cases() -> dict[str, Case]:
             NonSaturating(),
             *(softplus(-R).mean() + softplus(F).mean(), -sigmoid(-R) / 3, sigmoid(F) / 3),
             *(softplus(-F).mean(), -sigmoid(-F) / 3),
+        ),
+        "bgan": Case(
+            BoundarySeeking(),
+            *(softplus(-R).mean() + softplus(F).mean(), -sigmoid(-R) / 3, sigmoid(F) / 3),
+            *(2.5625 / 6, F / 3),
+        ),
+        "reverse_kl": Case(
+            ReverseKL(),
+            *(softplus(-R).mean() + softplus(F).mean(), -sigmoid(-R) / 3, sigmoid(F) / 3),
+            *(-1.25 / 3, -THIRD),
         ),
         # reals 0.25, 4, 1 and fakes 0.25, 2.25, 0.0625 after squaring
         "lsgan": Case(
@@ -218,6 +263,12 @@ def cases() -> dict[str, Case]:
 
 
 CASES = cases()
+# At patches these take a softmax over the samples for each position: not like more samples.
+OVER_SAMPLES = {
+    "softmax": softmax(),
+    "dual_contrastive": dual_contrastive(practical=True),
+    "dual_contrastive as in the paper": dual_contrastive(practical=False),
+}
 
 
 def leaf(values: Array, shape: tuple[int, ...] = (3,)) -> Tensor:
@@ -237,9 +288,9 @@ def check_case(case: Case, shape: tuple[int, ...]) -> None:
         )
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", CASES | OVER_SAMPLES)
 def test_by_hand(name: str) -> None:
-    check_case(CASES[name], (3,))
+    check_case((CASES | OVER_SAMPLES)[name], (3,))
 
 
 @pytest.mark.parametrize("name", CASES)
