@@ -155,7 +155,7 @@ def cases() -> dict[str, Case]:
             *(softplus(-R).mean() + softplus(F).mean(), -sigmoid(-R) / 3, sigmoid(F) / 3),
             *(2.5625 / 6, F / 3),
         ),
-        "reverse_kl": Case(
+        "reverse_kl of the logistic discriminator": Case(
             ReverseKL(),
             *(softplus(-R).mean() + softplus(F).mean(), -sigmoid(-R) / 3, sigmoid(F) / 3),
             *(-1.25 / 3, -THIRD),
