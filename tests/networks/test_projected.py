@@ -11,6 +11,8 @@ from gan_zoo.core.rng import StepRNG
 from gan_zoo.core.types import SampleRequest
 from gan_zoo.networks.fastgan import EXCITED_BY, DoublingStep, FastGANGenerator
 from gan_zoo.networks.projected import ProjectedDiscriminator
+from gan_zoo.reports.terminal_summary import print_summary
+from gan_zoo.runs.folder import RunFolder
 
 SHAPE = [3, 64, 64]
 
@@ -134,7 +136,7 @@ def test_small_maps_gate_the_channels_of_large_ones() -> None:
     assert 0 < gates.min() < gates.max() < 1
 
 
-def test_the_preset_trains_and_its_metric_warns(composed, tmp_path) -> None:
+def test_the_preset_trains_and_its_metric_warns(composed, tmp_path, capsys) -> None:
     small = ["data=digits", "data.image_size=32", "data.batch_size=4", "generator.width=4"]
     fast = ["discriminator.features.image_size=32", "discriminator.width=4", "trainer.max_steps=1"]
     quiet = ["callbacks.doctor=null", "callbacks.samples=null", "logger=none"]
@@ -145,5 +147,7 @@ def test_the_preset_trains_and_its_metric_warns(composed, tmp_path) -> None:
     trainer.fit(module, datamodule=data)
     evaluation = next(c for c in trainer.callbacks if hasattr(c, "evaluators"))
     assert "the discriminator sees the features" in evaluation.scores[0].protocol["warning"]
+    print_summary(RunFolder(tmp_path), trainer, module)
+    assert "warning" in capsys.readouterr().out
     samples = module.sample(SampleRequest(4, StepRNG(0, 0)))
     assert samples.shape == (4, 1, 32, 32)
