@@ -28,7 +28,7 @@ from gan_zoo.losses.minimax import NonSaturating
 from gan_zoo.models.base import Model
 from gan_zoo.models.feature_matching import FeatureMatching
 from gan_zoo.models.gan import GAN
-from gan_zoo.models.vae_gan import VAEGAN
+from gan_zoo.models.with_encoder.vae_gan import VAEGAN
 from gan_zoo.networks.autoencoder import AutoEncoder
 from gan_zoo.networks.mlp import MLPDiscriminator
 from gan_zoo.regularizers.zero_centered import R1

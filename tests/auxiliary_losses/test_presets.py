@@ -17,11 +17,11 @@ from gan_zoo.core.paths import CONF
 from gan_zoo.core.rng import StepRNG
 from gan_zoo.core.types import Batch
 from gan_zoo.losses.minimax import NonSaturating
-from gan_zoo.models.acgan import ACGAN
-from gan_zoo.models.cyclegan import CycleGAN
+from gan_zoo.models.class_heads.acgan import ACGAN
 from gan_zoo.models.infogan import InfoGAN
-from gan_zoo.models.pix2pix import Pix2Pix
-from gan_zoo.models.vae import VAE
+from gan_zoo.models.translation.cyclegan import CycleGAN
+from gan_zoo.models.translation.pix2pix import Pix2Pix
+from gan_zoo.models.with_encoder.vae import VAE
 from gan_zoo.networks.dcgan import DCGANDiscriminator
 from gan_zoo.networks.image_encoders import MLPEncoder
 from gan_zoo.networks.image_to_image import ResNetTranslator

@@ -22,13 +22,13 @@ from gan_zoo.core.types import AdversarialTerm, DiscriminatorOutput
 from gan_zoo.losses.base import Loss
 from gan_zoo.losses.ebgan import pulling_away
 from gan_zoo.losses.minimax import NonSaturating
-from gan_zoo.models.acgan import ACGAN
 from gan_zoo.models.base import Model
+from gan_zoo.models.class_heads.acgan import ACGAN
 from gan_zoo.models.feature_matching import FeatureMatching
 from gan_zoo.models.gan import GAN
 from gan_zoo.models.infogan import InfoGAN
-from gan_zoo.models.vae import VAE
-from gan_zoo.models.vae_gan import VAEGAN
+from gan_zoo.models.with_encoder.vae import VAE
+from gan_zoo.models.with_encoder.vae_gan import VAEGAN
 from tests.models.playing import CRITIC, ENCODER, GENERATOR, batch, turns
 
 from .zoo import LOSSES, REGULARIZERS, CodedCritic

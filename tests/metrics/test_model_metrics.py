@@ -41,10 +41,10 @@ from gan_zoo.metrics.functional.perceptual_distance import perceptual_distance
 from gan_zoo.metrics.perceptual_path_length import PerceptualPathLength
 from gan_zoo.metrics.reconstruction import ReconstructionError
 from gan_zoo.models.base import Model
-from gan_zoo.models.bigan import BiGAN
 from gan_zoo.models.gan import GAN
-from gan_zoo.models.vae import VAE
-from gan_zoo.models.vae_gan import VAEGAN
+from gan_zoo.models.with_encoder.bigan import BiGAN
+from gan_zoo.models.with_encoder.vae import VAE
+from gan_zoo.models.with_encoder.vae_gan import VAEGAN
 from gan_zoo.networks.image_encoders import MLPEncoder
 from gan_zoo.networks.mlp import MLPDiscriminator, MLPGenerator
 from gan_zoo.training.scoring import evaluate_generator

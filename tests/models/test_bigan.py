@@ -11,7 +11,7 @@ from gan_zoo.core.rng import StepRNG
 from gan_zoo.core.types import SampleRequest, total_loss
 from gan_zoo.losses.minimax import NonSaturating
 from gan_zoo.losses.relativistic import RelativisticPaired
-from gan_zoo.models.bigan import BiGAN
+from gan_zoo.models.with_encoder.bigan import BiGAN
 
 from .playing import CRITIC, ENCODER, GENERATOR, SHAPE, batch, gradients, reaches, turns
 

@@ -17,10 +17,10 @@ from gan_zoo.config.build import build
 from gan_zoo.core.types import DiscriminatorOutput, TermOutputs
 from gan_zoo.losses.hinge import Hinge
 from gan_zoo.losses.multi_hinge import MultiHinge
-from gan_zoo.models.adcgan import ADCGAN
-from gan_zoo.models.contragan import ContraGAN
-from gan_zoo.models.mhgan import MHGAN
-from gan_zoo.models.tacgan import TACGAN
+from gan_zoo.models.class_heads.adcgan import ADCGAN
+from gan_zoo.models.class_heads.contragan import ContraGAN
+from gan_zoo.models.class_heads.mhgan import MHGAN
+from gan_zoo.models.class_heads.tacgan import TACGAN
 
 from .playing import CRITIC, GENERATOR, batch, reaches, turns
 

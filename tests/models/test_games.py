@@ -12,9 +12,9 @@ from gan_zoo.auxiliary_losses.classification import CrossEntropy, GaussianKL
 from gan_zoo.auxiliary_losses.reconstruction import L2
 from gan_zoo.core.rng import StepRNG
 from gan_zoo.core.types import Batch, DiscriminatorOutput, SampleRequest, TermOutputs
-from gan_zoo.models.acgan import ACGAN
+from gan_zoo.models.class_heads.acgan import ACGAN
 from gan_zoo.models.gan import GAN
-from gan_zoo.models.vae import VAE
+from gan_zoo.models.with_encoder.vae import VAE
 from gan_zoo.networks.dcgan import DCGANDiscriminator
 from gan_zoo.networks.image_encoders import DCGANEncoder, MLPEncoder
 from gan_zoo.networks.mlp import MLPDiscriminator, MLPGenerator

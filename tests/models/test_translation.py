@@ -14,10 +14,10 @@ from gan_zoo.data.image_tensors import to_unit
 from gan_zoo.data.loader import sample_request
 from gan_zoo.losses.least_squares import LeastSquares
 from gan_zoo.losses.minimax import NonSaturating
-from gan_zoo.models import image_pool as pool_file
-from gan_zoo.models.cyclegan import CycleGAN
-from gan_zoo.models.image_pool import Pool
-from gan_zoo.models.pix2pix import Pix2Pix
+from gan_zoo.models.translation import image_pool as pool_file
+from gan_zoo.models.translation.cyclegan import CycleGAN
+from gan_zoo.models.translation.image_pool import Pool
+from gan_zoo.models.translation.pix2pix import Pix2Pix
 from gan_zoo.networks.patchgan import PatchGAN
 
 from .playing import SHAPE, gradients, random_images, reaches, turns

@@ -13,7 +13,7 @@ from gan_zoo.losses.least_squares import LeastSquares
 from gan_zoo.losses.minimax import NonSaturating
 from gan_zoo.losses.relativistic import RelativisticPaired
 from gan_zoo.models.feature_matching import FeatureMatching
-from gan_zoo.models.vae_gan import VAEGAN
+from gan_zoo.models.with_encoder.vae_gan import VAEGAN
 
 from .playing import CRITIC, ENCODER, GENERATOR, SHAPE, batch, gradients, reaches, turns
 

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from gan_zoo.config.build import build
+from gan_zoo.core.layers import has_weight_matrix
 from gan_zoo.networks.dcgan import DCGANDiscriminator
-from gan_zoo.networks.freezing import freeze_first_layers, has_weight_matrix
+from gan_zoo.networks.freezing import freeze_first_layers
 
 SHAPE = [1, 32, 32]
 

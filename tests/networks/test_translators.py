@@ -10,8 +10,8 @@ from torch import nn
 
 from gan_zoo.core.rng import StepRNG
 from gan_zoo.core.types import DiscriminatorOutput, SampleRequest
-from gan_zoo.models.cyclegan import CycleGAN
-from gan_zoo.models.pix2pix import Pix2Pix
+from gan_zoo.models.translation.cyclegan import CycleGAN
+from gan_zoo.models.translation.pix2pix import Pix2Pix
 from gan_zoo.networks.image_to_image import (
     ResNetTranslator,
     TranslatorBlock,

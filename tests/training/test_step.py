@@ -23,6 +23,7 @@ from tests.helpers import sampled
 MODELS, LOSSES, REGULARIZERS = (choices(group, CONF) for group in ("model", "loss", "regularizer"))
 LOSSES.remove("multi_hinge")  # needs model=mhgan: see tests/models/test_class_heads.py
 TRANSLATIONS = {"cyclegan", "pix2pix"}
+OF_TWO_DOMAINS = {*TRANSLATIONS, "cogan"}
 CONVOLUTIONAL = set(MODELS) - {"gan"}
 AUTOENCODERS = {"ebgan", "began"}  # losses that bring an autoencoder as discriminator
 NEEDS_MORE_THAN_A_SCORE = {
@@ -39,7 +40,9 @@ NEEDS_MORE_THAN_A_SCORE = {
     "pix2pix",
     "reacgan",
     "sngan_projection",
+    "ssgan",
     "tacgan",
+    "veegan",
 }  # conditions, or heads
 PRESETS_WITH_CRITIC_SETTINGS = {"wgan", "wgan_gp", "fisher", "dragan", "r3gan", *AUTOENCODERS}
 SIGNS = {"apa"}  # regularizers that read the sign of scores
@@ -120,13 +123,11 @@ def on_images(pairs: Path) -> Callable[[str, str], list[str]]:
 
     def overrides(model: str, loss: str) -> list[str]:
         patches = [] if loss in AUTOENCODERS else ["discriminator.layers=1"]
-        if model in TRANSLATIONS:
-            small = [f"data.root={pairs}", "data.image_size=16", "generator.width=8", *patches]
-            return [
-                "data=paired_folder",
-                *small,
-                *(["generator.blocks=1"] if model == "cyclegan" else []),
-            ]
+        if model in OF_TWO_DOMAINS:
+            small = [f"data.root={pairs}", "data.image_size=16", "generator.width=8"]
+            small += patches if model in TRANSLATIONS else []
+            small += ["generator.blocks=1"] if model == "cyclegan" else []
+            return ["data=paired_folder", *small]
         attention = (
             ["generator.attention=8", "discriminator.attention=8"] if model == "sagan" else []
         )
@@ -186,7 +187,7 @@ _steps: dict[str, int] = {}
 @pytest.mark.parametrize("model", sorted(CONVOLUTIONAL))
 def test_models_of_images_refuse_vectors(model: str, loss: str, tiny) -> None:
     refusal = "use model=gan for vectors|has incorrect arguments|model=vae has no discriminator"
-    refusal += "|needs data of two domains of images|augment works on images"
+    refusal += "|needs data of two domains of images|rotates square images|augment works on images"
     with pytest.raises(ValueError, match=refusal) as refused:
         build(tiny(f"model={model}", f"loss={loss}", "data=ring"))
     assert "\n" not in str(refused.value)

@@ -337,3 +337,12 @@ class Encodes(Protocol):
     def reconstruct(self, x: Tensor, generators: nn.ModuleDict) -> Tensor:
         """The generator's samples ``[B, ...]`` of the codes of ``x``."""
         ...
+
+
+@runtime_checkable
+class Clusters(Protocol):
+    """A model that assigns samples to clusters."""
+
+    def predict_category(self, x: Tensor, generators: nn.ModuleDict) -> Tensor:
+        """Cluster numbers ``[B]`` (int64) of samples ``x``."""
+        ...

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
-from torch.nn.utils.parametrize import is_parametrized
+from torch import nn
+
+from gan_zoo.core.layers import has_weight_matrix, own_parameters
 
 
 def freeze_first_layers(network: nn.Module, count: int) -> nn.Module:
@@ -32,19 +33,3 @@ def freeze_first_layers(network: nn.Module, count: int) -> nn.Module:
         for parameter in own_parameters(module):
             parameter.requires_grad_(False)
     return network
-
-
-def has_weight_matrix(module: nn.Module) -> bool:
-    """Whether this very module is a convolution or a linear map."""
-    if is_parametrized(module, "weight"):  # reading the weight would update spectral normalization
-        return True
-    weight = dict(module.named_parameters(recurse=False)).get("weight")
-    return isinstance(weight, Tensor) and weight.ndim >= 2
-
-
-def own_parameters(module: nn.Module) -> list[nn.Parameter]:
-    """The parameters of this very module, those behind a parametrization included."""
-    own = list(module.parameters(recurse=False))
-    if is_parametrized(module, "weight"):
-        own += list(module.parametrizations.parameters())  # type: ignore[union-attr]
-    return own

@@ -18,7 +18,7 @@ from gan_zoo.core.types import (
     Weight,
     run_discriminator,
 )
-from gan_zoo.models.class_conditional import ClassConditionalGAN
+from gan_zoo.models.class_heads.class_conditional import ClassConditionalGAN
 
 
 class EmbeddingDiscriminator(nn.Module):

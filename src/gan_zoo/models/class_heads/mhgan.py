@@ -21,7 +21,7 @@ from gan_zoo.core.types import (
     Weight,
     run_discriminator,
 )
-from gan_zoo.models.class_conditional import ClassConditionalGAN
+from gan_zoo.models.class_heads.class_conditional import ClassConditionalGAN
 from gan_zoo.models.feature_matching import mean_of
 
 

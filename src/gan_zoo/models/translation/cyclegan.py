@@ -19,7 +19,7 @@ from gan_zoo.core.types import (
     Whole,
 )
 from gan_zoo.models.base import Model, require_images
-from gan_zoo.models.image_pool import Pool
+from gan_zoo.models.translation.image_pool import Pool
 
 
 class CycleGAN(Model):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gan_zoo.core.types import Batch, FakeSamples, LossTerms, TermOutputs
-from gan_zoo.models.class_conditional import TwinLogitsGAN
+from gan_zoo.models.class_heads.class_conditional import TwinLogitsGAN
 
 
 class ADCGAN(TwinLogitsGAN):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from torch import nn
 
 from gan_zoo.core.types import Batch, Count, FakeSamples, LossTerms, TermOutputs, Weight
-from gan_zoo.models.class_conditional import ClassConditionalGAN
+from gan_zoo.models.class_heads.class_conditional import ClassConditionalGAN
 
 
 class ACGAN(ClassConditionalGAN):

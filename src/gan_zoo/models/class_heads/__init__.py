@@ -1,0 +1,1 @@
+"""Models whose discriminator knows classes."""

@@ -1,0 +1,1 @@
+"""Models that map images to images."""
