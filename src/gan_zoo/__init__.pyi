@@ -4,6 +4,7 @@ from .augmentation.ada import ADAugment as ADAugment
 from .augmentation.base import Augmentation as Augmentation
 from .augmentation.base import AugmentedDiscriminator as AugmentedDiscriminator
 from .augmentation.diffaugment import DiffAugment as DiffAugment
+from .augmentation.diffusion import Diffusion as Diffusion
 from .augmentation.instance_noise import InstanceNoise as InstanceNoise
 from .auxiliary_losses.classification import Contrastive as Contrastive
 from .auxiliary_losses.classification import CrossEntropy as CrossEntropy
@@ -148,6 +149,8 @@ from .regularizers.lecam import LeCam as LeCam
 from .regularizers.lipschitz_max import LipschitzMax as LipschitzMax
 from .regularizers.orthogonal import Orthogonal as Orthogonal
 from .regularizers.path_length import PathLength as PathLength
+from .regularizers.san import SAN as SAN
+from .regularizers.top_k import TopK as TopK
 from .regularizers.weight_clip import WeightClip as WeightClip
 from .regularizers.wgan_div import WassersteinDivergence as WassersteinDivergence
 from .regularizers.zero_centered import R1 as R1

@@ -184,6 +184,8 @@ class DiscriminatorOutput:
         condition: what the discriminator was conditioned on, or None.
         parts: outputs of several scales or heads, one for each; ``score`` holds all of their
             scores, ``[B, N]``, and losses and accuracies are means over the parts.
+        direction: for a sliced discriminator (SAN), the scores ``[B]`` as functions of the last
+            layer's direction alone.
     """
 
     score: Tensor
@@ -192,6 +194,7 @@ class DiscriminatorOutput:
     features: tuple[Tensor, ...] = ()
     condition: Any = None
     parts: tuple[DiscriminatorOutput, ...] = ()
+    direction: Tensor | None = None
 
 
 def run_discriminator(

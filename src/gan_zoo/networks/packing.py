@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor, nn
@@ -58,5 +59,5 @@ class PackedDiscriminator(nn.Module):
             )
         output = self.discriminator(x.reshape(len(x) // self.pack, -1, *x.shape[2:]))
         if isinstance(output, DiscriminatorOutput):
-            return DiscriminatorOutput(output.score, x, output.aux, output.features)
+            return replace(output, x=x)
         return DiscriminatorOutput(output, x)

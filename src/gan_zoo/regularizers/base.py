@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar, Protocol
 
 import torch
@@ -93,6 +93,17 @@ class Regularizer(nn.Module):
         return {}
 
 
+GeneratorLoss = Callable[[DiscriminatorOutput, DiscriminatorOutput | None], Tensor]
+"""What the generators minimize of a term, given the outputs for fakes and reals."""
+
+
+class AdversarialLoss(Protocol):
+    """What a regularizer of the generators may ask of a loss (`gan_zoo.losses.base.Loss`)."""
+
+    mean_of_samples: bool
+    generator_sees_real: ClassVar[bool]
+
+
 class Generators(Protocol):
     """What a regularizer of the generators may use of a model (`gan_zoo.models.base.Model`)."""
 
@@ -152,6 +163,15 @@ class GeneratorRegularizer(nn.Module):
 
     def check(self, model: Generators) -> None:
         """Raise `ValueError` if the generators cannot be regularized like this."""
+
+    def check_loss(self, loss: AdversarialLoss) -> None:
+        """Raise `ValueError` if the generators cannot be trained with ``loss`` like this."""
+
+    def generator_loss(self, loss: GeneratorLoss) -> GeneratorLoss:
+        """What the generators minimize instead of ``loss``, for each adversarial term; terms that
+        are swapped keep theirs.
+        """
+        return loss
 
     def penalty(self, model: Generators, batch: Batch, fakes: FakeSamples) -> Tensor | None:
         """The weighted penalty of the generators, a scalar. No gradient may reach the

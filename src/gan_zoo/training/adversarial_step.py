@@ -23,7 +23,7 @@ from gan_zoo.core.types import (
 )
 from gan_zoo.losses.base import Loss
 from gan_zoo.models.base import Model
-from gan_zoo.regularizers.base import GeneratorRegularizer, Regularizer
+from gan_zoo.regularizers.base import GeneratorLoss, GeneratorRegularizer, Regularizer
 from gan_zoo.training.modes import full_precision
 
 Unroll = Callable[[Sequence[AdversarialTerm], "AdversarialStep"], Sequence[AdversarialTerm]]
@@ -138,7 +138,7 @@ class AdversarialStep:
                 if term.swapped:
                     value = over_parts(loss.discriminator, fake, real)
                 else:
-                    value = over_parts(loss.generator, fake, real)
+                    value = over_parts(self._generator_loss(loss), fake, real)
                 terms[f"g/{term.name}"] = term.generator_weight * value
 
         # Terms of the model, and the regularizers of the generators that are due.
@@ -198,6 +198,13 @@ class AdversarialStep:
     def regularizers_for(self, term: AdversarialTerm) -> Mapping[str, Regularizer]:
         """The term's own copies of the regularizers, by name."""
         return dict(self.regularizers[term.name].items())  # type: ignore[operator]
+
+    def _generator_loss(self, loss: Loss) -> GeneratorLoss:
+        """What the generators minimize of a term with ``loss``."""
+        found: GeneratorLoss = loss.generator
+        for regularizer in self.generator_regularizers.values():
+            found = regularizer.generator_loss(found)  # type: ignore[operator]
+        return found
 
     def _generator_regularizers(self, step: int) -> list[tuple[str, GeneratorRegularizer]]:
         """The generators' regularizers that are applied in this step."""
@@ -298,3 +305,4 @@ def check_step_arguments(
     for regularizer in regularizers.values():
         if isinstance(regularizer, GeneratorRegularizer):
             regularizer.check(model)
+            regularizer.check_loss(loss)

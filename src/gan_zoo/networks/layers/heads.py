@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from gan_zoo.core.types import DiscriminatorOutput
-from gan_zoo.networks.layers.normalization import apply_spectral_norm
+from gan_zoo.networks.layers.normalization import SLICED, apply_spectral_norm
 
 FUSIONS = ("projection", "concat")
 
@@ -29,8 +30,11 @@ class Heads(nn.Module):
             None for none.
         condition_dim: size of the condition vectors; None for an unconditional discriminator.
         fusion: ``projection`` or ``concat``.
-        norm: names with ``spectral`` normalize the weights of the score; other names do nothing
-            here.
+        norm: names with ``spectral`` normalize the weights of the score; with ``sliced+`` before
+            any name the score is a `SlicedLinear`; other names do nothing here.
+
+    Raises:
+        ValueError: for a sliced score with a projected condition.
     """
 
     def __init__(
@@ -48,12 +52,21 @@ class Heads(nn.Module):
         # A score, and outputs for classes or codes.
         size = math.prod(shape)
         channels = shape[0]
-        self.score = apply_spectral_norm(nn.Linear(size, 1), norm)
+        self.score: nn.Module
+        if norm.startswith(SLICED):
+            self.score = SlicedLinear(size)
+        else:
+            self.score = apply_spectral_norm(nn.Linear(size, 1), norm)
         self.aux = None if aux_outputs is None else nn.Linear(size, aux_outputs)
 
         # The condition enters by a projection, or by one more layer.
         self.project = self.mix = None
         if condition_dim is not None and fusion == "projection":
+            if norm.startswith(SLICED):
+                raise ValueError(
+                    f"discriminator.norm={norm} needs a score without projected condition: add"
+                    " model.fusion=concat"
+                )
             self.project = apply_spectral_norm(nn.Linear(condition_dim, channels, bias=False), norm)
         elif condition_dim is not None:
             self.mix = apply_spectral_norm(nn.Linear(channels + condition_dim, channels), norm)
@@ -64,12 +77,14 @@ class Heads(nn.Module):
         """
         mixed = h if self.mix is None else self.concat_condition(h, condition)
         score = self.score(mixed.flatten(1)).flatten()
+        direction = None
+        if isinstance(self.score, SlicedLinear):
+            direction = self.score.direction_scores(mixed.flatten(1))
         if self.project is not None:
             pooled = h.flatten(2).mean(2) if h.ndim > 2 else h
             score = score + (self.project(required(condition)) * pooled).sum(1)
-        return DiscriminatorOutput(
-            score, x, None if self.aux is None else self.aux(h.flatten(1)), features=(h,)
-        )
+        aux = None if self.aux is None else self.aux(h.flatten(1))
+        return DiscriminatorOutput(score, x, aux, features=(h,), direction=direction)
 
     def concat_condition(self, h: Tensor, condition: Tensor | None) -> Tensor:
         """The activations after one layer that sees the condition at every position."""
@@ -78,6 +93,35 @@ class Heads(nn.Module):
         rows = torch.cat([rows, required(condition)[:, None].expand(-1, rows.shape[1], -1)], 2)
         out: Tensor = nn.functional.leaky_relu(self.mix(rows), 0.2)
         return out.transpose(1, 2).reshape(h.shape)
+
+
+class SlicedLinear(nn.Module):
+    """A score w.h whose gradient changes the length of w alone (Takida et al. 2024, SAN).
+
+    The direction w / |w| learns from `direction_scores` instead, see
+    `gan_zoo.regularizers.san.SAN`. There is no bias.
+
+    Args:
+        inputs: size of h.
+    """
+
+    sliced: ClassVar[bool] = True
+
+    def __init__(self, inputs: int) -> None:
+        super().__init__()
+        self.weight = nn.Linear(inputs, 1, bias=False).weight
+
+    def forward(self, h: Tensor) -> Tensor:
+        """w.h, ``[B, 1]``."""
+        direction = nn.functional.normalize(self.weight, dim=1).detach()
+        scores: Tensor = nn.functional.linear(h, self.weight.norm() * direction)
+        return scores
+
+    def direction_scores(self, h: Tensor) -> Tensor:
+        """w.h as a function of the direction of w alone, ``[B]``."""
+        direction = nn.functional.normalize(self.weight, dim=1)
+        scaled = (self.weight.norm() * h).detach()
+        return nn.functional.linear(scaled, direction).flatten()
 
 
 def required(condition: Tensor | None) -> Tensor:

@@ -20,6 +20,8 @@ _NORMS: dict[str, NormFactory] = {
     "none": lambda _: nn.Identity(),
 }
 NORMS = (*_NORMS, *(f"spectral+{name}" for name in ("batch", "instance", "layer")))
+SLICED = "sliced+"
+"""Before the name of a norm: the last layer of a discriminator is sliced, see `Heads`."""
 
 
 def norm_layer(norm: str) -> NormFactory:
@@ -29,7 +31,7 @@ def norm_layer(norm: str) -> NormFactory:
         norm: ``batch``, ``layer`` (over C, H, W of each sample), ``instance``, ``none``;
             ``spectral`` normalizes weights instead of activations (see `apply_spectral_norm`), so
             its layer does nothing. ``spectral+batch``, ``spectral+layer`` and ``spectral+instance``
-            do both.
+            do both. ``sliced+`` before any of them concerns the score of `Heads`.
 
     Raises:
         ValueError: for any other name.
@@ -39,6 +41,7 @@ def norm_layer(norm: str) -> NormFactory:
 
 def activation_norm(norm: str) -> str:
     """The normalization of activations in ``norm``, without ``spectral``; checks the name."""
+    norm = norm.removeprefix(SLICED)
     if norm not in NORMS:
         raise ValueError(f"norm must be one of {', '.join(NORMS)}, got {norm!r}")
     name = norm.removeprefix("spectral+")
@@ -58,7 +61,7 @@ def apply_spectral_norm(layer: nn.Module, norm: str) -> nn.Module:
     The singular value is that of the weight at this moment: call `initialize` after changing the
     weights.
     """
-    return spectral_norm(layer) if norm.startswith("spectral") else layer
+    return spectral_norm(layer) if norm.removeprefix(SLICED).startswith("spectral") else layer
 
 
 def initialize(network: nn.Module, init: Callable[[nn.Module], None]) -> None:
