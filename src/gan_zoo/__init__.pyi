@@ -14,6 +14,7 @@ from .auxiliary_losses.classification import GaussianLikelihood as GaussianLikel
 from .auxiliary_losses.classification import Triplet as Triplet
 from .auxiliary_losses.embeddings import ConditionalContrastive as ConditionalContrastive
 from .auxiliary_losses.embeddings import DataToDataCrossEntropy as DataToDataCrossEntropy
+from .auxiliary_losses.infonce import LocalGlobalInfoNCE as LocalGlobalInfoNCE
 from .auxiliary_losses.margins import ClassTriplet as ClassTriplet
 from .auxiliary_losses.margins import ExponentialMargins as ExponentialMargins
 from .auxiliary_losses.margins import LargeMarginSoftmax as LargeMarginSoftmax
@@ -104,6 +105,7 @@ from .models.conditional_gan import ConditionalGAN as ConditionalGAN
 from .models.feature_matching import FeatureMatching as FeatureMatching
 from .models.gan import GAN as GAN
 from .models.infogan import InfoGAN as InfoGAN
+from .models.infomax_gan import InfoMaxGAN as InfoMaxGAN
 from .models.logan import LOGAN as LOGAN
 from .models.ssgan import SSGAN as SSGAN
 from .models.translation.cyclegan import CycleGAN as CycleGAN

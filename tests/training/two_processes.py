@@ -39,6 +39,7 @@ MODELS: dict[str, tuple[str, ...]] = {
     "feature_matching": SMALL,
     "gan": ("data=ring", "metric=modes", "data.batch_size=4"),
     "infogan": SMALL,
+    "infomax_gan": (*SMALL, "model.projection_dim=8"),
     "logan": SMALL,
     "mhgan": (*SMALL, "loss=multi_hinge"),
     "pix2pix": TRANSLATION,

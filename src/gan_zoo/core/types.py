@@ -184,6 +184,7 @@ class DiscriminatorOutput:
         condition: what the discriminator was conditioned on, or None.
         parts: outputs of several scales or heads, one for each; ``score`` holds all of their
             scores, ``[B, N]``, and losses and accuracies are means over the parts.
+        local: activations ``[B, C, H, W]`` of places, before the last convolutions.
         direction: for a sliced discriminator (SAN), the scores ``[B]`` as functions of the last
             layer's direction alone.
     """
@@ -194,6 +195,7 @@ class DiscriminatorOutput:
     features: tuple[Tensor, ...] = ()
     condition: Any = None
     parts: tuple[DiscriminatorOutput, ...] = ()
+    local: Tensor | None = None
     direction: Tensor | None = None
 
 

@@ -7,6 +7,7 @@ G with tanh at the end, LeakyReLU in D. All weights start from N(0, 0.02).
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 from torch import Tensor, nn
@@ -130,6 +131,7 @@ class DCGANDiscriminator(nn.Module):
                 nn.LeakyReLU(0.2, inplace=True),
             ]
         self.layers = nn.Sequential(*layers)
+        self.num_local_layers = len(layers) - (3 if len(widths) > 1 else 0)
         self.out_channels = widths[-1]
 
         # Scores from the 4x4 activations and the batch statistic.
@@ -139,5 +141,8 @@ class DCGANDiscriminator(nn.Module):
         initialize(self, dcgan_init)
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
-        output: DiscriminatorOutput = self.heads(self.minibatch(self.layers(x)), x, condition)
-        return output
+        # Up to the last convolution, then the rest.
+        local = self.layers[: self.num_local_layers](x)
+        h = self.layers[self.num_local_layers :](local)
+        output: DiscriminatorOutput = self.heads(self.minibatch(h), x, condition)
+        return replace(output, local=local)

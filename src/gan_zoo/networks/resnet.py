@@ -6,6 +6,8 @@ and 4), for any power of two; with an attention block they are SAGAN's (Zhang et
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, relu
 
@@ -181,9 +183,11 @@ class ResNetDiscriminator(nn.Module):
         )
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
-        summed = self.minibatch(self.layers(x)).sum((2, 3))
+        # Up to the last block, then this block and its ReLU.
+        local = self.layers[:-2](x)
+        summed = self.minibatch(self.layers[-2:](local)).sum((2, 3))
         output: DiscriminatorOutput = self.heads(summed, x, condition)
-        return output
+        return replace(output, local=local)
 
 
 def check_attention(sizes: list[int], attention: int | None) -> list[int]:
