@@ -139,9 +139,11 @@ from .networks.resnet import ResNetDiscriminator as ResNetDiscriminator
 from .networks.resnet import ResNetGenerator as ResNetGenerator
 from .networks.stylegan2 import StyleGAN2Discriminator as StyleGAN2Discriminator
 from .networks.stylegan2 import StyleGAN2Generator as StyleGAN2Generator
+from .networks.unet_discriminator import UNetDiscriminator as UNetDiscriminator
 from .regularizers.apa import AdaptivePseudoAugmentation as AdaptivePseudoAugmentation
 from .regularizers.base import Regularizer as Regularizer
 from .regularizers.consistency import Consistency as Consistency
+from .regularizers.cutmix import CutMix as CutMix
 from .regularizers.dragan import DRAGAN as DRAGAN
 from .regularizers.drift import Drift as Drift
 from .regularizers.finite_difference import ApproximateR1 as ApproximateR1

@@ -59,6 +59,7 @@ COMPARISONS = {
 SIGNS = {"apa"}  # regularizers that read the sign of scores
 REFUSED = {
     "path_length": "needs a generator with a mapping",
+    "cutmix": "needs a discriminator that scores pixels",
     "san": "needs a discriminator whose last layer is sliced",
 }
 
