@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -121,7 +123,7 @@ class ViTGenerator(nn.Module):
         """The images ``[B, C, S, S]`` of all levels, the sample last."""
         x = self.positions.expand(len(styles), -1, -1)
         per_level = self.num_styles // len(self.outputs)
-        pixels: Tensor | int = 0
+        pixels = torch.zeros((), device=x.device)
         found = []
         for number, block in enumerate(self.blocks):
             x = block(x, self.rotation, styles[:, number])
@@ -211,12 +213,15 @@ def register_positions(
 
 def to_patches(images: Tensor, patch: int) -> Tensor:
     """Images ``[B, C, S, S]`` cut into patches, row by row, ``[B, T, C patch^2]``."""
-    cut = images.unflatten(3, (-1, patch)).unflatten(2, (-1, patch))
-    return cut.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)
+    batch, channels, size, _ = images.shape
+    side = size // patch
+    cut = images.reshape(batch, channels, side, patch, side, patch)
+    return cut.permute(0, 2, 4, 1, 3, 5).reshape(batch, side**2, channels * patch**2)
 
 
 def from_patches(pixels: Tensor, patch: int) -> Tensor:
     """The inverse of `to_patches`."""
-    side = int(pixels.shape[1] ** 0.5)
-    cut = pixels.unflatten(2, (-1, patch, patch)).unflatten(1, (side, side))
-    return cut.permute(0, 3, 1, 4, 2, 5).flatten(4).flatten(2, 3)
+    batch, tokens, numbers = pixels.shape
+    side, channels = math.isqrt(tokens), numbers // patch**2
+    cut = pixels.reshape(batch, side, side, channels, patch, patch)
+    return cut.permute(0, 3, 1, 4, 2, 5).reshape(batch, channels, side * patch, side * patch)

@@ -224,9 +224,9 @@ class _TwiceDifferentiable(torch.autograd.Function):
     def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         # A graph of its own, for the fused backward pass.
         with torch.enable_grad():
-            inputs = [part.detach().requires_grad_() for part in (query, key, value)]
-            result = F.scaled_dot_product_attention(*inputs)
-        ctx.inputs = inputs
+            own = [part.detach().requires_grad_() for part in (query, key, value)]
+            result = F.scaled_dot_product_attention(own[0], own[1], own[2])
+        ctx.own = own
         ctx.result = result
         ctx.save_for_backward(query, key, value)
         return result.detach()
@@ -235,11 +235,11 @@ class _TwiceDifferentiable(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, ...]:
         # Gradients are recorded only if they are to be differentiated.
         if not torch.is_grad_enabled():
-            return torch.autograd.grad(ctx.result, ctx.inputs, gradient, retain_graph=True)
-        inputs = ctx.saved_tensors
-        with torch.enable_grad():
-            # Aliases, so that the formula's graph ends at this function's inputs.
-            own = [part.view_as(part) if part.requires_grad else part.detach() for part in inputs]
-            own = [part if part.requires_grad else part.requires_grad_() for part in own]
-            result = written_out(*own)
-        return torch.autograd.grad(result, own, gradient, create_graph=True)
+            return torch.autograd.grad(ctx.result, ctx.own, gradient, retain_graph=True)
+
+        # Aliases of the inputs, to which the formula's graph leads back.
+        own = [
+            part.view_as(part) if part.requires_grad else part.detach().requires_grad_()
+            for part in ctx.saved_tensors
+        ]
+        return torch.autograd.grad(written_out(*own), own, gradient, create_graph=True)
