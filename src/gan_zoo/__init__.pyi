@@ -101,6 +101,8 @@ from .models.contragan import ContraGAN as ContraGAN
 from .models.cyclegan import CycleGAN as CycleGAN
 from .models.feature_matching import FeatureMatching as FeatureMatching
 from .models.gan import GAN as GAN
+from .models.gat import GAT as GAT
+from .models.gat import ConditionalGAT as ConditionalGAT
 from .models.infogan import InfoGAN as InfoGAN
 from .models.mhgan import MHGAN as MHGAN
 from .models.pix2pix import Pix2Pix as Pix2Pix
@@ -131,6 +133,8 @@ from .networks.resnet import ResNetDiscriminator as ResNetDiscriminator
 from .networks.resnet import ResNetGenerator as ResNetGenerator
 from .networks.stylegan2 import StyleGAN2Discriminator as StyleGAN2Discriminator
 from .networks.stylegan2 import StyleGAN2Generator as StyleGAN2Generator
+from .networks.vit import ViTDiscriminator as ViTDiscriminator
+from .networks.vit import ViTGenerator as ViTGenerator
 from .regularizers.apa import AdaptivePseudoAugmentation as AdaptivePseudoAugmentation
 from .regularizers.base import Regularizer as Regularizer
 from .regularizers.consistency import Consistency as Consistency

@@ -242,4 +242,5 @@ class _TwiceDifferentiable(torch.autograd.Function):
             part.view_as(part) if part.requires_grad else part.detach().requires_grad_()
             for part in ctx.saved_tensors
         ]
-        return torch.autograd.grad(written_out(*own), own, gradient, create_graph=True)
+        gradients = torch.autograd.grad(written_out(*own), own, gradient, create_graph=True)
+        return tuple(gradients)
