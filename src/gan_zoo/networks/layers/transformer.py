@@ -234,8 +234,10 @@ class _TwiceDifferentiable(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, ...]:
         # Gradients are recorded only if they are to be differentiated.
+        gradients: tuple[Tensor, ...]
         if not torch.is_grad_enabled():
-            return torch.autograd.grad(ctx.result, ctx.own, gradient, retain_graph=True)
+            gradients = torch.autograd.grad(ctx.result, ctx.own, gradient, retain_graph=True)
+            return gradients
 
         # Aliases of the inputs, to which the formula's graph leads back.
         own = [
@@ -243,4 +245,4 @@ class _TwiceDifferentiable(torch.autograd.Function):
             for part in ctx.saved_tensors
         ]
         gradients = torch.autograd.grad(written_out(*own), own, gradient, create_graph=True)
-        return tuple(gradients)
+        return gradients
