@@ -135,7 +135,7 @@ class NoisyLevels(nn.Module):
 
     def blur(self, x: Tensor) -> Tensor:
         """The images ``[B, L C, H, W]`` under new noise."""
-        images = x.reshape(len(x), self.levels, -1, *x.shape[2:])
+        images = x.reshape(x.shape[0], self.levels, -1, *x.shape[2:])
         noise = torch.einsum("ij,bj...->bi...", self.mixing.to(x), torch.randn_like(images))
         blurred = self.signal.to(x)[:, None, None, None] * images + noise
         return blurred.reshape(x.shape)

@@ -121,7 +121,7 @@ class ViTGenerator(nn.Module):
 
     def images(self, styles: Tensor) -> list[Tensor]:
         """The images ``[B, C, S, S]`` of all levels, the sample last."""
-        x = self.positions.expand(len(styles), -1, -1)
+        x = self.positions.expand(styles.shape[0], -1, -1)
         per_level = self.num_styles // len(self.outputs)
         pixels = torch.zeros((), device=x.device)
         found = []
@@ -183,7 +183,7 @@ class ViTDiscriminator(nn.Module):
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
         tokens = self.embed(to_patches(x, self.patch)) + self.positions
-        h = torch.cat([self.class_token.expand(len(x), 1, -1), tokens], 1)
+        h = torch.cat([self.class_token.expand(x.shape[0], 1, -1), tokens], 1)
         for block in self.blocks:
             h = block(h, self.rotation)
         output: DiscriminatorOutput = self.heads(self.norm(h[:, 0]), x, condition)

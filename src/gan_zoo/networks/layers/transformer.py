@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gan_zoo.core.types import at_least_float32
+
 EPSILON = 1e-6
 LONGEST = 10_000.0
 """Ratio of the highest to the lowest frequency of positions (Vaswani et al. 2017, section 3.5)."""
@@ -18,6 +20,8 @@ LONGEST = 10_000.0
 
 class RMSNorm(nn.Module):
     """x / sqrt(mean(x^2) + 1e-6) over the last dimension (Zhang & Sennrich 2019, eq. 4).
+
+    In float32 at least, also in mixed precision.
 
     Args:
         width: size of the last dimension.
@@ -29,6 +33,7 @@ class RMSNorm(nn.Module):
         self.gain = nn.Parameter(torch.ones(width)) if affine else None
 
     def forward(self, x: Tensor) -> Tensor:
+        x = at_least_float32(x)
         y = x * (x.square().mean(-1, keepdim=True) + EPSILON).rsqrt()
         return y if self.gain is None else y * self.gain
 
