@@ -46,7 +46,7 @@ class GAT(GAN):
         discriminator: called with ``sample_shape`` ``[L C, H, W]``.
         sample_shape: ``[C, H, W]`` of one image.
         levels: L, 4 in the paper.
-        options: ``latent_dim`` and ``prior``, as in `GAN`.
+        latent_dim, prior: as in `GAN`.
     """
 
     def __init__(
@@ -55,28 +55,12 @@ class GAT(GAN):
         discriminator: Callable[..., nn.Module],
         sample_shape: Shape,
         levels: Count = 4,
-        **options: Any,
+        latent_dim: Count = 64,
+        prior: str = "normal",
     ) -> None:
-        if len(sample_shape) != 3:
-            raise ValueError(
-                f"model=gat works on images; the data's sample_shape is {list(sample_shape)}: use"
-                " model=gan for vectors"
-            )
-        if not accepts(generator, "levels"):
-            raise ValueError("model=gat needs a generator with levels: use generator=vit")
-        channels, *size = sample_shape
-
-        def noisy_discriminator(**arguments: Any) -> nn.Module:
-            network = discriminator(sample_shape=[levels * channels, *size], **arguments)
-            return after_augmentation(network, partial(NoisyLevels, levels=levels))
-
-        super().__init__(
-            generator=partial(generator, levels=levels),
-            discriminator=noisy_discriminator,
-            **options,
-        )
-        self.channels = channels
-        self.levels = levels
+        networks = with_levels(generator, discriminator, sample_shape, levels)
+        super().__init__(*networks, latent_dim, prior)
+        self.channels, self.levels = sample_shape[0], levels
 
     def generate(self, batch: Batch) -> FakeSamples:
         inputs = self.generator_inputs(self.request_for(batch), self.generators)
@@ -95,8 +79,25 @@ class ConditionalGAT(GAT, ConditionalGAN):
 
     Args:
         generator, discriminator, sample_shape, levels: as in `GAT`.
-        options: ``condition``, ``fusion``, ``latent_dim`` and ``prior``, as in `ConditionalGAN`.
+        condition, fusion, latent_dim, prior: as in `ConditionalGAN`.
     """
+
+    def __init__(
+        self,
+        generator: Callable[..., nn.Module],
+        discriminator: Callable[..., nn.Module],
+        sample_shape: Shape,
+        condition: Callable[[], Any],
+        fusion: str = "projection",
+        levels: Count = 4,
+        latent_dim: Count = 64,
+        prior: str = "normal",
+    ) -> None:
+        networks = with_levels(generator, discriminator, sample_shape, levels)
+        ConditionalGAN.__init__(
+            self, *networks, condition, fusion, latent_dim=latent_dim, prior=prior
+        )
+        self.channels, self.levels = sample_shape[0], levels
 
 
 class NoisyLevels(nn.Module):
@@ -164,6 +165,33 @@ def cumulative_mixing(count: int) -> Tensor:
         mixing[i] = before
         finer = t
     return mixing.float()
+
+
+def with_levels(
+    generator: Callable[..., nn.Module],
+    discriminator: Callable[..., nn.Module],
+    sample_shape: Shape,
+    levels: int,
+) -> tuple[Callable[..., nn.Module], Callable[..., nn.Module]]:
+    """Factories of a generator with ``levels``, and of a discriminator of their noisy stack.
+
+    Raises:
+        ValueError: if the samples are not images, or the generator has no levels.
+    """
+    if len(sample_shape) != 3:
+        raise ValueError(
+            f"model=gat works on images; the data's sample_shape is {list(sample_shape)}: use"
+            " model=gan for vectors"
+        )
+    if not accepts(generator, "levels"):
+        raise ValueError("model=gat needs a generator with levels: use generator=vit")
+    channels, *size = sample_shape
+
+    def noisy_discriminator(**arguments: Any) -> nn.Module:
+        network = discriminator(sample_shape=[levels * channels, *size], **arguments)
+        return after_augmentation(network, partial(NoisyLevels, levels=levels))
+
+    return partial(generator, levels=levels), noisy_discriminator
 
 
 def after_augmentation(
