@@ -104,6 +104,8 @@ from .models.cogan import CoGAN as CoGAN
 from .models.conditional_gan import ConditionalGAN as ConditionalGAN
 from .models.feature_matching import FeatureMatching as FeatureMatching
 from .models.gan import GAN as GAN
+from .models.gat import GAT as GAT
+from .models.gat import ConditionalGAT as ConditionalGAT
 from .models.infogan import InfoGAN as InfoGAN
 from .models.infomax_gan import InfoMaxGAN as InfoMaxGAN
 from .models.logan import LOGAN as LOGAN
@@ -140,6 +142,8 @@ from .networks.resnet import ResNetGenerator as ResNetGenerator
 from .networks.stylegan2 import StyleGAN2Discriminator as StyleGAN2Discriminator
 from .networks.stylegan2 import StyleGAN2Generator as StyleGAN2Generator
 from .networks.unet_discriminator import UNetDiscriminator as UNetDiscriminator
+from .networks.vit import ViTDiscriminator as ViTDiscriminator
+from .networks.vit import ViTGenerator as ViTGenerator
 from .regularizers.apa import AdaptivePseudoAugmentation as AdaptivePseudoAugmentation
 from .regularizers.base import Regularizer as Regularizer
 from .regularizers.consistency import Consistency as Consistency

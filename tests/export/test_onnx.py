@@ -108,6 +108,10 @@ def test_translators_through_onnxruntime(model: str, trained, tmp_path: Path) ->
         (("model=cgan", "data=digits"), {"label": torch.tensor([3, 3, 9, 0, 1])}),
         (("model=acgan", "data=digits"), {"label": torch.tensor([3, 3, 9, 0, 1])}),
         (
+            ("model=gat_conditional", "generator.heads=2", "discriminator.heads=2"),
+            {"label": torch.tensor([3, 3, 9, 0, 1])},
+        ),
+        (
             ("model=infogan", "data=digits"),
             {
                 "label": torch.tensor([3, 3, 9, 0, 1]),

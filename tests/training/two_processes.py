@@ -38,6 +38,8 @@ MODELS: dict[str, tuple[str, ...]] = {
     "dcgan": SMALL,
     "feature_matching": SMALL,
     "gan": ("data=ring", "metric=modes", "data.batch_size=4"),
+    "gat": (*SMALL, "loss=rpgan", "generator.heads=2", "discriminator.heads=2"),
+    "gat_conditional": (*SMALL, "loss=rpgan", "generator.heads=2", "discriminator.heads=2"),
     "infogan": SMALL,
     "infomax_gan": (*SMALL, "model.projection_dim=8"),
     "logan": SMALL,

@@ -11,6 +11,7 @@ and rank.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -66,8 +67,9 @@ class AugmentedDiscriminator(nn.Module):
 
     Its `DiscriminatorOutput` carries the samples as they came, so that penalties differentiate
     through the augmentation. Conditions that are images of the same size (pix2pix) move along with
-    the sample, their colors untouched. In evaluation mode the discriminator sees everything as it
-    is.
+    the sample, their colors untouched. Where a sample is a stack of images, as many as the
+    discriminator's attribute ``levels`` says (GAT), each of them is changed with the same random
+    numbers. In evaluation mode the discriminator sees everything as it is.
 
     Args:
         discriminator: of ``[B, C, H, W]``; returns scores or a `DiscriminatorOutput`.
@@ -87,6 +89,13 @@ class AugmentedDiscriminator(nn.Module):
         if hasattr(discriminator, "energy"):
             self.energy = discriminator.energy
 
+    def insert(self, make: Callable[[nn.Module], nn.Module]) -> AugmentedDiscriminator:
+        """This with ``make(discriminator)`` in place of its discriminator: changes of samples that
+        come after the augmentation.
+        """
+        self.discriminator = make(self.discriminator)
+        return self
+
     def forward(self, x: Tensor, *condition: Any) -> DiscriminatorOutput:
         require_images(x)
         augmented, *conditions = self.augment(x, *condition) if self.training else (x, *condition)
@@ -101,14 +110,29 @@ class AugmentedDiscriminator(nn.Module):
         """The samples and their image conditions under the same random augmentation."""
         # Image conditions are transformed together with the samples.
         parts = [x, *condition]
-        moving = [i for i, part in enumerate(parts) if is_same_size_image(part, x)]
+        moving = [i for i, part in enumerate(parts) if i > 0 and is_same_size_image(part, x)]
+        sizes = [parts[i].shape[1] for i in moving]
 
-        # In one call, so that all get the same random numbers.
-        stack = torch.cat([parts[i] for i in moving], 1)
-        changed = self.augmentation(stack, x.shape[1]).split([parts[i].shape[1] for i in moving], 1)
-        for i, part in zip(moving, changed, strict=True):
+        # Sample and conditions in one call, so that all get the same random numbers.
+        images = x.chunk(getattr(self.discriminator, "levels", 1), 1)
+        changed_images = []
+        for number, image in enumerate(images, 1):
+            stack = torch.cat([image, *(parts[i] for i in moving)], 1)
+            with nullcontext() if number == len(images) else draws_again(x.device):
+                changed = self.augmentation(stack, image.shape[1])
+            first, *changed_conditions = changed.split([image.shape[1], *sizes], 1)
+            changed_images.append(first)
+
+        # Conditions were changed alike every time.
+        parts[0] = torch.cat(changed_images, 1) if len(images) > 1 else changed_images[0]
+        for i, part in zip(moving, changed_conditions, strict=True):
             parts[i] = part
         return parts
+
+
+def draws_again(device: torch.device) -> AbstractContextManager[None]:
+    """What is drawn within the block from torch's global generators is drawn again after it."""
+    return torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
 
 
 def uniform(x: Tensor, low: float, high: float, *count: int) -> Tensor:

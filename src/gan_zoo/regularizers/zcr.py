@@ -40,6 +40,12 @@ class LatentConsistency(GeneratorRegularizer):
 
     def check(self, model: Generators) -> None:
         require_latents(model, "zcr")
+        levels = getattr(model, "levels", 1)
+        if levels != 1:
+            raise ValueError(
+                "regularizer=zcr needs a discriminator of single images; that of"
+                f" {type(model).__name__} scores {levels} levels: use another regularizer"
+            )
 
     def perturbed(self, model: Generators, batch: Batch) -> Tensor:
         """Samples of the batch's latents with noise, under the same conditions."""

@@ -8,14 +8,38 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from gan_zoo.core.types import Count, Positive, Weight
 from gan_zoo.models.base import Model
 
+REFERENCE_WIDTH = 768
 OptimizerFactory = Callable[[Sequence[nn.Parameter]], Optimizer]
 
 
 def adam(parameters: Sequence[nn.Parameter]) -> Optimizer:
     """Adam as in DCGAN: 2e-4 with betas (0.5, 0.999)."""
     return torch.optim.Adam(parameters, lr=2e-4, betas=(0.5, 0.999), fused=True)
+
+
+def adamw_by_width(
+    parameters: Sequence[nn.Parameter],
+    width: Count,
+    lr: Positive = 2e-4,
+    betas: tuple[float, float] = (0.0, 0.99),
+    weight_decay: Weight = 0.0,
+) -> Optimizer:
+    """AdamW whose learning rate falls with the width of a transformer: ``lr`` 768 / ``width``
+    (GAT, Hyun et al. 2025).
+
+    Args:
+        parameters: of one side.
+        width: size of its tokens.
+        lr: the learning rate at width 768.
+        betas, weight_decay: of AdamW.
+    """
+    rate = lr * REFERENCE_WIDTH / width
+    return torch.optim.AdamW(
+        parameters, lr=rate, betas=betas, weight_decay=weight_decay, fused=True
+    )
 
 
 def trained_parameters(model: Model) -> dict[str, list[nn.Parameter]]:
