@@ -109,6 +109,7 @@ from .models.gat import ConditionalGAT as ConditionalGAT
 from .models.infogan import InfoGAN as InfoGAN
 from .models.infomax_gan import InfoMaxGAN as InfoMaxGAN
 from .models.logan import LOGAN as LOGAN
+from .models.pggan import PGGAN as PGGAN
 from .models.ssgan import SSGAN as SSGAN
 from .models.translation.cyclegan import CycleGAN as CycleGAN
 from .models.translation.pix2pix import Pix2Pix as Pix2Pix
@@ -135,6 +136,8 @@ from .networks.mlp import MLPDiscriminator as MLPDiscriminator
 from .networks.mlp import MLPGenerator as MLPGenerator
 from .networks.packing import PackedDiscriminator as PackedDiscriminator
 from .networks.patchgan import PatchGAN as PatchGAN
+from .networks.pggan import PGGANDiscriminator as PGGANDiscriminator
+from .networks.pggan import PGGANGenerator as PGGANGenerator
 from .networks.r3gan import R3GANDiscriminator as R3GANDiscriminator
 from .networks.r3gan import R3GANGenerator as R3GANGenerator
 from .networks.resnet import ResNetDiscriminator as ResNetDiscriminator

@@ -41,7 +41,9 @@ def outcomes(tmp_path_factory, request) -> list[dict[str, str]]:
     processes = []
     for rank in range(2):
         place = {"RANK": str(rank), "LOCAL_RANK": str(rank), "NODE_RANK": "0"}
-        environment = os.environ | {"PYTHONPATH": str(ROOT)} | shared | place
+        environment = (
+            os.environ | {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"} | shared | place
+        )
         processes.append(
             subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
         )

@@ -44,6 +44,7 @@ MODELS: dict[str, tuple[str, ...]] = {
     "infomax_gan": (*SMALL, "model.projection_dim=8"),
     "logan": SMALL,
     "mhgan": (*SMALL, "loss=multi_hinge"),
+    "pggan": (*SMALL, "data.image_size=16", "model.stable_images=4", "model.fade_images=8"),
     "pix2pix": TRANSLATION,
     "reacgan": SMALL,
     "projected_gan": (*SMALL, "generator.width=4", "discriminator.features.image_size=32"),

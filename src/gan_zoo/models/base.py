@@ -101,6 +101,11 @@ class Model(nn.Module):
         """Whether samples are functions of an image of another domain, without latents."""
         return self.conditioning in ("image", "domain") and self.latent_dim is None
 
+    def on_progress(self, images_seen: int) -> None:
+        """Set what changes with the images seen, before each step; a pure function of their number,
+        so that resumed runs agree.
+        """
+
     def request_for(self, batch: Batch) -> SampleRequest:
         """What the generators are conditioned on in training: the labels and conditions of the
         batch.

@@ -123,6 +123,7 @@ class GANModule(SamplingModule):
         batch.rng.seed_global_generators()
         self.rates.apply(self.trainer.optimizers, self.global_step, self.trainer.max_steps)
         self.schedules.apply(self, self.clock.images_seen)
+        self.model.on_progress(self.clock.images_seen)
 
         # Generate once for both sides; with accumulation the generator step does so again.
         parts = batch.split(self.accumulate)
