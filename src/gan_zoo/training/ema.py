@@ -8,7 +8,7 @@ from types import MappingProxyType
 import torch
 from torch import Tensor, nn
 
-from gan_zoo.core.types import Positive
+from gan_zoo.core.types import Positive, Whole
 
 DEFAULT_EMA = MappingProxyType({"half_life": 10_000.0, "ramp_up": 0.05})
 
@@ -19,22 +19,37 @@ class EMA(nn.Module):
 
     After a step of B images, shadow <- lerp(weights, shadow, 0.5^(B / h)), h = min(half_life,
     ramp_up * images seen) (Karras et al. 2018, appendix C; the ramp as in StyleGAN2-ADA). Running
-    statistics are copied, not averaged.
+    statistics are copied, not averaged; with ``standing_batches`` they are computed anew before
+    samples are made.
 
     Args:
         generators: what is averaged; a copy is made.
         half_life: images after which the weight of a parameter value in the average has halved.
         ramp_up: early in training the half-life is this fraction of the images seen.
+        standing_batches: batches of 64 samples for the statistics of batch normalization; 0 for the
+            running ones of training.
+
+    Attributes:
+        stale: whether statistics are older than the weights, a buffer.
     """
 
+    stale: Tensor
+
     def __init__(
-        self, generators: nn.ModuleDict, half_life: Positive, ramp_up: Positive = 0.05
+        self,
+        generators: nn.ModuleDict,
+        half_life: Positive,
+        ramp_up: Positive = 0.05,
+        standing_batches: Whole = 0,
     ) -> None:
         super().__init__()
         if half_life <= 0 or ramp_up <= 0:
             raise ValueError(
                 f"ema.half_life and ema.ramp_up must be > 0, got {half_life} and {ramp_up}"
             )
+        self.standing_batches = standing_batches
+        if standing_batches:
+            self.register_buffer("stale", torch.tensor(True))
         self.half_life = half_life
         self.ramp_up = ramp_up
         self.generators = copy.deepcopy(generators).float().requires_grad_(False).eval()
@@ -53,6 +68,8 @@ class EMA(nn.Module):
         buffers = list(self.generators.buffers())
         if buffers:
             torch._foreach_copy_(buffers, list(generators.buffers()))
+        if self.standing_batches:
+            self.stale.fill_(True)
 
     def train(self, mode: bool = True) -> EMA:
         """Stay in evaluation mode: the average is only used for sampling."""

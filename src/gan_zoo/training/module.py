@@ -81,7 +81,7 @@ class GANModule(SamplingModule):
         accumulate: Count = 1,
         schedules: Mapping[str, ScalarSchedule] | None = None,
         clip_grad_norm: float | None = None,
-        ema: Mapping[str, float] | None = DEFAULT_EMA,
+        ema: Mapping[str, Any] | None = DEFAULT_EMA,
         channels_last: bool = True,
         compiled: Mapping[str, Any] | None = None,
         metadata: dict[str, Any] | None = None,

@@ -12,6 +12,10 @@ from gan_zoo.core.types import SampleRequest
 from gan_zoo.models.base import Model
 from gan_zoo.training.ema import EMA
 from gan_zoo.training.modes import evaluation_mode
+from gan_zoo.training.standing_statistics import (
+    check_standing_statistics,
+    set_standing_statistics,
+)
 
 
 class SamplingModule(LightningModule):
@@ -24,13 +28,26 @@ class SamplingModule(LightningModule):
 
     def __init__(self, model: Model, ema: EMA | None) -> None:
         super().__init__()
+        if ema is not None and ema.standing_batches:
+            check_standing_statistics(model)
         self.model = model
         self.ema = ema
 
     @property
     def inference_generators(self) -> nn.ModuleDict:
         """The generators for image grids and metrics: the averaged ones if there are any."""
-        return self.model.generators if self.ema is None else self.ema.generators
+        if self.ema is None:
+            return self.model.generators
+
+        # Statistics that belong to the averaged weights, computed once after each change of them.
+        generators = self.ema.generators
+        if self.ema.standing_batches and bool(self.ema.stale):
+            with evaluation_mode(generators, self.device):
+                set_standing_statistics(
+                    self.model, generators, self.ema.standing_batches, self.device
+                )
+            self.ema.stale.fill_(False)
+        return generators
 
     @contextmanager
     def inference_mode(self) -> Iterator[nn.ModuleDict]:

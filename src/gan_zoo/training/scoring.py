@@ -39,4 +39,6 @@ def evaluate_generator(
 
     # What all metrics of this evaluation have in common.
     shared = {"ema": module.ema is not None, "seed": seed, "world_size": world_size}
+    if module.ema is not None and module.ema.standing_batches:
+        shared["standing_batches"] = module.ema.standing_batches
     return [MetricResult(result.name, result.value, result.protocol | shared) for result in results]
