@@ -18,6 +18,7 @@ from .auxiliary_losses.margins import ExponentialMargins as ExponentialMargins
 from .auxiliary_losses.margins import LargeMarginSoftmax as LargeMarginSoftmax
 from .auxiliary_losses.margins import LogisticMargins as LogisticMargins
 from .auxiliary_losses.margins import MulticlassHinge as MulticlassHinge
+from .auxiliary_losses.patch_nce import PatchNCE as PatchNCE
 from .auxiliary_losses.perceptual import Lite0Features as Lite0Features
 from .auxiliary_losses.perceptual import Perceptual as Perceptual
 from .auxiliary_losses.perceptual import Style as Style
@@ -98,6 +99,7 @@ from .models.cgan import CGAN as CGAN
 from .models.class_conditional import ClassConditionalGAN as ClassConditionalGAN
 from .models.conditional_gan import ConditionalGAN as ConditionalGAN
 from .models.contragan import ContraGAN as ContraGAN
+from .models.cut import CUT as CUT
 from .models.cyclegan import CycleGAN as CycleGAN
 from .models.feature_matching import FeatureMatching as FeatureMatching
 from .models.gan import GAN as GAN

@@ -22,7 +22,8 @@ from tests.helpers import sampled
 
 MODELS, LOSSES, REGULARIZERS = (choices(group, CONF) for group in ("model", "loss", "regularizer"))
 LOSSES.remove("multi_hinge")  # needs model=mhgan: see tests/models/test_class_heads.py
-TRANSLATIONS = {"cyclegan", "pix2pix"}
+RESNET_TRANSLATIONS = {"cut", "cyclegan", "fastcut"}
+TRANSLATIONS = {*RESNET_TRANSLATIONS, "pix2pix"}
 CONVOLUTIONAL = set(MODELS) - {"gan"}
 AUTOENCODERS = {"ebgan", "began"}  # losses that bring an autoencoder as discriminator
 NEEDS_MORE_THAN_A_SCORE = {
@@ -125,7 +126,7 @@ def on_images(pairs: Path) -> Callable[[str, str], list[str]]:
             return [
                 "data=paired_folder",
                 *small,
-                *(["generator.blocks=1"] if model == "cyclegan" else []),
+                *(["generator.blocks=1"] if model in RESNET_TRANSLATIONS else []),
             ]
         attention = (
             ["generator.attention=8", "discriminator.attention=8"] if model == "sagan" else []
