@@ -22,8 +22,8 @@ from tests.helpers import sampled
 
 MODELS, LOSSES, REGULARIZERS = (choices(group, CONF) for group in ("model", "loss", "regularizer"))
 LOSSES.remove("multi_hinge")  # needs model=mhgan: see tests/models/test_class_heads.py
-RESNET_TRANSLATIONS = {"cut", "cyclegan", "fastcut"}
-TRANSLATIONS = {*RESNET_TRANSLATIONS, "pix2pix"}
+RESNET_TRANSLATIONS = {"cut", "cyclegan", "discogan", "fastcut"}
+TRANSLATIONS = {*RESNET_TRANSLATIONS, "dualgan", "pix2pix"}
 CONVOLUTIONAL = set(MODELS) - {"gan"}
 AUTOENCODERS = {"ebgan", "began"}  # losses that bring an autoencoder as discriminator
 NEEDS_MORE_THAN_A_SCORE = {
@@ -120,7 +120,8 @@ def on_images(pairs: Path) -> Callable[[str, str], list[str]]:
     """The overrides that let a model train on small images in a moment."""
 
     def overrides(model: str, loss: str) -> list[str]:
-        patches = [] if loss in AUTOENCODERS else ["discriminator.layers=1"]
+        whole = loss in AUTOENCODERS or model == "discogan"
+        patches = [] if whole else ["discriminator.layers=1"]
         if model in TRANSLATIONS:
             small = [f"data.root={pairs}", "data.image_size=16", "generator.width=8", *patches]
             return [

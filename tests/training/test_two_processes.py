@@ -18,8 +18,11 @@ from tests.training.two_processes import MODELS
 pytestmark = pytest.mark.timeout(900)  # the first test waits for all models
 
 ROOT = Path(__file__).parents[2]
-# These share their code with `acgan`, `biggan` and `cut`.
-SLOW = ("adcgan", "biggan_deep", "contragan", "fastcut", "mhgan", "reacgan", "tacgan")
+# These share their code with `acgan`, `biggan`, `cut` and `cyclegan`.
+SLOW = (
+    *("adcgan", "biggan_deep", "contragan", "discogan", "dualgan", "fastcut"),
+    *("mhgan", "reacgan", "tacgan"),
+)
 
 
 @pytest.fixture(scope="module")

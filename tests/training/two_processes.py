@@ -35,6 +35,8 @@ MODELS: dict[str, tuple[str, ...]] = {
     "cut": (*TRANSLATION, "generator.blocks=1"),
     "cyclegan": (*TRANSLATION, "generator.blocks=1", "model.pool_size=3"),
     "dcgan": SMALL,
+    "discogan": (*TRANSLATION, "generator.blocks=1"),
+    "dualgan": TRANSLATION,
     "fastcut": (*TRANSLATION, "generator.blocks=1"),
     "feature_matching": SMALL,
     "gan": ("data=ring", "metric=modes", "data.batch_size=4"),
