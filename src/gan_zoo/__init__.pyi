@@ -94,6 +94,7 @@ from .losses.wasserstein import Wasserstein as Wasserstein
 from .models.acgan import ACGAN as ACGAN
 from .models.adcgan import ADCGAN as ADCGAN
 from .models.base import Model as Model
+from .models.bicyclegan import BicycleGAN as BicycleGAN
 from .models.bigan import BiGAN as BiGAN
 from .models.cgan import CGAN as CGAN
 from .models.class_conditional import ClassConditionalGAN as ClassConditionalGAN
@@ -123,6 +124,7 @@ from .networks.image_to_image import ResNetTranslator as ResNetTranslator
 from .networks.image_to_image import UNetTranslator as UNetTranslator
 from .networks.infogan import InfoGANDiscriminator as InfoGANDiscriminator
 from .networks.infogan import InfoGANGenerator as InfoGANGenerator
+from .networks.latent_unet import LatentUNet as LatentUNet
 from .networks.mlp import MLPDiscriminator as MLPDiscriminator
 from .networks.mlp import MLPGenerator as MLPGenerator
 from .networks.packing import PackedDiscriminator as PackedDiscriminator

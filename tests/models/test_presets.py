@@ -130,6 +130,19 @@ PAPERS = {
             "optim.schedule.start": 0.5,
         },
     ),
+    "bicyclegan": (
+        [],
+        (2e-4, 2e-4),
+        [0.5, 0.999],
+        1,
+        {
+            "model.latent_dim": 8,
+            "model.reconstruction_weight": 10,
+            "model.kl_weight": 0.01,
+            "model.latent_weight": 0.5,
+            "discriminator.scales": 2,
+        },
+    ),
     "discogan": (
         [],
         (2e-4, 2e-4),

@@ -26,6 +26,7 @@ TRANSLATION = (
 MODELS: dict[str, tuple[str, ...]] = {
     "acgan": SMALL,
     "adcgan": SMALL,
+    "bicyclegan": (*TRANSLATION, "metric=translation"),
     "bigan": SMALL,
     "biggan": (*SMALL, "generator.width=2", "discriminator.width=2"),
     "biggan_deep": (*SMALL, "generator.width=2", "discriminator.width=2"),
