@@ -107,10 +107,12 @@ from .models.gan import GAN as GAN
 from .models.infogan import InfoGAN as InfoGAN
 from .models.mhgan import MHGAN as MHGAN
 from .models.pix2pix import Pix2Pix as Pix2Pix
+from .models.pix2pixhd import Pix2PixHD as Pix2PixHD
 from .models.tacgan import TACGAN as TACGAN
 from .models.vae import VAE as VAE
 from .models.vae_gan import VAEGAN as VAEGAN
 from .networks.autoencoder import AutoEncoder as AutoEncoder
+from .networks.coarse_to_fine import CoarseToFineTranslator as CoarseToFineTranslator
 from .networks.condition_encoders import BagOfWords as BagOfWords
 from .networks.condition_encoders import ClassCondition as ClassCondition
 from .networks.condition_encoders import ImageCondition as ImageCondition

@@ -157,6 +157,13 @@ PAPERS = {
         1,
         {"model.reconstruction_weight": 100, "generator.dropout": 0.5},
     ),
+    "pix2pixhd": (
+        [],
+        (2e-4, 2e-4),
+        [0.5, 0.999],
+        1,
+        {"model.feature_weight": 10, "discriminator.scales": 2, "discriminator.all_features": True},
+    ),
     "r3gan": (
         ["loss=r3gan"],
         (1e-4, 1e-4),

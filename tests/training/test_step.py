@@ -22,7 +22,7 @@ from tests.helpers import sampled
 
 MODELS, LOSSES, REGULARIZERS = (choices(group, CONF) for group in ("model", "loss", "regularizer"))
 LOSSES.remove("multi_hinge")  # needs model=mhgan: see tests/models/test_class_heads.py
-RESNET_TRANSLATIONS = {"cut", "cyclegan", "discogan", "fastcut"}
+RESNET_TRANSLATIONS = {"cut", "cyclegan", "discogan", "fastcut", "pix2pixhd"}
 TRANSLATIONS = {*RESNET_TRANSLATIONS, "bicyclegan", "dualgan", "pix2pix"}
 CONVOLUTIONAL = set(MODELS) - {"gan"}
 AUTOENCODERS = {"ebgan", "began"}  # losses that bring an autoencoder as discriminator
@@ -39,6 +39,7 @@ NEEDS_MORE_THAN_A_SCORE = {
     "infogan",
     "mhgan",
     "pix2pix",
+    "pix2pixhd",
     "reacgan",
     "sngan_projection",
     "tacgan",

@@ -44,6 +44,7 @@ MODELS: dict[str, tuple[str, ...]] = {
     "infogan": SMALL,
     "mhgan": (*SMALL, "loss=multi_hinge"),
     "pix2pix": TRANSLATION,
+    "pix2pixhd": (*TRANSLATION, "generator.width=4", "generator.blocks=1"),
     "reacgan": SMALL,
     "projected_gan": (*SMALL, "generator.width=4", "discriminator.features.image_size=32"),
     "r3gan": (*SMALL, "generator.width=16", "discriminator.width=16"),
