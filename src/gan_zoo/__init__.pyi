@@ -99,6 +99,7 @@ from .models.bigan import BiGAN as BiGAN
 from .models.cgan import CGAN as CGAN
 from .models.class_conditional import ClassConditionalGAN as ClassConditionalGAN
 from .models.conditional_gan import ConditionalGAN as ConditionalGAN
+from .models.context_encoder import ContextEncoder as ContextEncoder
 from .models.contragan import ContraGAN as ContraGAN
 from .models.cut import CUT as CUT
 from .models.cyclegan import CycleGAN as CycleGAN

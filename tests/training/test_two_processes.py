@@ -18,9 +18,9 @@ from tests.training.two_processes import MODELS
 pytestmark = pytest.mark.timeout(900)  # the first test waits for all models
 
 ROOT = Path(__file__).parents[2]
-# These share their code with `acgan`, `biggan`, `cut` and `cyclegan`.
+# These share their code with `acgan`, `biggan`, `cut`, `cyclegan` and `pix2pix`.
 SLOW = (
-    *("adcgan", "biggan_deep", "contragan", "discogan", "dualgan", "fastcut"),
+    *("adcgan", "biggan_deep", "colorization", "contragan", "discogan", "dualgan", "fastcut"),
     *("mhgan", "reacgan", "tacgan"),
 )
 

@@ -23,6 +23,7 @@ TRANSLATION = (
     "generator.width=8",
     "discriminator.width=8",
 )
+DERIVED = ("generator.width=8", "discriminator.width=8")
 MODELS: dict[str, tuple[str, ...]] = {
     "acgan": SMALL,
     "adcgan": SMALL,
@@ -32,6 +33,8 @@ MODELS: dict[str, tuple[str, ...]] = {
     "biggan_deep": (*SMALL, "generator.width=2", "discriminator.width=2"),
     "cgan": SMALL,
     "cgan_single": SMALL,
+    "colorization": DERIVED,
+    "context_encoder": (*DERIVED, "data.derive.kind=brush"),
     "contragan": SMALL,
     "cut": (*TRANSLATION, "generator.blocks=1"),
     "cyclegan": (*TRANSLATION, "generator.blocks=1", "model.pool_size=3"),

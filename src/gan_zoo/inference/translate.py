@@ -116,7 +116,7 @@ def translator_of(run: LoadedModel, direction: str = "forward", number: int = 0)
     if direction not in DIRECTIONS:
         raise DataError(f"direction must be one of {', '.join(DIRECTIONS)}, got {direction!r}")
     model = run.module.model
-    if model.conditioning not in ("image", "domain"):
+    if not model.translates:
         raise DataError(f"{type(model).__name__} does not translate images: use gan-zoo sample")
 
     # Backward: from an image of the samples' domain.

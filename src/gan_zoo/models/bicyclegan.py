@@ -94,6 +94,11 @@ class BicycleGAN(Model):
         self.conditional = conditional
         self.latent_dim = latent_dim
 
+    @property
+    def translates(self) -> bool:
+        """Also with latents: the translator is convolutional."""
+        return True
+
     def generate(self, batch: Batch) -> FakeSamples:
         outputs = self.generators["encoder"](batch.real)
         mu, log_variance = at_least_float32(outputs).chunk(2, dim=1)
