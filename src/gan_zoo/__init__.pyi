@@ -20,6 +20,7 @@ from .auxiliary_losses.margins import ExponentialMargins as ExponentialMargins
 from .auxiliary_losses.margins import LargeMarginSoftmax as LargeMarginSoftmax
 from .auxiliary_losses.margins import LogisticMargins as LogisticMargins
 from .auxiliary_losses.margins import MulticlassHinge as MulticlassHinge
+from .auxiliary_losses.patch_nce import PatchNCE as PatchNCE
 from .auxiliary_losses.perceptual import Lite0Features as Lite0Features
 from .auxiliary_losses.perceptual import Perceptual as Perceptual
 from .auxiliary_losses.perceptual import Style as Style
@@ -111,14 +112,19 @@ from .models.infomax_gan import InfoMaxGAN as InfoMaxGAN
 from .models.logan import LOGAN as LOGAN
 from .models.pggan import PGGAN as PGGAN
 from .models.ssgan import SSGAN as SSGAN
+from .models.translation.bicyclegan import BicycleGAN as BicycleGAN
+from .models.translation.context_encoder import ContextEncoder as ContextEncoder
+from .models.translation.cut import CUT as CUT
 from .models.translation.cyclegan import CycleGAN as CycleGAN
 from .models.translation.pix2pix import Pix2Pix as Pix2Pix
+from .models.translation.pix2pixhd import Pix2PixHD as Pix2PixHD
 from .models.with_encoder.bigan import BiGAN as BiGAN
 from .models.with_encoder.cluster_gan import ClusterGAN as ClusterGAN
 from .models.with_encoder.vae import VAE as VAE
 from .models.with_encoder.vae_gan import VAEGAN as VAEGAN
 from .models.with_encoder.veegan import VEEGAN as VEEGAN
 from .networks.autoencoder import AutoEncoder as AutoEncoder
+from .networks.coarse_to_fine import CoarseToFineTranslator as CoarseToFineTranslator
 from .networks.condition_encoders import BagOfWords as BagOfWords
 from .networks.condition_encoders import ClassCondition as ClassCondition
 from .networks.condition_encoders import ImageCondition as ImageCondition
@@ -132,6 +138,7 @@ from .networks.image_to_image import ResNetTranslator as ResNetTranslator
 from .networks.image_to_image import UNetTranslator as UNetTranslator
 from .networks.infogan import InfoGANDiscriminator as InfoGANDiscriminator
 from .networks.infogan import InfoGANGenerator as InfoGANGenerator
+from .networks.latent_unet import LatentUNet as LatentUNet
 from .networks.mlp import MLPDiscriminator as MLPDiscriminator
 from .networks.mlp import MLPGenerator as MLPGenerator
 from .networks.packing import PackedDiscriminator as PackedDiscriminator

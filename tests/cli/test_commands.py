@@ -326,7 +326,7 @@ def test_images_of_the_training_size_are_translated_as_in_training(trained, tmp_
         "data.target_folder=b",
     ]
     small = ["generator.width=8", "discriminator.width=4", "data.batch_size=4"]
-    for model in ("cyclegan", "pix2pix"):
+    for model in ("cut", "cyclegan", "pix2pix"):
         run = load_run(trained(f"model={model}", *data, *small))
         translator = translator_of(run)
         image = run.source.conditions[0]

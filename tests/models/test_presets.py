@@ -130,12 +130,39 @@ PAPERS = {
             "optim.schedule.start": 0.5,
         },
     ),
+    "bicyclegan": (
+        [],
+        (2e-4, 2e-4),
+        [0.5, 0.999],
+        1,
+        {
+            "model.latent_dim": 8,
+            "model.reconstruction_weight": 10,
+            "model.kl_weight": 0.01,
+            "model.latent_weight": 0.5,
+            "discriminator.scales": 2,
+        },
+    ),
+    "discogan": (
+        [],
+        (2e-4, 2e-4),
+        [0.5, 0.999],
+        1,
+        {"model.cycle_weight": 1, "model.identity_weight": 0, "model.pool_size": 0},
+    ),
     "pix2pix": (
         [],
         (2e-4, 2e-4),
         [0.5, 0.999],
         1,
         {"model.reconstruction_weight": 100, "generator.dropout": 0.5},
+    ),
+    "pix2pixhd": (
+        [],
+        (2e-4, 2e-4),
+        [0.5, 0.999],
+        1,
+        {"model.feature_weight": 10, "discriminator.scales": 2, "discriminator.all_features": True},
     ),
     "r3gan": (
         ["loss=r3gan"],
@@ -195,6 +222,16 @@ def test_presets_compose_the_numbers_of_their_papers(name: str, composed: Compos
         for part in key.split("."):
             node = node[part]
         assert node == value, key
+
+
+def test_dualgan_composes_the_numbers_of_its_paper(composed: Compose) -> None:
+    config = composed("model=dualgan", "loss=wgan")
+    assert (config.optim.generator._target_, config.optim.generator.lr) == (
+        "torch.optim.RMSprop",
+        5e-5,
+    )
+    assert 100 <= config.model.cycle_weight <= 1000
+    assert config.model.identity_weight == config.model.pool_size == 0
 
 
 @pytest.mark.parametrize("group", ["model", "loss"])

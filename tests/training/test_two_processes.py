@@ -18,8 +18,11 @@ from tests.training.two_processes import MODELS
 pytestmark = pytest.mark.timeout(900)  # the first test waits for all models
 
 ROOT = Path(__file__).parents[2]
-# These share their code with `acgan`, `biggan` and `gat`.
-SLOW = ("adcgan", "biggan_deep", "contragan", "gat_conditional", "mhgan", "reacgan", "tacgan")
+# These share their code with `acgan`, `biggan`, `cut`, `cyclegan`, `gat` and `pix2pix`.
+SLOW = (
+    *("adcgan", "biggan_deep", "colorization", "contragan", "discogan", "dualgan", "fastcut"),
+    *("gat_conditional", "mhgan", "reacgan", "tacgan"),
+)
 
 
 @pytest.fixture(scope="module")

@@ -22,16 +22,19 @@ def translate(
     full_size: Annotated[
         bool, typer.Option("--full-size", help="Do not resize to the training size.")
     ] = False,
+    num_outputs: Annotated[
+        int, typer.Option("--num-outputs", min=1, help="Translations of each image (BicycleGAN).")
+    ] = 1,
     checkpoint: Checkpoint = "best",
     device: Device = "auto",
     trust: Trust = False,
 ) -> None:
-    """Send a folder of images through a trained CycleGAN or pix2pix."""
+    """Send a folder of images through a trained translation model."""
     from gan_zoo.inference.load import load_run
     from gan_zoo.inference.translate import format_failures, translate_folder
 
     loaded = load_run(run, checkpoint, device, trust)
-    written, failed = translate_folder(loaded, source, target, direction, full_size)
+    written, failed = translate_folder(loaded, source, target, direction, full_size, num_outputs)
     typer.echo(f"{written} images in {target}")
     if failed:
         for line in format_failures(failed, written + len(failed)):

@@ -34,9 +34,13 @@ def derived_shape(derive: Any, sample_shape: Any) -> ListConfig:
     derivation = derivation_of(to_dict(derive))
     if derivation is None:
         raise ConfigError("data.derive of your own needs data.condition_shape=[C, H, W], too")
-    shape: ListConfig = OmegaConf.create(
-        derivation.condition_shape([int(side) for side in sample_shape])
-    )
+    sides = [int(side) for side in sample_shape]
+    if len(sides) != 3:
+        raise ConfigError(
+            f"data/derive works on images, the data's sample_shape is {sides}: use model=gan for"
+            " vectors"
+        )
+    shape: ListConfig = OmegaConf.create(derivation.condition_shape(sides))
     return shape
 
 

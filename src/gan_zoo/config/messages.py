@@ -97,8 +97,8 @@ RESOLVING = "raised while resolving interpolation: "  # in OmegaConf's messages
 NEAR_BY_KIND = {
     r"style": "stylegan2",
     r"pro(gressive)?_?gan|pg_?gan|fast_?gan|gat|diffusion": "r3gan or sagan",
-    r"cut|fastcut|unit|munit|star|disco|dual": "cyclegan",
-    r"pix2pix|bicycle|spade|gaugan|sr_?gan|esr|context": "pix2pix",
+    r"unit|munit|star": "cyclegan or cut",
+    r"pix2pix|spade|gaugan|sr_?gan|esr": "pix2pix",
     r"ali|alae|aae|adversarial_auto": "bigan or vae_gan",
     r"wgan|lsgan|rgan|rsgan|ebgan|began|dragan|fisher": "a loss: model=dcgan loss=...",
 }

@@ -15,11 +15,13 @@ from torch.nn import functional as F
 from gan_zoo.core.errors import DataError
 from gan_zoo.core.progress import with_progress
 from gan_zoo.core.rng import StepRNG
+from gan_zoo.core.types import SampleRequest
 from gan_zoo.data.datasets.image_folder import find_images
 from gan_zoo.data.derived import Derivation, derivation_of
 from gan_zoo.data.files.image_io import ValueRange, open_image
 from gan_zoo.data.image_tensors import to_uint8, to_unit
 from gan_zoo.inference.model import LoadedModel
+from gan_zoo.models.base import Model
 from gan_zoo.visualization.image_grid import to_pil
 
 DIRECTIONS = ("forward", "backward")
@@ -76,8 +78,34 @@ class Translator:
         )
 
 
-def translator_of(run: LoadedModel, direction: str = "forward") -> Translator:
+class LatentTranslator(torch.nn.Module):
+    """A translator with latents as a function of images alone.
+
+    Args:
+        model: draws the latents and samples.
+        generators: of the model.
+        number: of the output; each has latents of its own, the same for every image.
+    """
+
+    def __init__(self, model: Model, generators: torch.nn.ModuleDict, number: int) -> None:
+        super().__init__()
+        self.draw = model.sample
+        self.generators = generators
+        self.number = number
+        self.multiple = int(getattr(generators["main"], "multiple", 4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        request = SampleRequest(len(x), StepRNG(0, self.number), condition=x)
+        return self.draw(request.to(x.device), self.generators)
+
+
+def translator_of(run: LoadedModel, direction: str = "forward", number: int = 0) -> Translator:
     """The translator of a run.
+
+    Args:
+        run: a trained model.
+        direction: ``forward`` from the conditions' domain to the samples', or ``backward``.
+        number: of the output, for models with latents.
 
     Raises:
         DataError: if the run's model does not translate, or not in that direction.
@@ -87,10 +115,9 @@ def translator_of(run: LoadedModel, direction: str = "forward") -> Translator:
     networks.eval()
     if direction not in DIRECTIONS:
         raise DataError(f"direction must be one of {', '.join(DIRECTIONS)}, got {direction!r}")
-    if not run.module.model.translates:
-        raise DataError(
-            f"{type(run.module.model).__name__} does not translate images: use gan-zoo sample"
-        )
+    model = run.module.model
+    if not model.translates:
+        raise DataError(f"{type(model).__name__} does not translate images: use gan-zoo sample")
 
     # Backward: from an image of the samples' domain.
     data = run.config["data"]
@@ -98,11 +125,13 @@ def translator_of(run: LoadedModel, direction: str = "forward") -> Translator:
     channels, *sides = data["sample_shape"]
     if direction == "backward":
         if "b_to_a" not in networks:
-            raise DataError(f"{type(run.module.model).__name__} translates forward only")
+            raise DataError(f"{type(model).__name__} translates forward only")
         return Translator(networks["b_to_a"], int(channels), min(sides), value_range)
 
     # Forward: from a condition, or from the image that it is made of.
     network = networks["a_to_b" if "a_to_b" in networks else "main"]
+    if model.latent_dim is not None:
+        network = LatentTranslator(model, networks, number)
     derivation = derivation_of(data["derive"]) if data.get("derive") else None
     if derivation is not None and derivation.applies_to_files:
         return Translator(network, int(channels), min(sides), value_range, derivation)
@@ -136,6 +165,7 @@ def translate_folder(
     target: Path,
     direction: str = "forward",
     full_size: bool = False,
+    num_outputs: int = 1,
 ) -> tuple[int, dict[Path, Exception]]:
     """Translate every image below ``source`` into ``target``, names and sub-folders kept, as PNG.
 
@@ -143,6 +173,8 @@ def translate_folder(
         direction: ``forward`` from the conditions' domain to the samples', or ``backward``.
         full_size: translate at the images' own size, not at the size of the translator's inputs in
             training.
+        num_outputs: translations of each image, for models with latents; a.png becomes a-1.png,
+            a-2.png, ..., where the same number has the same latents in every image.
 
     Returns:
         How many were written, and why others could not be read.
@@ -161,13 +193,19 @@ def translate_folder(
     if not files:
         raise DataError(f"{source} has no images")
 
+    if num_outputs < 1 or (num_outputs > 1 and run.module.model.latent_dim is None):
+        raise DataError(
+            "--num-outputs must be >= 1, and 1 for models without latents, such as"
+            f" {type(run.module.model).__name__}, got {num_outputs}"
+        )
+
     # Files that cannot be read are collected, the others translated.
-    translator = translator_of(run, direction)
+    translators = [translator_of(run, direction, number) for number in range(num_outputs)]
     failed: dict[Path, Exception] = {}
     written: set[Path] = set()
     for file in with_progress(files, len(files), f"Translating {len(files):,} images"):
         try:
-            image = translator.load(file, full_size)
+            image = translators[0].load(file, full_size)
         except (OSError, ValueError, SyntaxError) as error:
             failed[file] = error
             continue
@@ -176,7 +214,9 @@ def translate_folder(
         path = path if path not in written else path.with_name(f"{file.name}.png")
         written.add(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        to_pil(translator(image)).save(path)
+        for number, translator in enumerate(translators, 1):
+            name = path.name if num_outputs == 1 else f"{path.stem}-{number}.png"
+            to_pil(translator(image)).save(path.with_name(name))
     return len(written), failed
 
 

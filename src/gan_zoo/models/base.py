@@ -98,7 +98,9 @@ class Model(nn.Module):
 
     @property
     def translates(self) -> bool:
-        """Whether samples are functions of an image of another domain, without latents."""
+        """Whether images of any size can be translated: samples are functions of an image of
+        another domain, without latents unless the model says otherwise.
+        """
         return self.conditioning in ("image", "domain") and self.latent_dim is None
 
     def on_progress(self, images_seen: int) -> None:

@@ -158,11 +158,28 @@ class ResNetTranslator(nn.Module):
         for _ in range(further):
             layers += [*upsample_layers(width, width, upsample), *norm_relu(width)]
         self.layers = nn.Sequential(*layers, same_conv(width, c_out), nn.Tanh())
+        self.stage_widths = [c_in, 2 * width, 4 * width, *[4 * width] * blocks]
         self.apply(dcgan_init)
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.layers(x)
         return y
+
+    def activations(self, x: Tensor, stages: Sequence[int]) -> list[Tensor]:
+        """Activations ``[B, C, H, W]`` after each of ``stages``, in rising order: 0 for the image,
+        1 and 2 for the halving convolutions, 3, 4, ... for the residual blocks.
+
+        Layers behind the last of them are not run.
+        """
+        # How many layers there are up to the end of each stage.
+        ends = [0, 4, 7, *(10 + block for block in range(len(self.stage_widths) - 3))]
+        kept: list[Tensor] = []
+        done = 0
+        for stage in sorted(stages):
+            x = self.layers[done : ends[stage]](x)
+            done = ends[stage]
+            kept.append(x)
+        return kept
 
 
 class LastingDropout(nn.Module):

@@ -31,6 +31,7 @@ class PatchGAN(nn.Module):
         layers: halvings, >= 1.
         width: channels after the first layer; they double up to 8 times that.
         norm: a name of `norm_layer`.
+        all_features: whether the features are the activations of all layers, not of the last alone.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class PatchGAN(nn.Module):
         layers: Count = 3,
         width: Count = 64,
         norm: str = "instance",
+        all_features: bool = False,
     ) -> None:
         super().__init__()
         if len(sample_shape) != 3:
@@ -69,14 +71,23 @@ class PatchGAN(nn.Module):
             layer = apply_spectral_norm(nn.Conv2d(c_in, c_out, 4, stride, 1, bias=biased), norm)
             stack += [layer, norm_layer(norm)(c_out), nn.LeakyReLU(0.2, inplace=True)]
         self.layers = nn.Sequential(*stack)
+        self.all_features = all_features
         self.score = apply_spectral_norm(nn.Conv2d(widths[-1], 1, 4, 1, 1), norm)
         initialize(self, dcgan_init)
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
         if condition is not None and condition.shape[2:] != x.shape[2:]:
             condition = interpolate(condition, x.shape[2:])
-        h = self.layers(x if condition is None else torch.cat([x, condition], 1))
-        return DiscriminatorOutput(self.score(h), x, features=(h,))
+        h = x if condition is None else torch.cat([x, condition], 1)
+
+        # Activations are what comes out of the nonlinearities.
+        features = []
+        for layer in self.layers:
+            h = layer(h)
+            if isinstance(layer, nn.LeakyReLU):
+                features.append(h)
+        shown = tuple(features if self.all_features else features[-1:])
+        return DiscriminatorOutput(self.score(h), x, features=shown)
 
 
 class MultiScalePatchGAN(nn.Module):
@@ -127,6 +138,7 @@ def patchgan(
     width: Count = 64,
     norm: str = "instance",
     scales: Count = 1,
+    all_features: bool = False,
 ) -> nn.Module:
     """A `PatchGAN`, or with more than one of ``scales`` a `MultiScalePatchGAN`."""
     if scales < 1:
@@ -136,6 +148,7 @@ def patchgan(
         "layers": layers,
         "width": width,
         "norm": norm,
+        "all_features": all_features,
     }
     if scales == 1:
         return PatchGAN(sample_shape, **options)  # type: ignore[arg-type]
