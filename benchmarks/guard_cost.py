@@ -1,6 +1,6 @@
 """What it costs that nothing is lost and that failures are named: python benchmarks/guard_cost.py
 
-The same training three times, in turns: `bare` looks at nothing; `safe` looks at every term and gradient before a
+The same training three times, interleaved: `bare` looks at nothing; `safe` looks at every term and gradient before a
 player steps, compares signals after every batch and writes checkpoints at the default rate; `watched` lets the doctor
 look at its default rate. Ratios are medians over rounds.
 """
@@ -17,8 +17,8 @@ from functools import partial
 from typing import Any
 
 import torch
-from loops import Stopwatch, ours
-from measuring import in_turns, median, ratio, table, write
+from loops import Stopwatch, train_gan_zoo
+from measuring import interleaved, median, ratio, table, write
 from train_speed import CASES
 
 from gan_zoo.callbacks.checkpoints import Checkpoints
@@ -65,7 +65,7 @@ def speed(kind: str, config: Any, source: Source, steps: int) -> float:
             "watched": [Doctor(config.callbacks.doctor.every_images)],
         }[kind]
         options = {"plugins": [AtomicCheckpointIO()], "enable_checkpointing": kind == "safe"}
-        return ours(config, source, 10, steps, callbacks=[watch, *extra], **options)
+        return train_gan_zoo(config, source, 10, steps, callbacks=[watch, *extra], **options)
 
 
 def main() -> None:
@@ -87,7 +87,7 @@ def main() -> None:
         images = arguments.images * (8 if "ring" in case else 1)
         steps = images // config.data.batch_size + 1
         runs = {kind: partial(speed, kind, config, source, steps) for kind in KINDS}
-        speeds = in_turns(runs, arguments.rounds)
+        speeds = interleaved(runs, arguments.rounds)
         ratios = (f"{ratio(speeds, kind, 'bare'):.3f}" for kind in KINDS[1:])
         rows.append([case, *(median(speeds[kind]) for kind in KINDS), *ratios])
         print("  ".join(rows[-1]), flush=True)

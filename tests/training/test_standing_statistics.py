@@ -13,10 +13,9 @@ from gan_zoo.core.rng import StepRNG, stable_seed
 from gan_zoo.core.types import SampleRequest
 from gan_zoo.metrics.base import Evaluator, MetricResult
 from gan_zoo.models.gan import GAN
-from gan_zoo.training.ema import EMA
+from gan_zoo.training.ema import EMA, set_standing_statistics
 from gan_zoo.training.sampling_module import SamplingModule
 from gan_zoo.training.scoring import evaluate_generator
-from gan_zoo.training.standing_statistics import set_standing_statistics
 
 CPU = torch.device("cpu")
 

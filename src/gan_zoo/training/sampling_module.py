@@ -10,12 +10,8 @@ from torch import Tensor, nn
 
 from gan_zoo.core.types import SampleRequest
 from gan_zoo.models.base import Model
-from gan_zoo.training.ema import EMA
+from gan_zoo.training.ema import EMA, check_standing_statistics, set_standing_statistics
 from gan_zoo.training.modes import evaluation_mode
-from gan_zoo.training.standing_statistics import (
-    check_standing_statistics,
-    set_standing_statistics,
-)
 
 
 class SamplingModule(LightningModule):
