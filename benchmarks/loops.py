@@ -1,10 +1,9 @@
 """Training loops for the same networks and data: what users write, a minimal loop, and gan_zoo.
 
 plain   the structure of the public PyTorch DCGAN and CycleGAN code: a DataLoader with two workers,
-separate passes of
-        the discriminator over reals and fakes, default optimizers; DCGAN's discriminator also gets
-        gradients in the generator step; CycleGAN's instance normalization is `nn.InstanceNorm2d`,
-        which computes the same as that of gan_zoo
+        separate passes of the discriminator over reals and fakes, default optimizers; DCGAN's
+        discriminator also gets gradients in the generator step; CycleGAN's instance normalization
+        is `nn.InstanceNorm2d`, which computes the same as that of gan_zoo
 tuned   the least work that a hand-written loop can do: data gathered in memory, one discriminator
         backward pass, a frozen discriminator in the generator step, fused optimizers,
         channels-last; no logging, averaging, checkpoints or random streams

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import pkgutil
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,9 @@ def names_of(module: str, folder: Path) -> set[str] | None:
         }
         return defined | assigned | imported
     if module.partition(".")[0] == "gan_zoo":
-        return set(dir(importlib.import_module(module)))
+        found = importlib.import_module(module)
+        inside = pkgutil.iter_modules(getattr(found, "__path__", ()))
+        return {*dir(found), *(part.name for part in inside)}
     return None
 
 
