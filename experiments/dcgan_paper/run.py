@@ -1,13 +1,13 @@
 """The DCGAN paper's analyses (Radford et al. 2016, sections 5 and 6) on any trained DCGAN.
 
-    python experiments/dcgan_paper/run.py probe RUN       # linear classifier on discriminator
-                                                          # features, and two baselines
-    python experiments/dcgan_paper/run.py filters RUN     # first-layer filters, and guided
-                                                          # backpropagation of later units
-    python experiments/dcgan_paper/run.py walk RUN        # interpolations between samples
-    python experiments/dcgan_paper/run.py arithmetic RUN  # thick A - thin A + thin B, on averaged
-                                                          # latents
-    python experiments/dcgan_paper/run.py drop RUN        # zero the generator units of a color
+python experiments/dcgan_paper/run.py probe RUN       # linear classifier on discriminator
+                                                      # features, and two baselines
+python experiments/dcgan_paper/run.py filters RUN     # first-layer filters, and guided
+                                                      # backpropagation of later units
+python experiments/dcgan_paper/run.py walk RUN        # interpolations between samples
+python experiments/dcgan_paper/run.py arithmetic RUN  # thick A - thin A + thin B, on averaged
+                                                      # latents
+python experiments/dcgan_paper/run.py drop RUN        # zero the generator units of a color
 """
 
 from __future__ import annotations

@@ -461,7 +461,7 @@ MESSAGES = {
     "optim.lr=1e-4": r"did you mean optim.generator.lr or optim.discriminator.lr",
     "generator.x=1": r"no key 'generator.x'; in generator there are norm, sample_shape, width;",
     "encoder.width=3": r"did you mean .*model.encoder.width",
-    "model=pggan": r"got 'pggan' \(of the same kind there is r3gan or sagan\)",
+    "model=progan": r"got 'progan' \(of the same kind there is pggan\)",
     "model=cycelgan": r"did you mean 'cyclegan'\?",
     "trainer.max_epoch=2": r"did you mean 'max_epochs'\?",
 }

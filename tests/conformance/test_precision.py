@@ -31,7 +31,7 @@ from gan_zoo.models.with_encoder.vae import VAE
 from gan_zoo.models.with_encoder.vae_gan import VAEGAN
 from tests.models.playing import CRITIC, ENCODER, GENERATOR, batch, turns
 
-from .zoo import LOSSES, REGULARIZERS, CodedCritic
+from .zoo import LOSSES, OWN_CRITICS, REGULARIZERS, CodedCritic
 
 
 def bfloat16() -> torch.autocast:
@@ -92,7 +92,7 @@ def test_the_pulling_away_term_is_float32() -> None:
 @pytest.mark.parametrize("name", REGULARIZERS)
 def test_penalties_are_float32(name: str) -> None:
     torch.manual_seed(0)
-    discriminator = CodedCritic(36)
+    discriminator = OWN_CRITICS.get(name, CodedCritic)(36)
     x, y = (
         torch.randn(4, 1, 6, 6, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1)
     )

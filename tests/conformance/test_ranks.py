@@ -17,9 +17,10 @@ from gan_zoo.auxiliary_losses.reconstruction import TripletDistance
 from gan_zoo.core.distributed import average_gradients, mean_over_ranks
 from gan_zoo.core.rng import StepRNG
 from gan_zoo.core.types import AdversarialTerm, Batch, run_discriminator
+from gan_zoo.losses.minimax import NonSaturating
 from gan_zoo.models.gan import GAN
 
-from .zoo import GENERATOR_REGULARIZERS, LOSSES, REGULARIZERS, CodedCritic, duel_of
+from .zoo import GENERATOR_REGULARIZERS, LOSSES, OWN_CRITICS, REGULARIZERS, CodedCritic, duel_of
 
 SHAPE = (2, 6, 6)
 GLOBAL_BATCH = 8
@@ -85,6 +86,9 @@ def run_regularizer(name: str, rank: int, ranks: int) -> list[Tensor]:
         networks(),
         local_batch(rank, ranks),
     )
+    if name in OWN_CRITICS:
+        torch.manual_seed(1)
+        discriminator = OWN_CRITICS[name](real[0].numel()).double()
     term: AdversarialTerm = duel_of(discriminator, real, generator(latents).view(-1, *SHAPE))
     found: list[Tensor] = []
     for step in range(2):
@@ -134,7 +138,11 @@ def run_generator_regularizer(name: str, rank: int, ranks: int) -> list[Tensor]:
     for step in range(2):
         batch = Batch(len(real), DoubleRNG(7, step, rank, ranks), real)
         fakes = model.generate(batch)
-        found += averaged_step(regularizer.penalty(model, batch, fakes), model.generators)
+        penalty = regularizer.penalty(model, batch, fakes)
+        if penalty is None:  # it changes the loss instead
+            loss = regularizer.generator_loss(NonSaturating().generator)
+            penalty = loss(run_discriminator(discriminator, fakes["fake"]), None)
+        found += averaged_step(penalty, model.generators)
         detached = {key: fake.detach() for key, fake in fakes.items()}
         penalty = regularizer.discriminator_penalty(model, batch, detached)
         if penalty is not None:

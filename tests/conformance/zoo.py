@@ -18,6 +18,7 @@ from gan_zoo.losses.f_gan import DIVERGENCES, FGAN
 from gan_zoo.losses.fisher import Fisher
 from gan_zoo.losses.least_squares import LeastSquares
 from gan_zoo.losses.loss_sensitive import LossSensitive
+from gan_zoo.networks.layers.heads import Heads
 from gan_zoo.regularizers.apa import AdaptivePseudoAugmentation
 from gan_zoo.regularizers.base import GeneratorRegularizer, Regularizer
 
@@ -120,6 +121,40 @@ class CodedCritic(nn.Module):
     def forward(self, x: Tensor, condition: Any = None) -> DiscriminatorOutput:
         code = self.encode(x.flatten(1)).tanh()
         return DiscriminatorOutput(score=self.decide(code).flatten(), x=x, features=(code,))
+
+
+class SlicedCritic(nn.Module):
+    """A small discriminator whose last layer is sliced."""
+
+    def __init__(self, dimensions: int) -> None:
+        super().__init__()
+        self.encode, self.heads = nn.Linear(dimensions, 5), Heads([5], norm="sliced+none")
+
+    def forward(self, x: Tensor, condition: Any = None) -> DiscriminatorOutput:
+        return self.heads(self.encode(x.flatten(1)).tanh(), x)
+
+
+class PixelCritic(nn.Module):
+    """A small discriminator that scores images and pixels."""
+
+    scores_pixels = True
+
+    def __init__(self, dimensions: int) -> None:
+        super().__init__()
+        self.decide = nn.Linear(dimensions, 1)
+        self.weight = nn.Parameter(torch.tensor(0.7))
+
+    def forward(self, x: Tensor, condition: Any = None) -> DiscriminatorOutput:
+        image = DiscriminatorOutput(self.decide(x.flatten(1)).flatten().tanh(), x)
+        pixels = DiscriminatorOutput(
+            (self.weight * x.mean(1)).tanh() + image.score[:, None, None], x
+        )
+        scores = torch.cat([image.score[:, None], pixels.score.flatten(1)], 1)
+        return DiscriminatorOutput(scores, x, parts=(image, pixels))
+
+
+OWN_CRITICS = {"san": SlicedCritic, "cutmix": PixelCritic}
+"""Discriminators for regularizers that need a certain kind."""
 
 
 def duel_of(discriminator: nn.Module, real: Tensor, fake: Tensor) -> AdversarialTerm:

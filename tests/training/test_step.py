@@ -331,7 +331,7 @@ def test_two_steps_with_every_condition(
     sampled(
         [model for model in MODELS if model != "vae"],
         [augment for augment in choices("augment", CONF) if augment != "none"],
-        step=3,
+        step=6,
     ),
 )
 def test_every_model_with_every_augmentation(model: str, augment: str, tiny, on_images) -> None:

@@ -18,10 +18,12 @@ from tests.training.two_processes import MODELS
 pytestmark = pytest.mark.timeout(900)  # the first test waits for all models
 
 ROOT = Path(__file__).parents[2]
-# These share their code with `acgan`, `biggan`, `cut`, `cyclegan`, `gat` and `pix2pix`.
+# These share their code with `acgan`, `bigan`, `biggan`, `cgan`, `cut`, `cyclegan`, `dcgan`, `gat`,
+# `pix2pix` and `vae_gan`.
 SLOW = (
-    *("adcgan", "biggan_deep", "colorization", "contragan", "discogan", "dualgan", "fastcut"),
-    *("gat_conditional", "mhgan", "reacgan", "tacgan"),
+    *("adcgan", "biggan_deep", "cgan_single", "colorization", "contragan", "discogan", "dualgan"),
+    *("fastcut", "gat_conditional", "mhgan", "pix2pixhd", "reacgan", "sagan", "sngan"),
+    *("sngan_projection", "ssgan", "tacgan", "vae", "veegan"),
 )
 
 

@@ -96,9 +96,12 @@ def is_usage_error(error: BaseException, building: bool = False) -> bool:
 RESOLVING = "raised while resolving interpolation: "  # in OmegaConf's messages
 NEAR_BY_KIND = {
     r"style": "stylegan2",
-    r"pro(gressive)?_?gan|pg_?gan|fast_?gan|gat|diffusion": "r3gan or sagan",
+    r"pro(gressive)?_?gan": "pggan",
+    r"fast_?gan": "projected_gan",
+    r"vit|trans": "gat",
+    r"diffusion": "dcgan with augment=diffusion",
     r"unit|munit|star": "cyclegan or cut",
-    r"pix2pix|spade|gaugan|sr_?gan|esr": "pix2pix",
+    r"spade|gaugan|sr_?gan|esr": "pix2pixhd or pix2pix",
     r"ali|alae|aae|adversarial_auto": "bigan or vae_gan",
     r"wgan|lsgan|rgan|rsgan|ebgan|began|dragan|fisher": "a loss: model=dcgan loss=...",
 }
@@ -232,6 +235,9 @@ def related(name: str) -> str:
 
 def did_you_mean(name: str, existing: list[str]) -> str:
     """A suggestion in brackets, or nothing."""
+    # A name that is nearly the same comes before one with a similar stem.
+    if same := difflib.get_close_matches(name, existing, n=1, cutoff=0.85):
+        return f" (did you mean {same[0]!r}?)"
     by_stem = {alike(option): option for option in existing}
     close = difflib.get_close_matches(alike(name), by_stem, n=1)
     return f" (did you mean {by_stem[close[0]]!r}?)" if close else ""

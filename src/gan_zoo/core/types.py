@@ -215,7 +215,14 @@ def run_discriminator(
         else DiscriminatorOutput(score=output, x=x)
     )
     parts = tuple(replace(part, score=at_least_float32(part.score)) for part in result.parts)
-    return replace(result, score=at_least_float32(result.score), condition=condition, parts=parts)
+    direction = None if result.direction is None else at_least_float32(result.direction)
+    return replace(
+        result,
+        score=at_least_float32(result.score),
+        condition=condition,
+        parts=parts,
+        direction=direction,
+    )
 
 
 def at_least_float32(x: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from gan_zoo.core.rng import StepRNG, stable_seed
 from gan_zoo.core.types import Positive, SampleRequest, Whole
 from gan_zoo.models.base import Model
 
-DEFAULT_EMA = MappingProxyType({"half_life": 10_000.0, "ramp_up": 0.05})
+DEFAULT_EMA = MappingProxyType({"half_life": 10_000.0, "ramp_up": 0.05, "standing_batches": 0})
 STANDING_BATCH_SIZE = 64
 
 
