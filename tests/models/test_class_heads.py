@@ -201,6 +201,24 @@ def test_every_parameter_of_mhgan_is_trained_by_its_loss() -> None:
     torch.testing.assert_close(output.score, output.aux[:, :-1].max(1).values - output.aux[:, -1])
 
 
+def test_the_generators_weight_of_mhgan() -> None:
+    model = MHGAN(GENERATOR, CRITIC, num_classes=3, generator_weight=0.25, latent_dim=4)
+    data = batch(label=LABELS)
+    _, of_generator = turns(model, data, MultiHinge())
+    fakes = model.generate(data)
+    output = model.discriminators["main"](fakes["fake"], model.generated_labels(data))
+    output.condition = model.generated_labels(data)
+    torch.testing.assert_close(of_generator["g/realism"], 0.25 * MultiHinge().generator(output))
+
+
+@pytest.mark.parametrize("name", ["contragan", "reacgan"])
+def test_embeddings_and_proxies_have_length_one(name: str) -> None:
+    model = MODELS[name](GENERATOR, CRITIC, num_classes=3, latent_dim=4)
+    embeddings = model.discriminators["main"](batch().real).aux
+    torch.testing.assert_close(embeddings.norm(dim=1), torch.ones(6))
+    torch.testing.assert_close(model.proxies().norm(dim=1), torch.ones(3))
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_two_steps_of_each(name: str, tiny) -> None:
     loss = "multi_hinge" if name == "mhgan" else "hinge"

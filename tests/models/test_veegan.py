@@ -8,6 +8,7 @@ import torch
 from torch.nn.functional import softplus
 
 from gan_zoo.losses.logistic_variants import ReverseKL
+from gan_zoo.losses.relativistic import RelativisticPaired
 from gan_zoo.models.with_encoder.veegan import VEEGAN
 
 from .playing import CRITIC, ENCODER, GENERATOR, batch, gradients, reaches, turns
@@ -45,3 +46,11 @@ def test_the_encoder_learns_from_latents_alone() -> None:
     assert reaches(of_generators["g/latents"], encoder)
     assert reaches(of_generators["g/latents"], model.generators["main"])
     assert reaches(of_discriminator["d/joint"], model.discriminators)
+
+
+def test_losses_that_compare_both_sides_do_not_reach_the_encoder() -> None:
+    """The generator's loss sees D(x, F(x)) here, a constant."""
+    _, of_generators = turns(model := veegan(), batch(), RelativisticPaired())
+    encoder = model.generators["encoder"]
+    assert not any(g.any() for g in gradients(of_generators["g/joint"], encoder).values())
+    assert reaches(of_generators["g/joint"], model.generators["main"])

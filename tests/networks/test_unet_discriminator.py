@@ -26,6 +26,14 @@ def test_a_score_of_the_image_and_of_each_pixel(size: int) -> None:
     torch.testing.assert_close(output.score[:, 1:], pixels.score.flatten(1))
 
 
+def test_the_image_is_scored_by_the_sum_of_its_last_activations() -> None:
+    network = UNetDiscriminator([3, 16, 16], width=2).eval()
+    x = torch.randn(2, 3, 16, 16)
+    last = network.down[1](network.down[0](x))
+    expected = network.heads.score(last.relu().sum((2, 3))).flatten()
+    torch.testing.assert_close(network(x).parts[0].score, expected)
+
+
 def test_every_parameter_has_a_gradient() -> None:
     network = UNetDiscriminator([1, 16, 16], width=2)
     network(torch.randn(2, 1, 16, 16)).score.sum().backward()
