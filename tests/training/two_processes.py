@@ -61,6 +61,7 @@ MODELS: dict[str, tuple[str, ...]] = {
     "sagan": (*SMALL, "generator.attention=8", "discriminator.attention=8"),
     "sngan": SMALL,
     "sngan_projection": SMALL,
+    "srgan": (*DERIVED, "generator.blocks=1"),
     "ssgan": SMALL,
     "tacgan": SMALL,
     "stylegan2": (*SMALL, *(f"regularizer.{name}.every=2" for name in ("r1", "path_length"))),
