@@ -52,6 +52,7 @@ NEEDS_MORE_THAN_A_SCORE = {
     "reacgan",
     "sngan_projection",
     "ssgan",
+    "stargan",
     "tacgan",
     "veegan",
 }  # conditions, or heads
@@ -167,6 +168,9 @@ def on_images(pairs: Path) -> Callable[[str, str], list[str]]:
         if model == "projected_gan":
             small = [] if loss in AUTOENCODERS else ["discriminator.features.image_size=32"]
             thin = ["generator.width=4", *small]
+        if model == "stargan":
+            layers = [] if loss in AUTOENCODERS else ["discriminator.layers=1"]
+            thin = ["generator.width=4", "generator.blocks=1", *layers]
         if model.startswith("gat"):
             small = ["width=8", "heads=2"]
             # Clipping changes gradients after `watched` has seen them.

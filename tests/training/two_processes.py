@@ -63,6 +63,7 @@ MODELS: dict[str, tuple[str, ...]] = {
     "sngan_projection": SMALL,
     "srgan": (*DERIVED, "generator.blocks=1"),
     "ssgan": SMALL,
+    "stargan": (*SMALL, "generator.blocks=1", "discriminator.layers=1"),
     "tacgan": SMALL,
     "stylegan2": (*SMALL, *(f"regularizer.{name}.every=2" for name in ("r1", "path_length"))),
     "veegan": SMALL,
