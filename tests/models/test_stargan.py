@@ -17,6 +17,7 @@ from gan_zoo.core.rng import StepRNG
 from gan_zoo.core.types import Batch, SampleRequest, total_loss
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.derived import Copy, with_derived_conditions
+from gan_zoo.export.model_card import usage
 from gan_zoo.inference import sampling
 from gan_zoo.inference.load import load_run
 from gan_zoo.inference.model import make_request
@@ -201,5 +202,8 @@ def test_a_run_translates_a_folder_to_a_class(trained, tmp_path: Path) -> None:
     request = make_request(loaded, 4, 0, label="dark").request
     assert request.label.tolist() == [2] * request.size
     assert request.condition is not None
+    assert usage("stars", {"translates": True, "conditioning": "class"}) == [
+        "    gan-zoo translate stars IN OUT --class CLASS   # folders of images"
+    ]
     sampling.export_folder(loaded, tmp_path / "samples", 3, 0)
     assert len(list((tmp_path / "samples").glob("*.png"))) == 3
