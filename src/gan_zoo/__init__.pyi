@@ -118,12 +118,16 @@ from .models.translation.cut import CUT as CUT
 from .models.translation.cyclegan import CycleGAN as CycleGAN
 from .models.translation.pix2pix import Pix2Pix as Pix2Pix
 from .models.translation.pix2pixhd import Pix2PixHD as Pix2PixHD
+from .models.translation.srgan import SRGAN as SRGAN
+from .models.translation.stargan import StarGAN as StarGAN
 from .models.with_encoder.bigan import BiGAN as BiGAN
 from .models.with_encoder.cluster_gan import ClusterGAN as ClusterGAN
 from .models.with_encoder.vae import VAE as VAE
 from .models.with_encoder.vae_gan import VAEGAN as VAEGAN
 from .models.with_encoder.veegan import VEEGAN as VEEGAN
 from .networks.autoencoder import AutoEncoder as AutoEncoder
+from .networks.class_translator import ClassPatchGAN as ClassPatchGAN
+from .networks.class_translator import ClassTranslator as ClassTranslator
 from .networks.coarse_to_fine import CoarseToFineTranslator as CoarseToFineTranslator
 from .networks.condition_encoders import BagOfWords as BagOfWords
 from .networks.condition_encoders import ClassCondition as ClassCondition
@@ -151,6 +155,7 @@ from .networks.resnet import ResNetDiscriminator as ResNetDiscriminator
 from .networks.resnet import ResNetGenerator as ResNetGenerator
 from .networks.stylegan2 import StyleGAN2Discriminator as StyleGAN2Discriminator
 from .networks.stylegan2 import StyleGAN2Generator as StyleGAN2Generator
+from .networks.super_resolution import SRResNet as SRResNet
 from .networks.unet_discriminator import UNetDiscriminator as UNetDiscriminator
 from .networks.vit import ViTDiscriminator as ViTDiscriminator
 from .networks.vit import ViTGenerator as ViTGenerator

@@ -22,6 +22,7 @@ from gan_zoo.data.datasets.openmoji import (
     openmoji_restyled,
     rotated_hue,
 )
+from gan_zoo.data.datasets.openmoji_styles import openmoji_styles
 from gan_zoo.data.splits import is_held_out, variant_group
 
 
@@ -181,3 +182,22 @@ def test_unknown_splits(make) -> None:
 def test_the_default_set_is_whole() -> None:
     data = openmoji(image_size=32)
     assert (data.conditions, data.held_out, data.split) == (None, None, "all")
+
+
+def test_styles_as_classes() -> None:
+    """A drawing is in the same split in every style, and its styles are those of the pairs."""
+    train = openmoji_styles()
+    test = train.held_out()
+    check_matches_config(train, [3, 32, 32], 3)
+    assert train.classes == ["original", "hue", "dark"]
+    assert train.labels.bincount().tolist() == [len(train) // 3] * 3
+    assert len(train) + len(test) == len(openmoji_styles(split="all"))
+    pairs = openmoji_restyled("dark", split="test")
+    assert torch.equal(test.samples[test.labels == 0], pairs.conditions)
+    assert torch.equal(test.samples[test.labels == 2], pairs.samples)
+    assert torch.equal(test.samples[test.labels == 1], rotated_hue(test.samples[test.labels == 0]))
+    others = openmoji_styles(["dark", "original"])
+    assert others.fingerprint != train.fingerprint
+    for styles in ([], ["hue", "hue"], ["blue"]):
+        with pytest.raises(DataError, match="styles must be different ones of original"):
+            openmoji_styles(styles)

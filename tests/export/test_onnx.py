@@ -149,6 +149,16 @@ def test_generators_that_are_told_something(overrides, inputs, trained, tmp_path
 
 
 @pytest.mark.slow
+def test_a_translator_to_classes_through_onnxruntime(trained, tmp_path: Path) -> None:
+    run = trained("model=stargan", "data=digits", "generator.blocks=1", "discriminator.layers=1")
+    onnx_export.write_onnx(run, tmp_path)
+    images = torch.linspace(-1, 1, 5 * 64).reshape(5, 1, 8, 8)
+    inputs = {"condition": images, "label": torch.tensor([3, 3, 9, 0, 1])}
+    wanted = SampleRequest(5, StepRNG(0, 0), **inputs)
+    assert_equal(asked(tmp_path / "generator.onnx", **inputs), run.module.sample(wanted))
+
+
+@pytest.mark.slow
 def test_what_cannot_be_written_is_one_line(trained, tmp_path: Path) -> None:
     run = trained(
         "model=cgan_single",

@@ -171,6 +171,26 @@ PAPERS = {
         1,
         {"regularizer.r1.every": 1, "regularizer.r2.every": 1, "model.latent_dim": 64},
     ),
+    "srgan": (
+        [],
+        (2e-4, 2e-4),
+        [0.5, 0.999],
+        1,
+        {"model.adversarial_weight": 0.001, "generator.norm": "batch", "data.derive.factor": 2},
+    ),
+    "stargan": (
+        ["model=stargan", "loss=wgan_gp"],
+        (1e-4, 1e-4),
+        [0.0, 0.9],
+        5,
+        {
+            "model.class_weight": 1,
+            "model.reconstruction_weight": 10,
+            "discriminator.norm": "none",
+            "generator.norm": "instance",
+            "regularizer.gradient_penalty.weight": 10,
+        },
+    ),
     "stylegan2": (
         [],
         (2.5e-3, 2.5e-3),

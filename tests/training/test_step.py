@@ -24,11 +24,12 @@ MODELS, LOSSES, REGULARIZERS = (choices(group, CONF) for group in ("model", "los
 LOSSES.remove("multi_hinge")  # needs model=mhgan: see tests/models/test_class_heads.py
 RESNET_TRANSLATIONS = {"cut", "cyclegan", "discogan", "fastcut", "pix2pixhd"}
 TRANSLATIONS = {*RESNET_TRANSLATIONS, "bicyclegan", "dualgan", "pix2pix"}
-DERIVED = {"colorization", "context_encoder"}  # make their conditions of the samples
+DERIVED = {"colorization", "context_encoder", "srgan"}  # make their conditions of the samples
 WITHOUT_PATCHES = {
     "cogan",
     "context_encoder",
     "discogan",
+    "srgan",
 }  # with other discriminators than patchgan
 CONVOLUTIONAL = set(MODELS) - {"gan"}
 AUTOENCODERS = {"ebgan", "began"}  # losses that bring an autoencoder as discriminator
@@ -51,6 +52,7 @@ NEEDS_MORE_THAN_A_SCORE = {
     "reacgan",
     "sngan_projection",
     "ssgan",
+    "stargan",
     "tacgan",
     "veegan",
 }  # conditions, or heads
@@ -157,7 +159,7 @@ def on_images(pairs: Path) -> Callable[[str, str], list[str]]:
                 f"data={'image_folder' if model in DERIVED else 'paired_folder'}",
                 *(f"data.root={pairs}", "data.image_size=16", "generator.width=8"),
                 *(["discriminator.layers=1"] if patches else []),
-                *(["generator.blocks=1"] if model in RESNET_TRANSLATIONS else []),
+                *(["generator.blocks=1"] if model in {*RESNET_TRANSLATIONS, "srgan"} else []),
             ]
         attention = (
             ["generator.attention=8", "discriminator.attention=8"] if model == "sagan" else []
@@ -166,6 +168,9 @@ def on_images(pairs: Path) -> Callable[[str, str], list[str]]:
         if model == "projected_gan":
             small = [] if loss in AUTOENCODERS else ["discriminator.features.image_size=32"]
             thin = ["generator.width=4", *small]
+        if model == "stargan":
+            layers = [] if loss in AUTOENCODERS else ["discriminator.layers=1"]
+            thin = ["generator.width=4", "generator.blocks=1", *layers]
         if model.startswith("gat"):
             small = ["width=8", "heads=2"]
             # Clipping changes gradients after `watched` has seen them.

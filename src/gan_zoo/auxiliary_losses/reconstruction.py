@@ -9,9 +9,9 @@ import torch
 from annotated_types import Le
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchmetrics.functional.image import structural_similarity_index_measure
 
 from gan_zoo.core.distributed import gather_over_ranks, rank
+from gan_zoo.core.similarity import structural_similarity
 from gan_zoo.core.types import Positive, at_least_float32
 
 
@@ -171,26 +171,7 @@ class SSIM(Reconstruction):
         self.sigma = check_positive("sigma", sigma)
 
     def distance(self, output: Tensor, target: Tensor) -> Tensor:
-        sigma = self.window_sigma(output)
-        # Intensities are counted from 0 to 2.
-        similarity = structural_similarity_index_measure(
-            output + 1.0, target + 1.0, sigma=sigma, data_range=2.0
-        )
-        assert isinstance(similarity, Tensor)
-        return 1.0 - similarity
-
-    def window_sigma(self, x: Tensor) -> float:
-        """The window's standard deviation, smaller where the window would not fit into the
-        image.
-        """
-        if x.ndim != 4 or min(x.shape[2:]) < 3:
-            raise ValueError(
-                f"SSIM needs images [B, C, H, W] of 3 pixels or more, got shape {list(x.shape)}"
-            )
-
-        # The window reaches 3.5 standard deviations to each side, and must fit.
-        reach = (min(x.shape[2:]) - 1) // 2
-        return self.sigma if int(3.5 * self.sigma + 0.5) <= reach else reach / 3.5
+        return 1.0 - structural_similarity(output, target, self.sigma).mean()
 
 
 class TripletDistance(Reconstruction):

@@ -25,6 +25,9 @@ def translate(
     num_outputs: Annotated[
         int, typer.Option("--num-outputs", min=1, help="Translations of each image (BicycleGAN).")
     ] = 1,
+    label: Annotated[
+        str | None, typer.Option("--class", help="The class to translate to (StarGAN).")
+    ] = None,
     checkpoint: Checkpoint = "best",
     device: Device = "auto",
     trust: Trust = False,
@@ -34,7 +37,9 @@ def translate(
     from gan_zoo.inference.translate import format_failures, translate_folder
 
     loaded = load_run(run, checkpoint, device, trust)
-    written, failed = translate_folder(loaded, source, target, direction, full_size, num_outputs)
+    written, failed = translate_folder(
+        loaded, source, target, direction, full_size, num_outputs, label
+    )
     typer.echo(f"{written} images in {target}")
     if failed:
         for line in format_failures(failed, written + len(failed)):

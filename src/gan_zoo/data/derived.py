@@ -1,4 +1,4 @@
-"""Conditions made from samples: smaller, masked, gray or noisy images, and edges."""
+"""Conditions made from samples: the same, smaller, masked, gray or noisy images, and edges."""
 
 from __future__ import annotations
 
@@ -44,6 +44,13 @@ class Derivation:
     def __call__(self, images: Tensor, rng: StepRNG) -> Tensor:
         """The conditions of ``images``."""
         raise NotImplementedError
+
+
+class Copy(Derivation):
+    """The images themselves, for models that translate samples to another class."""
+
+    def __call__(self, images: Tensor, rng: StepRNG) -> Tensor:
+        return images
 
 
 class Downscale(Derivation):

@@ -102,7 +102,7 @@ def exportable_networks(run: LoadedModel) -> dict[str, tuple[nn.Module, dict[str
     networks = networks.to("cpu", memory_format=torch.contiguous_format).float().eval()  # type: ignore[call-overload]
 
     # Translators map images to images: one file for each direction.
-    if model.latent_dim is None:
+    if model.latent_dim is None and not model.num_requested_labels:
         forward = InputSpec(tuple(data["condition_shape"]))
         backward = InputSpec(tuple(data["sample_shape"]))
         if "b_to_a" not in networks:
@@ -113,10 +113,10 @@ def exportable_networks(run: LoadedModel) -> dict[str, tuple[nn.Module, dict[str
         }
 
     # Other generators take latents, and what the model is conditioned on.
-    inputs = {"latents": InputSpec((model.latent_dim,))}
+    inputs = {} if model.latent_dim is None else {"latents": InputSpec((model.latent_dim,))}
     if model.num_requested_labels:
         inputs["label"] = InputSpec((), model.num_requested_labels)
-    if model.conditioning in ("text", "vector", "image"):
+    if not {"text", "vector", "image"}.isdisjoint(model.needs):
         inputs["condition"] = InputSpec(tuple(data["condition_shape"]), data["vocabulary_size"])
     if model.num_continuous_codes:
         inputs["codes"] = InputSpec((model.num_continuous_codes,))

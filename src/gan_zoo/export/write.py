@@ -75,6 +75,7 @@ def _write(run: LoadedModel, folder: Path, name: str, samples: int, onnx: bool) 
         "config": portable_config(run.config),
         "provenance": run.module.metadata["provenance"],
         "conditioning": run.module.model.conditioning,
+        "translates": run.module.model.translates,
         "images_seen": run.module.clock.images_seen,
         "averaged": run.module.ema is not None,
         "data": {

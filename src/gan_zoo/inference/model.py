@@ -62,7 +62,10 @@ def make_request(
 
     # Otherwise a grid, with conditions of the dataset for models that need them.
     source = run.source if needs_source(model) else None
-    return make_grid_request(model, source, count, rng)
+    grid = make_grid_request(model, source, count, rng)
+    if label is not None:
+        grid.request.label = torch.full((grid.request.size,), label)
+    return grid
 
 
 def encode_caption(run: LoadedModel, caption: str) -> Tensor:

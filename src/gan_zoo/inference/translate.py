@@ -78,37 +78,54 @@ class Translator:
         )
 
 
-class LatentTranslator(torch.nn.Module):
-    """A translator with latents as a function of images alone.
+class RequestTranslator(torch.nn.Module):
+    """A translator with latents or classes as a function of images alone.
 
     Args:
         model: draws the latents and samples.
         generators: of the model.
         number: of the output; each has latents of its own, the same for every image.
+        label: class to which images are translated, for models that have classes.
     """
 
-    def __init__(self, model: Model, generators: torch.nn.ModuleDict, number: int) -> None:
+    def __init__(
+        self,
+        model: Model,
+        generators: torch.nn.ModuleDict,
+        number: int,
+        label: int | None = None,
+    ) -> None:
         super().__init__()
         self.draw = model.sample
         self.generators = generators
         self.number = number
+        self.label = label
         self.multiple = int(getattr(generators["main"], "multiple", 4))
 
     def forward(self, x: Tensor) -> Tensor:
-        request = SampleRequest(len(x), StepRNG(0, self.number), condition=x)
+        label = None if self.label is None else torch.full((len(x),), self.label)
+        request = SampleRequest(len(x), StepRNG(0, self.number), condition=x, label=label)
         return self.draw(request.to(x.device), self.generators)
 
 
-def translator_of(run: LoadedModel, direction: str = "forward", number: int = 0) -> Translator:
+def translator_of(
+    run: LoadedModel,
+    direction: str = "forward",
+    number: int = 0,
+    label: int | str | None = None,
+) -> Translator:
     """The translator of a run.
 
     Args:
         run: a trained model.
         direction: ``forward`` from the conditions' domain to the samples', or ``backward``.
         number: of the output, for models with latents.
+        label: the class to translate to, by number or name, for models with classes.
 
     Raises:
-        DataError: if the run's model does not translate, or not in that direction.
+        DataError: if the run's model does not translate, or not in that direction, or needs a
+            class.
+        ConfigError: if there is no such class.
     """
     # The direction has to exist, and the model to translate.
     networks = run.module.inference_generators
@@ -130,8 +147,13 @@ def translator_of(run: LoadedModel, direction: str = "forward", number: int = 0)
 
     # Forward: from a condition, or from the image that it is made of.
     network = networks["a_to_b" if "a_to_b" in networks else "main"]
-    if model.latent_dim is not None:
-        network = LatentTranslator(model, networks, number)
+    label = None if label is None else run.class_number(label)
+    if model.num_requested_labels and label is None:
+        raise DataError(
+            f"{type(model).__name__} translates to a class: name one with --class (in Python label)"
+        )
+    if model.latent_dim is not None or label is not None:
+        network = RequestTranslator(model, networks, number, label)
     derivation = derivation_of(data["derive"]) if data.get("derive") else None
     if derivation is not None and derivation.applies_to_files:
         return Translator(network, int(channels), min(sides), value_range, derivation)
@@ -166,6 +188,7 @@ def translate_folder(
     direction: str = "forward",
     full_size: bool = False,
     num_outputs: int = 1,
+    label: int | str | None = None,
 ) -> tuple[int, dict[Path, Exception]]:
     """Translate every image below ``source`` into ``target``, names and sub-folders kept, as PNG.
 
@@ -175,6 +198,7 @@ def translate_folder(
             training.
         num_outputs: translations of each image, for models with latents; a.png becomes a-1.png,
             a-2.png, ..., where the same number has the same latents in every image.
+        label: the class to translate to, by number or name, for models with classes.
 
     Returns:
         How many were written, and why others could not be read.
@@ -200,7 +224,7 @@ def translate_folder(
         )
 
     # Files that cannot be read are collected, the others translated.
-    translators = [translator_of(run, direction, number) for number in range(num_outputs)]
+    translators = [translator_of(run, direction, number, label) for number in range(num_outputs)]
     failed: dict[Path, Exception] = {}
     written: set[Path] = set()
     for file in with_progress(files, len(files), f"Translating {len(files):,} images"):

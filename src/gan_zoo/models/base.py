@@ -97,6 +97,11 @@ class Model(nn.Module):
         return next((CONDITIONING[need] for need in self.needs if need in CONDITIONING), "none")
 
     @property
+    def needs_conditions(self) -> bool:
+        """Whether samples need more than latents and classes, which only data can give."""
+        return any(CONDITIONING.get(need, "class") != "class" for need in self.needs)
+
+    @property
     def translates(self) -> bool:
         """Whether images of any size can be translated: samples are functions of an image of
         another domain, without latents unless the model says otherwise.
@@ -115,6 +120,13 @@ class Model(nn.Module):
         A model that draws its own classes or codes leaves them out.
         """
         return SampleRequest(batch.size, batch.rng, label=batch.label, condition=batch.condition)
+
+    def evaluation_request(self, request: SampleRequest) -> SampleRequest:
+        """What evaluations request, given labels and conditions of held-out data: just these.
+
+        A model that changes the class of an image asks for other classes.
+        """
+        return request
 
     def latents(self, request: SampleRequest) -> Tensor:
         """The requested latents, else new ones from the prior, ``[B, latent_dim]``."""

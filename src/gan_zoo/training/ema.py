@@ -82,10 +82,10 @@ class EMA(nn.Module):
 
 def check_standing_statistics(model: Model) -> None:
     """Raise `ValueError` for a model whose samples need more than latents and classes."""
-    if model.conditioning not in ("none", "class"):
+    if model.needs_conditions:
         raise ValueError(
             "ema.standing_batches needs a model whose samples are of latents and classes,"
-            f" {type(model).__name__} is conditioned on more ({model.conditioning}): use 0"
+            f" {type(model).__name__} is conditioned on more ({', '.join(model.needs)}): use 0"
         )
 
 

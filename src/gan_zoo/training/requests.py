@@ -21,7 +21,7 @@ BLOCK_SIZE = 64
 
 def needs_source(model: Model) -> bool:
     """Whether requests need data: conditions that are not classes come from a dataset."""
-    return model.conditioning not in ("none", "class")
+    return model.needs_conditions
 
 
 def data_request(model: Model, source: Source, size: int, rng: StepRNG) -> SampleRequest:
@@ -30,7 +30,7 @@ def data_request(model: Model, source: Source, size: int, rng: StepRNG) -> Sampl
     """
     if model.conditioning == "none":
         return SampleRequest(size, rng)
-    return sample_request(source.evaluation_split(), size, rng)
+    return model.evaluation_request(sample_request(source.evaluation_split(), size, rng))
 
 
 def sample_blocks(module: GANModule, source: Source, seed: int) -> Callable[[int], Generated]:
@@ -81,7 +81,7 @@ def grid_request(model: Model, source: Source | None, count: int, rng: StepRNG) 
 
     # Conditions of held-out data; classes in columns if they fit.
     held_out = source.evaluation_split()
-    request = sample_request(held_out, count, rng)
+    request = model.evaluation_request(sample_request(held_out, count, rng))
     if columns is not None:
         request.label = every_class
     captions = None
@@ -98,7 +98,7 @@ def sample_image(module: GANModule, source: Source, count: int, seed: int) -> An
     rng = StepRNG(stable_seed(seed, "grid"), 0, device=module.device)
 
     # Where inputs are displayed, each sample takes the place of several images.
-    has_inputs = model.conditioning in ("image", "domain")
+    has_inputs = not {"image", "domain"}.isdisjoint(model.needs)
     count = max(1, count // 4) if has_inputs else count
     grid = grid_request(model, source, count, rng)
     class_names = source.classes if model.conditioning == "class" else None

@@ -188,19 +188,20 @@ def translate_tab(run: LoadedModel, blocks: gr.Blocks) -> None:
             given = gr.Image(label="Your image", type="filepath", height=SIDE)
             direction = gr.Radio(directions, value="forward", label="Direction")
             full = gr.Checkbox(False, label="At its own size, not at that of training")
+            fields = ConditionFields(run)
             go = gr.Button("Translate", variant="primary")
         image = gr.Image(
             label="Translation", type="pil", format="png", height=SIDE, buttons=["download"]
         )
 
-    def translated(file: str | None, direction: str, full: bool) -> Image.Image:
+    def translated(file: str | None, direction: str, full: bool, *values: Any) -> Image.Image:
         with errors_as_toast():
             if file is None:
                 raise DataError("choose an image first")
-            translator = translator_of(run, direction)
+            translator = translator_of(run, direction, **fields.request(*values))
             return upscale(to_pil(translator(translator.load(Path(file), full))))
 
-    go.click(translated, [given, direction, full], image)
+    go.click(translated, [given, direction, full, *fields.inputs], image)
 
 
 def report_tab(run: LoadedModel, blocks: gr.Blocks) -> None:
