@@ -117,7 +117,7 @@ def test_both_domains_are_displayed() -> None:
     model = cogan()
     request = SampleRequest(3, StepRNG(0, 0))
     visuals = model.visuals(request, model.generators)
-    assert list(visuals) == ["sample", "domain_a"]
+    assert list(visuals) == ["sample", "other domain"]
     torch.testing.assert_close(visuals["sample"], model.sample(request, model.generators))
     assert model.conditioning == "none"
     assert not model.translates

@@ -11,6 +11,7 @@ import yaml
 from gan_zoo.core.errors import ConfigError
 from gan_zoo.reports.comparison import find_runs, group_by_settings, table_rows
 from gan_zoo.reports.comparison_files import render
+from gan_zoo.runs.folder import RunFolder
 from gan_zoo.runs.metric_protocols import labels
 from tests.helpers import invoke, refused
 
@@ -109,6 +110,22 @@ def test_a_table_says_what_the_doctor_found(tmp_path: Path) -> None:
     ):
         (tmp_path / "a2" / "metrics.json").write_text(damage)
         assert table_rows(group_by_settings(find_runs([tmp_path])))[1][0][1] == "1 (+1 failed)"
+
+
+def test_running_and_stopped_runs_are_no_failures(tmp_path: Path) -> None:
+    for seed in (1, 2, 3):
+        fake_run(tmp_path / str(seed), ["loss=hinge"], seed, 10.0)
+        config = {"seed": seed, "trainer": {"max_steps": 100}}
+        (tmp_path / str(seed) / ".hydra" / "config.yaml").write_text(yaml.safe_dump(config))
+    store = RunFolder(tmp_path / "2").checkpoints
+    store.folder.mkdir()
+    store.path(40).write_bytes(b"weights")
+    store.record(40, 400)
+    with RunFolder(tmp_path / "3").locked():
+        rows = table_rows(group_by_settings(find_runs([tmp_path])))[1]
+    assert rows[0][1] == "2 (+1 running, 1 stopped early)"
+    rows = table_rows(group_by_settings(find_runs([tmp_path])))[1]
+    assert rows[0][1] == "3 (1 stopped early)"
 
 
 def doctor_log(looks: int, **readings: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -84,8 +85,8 @@ def sample(
 
     # The model, and where the result goes.
     loaded = load_run(run, checkpoint, device, trust, other_data)
-    name = f"{count}-of-seed-{seed}" if count else f"{what}-{seed}.png"
-    target = out or loaded.folder / "drawn" / name
+    chosen = options | {"class": label, "caption": caption}
+    target = out or loaded.folder / "drawn" / file_name(what, count, seed, chosen)
 
     # What draws each kind; with --count it is a folder of images.
     request: dict[str, Any] = {"label": label, "caption": caption}
@@ -100,6 +101,17 @@ def sample(
         draw = partial(write_folder, count=count, truncation=truncation, psi=psi, **request)
     draw(loaded, target, seed)
     typer.echo(target)
+
+
+def file_name(what: str, count: int | None, seed: int, options: dict[str, Any]) -> str:
+    """Where samples go by default: different requests have different names."""
+    given = [
+        f"{name}-{re.sub(r'[^a-zA-Z0-9.]+', '-', str(value)).strip('-')}"
+        for name, value in options.items()
+        if value is not None
+    ]
+    first = f"{count}-of-seed-{seed}" if count else what
+    return "-".join([first, *given]) if count else "-".join([first, *given, f"{seed}.png"])
 
 
 def write_folder(run: LoadedModel, target: Path, seed: int, count: int, **options: Any) -> None:

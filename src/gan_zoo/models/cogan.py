@@ -105,4 +105,4 @@ class CoGAN(Model):
     def visuals(self, request: SampleRequest, generators: nn.ModuleDict) -> dict[str, Tensor]:
         """The samples, and those of domain A of the same latents."""
         (latents,) = self.generator_inputs(request, generators)
-        return {"sample": generators["main"](latents), "domain_a": generators["a"](latents)}
+        return {"sample": generators["main"](latents), "other domain": generators["a"](latents)}

@@ -38,7 +38,7 @@ class SAN(Regularizer):
             raise ValueError(
                 "regularizer=san needs a discriminator whose last layer is sliced: add"
                 " discriminator.norm=sliced+batch (or sliced+layer, sliced+spectral, sliced+none),"
-                f" which {type(discriminator).__name__} does not have here"
+                f" got {type(discriminator).__name__} with another norm"
             )
 
     def penalty(

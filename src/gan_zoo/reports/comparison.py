@@ -35,6 +35,8 @@ class RunResult:
         findings: what the doctor found that lasts, by name.
         failure: the first line of ``FAILED.txt``, or what else is missing; empty for a finished
             run.
+        is_running: whether it is still being trained, on this machine.
+        stopped_early: whether its last checkpoint is before ``trainer.max_steps``.
     """
 
     folder: Path
@@ -47,6 +49,8 @@ class RunResult:
     images_per_second: float = math.nan
     findings: list[str] = field(default_factory=list)
     failure: str = ""
+    is_running: bool = False
+    stopped_early: bool = False
 
     @property
     def image(self) -> Path | None:
@@ -113,7 +117,10 @@ def read_run(run: RunFolder) -> RunResult:
     # How it ended.
     findings = diagnose_run(run)[1]
     outcome.findings = list(dict.fromkeys(found.name for found in findings if found.ongoing))
-    if run.failure:
+    if run.is_training:
+        outcome.is_running = True
+        outcome.failure = "still running"
+    elif run.failure:
         outcome.failure = run.failure.splitlines()[0]
     elif not run.has_finished:
         outcome.failure = "not finished"
@@ -122,7 +129,16 @@ def read_run(run: RunFolder) -> RunResult:
             read_metrics(run, outcome)
         except (ValueError, TypeError, AttributeError, KeyError):
             outcome.failure = "metrics.json is damaged"
+        outcome.stopped_early = stopped_early(run)
     return outcome
+
+
+def stopped_early(run: RunFolder) -> bool:
+    """Whether the last checkpoint of a run is before the end that its config asks for."""
+    trainer = (run.config() or {}).get("trainer") or {}
+    last = trainer.get("max_steps")
+    steps = [entry.step for entry in run.checkpoints.entries()]
+    return isinstance(last, int) and bool(steps) and max(steps) < last
 
 
 def read_metrics(run: RunFolder, outcome: RunResult) -> None:
@@ -178,6 +194,19 @@ def varying_settings(groups: Sequence[RunGroup]) -> list[str]:
     return varying_protocol_keys or ["model"]
 
 
+def count_runs(group: RunGroup) -> str:
+    """How many runs have scores, and in brackets what became of others."""
+    running = sum(run.is_running for run in group.outcomes)
+    failed = len(group.outcomes) - len(group.finished) - running
+    stopped = sum(run.stopped_early for run in group.finished)
+    notes = [
+        *([f"+{failed} failed"] if failed else []),
+        *([f"+{running} running"] if running else []),
+        *([f"{stopped} stopped early"] if stopped else []),
+    ]
+    return f"{len(group.finished)}" + (f" ({', '.join(notes)})" if notes else "")
+
+
 def table_rows(groups: Sequence[RunGroup]) -> tuple[list[str], list[list[str]]]:
     """The table's header and rows: in what runs differ, seeds, scores as mean and spread, speed,
     the doctor's word.
@@ -195,13 +224,11 @@ def table_rows(groups: Sequence[RunGroup]) -> tuple[list[str], list[list[str]]]:
             run.images_per_second for run in group.finished if not math.isnan(run.images_per_second)
         ]
         speed = f"{statistics.median(speeds):,.0f}" if speeds else ""
-        failed = len(group.outcomes) - len(group.finished)
-        counts = f"{len(group.finished)}" + (f" (+{failed} failed)" if failed else "")
         values = [format_mean_std(*group.mean_and_spread(score)) for score in scores]
         rows.append(
             [
                 format_overrides(group.settings, settings),
-                counts,
+                count_runs(group),
                 *values,
                 speed,
                 finding_names(group),

@@ -31,9 +31,10 @@ def print_summary(run: RunFolder, trainer: Trainer, module: GANModule) -> None:
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         if isinstance(callback, Evaluation) and callback.history:
             lines |= _metric_histories(callback.history)
-            # That of the first score; metrics.json and the report have all.
-            warning = callback.scores[0].protocol.get("warning") if callback.scores else None
-            lines |= {"warning": str(warning)} if warning else {}
+            # Each of them once, whichever scores they belong to.
+            texts = [str(score.protocol.get("warning", "")) for score in callback.scores]
+            warnings = dict.fromkeys(part for text in texts for part in text.split("; ") if part)
+            lines |= {"warning": "; ".join(warnings)} if warnings else {}
         if isinstance(callback, Doctor) and callback.history:
             lines["doctor"] = summarize_findings(callback.history, diagnose(callback.history))
 

@@ -38,6 +38,7 @@ class RunFolder:
         self.samples = self.path / "samples"
         self._metrics = self.path / "metrics.json"
         self._failure = self.path / "FAILED.txt"
+        self._lock = self.path / ".lock"
 
     @classmethod
     def of_checkpoint(cls, checkpoint: Path) -> RunFolder:
@@ -88,7 +89,7 @@ class RunFolder:
         from filelock import FileLock, Timeout
 
         self.path.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.path / ".lock", timeout=timeout)
+        lock = FileLock(self._lock, timeout=timeout)
 
         # Wait for a process that is just leaving.
         try:
@@ -105,6 +106,23 @@ class RunFolder:
             yield
         finally:
             lock.release()
+
+    @property
+    def is_training(self) -> bool:
+        """Whether a process of this machine is training into the folder now."""
+        from filelock import FileLock, Timeout
+
+        if not self._lock.is_file():
+            return False
+        lock = FileLock(self._lock, timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            return True
+        except OSError:
+            return False
+        lock.release()
+        return False
 
     # ------------------------------------------------------------------ config
 
