@@ -90,6 +90,7 @@ def killed_after(step: int, cwd: Path) -> None:
     process.communicate()
 
 
+@pytest.mark.slow  # `make test-faults` runs it
 @pytest.mark.fault("kill -9")
 def test_killed_while_it_trains(undisturbed, tmp_path: Path) -> None:
     expected, _ = undisturbed("dcgan")

@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 SLOW = (
     *("adcgan", "biggan_deep", "cgan_single", "colorization", "contragan", "discogan", "dualgan"),
     *("fastcut", "gat_conditional", "mhgan", "pix2pixhd", "reacgan", "sagan", "sngan"),
-    *("sngan_projection", "ssgan", "tacgan", "vae", "veegan"),
+    *("cogan", "context_encoder", "sngan_projection", "srgan", "ssgan", "tacgan", "vae", "veegan"),
 )
 
 
