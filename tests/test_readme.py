@@ -13,6 +13,8 @@ import pytest
 import typer
 
 from gan_zoo.cli.app import app
+from gan_zoo.config.messages import choices
+from gan_zoo.core.paths import CONF
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -118,6 +120,13 @@ def test_links_lead_to_files_of_the_repository() -> None:
     targets = [target.split("#")[0] for target in re.findall(r"\]\((?!https?:)([^)]+)\)", README)]
     assert "../" not in README
     assert not [target for target in targets if not (ROOT / target).exists()]
+
+
+def test_numbers_of_models_and_losses() -> None:
+    models, losses = (len(choices(group, CONF)) for group in ("model", "loss"))
+    for page in ("README.md", "docs/index.md"):
+        text = (ROOT / page).read_text(encoding="utf-8")
+        assert f"trains {models} GAN models with {losses} losses" in text
 
 
 def test_it_is_short() -> None:

@@ -120,4 +120,5 @@ def test_both_domains_are_displayed() -> None:
     assert list(visuals) == ["sample", "other domain"]
     torch.testing.assert_close(visuals["sample"], model.sample(request, model.generators))
     assert model.conditioning == "none"
+    assert not model.needs_conditions
     assert not model.translates

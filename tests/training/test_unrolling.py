@@ -50,7 +50,7 @@ def test_steps_of_sgd_by_hand(steps: int) -> None:
     model, module, batch, fakes = step_parts()
     optimizer = torch.optim.SGD(model.discriminators.parameters(), lr=0.1)
     terms = module.adversarial.generator_terms(batch, fakes, unroll=Unrolling(steps, optimizer))
-    of_fake, of_real = fakes["fake"].mean().item(), batch.real.mean().item()
+    of_fake, of_real = (x.detach().mean().item() for x in (fakes["fake"], batch.real))
     moved = 2.0 - steps * 0.1 * (of_fake - of_real)
     torch.testing.assert_close(terms["g/realism"].item(), -moved * of_fake, rtol=1e-5, atol=1e-6)
     terms["g/realism"].backward()

@@ -86,6 +86,11 @@ class CoGAN(Model):
         """Samples are functions of latents alone; the other domain is used in training only."""
         return "none"
 
+    @property
+    def needs_conditions(self) -> bool:
+        """Samples need latents alone."""
+        return False
+
     def generate(self, batch: Batch) -> FakeSamples:
         latents = self.latents(self.request_for(batch))
         return {"b": self.generators["main"](latents), "a": self.generators["a"](latents)}
