@@ -31,7 +31,18 @@ def _installed(module: str) -> bool:
         return False
 
 
-@pytest.mark.parametrize("option", OPTIONS)
+def _walked_elsewhere(option: str) -> bool:
+    """Whether other tests compose it: presets, and the steps of every loss and regularizer."""
+    return option.partition("=")[0] in ("augment", "loss", "model", "regularizer")
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        pytest.param(option, marks=pytest.mark.slow if _walked_elsewhere(option) else ())
+        for option in OPTIONS
+    ],
+)
 def test_every_option_composes_and_resolves(option: str, composed) -> None:
     group, _, name = option.partition("=")
     if group == "launcher" and name in LAUNCHERS and not _installed(LAUNCHERS[name]):
