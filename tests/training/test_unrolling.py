@@ -57,7 +57,7 @@ def test_steps_of_sgd_by_hand(steps: int) -> None:
     gradient = model.generators["main"].shift.grad.item()
     assert gradient == pytest.approx(-moved + steps * 0.1 * of_fake, rel=1e-5)
     discriminator = model.discriminators["main"]
-    assert float(discriminator.slope) == 2.0
+    assert discriminator.slope.item() == 2.0
     assert discriminator.slope.grad is None
 
 
