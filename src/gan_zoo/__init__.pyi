@@ -116,6 +116,7 @@ from .models.translation.bicyclegan import BicycleGAN as BicycleGAN
 from .models.translation.context_encoder import ContextEncoder as ContextEncoder
 from .models.translation.cut import CUT as CUT
 from .models.translation.cyclegan import CycleGAN as CycleGAN
+from .models.translation.paired import PairedTranslation as PairedTranslation
 from .models.translation.pix2pix import Pix2Pix as Pix2Pix
 from .models.translation.pix2pixhd import Pix2PixHD as Pix2PixHD
 from .models.translation.srgan import SRGAN as SRGAN

@@ -119,6 +119,12 @@ def test_the_protocol_names_them(batches: int, tiny) -> None:
     assert result.protocol.get("standing_batches", 0) == batches
 
 
+@pytest.mark.parametrize("preset", ["biggan", "biggan_deep"])
+def test_they_are_the_default_of_biggan(preset: str, composed) -> None:
+    assert composed(f"model={preset}").ema.standing_batches == 16
+    assert composed("model=dcgan").ema.standing_batches == 0
+
+
 def test_biggan_uses_them(tiny) -> None:
     small = ["generator.width=2", "discriminator.width=2", "data.batch_size=4"]
     trainer, module, data = build(

@@ -7,12 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from gan_zoo.config.build import build
+from gan_zoo.core.layers import WithWeights
 from gan_zoo.core.rng import StepRNG
 from gan_zoo.core.types import Batch
 from gan_zoo.losses.wasserstein import Wasserstein
 from gan_zoo.models.gan import GAN
 from gan_zoo.training.module import GANModule
-from gan_zoo.training.unrolling import AdamSteps, Unrolling, UpdatedNetwork
+from gan_zoo.training.unrolling import AdamSteps, Unrolling
 
 
 class Shift(nn.Module):
@@ -79,7 +80,7 @@ def test_steps_of_adam_are_those_of_torch() -> None:
     rule = AdamSteps(state, optimizer.param_groups[0])
     weights = {name: p.detach().clone().requires_grad_() for name, p in network.named_parameters()}
     for _ in range(2):
-        trial = UpdatedNetwork(network, weights)
+        trial = WithWeights(network, weights)
         gradients = torch.autograd.grad(loss(trial), list(weights.values()), create_graph=True)
         weights = rule(weights, dict(zip(weights, gradients, strict=True)))
     for _ in range(2):
@@ -92,7 +93,7 @@ def test_steps_of_adam_are_those_of_torch() -> None:
 
 def test_running_statistics_stay() -> None:
     network = nn.BatchNorm1d(2)
-    UpdatedNetwork(network, dict(network.named_parameters()))(torch.randn(8, 2))
+    WithWeights(network, dict(network.named_parameters()))(torch.randn(8, 2))
     assert torch.equal(network.running_mean, torch.zeros(2))
     assert int(network.num_batches_tracked) == 0
 

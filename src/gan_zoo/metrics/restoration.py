@@ -28,7 +28,7 @@ LEAST_ERROR = 4e-10
 class Restoration(Evaluator):
     """PSNR and SSIM of outputs and their targets, on images that training does not see.
 
-    ``psnr`` and ``ssim`` are means over images; beside them are those of the input itself,
+    ``psnr`` and ``ssim`` are means over images; next to them are those of the input itself,
     ``psnr_input`` and ``ssim_input``, or where the input is smaller those of its bicubic
     enlargement, ``psnr_bicubic`` and ``ssim_bicubic``. A single channel counts for all channels of
     the target, and a further channel, as a mask, is left out. Images are clipped to [-1, 1] and not

@@ -17,7 +17,7 @@ from gan_zoo.core.types import (
     Whole,
 )
 from gan_zoo.models.base import Conditioning, Model, require_images
-from gan_zoo.models.gan import PRIORS
+from gan_zoo.models.gan import check_prior
 from gan_zoo.models.shared_layers import share_layers
 
 
@@ -66,8 +66,7 @@ class CoGAN(Model):
                 "model=cogan needs domains of one shape, got"
                 f" data.condition_shape={list(a_shape)} and data.sample_shape={list(b_shape)}"
             )
-        if prior not in PRIORS:
-            raise ValueError(f"prior must be one of {', '.join(PRIORS)}, got {prior!r}")
+        check_prior(prior)
         self.latent_dim = latent_dim
         self.prior = prior
         self.generators = nn.ModuleDict(

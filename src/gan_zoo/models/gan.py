@@ -37,8 +37,7 @@ class GAN(Model):
         super().__init__()
         if latent_dim < 1:
             raise ValueError(f"latent_dim must be >= 1, got {latent_dim}")
-        if prior not in PRIORS:
-            raise ValueError(f"prior must be one of {', '.join(PRIORS)}, got {prior!r}")
+        check_prior(prior)
         self.latent_dim = latent_dim
         self.prior = prior
         self.generators = nn.ModuleDict({"main": generator(latent_dim=latent_dim)})
@@ -53,3 +52,9 @@ class GAN(Model):
     def sample(self, request: SampleRequest, generators: nn.ModuleDict) -> Tensor:
         samples: Tensor = generators["main"](*self.generator_inputs(request, generators))
         return samples
+
+
+def check_prior(prior: str) -> None:
+    """Raise `ValueError` unless there is a distribution of this name."""
+    if prior not in PRIORS:
+        raise ValueError(f"prior must be one of {', '.join(PRIORS)}, got {prior!r}")

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
+from gan_zoo.core.layers import WithWeights
 from gan_zoo.core.types import (
     Batch,
     Count,
@@ -95,26 +95,5 @@ def frozen_score(discriminator: nn.Module, x: Tensor) -> Tensor:
     The generator step, after that of the discriminator, differentiates through these scores, so
     they must not depend on weights that change in between, nor lead gradients to them.
     """
-    state = {
-        name: value.detach().clone()
-        for name, value in (*discriminator.named_parameters(), *discriminator.named_buffers())
-    }
-    return run_discriminator(Constant(discriminator, state), x).score
-
-
-class Constant(nn.Module):
-    """A network with other parameters and buffers than its own; neither is trained.
-
-    Args:
-        network: the network.
-        state: its parameters and buffers by name.
-    """
-
-    def __init__(self, network: nn.Module, state: dict[str, Tensor]) -> None:
-        super().__init__()
-        self._network = (network,)
-        self._state = state
-
-    def forward(self, *inputs: Tensor) -> object:
-        output: object = functional_call(self._network[0], self._state, inputs)
-        return output
+    weights = {name: p.detach().clone() for name, p in discriminator.named_parameters()}
+    return run_discriminator(WithWeights(discriminator, weights), x).score

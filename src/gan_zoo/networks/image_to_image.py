@@ -213,6 +213,19 @@ class _UNetLevel(nn.Module):
         return torch.cat([x, self.up(self.below(self.down(x)))], 1)
 
 
+def unet_depth(in_shape: Shape, depth: int | None) -> int:
+    """``depth``, by default the number of halvings that lead to about 2x2 pixels, at least 2.
+
+    Raises:
+        ValueError: for less than 1.
+    """
+    if depth is None:
+        return max(2, in_shape[-1].bit_length() - 2)
+    if depth < 1:
+        raise ValueError(f"depth must be >= 1 or null, got {depth}")
+    return depth
+
+
 class UNetTranslator(nn.Module):
     """pix2pix's generator: an encoder-decoder with skip connections (Isola et al. 2017).
 
@@ -246,9 +259,7 @@ class UNetTranslator(nn.Module):
     ) -> None:
         super().__init__()
         # By default the innermost level is left with about 2x2 pixels.
-        depth = max(2, in_shape[-1].bit_length() - 2) if depth is None else depth
-        if depth < 1:
-            raise ValueError(f"depth must be >= 1 or null, got {depth}")
+        depth = unet_depth(in_shape, depth)
         c_in, c_out = check_shapes(in_shape, out_shape, "generator=unet", 2**depth, norm)
         self.multiple = 2**depth
         widths = [width * min(2**k, 8) for k in range(depth)]

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from gan_zoo.core.types import Count, Shape, Share
 from gan_zoo.networks.dcgan import dcgan_init
-from gan_zoo.networks.image_to_image import check_shapes, upsample_layers
+from gan_zoo.networks.image_to_image import check_shapes, unet_depth, upsample_layers
 from gan_zoo.networks.layers.normalization import norm_layer
 
 
@@ -43,9 +43,7 @@ class LatentUNet(nn.Module):
         upsample: str = "transposed",
     ) -> None:
         super().__init__()
-        depth = max(2, in_shape[-1].bit_length() - 2) if depth is None else depth
-        if depth < 1:
-            raise ValueError(f"depth must be >= 1 or null, got {depth}")
+        depth = unet_depth(in_shape, depth)
         c_in, c_out = check_shapes(in_shape, out_shape, "generator=latent_unet", 2**depth, norm)
         self.multiple = 2**depth
         widths = [width * min(2**k, 8) for k in range(depth)]

@@ -23,7 +23,7 @@ class EMA(nn.Module):
 
     After a step of B images, shadow <- lerp(weights, shadow, 0.5^(B / h)), h = min(half_life,
     ramp_up * images seen) (Karras et al. 2018, appendix C; the ramp as in StyleGAN2-ADA). Running
-    statistics are copied, not averaged; with ``standing_batches`` they are computed anew before
+    statistics are copied, not averaged; with ``standing_batches`` they are computed again before
     samples are made.
 
     Args:

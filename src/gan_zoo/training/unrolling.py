@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.optim import Optimizer
 
+from gan_zoo.core.layers import WithWeights
 from gan_zoo.core.types import AdversarialTerm
 from gan_zoo.training.adversarial_step import AdversarialStep, over_parts
 from gan_zoo.training.modes import full_precision
@@ -52,7 +52,7 @@ class Unrolling:
         updated: dict[int, nn.Module] = {}
         for key, network in networks.items():
             own = [term for term in terms if term.discriminator is network]
-            updated[key] = UpdatedNetwork(network, self.unrolled(network, own, adversarial))
+            updated[key] = WithWeights(network, self.unrolled(network, own, adversarial))
         return [replace(term, discriminator=updated[id(term.discriminator)]) for term in terms]
 
     def unrolled(
@@ -64,7 +64,7 @@ class Unrolling:
 
         # Every step continues from the weights of the last, with its graph.
         for _ in range(self.steps):
-            trial = UpdatedNetwork(network, weights)
+            trial = WithWeights(network, weights)
 
             # What the discriminator minimizes on all of its terms, without penalties.
             losses = []
@@ -143,18 +143,3 @@ class AdamSteps:
             square_hat = square / (1 - self.second_decay ** self.counts[name])
             moved[name] = weight - self.lr * mean_hat / ((square_hat + TINY).sqrt() + self.eps)
         return moved
-
-
-class UpdatedNetwork(nn.Module):
-    """A network called with other weights; its running statistics stay as they are."""
-
-    def __init__(self, network: nn.Module, weights: Weights) -> None:
-        super().__init__()
-        self.network = [network]  # in a list: not registered
-        self.weights = weights
-
-    def forward(self, *inputs: Any) -> Any:
-        (network,) = self.network
-        # Updates of running statistics go to the clones.
-        buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
-        return functional_call(network, self.weights | buffers, inputs)

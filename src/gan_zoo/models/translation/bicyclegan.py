@@ -48,7 +48,7 @@ class BicycleGAN(Model):
         reconstruction_weight: w_r (10 in the paper).
         kl_weight: w_kl (0.01 in the paper).
         latent_weight: w_z (0.5 in the paper).
-        conditional: whether discriminators see a beside b, as in eq. 2 of the paper.
+        conditional: whether discriminators see a in addition to b, as in eq. 2 of the paper.
         latent_dim: size of the latents (8 in the paper).
     """
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
-from gan_zoo.core.types import AdversarialTerm, Batch, FakeSamples, Shape, Weight
-from gan_zoo.models.base import Model, require_images
-from gan_zoo.models.translation.pix2pix import Pix2Pix
+from gan_zoo.core.types import Shape, Weight
+from gan_zoo.models.base import require_images
+from gan_zoo.models.translation.paired import PairedTranslation
 
 
 class Completion(nn.Module):
@@ -31,7 +31,7 @@ class Completion(nn.Module):
         return torch.where(mask > 0, self.translator(x), known)
 
 
-class ContextEncoder(Pix2Pix):
+class ContextEncoder(PairedTranslation):
     """A translator fills the hole of an image; the discriminator sees the completed image.
 
     Pathak et al. 2016, eq. 1 to 3. With a = (image with a hole, mask) and G(a) completed by the
@@ -44,7 +44,8 @@ class ContextEncoder(Pix2Pix):
     ``realism``, loss term ``reconstruction``.
 
     Args:
-        generator, reconstruction: as in `Pix2Pix`.
+        generator: makes a translator, called with ``in_shape`` and ``out_shape``.
+        reconstruction: distance ``(output, target) -> scalar``.
         discriminator: makes a discriminator of images; it does not see the mask.
         a_shape, b_shape: ``[C + 1, H, W]`` of images with masks and ``[C, H, W]`` of images.
         reconstruction_weight: w_r.
@@ -61,32 +62,17 @@ class ContextEncoder(Pix2Pix):
         reconstruction_weight: Weight = 4.0,
         adversarial_weight: Weight = 0.001,
     ) -> None:
-        Model.__init__(self)
         a_shape = require_images(a_shape, "model=context_encoder")
         if list(a_shape) != [b_shape[0] + 1, *b_shape[1:]]:
             raise ValueError(
                 "model=context_encoder needs images with a mask as the last channel"
                 f" (data/derive=mask), got conditions {list(a_shape)} of samples {list(b_shape)}"
             )
-        if reconstruction_weight < 0 or adversarial_weight < 0:
-            raise ValueError(
-                "reconstruction_weight and adversarial_weight must be >= 0, got"
-                f" {reconstruction_weight} and {adversarial_weight}"
-            )
-        translator = Completion(generator(in_shape=a_shape, out_shape=b_shape))
-        self.generators = nn.ModuleDict({"main": translator})
-        self.discriminators = nn.ModuleDict({"main": discriminator()})
-        self.reconstruction = reconstruction
-        self.reconstruction_weight = reconstruction_weight
-        self.adversarial_weight = adversarial_weight
-
-    def adversarial_terms(self, batch: Batch, fakes: FakeSamples) -> Sequence[AdversarialTerm]:
-        return [
-            AdversarialTerm(
-                "realism",
-                self.discriminators["main"],
-                batch.real,
-                fakes["fake"],
-                generator_weight=self.adversarial_weight,
-            )
-        ]
+        super().__init__(
+            Completion(generator(in_shape=a_shape, out_shape=b_shape)),
+            discriminator(),
+            reconstruction,
+            reconstruction_weight,
+            adversarial_weight,
+            conditional=False,
+        )

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import ClassVar
+from collections.abc import Callable
 
-from torch import Tensor, nn
+from torch import nn
 
-from gan_zoo.core.types import (
-    AdversarialTerm,
-    Batch,
-    FakeSamples,
-    LossTerms,
-    SampleRequest,
-    Shape,
-    TermOutputs,
-    Weight,
-)
-from gan_zoo.models.base import Model, require_images
+from gan_zoo.core.types import Shape, Weight
+from gan_zoo.models.base import require_images
+from gan_zoo.models.translation.paired import PairedTranslation
 
 
-class Pix2Pix(Model):
+class Pix2Pix(PairedTranslation):
     """A translator learns from pairs (a, b); the discriminator scores b together with a (Isola et
     al. 2017, eq. 4).
 
@@ -35,9 +26,6 @@ class Pix2Pix(Model):
         reconstruction_weight: w (100 in the paper).
     """
 
-    term_names: ClassVar[tuple[str, ...]] = ("realism",)
-    needs = ("image",)
-
     def __init__(
         self,
         generator: Callable[..., nn.Module],
@@ -47,41 +35,12 @@ class Pix2Pix(Model):
         b_shape: Shape,
         reconstruction_weight: Weight = 100.0,
     ) -> None:
-        super().__init__()
         a_shape = require_images(a_shape, "model=pix2pix")
-        if reconstruction_weight < 0:
-            raise ValueError(f"reconstruction_weight must be >= 0, got {reconstruction_weight}")
 
         # The discriminator sees the input's channels, too.
-        self.generators = nn.ModuleDict({"main": generator(in_shape=a_shape, out_shape=b_shape)})
-        self.discriminators = nn.ModuleDict({"main": discriminator(condition_channels=a_shape[0])})
-        self.reconstruction = reconstruction
-        self.reconstruction_weight = reconstruction_weight
-
-    def generate(self, batch: Batch) -> FakeSamples:
-        return {"fake": self.generators["main"](batch.condition)}
-
-    def adversarial_terms(self, batch: Batch, fakes: FakeSamples) -> Sequence[AdversarialTerm]:
-        a = batch.condition
-        return [
-            AdversarialTerm("realism", self.discriminators["main"], batch.real, fakes["fake"], a, a)
-        ]
-
-    def generator_terms(
-        self, batch: Batch, fakes: FakeSamples, outputs: Sequence[TermOutputs]
-    ) -> LossTerms:
-        return {
-            "reconstruction": self.reconstruction_weight
-            * self.reconstruction(fakes["fake"], batch.real)
-        }
-
-    def sample(self, request: SampleRequest, generators: nn.ModuleDict) -> Tensor:
-        with request.rng.as_default():  # for dropout at test time
-            samples: Tensor = generators["main"](request.condition)
-        return samples
-
-    def visuals(self, request: SampleRequest, generators: nn.ModuleDict) -> dict[str, Tensor]:
-        """Input and output, and the target where it is known."""
-        assert request.condition is not None
-        visuals = {"input": request.condition, "sample": self.sample(request, generators)}
-        return visuals if request.target is None else visuals | {"target": request.target}
+        super().__init__(
+            generator(in_shape=a_shape, out_shape=b_shape),
+            discriminator(condition_channels=a_shape[0]),
+            reconstruction,
+            reconstruction_weight,
+        )

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from torch import nn
 
 from gan_zoo.core.types import (
-    AdversarialTerm,
     Batch,
     FakeSamples,
     LossTerms,
@@ -15,11 +14,11 @@ from gan_zoo.core.types import (
     TermOutputs,
     Weight,
 )
-from gan_zoo.models.base import Model, require_images
-from gan_zoo.models.translation.pix2pix import Pix2Pix
+from gan_zoo.models.base import require_images
+from gan_zoo.models.translation.paired import PairedTranslation
 
 
-class SRGAN(Pix2Pix):
+class SRGAN(PairedTranslation):
     """A generator enlarges images; the discriminator sees large images alone (Ledig et al. 2017,
     eq. 3 to 6).
 
@@ -56,7 +55,6 @@ class SRGAN(Pix2Pix):
         perceptual_weight: Weight = 0.1,
         adversarial_weight: Weight = 0.001,
     ) -> None:
-        Model.__init__(self)
         a_shape = require_images(a_shape, "model=srgan")
         weights = (reconstruction_weight, perceptual_weight, adversarial_weight)
         if min(weights) < 0 or max(weights) == 0:
@@ -64,31 +62,24 @@ class SRGAN(Pix2Pix):
                 "reconstruction_weight, perceptual_weight and adversarial_weight must be >= 0 and"
                 f" not all 0, got {', '.join(map(str, weights))}"
             )
-        self.generators = nn.ModuleDict({"main": generator(in_shape=a_shape, out_shape=b_shape)})
-        self.discriminators = nn.ModuleDict({"main": discriminator()})
-        self.distances = nn.ModuleDict({"reconstruction": reconstruction, "perceptual": perceptual})
-        self.weights = {
-            "reconstruction": reconstruction_weight,
-            "perceptual": perceptual_weight,
-        }
-        self.adversarial_weight = adversarial_weight
-
-    def adversarial_terms(self, batch: Batch, fakes: FakeSamples) -> Sequence[AdversarialTerm]:
-        return [
-            AdversarialTerm(
-                "realism",
-                self.discriminators["main"],
-                batch.real,
-                fakes["fake"],
-                generator_weight=self.adversarial_weight,
-            )
-        ]
+        super().__init__(
+            generator(in_shape=a_shape, out_shape=b_shape),
+            discriminator(),
+            reconstruction,
+            reconstruction_weight,
+            adversarial_weight,
+            conditional=False,
+        )
+        self.perceptual = perceptual
+        self.perceptual_weight = perceptual_weight
 
     def generator_terms(
         self, batch: Batch, fakes: FakeSamples, outputs: Sequence[TermOutputs]
     ) -> LossTerms:
-        return {
-            name: self.weights[name] * distance(fakes["fake"], batch.real)
-            for name, distance in self.distances.items()
-            if self.weights[name]
-        }
+        terms: LossTerms = {}
+        if self.reconstruction_weight:
+            terms |= super().generator_terms(batch, fakes, outputs)
+        if self.perceptual_weight:
+            distance = self.perceptual(fakes["fake"], batch.real)
+            terms["perceptual"] = self.perceptual_weight * distance
+        return terms
