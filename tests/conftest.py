@@ -20,11 +20,17 @@ QUICK_RUN = ["trainer.max_steps=2", "data.batch_size=8", "logger=none", "metric=
 SHARED_DATA = ROOT.parent / "shared" / "data"
 
 
+def is_xdist_worker() -> bool:
+    """Whether this process is one of several that run the tests."""
+    return "PYTEST_XDIST_WORKER" in os.environ
+
+
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Caches of the tests are theirs alone."""
+    """Caches of the tests are theirs alone, and one for all workers of pytest-xdist."""
     patch = pytest.MonkeyPatch()
-    patch.setenv("GAN_ZOO_CACHE", str(tmp_path_factory.mktemp("cache")))
+    own = tmp_path_factory.getbasetemp()
+    patch.setenv("GAN_ZOO_CACHE", str((own.parent if is_xdist_worker() else own) / "cache"))
     patch.setenv("WANDB_MODE", "offline")
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or 1))
 

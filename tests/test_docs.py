@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import subprocess
-import sys
 import tomllib
 from functools import partial
 from importlib.util import module_from_spec, spec_from_file_location
@@ -22,6 +20,7 @@ from gan_zoo.cli.app import app
 from gan_zoo.config.messages import choices
 from gan_zoo.core.paths import CONF
 from gan_zoo.diagnostics.failure_modes import FAILURE_MODES
+from tests import processes
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -72,10 +71,7 @@ def test_a_part_is_one_file_and_one_yaml(section: str, tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(content)
     quick = [*QUICK, *(SCORED if section == "A metric" else ["callbacks=none"])]
-    line = [sys.executable, "-m", "gan_zoo.cli.app", "train", *arguments, *quick]
-    done = subprocess.run(
-        line, cwd=tmp_path, env=os.environ.copy(), capture_output=True, text=True, timeout=240
-    )
+    done = processes.gan_zoo("train", *arguments, *quick, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     (target,) = re.findall(
         r"_target_: (\S+)", next(text for name, text in files.items() if name.endswith(".yaml"))

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +12,7 @@ import typer
 from gan_zoo.cli.app import app
 from gan_zoo.config.messages import choices
 from gan_zoo.core.paths import CONF
+from tests import processes
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -46,10 +44,7 @@ def test_a_loss_is_one_file_and_one_yaml(tmp_path: Path) -> None:
         "callbacks.evaluation.num_samples=100",
         "trainer=cpu",
     ]
-    line = [sys.executable, "-m", "gan_zoo.cli.app", "train", *arguments, *quick]
-    done = subprocess.run(
-        line, cwd=tmp_path, env=os.environ.copy(), capture_output=True, text=True, timeout=240
-    )
+    done = processes.gan_zoo("train", *arguments, *quick, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     (run,) = (tmp_path / "outputs").glob("gan-margin-ring/*")
     assert "margin: 0.5" in (run / ".hydra" / "config.yaml").read_text()

@@ -17,6 +17,8 @@ from pathlib import Path
 
 import torch
 
+from tests import processes
+
 ROOT = Path(__file__).parents[2]
 SPARE = (
     "callbacks.progress=null",
@@ -63,10 +65,9 @@ def start(
 def finish(
     arguments: Sequence[str], cwd: Path, **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """The same, until it ends."""
-    process = start(arguments, cwd, **environment)
-    out, err = process.communicate(timeout=280)
-    return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+    """``train.py`` with these arguments, until it ends."""
+    settings = {"OMP_NUM_THREADS": "1", "TERM": "dumb"} | environment
+    return processes.train(*arguments, cwd=cwd, **settings)
 
 
 def wait_for(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -19,18 +18,11 @@ from gan_zoo.core.errors import ConfigError
 from gan_zoo.core.paths import CONF
 from gan_zoo.launch.main import main
 from gan_zoo.launch.train import train
+from tests import processes
 
 ROOT = Path(__file__).parents[2]
 SMALL = ("callbacks.evaluation.num_samples=64", "extractor.image_size=32")
 QUICK = ("trainer.max_steps=6", "trainer.log_every_n_steps=2", "data.batch_size=8", "trainer=cpu")
-
-
-def command(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "2"}
-    line = [sys.executable, str(ROOT / "train.py"), *arguments]
-    return subprocess.run(
-        line, cwd=cwd, env=environment, capture_output=True, text=True, timeout=240
-    )
 
 
 def run_folders(cwd: Path) -> list[Path]:
@@ -39,7 +31,7 @@ def run_folders(cwd: Path) -> list[Path]:
 
 def test_a_run_leaves_what_the_contract_says(tmp_path: Path) -> None:
     overrides = ("data=digits", *SMALL, "callbacks.evaluation.every_images=16", *QUICK)
-    done = command(*overrides, cwd=tmp_path)
+    done = processes.train(*overrides, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     (run,) = run_folders(tmp_path)
     assert run.parent.name == "dcgan-nonsaturating-digits"
@@ -163,7 +155,7 @@ def test_bad_input_is_one_line(case: str, tmp_path: Path, monkeypatch, capsys) -
 
 
 def test_bad_input_is_one_line_in_a_process_too(tmp_path: Path) -> None:
-    done = command("loss.n_critic=0", "data=digits", cwd=tmp_path)
+    done = processes.train("loss.n_critic=0", "data=digits", cwd=tmp_path)
     assert done.returncode == 1
     assert_one_line(done.stderr, "n_critic must be an integer >= 1, got 0")
     assert done.stdout == ""
@@ -177,26 +169,26 @@ def assert_one_line(stderr: str, message: str) -> None:
 
 def test_the_traceback_is_there_for_who_asks(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
-    assert "Traceback" in command("loss.n_critic=0", "data=digits", cwd=tmp_path).stderr
+    assert "Traceback" in processes.train("loss.n_critic=0", "data=digits", cwd=tmp_path).stderr
 
 
 def test_help_lists_the_choices_and_the_config_prints(tmp_path: Path) -> None:
-    shown = command("--help", cwd=tmp_path).stdout
+    shown = processes.train("--help", cwd=tmp_path).stdout
     assert "wgan_gp" in shown
-    assert "== Config ==" not in command("--cfg", "job", cwd=tmp_path).stdout
-    assert "n_critic: 1" in command("--cfg", "job", cwd=tmp_path).stdout
+    assert "== Config ==" not in processes.train("--cfg", "job", cwd=tmp_path).stdout
+    assert "n_critic: 1" in processes.train("--cfg", "job", cwd=tmp_path).stdout
 
 
 def test_a_multirun_goes_on_when_a_job_fails(tmp_path: Path) -> None:
-    done = command(
-        "-m", "loss=hinge,wgan", "loss.n_critic=0,1", "data=ring", "model=gan", *QUICK, cwd=tmp_path
+    done = processes.train(
+        "-m", "loss=wgan", "loss.n_critic=0,1", "data=ring", "model=gan", *QUICK, cwd=tmp_path
     )
     assert done.returncode == 1
-    assert done.stderr.count("n_critic must be") == 2
+    assert done.stderr.count("n_critic must be") == 1
     finished = [
         path.parent.parent.name for path in tmp_path.glob("multirun/*/*/checkpoints/last.ckpt")
     ]
-    assert sorted(finished) == ["1-gan-hinge-ring", "3-gan-wgan-ring"]
+    assert finished == ["1-gan-wgan-ring"]
 
 
 def test_launchers_that_stay_in_one_process_refuse_several(monkeypatch) -> None:
@@ -221,7 +213,7 @@ def test_two_processes_equal_one(loss: str, tmp_path: Path) -> None:
         *QUICK[:3],
     )
     for trainer in ("cpu", "ddp_cpu"):
-        done = command(*common, f"trainer={trainer}", cwd=tmp_path)
+        done = processes.train(*common, f"trainer={trainer}", cwd=tmp_path)
         assert done.returncode == 0, done.stderr
     one, first, second = (torch.load(tmp_path / f"{name}.pt") for name in ("1-0", "2-0", "2-1"))
     assert not torch.equal(first["latents"], second["latents"])
@@ -284,7 +276,7 @@ def test_loggers(logger: str, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     if logger == "tensorboard":
         pytest.importorskip("tensorboard")
-    done = command(f"logger={logger}", "data=digits", *SMALL, *QUICK, cwd=tmp_path)
+    done = processes.train(f"logger={logger}", "data=digits", *SMALL, *QUICK, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     (run,) = run_folders(tmp_path)
     assert (run / "metrics.csv").is_file()

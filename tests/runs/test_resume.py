@@ -28,7 +28,8 @@ from gan_zoo.loggers.wandb import wandb_logger
 from gan_zoo.runs.checkpoint_io import read_checkpoint
 from gan_zoo.runs.folder import RunFolder
 from gan_zoo.runs.overrides import override_key, quote_value, recorded_overrides, unquote_value
-from tests.launch.test_main import command, run_folders
+from tests import processes
+from tests.launch.test_main import run_folders
 
 QUICK = (
     "trainer.log_every_n_steps=2",
@@ -394,12 +395,12 @@ def test_what_an_override_overrides() -> None:
 
 def test_a_runs_config_is_not_trusted_with_code(tmp_path: Path) -> None:
     common = ("model=gan", "data=ring", "metric=none", "trainer.max_steps=4", *QUICK)
-    assert command(*common, cwd=tmp_path).returncode == 0
+    assert processes.train(*common, cwd=tmp_path).returncode == 0
     (run,) = run_folders(tmp_path)
     record = run / ".hydra" / "overrides.yaml"
     honest = record.read_text()
     record.write_text(honest + "- +callbacks.evil={_target_:os.mkdir,path:harm}\n")
-    done = command(f"resume={run}", "trainer.max_steps=6", cwd=tmp_path)
+    done = processes.train(f"resume={run}", "trainer.max_steps=6", cwd=tmp_path)
     assert done.returncode == 1
     assert (
         "error: the run's config would run 'os.mkdir', which is not part of gan_zoo: add trust=true"
@@ -407,12 +408,12 @@ def test_a_runs_config_is_not_trusted_with_code(tmp_path: Path) -> None:
     )
     assert not (tmp_path / "harm").exists()
     record.write_text(honest)
-    done = command(f"resume={run}", "trainer.max_steps=6", cwd=tmp_path)
+    done = processes.train(f"resume={run}", "trainer.max_steps=6", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "going on from" in done.stdout
     assert read_checkpoint(run / "checkpoints" / "last.ckpt")["global_step"] == 6
     assert "trainer.max_steps=6" in recorded_overrides(RunFolder(run))
-    refused = command(f"resume={run}", "loss=hinge", cwd=tmp_path)
+    refused = processes.train(f"resume={run}", "loss=hinge", cwd=tmp_path)
     assert refused.returncode == 1
     assert "cannot be continued with another config" in refused.stderr
     assert "loss=hinge" not in recorded_overrides(RunFolder(run)), (

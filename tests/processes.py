@@ -1,0 +1,80 @@
+"""Commands in processes of their own, forked from one that has imported everything before.
+
+A new interpreter spends about ten seconds on importing torch, torchmetrics and Lightning; a fork
+of one that has done so starts at once. Everything else is as on the command line: the arguments,
+the working directory, the environment, standard output and error, the exit code.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PRELOADED = ("gan_zoo.launch.main", "gan_zoo.launch.initialize", "gan_zoo.cli.app")
+
+
+def train(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """What ``python train.py ARGUMENTS`` does in this folder."""
+    return _run("train.py", arguments, cwd, {"PYTHONPATH": str(ROOT)} | environment)
+
+
+def gan_zoo(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """What ``gan-zoo ARGUMENTS`` does in this folder."""
+    return _run("gan_zoo.cli.app", arguments, cwd, environment)
+
+
+def _run(
+    program: str, arguments: tuple[str, ...], cwd: Path, environment: dict[str, str]
+) -> subprocess.CompletedProcess[str]:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(PRELOADED))
+    settings = os.environ | {"OMP_NUM_THREADS": "2"} | environment
+    streams = (cwd / ".stdout", cwd / ".stderr")
+    process = context.Process(target=_become, args=(program, arguments, cwd, settings, streams))
+    process.start()
+    process.join(timeout := 240)
+    if process.exitcode is None:
+        process.kill()
+        process.join()
+        raise subprocess.TimeoutExpired([program, *arguments], timeout)
+    texts = []
+    for file in streams:
+        texts.append(file.read_text(encoding="utf-8"))
+        file.unlink()
+    return subprocess.CompletedProcess(arguments, process.exitcode, *texts)
+
+
+def _become(
+    program: str,
+    arguments: tuple[str, ...],
+    cwd: Path,
+    settings: dict[str, str],
+    streams: tuple[Path, Path],
+) -> None:
+    # The place of a command.
+    os.setsid()
+    os.chdir(cwd)
+    os.environ.clear()
+    os.environ.update(settings)
+    sys.path[0:0] = [str(cwd), *settings.get("PYTHONPATH", "").split(os.pathsep)]
+
+    # Its streams.
+    for number, file in enumerate(streams, start=1):
+        opened = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(opened, number)
+        os.close(opened)
+    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", encoding="utf-8", closefd=False, buffering=1)  # noqa: SIM115
+
+    # The command itself.
+    if program.endswith(".py"):
+        sys.argv = [str(ROOT / program), *arguments]
+        runpy.run_path(sys.argv[0], run_name="__main__")
+    else:
+        sys.argv = [program, *arguments]
+        runpy.run_module(program, run_name="__main__", alter_sys=True)
