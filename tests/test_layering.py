@@ -31,7 +31,8 @@ def test_no_room_is_crowded() -> None:
 def test_every_command_has_the_file_of_its_name() -> None:
     from gan_zoo.cli.app import app
 
-    names = {command.name or command.callback.__name__ for command in app.registered_commands}
+    named = {command.name or command.callback.__name__ for command in app.registered_commands}
+    names = {name.replace("-", "_") for name in named}
     assert names == {file.stem for file in (PACKAGE / "cli").glob("[a-z]*.py")} - {"app", "common"}
 
 

@@ -46,6 +46,8 @@ from .data.datamodule import DataModule as DataModule
 from .data.dataset import Source as Source
 from .data.datasets.captioned_folder import captioned_folder as captioned_folder
 from .data.datasets.celeba import celeba as celeba
+from .data.datasets.cyclegan_folders import cyclegan_folder as cyclegan_folder
+from .data.datasets.cyclegan_folders import side_by_side_folder as side_by_side_folder
 from .data.datasets.digits import digits as digits
 from .data.datasets.gaussian_mixtures import grid as grid
 from .data.datasets.gaussian_mixtures import ring as ring

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 import torch
@@ -201,6 +203,15 @@ def test_a_folder_is_translated_names_kept_and_unreadable_files_listed(
             Image.open(out / "gray.png").size,
             Image.open(out / "more" / "transparent.png").size,
         ) == sizes
+    invoke("translate", folder, images, out, "--target", tmp_path / "forward", exit_code=1)
+    page = (out / "index.html").read_text()
+    assert re.findall(r"<figcaption>(.+?)<", page) == ["input", "output 1", "target"] * 2
+    links = [unquote(link) for link in re.findall(r'<img [^>]*src="([^"]+)"', page)]
+    assert [Path(link).name for link in links[3:]] == ["transparent.webp", *["transparent.png"] * 2]
+    assert all((out / link).is_file() for link in links)
+    assert "--tile must be >= 128, got 64" in refused(
+        "translate", folder, images, out, "--tile", "64"
+    )
     assert "OUT must be another folder than IN" in refused("translate", folder, images, images)
     assert "which is not a folder" in refused(
         "translate", folder, tmp_path / "nowhere", tmp_path / "out"

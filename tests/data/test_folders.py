@@ -11,6 +11,7 @@ from PIL import Image
 from gan_zoo.core.errors import DataError
 from gan_zoo.data.dataset import check_matches_config
 from gan_zoo.data.datasets.captioned_folder import captioned_folder
+from gan_zoo.data.datasets.cyclegan_folders import cyclegan_folder, side_by_side_folder
 from gan_zoo.data.datasets.paired_folders import paired_folder, unpaired_folder
 
 
@@ -236,3 +237,51 @@ def test_real_captions(shared_data: Path) -> None:
     assert len(data) == 3786
     assert len(data.classes) == 10
     assert data.classes[data.labels[data.captions.index("grinning face")]] == "Smileys & Emotion"
+
+
+# ---------------------------------------------------------------- CycleGAN's layouts
+
+
+def test_folders_of_cyclegan_have_their_own_test_sets(tmp_path: Path) -> None:
+    for name, count, gray in (
+        *(("trainA", 3, 10), ("trainB", 5, 20)),
+        *(("testA", 1, 30), ("testB", 2, 40)),
+    ):
+        (tmp_path / name).mkdir()
+        for k in range(count):
+            Image.new("RGB", (6, 4), (gray, gray, gray)).save(tmp_path / name / f"{k}.jpg")
+    data = cyclegan_folder(str(tmp_path), image_size=4)
+    assert (len(data), len(data.conditions), data.unpaired) == (5, 3, True)
+    assert (grays(data.samples), grays(data.conditions)) == ([20] * 5, [10] * 3)
+    held_out = data.evaluation_split()
+    assert (grays(held_out.samples), grays(held_out.conditions)) == ([40] * 2, [30])
+    back = cyclegan_folder(str(tmp_path), direction="BtoA", image_size=4)
+    assert (grays(back.samples), grays(back.conditions)) == ([10] * 3, [20] * 5)
+    assert grays(back.evaluation_split().samples) == [30]
+
+
+def test_pairs_side_by_side_are_halved_in_either_direction(tmp_path: Path) -> None:
+    for folder, shift in (("train", 0), ("val", 100)):
+        (tmp_path / folder).mkdir()
+        for k in range(3):
+            image = Image.new("L", (8, 4), 10 + k + shift)
+            image.paste(50 + k + shift, (4, 0, 8, 4))
+            image.save(tmp_path / folder / f"{k}.png")
+    data = side_by_side_folder(str(tmp_path), image_size=4)
+    assert (grays(data.conditions), grays(data.samples)) == ([10, 11, 12], [50, 51, 52])
+    assert data.aligned
+    assert not data.unpaired
+    back = side_by_side_folder(str(tmp_path), direction="BtoA", image_size=4)
+    assert (grays(back.conditions), grays(back.samples)) == ([50, 51, 52], [10, 11, 12])
+    assert grays(data.evaluation_split().conditions) == [110, 111, 112]
+
+
+def test_what_is_wrong_with_these_layouts_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"data.direction must be AtoB or BtoA, got 'AB'"):
+        cyclegan_folder(str(tmp_path), direction="AB")
+    with pytest.raises(DataError, match=r"trainB in data.root must be a folder"):
+        cyclegan_folder(str(tmp_path))
+    (tmp_path / "train").mkdir()
+    Image.new("L", (7, 4)).save(tmp_path / "train" / "odd.png")
+    with pytest.raises(DataError, match=r"odd.png \(7 pixels wide, which cannot be halved"):
+        side_by_side_folder(str(tmp_path), image_size=4)

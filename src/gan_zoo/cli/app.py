@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from gan_zoo.cli import compare, doctor, evaluate, explore, export, sample, sweep, train, translate  # noqa: F401
+from gan_zoo.cli import (  # noqa: F401
+    compare,
+    doctor,
+    evaluate,
+    explore,
+    export,
+    import_weights,
+    sample,
+    sweep,
+    train,
+    translate,
+)
 from gan_zoo.cli.common import app
 from gan_zoo.core.output import never_blocking
 

@@ -28,20 +28,32 @@ def translate(
     label: Annotated[
         str | None, typer.Option("--class", help="The class to translate to (StarGAN).")
     ] = None,
+    targets: Annotated[
+        Path | None,
+        typer.Option("--target", help="A folder of true outputs of the same names, to show."),
+    ] = None,
+    tile: Annotated[
+        int, typer.Option(help="Larger images are translated in overlapping tiles of this side.")
+    ] = 1024,
     checkpoint: Checkpoint = "best",
     device: Device = "auto",
     trust: Trust = False,
 ) -> None:
-    """Send a folder of images through a trained translation model."""
+    """Send a folder of images through a trained translation model; OUT/index.html shows them."""
+    from gan_zoo.core.errors import DataError
     from gan_zoo.inference.load import load_run
     from gan_zoo.inference.translate import format_failures, translate_folder
+    from gan_zoo.reports.translation_gallery import write_gallery
 
+    if targets is not None and not targets.is_dir():
+        raise DataError(f"--target must be a folder of images, got {str(targets)!r}")
     loaded = load_run(run, checkpoint, device, trust)
     written, failed = translate_folder(
-        loaded, source, target, direction, full_size, num_outputs, label
+        loaded, source, target, direction, full_size, num_outputs, label, tile
     )
-    typer.echo(f"{written} images in {target}")
+    page = write_gallery(written, target, targets)
+    typer.echo(f"{len(written)} images in {target}, shown in {page}")
     if failed:
-        for line in format_failures(failed, written + len(failed)):
+        for line in format_failures(failed, len(written) + len(failed)):
             typer.echo(line, err=True)
         raise typer.Exit(1)

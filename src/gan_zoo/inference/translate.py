@@ -21,10 +21,30 @@ from gan_zoo.data.derived import Derivation, derivation_of
 from gan_zoo.data.files.image_io import ValueRange, open_image
 from gan_zoo.data.image_tensors import to_uint8, to_unit
 from gan_zoo.inference.model import LoadedModel
+from gan_zoo.inference.tiles import in_tiles
 from gan_zoo.models.base import Model
 from gan_zoo.visualization.image_grid import to_pil
 
 DIRECTIONS = ("forward", "backward")
+
+
+TILE_OVERLAP = 64
+"""Pixels that neighboring tiles of a large image share."""
+
+
+@dataclass(frozen=True)
+class TranslatedFile:
+    """An image file and its translations.
+
+    Attributes:
+        name: path below the folder, without suffix.
+        source: the file.
+        outputs: the files that were written, one for each output.
+    """
+
+    name: str
+    source: Path
+    outputs: Sequence[Path]
 
 
 @dataclass(frozen=True)
@@ -189,7 +209,8 @@ def translate_folder(
     full_size: bool = False,
     num_outputs: int = 1,
     label: int | str | None = None,
-) -> tuple[int, dict[Path, Exception]]:
+    tile: int | None = None,
+) -> tuple[list[TranslatedFile], dict[Path, Exception]]:
     """Translate every image below ``source`` into ``target``, names and sub-folders kept, as PNG.
 
     Args:
@@ -199,9 +220,10 @@ def translate_folder(
         num_outputs: translations of each image, for models with latents; a.png becomes a-1.png,
             a-2.png, ..., where the same number has the same latents in every image.
         label: the class to translate to, by number or name, for models with classes.
+        tile: larger images are translated in overlapping tiles of this side; None for none.
 
     Returns:
-        How many were written, and why others could not be read.
+        What was written, and why other files could not be read.
 
     Raises:
         DataError: if there is nothing to translate, or the folders are one.
@@ -217,6 +239,9 @@ def translate_folder(
     if not files:
         raise DataError(f"{source} has no images")
 
+    # Options that the model and the tiles can fulfil.
+    if tile is not None and tile < 2 * TILE_OVERLAP:
+        raise DataError(f"--tile must be >= {2 * TILE_OVERLAP}, got {tile}")
     if num_outputs < 1 or (num_outputs > 1 and run.module.model.latent_dim is None):
         raise DataError(
             "--num-outputs must be >= 1, and 1 for models without latents, such as"
@@ -226,7 +251,7 @@ def translate_folder(
     # Files that cannot be read are collected, the others translated.
     translators = [translator_of(run, direction, number, label) for number in range(num_outputs)]
     failed: dict[Path, Exception] = {}
-    written: set[Path] = set()
+    written: dict[Path, TranslatedFile] = {}
     for file in with_progress(files, len(files), f"Translating {len(files):,} images"):
         try:
             image = translators[0].load(file, full_size)
@@ -236,12 +261,18 @@ def translate_folder(
         path = (target / file.relative_to(source)).with_suffix(".png")
         # a.jpg next to a.webp.
         path = path if path not in written else path.with_name(f"{file.name}.png")
-        written.add(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        for number, translator in enumerate(translators, 1):
-            name = path.name if num_outputs == 1 else f"{path.stem}-{number}.png"
-            to_pil(translator(image)).save(path.with_name(name))
-    return len(written), failed
+        names = [f"{path.stem}-{number + 1}.png" for number in range(num_outputs)]
+        outputs = [path] if num_outputs == 1 else [path.with_name(name) for name in names]
+        for translator, output in zip(translators, outputs, strict=True):
+            to_pil(_translated(translator, image, tile)).save(output)
+        name = file.relative_to(source).with_suffix("").as_posix()
+        written[path] = TranslatedFile(name, file, outputs)
+    return list(written.values()), failed
+
+
+def _translated(translator: Translator, image: Tensor, tile: int | None) -> Tensor:
+    return translator(image) if tile is None else in_tiles(translator, image, tile, TILE_OVERLAP)
 
 
 def format_failures(failed: dict[Path, Exception], total: int) -> Sequence[str]:

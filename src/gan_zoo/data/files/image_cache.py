@@ -37,12 +37,14 @@ class Decoding:
         image_size: S; short sides are resized to this, centers cropped.
         on_error: ``stop`` at unreadable files, naming them, or ``skip`` them.
         value_range: see `gan_zoo.data.files.image_io.ValueRange`.
+        half: ``left`` or ``right``, the half of each file that is an image; None for all of it.
     """
 
     channels: int
     image_size: int
     on_error: str = "stop"
     value_range: ValueRange | None = None
+    half: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +104,11 @@ def decode_files(folder: Path, files: Sequence[Path], decoding: Decoding) -> Dec
     # A changed file has another size or date.
     stats = [(str(file.relative_to(folder)), *_size_and_date(file)) for file in files]
     range_key = list(value_range or ())
-    key = cache_key("image_folder", DECODED_BY, stats, channels, image_size, range_key)
+    half_key = [] if decoding.half is None else [decoding.half]
+    key = cache_key("image_folder", DECODED_BY, stats, channels, image_size, range_key, *half_key)
 
     def make(row: int) -> np.ndarray[Any, Any]:
-        return decode(files[row], channels, image_size, value_range)
+        return decode(files[row], channels, image_size, value_range, decoding.half)
 
     return decode_cached("folder", key, [str(file) for file in files], decoding, make)
 

@@ -74,7 +74,11 @@ def check_value_range(value_range: ValueRange | None) -> None:
 
 
 def decode(
-    file: Path | bytes, channels: int, image_size: int, value_range: ValueRange | None = None
+    file: Path | bytes,
+    channels: int,
+    image_size: int,
+    value_range: ValueRange | None = None,
+    half: str | None = None,
 ) -> np.ndarray[Any, Any]:
     """One image as ``[C, S, S]`` uint8: upright, on white, short side resized to S, center cropped.
 
@@ -83,13 +87,17 @@ def decode(
         channels: C, 1 or 3.
         image_size: S.
         value_range: see `ValueRange`.
+        half: ``left`` or ``right`` to take that half of the file; None for all of it.
 
     Raises:
         ValueError, OSError: if it is not a complete image of an allowed format, has more than
             `MAX_PIXELS` pixels or a side more than `MAX_RATIO` times the other, or its range of
             values is not known.
     """
-    array = np.asarray(_resize_and_crop(open_image(file, channels, value_range), image_size))
+    image = open_image(file, channels, value_range)
+    if half is not None:
+        image = half_of(image, half)
+    array = np.asarray(_resize_and_crop(image, image_size))
     return array[None] if channels == 1 else array.transpose(2, 0, 1)
 
 
@@ -117,6 +125,19 @@ def open_image(
         rgba = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
     return image.convert(MODES[channels])
+
+
+def half_of(image: Image.Image, half: str) -> Image.Image:
+    """The ``left`` or ``right`` half of an image.
+
+    Raises:
+        ValueError: if its width is odd.
+    """
+    width, height = image.size
+    if width % 2:
+        raise ValueError(f"{width} pixels wide, which cannot be halved: two images side by side?")
+    left = 0 if half == "left" else width // 2
+    return image.crop((left, 0, left + width // 2, height))
 
 
 def _check_size(image: Image.Image) -> None:
