@@ -205,5 +205,5 @@ def test_a_run_translates_a_folder_to_a_class(trained, tmp_path: Path) -> None:
     assert usage("stars", {"translates": True, "conditioning": "class"}) == [
         "    gan-zoo translate stars IN OUT --class CLASS   # folders of images"
     ]
-    sampling.export_folder(loaded, tmp_path / "samples", 3, 0)
+    sampling.write_samples(loaded, tmp_path / "samples", 3, 0)
     assert len(list((tmp_path / "samples").glob("*.png"))) == 3

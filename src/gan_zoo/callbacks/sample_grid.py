@@ -17,7 +17,6 @@ from gan_zoo.runs.folder import RunFolder
 from gan_zoo.training.module import GANModule
 from gan_zoo.training.requests import grid_request, sample_image
 from gan_zoo.visualization.image_grid import save
-from gan_zoo.visualization.scatter import scatter
 
 
 class SampleGrid(Callback):
@@ -78,14 +77,15 @@ class SampleGrid(Callback):
         if path.exists():
             return
 
-        # Points are drawn as a scatter plot, images as a grid.
+        # Images are drawn with what they were made from, other samples by their kind.
         with module.clock.paused(), survived(f"drawing {path.name}"):
             source: Source = trainer.datamodule.source  # type: ignore[attr-defined]
-            if source.samples.ndim == 2:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                rng = StepRNG(stable_seed(self.seed, "grid"), 0, device=module.device)
-                request = grid_request(module.model, source, 10 * self.count, rng).request
-                scatter(module.sample(request).cpu(), source, path)
-            else:
+            kind = source.sample_kind
+            if kind.is_image:
                 save(sample_image(module, source, self.count, self.seed), path)
+            else:
+                rng = StepRNG(stable_seed(self.seed, "grid"), 0, device=module.device)
+                count = kind.per_image * self.count
+                request = grid_request(module.model, source, count, rng).request
+                save(kind.draw(module.sample(request).cpu(), source), path)
             log_image(trainer, path, module.global_step)

@@ -28,12 +28,13 @@ if TYPE_CHECKING:
 
 
 Out = Annotated[
-    Path | None, typer.Option(help="A PNG; of walks also .gif or .mp4; with --count a folder.")
+    Path | None,
+    typer.Option(help="A PNG; of walks also .gif or .mp4; with --count a folder or file."),
 ]
 What = Annotated[
     str, typer.Option(help="grid, walk (--linear), traverse, arithmetic (--plus, --minus), mix.")
 ]
-Count = Annotated[int | None, typer.Option(help="Write so many single images.", min=1)]
+Count = Annotated[int | None, typer.Option(help="Write so many single samples.", min=1)]
 Size = Annotated[int, typer.Option(help="Samples in a grid.", min=1)]
 ClassName = Annotated[
     str | None, typer.Option("--class", help="This class (name or number) or code.")
@@ -87,6 +88,8 @@ def sample(
     loaded = load_run(run, checkpoint, device, trust, other_data)
     chosen = options | {"class": label, "caption": caption}
     target = out or loaded.folder / "drawn" / file_name(what, count, seed, chosen)
+    if count is not None and out is None:
+        target = target.with_name(target.name + loaded.sample_kind.suffix)
 
     # What draws each kind; with --count it is a folder of images.
     request: dict[str, Any] = {"label": label, "caption": caption}
@@ -115,10 +118,10 @@ def file_name(what: str, count: int | None, seed: int, options: dict[str, Any]) 
 
 
 def write_folder(run: LoadedModel, target: Path, seed: int, count: int, **options: Any) -> None:
-    """Single images in a folder."""
-    from gan_zoo.inference.sampling import export_folder
+    """Single samples: images in a folder, others in a file."""
+    from gan_zoo.inference.sampling import write_samples
 
-    export_folder(run, target, count, seed, **options)
+    write_samples(run, target, count, seed, **options)
 
 
 def write_grid(run: LoadedModel, target: Path, seed: int, size: int, **options: Any) -> None:

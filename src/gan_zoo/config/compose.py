@@ -44,7 +44,31 @@ def derived_shape(derive: Any, sample_shape: Any) -> ListConfig:
     return shape
 
 
+def tensor_shape(root: str, name: str = "samples", classes: int | None = None) -> Any:
+    """The resolver of the shapes of ``data=tensor_file``: those of the file's arrays."""
+    from gan_zoo.data.datasets.tensor_file import array_header
+
+    header = array_header(root, name)
+    if header is None:
+        return None
+    return OmegaConf.create(header.shape if classes is None else [classes, *header.shape])
+
+
+def tensor_kind(root: str, scaling: Any) -> Any:
+    """The resolver of the kind of ``data=tensor_file``: null for images of bytes and vectors."""
+    from gan_zoo.data.datasets.tensor_file import array_header
+    from gan_zoo.data.sample_kinds.tensors import Tensors
+
+    header = array_header(root)
+    if header is None or header.is_image or len(header.shape) == 1:
+        return None
+    target = f"{Tensors.__module__}.{Tensors.__qualname__}"
+    return OmegaConf.create({"_target_": target, "scaling": scaling})
+
+
 OmegaConf.register_new_resolver("derived_shape", derived_shape, replace=True)
+OmegaConf.register_new_resolver("tensor_shape", tensor_shape, replace=True)
+OmegaConf.register_new_resolver("tensor_kind", tensor_kind, replace=True)
 OmegaConf.register_new_resolver("unique_now", unique_now, use_cache=True, replace=True)
 
 

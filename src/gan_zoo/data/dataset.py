@@ -11,6 +11,14 @@ from torch import Tensor
 
 from gan_zoo.core.errors import DataError
 from gan_zoo.core.rng import StepRNG
+from gan_zoo.data.sample_kinds.base import SampleKind
+from gan_zoo.data.sample_kinds.images import Images
+from gan_zoo.data.sample_kinds.vectors import Vectors
+
+
+def kind_of_shape(sample_shape: Sequence[int]) -> SampleKind:
+    """The kind of samples of data that name none: images or vectors."""
+    return Images() if len(sample_shape) == 3 else Vectors()
 
 
 @dataclass(slots=True)
@@ -19,11 +27,11 @@ class Source:
 
     Attributes:
         name, split: for protocols and reports.
-        samples: ``[N, C, H, W]`` uint8 images, possibly memory-mapped, or ``[N, D]`` float32
-            vectors.
+        samples: ``[N, C, H, W]`` uint8 images, possibly memory-mapped, float32 tensors of the same
+            shape, or ``[N, D]`` float32 vectors.
         labels: class numbers ``[N]`` (int64), if there are any.
-        conditions: conditions other than the class: images ``[M, C, H, W]`` (uint8), vectors ``[M,
-            D]`` (float32) or token numbers ``[M, L]`` (int64).
+        conditions: conditions other than the class: images ``[M, C, H, W]`` (uint8, bool or
+            float32), vectors ``[M, D]`` (float32) or token numbers ``[M, L]`` (int64).
         aligned: whether row i of the conditions belongs to sample i, M = N; if not, they are
             another domain.
         unpaired: whether training sees samples and conditions in independent orders although they
@@ -37,6 +45,7 @@ class Source:
         labeled: bool ``[N]``, which labels training may use; None for all. Metrics use all labels.
         uncropped, uncropped_conditions: larger images ``[N, C, L, L]``, of which training sees
             random crops of the size of ``samples``, which are the centers; None for no crops.
+        kind: how samples are drawn and written; None for images and vectors, by the shape.
         license: for model cards.
         fingerprint: changes whenever the samples do; made from the samples' bytes unless given.
     """
@@ -56,6 +65,7 @@ class Source:
     labeled: Tensor | None = None
     uncropped: Tensor | None = None
     uncropped_conditions: Tensor | None = None
+    kind: SampleKind | None = None
     license: str = ""
     fingerprint: str = ""
     _evaluation_split: Source | None = field(default=None, init=False, repr=False)
@@ -74,6 +84,17 @@ class Source:
     def sample_shape(self) -> list[int]:
         """Shape of one sample."""
         return list(self.samples.shape[1:])
+
+    @property
+    def holds_images(self) -> bool:
+        """Whether the samples are images of bytes, gray or RGB, which metrics of images take."""
+        is_bytes = self.samples.ndim == 4 and self.samples.dtype == torch.uint8
+        return is_bytes and self.samples.shape[1] in (1, 3)
+
+    @property
+    def sample_kind(self) -> SampleKind:
+        """How samples are drawn and written."""
+        return self.kind or kind_of_shape(self.sample_shape)
 
     @property
     def num_classes(self) -> int | None:

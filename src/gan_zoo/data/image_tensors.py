@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -10,13 +11,22 @@ from gan_zoo.core.errors import DataError
 
 
 def to_unit(samples: Tensor) -> Tensor:
-    """uint8 images to float32 in [-1, 1]; vectors stay as they are."""
+    """uint8 images to float32 in [-1, 1], maps of truth values to 0 and 1; other numbers stay as
+    they are.
+    """
+    if samples.dtype == torch.bool:
+        return samples.float()
     return samples.float().div_(127.5).sub_(1.0) if samples.dtype == torch.uint8 else samples
 
 
 def to_uint8(samples: Tensor) -> Tensor:
     """Images in [-1, 1] to uint8, the inverse of `to_unit`."""
     return samples.float().mul(127.5).add_(128).clamp_(0, 255).to(torch.uint8)
+
+
+def to_pil(image: Tensor) -> Image.Image:
+    """A uint8 image ``[1 or 3, H, W]`` as a Pillow image."""
+    return Image.fromarray(image.permute(1, 2, 0).squeeze(2).numpy())
 
 
 def fit_images(images: Tensor, channels: int, image_size: int) -> Tensor:

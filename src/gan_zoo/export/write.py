@@ -91,7 +91,7 @@ def _write(run: LoadedModel, folder: Path, name: str, samples: int, onnx: bool) 
     if onnx:
         run.module.to("cpu")
         about["onnx"] = write_onnx(run, folder)
-    if len(run.config["data"]["sample_shape"]) == 3:
+    if run.sample_kind.is_image:
         save(grid(run, samples, 0), folder / "samples.png")
 
     # The model card comes last, as it shows the samples if there are any.

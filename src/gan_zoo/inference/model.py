@@ -15,7 +15,8 @@ from gan_zoo.config.allowlist import check_reads_nothing
 from gan_zoo.core.errors import ConfigError, DataError
 from gan_zoo.core.rng import StepRNG, stable_seed
 from gan_zoo.core.types import SampleRequest
-from gan_zoo.data.dataset import Source
+from gan_zoo.data.dataset import Source, kind_of_shape
+from gan_zoo.data.sample_kinds.base import SampleKind
 from gan_zoo.data.text import Vocabulary, embed
 from gan_zoo.inference import styles
 from gan_zoo.inference.latents import draw_latents
@@ -250,6 +251,17 @@ class LoadedModel:
             now = data_identity(source, self.config["data"].get("root"))
             check_same_data(self.data_identity, now, "--other-data (in Python other_data=True)")
         return source
+
+    @property
+    def sample_kind(self) -> SampleKind:
+        """How its samples are drawn and written."""
+        if self.given_source is not None:
+            return self.given_source.sample_kind
+        from gan_zoo.config.compose import instantiate
+
+        data = self.config["data"]
+        kind: SampleKind | None = instantiate(data["kind"]) if data.get("kind") else None
+        return kind or kind_of_shape(data["sample_shape"])
 
     @property
     def caption_encoding(self) -> str | None:

@@ -4,7 +4,7 @@ images.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,12 @@ from gan_zoo.core.errors import DataError
 from gan_zoo.core.progress import with_progress
 from gan_zoo.core.rng import CPU, StepRNG, stable_seed
 from gan_zoo.core.types import SampleRequest
-from gan_zoo.data.image_tensors import to_uint8
 from gan_zoo.inference import styles
 from gan_zoo.inference.latents import draw_latents, interpolate
 from gan_zoo.inference.model import LoadedModel, make_request, request_as_in_grid
 from gan_zoo.models.latent_spaces import latent_space, mapped_generator
 from gan_zoo.training.requests import data_request
-from gan_zoo.visualization.image_grid import image_of, to_pil
+from gan_zoo.visualization.image_grid import image_of
 
 
 def grid(
@@ -34,9 +33,10 @@ def grid(
     **request: Any,
 ) -> Any:
     """An image grid of ``count`` samples; translation models show input and output side by side."""
-    if len(run.config["data"]["sample_shape"]) == 1:
+    if not run.sample_kind.is_image:
         raise DataError(
-            "this run generates vectors, not images: its samples folder has scatter plots"
+            "this run does not generate images: its samples folder has drawings, --count writes"
+            " samples to a file"
         )
 
     # Conditions as in a grid, and the latents of the seed.
@@ -189,9 +189,9 @@ def traverse(run: LoadedModel, seed: int, steps: int = 9, reach: float = 2.0) ->
     return torch.stack(rows)
 
 
-def export_folder(
+def write_samples(
     run: LoadedModel,
-    folder: Path,
+    target: Path,
     count: int,
     seed: int,
     truncation: float | None = None,
@@ -199,8 +199,8 @@ def export_folder(
     block: int = 64,
     **request: Any,
 ) -> int:
-    """Write samples 0 to count - 1 as ``000000.png`` ... into ``folder``; sample i depends on seed
-    and i alone.
+    """Write samples 0 to count - 1 as their kind does, images as ``000000.png`` ... into a folder;
+    sample i depends on seed and i alone.
     """
     # Options that are given hold for all samples.
     model = run.module.model
@@ -208,23 +208,21 @@ def export_folder(
     same_for_all = make_request(run, block, seed, **given).request if given else None
 
     # Blocks of a fixed size with random numbers of their own: sample i does not depend on count.
-    blocks = range(0, count, block)
-    folder.mkdir(parents=True, exist_ok=True)
-    for start in with_progress(blocks, len(blocks), f"Writing {count:,} images"):
-        rng = StepRNG(stable_seed(seed, "sample"), start // block, device=CPU)
-        if same_for_all is not None:
-            requested = replace(same_for_all, rng=rng)
-        elif model.conditioning == "none":
-            requested = SampleRequest(block, rng)
-        else:
-            requested = data_request(model, run.source, block, rng)
-        if truncation is not None:
-            requested.latents = draw_latents(
-                run.module, block, stable_seed(seed, start), truncation
-            )
+    def generated() -> Iterator[Tensor]:
+        starts = range(0, count, block)
+        for start in with_progress(starts, len(starts), f"Writing {count:,} samples"):
+            rng = StepRNG(stable_seed(seed, "sample"), start // block, device=CPU)
+            if same_for_all is not None:
+                requested = replace(same_for_all, rng=rng)
+            elif model.conditioning == "none":
+                requested = SampleRequest(block, rng)
+            else:
+                requested = data_request(model, run.source, block, rng)
+            if truncation is not None:
+                at = stable_seed(seed, start)
+                requested.latents = draw_latents(run.module, block, at, truncation)
 
-        # The last block is complete, too, and only written in part.
-        samples = to_uint8(styles.sample(run.module, requested, psi).cpu())
-        for number, sample in enumerate(samples[: count - start], start):
-            to_pil(sample).save(folder / f"{number:06d}.png")
-    return count
+            # The last block is complete, too, and only written in part.
+            yield styles.sample(run.module, requested, psi).cpu()[: count - start]
+
+    return run.sample_kind.write(generated(), target)

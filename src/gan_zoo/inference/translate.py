@@ -19,11 +19,10 @@ from gan_zoo.core.types import SampleRequest
 from gan_zoo.data.datasets.image_folder import find_images
 from gan_zoo.data.derived import Derivation, derivation_of
 from gan_zoo.data.files.image_io import ValueRange, open_image
-from gan_zoo.data.image_tensors import to_uint8, to_unit
+from gan_zoo.data.image_tensors import to_pil, to_uint8, to_unit
 from gan_zoo.inference.model import LoadedModel
 from gan_zoo.inference.tiles import in_tiles
 from gan_zoo.models.base import Model
-from gan_zoo.visualization.image_grid import to_pil
 
 DIRECTIONS = ("forward", "backward")
 

@@ -77,9 +77,10 @@ class ImageScores(Evaluator):
         self.best = extractor.score_name("fd"), "min"
 
     def check(self, source: Source, model: Model | None = None) -> None:
-        if source.samples.ndim != 4:
+        if not source.holds_images:
             raise DataError(
-                f"metric=images scores images, data={source.name} has none: use metric=modes"
+                f"metric=images scores images, data={source.name} has none: use metric=none, for"
+                " mixtures metric=modes"
             )
 
         # The score that needs the most samples decides; parts see a choice of the reals only.

@@ -97,7 +97,7 @@ class ClassFrechet(Evaluator):
     def check(self, source: Source, model: Model | None = None) -> None:
         if model is None or model.conditioning != "class":
             raise DataError("metric=class_frechet needs a class-conditional model, this one is not")
-        if source.labels is None or source.num_classes is None or source.samples.ndim != 4:
+        if source.labels is None or source.num_classes is None or not source.holds_images:
             raise DataError(
                 f"metric=class_frechet needs labelled images, data={source.name} has none"
             )

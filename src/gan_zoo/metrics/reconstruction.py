@@ -68,7 +68,7 @@ class ReconstructionError(Evaluator):
         self.generators = model.generators
         self.device = device
         self.features.to(device)
-        self.sees = self.real.samples.ndim == 4 and self.real.samples.shape[1] in (1, 3)
+        self.sees = self.real.holds_images
         self.means = Means(2 if self.sees else 1).to(exact_device(device))
 
     def update(self, generated: Generated) -> None:

@@ -170,7 +170,7 @@ def _load(network: nn.Module, path: Path, device: torch.device) -> bool:
 
 def check_labelled(source: Source) -> None:
     """Raise `DataError` unless ``source`` has what a classifier learns from."""
-    if source.labels is None or source.samples.ndim != 4 or source.num_classes is None:
+    if source.labels is None or not source.holds_images or source.num_classes is None:
         raise DataError(
             f"a classifier needs labelled images, data={source.name} has none: choose another"
             " metric"

@@ -76,7 +76,7 @@ class Retrieval(Evaluator):
         self.best = "retrieval", "max"
 
     def check(self, source: Source, model: Model | None = None) -> None:
-        if source.conditions is None or not source.aligned or source.samples.ndim != 4:
+        if source.conditions is None or not source.aligned or not source.holds_images:
             raise DataError(
                 f"metric=retrieval needs images with their own conditions, data={source.name} has"
                 " none"

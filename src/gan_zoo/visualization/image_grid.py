@@ -13,7 +13,7 @@ from torch.nn.functional import interpolate
 from torchvision.utils import make_grid
 
 from gan_zoo.core.errors import DataError
-from gan_zoo.data.image_tensors import to_uint8
+from gan_zoo.data.image_tensors import to_pil, to_uint8
 
 LINE = 11
 """Height of a line of text in pixels."""
@@ -108,11 +108,6 @@ def with_captions(
         for k, text in enumerate(wrap_text(caption, pen, side)[:lines]):
             pen.text((left, top + side + k * line), text, fill="black")
     return page
-
-
-def to_pil(image: Tensor) -> Image.Image:
-    """A uint8 image ``[1 or 3, H, W]`` as a Pillow image."""
-    return Image.fromarray(image.permute(1, 2, 0).squeeze(2).numpy())
 
 
 def image_grid(samples: Tensor, columns: int | None = None) -> Image.Image:

@@ -13,10 +13,9 @@ from PIL import Image
 from torch import Tensor
 
 from gan_zoo.core.errors import ConfigError, DataError
-from gan_zoo.data.image_tensors import to_uint8
+from gan_zoo.data.image_tensors import to_pil, to_uint8
 from gan_zoo.inference import sampling
 from gan_zoo.inference.model import LoadedModel, request_as_in_grid
-from gan_zoo.visualization.image_grid import to_pil
 
 SIDE = 448
 

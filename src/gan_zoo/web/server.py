@@ -59,7 +59,7 @@ def app(run: LoadedModel) -> gr.Blocks:
 
         # The tabs that make sense for this model.
         model = run.module.model
-        has_grids = len(run.config["data"]["sample_shape"]) == 3 and not model.translates
+        has_grids = run.sample_kind.is_image and not model.translates
         has_latents = has_grids and model.latent_dim is not None
         with gr.Tabs():
             tabs: list[tuple[str, bool, Callable[[LoadedModel, gr.Blocks], None]]] = [

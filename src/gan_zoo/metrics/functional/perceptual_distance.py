@@ -33,7 +33,7 @@ def description(features: nn.Module) -> str:
 
 def check_images(source: Source, metric: str) -> None:
     """Raise `DataError` unless the data are images that the network sees."""
-    if source.samples.ndim != 4 or source.samples.shape[1] not in (1, 3):
+    if not source.holds_images:
         raise DataError(
             f"metric={metric} compares gray or RGB images, data={source.name} has shape"
             f" {source.sample_shape}"
