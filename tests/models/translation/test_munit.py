@@ -76,7 +76,7 @@ def test_terms_by_hand() -> None:
     made, data = model(reconstruction_weight=7.0, **weights), batch()
     a, b = data.condition, data.real
     new_b = data.rng.normal("latents", 3, 2)
-    new_a = data.rng.normal("styles of a", 3, 2)
+    new_a = data.rng.derive("styles of a").normal("latents", 3, 2)
     assert not torch.equal(new_a, new_b)
     plane_a, plane_b = (new.mean(1)[:, None, None, None] for new in (new_a, new_b))
 
@@ -88,9 +88,7 @@ def test_terms_by_hand() -> None:
     ).abs().mean()
     expected = {
         "reconstruction": 7
-        * (
-            (0.9 * 0.5 * a + style_a - a).abs().mean() + (3 * 0.7 * b + style_b - b).abs().mean()
-        ),
+        * ((0.9 * 0.5 * a + style_a - a).abs().mean() + (3 * 0.7 * b + style_b - b).abs().mean()),
         "style": 2 * found,
         "content": 0.3
         * ((0.7 * fake_b - 0.5 * a).abs().mean() + (0.5 * fake_a - 0.7 * b).abs().mean()),

@@ -90,7 +90,7 @@ class CycleGAN(TwoWayTranslation):
         self, batch: Batch, fakes: FakeSamples, outputs: Sequence[TermOutputs]
     ) -> LossTerms:
         a, b = self.domains(batch)
-        a_to_b, b_to_a = self.generators["a_to_b"], self.generators["b_to_a"]
+        a_to_b, b_to_a = self.translators
 
         # Each fake is translated back, and compared with what it was made from.
         cycle = self.reconstruction(b_to_a(fakes["b"]), a) + self.reconstruction(

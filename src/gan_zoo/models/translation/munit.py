@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -73,7 +74,9 @@ class MUNIT(TwoWayTranslation):
                 f" latent_dim >= 1, got {', '.join(map(str, weights))} and {latent_dim}"
             )
         if not accepts(generator, "latent_dim"):
-            raise ValueError("model=munit needs a generator with styles: use generator=content_style")
+            raise ValueError(
+                "model=munit needs a generator with styles: use generator=content_style"
+            )
         styled = partial(generator, latent_dim=latent_dim)
         super().__init__(styled, discriminator, a_shape, b_shape)
         if not hasattr(self.generators["a_to_b"], "content"):
@@ -94,12 +97,13 @@ class MUNIT(TwoWayTranslation):
 
     def new_styles(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """New styles ``[B, latent_dim]`` of A and of B; a step repeats its draws."""
-        of_a = batch.rng.normal("styles of a", batch.size, self.latent_dim)
-        return of_a, self.latents(self.request_for(batch))
+        request = self.request_for(batch)
+        of_a = self.latents(replace(request, rng=batch.rng.derive("styles of a")))
+        return of_a, self.latents(request)
 
     def generate(self, batch: Batch) -> FakeSamples:
         a, b = self.domains(batch)
-        a_to_b, b_to_a = self.generators["a_to_b"], self.generators["b_to_a"]
+        a_to_b, b_to_a = self.translators
         new_a, new_b = self.new_styles(batch)
         content_a, content_b = a_to_b.content(a), b_to_a.content(b)
         return {
@@ -113,7 +117,7 @@ class MUNIT(TwoWayTranslation):
         self, batch: Batch, fakes: FakeSamples, outputs: Sequence[TermOutputs]
     ) -> LossTerms:
         a, b = self.domains(batch)
-        a_to_b, b_to_a = self.generators["a_to_b"], self.generators["b_to_a"]
+        a_to_b, b_to_a = self.translators
         new_a, new_b = self.new_styles(batch)
         content_a, content_b = fakes["content_a"], fakes["content_b"]
 
@@ -148,7 +152,8 @@ class MUNIT(TwoWayTranslation):
         style; with known targets also the output of their style, and their reverse translation.
         """
         assert request.condition is not None
-        a_to_b, b_to_a = generators["a_to_b"], generators["b_to_a"]
+        a_to_b: Any = generators["a_to_b"]
+        b_to_a: Any = generators["b_to_a"]
         other = replace(request, rng=request.rng.derive("other latents"), latents=None)
         sample = self.sample(request, generators)
         own_style = b_to_a.style(request.condition)

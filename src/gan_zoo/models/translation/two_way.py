@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -42,6 +42,11 @@ class TwoWayTranslation(Model):
             "a": discriminator(sample_shape=a_shape),
         }
         self.discriminators = nn.ModuleDict(discriminators)
+
+    @property
+    def translators(self) -> tuple[Any, Any]:
+        """A -> B and B -> A."""
+        return self.generators["a_to_b"], self.generators["b_to_a"]
 
     def domains(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The real samples of A and B."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -70,9 +71,11 @@ class UNIT(TwoWayTranslation):
                 f" got {', '.join(map(str, weights))}"
             )
         super().__init__(generator, discriminator, a_shape, b_shape)
-        a_to_b, b_to_a = self.generators["a_to_b"], self.generators["b_to_a"]
+        a_to_b, b_to_a = self.translators
         if not hasattr(a_to_b, "encode"):
-            raise ValueError("model=unit needs a generator with codes: use generator=encoder_decoder")
+            raise ValueError(
+                "model=unit needs a generator with codes: use generator=encoder_decoder"
+            )
         share_blocks(a_to_b, b_to_a, shared_blocks)
         self.reconstruction = reconstruction
         self.reconstruction_weight = reconstruction_weight
@@ -82,7 +85,7 @@ class UNIT(TwoWayTranslation):
 
     def generate(self, batch: Batch) -> FakeSamples:
         a, b = self.domains(batch)
-        a_to_b, b_to_a = self.generators["a_to_b"], self.generators["b_to_a"]
+        a_to_b, b_to_a = self.translators
         mu_a, mu_b = a_to_b.encode(a), b_to_a.encode(b)
         code_a, code_b = noisy(mu_a, batch.rng, "a"), noisy(mu_b, batch.rng, "b")
         return {
@@ -98,7 +101,7 @@ class UNIT(TwoWayTranslation):
         self, batch: Batch, fakes: FakeSamples, outputs: Sequence[TermOutputs]
     ) -> LossTerms:
         a, b = self.domains(batch)
-        a_to_b, b_to_a = self.generators["a_to_b"], self.generators["b_to_a"]
+        a_to_b, b_to_a = self.translators
 
         # Within each domain.
         rebuilt_a = self.reconstruction(b_to_a.decode(fakes["code_a"]), a)
@@ -118,19 +121,19 @@ class UNIT(TwoWayTranslation):
         }
 
 
-def share_blocks(a_to_b: nn.Module, b_to_a: nn.Module, count: int) -> None:
+def share_blocks(a_to_b: Any, b_to_a: Any, count: int) -> None:
     """Replace the last ``count`` blocks of the second encoder and the first ones of the second
     decoder by those of the first.
 
     Raises:
         ValueError: for more blocks than there are.
     """
-    most = len(a_to_b.encoder.blocks)  # type: ignore[arg-type, union-attr]
+    most = len(a_to_b.encoder.blocks)
     if not 0 <= count <= most:
         raise ValueError(f"shared_blocks must be 0 to {most} (generator.blocks), got {count}")
     for k in range(count):
-        b_to_a.encoder.blocks[most - 1 - k] = a_to_b.encoder.blocks[most - 1 - k]  # type: ignore[index, operator, union-attr]
-        b_to_a.decoder.blocks[k] = a_to_b.decoder.blocks[k]  # type: ignore[index, operator, union-attr]
+        b_to_a.encoder.blocks[most - 1 - k] = a_to_b.encoder.blocks[most - 1 - k]
+        b_to_a.decoder.blocks[k] = a_to_b.decoder.blocks[k]
 
 
 def noisy(mu: Tensor, rng: StepRNG, purpose: str) -> Tensor:

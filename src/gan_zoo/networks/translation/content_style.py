@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from torch import Tensor, nn
 
 from gan_zoo.core.types import Count, Shape
@@ -59,7 +61,7 @@ class StyleEncoder(nn.Module):
         halvings = min(STYLE_HALVINGS, min(image_shape[1:]).bit_length() - 2)
         widths = [width * min(2**k, 4) for k in range(halvings + 1)]
         layers: list[nn.Module] = [same_conv(image_shape[0], width, kernel), nn.ReLU()]
-        for c_in, c_out in zip(widths, widths[1:], strict=False):
+        for c_in, c_out in pairwise(widths):
             layers += [halving(c_in, c_out), nn.ReLU()]
         head = nn.Conv2d(widths[-1], outputs, 1)
         self.layers = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), head, nn.Flatten())

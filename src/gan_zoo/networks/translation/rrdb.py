@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from gan_zoo.core.types import Count, Shape
 from gan_zoo.networks.super_resolution import doublings_of
+from gan_zoo.networks.translation.content_style import he_init
 
 RESIDUAL_SCALE = 0.2
 DENSE_BLOCKS = 3
@@ -30,13 +31,13 @@ class DenseBlock(nn.Module):
         super().__init__()
         inputs = [channels + k * growth for k in range(GROWING_LAYERS + 1)]
         outputs = [*[growth] * GROWING_LAYERS, channels]
-        self.layers = nn.ModuleList(
+        convs = [
             nn.Conv2d(c_in, c_out, 3, padding=1)
             for c_in, c_out in zip(inputs, outputs, strict=True)
-        )
-        for layer in self.layers:
-            nn.init.kaiming_normal_(layer.weight)
-            nn.init.zeros_(layer.bias)
+        ]
+        self.layers = nn.ModuleList(convs)
+        for layer in convs:
+            he_init(layer)
             with torch.no_grad():
                 layer.weight.mul_(FIRST_WEIGHTS)
 
