@@ -119,11 +119,14 @@ from .models.translation.bicyclegan import BicycleGAN as BicycleGAN
 from .models.translation.context_encoder import ContextEncoder as ContextEncoder
 from .models.translation.cut import CUT as CUT
 from .models.translation.cyclegan import CycleGAN as CycleGAN
+from .models.translation.munit import MUNIT as MUNIT
 from .models.translation.paired import PairedTranslation as PairedTranslation
 from .models.translation.pix2pix import Pix2Pix as Pix2Pix
 from .models.translation.pix2pixhd import Pix2PixHD as Pix2PixHD
 from .models.translation.srgan import SRGAN as SRGAN
 from .models.translation.stargan import StarGAN as StarGAN
+from .models.translation.two_way import TwoWayTranslation as TwoWayTranslation
+from .models.translation.unit import UNIT as UNIT
 from .models.with_encoder.bigan import BiGAN as BiGAN
 from .models.with_encoder.cluster_gan import ClusterGAN as ClusterGAN
 from .models.with_encoder.vae import VAE as VAE
@@ -160,6 +163,10 @@ from .networks.resnet import ResNetGenerator as ResNetGenerator
 from .networks.stylegan2 import StyleGAN2Discriminator as StyleGAN2Discriminator
 from .networks.stylegan2 import StyleGAN2Generator as StyleGAN2Generator
 from .networks.super_resolution import SRResNet as SRResNet
+from .networks.translation.content_style import ContentStyleTranslator as ContentStyleTranslator
+from .networks.translation.content_style import EncoderDecoder as EncoderDecoder
+from .networks.translation.rrdb import RRDBNet as RRDBNet
+from .networks.translation.spade import SPADEGenerator as SPADEGenerator
 from .networks.unet_discriminator import UNetDiscriminator as UNetDiscriminator
 from .networks.vit import ViTDiscriminator as ViTDiscriminator
 from .networks.vit import ViTGenerator as ViTGenerator

@@ -1,7 +1,8 @@
-"""SRGAN: terms by hand, who is trained by what, weights of 0, a run that starts from PSNR training."""
+"""SRGAN and ESRGAN: terms by hand, who is trained by what, weights of 0, a run that starts from PSNR training."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from gan_zoo.core.rng import StepRNG
 from gan_zoo.core.types import Batch, total_loss
 from gan_zoo.data.derived import Downscale
 from gan_zoo.losses.minimax import NonSaturating
+from gan_zoo.losses.relativistic import RelativisticAverage
 from gan_zoo.models.translation.srgan import SRGAN
 from gan_zoo.networks.patchgan import PatchGAN
 from gan_zoo.networks.super_resolution import SRResNet
@@ -146,3 +148,53 @@ def test_a_run_starts_from_psnr_training_and_enlarges_a_folder(
     Image.effect_noise((24, 16), 90).convert("RGB").save(source / "one.png")
     invoke("translate", run, source, tmp_path / "out", "--full-size")
     assert np.asarray(Image.open(tmp_path / "out" / "one.png")).shape == (32, 48, 3)
+
+
+# ------------------------------------------------------------------ ESRGAN
+
+
+@pytest.mark.parametrize("factor", [2, 4])
+def test_esrgan_composes_the_numbers_of_its_paper(factor: int, composed) -> None:
+    config = composed(
+        "model=esrgan", "loss=ragan", f"data.derive.factor={factor}", "generator.width=4"
+    )
+    weights = config.model
+    assert weights.reconstruction_weight == 0.01
+    assert weights.perceptual_weight == 1
+    assert weights.adversarial_weight == 0.005
+    network = build_module(config).model.generators["main"]
+    assert network(torch.zeros(2, 3, 5, 7)).shape == (2, 3, 5 * factor, 7 * factor)
+
+
+def test_the_relativistic_average_reaches_the_generator_through_both_sides() -> None:
+    """sp(mean D(G) - D(b)) + sp(D(b's mean) - D(G)), halved; a twin with constant reals or a constant mean of fakes has
+    another gradient.
+    """
+    made, data = model(perceptual_weight=0.0, reconstruction_weight=0.0), pairs()
+    _, on_generator = turns(made, data, RelativisticAverage())
+    discriminator = made.discriminators["main"]
+    fake = made.generate(data)["fake"]
+    score, of_real = discriminator(fake).score, discriminator(data.real).score.detach()
+    softplus = nn.functional.softplus
+
+    def by_hand(mean_of_fakes: Tensor) -> Tensor:
+        of_fakes = softplus(of_real.mean() - score).mean()
+        return 0.001 * 0.5 * (softplus(of_real - mean_of_fakes).mean() + of_fakes)
+
+    whole, half = by_hand(score.mean()), by_hand(score.mean().detach())
+    torch.testing.assert_close(on_generator, {"g/realism": whole})
+    expected, lost = (gradients(term, made.generators) for term in (whole, half))
+    found = gradients(on_generator["g/realism"], made.generators)
+    torch.testing.assert_close(found, expected)
+    assert any((found[name] - lost[name]).abs().max() > 0 for name in found)
+
+
+def test_an_esrgan_run_starts_from_psnr_training(trained, tmp_path: Path, capsys) -> None:
+    small = ("model=esrgan", "loss=ragan", "generator.width=4", "generator.growth=4")
+    small = (*small, "generator.blocks=1", "discriminator.width=4")
+    first = trained(*small, "model.perceptual_weight=0", "model.adversarial_weight=0")
+    kept = tmp_path / "psnr"
+    first.rename(kept)
+    capsys.readouterr()
+    trained(*small, f"init={kept}", "init_only=generator")
+    assert re.search(r"init +(\d+) of \1 tensors", capsys.readouterr().out)

@@ -22,15 +22,22 @@ from tests.helpers import sampled
 
 MODELS, LOSSES, REGULARIZERS = (choices(group, CONF) for group in ("model", "loss", "regularizer"))
 LOSSES.remove("multi_hinge")  # needs model=mhgan: see tests/models/test_class_heads.py
-RESNET_TRANSLATIONS = {"cut", "cyclegan", "discogan", "fastcut", "pix2pixhd"}
-TRANSLATIONS = {*RESNET_TRANSLATIONS, "bicyclegan", "dualgan", "pix2pix"}
-DERIVED = {"colorization", "context_encoder", "srgan"}  # make their conditions of the samples
+RESNET_TRANSLATIONS = {"cut", "cyclegan", "discogan", "fastcut", "munit", "pix2pixhd", "unit"}
+TRANSLATIONS = {*RESNET_TRANSLATIONS, "bicyclegan", "dualgan", "pix2pix", "spade"}
+DERIVED = {
+    "colorization",
+    "context_encoder",
+    "esrgan",
+    "srgan",
+}  # make their conditions of the samples
 WITHOUT_PATCHES = {
     "cogan",
     "context_encoder",
     "discogan",
+    "esrgan",
     "srgan",
 }  # with other discriminators than patchgan
+THREE_SCALES = {"munit", "unit"}  # of their discriminators
 CONVOLUTIONAL = set(MODELS) - {"gan"}
 AUTOENCODERS = {"ebgan", "began"}  # losses that bring an autoencoder as discriminator
 NEEDS_MORE_THAN_A_SCORE = {
@@ -51,6 +58,7 @@ NEEDS_MORE_THAN_A_SCORE = {
     "pix2pixhd",
     "reacgan",
     "sngan_projection",
+    "spade",
     "ssgan",
     "stargan",
     "tacgan",
@@ -159,7 +167,12 @@ def on_images(pairs: Path) -> Callable[[str, str], list[str]]:
                 f"data={'image_folder' if model in DERIVED else 'paired_folder'}",
                 *(f"data.root={pairs}", "data.image_size=16", "generator.width=8"),
                 *(["discriminator.layers=1"] if patches else []),
-                *(["generator.blocks=1"] if model in {*RESNET_TRANSLATIONS, "srgan"} else []),
+                *(
+                    ["generator.blocks=1"]
+                    if model in {*RESNET_TRANSLATIONS, "esrgan", "srgan"}
+                    else []
+                ),
+                *(["discriminator.scales=1"] if patches and model in THREE_SCALES else []),
             ]
         attention = (
             ["generator.attention=8", "discriminator.attention=8"] if model == "sagan" else []
@@ -247,7 +260,7 @@ def test_every_model_with_every_regularizer(model: str, regularizer: str, tiny, 
     overrides = [f"model={model}", *norm, *overrides]
     refusal = (
         "of different latents"
-        if model in (TRANSLATIONS | DERIVED) - {"bicyclegan"}
+        if model in (TRANSLATIONS | DERIVED) - {"bicyclegan", "munit"}
         and regularizer in ("mode_seeking", "zcr")
         else None
     )

@@ -21,9 +21,10 @@ ROOT = Path(__file__).parents[2]
 # Their collective operations are those of the models that are not listed here.
 SLOW = (
     *("adcgan", "biggan", "biggan_deep", "cgan_single", "cluster_gan", "cogan", "colorization"),
-    *("context_encoder", "contragan", "cut", "discogan", "dualgan", "fastcut", "gat"),
+    *("context_encoder", "contragan", "cut", "discogan", "dualgan", "esrgan", "fastcut", "gat"),
     *("gat_conditional", "infomax_gan", "logan", "mhgan", "pix2pixhd", "r3gan", "reacgan", "sagan"),
-    *("sngan", "sngan_projection", "srgan", "ssgan", "stargan", "tacgan", "vae", "veegan"),
+    *("sngan", "sngan_projection", "spade", "srgan", "ssgan", "stargan", "tacgan", "unit", "vae"),
+    *("munit", "veegan"),
 )
 
 

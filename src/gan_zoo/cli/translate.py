@@ -18,12 +18,17 @@ def translate(
     target: Annotated[
         Path, typer.Argument(metavar="OUT", help="Where the translations go, under the same names.")
     ],
-    direction: Annotated[str, typer.Option(help="forward or backward (CycleGAN).")] = "forward",
+    direction: Annotated[
+        str, typer.Option(help="forward or backward (CycleGAN, UNIT, MUNIT).")
+    ] = "forward",
     full_size: Annotated[
         bool, typer.Option("--full-size", help="Do not resize to the training size.")
     ] = False,
     num_outputs: Annotated[
-        int, typer.Option("--num-outputs", min=1, help="Translations of each image (BicycleGAN).")
+        int,
+        typer.Option(
+            "--num-outputs", min=1, help="Translations of each image (BicycleGAN, MUNIT)."
+        ),
     ] = 1,
     label: Annotated[
         str | None, typer.Option("--class", help="The class to translate to (StarGAN).")

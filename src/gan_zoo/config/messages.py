@@ -100,10 +100,8 @@ NEAR_BY_KIND = {
     r"fast_?gan": "projected_gan",
     r"vit|trans": "gat",
     r"diffusion": "dcgan with augment=diffusion",
-    r"unit|munit": "cyclegan, cut or bicyclegan",
     r"star": "stargan",
-    r"spade|gaugan": "pix2pixhd",
-    r"esr": "srgan",
+    r"gaugan": "spade",
     r"ali|alae|aae|adversarial_auto": "bigan or vae_gan",
     r"wgan|lsgan|rgan|rsgan|ebgan|began|dragan|fisher": "a loss: model=dcgan loss=...",
 }

@@ -116,7 +116,7 @@ def exportable_networks(run: LoadedModel) -> dict[str, tuple[nn.Module, dict[str
     inputs = {} if model.latent_dim is None else {"latents": InputSpec((model.latent_dim,))}
     if model.num_requested_labels:
         inputs["label"] = InputSpec((), model.num_requested_labels)
-    if not {"text", "vector", "image"}.isdisjoint(model.needs):
+    if not {"text", "vector", "image", "domain"}.isdisjoint(model.needs):
         inputs["condition"] = InputSpec(tuple(data["condition_shape"]), data["vocabulary_size"])
     if model.num_continuous_codes:
         inputs["codes"] = InputSpec((model.num_continuous_codes,))

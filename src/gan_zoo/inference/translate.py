@@ -119,7 +119,8 @@ class RequestTranslator(torch.nn.Module):
         self.generators = generators
         self.number = number
         self.label = label
-        self.multiple = int(getattr(generators["main"], "multiple", 4))
+        translator = generators["a_to_b" if "a_to_b" in generators else "main"]
+        self.multiple = int(getattr(translator, "multiple", 4))
 
     def forward(self, x: Tensor) -> Tensor:
         label = None if self.label is None else torch.full((len(x),), self.label)
@@ -162,7 +163,12 @@ def translator_of(
     if direction == "backward":
         if "b_to_a" not in networks:
             raise DataError(f"{type(model).__name__} translates forward only")
-        return Translator(networks["b_to_a"], int(channels), min(sides), value_range)
+        network = networks["b_to_a"]
+        if model.latent_dim is not None:
+            # The model samples from whatever translator stands in the forward one's place.
+            reverse = torch.nn.ModuleDict({"a_to_b": network})
+            network = RequestTranslator(model, reverse, number)
+        return Translator(network, int(channels), min(sides), value_range)
 
     # Forward: from a condition, or from the image that it is made of.
     network = networks["a_to_b" if "a_to_b" in networks else "main"]

@@ -63,7 +63,7 @@ class SRResNet(nn.Module):
         kernel: Count = 9,
     ) -> None:
         super().__init__()
-        doublings = doublings_of(in_shape, out_shape)
+        doublings = doublings_of(in_shape, out_shape, "srresnet")
         if blocks < 1:
             raise ValueError(f"blocks must be >= 1, got {blocks}")
         if kernel < 1 or kernel % 2 == 0:
@@ -99,7 +99,7 @@ class SRResNet(nn.Module):
         return y
 
 
-def doublings_of(in_shape: Sequence[int], out_shape: Sequence[int]) -> int:
+def doublings_of(in_shape: Sequence[int], out_shape: Sequence[int], network: str) -> int:
     """How often the size of ``in_shape`` has to be doubled for that of ``out_shape``.
 
     Raises:
@@ -109,7 +109,7 @@ def doublings_of(in_shape: Sequence[int], out_shape: Sequence[int]) -> int:
     is_same = len(in_shape) == len(out_shape) == 3 and list(in_shape[1:]) == list(out_shape[1:])
     if doublings == 0 and not is_same:
         raise ValueError(
-            "generator=srresnet enlarges images [C, H, W] by 1, 2, 4, 8, ...: set"
+            f"generator={network} enlarges images [C, H, W] by 1, 2, 4, 8, ...: set"
             f" data.derive.factor, got {list(in_shape)} to {list(out_shape)}"
         )
     return doublings

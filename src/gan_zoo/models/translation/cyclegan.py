@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar
 
-from torch import Tensor, nn
+from torch import nn
 
 from gan_zoo.core.types import (
-    AdversarialTerm,
     Batch,
     FakeSamples,
     LossTerms,
-    SampleRequest,
     Shape,
     TermOutputs,
     Weight,
     Whole,
 )
-from gan_zoo.models.base import Model, require_images
+from gan_zoo.models.base import require_images
 from gan_zoo.models.translation.image_pool import Pool
+from gan_zoo.models.translation.two_way import TwoWayTranslation
 
 
-class CycleGAN(Model):
+class CycleGAN(TwoWayTranslation):
     """Two translators between domains A and B that undo each other, a discriminator for each domain
     (Zhu et al. 2017).
 
@@ -46,9 +44,6 @@ class CycleGAN(Model):
         pool_size: past fakes that are kept for each domain (50 in the paper); 0 for none.
     """
 
-    term_names: ClassVar[tuple[str, ...]] = ("b", "a")
-    needs = ("domain",)
-
     def __init__(
         self,
         generator: Callable[..., nn.Module],
@@ -61,8 +56,6 @@ class CycleGAN(Model):
         identity_weight: Weight = 5.0,
         pool_size: Whole = 50,
     ) -> None:
-        super().__init__()
-
         # Identity terms give a translator samples of its output domain, so shapes must agree.
         a_shape = require_images(a_shape, "model=cyclegan")
         if cycle_weight < 0 or identity_weight < 0:
@@ -76,25 +69,13 @@ class CycleGAN(Model):
                 f" {list(b_shape)}"
             )
 
-        # A translator for each direction, a discriminator and a pool for each domain.
-        a_to_b = generator(in_shape=a_shape, out_shape=b_shape)
-        b_to_a = generator(in_shape=b_shape, out_shape=a_shape)
-        self.generators = nn.ModuleDict({"a_to_b": a_to_b, "b_to_a": b_to_a})
-        discriminators = {
-            "b": discriminator(sample_shape=b_shape),
-            "a": discriminator(sample_shape=a_shape),
-        }
-        self.discriminators = nn.ModuleDict(discriminators)
+        # A pool for each domain.
+        super().__init__(generator, discriminator, a_shape, b_shape)
         self.pools = nn.ModuleDict({"b": Pool(pool_size, b_shape), "a": Pool(pool_size, a_shape)})
         self.reconstruction = reconstruction
         self.identity = identity
         self.cycle_weight = cycle_weight
         self.identity_weight = identity_weight
-
-    def domains(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """The real samples of A and B."""
-        assert batch.condition is not None
-        return batch.condition, batch.real
 
     def generate(self, batch: Batch) -> FakeSamples:
         a, b = self.domains(batch)
@@ -105,18 +86,11 @@ class CycleGAN(Model):
             domain: self.pools[domain](fake, batch.rng, domain) for domain, fake in fakes.items()
         }
 
-    def adversarial_terms(self, batch: Batch, fakes: FakeSamples) -> Sequence[AdversarialTerm]:
-        a, b = self.domains(batch)
-        return [
-            AdversarialTerm("b", self.discriminators["b"], b, fakes["b"]),
-            AdversarialTerm("a", self.discriminators["a"], a, fakes["a"]),
-        ]
-
     def generator_terms(
         self, batch: Batch, fakes: FakeSamples, outputs: Sequence[TermOutputs]
     ) -> LossTerms:
         a, b = self.domains(batch)
-        a_to_b, b_to_a = self.generators["a_to_b"], self.generators["b_to_a"]
+        a_to_b, b_to_a = self.translators
 
         # Each fake is translated back, and compared with what it was made from.
         cycle = self.reconstruction(b_to_a(fakes["b"]), a) + self.reconstruction(
@@ -130,38 +104,3 @@ class CycleGAN(Model):
                 self.identity(a_to_b(b), b) + self.identity(b_to_a(a), a)
             )
         return terms
-
-    def sample(self, request: SampleRequest, generators: nn.ModuleDict) -> Tensor:
-        with request.rng.as_default():  # for translators with dropout at test time
-            samples: Tensor = generators["a_to_b"](request.condition)
-        return samples
-
-    def visuals(self, request: SampleRequest, generators: nn.ModuleDict) -> dict[str, Tensor]:
-        """Input, output and reconstruction in both directions: from the true partner if known, else
-        from another B.
-        """
-        assert request.condition is not None
-        translated = self.sample(request, generators)
-        with request.rng.as_default():
-            visuals = {
-                "input": request.condition,
-                "sample": translated,
-                "cycled": generators["b_to_a"](translated),
-            }
-
-            # The reverse direction, from the true partner or from another sample of B.
-            if request.target is not None:
-                reverse = generators["b_to_a"](request.target)
-                visuals |= {
-                    "target": request.target,
-                    "reverse": reverse,
-                    "recycled": generators["a_to_b"](reverse),
-                }
-            elif request.unrelated is not None:
-                reverse = generators["b_to_a"](request.unrelated)
-                visuals |= {
-                    "input B": request.unrelated,
-                    "B to A": reverse,
-                    "B cycled": generators["a_to_b"](reverse),
-                }
-        return visuals
