@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import os
-import platform
 import random
 import re
 import statistics
@@ -13,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
+
+from gan_zoo.core.provenance import hardware
 
 RESULTS = Path(__file__).with_name("results")
 Speeds = dict[str, list[float]]
@@ -29,23 +29,8 @@ def synchronize() -> None:
         torch.cuda.synchronize()
 
 
-def processor() -> str:
-    """The name of the GPU, or else of the CPU."""
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    lines = (
-        Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        if Path("/proc/cpuinfo").exists()
-        else []
-    )
-    names = [line.split(":")[1].strip() for line in lines if "model name" in line]
-    return names[0] if names else platform.processor()
-
-
 def machine() -> str:
-    return (
-        f"{processor()}, {os.cpu_count()} cores, torch {torch.__version__}, {datetime.date.today()}"
-    )
+    return f"{hardware()}, torch {torch.__version__}, {datetime.date.today()}"
 
 
 def peak_memory() -> float:
@@ -102,7 +87,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def write(title: str, command: str, tables: Mapping[str, str]) -> Path:
     """Write tables with their headings into this machine's file for ``command``."""
-    slug = re.sub(r"[^a-z0-9]+", "-", f"{processor()} {os.cpu_count()} cores".lower()).strip("-")
+    slug = re.sub(r"[^a-z0-9]+", "-", hardware().lower()).strip("-")
     path = (
         RESULTS
         / f"{command.split()[1].rsplit('/')[-1].removesuffix('.py').replace('_', '-')}-{slug}.md"

@@ -11,6 +11,7 @@ import typer
 import gan_zoo
 from gan_zoo.cli.app import app
 from gan_zoo.config import help as help_of
+from gan_zoo.config.recipes import recipes as all_recipes
 from gan_zoo.core.paths import CONF
 
 DOCS = Path(__file__).parent
@@ -143,7 +144,18 @@ def parts() -> str:
     return "\n\n".join(sections)
 
 
+def recipes() -> str:
+    """A row for each recipe, and what it differs in from its source."""
+    rows = ["| `experiment=` | paper | data | published | settings | differs |"]
+    rows.append("| --- | --- | --- | --- | --- | --- |")
+    for recipe in all_recipes():
+        cells = (recipe.paper, recipe.data, recipe.published, recipe.settings, recipe.differs)
+        rows.append(f"| `{recipe.name}` | {' | '.join(map(escaped, cells))} |")
+    return "\n".join(rows)
+
+
 PARTS = {
+    "recipes": recipes,
     "parts": parts,
     "config_groups": config_groups,
     "root_config": root_config,

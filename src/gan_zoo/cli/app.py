@@ -9,6 +9,8 @@ from gan_zoo.cli import (  # noqa: F401
     explore,
     export,
     import_weights,
+    recipes,
+    reproduce,
     sample,
     sweep,
     train,

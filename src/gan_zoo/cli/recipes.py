@@ -1,0 +1,74 @@
+"""gan-zoo recipes"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gan_zoo.cli.common import app, handle_errors
+
+Results = Annotated[Path, typer.Option(help="The file that gan-zoo reproduce writes.")]
+
+
+@app.command()
+@handle_errors
+def recipes(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="One recipe, in full.")
+    ] = None,
+    diff: Annotated[
+        bool, typer.Option("--diff", help="Also what NAME sets beside its model, loss and data.")
+    ] = False,
+    results: Results = Path("recipes.jsonl"),
+) -> None:
+    """List the papers' recipes, experiment=NAME: data, published values, and ours."""
+    from gan_zoo.config.recipes import find_recipe
+    from gan_zoo.core.errors import ConfigError
+
+    if name is not None:
+        show(find_recipe(name), diff, results)
+    elif diff:
+        raise ConfigError("--diff needs a NAME: gan-zoo recipes sngan_cifar10 --diff")
+    else:
+        list_all(results)
+
+
+def list_all(results: Path) -> None:
+    """One line for each recipe."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from gan_zoo.config.recipes import recipes as all_recipes
+    from gan_zoo.launch.reproduce import measured, nearest, read_rows
+
+    ours = {name: measured(row) for name, row in nearest(read_rows(results)).items()}
+    table = Table()
+    for header in ("experiment=", "data", "published", "ours"):
+        table.add_column(header, overflow="fold")
+    for recipe in all_recipes():
+        cells = (recipe.name, recipe.data, recipe.published, ours.get(recipe.name, "not run"))
+        table.add_row(*map(escape, cells))
+    Console().print(table)
+
+
+def show(recipe: object, diff: bool, results: Path) -> None:
+    """All that is known of a recipe."""
+    from dataclasses import asdict
+
+    from gan_zoo.config.recipes import differences
+    from gan_zoo.launch.reproduce import measured, read_rows
+
+    about = asdict(recipe)  # type: ignore[call-overload]
+    for key, value in about.items():
+        typer.echo(f"{key:<12}{value}")
+    for row in read_rows(results):
+        if row["recipe"] == about["name"]:
+            made = f"{row['hardware']}, {row['date']}"
+            typer.echo(f"{'ours':<12}{measured(row)}, {made}")
+    if diff:
+        typer.echo("")
+        for key, (default, value) in differences(about["name"]).items():
+            typer.echo(f"{key}: {default} -> {value}")

@@ -1,0 +1,119 @@
+"""Runs of a recipe over seeds, and one row of results."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from gan_zoo.config.recipes import Recipe
+from gan_zoo.core.errors import ConfigError
+from gan_zoo.core.files import atomic_path
+from gan_zoo.core.provenance import hardware
+from gan_zoo.launch.processes import Job, run_all
+from gan_zoo.runs.folder import RunFolder
+
+RESULTS = Path("recipes.jsonl")
+Row = dict[str, Any]
+
+
+def reproduce(
+    recipe: Recipe,
+    seeds: int,
+    out: Path,
+    overrides: Sequence[str] = (),
+    num_jobs: int = 1,
+    results: Path = RESULTS,
+) -> Row:
+    """Train a recipe once for each of ``seeds`` and write their metrics as one row of ``results``.
+
+    Runs that are there already go on from where they are.
+
+    Args:
+        recipe: what is trained.
+        seeds: how many, from 0.
+        out: folder of the runs.
+        overrides: further ones of all runs; they are part of the row.
+        num_jobs: runs side by side.
+        results: a file of JSON lines; a row of the same recipe and overrides is replaced.
+
+    Raises:
+        ConfigError: if a run fails; the others are kept.
+    """
+    jobs = []
+    for seed in range(seeds):
+        own = [f"experiment={recipe.name}", f"seed={seed}", *overrides]
+        jobs.append(Job(own, out / recipe.name / f"seed-{seed}"))
+    run_all(jobs, num_jobs, on_end=lambda job: None)
+    failed = [f"{job.folder}: {job.failure}" for job in jobs if job.failure]
+    if failed:
+        raise ConfigError(f"{len(failed)} of {seeds} runs failed, the first is {failed[0]}")
+
+    row = result_row(recipe, [RunFolder(job.folder) for job in jobs], overrides)
+    write_row(results, row)
+    return row
+
+
+def result_row(recipe: Recipe, runs: Sequence[RunFolder], overrides: Sequence[str]) -> Row:
+    """The metrics of finished runs, one value for each run, and what made them."""
+    found = [run.metrics() for run in runs]
+    values: dict[str, list[float]] = {}
+    for content in found:
+        for entry in content["metrics"]:
+            values.setdefault(entry["name"], []).append(entry["value"])
+    return {
+        "recipe": recipe.name,
+        "overrides": [word for word in overrides if not word.startswith("data.root=")],
+        "seeds": len(runs),
+        "metrics": values,
+        "images_seen": found[0]["images_seen"],
+        "seconds": [content["seconds"] for content in found],
+        "hardware": hardware(),
+        "commit": found[0]["provenance"].get("git_commit"),
+        "date": time.strftime("%Y-%m-%d"),
+    }
+
+
+def read_rows(file: Path) -> list[Row]:
+    """The rows of a results file; none if it is not there.
+
+    Raises:
+        ConfigError: if it is damaged.
+    """
+    if not file.is_file():
+        return []
+    try:
+        return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines() if line]
+    except ValueError as error:
+        raise ConfigError(f"{file} is damaged: {error}") from error
+
+
+def write_row(file: Path, row: Row) -> None:
+    """Add a row, in the place of one of the same recipe and overrides."""
+    key = (row["recipe"], row["overrides"])
+    kept = [old for old in read_rows(file) if (old["recipe"], old["overrides"]) != key]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(file) as temporary:
+        lines = [json.dumps(line) for line in [*kept, row]]
+        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def nearest(rows: Sequence[Row]) -> dict[str, Row]:
+    """The row of each recipe that is nearest to it: the one with the fewest overrides."""
+    by_distance = sorted(rows, key=lambda row: len(row["overrides"]), reverse=True)
+    return {row["recipe"]: row for row in by_distance}
+
+
+def measured(row: Row) -> str:
+    """The metrics of a row in words: mean, and spread over the seeds."""
+    parts = []
+    for name, values in row["metrics"].items():
+        mean = statistics.fmean(values)
+        spread = f" +- {statistics.stdev(values):.3g}" if len(values) > 1 else ""
+        parts.append(f"{name} {mean:.4g}{spread}")
+    settings = f" with {' '.join(row['overrides'])}" if row["overrides"] else ""
+    seeds = f"{row['seeds']} seed{'s' * (row['seeds'] > 1)}"
+    return f"{', '.join(parts)} ({seeds}{settings})"
