@@ -28,6 +28,7 @@ QUICK = (
     "extractor.image_size=32",
     "trainer.log_every_n_steps=5",
     "trainer.max_steps=10",
+    "callbacks.samples.every_images=0",
     "logger=wandb",
 )
 KEY = "local" + "0" * 40
@@ -97,7 +98,7 @@ def test_history_images_config_and_checkpoints_come_back(server: str, tmp_path: 
     assert (there["state"], there["tags"], there["display_name"]) == (
         "finished",
         ["one", "two"],
-        f"{tmp_path.name}/first",
+        "dcgan-nonsaturating-digits-data.batch_size=16-extractor.image_size=32-s0",
     )
     assert there["config"]["loss"]["value"]["n_critic"] == 1
     history = get(server, f"api/v2/runs/{name}/metrics")["metrics_by_key"]
@@ -135,4 +136,4 @@ def test_what_was_logged_offline_is_synced_later(server: str, tmp_path: Path) ->
     run(server, tmp_path, "-m", "wandb", "sync", str(folder))
     (there,) = runs(server, "offline")
     history = get(server, f"api/v2/runs/{there['run_id']}/metrics")["metrics_by_key"]
-    assert [entry["value"] for entry in history["trainer/global_step"]][:2] == [5, 10]
+    assert {5, 10} <= {entry["value"] for entry in history["trainer/global_step"]}

@@ -20,7 +20,7 @@ from gan_zoo.data.dataset import Source
 from gan_zoo.data.loader import fixed_batch
 from gan_zoo.diagnostics.failure_modes import SUGGESTIONS, History, Measurement, findings_at
 from gan_zoo.diagnostics.probe import Probe
-from gan_zoo.loggers.dispatch import log
+from gan_zoo.loggers.dispatch import log, log_finding
 from gan_zoo.training.module import GANModule
 
 NORMS = ("d/grad_norm", "g/grad_norm")
@@ -101,6 +101,7 @@ class Doctor(Callback):
                 if finding.name not in self._reported:
                     self._reported.add(finding.name)
                     print(f"doctor: {finding}", flush=True)
+                    log_finding(trainer, finding.name, str(finding))
 
     def on_exception(self, trainer: Trainer, pl_module: Any, exception: BaseException) -> None:
         """Divergence is the end of an explosion."""
@@ -112,7 +113,9 @@ class Doctor(Callback):
                 " the loss, or data"
             )
         else:
-            print(f"doctor: explosion: try {' or '.join(SUGGESTIONS['explosion'])}", flush=True)
+            text = f"explosion: try {' or '.join(SUGGESTIONS['explosion'])}"
+            print(f"doctor: {text}", flush=True)
+            log_finding(trainer, "explosion", text)
 
     def probe(self, trainer: Trainer, module: GANModule) -> Probe:
         """What to look with."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, InstantiationException
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -22,7 +23,7 @@ from gan_zoo.config.messages import choices, format_error, is_usage_error, root_
 from gan_zoo.core.errors import ConfigError
 from gan_zoo.core.paths import CONF
 from gan_zoo.core.unique import unique_now
-from gan_zoo.runs.overrides import override_key, quote_value
+from gan_zoo.runs.overrides import describe_overrides, override_key, quote_value
 
 
 def derived_shape(derive: Any, sample_shape: Any) -> ListConfig:
@@ -66,6 +67,21 @@ def tensor_kind(root: str, scaling: Any) -> Any:
     return OmegaConf.create({"_target_": target, "scaling": scaling})
 
 
+def run_name(seed: int) -> str | None:
+    """The resolver of a run's name for people: ``dcgan-hinge-mnist-generator.width=64-s1``.
+
+    It has the choices, the overrides that change what is trained, and the seed; null outside of a
+    command.
+    """
+    if not HydraConfig.initialized():
+        return None
+    hydra_config = HydraConfig.get()
+    chosen = hydra_config.runtime.choices
+    first = "-".join(chosen[group] for group in ("model", "loss", "data"))
+    return describe_overrides(first, list(hydra_config.overrides.task), seed)
+
+
+OmegaConf.register_new_resolver("run_name", run_name, replace=True)
 OmegaConf.register_new_resolver("derived_shape", derived_shape, replace=True)
 OmegaConf.register_new_resolver("tensor_shape", tensor_shape, replace=True)
 OmegaConf.register_new_resolver("tensor_kind", tensor_kind, replace=True)

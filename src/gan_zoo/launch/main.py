@@ -71,6 +71,7 @@ def _main() -> None:
         try:
             if in_multirun:
                 os.environ.setdefault("WANDB_RUN_GROUP", Path(HydraConfig.get().sweep.dir).name)
+                os.environ.setdefault("WANDB_JOB_TYPE", "job")
                 check_single_process_multirun(to_dict(config))
             train(config)
         except Exception as error:

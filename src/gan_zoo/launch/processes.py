@@ -53,7 +53,8 @@ class Job:
         place = [f"hydra.run.dir={quote_value(self.folder.absolute())}", "resume=auto"]
         command = [sys.executable, "-m", "gan_zoo.launch.main", *options, *self.overrides, *place]
         environment = job_environment(slot, num_jobs) | {
-            "WANDB_RUN_GROUP": self.folder.absolute().parent.name
+            "WANDB_RUN_GROUP": self.folder.absolute().parent.name,
+            "WANDB_JOB_TYPE": "job",
         }
         self.slot = slot
         self.start_time = time.monotonic()

@@ -72,7 +72,7 @@ def train(config: DictConfig) -> dict[str, float]:
 
 def _train_once(config: DictConfig, lr_scale: float) -> dict[str, float]:
     from gan_zoo.launch.initialize import initialize_from
-    from gan_zoo.loggers.dispatch import log_config
+    from gan_zoo.loggers.dispatch import log_config, log_directions
     from gan_zoo.reports.terminal_summary import print_summary
 
     # Build everything, and see whether a checkpoint can be continued; nothing is written yet.
@@ -93,6 +93,7 @@ def _train_once(config: DictConfig, lr_scale: float) -> dict[str, float]:
         if trainer.is_global_zero:
             save_config(config)
             log_config(trainer, to_dict(config))
+            log_directions(trainer, metric_directions(trainer))
             prepare_resume(checkpoint, run, trainer.max_steps)
         if checkpoint is None and config.init is not None:
             print(initialize_from(module, config.init, config.init_only), flush=True)
@@ -104,6 +105,16 @@ def _train_once(config: DictConfig, lr_scale: float) -> dict[str, float]:
         for name, value in trainer.callback_metrics.items()
         if name.startswith("val/")
     }
+
+
+def metric_directions(trainer: Trainer) -> dict[str, str]:
+    """``min`` or ``max`` by the name that each evaluator's main metric is logged under."""
+    found: dict[str, str] = {}
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        for evaluator in getattr(callback, "evaluators", {}).values():
+            name, direction = evaluator.best
+            found[f"val/{name}"] = direction
+    return found
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from lightning.pytorch.loggers import (
 )
 
 from gan_zoo.core.guard import survived
+from gan_zoo.loggers.wandb import IMAGES_SEEN, alert, define_metrics
 
 
 def log(trainer: Trainer, numbers: Mapping[str, float], step: int) -> None:
@@ -26,7 +27,36 @@ def log(trainer: Trainer, numbers: Mapping[str, float], step: int) -> None:
     )
     for logger in trainer.loggers:
         with survived(f"logging to {type(logger).__name__}"):
-            logger.log_metrics(dict(numbers), step=step)
+            logger.log_metrics(_with_axis(logger, trainer, numbers), step=step)
+
+
+def _with_axis(logger: Logger, trainer: Trainer, numbers: Mapping[str, float]) -> dict[str, float]:
+    """Numbers with the images seen, where these are the axis that they are drawn over."""
+    clock = getattr(trainer.lightning_module, "clock", None)
+    if not isinstance(logger, WandbLogger) or clock is None:
+        return dict(numbers)
+    return {IMAGES_SEEN: float(clock.images_seen), **numbers}
+
+
+def log_directions(trainer: Trainer, best: Mapping[str, str]) -> None:
+    """Tell the loggers that keep the best value of a metric whether it is the smallest or the
+    largest: ``min`` or ``max`` by name.
+    """
+    for logger in trainer.loggers:
+        with survived(f"describing metrics to {type(logger).__name__}"):
+            if isinstance(logger, WandbLogger):
+                define_metrics(logger, best)
+
+
+def log_finding(trainer: Trainer, title: str, text: str) -> None:
+    """Pass on what a diagnosis found to the loggers that alert somebody or keep texts."""
+    for logger in trainer.loggers:
+        with survived(f"handing a finding to {type(logger).__name__}"):
+            if isinstance(logger, WandbLogger):
+                alert(logger, title, text)
+            elif isinstance(logger, TensorBoardLogger):
+                step = trainer.global_step
+                logger.experiment.add_text(f"doctor/{title}", text, global_step=step)
 
 
 def log_config(trainer: Trainer, config: Mapping[str, Any]) -> None:

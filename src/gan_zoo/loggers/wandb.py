@@ -5,11 +5,15 @@ from __future__ import annotations
 import netrc
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.loggers import WandbLogger
 
+IMAGES_SEEN = "train/images_seen"
+GROUPS = ("d", "g", "train", "val", "doctor", "lr")
+"""What comes before the first slash in the names of numbers."""
 WANDB_FOLDER = re.compile(r"(offline-)?run-(?P<time>\d{8}_\d{6})-(?P<id>.+)")
 
 
@@ -48,6 +52,7 @@ def wandb_logger(
         options["resume"] = "allow"
     run = Path(save_dir)
     options["name"] = options.get("name") or "/".join(run.absolute().parts[-2:])
+    options["job_type"] = options.get("job_type") or os.environ.get("WANDB_JOB_TYPE", "train")
     options["id"] = options.get("id") or os.environ.get("WANDB_RUN_ID") or _existing_run_id(run)
     logger = WandbLogger(save_dir=save_dir, project=project, offline=offline, **options)
     logger._wandb_init.pop("anonymous", None)  # Lightning passes it on, wandb warns of it
@@ -72,3 +77,25 @@ def _has_key() -> bool:
         return False
     wanted = os.environ.get("WANDB_BASE_URL", "api.wandb.ai")
     return any(host in wanted for host in hosts)
+
+
+def define_metrics(logger: WandbLogger, best: Mapping[str, str]) -> None:
+    """Draw numbers over the images seen, and keep the best value of metrics in the summary.
+
+    Args:
+        logger: of the run.
+        best: ``min`` or ``max`` by the name that a metric is logged under.
+    """
+    logger.experiment.define_metric(IMAGES_SEEN)
+    for group in GROUPS:
+        logger.experiment.define_metric(f"{group}/*", step_metric=IMAGES_SEEN)
+    for name, direction in best.items():
+        logger.experiment.define_metric(name, step_metric=IMAGES_SEEN, summary=f"{direction},last")
+
+
+def alert(logger: WandbLogger, title: str, text: str) -> None:
+    """An alert of the run, and a tag by which it can be found among others."""
+    logger.experiment.alert(title=title, text=text)
+    tags = logger.experiment.tags or ()
+    if title not in tags:
+        logger.experiment.tags = (*tags, title)

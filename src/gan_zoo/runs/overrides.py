@@ -153,3 +153,31 @@ def unquote_value(value: str) -> str:
     )
     trailing = len(inner) - len(inner.rstrip("\\"))
     return (inner[: -(trailing // 2)] if trailing > 1 else inner).replace(r"\${", "${")
+
+
+UNNAMED = (
+    *("model", "loss", "data", "seed", "run_dir", "resume", "tags"),
+    *("init", "trust", "other_data", "data.root"),
+)
+UNNAMED_GROUPS = ("logger", "trainer", "callbacks", "hydra", "launcher")
+"""Overrides that say where, how long and with which output a run runs: its name leaves them out."""
+LONGEST_NAME = 120
+"""Of a run's name, in characters before the seed."""
+
+
+def describe_overrides(first: str, overrides: Sequence[str], seed: int) -> str:
+    """A name for people of a run of these overrides: ``dcgan-hinge-mnist-width=64-s1``.
+
+    Args:
+        first: what it begins with, the run's model, loss and data.
+        overrides: of the command; `UNNAMED` and `UNNAMED_GROUPS` are left out.
+        seed: of the run.
+    """
+    parts = [first]
+    for override in overrides:
+        key, _, value = override.lstrip("+~").partition("=")
+        group = key.partition("@")[0].partition("/")[0].partition(".")[0]
+        if key in UNNAMED or group in UNNAMED_GROUPS:
+            continue
+        parts.append(f"{'.'.join(key.split('.')[-2:])}={value}")
+    return f"{'-'.join(parts)[:LONGEST_NAME]}-s{seed}"
