@@ -130,9 +130,7 @@ class Doctor(Callback):
         )
 
         def some(source: Source) -> Batch:
-            return fixed_batch(
-                source, min(self.count, len(source)) // pack * pack, rng, **further
-            )
+            return fixed_batch(source, min(self.count, len(source)) // pack * pack, rng, **further)
 
         # Held-out samples show whether the discriminator has memorized the others.
         held_out: Batch | None = None

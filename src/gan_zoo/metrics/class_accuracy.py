@@ -42,12 +42,7 @@ class ClassAccuracy(Evaluator):
         self.num_samples = num_samples
 
     def check(self, source: Source, model: Model | None = None) -> None:
-        if not isinstance(model, Classifies):
-            came = "none" if model is None else type(model).__name__
-            raise DataError(
-                f"metric={NAME} needs a model whose discriminator classifies, such as sgan, got"
-                f" {came}"
-            )
+        require_classifier(model)
         if source.labels is None:
             raise DataError(f"metric={NAME} needs data with labels, data={source.name} has none")
 
@@ -94,3 +89,12 @@ class ClassAccuracy(Evaluator):
                 protocol, "the data have no held-out part: the model was trained on these labels"
             )
         return [MetricResult(NAME, accuracy, protocol)]
+
+
+def require_classifier(model: Model | None) -> None:
+    """Raise `DataError` unless the model's discriminator classifies."""
+    if not isinstance(model, Classifies):
+        came = "none" if model is None else type(model).__name__
+        raise DataError(
+            f"metric={NAME} needs a model whose discriminator classifies, such as sgan, got {came}"
+        )
