@@ -57,6 +57,7 @@ NEEDS_MORE_THAN_A_SCORE = {
     "pix2pix",
     "pix2pixhd",
     "reacgan",
+    "sgan",
     "sngan_projection",
     "spade",
     "ssgan",
@@ -198,6 +199,8 @@ def cannot_work(model: str, loss: str) -> str | None:
     """What the refusal says of pairs that cannot work."""
     if model == "vae":
         return "discriminator" if loss in PRESETS_WITH_CRITIC_SETTINGS else None
+    if model == "aae":
+        return "discriminator of latents alone" if loss in AUTOENCODERS else None
     if loss in AUTOENCODERS and model in NEEDS_MORE_THAN_A_SCORE:
         return "discriminator=autoencoder predicts no class and takes no condition.*choose another discriminator"
     if loss in AUTOENCODERS and model == "pggan":
