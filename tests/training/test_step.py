@@ -249,6 +249,7 @@ _steps: dict[str, int] = {}
 def test_models_of_images_refuse_vectors(model: str, loss: str, tiny) -> None:
     refusal = "use model=gan for vectors|has incorrect arguments|model=vae has no discriminator"
     refusal += "|needs data of two domains of images|rotates square images|augment works on images"
+    refusal += "|model=aae has a discriminator of latents alone"
     with pytest.raises(ValueError, match=refusal) as refused:
         build(tiny(f"model={model}", f"loss={loss}", "data=ring"))
     assert "\n" not in format_error(refused.value, CONF)  # as a run answers
