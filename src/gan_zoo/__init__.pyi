@@ -103,6 +103,7 @@ from .models.class_heads.adcgan import ADCGAN as ADCGAN
 from .models.class_heads.class_conditional import ClassConditionalGAN as ClassConditionalGAN
 from .models.class_heads.contragan import ContraGAN as ContraGAN
 from .models.class_heads.mhgan import MHGAN as MHGAN
+from .models.class_heads.sgan import SemiSupervisedGAN as SemiSupervisedGAN
 from .models.class_heads.tacgan import TACGAN as TACGAN
 from .models.cogan import CoGAN as CoGAN
 from .models.conditional_gan import ConditionalGAN as ConditionalGAN
@@ -127,6 +128,7 @@ from .models.translation.srgan import SRGAN as SRGAN
 from .models.translation.stargan import StarGAN as StarGAN
 from .models.translation.two_way import TwoWayTranslation as TwoWayTranslation
 from .models.translation.unit import UNIT as UNIT
+from .models.with_encoder.aae import AAE as AAE
 from .models.with_encoder.bigan import BiGAN as BiGAN
 from .models.with_encoder.cluster_gan import ClusterGAN as ClusterGAN
 from .models.with_encoder.vae import VAE as VAE

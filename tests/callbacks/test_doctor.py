@@ -28,6 +28,7 @@ GAMES = {
         "data.image_size=16",
     ),
     "infogan": ("data=digits", *SMALL),
+    "sgan": ("data=digits", "data.labeled=20", *SMALL),
     "vae": ("data=digits", "generator.width=4"),
 }
 

@@ -57,6 +57,7 @@ NEEDS_MORE_THAN_A_SCORE = {
     "pix2pix",
     "pix2pixhd",
     "reacgan",
+    "sgan",
     "sngan_projection",
     "spade",
     "ssgan",
@@ -198,6 +199,8 @@ def cannot_work(model: str, loss: str) -> str | None:
     """What the refusal says of pairs that cannot work."""
     if model == "vae":
         return "discriminator" if loss in PRESETS_WITH_CRITIC_SETTINGS else None
+    if model == "aae":
+        return "discriminator of latents alone" if loss in AUTOENCODERS else None
     if loss in AUTOENCODERS and model in NEEDS_MORE_THAN_A_SCORE:
         return "discriminator=autoencoder predicts no class and takes no condition.*choose another discriminator"
     if loss in AUTOENCODERS and model == "pggan":
@@ -246,6 +249,7 @@ _steps: dict[str, int] = {}
 def test_models_of_images_refuse_vectors(model: str, loss: str, tiny) -> None:
     refusal = "use model=gan for vectors|has incorrect arguments|model=vae has no discriminator"
     refusal += "|needs data of two domains of images|rotates square images|augment works on images"
+    refusal += "|model=aae has a discriminator of latents alone"
     with pytest.raises(ValueError, match=refusal) as refused:
         build(tiny(f"model={model}", f"loss={loss}", "data=ring"))
     assert "\n" not in format_error(refused.value, CONF)  # as a run answers

@@ -25,6 +25,7 @@ TRANSLATION = (
 )
 DERIVED = ("generator.width=8", "discriminator.width=8")
 MODELS: dict[str, tuple[str, ...]] = {
+    "aae": ("data=digits", "generator.width=8", "model.encoder.width=8", "data.batch_size=4"),
     "acgan": SMALL,
     "adcgan": SMALL,
     "bicyclegan": (*TRANSLATION, "metric=translation"),
@@ -61,6 +62,7 @@ MODELS: dict[str, tuple[str, ...]] = {
     "projected_gan": (*SMALL, "generator.width=4", "discriminator.features.image_size=32"),
     "r3gan": (*SMALL, "generator.width=16", "discriminator.width=16"),
     "sagan": (*SMALL, "generator.attention=8", "discriminator.attention=8"),
+    "sgan": (*SMALL, "data.labeled=20", "metric=[images,class_accuracy]"),
     "sngan": SMALL,
     "sngan_projection": SMALL,
     "spade": (*TRANSLATION, "generator.hidden=4", "model.reconstruction_weight=0"),

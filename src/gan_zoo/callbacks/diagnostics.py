@@ -121,7 +121,11 @@ class Doctor(Callback):
         """What to look with."""
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         rng = StepRNG(stable_seed(self.seed, "doctor"), 0, device=module.device)
-        mismatched = "mismatched" in module.model.needs
+        needs = module.model.needs
+        further = {
+            "mismatched_conditions": "mismatched" in needs,
+            "labeled_samples": "labeled" in needs,
+        }
 
         # Discriminators of packs are shown whole packs.
         pack = math.lcm(
@@ -129,7 +133,7 @@ class Doctor(Callback):
         )
 
         def some(source: Source) -> Batch:
-            return fixed_batch(source, min(self.count, len(source)) // pack * pack, rng, mismatched)
+            return fixed_batch(source, min(self.count, len(source)) // pack * pack, rng, **further)
 
         # Held-out samples show whether the discriminator has memorized the others.
         held_out: Batch | None = None

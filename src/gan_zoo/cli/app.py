@@ -5,10 +5,12 @@ from __future__ import annotations
 from gan_zoo.cli import (  # noqa: F401
     compare,
     doctor,
+    encode,
     evaluate,
     explore,
     export,
     import_weights,
+    project,
     recipes,
     reproduce,
     sample,

@@ -251,7 +251,7 @@ def build_model(config: DictConfig, networks: Mapping[str, Any]) -> Any:
         if "discriminator" in networks or "'discriminator'" not in str(error):
             raise
         raise ConfigError(
-            "this model needs a discriminator: discriminator=none goes with model=vae alone"
+            "this model needs a discriminator: discriminator=none goes with model=vae and aae alone"
         ) from error
 
 

@@ -89,6 +89,8 @@ class Batch:
             samples of the other one.
         mismatched_condition: conditions of other samples, each guaranteed to differ from the
             matching one.
+        labeled_real, labeled_label: an independent draw of B samples whose labels training knows
+            (`data.labeled`), and these labels ``[B]``, for models that need them.
     """
 
     size: int
@@ -97,6 +99,8 @@ class Batch:
     label: Tensor | None = None
     condition: Tensor | None = None
     mismatched_condition: Tensor | None = None
+    labeled_real: Tensor | None = None
+    labeled_label: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on ``device``."""
@@ -120,16 +124,12 @@ class Batch:
         parts = []
         for number in range(count):
             rows = slice(number * size, (number + 1) * size)
-            parts.append(
-                Batch(
-                    size,
-                    self.rng.part(number, count),
-                    self.real[rows],
-                    None if self.label is None else self.label[rows],
-                    None if self.condition is None else self.condition[rows],
-                    None if self.mismatched_condition is None else self.mismatched_condition[rows],
-                )
-            )
+            tensors: dict[str, Any] = {
+                field.name: value[rows]
+                for field in fields(self)
+                if isinstance(value := getattr(self, field.name), Tensor)
+            }
+            parts.append(Batch(size, self.rng.part(number, count), **tensors))
         return parts
 
 
@@ -348,6 +348,15 @@ class Encodes(Protocol):
 
     def reconstruct(self, x: Tensor, generators: nn.ModuleDict) -> Tensor:
         """The generator's samples ``[B, ...]`` of the codes of ``x``."""
+        ...
+
+
+@runtime_checkable
+class Classifies(Protocol):
+    """A model whose discriminator is also a classifier of samples."""
+
+    def class_logits(self, x: Tensor) -> Tensor:
+        """Logits ``[B, K]`` of the classes of samples ``x``."""
         ...
 
 

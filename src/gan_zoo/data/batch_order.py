@@ -107,11 +107,14 @@ class MismatchSampler:
 
 
 class BatchIndices(NamedTuple):
-    """The rows of a batch: of samples, of their conditions, and of mismatched conditions."""
+    """The rows of a batch: of samples, of their conditions, of mismatched conditions, and of
+    further samples whose labels are known.
+    """
 
     samples: Tensor
     conditions: Tensor | None = None
     mismatched: Tensor | None = None
+    labeled: Tensor | None = None
 
 
 class BatchSampler:
@@ -122,6 +125,8 @@ class BatchSampler:
         batch_size: size of the global batch.
         rng: the run's generator; its seed, rank and number of processes are used.
         mismatched_conditions: whether batches also have a mismatched condition for each sample.
+        labeled_samples: whether batches also have as many samples whose labels are known, in an
+            order of their own.
     """
 
     def __init__(
@@ -130,6 +135,7 @@ class BatchSampler:
         batch_size: int,
         rng: StepRNG,
         mismatched_conditions: bool = False,
+        labeled_samples: bool = False,
     ) -> None:
         place = (batch_size, rng.seed, rng.rank, rng.world_size)
         self.rng = rng
@@ -145,15 +151,33 @@ class BatchSampler:
         elif stored is not None and mismatched_conditions:
             self.mismatch_sampler = MismatchSampler(stored)
 
+        # Few labels would hardly occur in batches of all samples, so they have their own order.
+        self.labeled_order = None
+        if labeled_samples:
+            self.labeled_rows = known_labels(source)
+            count = len(self.labeled_rows)
+            self.labeled_order = EpochSampler(count, *place, purpose="order of labeled samples")
+
     def indices(self, step: int) -> BatchIndices:
         """This rank's rows of batch ``step``."""
         rows = self.order.indices(step)
+        labeled = None
+        if self.labeled_order is not None:
+            labeled = self.labeled_rows[self.labeled_order.indices(step)]
         if self.condition_order is not None:
-            return BatchIndices(rows, self.condition_order.indices(step))
+            return BatchIndices(rows, self.condition_order.indices(step), labeled=labeled)
         mismatched = None
         if self.mismatch_sampler is not None:
             mismatched = self.mismatch_sampler.sample(rows, at_step(self.rng, step))
-        return BatchIndices(rows, rows if self.has_own_conditions else None, mismatched)
+        conditions = rows if self.has_own_conditions else None
+        return BatchIndices(rows, conditions, mismatched, labeled)
+
+
+def known_labels(source: Source) -> Tensor:
+    """The rows whose labels training may use: all of them unless ``source.labeled`` says which."""
+    if source.labeled is None:
+        return torch.arange(len(source))
+    return source.labeled.nonzero().flatten()
 
 
 def at_step(rng: StepRNG, step: int) -> StepRNG:

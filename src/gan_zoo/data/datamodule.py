@@ -67,6 +67,7 @@ class DataModule(LightningDataModule):
         self.memory_limit = memory_limit
         # Set by `require`.
         self.mismatched_conditions = False
+        self.labeled_samples = False
 
     def require(self, needs: Sequence[str], allows_unlabeled: bool = False) -> None:
         """Prepare batches that hold what a model needs in addition to samples.
@@ -79,13 +80,19 @@ class DataModule(LightningDataModule):
             DataError: if the data do not have it.
         """
         self.mismatched_conditions = "mismatched" in needs
+        self.labeled_samples = "labeled" in needs
         if self.source.labeled is not None and "label" in needs and not allows_unlabeled:
             raise DataError("this model needs the label of every sample: data.labeled must be null")
 
         # Every field that the model needs must be available.
         available = self.source.available_fields
+        if self.labeled_samples and "label" not in available:
+            raise DataError(
+                f"this model needs data with labels, data={self.source.name} has none: choose"
+                " another data="
+            )
         for need in needs:
-            if need != "mismatched" and need not in available:
+            if need not in ("mismatched", "labeled") and need not in available:
                 has = " and ".join(FIELD_NAMES[field] for field in sorted(available)) or "nothing"
                 can_pair = self.source.aligned and self.source.unpaired
                 advice = (
@@ -113,7 +120,13 @@ class DataModule(LightningDataModule):
         )
         return InfiniteLoader(
             source=self.source,
-            sampler=BatchSampler(self.source, self.batch_size, rng, self.mismatched_conditions),
+            sampler=BatchSampler(
+                self.source,
+                self.batch_size,
+                rng,
+                self.mismatched_conditions,
+                self.labeled_samples,
+            ),
             rng=rng,
             start=lambda: trainer.global_step,
             flip=self.flip,

@@ -28,6 +28,8 @@ class GatheredRows(NamedTuple):
     labels: Tensor | None
     conditions: Tensor | None
     mismatched: Tensor | None
+    labeled: Tensor | None
+    labels_of_labeled: Tensor | None
 
 
 def gather_rows(source: Source, rows: BatchIndices) -> GatheredRows:
@@ -49,7 +51,11 @@ def gather_rows(source: Source, rows: BatchIndices) -> GatheredRows:
     # Conditions, and mismatched ones for the models that need them.
     conditions = gather(source.stored_conditions, rows.conditions)
     mismatched = gather(source.stored_conditions, rows.mismatched)
-    return GatheredRows(samples, labels, conditions, mismatched)
+
+    # Further samples, all of whose labels are known, for semi-supervised models.
+    labeled = gather(source.stored_samples, rows.labeled)
+    labels_of_labeled = gather(source.labels, rows.labeled)
+    return GatheredRows(samples, labels, conditions, mismatched, labeled, labels_of_labeled)
 
 
 @dataclass
@@ -139,8 +145,28 @@ class InfiniteLoader:
             if mismatched is not None:
                 mismatched = self.source.derivation(mismatched, rng.derive("mismatched"))
         return Batch(
-            len(real), rng, real, parts.labels, condition=condition, mismatched_condition=mismatched
+            len(real),
+            rng,
+            real,
+            parts.labels,
+            condition,
+            mismatched,
+            self._labeled(parts.labeled, rng),
+            parts.labels_of_labeled,
         )
+
+    def _labeled(self, stored: Tensor | None, rng: StepRNG) -> Tensor | None:
+        """The further samples with known labels, cropped and flipped by draws of their own."""
+        if stored is None:
+            return None
+        samples = to_unit(stored)
+        if self.source.uncropped is not None:
+            side = self.source.sample_shape[1]
+            samples = crop(samples, random_corners(samples, side, rng, "crop of labeled"), side)
+        if self.flip:
+            flip = rng.uniform("flip of labeled", len(samples)) < 0.5
+            samples = _flip(samples, flip)
+        return samples
 
 
 def _reraise_worker_errors(loader: Iterable[GatheredRows]) -> Iterator[GatheredRows]:
@@ -183,11 +209,15 @@ def on_device(source: Source, device: torch.device) -> Source:
 
 
 def fixed_batch(
-    source: Source, size: int, rng: StepRNG, mismatched_conditions: bool = False
+    source: Source,
+    size: int,
+    rng: StepRNG,
+    mismatched_conditions: bool = False,
+    labeled_samples: bool = False,
 ) -> Batch:
     """A single batch of ``source``, the same for the same generator, with at most all samples."""
     size = min(size, len(source))
-    sampler = BatchSampler(source, size, rng.to(CPU), mismatched_conditions)
+    sampler = BatchSampler(source, size, rng.to(CPU), mismatched_conditions, labeled_samples)
     batches = InfiniteLoader(source, sampler, rng.to(CPU), start=lambda: rng.step, on_device=False)
     return next(iter(batches)).to(rng.device)
 
@@ -233,6 +263,7 @@ class _BatchDataset(Dataset[Any]):
 
     def __getitems__(self, rows: list[BatchIndices]) -> GatheredRows:
         read_ahead(self.source.stored_samples, rows[0].samples)
+        read_ahead(self.source.stored_samples, rows[0].labeled)
         conditions = self.source.stored_conditions
         if conditions is not None:
             read_ahead(conditions, rows[0].conditions)

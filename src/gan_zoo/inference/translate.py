@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -233,16 +233,7 @@ def translate_folder(
     Raises:
         DataError: if there is nothing to translate, or the folders are one.
     """
-    # Two different folders, the first with images in it.
-    if not source.is_dir():
-        raise DataError(
-            f"IN must be a folder of images, got {str(source)!r}, which is not a folder"
-        )
-    if source.resolve() == target.resolve():
-        raise DataError(f"OUT must be another folder than IN, got {str(target)!r} for both")
-    files = find_images(source)
-    if not files:
-        raise DataError(f"{source} has no images")
+    files = images_to_read(source, target, "IN")
 
     # Options that the model and the tiles can fulfil.
     if tile is not None and tile < 2 * TILE_OVERLAP:
@@ -263,10 +254,7 @@ def translate_folder(
         except (OSError, ValueError, SyntaxError) as error:
             failed[file] = error
             continue
-        path = (target / file.relative_to(source)).with_suffix(".png")
-        # a.jpg next to a.webp.
-        path = path if path not in written else path.with_name(f"{file.name}.png")
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path = png_path(target / file.relative_to(source), written)
         names = [f"{path.stem}-{number + 1}.png" for number in range(num_outputs)]
         outputs = [path] if num_outputs == 1 else [path.with_name(name) for name in names]
         for translator, output in zip(translators, outputs, strict=True):
@@ -274,6 +262,33 @@ def translate_folder(
         name = file.relative_to(source).with_suffix("").as_posix()
         written[path] = TranslatedFile(name, file, outputs)
     return list(written.values()), failed
+
+
+def images_to_read(source: Path, target: Path, name: str) -> list[Path]:
+    """The images below ``source``, the argument ``name`` of a command that writes to ``target``.
+
+    Raises:
+        DataError: if there are none, or the folders are one.
+    """
+    if not source.is_dir():
+        raise DataError(
+            f"{name} must be a folder of images, got {str(source)!r}, which is not a folder"
+        )
+    if source.resolve() == target.resolve():
+        raise DataError(f"OUT must be another folder than {name}, got {str(target)!r} for both")
+    files = find_images(source)
+    if not files:
+        raise DataError(f"{source} has no images")
+    return files
+
+
+def png_path(file: Path, taken: Collection[Path]) -> Path:
+    """Where the PNG of an image goes, in a folder that exists; ``file`` has the image's name."""
+    # a.jpg next to a.webp.
+    path = file.with_suffix(".png")
+    path = path if path not in taken else path.with_name(f"{file.name}.png")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
 
 
 def _translated(translator: Translator, image: Tensor, tile: int | None) -> Tensor:

@@ -31,8 +31,9 @@ class MetricResult:
 
 @dataclass(frozen=True, slots=True)
 class EvaluatedModel:
-    """A model with the generators that are evaluated, in evaluation mode: usually the averaged
-    ones.
+    """A model with the generators that are evaluated: usually the averaged ones.
+
+    They and the discriminators are in evaluation mode.
     """
 
     model: Model

@@ -64,10 +64,11 @@ class Model(nn.Module):
 
     needs: tuple[str, ...] = ()
     """What batches must hold besides samples: ``label``, ``text``, ``vector``, ``image``,
-    ``domain``, ``mismatched``.
+    ``domain``, ``mismatched``, ``labeled``.
 
     ``image`` is an image that belongs to the sample, ``domain`` any image of another domain;
-    ``mismatched`` stands for conditions of other samples.
+    ``mismatched`` stands for conditions of other samples, ``labeled`` for further samples whose
+    labels are known.
     """
 
     allows_unlabeled: ClassVar[bool] = False

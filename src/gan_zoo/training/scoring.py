@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from gan_zoo.core.rng import stable_seed
 from gan_zoo.data.dataset import Source
 from gan_zoo.metrics.base import EvaluatedModel, Evaluator, MetricResult, Samples, evaluate_all
+from gan_zoo.training.modes import evaluation_mode
 from gan_zoo.training.module import GANModule
 from gan_zoo.training.requests import BLOCK_SIZE, sample_blocks
 
@@ -33,7 +34,8 @@ def evaluate_generator(
     count = max((evaluator.num_samples for evaluator in evaluators.values()), default=0)
     blocks = sample_blocks(module, source, stable_seed(seed, "evaluation"))
     samples = Samples(blocks, count, BLOCK_SIZE, rank, world_size)
-    with module.inference_mode() as generators:
+    networks = module.model.discriminators
+    with evaluation_mode(networks, module.device), module.inference_mode() as generators:
         model = EvaluatedModel(module.model, generators)
         results = evaluate_all(evaluators, samples, source, module.device, model)
 
