@@ -279,7 +279,7 @@ def test_real_samples_cover_every_mode() -> None:
 
 
 def test_metrics_and_data_that_do_not_match() -> None:
-    with pytest.raises(DataError, match="use metric=modes"):
+    with pytest.raises(DataError, match="for mixtures metric=modes"):
         ImageScores(EfficientNetLite0(32), 2).check(ring())
     with pytest.raises(DataError, match="use metric=images"):
         ModeCoverage(2).check(digits())
