@@ -47,7 +47,7 @@ def refused(*arguments: object) -> str:
     return lines[0]
 
 
-def sampled(rows: Sequence[str], columns: Sequence[str], step: int = 24) -> list[Any]:
+def sampled(rows: Sequence[str], columns: Sequence[str], step: int = 16) -> list[Any]:
     """Pairs to parametrize a test with: every ``step``-th runs always, the others are slow.
 
     Each row meets about ``1 / step`` of the columns, and each column as many rows.
