@@ -19,7 +19,8 @@ def recipes(
         str | None, typer.Argument(metavar="[NAME]", help="One recipe, in full.")
     ] = None,
     diff: Annotated[
-        bool, typer.Option("--diff", help="Also what NAME sets beside its model, loss and data.")
+        bool,
+        typer.Option("--diff", help="Also what NAME sets in addition to its choices."),
     ] = False,
     results: Results = Path("recipes.jsonl"),
 ) -> None:

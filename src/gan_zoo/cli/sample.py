@@ -134,16 +134,18 @@ def write_grid(run: LoadedModel, target: Path, seed: int, size: int, **options: 
 
 def write_mixing(run: LoadedModel, target: Path, seed: int, **options: Any) -> None:
     """A table of mixed styles."""
+    from gan_zoo.data.image_tensors import grid_of
     from gan_zoo.inference.sampling import mixing_grid
-    from gan_zoo.visualization.image_grid import grid_of, save
+    from gan_zoo.visualization.image_grid import save
 
     save(grid_of(mixing_grid(run, seed, **options), 7), target)
 
 
 def write_arithmetic(run: LoadedModel, target: Path, seed: int, plus: str, minus: str) -> None:
     """Samples, and that of the sum of their latents."""
+    from gan_zoo.data.image_tensors import grid_of
     from gan_zoo.inference.sampling import arithmetic
-    from gan_zoo.visualization.image_grid import grid_of, save
+    from gan_zoo.visualization.image_grid import save
 
     samples = arithmetic(run, parse_indices(plus), parse_indices(minus), seed)
     save(grid_of(samples, 8), target)
@@ -168,8 +170,9 @@ def write_traversal(run: LoadedModel, target: Path, seed: int) -> None:
 
 def write_frames(frames: Tensor, target: Path) -> None:
     """Rows of frames ``[rows, steps, C, H, W]`` as an animation, or as a grid for a PNG."""
+    from gan_zoo.data.image_tensors import grid_of
     from gan_zoo.visualization.animation import FORMATS, animation
-    from gan_zoo.visualization.image_grid import grid_of, save
+    from gan_zoo.visualization.image_grid import save
 
     if target.suffix in FORMATS:
         animation(frames, target)

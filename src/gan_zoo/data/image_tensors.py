@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
+from torchvision.utils import make_grid
 
 from gan_zoo.core.errors import DataError
 
@@ -22,6 +23,14 @@ def to_unit(samples: Tensor) -> Tensor:
 def to_uint8(samples: Tensor) -> Tensor:
     """Images in [-1, 1] to uint8, the inverse of `to_unit`."""
     return samples.float().mul(127.5).add_(128).clamp_(0, 255).to(torch.uint8)
+
+
+def grid_of(samples: Tensor, columns: int | None = None) -> Tensor:
+    """Images ``[B, C, H, W]`` in [-1, 1] as one uint8 image ``[3, H', W']``, about square without
+    ``columns``.
+    """
+    columns = columns or max(1, round(len(samples) ** 0.5))
+    return make_grid(to_uint8(samples.cpu()), nrow=columns, padding=2, pad_value=255)
 
 
 def to_pil(image: Tensor) -> Image.Image:

@@ -16,7 +16,7 @@ from gan_zoo.core.errors import DataError
 from gan_zoo.core.progress import with_progress
 from gan_zoo.core.rng import StepRNG, stable_seed
 from gan_zoo.core.types import Count, Encodes, Positive, SampleRequest
-from gan_zoo.data.image_tensors import to_pil, to_uint8
+from gan_zoo.data.image_tensors import grid_of, to_pil, to_uint8
 from gan_zoo.inference.encode import load_as_in_training, require_images, write_latents
 from gan_zoo.inference.latents import interpolate
 from gan_zoo.inference.model import LoadedModel
@@ -25,7 +25,7 @@ from gan_zoo.metrics.functional.perceptual_distance import perceptual_distance
 from gan_zoo.models.base import Model
 from gan_zoo.models.latent_spaces import has_styles, latent_space
 from gan_zoo.training.modes import frozen
-from gan_zoo.visualization.image_grid import grid_of, save
+from gan_zoo.visualization.image_grid import save
 
 SHELL = 1.5
 """Lengths of latents from N(0, 1) have a deviation of about 0.7 in any dimension: about two of them

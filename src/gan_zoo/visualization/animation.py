@@ -11,8 +11,7 @@ from torch import Tensor
 
 from gan_zoo.core.errors import DataError
 from gan_zoo.core.files import atomic_path
-from gan_zoo.data.image_tensors import to_pil
-from gan_zoo.visualization.image_grid import grid_of
+from gan_zoo.data.image_tensors import grid_of, to_pil
 
 FORMATS = (".gif", ".mp4")
 

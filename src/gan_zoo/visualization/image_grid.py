@@ -10,21 +10,12 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 from torch.nn.functional import interpolate
-from torchvision.utils import make_grid
 
 from gan_zoo.core.errors import DataError
-from gan_zoo.data.image_tensors import to_pil, to_uint8
+from gan_zoo.data.image_tensors import grid_of, to_pil, to_uint8
 
 LINE = 11
 """Height of a line of text in pixels."""
-
-
-def grid_of(samples: Tensor, columns: int | None = None) -> Tensor:
-    """Images ``[B, C, H, W]`` in [-1, 1] as one uint8 image ``[3, H', W']``, about square without
-    ``columns``.
-    """
-    columns = columns or max(1, round(len(samples) ** 0.5))
-    return make_grid(to_uint8(samples.cpu()), nrow=columns, padding=2, pad_value=255)
 
 
 def side_by_side(views: Mapping[str, Tensor], rows: int = 8) -> Image.Image:

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from gan_zoo.core.errors import DataError
-from gan_zoo.data.image_tensors import to_pil, to_uint8
+from gan_zoo.data.image_tensors import grid_of, to_pil, to_uint8
 from gan_zoo.inference import sampling
 from gan_zoo.inference.directions import deviations, moved_sample, principal_directions
 from gan_zoo.inference.latents import draw_latents, interpolate
@@ -23,7 +23,6 @@ from gan_zoo.models.latent_spaces import has_styles
 from gan_zoo.reports.run_report import report_page
 from gan_zoo.runs.folder import RunFolder
 from gan_zoo.visualization.animation import animation
-from gan_zoo.visualization.image_grid import grid_of
 from gan_zoo.web.inputs import (
     SIDE,
     ConditionFields,

@@ -29,7 +29,7 @@ class SampleKind(ABC):
 
     @abstractmethod
     def draw(self, samples: Tensor, source: Source) -> Image.Image:
-        """Samples ``[B, ...]`` as one image, perhaps beside real ones of ``source``."""
+        """Samples ``[B, ...]`` as one image, perhaps next to real ones of ``source``."""
 
     @abstractmethod
     def write(self, blocks: Iterable[Tensor], target: Path) -> int:

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 from torch import Tensor
-from torchvision.utils import make_grid
 
-from gan_zoo.data.image_tensors import to_pil, to_uint8
+from gan_zoo.data.image_tensors import grid_of, to_pil, to_uint8
 from gan_zoo.data.sample_kinds.base import SampleKind
 
 if TYPE_CHECKING:
@@ -25,8 +24,7 @@ class Images(SampleKind):
     is_image = True
 
     def draw(self, samples: Tensor, source: Source) -> Image.Image:
-        columns = max(1, round(len(samples) ** 0.5))
-        return to_pil(make_grid(to_uint8(samples.cpu()), nrow=columns, padding=2, pad_value=255))
+        return to_pil(grid_of(samples))
 
     def write(self, blocks: Iterable[Tensor], target: Path) -> int:
         target.mkdir(parents=True, exist_ok=True)

@@ -10,11 +10,10 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torchvision.utils import make_grid
 
 from gan_zoo.core.errors import DataError
 from gan_zoo.core.files import atomic_path
-from gan_zoo.data.image_tensors import to_pil, to_uint8
+from gan_zoo.data.image_tensors import grid_of, to_pil
 from gan_zoo.data.sample_kinds.base import SampleKind
 
 if TYPE_CHECKING:
@@ -46,13 +45,7 @@ class Tensors(SampleKind):
         real = source.samples[: len(samples)]
         low = float(real.min())
         extent = max(float(real.max()) - low, 1e-8)
-        grid = make_grid(
-            to_uint8(2 * (shown - low) / extent - 1),
-            nrow=max(1, round(len(shown) ** 0.5)),
-            padding=2,
-            pad_value=255,
-        )
-        return to_pil(grid)
+        return to_pil(grid_of(2 * (shown - low) / extent - 1))
 
     def write(self, blocks: Iterable[Tensor], target: Path) -> int:
         return write_array((unscaled(block, self.scaling) for block in blocks), target)
