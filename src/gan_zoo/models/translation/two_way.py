@@ -10,6 +10,10 @@ from torch import Tensor, nn
 from gan_zoo.core.types import AdversarialTerm, Batch, FakeSamples, SampleRequest, Shape
 from gan_zoo.models.base import Model
 
+PARTNER = ("target", "reverse", "recycled")
+OTHER = ("input B", "B to A", "B cycled")
+"""Names of an image of B, its translation and the way back: of the input's partner, or another."""
+
 
 class TwoWayTranslation(Model):
     """Translators F: A -> B and G: B -> A, and a discriminator for each domain.
@@ -79,18 +83,10 @@ class TwoWayTranslation(Model):
             }
 
             # The reverse direction, from the true partner or from another sample of B.
-            if request.target is not None:
-                reverse = generators["b_to_a"](request.target)
-                visuals |= {
-                    "target": request.target,
-                    "reverse": reverse,
-                    "recycled": generators["a_to_b"](reverse),
-                }
-            elif request.unrelated is not None:
-                reverse = generators["b_to_a"](request.unrelated)
-                visuals |= {
-                    "input B": request.unrelated,
-                    "B to A": reverse,
-                    "B cycled": generators["a_to_b"](reverse),
-                }
+            known = request.target is not None
+            other = request.target if known else request.unrelated
+            if other is not None:
+                reverse = generators["b_to_a"](other)
+                images = (other, reverse, generators["a_to_b"](reverse))
+                visuals |= zip(PARTNER if known else OTHER, images, strict=True)
         return visuals
