@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gan_zoo.cli.common import app, handle_errors
+
+if TYPE_CHECKING:
+    from gan_zoo.config.recipes import Recipe
 
 Results = Annotated[Path, typer.Option(help="The file that gan-zoo reproduce writes.")]
 
@@ -55,14 +58,14 @@ def list_all(results: Path) -> None:
     Console().print(table)
 
 
-def show(recipe: object, diff: bool, results: Path) -> None:
+def show(recipe: Recipe, diff: bool, results: Path) -> None:
     """All that is known of a recipe."""
     from dataclasses import asdict
 
     from gan_zoo.config.recipes import differences
     from gan_zoo.launch.reproduce import measured, read_rows
 
-    about = asdict(recipe)  # type: ignore[call-overload]
+    about = asdict(recipe)
     for key, value in about.items():
         typer.echo(f"{key:<12}{value}")
     for row in read_rows(results):

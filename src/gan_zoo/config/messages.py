@@ -102,7 +102,8 @@ NEAR_BY_KIND = {
     r"diffusion": "dcgan with augment=diffusion",
     r"star": "stargan",
     r"gaugan": "spade",
-    r"ali|alae|aae|adversarial_auto": "bigan or vae_gan",
+    r"adversarial_auto": "aae",
+    r"ali|alae": "bigan",
     r"wgan|lsgan|rgan|rsgan|ebgan|began|dragan|fisher": "a loss: model=dcgan loss=...",
 }
 """What to try for models that are not here, by the beginning of their names."""

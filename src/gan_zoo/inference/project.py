@@ -30,8 +30,6 @@ from gan_zoo.visualization.image_grid import save
 SHELL = 1.5
 """Lengths of latents from N(0, 1) have a deviation of about 0.7 in any dimension: about two of them
 to either side of their mean."""
-
-
 STEPS = 9
 """Samples of a walk."""
 
