@@ -117,7 +117,7 @@ def test_batches_and_requests_hold_conditions_of_their_samples() -> None:
 
 
 def batches_of(data: Source, mismatched: bool = False, count: int = 3) -> list[Batch]:
-    sampler = BatchSampler(data, 4, RNG, mismatched)
+    sampler = BatchSampler(data, 4, RNG, ["mismatched"] if mismatched else [])
     loader = InfiniteLoader(data, sampler, RNG, start=lambda: 0)
     return list(itertools.islice(loader, count))
 

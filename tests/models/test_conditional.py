@@ -261,7 +261,7 @@ def test_batches_bring_the_right_and_a_wrong_caption_on_any_number_of_processes(
             iter(
                 InfiniteLoader(
                     data,
-                    BatchSampler(data, 4, rng, mismatched_conditions=True),
+                    BatchSampler(data, 4, rng, needs=["mismatched"]),
                     rng,
                     start=lambda: 5,
                 )

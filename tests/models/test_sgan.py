@@ -94,7 +94,7 @@ def test_labeled_samples_are_an_independent_draw_of_those_with_a_label() -> None
     data = with_few_labels(digits(), 20)
     rng = StepRNG(3, 0)
     loader = InfiniteLoader(
-        data, BatchSampler(data, 8, rng, labeled_samples=True), rng, start=lambda: 0
+        data, BatchSampler(data, 8, rng, needs=["labeled"]), rng, start=lambda: 0
     )
     plain = InfiniteLoader(data, BatchSampler(data, 8, rng), rng, start=lambda: 0)
     chosen = (data.samples[data.labeled].float() / 127.5 - 1).flatten(1)
@@ -113,10 +113,8 @@ def test_labeled_samples_are_an_independent_draw_of_those_with_a_label() -> None
 
 def test_processes_share_the_labeled_samples_of_a_batch() -> None:
     data = with_few_labels(digits(), 20)
-    whole = BatchSampler(data, 8, StepRNG(0, 0), labeled_samples=True)
-    parts = [
-        BatchSampler(data, 8, StepRNG(0, 0, rank, 2), labeled_samples=True) for rank in range(2)
-    ]
+    whole = BatchSampler(data, 8, StepRNG(0, 0), needs=["labeled"])
+    parts = [BatchSampler(data, 8, StepRNG(0, 0, rank, 2), needs=["labeled"]) for rank in range(2)]
     for step in (0, 1, 5):
         expected = whole.indices(step).labeled
         assert torch.equal(torch.cat([part.indices(step).labeled for part in parts]), expected)
@@ -130,7 +128,7 @@ def test_a_batch_is_split_with_its_labeled_samples() -> None:
 
 
 def test_without_data_labeled_all_labels_count() -> None:
-    found = fixed_batch(digits(), 12, StepRNG(0, 0), labeled_samples=True)
+    found = fixed_batch(digits(), 12, StepRNG(0, 0), needs=["labeled"])
     assert len(found.labeled_label) == 12
     assert (found.labeled_label >= 0).all()
 

@@ -122,10 +122,6 @@ class Doctor(Callback):
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         rng = StepRNG(stable_seed(self.seed, "doctor"), 0, device=module.device)
         needs = module.model.needs
-        further = {
-            "mismatched_conditions": "mismatched" in needs,
-            "labeled_samples": "labeled" in needs,
-        }
 
         # Discriminators of packs are shown whole packs.
         pack = math.lcm(
@@ -133,7 +129,7 @@ class Doctor(Callback):
         )
 
         def some(source: Source) -> Batch:
-            return fixed_batch(source, min(self.count, len(source)) // pack * pack, rng, **further)
+            return fixed_batch(source, min(self.count, len(source)) // pack * pack, rng, needs)
 
         # Held-out samples show whether the discriminator has memorized the others.
         held_out: Batch | None = None

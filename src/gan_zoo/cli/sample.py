@@ -47,6 +47,12 @@ Psi = Annotated[
 Coarse = Annotated[int | None, typer.Option(help="With mix, how many styles come from the rows.")]
 Linear = Annotated[bool, typer.Option("--linear", help="Walk along straight lines.")]
 Space = Annotated[str, typer.Option(help="Walk in latents z or, straight, in styles w.")]
+Where = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="With --count, rows of a table that are so: job=teacher, age>=30. Repeatable."
+    ),
+]
 Plus = Annotated[str, typer.Option(help="Numbers of samples in the grid: 3,7.")]
 Minus = Annotated[str, typer.Option(help="Numbers of samples in the grid.")]
 
@@ -62,6 +68,7 @@ def sample(
     seed: Seed = 0,
     label: ClassName = None,
     caption: Caption = None,
+    where: Where = None,
     truncation: Truncation = None,
     psi: Psi = None,
     coarse: Coarse = None,
@@ -79,6 +86,9 @@ def sample(
     """
     from gan_zoo.inference.load import load_run
 
+    if where and count is None:
+        raise typer.BadParameter("--where needs --count, the number of rows")
+
     # Options without effect on this kind are refused.
     walks_in = None if space == "z" else space
     options = {"truncation": truncation, "psi": psi, "coarse": coarse, "space": walks_in}
@@ -87,6 +97,7 @@ def sample(
     # The model, and where the result goes.
     loaded = load_run(run, checkpoint, device, trust, other_data)
     chosen = options | {"class": label, "caption": caption}
+    chosen["where"] = ",".join(where) if where else None
     target = out or loaded.folder / "drawn" / file_name(what, count, seed, chosen)
     if count is not None and out is None:
         target = target.with_name(target.name + loaded.sample_kind.suffix)
@@ -100,7 +111,9 @@ def sample(
         "walk": partial(write_walk, linear=linear, space=space, **request),
         "traverse": write_traversal,
     }[what]
-    if count is not None:
+    if where:
+        draw = partial(write_table, count=count, where=where)
+    elif count is not None:
         draw = partial(write_folder, count=count, truncation=truncation, psi=psi, **request)
     draw(loaded, target, seed)
     typer.echo(target)
@@ -122,6 +135,13 @@ def write_folder(run: LoadedModel, target: Path, seed: int, count: int, **option
     from gan_zoo.inference.sampling import write_samples
 
     write_samples(run, target, count, seed, **options)
+
+
+def write_table(run: LoadedModel, target: Path, seed: int, **options: Any) -> None:
+    """Rows of a table that meet conditions."""
+    from gan_zoo.inference.rows import write_rows
+
+    write_rows(run, target, seed=seed, **options)
 
 
 def write_grid(run: LoadedModel, target: Path, seed: int, size: int, **options: Any) -> None:

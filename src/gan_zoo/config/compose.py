@@ -13,79 +13,19 @@ from pathlib import Path
 from typing import Any
 
 import hydra
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, InstantiationException
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
+from gan_zoo.config import resolvers
 from gan_zoo.config.help import defaults
 from gan_zoo.config.messages import choices, format_error, is_usage_error, root_cause
+from gan_zoo.config.suggestions import with_suggestions
 from gan_zoo.core.errors import ConfigError
 from gan_zoo.core.paths import CONF
-from gan_zoo.core.unique import unique_now
-from gan_zoo.runs.overrides import describe_overrides, override_key, quote_value
+from gan_zoo.runs.overrides import override_key, quote_value
 
-
-def derived_shape(derive: Any, sample_shape: Any) -> ListConfig:
-    """The resolver of ``data.condition_shape`` where conditions are made from samples."""
-    # Configs are resolved before what they name is trusted: only our own classes are made here, of
-    # plain values.
-    from gan_zoo.data.derived import derivation_of
-
-    derivation = derivation_of(to_dict(derive))
-    if derivation is None:
-        raise ConfigError("data.derive of your own needs data.condition_shape=[C, H, W], too")
-    sides = [int(side) for side in sample_shape]
-    if len(sides) != 3:
-        raise ConfigError(
-            f"data/derive works on images, the data's sample_shape is {sides}: use model=gan for"
-            " vectors"
-        )
-    shape: ListConfig = OmegaConf.create(derivation.condition_shape(sides))
-    return shape
-
-
-def tensor_shape(root: str, name: str = "samples", classes: int | None = None) -> Any:
-    """The resolver of the shapes of ``data=tensor_file``: those of the file's arrays."""
-    from gan_zoo.data.datasets.tensor_file import array_header
-
-    header = array_header(root, name)
-    if header is None:
-        return None
-    return OmegaConf.create(header.shape if classes is None else [classes, *header.shape])
-
-
-def tensor_kind(root: str, scaling: Any) -> Any:
-    """The resolver of the kind of ``data=tensor_file``: null for images of bytes and vectors."""
-    from gan_zoo.data.datasets.tensor_file import array_header
-    from gan_zoo.data.sample_kinds.tensors import Tensors
-
-    header = array_header(root)
-    if header is None or header.is_image or len(header.shape) == 1:
-        return None
-    target = f"{Tensors.__module__}.{Tensors.__qualname__}"
-    return OmegaConf.create({"_target_": target, "scaling": scaling})
-
-
-def run_name(seed: int) -> str | None:
-    """The resolver of a run's name for people: ``dcgan-hinge-mnist-generator.width=64-s1``.
-
-    It has the choices, the overrides that change what is trained, and the seed; null outside of a
-    command.
-    """
-    if not HydraConfig.initialized():
-        return None
-    hydra_config = HydraConfig.get()
-    chosen = hydra_config.runtime.choices
-    first = "-".join(chosen[group] for group in ("model", "loss", "data"))
-    return describe_overrides(first, list(hydra_config.overrides.task), seed)
-
-
-OmegaConf.register_new_resolver("run_name", run_name, replace=True)
-OmegaConf.register_new_resolver("derived_shape", derived_shape, replace=True)
-OmegaConf.register_new_resolver("tensor_shape", tensor_shape, replace=True)
-OmegaConf.register_new_resolver("tensor_kind", tensor_kind, replace=True)
-OmegaConf.register_new_resolver("unique_now", unique_now, use_cache=True, replace=True)
+resolvers.register()
 
 
 def to_dict(config: DictConfig) -> dict[str, Any]:
@@ -106,7 +46,7 @@ def compose_overrides(overrides: Sequence[str]) -> DictConfig:
         ConfigError: if they do not.
     """
     check_grammar(overrides)
-    overrides = check_choices(overrides)
+    overrides = check_choices(with_suggestions(overrides))
     try:
         with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
             return hydra.compose("config", list(overrides))

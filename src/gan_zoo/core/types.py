@@ -89,6 +89,7 @@ class Batch:
             samples of the other one.
         mismatched_condition: conditions of other samples, each guaranteed to differ from the
             matching one.
+        category: numbers of the values by which rows of a table were drawn, ``[B]``.
         labeled_real, labeled_label: an independent draw of B samples whose labels training knows
             (`data.labeled`), and these labels ``[B]``, for models that need them.
     """
@@ -99,6 +100,7 @@ class Batch:
     label: Tensor | None = None
     condition: Tensor | None = None
     mismatched_condition: Tensor | None = None
+    category: Tensor | None = None
     labeled_real: Tensor | None = None
     labeled_label: Tensor | None = None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from typing import NamedTuple
 
 import numpy as np
@@ -108,13 +109,14 @@ class MismatchSampler:
 
 class BatchIndices(NamedTuple):
     """The rows of a batch: of samples, of their conditions, of mismatched conditions, and of
-    further samples whose labels are known.
+    further samples whose labels are known; and the values by which samples were drawn.
     """
 
     samples: Tensor
     conditions: Tensor | None = None
     mismatched: Tensor | None = None
     labeled: Tensor | None = None
+    categories: Tensor | None = None
 
 
 class BatchSampler:
@@ -124,9 +126,9 @@ class BatchSampler:
         source: the dataset.
         batch_size: size of the global batch.
         rng: the run's generator; its seed, rank and number of processes are used.
-        mismatched_conditions: whether batches also have a mismatched condition for each sample.
-        labeled_samples: whether batches also have as many samples whose labels are known, in an
-            order of their own.
+        needs: as in `gan_zoo.models.base.Model`: ``mismatched`` for a mismatched condition for each
+            sample, ``labeled`` for as many samples whose labels are known, in an order of their
+            own, ``category`` for samples that `Source.row_draws` draws instead of epochs.
     """
 
     def __init__(
@@ -134,11 +136,11 @@ class BatchSampler:
         source: Source,
         batch_size: int,
         rng: StepRNG,
-        mismatched_conditions: bool = False,
-        labeled_samples: bool = False,
+        needs: Collection[str] = (),
     ) -> None:
         place = (batch_size, rng.seed, rng.rank, rng.world_size)
         self.rng = rng
+        self.row_draws = source.row_draws if "category" in needs else None
         self.order = EpochSampler(len(source), *place)
         self.has_own_conditions = source.conditions is not None
         stored = source.stored_conditions
@@ -148,18 +150,21 @@ class BatchSampler:
         self.mismatch_sampler = None
         if stored is not None and source.unpaired:
             self.condition_order = EpochSampler(len(stored), *place, purpose="order of conditions")
-        elif stored is not None and mismatched_conditions:
+        elif stored is not None and "mismatched" in needs:
             self.mismatch_sampler = MismatchSampler(stored)
 
         # Few labels would hardly occur in batches of all samples, so they have their own order.
         self.labeled_order = None
-        if labeled_samples:
+        if "labeled" in needs:
             self.labeled_rows = known_labels(source)
             count = len(self.labeled_rows)
             self.labeled_order = EpochSampler(count, *place, purpose="order of labeled samples")
 
     def indices(self, step: int) -> BatchIndices:
         """This rank's rows of batch ``step``."""
+        if self.row_draws is not None:
+            drawn, categories = self.row_draws(self.order.local_size, at_step(self.rng, step))
+            return BatchIndices(drawn, categories=categories)
         rows = self.order.indices(step)
         labeled = None
         if self.labeled_order is not None:

@@ -16,6 +16,7 @@ from gan_zoo.data.loader import InfiniteLoader
 
 FIELD_NAMES = {"label": "a class", "text": "a caption", "vector": "a condition vector"}
 FIELD_NAMES |= {"image": "an image of its own", "domain": "images of another domain"}
+FIELD_NAMES |= {"category": "a column of categories"}
 
 
 class DataModule(LightningDataModule):
@@ -66,8 +67,7 @@ class DataModule(LightningDataModule):
         self.num_workers = num_workers
         self.memory_limit = memory_limit
         # Set by `require`.
-        self.mismatched_conditions = False
-        self.labeled_samples = False
+        self.needs: Sequence[str] = ()
 
     def require(self, needs: Sequence[str], allows_unlabeled: bool = False) -> None:
         """Prepare batches that hold what a model needs in addition to samples.
@@ -79,14 +79,13 @@ class DataModule(LightningDataModule):
         Raises:
             DataError: if the data do not have it.
         """
-        self.mismatched_conditions = "mismatched" in needs
-        self.labeled_samples = "labeled" in needs
+        self.needs = tuple(needs)
         if self.source.labeled is not None and "label" in needs and not allows_unlabeled:
             raise DataError("this model needs the label of every sample: data.labeled must be null")
 
         # Every field that the model needs must be available.
         available = self.source.available_fields
-        if self.labeled_samples and "label" not in available:
+        if "labeled" in needs and "label" not in available:
             raise DataError(
                 f"this model needs data with labels, data={self.source.name} has none: choose"
                 " another data="
@@ -124,8 +123,7 @@ class DataModule(LightningDataModule):
                 self.source,
                 self.batch_size,
                 rng,
-                self.mismatched_conditions,
-                self.labeled_samples,
+                self.needs,
             ),
             rng=rng,
             start=lambda: trainer.global_step,

@@ -46,6 +46,8 @@ class Source:
         uncropped, uncropped_conditions: larger images ``[N, C, L, L]``, of which training sees
             random crops of the size of ``samples``, which are the centers; None for no crops.
         kind: how samples are drawn and written; None for images and vectors, by the shape.
+        row_draws: draws rows by the value of one of their columns; called with a number of rows and
+            random numbers, returns rows and the numbers of these values.
         license: for model cards.
         fingerprint: changes whenever the samples do; made from the samples' bytes unless given.
     """
@@ -66,6 +68,7 @@ class Source:
     uncropped: Tensor | None = None
     uncropped_conditions: Tensor | None = None
     kind: SampleKind | None = None
+    row_draws: Callable[[int, StepRNG], tuple[Tensor, Tensor]] | None = None
     license: str = ""
     fingerprint: str = ""
     _evaluation_split: Source | None = field(default=None, init=False, repr=False)
@@ -142,6 +145,7 @@ class Source:
         kinds = {
             None if self.labels is None else "label",
             "domain" if self.condition_kind == "image" else None,
+            None if self.row_draws is None else "category",
         }
         kinds |= {None if self.unpaired else self.condition_kind}
         return {kind for kind in kinds if kind is not None}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -30,6 +30,7 @@ class GatheredRows(NamedTuple):
     mismatched: Tensor | None
     labeled: Tensor | None
     labels_of_labeled: Tensor | None
+    categories: Tensor | None
 
 
 def gather_rows(source: Source, rows: BatchIndices) -> GatheredRows:
@@ -55,7 +56,9 @@ def gather_rows(source: Source, rows: BatchIndices) -> GatheredRows:
     # Further samples, all of whose labels are known, for semi-supervised models.
     labeled = gather(source.stored_samples, rows.labeled)
     labels_of_labeled = gather(source.labels, rows.labeled)
-    return GatheredRows(samples, labels, conditions, mismatched, labeled, labels_of_labeled)
+    return GatheredRows(
+        samples, labels, conditions, mismatched, labeled, labels_of_labeled, rows.categories
+    )
 
 
 @dataclass
@@ -151,6 +154,7 @@ class InfiniteLoader:
             parts.labels,
             condition,
             mismatched,
+            None if parts.categories is None else parts.categories.to(real.device),
             self._labeled(parts.labeled, rng),
             parts.labels_of_labeled,
         )
@@ -212,12 +216,11 @@ def fixed_batch(
     source: Source,
     size: int,
     rng: StepRNG,
-    mismatched_conditions: bool = False,
-    labeled_samples: bool = False,
+    needs: Collection[str] = (),
 ) -> Batch:
     """A single batch of ``source``, the same for the same generator, with at most all samples."""
     size = min(size, len(source))
-    sampler = BatchSampler(source, size, rng.to(CPU), mismatched_conditions, labeled_samples)
+    sampler = BatchSampler(source, size, rng.to(CPU), needs)
     batches = InfiniteLoader(source, sampler, rng.to(CPU), start=lambda: rng.step, on_device=False)
     return next(iter(batches)).to(rng.device)
 

@@ -64,11 +64,11 @@ class Model(nn.Module):
 
     needs: tuple[str, ...] = ()
     """What batches must hold besides samples: ``label``, ``text``, ``vector``, ``image``,
-    ``domain``, ``mismatched``, ``labeled``.
+    ``domain``, ``mismatched``, ``labeled``, ``category``.
 
     ``image`` is an image that belongs to the sample, ``domain`` any image of another domain;
     ``mismatched`` stands for conditions of other samples, ``labeled`` for further samples whose
-    labels are known.
+    labels are known, ``category`` for rows that are drawn by a value of one of their columns.
     """
 
     allows_unlabeled: ClassVar[bool] = False

@@ -143,13 +143,7 @@ def try_parts(module: GANModule, data: DataModule) -> None:
 def tiny_batch(model: Model, data: DataModule) -> Batch:
     """A few samples of the data, as many as discriminators of packs need."""
     pack = math.lcm(*(getattr(part, "pack", 1) for part in model.discriminators.modules()))
-    return fixed_batch(
-        data.source,
-        SIZE * pack,
-        StepRNG(data.seed, 0),
-        data.mismatched_conditions,
-        data.labeled_samples,
-    )
+    return fixed_batch(data.source, SIZE * pack, StepRNG(data.seed, 0), data.needs)
 
 
 def try_loss(loss: Loss) -> None:

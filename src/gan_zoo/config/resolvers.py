@@ -1,0 +1,128 @@
+"""The functions that config files call, such as ``${tensor_shape:FILE}``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import ListConfig, OmegaConf
+
+from gan_zoo.core.errors import ConfigError
+from gan_zoo.core.unique import unique_now
+from gan_zoo.runs.overrides import describe_overrides
+
+
+def register() -> None:
+    """Make them known to OmegaConf."""
+    functions = (
+        derived_shape,
+        tensor_shape,
+        tensor_kind,
+        table_shape,
+        table_layout,
+        table_kind,
+        table_batch_size,
+        run_name,
+    )
+    for function in functions:
+        OmegaConf.register_new_resolver(function.__name__, function, replace=True)
+    OmegaConf.register_new_resolver("unique_now", unique_now, use_cache=True, replace=True)
+
+
+def derived_shape(derive: Any, sample_shape: Any) -> ListConfig:
+    """The resolver of ``data.condition_shape`` where conditions are made from samples."""
+    # Configs are resolved before what they name is trusted: only our own classes are made here, of
+    # plain values.
+    from gan_zoo.data.derived import derivation_of
+
+    plain: Any = OmegaConf.to_container(derive, resolve=True)
+    derivation = derivation_of(plain)
+    if derivation is None:
+        raise ConfigError("data.derive of your own needs data.condition_shape=[C, H, W], too")
+    sides = [int(side) for side in sample_shape]
+    if len(sides) != 3:
+        raise ConfigError(
+            f"data/derive works on images, the data's sample_shape is {sides}: use model=gan for"
+            " vectors"
+        )
+    shape: ListConfig = OmegaConf.create(derivation.condition_shape(sides))
+    return shape
+
+
+def tensor_shape(root: str, name: str = "samples", classes: int | None = None) -> Any:
+    """The resolver of the shapes of ``data=tensor_file``: those of the file's arrays."""
+    from gan_zoo.data.datasets.tensor_file import array_header
+
+    header = array_header(root, name)
+    if header is None:
+        return None
+    return OmegaConf.create(header.shape if classes is None else [classes, *header.shape])
+
+
+def tensor_kind(root: str, scaling: Any) -> Any:
+    """The resolver of the kind of ``data=tensor_file``: null for images of bytes and vectors."""
+    from gan_zoo.data.datasets.tensor_file import array_header
+    from gan_zoo.data.sample_kinds.tensors import Tensors
+
+    header = array_header(root)
+    if header is None or header.is_image or len(header.shape) == 1:
+        return None
+    target = f"{Tensors.__module__}.{Tensors.__qualname__}"
+    return OmegaConf.create({"_target_": target, "scaling": scaling})
+
+
+def table_shape(root: str | None, bundled: str, discrete: Any, continuous: Any) -> Any:
+    """The resolver of the shape of rows of ``data=table``."""
+    return OmegaConf.create([_schema(root, bundled, discrete, continuous).width])
+
+
+def table_layout(root: str | None, bundled: str, discrete: Any, continuous: Any) -> Any:
+    """The resolver of the spans of rows of ``data=table``."""
+    spans = []
+    for span in _schema(root, bundled, discrete, continuous).spans:
+        counts = {"counts": list(span.counts)} if span.counts else {}
+        spans.append({"kind": span.kind, "width": span.width, **counts})
+    return OmegaConf.create(spans)
+
+
+def table_kind(
+    root: str | None, bundled: str, discrete: Any, continuous: Any, target: str | None
+) -> Any:
+    """The resolver of the kind of ``data=table``: its schema goes with the config."""
+    from gan_zoo.data.sample_kinds.table import Table
+
+    name = f"{Table.__module__}.{Table.__qualname__}"
+    schema = _schema(root, bundled, discrete, continuous).to_json()
+    # In JSON the characters of interpolations are escaped, so that names of columns stay text.
+    schema = schema.replace("${", "\\u0024{")
+    return OmegaConf.create({"_target_": name, "schema": schema, "target": target})
+
+
+def table_batch_size(root: str | None, bundled: str, test_share: float, largest: int = 500) -> int:
+    """The resolver of the batch of ``data=table``: tens of rows, at most nine tenths of the
+    training part.
+    """
+    from gan_zoo.data.tables.files import table_of
+
+    rows = len(table_of(root, bundled))
+    return min(largest, max(10, int(0.9 * rows * (1 - test_share)) // 10 * 10))
+
+
+def _schema(root: str | None, bundled: str, discrete: Any, continuous: Any) -> Any:
+    from gan_zoo.data.tables.files import schema_of_table
+
+    return schema_of_table(root, bundled, tuple(discrete), tuple(continuous))
+
+
+def run_name(seed: int) -> str | None:
+    """The resolver of a run's name for people: ``dcgan-hinge-mnist-generator.width=64-s1``.
+
+    It has the choices, the overrides that change what is trained, and the seed; null outside of a
+    command.
+    """
+    if not HydraConfig.initialized():
+        return None
+    hydra_config = HydraConfig.get()
+    chosen = hydra_config.runtime.choices
+    first = "-".join(chosen[group] for group in ("model", "loss", "data"))
+    return describe_overrides(first, list(hydra_config.overrides.task), seed)

@@ -1,0 +1,1 @@
+"""Tables: columns, their types, and rows as vectors of numbers."""

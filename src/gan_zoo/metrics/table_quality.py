@@ -1,0 +1,193 @@
+"""Whether generated rows are like those of a table, useful, and not copies."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from gan_zoo.core.errors import DataError
+from gan_zoo.core.types import Count
+from gan_zoo.data.dataset import Source
+from gan_zoo.data.sample_kinds.table import Table
+from gan_zoo.data.tables.columns import Category
+from gan_zoo.metrics.base import EvaluatedModel, Evaluator, Generated, MetricResult, exact_device
+from gan_zoo.metrics.functional.tables import Values, column_shapes, pair_trends
+from gan_zoo.models.base import Model
+
+TREES = 100
+FEWEST = 10
+"""Held-out rows that a prediction is tested on at least."""
+
+
+class GeneratedRows(Metric):
+    """Rows with their numbers, from all processes."""
+
+    full_state_update = False
+    rows: list[Tensor] | Tensor
+    numbers: list[Tensor] | Tensor
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.add_state("rows", [], dist_reduce_fx="cat")
+        self.add_state("numbers", [], dist_reduce_fx="cat")
+
+    def update(self, rows: Tensor, start: int) -> None:
+        """Add rows ``[B, D]``, of which ``start`` is the number of the first."""
+        assert isinstance(self.rows, list)
+        assert isinstance(self.numbers, list)
+        self.rows.append(rows)
+        self.numbers.append(torch.arange(start, start + len(rows), device=rows.device))
+
+    def compute(self) -> Tensor:
+        """All rows in the order of their numbers, ``[N, D]``."""
+        rows, numbers = (
+            torch.cat(part) if isinstance(part, list) else part
+            for part in (self.rows, self.numbers)
+        )
+        return rows[numbers.argsort()]
+
+
+class TableQuality(Evaluator):
+    """Metrics of generated rows of a table.
+
+    ``column_shapes``: how alike the distributions of each column are; ``pair_trends``: how alike
+    the dependence of each pair of columns is, both in [0, 1] with formulas of SDMetrics' quality
+    report, see `gan_zoo.metrics.functional.tables`. With held-out rows also: ``tstr``, how well a
+    random forest trained on generated rows predicts the target column of held-out rows, macro F1
+    or R^2, beside ``trtr``, the same trained on real rows; and ``nearer_to_training``, the fraction
+    of generated rows that are nearer to a training row than to any of as many held-out rows, 0.5 if
+    nothing is copied. ``copies`` is the fraction of rows that are training rows.
+
+    Args:
+        num_samples: generated rows.
+    """
+
+    def __init__(self, num_samples: Count = 2048) -> None:
+        self.num_samples = num_samples
+        self.best = "pair_trends", "max"
+
+    def check(self, source: Source, model: Model | None = None) -> None:
+        if not isinstance(source.sample_kind, Table):
+            raise DataError(f"metric=table is for data=table, data={source.name} is no table")
+
+    def prepare(
+        self, source: Source, device: torch.device, model: EvaluatedModel | None = None
+    ) -> None:
+        assert isinstance(source.sample_kind, Table)
+        self.kind = source.sample_kind
+        self.source = source
+        self.held_out = source.evaluation_split()
+        self.generated = GeneratedRows().to(exact_device(device))
+
+    def update(self, generated: Generated) -> None:
+        self.generated.update(generated.samples.to(self.generated.device), generated.start)
+
+    def compute(self) -> list[MetricResult]:
+        # Tables of numbers; categories are numbered.
+        fake_rows = self.generated.compute().double().cpu().numpy()
+        real_rows = self.source.samples.double().cpu().numpy()
+        fake, real = self.values(fake_rows), self.values(real_rows)
+        kinds = [isinstance(column, Category) for column in self.kind.schema.columns]
+        found = {
+            "column_shapes": column_shapes(real, fake, kinds),
+            "pair_trends": pair_trends(real, fake, kinds),
+        }
+
+        # Distances and predictions, with held-out rows if there are any.
+        features = [self.features(table) for table in (real, fake)]
+        found["copies"] = float((_nearest(features[1], features[0]) == 0).mean())
+        protocol: dict[str, Any] = {
+            "data": self.source.name,
+            "split": self.source.split,
+            "num_real": len(real),
+            "num_generated": len(fake),
+        }
+        if self.held_out is not self.source and len(self.held_out) >= FEWEST:
+            held_out = self.values(self.held_out.samples.double().cpu().numpy())
+            found |= self.with_held_out(real, fake, held_out)
+            protocol |= {"held_out": len(held_out), "target": self.kind.target_column}
+            protocol["score"] = "macro F1" if kinds[self.target] else "R2"
+        return [
+            MetricResult(name, value, copy.copy(protocol))
+            for name, value in found.items()
+            if value is not None
+        ]
+
+    @property
+    def target(self) -> int:
+        """The number of the target column."""
+        return self.kind.schema.names.index(self.kind.target_column)
+
+    def values(self, rows: Values) -> Values:
+        """Encoded rows as one number for each column, ``[N, K]``."""
+        schema = self.kind.schema
+        columns = [
+            part.argmax(1).astype(np.float64)
+            if isinstance(column, Category)
+            else column.decode_numbers(part)
+            for column, part in zip(schema.columns, schema.split(rows), strict=True)
+        ]
+        return np.stack(columns, 1)
+
+    def features(self, table: Values) -> Values:
+        """Numbers for distances and predictions: on a scale of 1, categories one-hot of height 1/2.
+
+        Two rows that differ in one category are at a distance of 1.
+        """
+        parts = []
+        for column, values in zip(self.kind.schema.columns, table.T, strict=True):
+            if isinstance(column, Category):
+                parts.append(np.eye(len(column.values))[values.astype(int)] / 2)
+                continue
+            scaled = (values - column.low) / (column.high - column.low)
+            missing = np.isnan(scaled)
+            parts.append(np.stack([np.where(missing, 0, scaled), missing / 1.0], 1))
+        return np.concatenate(parts, 1)
+
+    def with_held_out(self, real: Values, fake: Values, held_out: Values) -> dict[str, float]:
+        """Predictions of held-out rows, and whether generated rows are nearer to training rows."""
+        found = {"tstr": self.prediction(fake, held_out), "trtr": self.prediction(real, held_out)}
+
+        # As many training rows as held-out ones, a fixed choice.
+        size = min(len(real), len(held_out))
+        chosen = np.random.default_rng(0).permutation(len(real))[:size]
+        rows = self.features(fake)
+        to_training = _nearest(rows, self.features(real[chosen]))
+        to_held_out = _nearest(rows, self.features(held_out[:size]))
+        nearer = (to_training < to_held_out) + 0.5 * (to_training == to_held_out)
+        found["nearer_to_training"] = float(nearer.mean())
+        return found
+
+    def prediction(self, table: Values, held_out: Values) -> float:
+        """How well a random forest trained on ``table`` predicts the target of ``held_out``."""
+        from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+        from sklearn.metrics import f1_score, r2_score
+
+        # All columns but the target, and rows whose target is known.
+        target = self.target
+        is_category = isinstance(self.kind.schema.columns[target], Category)
+        table, held_out = (part[~np.isnan(part[:, target])] for part in (table, held_out))
+        inputs, outputs = np.delete(table, target, 1), table[:, target]
+        kind = RandomForestClassifier if is_category else RandomForestRegressor
+        forest = kind(TREES, random_state=0, min_samples_leaf=2)
+        if not len(inputs):
+            return 0.0
+        predicted = forest.fit(inputs, outputs).predict(np.delete(held_out, target, 1))
+        if is_category:
+            return float(f1_score(held_out[:, target], predicted, average="macro"))
+        return float(r2_score(held_out[:, target], predicted))
+
+
+def _nearest(rows: Values, others: Values, block: int = 512) -> Values:
+    """The L1 distance of each row to the nearest of ``others``."""
+    all_others = torch.from_numpy(others).float()
+    parts = [
+        torch.cdist(part, all_others, p=1).amin(1)
+        for part in torch.split(torch.from_numpy(rows).float(), block)
+    ]
+    return torch.cat(parts).numpy().astype(np.float64)
