@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from gan_zoo.core.types import Count
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.sample_kinds.table import Table
 from gan_zoo.data.tables.columns import Category
+from gan_zoo.data.tables.schema import Schema
 from gan_zoo.metrics.base import EvaluatedModel, Evaluator, Generated, MetricResult, exact_device
 from gan_zoo.metrics.functional.tables import Values, column_shapes, pair_trends
 from gan_zoo.models.base import Model
@@ -56,8 +56,9 @@ class TableQuality(Evaluator):
     """Metrics of generated rows of a table.
 
     ``column_shapes``: how alike the distributions of each column are; ``pair_trends``: how alike
-    the dependence of each pair of columns is, both in [0, 1] with formulas of SDMetrics' quality
-    report, see `gan_zoo.metrics.functional.tables`. With held-out rows also: ``tstr``, how well a
+    the dependence of each pair of columns is, both in [0, 1] and means of SDMetrics' KSComplement
+    and TVComplement, CorrelationSimilarity and ContingencySimilarity over all pairs, where its
+    report leaves out weakly dependent ones. With held-out rows also: ``tstr``, how well a
     random forest trained on generated rows predicts the target column of held-out rows, macro F1
     or R^2, beside ``trtr``, the same trained on real rows; and ``nearer_to_training``, the fraction
     of generated rows that are nearer to a training row than to any of as many held-out rows, 0.5 if
@@ -88,99 +89,114 @@ class TableQuality(Evaluator):
         self.generated.update(generated.samples.to(self.generated.device), generated.start)
 
     def compute(self) -> list[MetricResult]:
-        # Tables of numbers; categories are numbered.
-        fake_rows = self.generated.compute().double().cpu().numpy()
-        real_rows = self.source.samples.double().cpu().numpy()
-        fake, real = self.values(fake_rows), self.values(real_rows)
-        kinds = [isinstance(column, Category) for column in self.kind.schema.columns]
-        found = {
-            "column_shapes": column_shapes(real, fake, kinds),
-            "pair_trends": pair_trends(real, fake, kinds),
-        }
+        # Tables of numbers, held-out rows only if there are some.
+        real = numbers_of_rows(self.kind.schema, self.source.samples)
+        fake = numbers_of_rows(self.kind.schema, self.generated.compute())
+        has_held_out = self.held_out is not self.source and len(self.held_out) >= FEWEST
+        held_out = (
+            numbers_of_rows(self.kind.schema, self.held_out.samples) if has_held_out else None
+        )
+        found = table_scores(self.kind.schema, self.kind.target_column, real, fake, held_out)
 
-        # Distances and predictions, with held-out rows if there are any.
-        features = [self.features(table) for table in (real, fake)]
-        found["copies"] = float((_nearest(features[1], features[0]) == 0).mean())
+        # What they were computed from.
         protocol: dict[str, Any] = {
             "data": self.source.name,
             "split": self.source.split,
             "num_real": len(real),
             "num_generated": len(fake),
         }
-        if self.held_out is not self.source and len(self.held_out) >= FEWEST:
-            held_out = self.values(self.held_out.samples.double().cpu().numpy())
-            found |= self.with_held_out(real, fake, held_out)
+        if held_out is not None:
             protocol |= {"held_out": len(held_out), "target": self.kind.target_column}
-            protocol["score"] = "macro F1" if kinds[self.target] else "R2"
-        return [
-            MetricResult(name, value, copy.copy(protocol))
-            for name, value in found.items()
-            if value is not None
-        ]
+            is_category = self.kind.target_column in self.kind.schema.categories
+            protocol["score"] = "macro F1" if is_category else "R2"
+        return [MetricResult(name, value, dict(protocol)) for name, value in found.items()]
 
-    @property
-    def target(self) -> int:
-        """The number of the target column."""
-        return self.kind.schema.names.index(self.kind.target_column)
 
-    def values(self, rows: Values) -> Values:
-        """Encoded rows as one number for each column, ``[N, K]``."""
-        schema = self.kind.schema
-        columns = [
-            part.argmax(1).astype(np.float64)
-            if isinstance(column, Category)
-            else column.decode_numbers(part)
-            for column, part in zip(schema.columns, schema.split(rows), strict=True)
-        ]
-        return np.stack(columns, 1)
+def numbers_of_rows(schema: Schema, samples: Tensor) -> Values:
+    """Encoded rows ``[N, D]`` as one number for each column, ``[N, K]``; that of the value for
+    categories.
+    """
+    rows = samples.double().cpu().numpy()
+    columns = [
+        part.argmax(1).astype(np.float64)
+        if isinstance(column, Category)
+        else column.decode_numbers(part)
+        for column, part in zip(schema.columns, schema.split(rows), strict=True)
+    ]
+    return np.stack(columns, 1)
 
-    def features(self, table: Values) -> Values:
-        """Numbers for distances and predictions: on a scale of 1, categories one-hot of height 1/2.
 
-        Two rows that differ in one category are at a distance of 1.
-        """
-        parts = []
-        for column, values in zip(self.kind.schema.columns, table.T, strict=True):
-            if isinstance(column, Category):
-                parts.append(np.eye(len(column.values))[values.astype(int)] / 2)
-                continue
-            scaled = (values - column.low) / (column.high - column.low)
-            missing = np.isnan(scaled)
-            parts.append(np.stack([np.where(missing, 0, scaled), missing / 1.0], 1))
-        return np.concatenate(parts, 1)
+def table_scores(
+    schema: Schema, target: str, real: Values, fake: Values, held_out: Values | None = None
+) -> dict[str, float]:
+    """The metrics of `TableQuality` by name, from tables of numbers ``[N, K]``.
 
-    def with_held_out(self, real: Values, fake: Values, held_out: Values) -> dict[str, float]:
-        """Predictions of held-out rows, and whether generated rows are nearer to training rows."""
-        found = {"tstr": self.prediction(fake, held_out), "trtr": self.prediction(real, held_out)}
-
-        # As many training rows as held-out ones, a fixed choice.
-        size = min(len(real), len(held_out))
-        chosen = np.random.default_rng(0).permutation(len(real))[:size]
-        rows = self.features(fake)
-        to_training = _nearest(rows, self.features(real[chosen]))
-        to_held_out = _nearest(rows, self.features(held_out[:size]))
-        nearer = (to_training < to_held_out) + 0.5 * (to_training == to_held_out)
-        found["nearer_to_training"] = float(nearer.mean())
+    Args:
+        schema: the columns.
+        target: the name of the column that is predicted.
+        real: training rows.
+        fake: generated rows.
+        held_out: rows that training has not seen; None leaves out the metrics that need them.
+    """
+    are_categories = [isinstance(column, Category) for column in schema.columns]
+    found = {"column_shapes": column_shapes(real, fake, are_categories)}
+    trends = pair_trends(real, fake, are_categories)
+    if trends is not None:
+        found["pair_trends"] = trends
+    rows = features(schema, fake)
+    found["copies"] = float((_nearest(rows, features(schema, real)) == 0).mean())
+    if held_out is None:
         return found
 
-    def prediction(self, table: Values, held_out: Values) -> float:
-        """How well a random forest trained on ``table`` predicts the target of ``held_out``."""
-        from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
-        from sklearn.metrics import f1_score, r2_score
+    # Predictions of held-out rows.
+    number = schema.names.index(target)
+    is_category = are_categories[number]
+    found["tstr"] = prediction_score(fake, held_out, number, is_category)
+    found["trtr"] = prediction_score(real, held_out, number, is_category)
 
-        # All columns but the target, and rows whose target is known.
-        target = self.target
-        is_category = isinstance(self.kind.schema.columns[target], Category)
-        table, held_out = (part[~np.isnan(part[:, target])] for part in (table, held_out))
-        inputs, outputs = np.delete(table, target, 1), table[:, target]
-        kind = RandomForestClassifier if is_category else RandomForestRegressor
-        forest = kind(TREES, random_state=0, min_samples_leaf=2)
-        if not len(inputs):
-            return 0.0
-        predicted = forest.fit(inputs, outputs).predict(np.delete(held_out, target, 1))
-        if is_category:
-            return float(f1_score(held_out[:, target], predicted, average="macro"))
-        return float(r2_score(held_out[:, target], predicted))
+    # As many training rows as held-out ones, a fixed choice.
+    size = min(len(real), len(held_out))
+    chosen = np.random.default_rng(0).permutation(len(real))[:size]
+    to_training = _nearest(rows, features(schema, real[chosen]))
+    to_held_out = _nearest(rows, features(schema, held_out[:size]))
+    nearer = (to_training < to_held_out) + 0.5 * (to_training == to_held_out)
+    return found | {"nearer_to_training": float(nearer.mean())}
+
+
+def features(schema: Schema, table: Values) -> Values:
+    """Numbers for distances: on a scale of 1, categories one-hot of height 1/2.
+
+    Two rows that differ in one category are at a distance of 1.
+    """
+    parts = []
+    for column, values in zip(schema.columns, table.T, strict=True):
+        if isinstance(column, Category):
+            parts.append(np.eye(len(column.values))[values.astype(int)] / 2)
+            continue
+        scaled = (values - column.low) / (column.high - column.low)
+        missing = np.isnan(scaled)
+        parts.append(np.stack([np.where(missing, 0, scaled), missing / 1.0], 1))
+    return np.concatenate(parts, 1)
+
+
+def prediction_score(table: Values, held_out: Values, target: int, is_category: bool) -> float:
+    """How well a random forest trained on ``table`` predicts column ``target`` of ``held_out``:
+    macro F1 of categories, R^2 of numbers; 0 if it never occurs in ``table``.
+    """
+    from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+    from sklearn.metrics import f1_score, r2_score
+
+    # Rows whose target is known, without it.
+    table, held_out = (part[~np.isnan(part[:, target])] for part in (table, held_out))
+    if not len(table):
+        return 0.0
+    inputs, outputs = np.delete(table, target, 1), table[:, target]
+    kind = RandomForestClassifier if is_category else RandomForestRegressor
+    forest = kind(TREES, random_state=0, min_samples_leaf=2)
+    predicted = forest.fit(inputs, outputs).predict(np.delete(held_out, target, 1))
+    if is_category:
+        return float(f1_score(held_out[:, target], predicted, average="macro"))
+    return float(r2_score(held_out[:, target], predicted))
 
 
 def _nearest(rows: Values, others: Values, block: int = 512) -> Values:

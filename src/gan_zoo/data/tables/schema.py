@@ -57,6 +57,11 @@ class Schema:
         """The names of the columns."""
         return [column.name for column in self.columns]
 
+    @property
+    def categories(self) -> list[str]:
+        """The names of the columns of categories."""
+        return [column.name for column in self.columns if isinstance(column, Category)]
+
     @cached_property
     def spans(self) -> list[Span]:
         """The layout of encoded rows."""
