@@ -20,7 +20,7 @@ GROUPS = {
     "model": "What is trained: networks, adversarial terms and further terms. [Models](models.md)",
     "generator": "The generator network.",
     "discriminator": "The discriminator network.",
-    "encoder": "The encoder of models that have one: `vae`, `vae_gan`.",
+    "encoder": "The encoder of models that have one: `vae`, `vae_gan`, `bigan`, `tvae`.",
     "condition": "How `cgan` and `cgan_single` encode conditions. [Conditions](models.md#conditions)",
     "loss": "The adversarial loss. [Losses](losses.md)",
     "regularizer": "Penalties and projections of the discriminator; several at once. "

@@ -60,6 +60,7 @@ PRESETS = {
         "discriminator.width=8",
     ),
     "vae_gan": ("model=vae_gan", "data=digits"),
+    "ctgan": ("model=ctgan", "loss=wgan_gp", "data.bundled=iris", "generator.widths=[8]", "pack=2"),
 }
 PRESETS["cyclegan"] += (
     "model.pool_size=5",

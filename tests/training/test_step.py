@@ -38,7 +38,9 @@ WITHOUT_PATCHES = {
     "srgan",
 }  # with other discriminators than patchgan
 THREE_SCALES = {"munit", "unit"}  # of their discriminators
-CONVOLUTIONAL = set(MODELS) - {"gan"}
+OF_TABLES = {"ctgan", "tvae"}
+CONVOLUTIONAL = set(MODELS) - {"gan"} - OF_TABLES
+WITHOUT_DISCRIMINATOR = {"vae", "tvae"}
 AUTOENCODERS = {"ebgan", "began"}  # losses that bring an autoencoder as discriminator
 NEEDS_MORE_THAN_A_SCORE = {
     "acgan",
@@ -83,7 +85,7 @@ REFUSED = {
     "cutmix": "needs a discriminator that scores pixels",
     "san": "needs a discriminator whose last layer is sliced",
 }
-WITHOUT_NORM = {"biggan_deep", "gat", "gat_conditional", "pggan", "r3gan", "stylegan2"}
+WITHOUT_NORM = {"biggan_deep", "ctgan", "gat", "gat_conditional", "pggan", "r3gan", "stylegan2"}
 WITH_STYLES = {"gat", "gat_conditional", "stylegan2"}
 
 
@@ -162,6 +164,12 @@ def on_images(pairs: Path) -> Callable[[str, str], list[str]]:
     """The overrides that let a model train on small images in a moment."""
 
     def overrides(model: str, loss: str) -> list[str]:
+        if model in OF_TABLES:
+            narrow = ["generator.widths=[8]"]
+            if model == "ctgan" and loss not in AUTOENCODERS:
+                narrow.append("discriminator.widths=[8]")
+            packs = ["pack=2"] if model == "ctgan" else []
+            return ["data=table", "data.bundled=iris", *narrow, *packs]
         patches = loss not in AUTOENCODERS and model not in WITHOUT_PATCHES
         if model in TRANSLATIONS | DERIVED | {"cogan"}:
             return [
@@ -197,7 +205,7 @@ def on_images(pairs: Path) -> Callable[[str, str], list[str]]:
 
 def cannot_work(model: str, loss: str) -> str | None:
     """What the refusal says of pairs that cannot work."""
-    if model == "vae":
+    if model in WITHOUT_DISCRIMINATOR:
         return "discriminator" if loss in PRESETS_WITH_CRITIC_SETTINGS else None
     if model == "aae":
         return "discriminator of latents alone" if loss in AUTOENCODERS else None
@@ -231,7 +239,10 @@ def test_two_steps(model: str, loss: str, tiny, watched, on_images) -> None:
     turns = watched(
         tiny(*overrides, f"trainer.max_steps={2 * n_critic}", "trainer.log_every_n_steps=1")
     )
-    assert turns == {"discriminator": 0 if model == "vae" else 2 * n_critic, "generator": 2}
+    assert turns == {
+        "discriminator": 0 if model in WITHOUT_DISCRIMINATOR else 2 * n_critic,
+        "generator": 2,
+    }
 
 
 def steps_of(loss: str, tiny: Callable[..., DictConfig]) -> int:
@@ -256,7 +267,8 @@ def test_models_of_images_refuse_vectors(model: str, loss: str, tiny) -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "regularizer"), sampled([m for m in MODELS if m != "vae"], REGULARIZERS)
+    ("model", "regularizer"),
+    sampled([m for m in MODELS if m not in WITHOUT_DISCRIMINATOR], REGULARIZERS),
 )
 def test_every_model_with_every_regularizer(model: str, regularizer: str, tiny, on_images) -> None:
     norm = ["++discriminator.norm=none"] if model not in WITHOUT_NORM else []
@@ -351,7 +363,7 @@ def test_two_steps_with_every_condition(
 @pytest.mark.parametrize(
     ("model", "augment"),
     sampled(
-        [model for model in MODELS if model != "vae"],
+        [model for model in MODELS if model not in {*WITHOUT_DISCRIMINATOR, *OF_TABLES}],
         [augment for augment in choices("augment", CONF) if augment != "none"],
         step=6,
     ),

@@ -24,7 +24,7 @@ SLOW = (
     *("context_encoder", "contragan", "cut", "discogan", "dualgan", "esrgan", "fastcut", "gat"),
     *("gat_conditional", "infomax_gan", "logan", "mhgan", "pix2pixhd", "r3gan", "reacgan", "sagan"),
     *("sngan", "sngan_projection", "spade", "srgan", "ssgan", "stargan", "tacgan", "unit", "vae"),
-    *("munit", "sgan", "veegan"),
+    *("munit", "sgan", "tvae", "veegan"),
 )
 
 

@@ -24,6 +24,7 @@ TRANSLATION = (
     "discriminator.width=8",
 )
 DERIVED = ("generator.width=8", "discriminator.width=8")
+TABLE = ("data=table", "data.bundled=iris", "metric.table.num_samples=16")
 MODELS: dict[str, tuple[str, ...]] = {
     "aae": ("data=digits", "generator.width=8", "model.encoder.width=8", "data.batch_size=4"),
     "acgan": SMALL,
@@ -39,6 +40,7 @@ MODELS: dict[str, tuple[str, ...]] = {
     "colorization": DERIVED,
     "context_encoder": (*DERIVED, "data.derive.kind=brush"),
     "contragan": SMALL,
+    "ctgan": (*TABLE, "generator.widths=[8]", "discriminator.widths=[8]", "pack=2"),
     "cut": (*TRANSLATION, "generator.blocks=1"),
     "cyclegan": (*TRANSLATION, "generator.blocks=1", "model.pool_size=3"),
     "dcgan": SMALL,
@@ -71,6 +73,7 @@ MODELS: dict[str, tuple[str, ...]] = {
     "stargan": (*SMALL, "generator.blocks=1", "discriminator.layers=1"),
     "tacgan": SMALL,
     "stylegan2": (*SMALL, *(f"regularizer.{name}.every=2" for name in ("r1", "path_length"))),
+    "tvae": TABLE,
     "unit": (*TRANSLATION, "generator.blocks=1"),
     "veegan": SMALL,
     "vae": ("data=digits", "generator.width=8", "data.batch_size=4"),

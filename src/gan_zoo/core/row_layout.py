@@ -92,19 +92,16 @@ class RowLayout(nn.Module):
         drawn = torch.searchsorted(cumulative, uniform * cumulative[-1], right=True)
         return drawn.clamp(max=self.num_categories - 1)
 
-    def log_normalizers(self, logits: Tensor) -> Tensor:
-        """For each number ``[B, D]`` the logarithm of the sum of exponentials over its span."""
+    def log_softmax(self, logits: Tensor) -> Tensor:
+        """The logarithm of the softmax over each span, ``[B, D]``; scalars become 0."""
         # The largest logit of each span is subtracted first; the result does not depend on it.
         index = self.owner.expand(len(logits), -1)
         largest = logits.new_full((len(logits), self.num_spans), -torch.inf)
-        largest = largest.scatter_reduce(1, index, logits.detach(), "amax").gather(1, index)
+        largest = largest.scatter_reduce(1, index, logits.detach(), "amax")
+        centered = logits - largest.gather(1, index)
         sums = logits.new_zeros(len(logits), self.num_spans)
-        sums = sums.scatter_add(1, index, (logits - largest).exp())
-        return sums.log().gather(1, index) + largest
-
-    def log_softmax(self, logits: Tensor) -> Tensor:
-        """The logarithm of the softmax over each span, ``[B, D]``; scalars become 0."""
-        return logits - self.log_normalizers(logits)
+        sums = sums.scatter_add(1, index, centered.exp())
+        return centered - sums.log().gather(1, index)
 
     def activate(self, raw: Tensor, uniform: Tensor | None, temperature: float) -> Tensor:
         """Rows ``[B, D]``: tanh of scalars, and for one-hot vectors the Gumbel softmax.

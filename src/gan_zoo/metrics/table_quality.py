@@ -60,8 +60,8 @@ class TableQuality(Evaluator):
     and TVComplement, CorrelationSimilarity and ContingencySimilarity over all pairs, where its
     report leaves out weakly dependent ones. With held-out rows also: ``tstr``, how well a
     random forest trained on generated rows predicts the target column of held-out rows, macro F1
-    or R^2, beside ``trtr``, the same trained on real rows; and ``nearer_to_training``, the fraction
-    of generated rows that are nearer to a training row than to any of as many held-out rows, 0.5 if
+    or R^2, beside ``trtr``, the same trained on real rows; and ``nearer_to_training``, how much
+    more often than by chance the nearest real row of a generated one is a training row, about 0 if
     nothing is copied. ``copies`` is the fraction of rows that are training rows.
 
     Args:
@@ -154,13 +154,12 @@ def table_scores(
     found["tstr"] = prediction_score(fake, held_out, number, is_category)
     found["trtr"] = prediction_score(real, held_out, number, is_category)
 
-    # As many training rows as held-out ones, a fixed choice.
-    size = min(len(real), len(held_out))
-    chosen = np.random.default_rng(0).permutation(len(real))[:size]
-    to_training = _nearest(rows, features(schema, real[chosen]))
-    to_held_out = _nearest(rows, features(schema, held_out[:size]))
-    nearer = (to_training < to_held_out) + 0.5 * (to_training == to_held_out)
-    return found | {"nearer_to_training": float(nearer.mean())}
+    # Whether the nearest of all rows is a training row, which happens by chance, too.
+    chance = len(real) / (len(real) + len(held_out))
+    to_training = _nearest(rows, features(schema, real))
+    to_held_out = _nearest(rows, features(schema, held_out))
+    nearer = (to_training < to_held_out) + chance * (to_training == to_held_out)
+    return found | {"nearer_to_training": float(nearer.mean()) - chance}
 
 
 def features(schema: Schema, table: Values) -> Values:

@@ -1,0 +1,57 @@
+"""What data and models choose along with themselves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from gan_zoo.config.compose import compose_overrides
+from gan_zoo.config.messages import choices
+from gan_zoo.config.suggestions import GROUPS, with_suggestions
+from gan_zoo.core.paths import CONF
+from gan_zoo.runs.overrides import override_key
+
+
+@pytest.mark.parametrize(
+    ("given", "added"),
+    [
+        (["data=ring"], ["model=gan"]),
+        (["data=table"], ["model=ctgan", "loss=wgan_gp", "loss.n_critic=1", "optim=ctgan"]),
+        (["data=table", "loss=hinge"], ["model=ctgan", "optim=ctgan"]),
+        (["data=table", "model=tvae"], []),
+        (["data=table", "loss.n_critic=2"], ["model=ctgan", "loss=wgan_gp", "optim=ctgan"]),
+        (["model=ctgan", "data.root=a.csv"], ["loss=wgan_gp", "loss.n_critic=1", "optim=ctgan"]),
+        (["-m", "data=ring,grid"], []),
+        (["data=ring", "experiment=mixtures"], []),
+        (["data=ring", "resume=outputs/run"], []),
+        (["data=ring", "resume=auto"], ["model=gan"]),
+        (["model=dcgan", "seed=1"], []),
+        ([], []),
+    ],
+)
+def test_suggestions_are_what_the_command_leaves_open(given: list[str], added: list[str]) -> None:
+    found = with_suggestions(given)
+    assert [argument for argument in found if argument not in given] == added
+    assert [argument for argument in found if argument in given] == given
+
+
+def test_every_suggestion_composes() -> None:
+    for group in GROUPS:
+        for name in choices(group, CONF):
+            content = yaml.safe_load(
+                Path(CONF / group / f"{name}.yaml").read_text(encoding="utf-8")
+            )
+            for suggestion in content.get("suggests", []):
+                config = compose_overrides([f"{group}={name}"])
+                assert config.suggests or config.data.suggests, suggestion
+                assert override_key(suggestion)
+
+
+def test_a_table_alone_is_trained_by_its_model() -> None:
+    config = compose_overrides(["data=table", "data.bundled=iris"])
+    assert config.model._target_.endswith("CTGAN")
+    assert (config.loss.n_critic, config.pack) == (1, 10)
+    assert (config.optim.generator.betas, config.optim.generator.lr) == ([0.5, 0.9], 2e-4)
+    assert list(config.metric) == ["table"]
