@@ -23,6 +23,7 @@ RESULTS = HERE / "results.jsonl"
 
 RECIPE = ["experiment=mixtures", "trainer=cpu"]
 STEPS = {"ring": 4000, "grid": 9000}
+ENCODER = ["+model.encoder.width=128"]
 LOSSES: dict[str, list[str]] = {
     "nonsaturating": [],
     "lsgan": [],
@@ -39,6 +40,14 @@ LOSSES: dict[str, list[str]] = {
     "rpgan": [],
     "r3gan": ["regularizer.r1.gamma=0.02", "regularizer.r2.gamma=0.02"],
     "r3gan, twice as long": ["regularizer.r1.gamma=0.02", "regularizer.r2.gamma=0.02"],
+    "minimax": [],
+    "minimax, unrolled 5": ["loss.unroll=5"],
+    "nonsaturating, packs of 2": ["pack=2"],
+    "reverse_kl, veegan": ["model=veegan", "encoder@model.encoder=mlp", *ENCODER],
+    "wgan_gp, cluster_gan": [
+        *("model=cluster_gan", "encoder@model.encoder=mlp", *ENCODER),
+        *("model.categories=25", "regularizer.gradient_penalty.weight=0.1"),
+    ],
 }
 QUIET = [
     "callbacks.progress=null",
