@@ -23,7 +23,7 @@ RESULTS = HERE / "results.jsonl"
 
 RECIPE = ["experiment=mixtures", "trainer=cpu"]
 STEPS = {"ring": 4000, "grid": 9000}
-ENCODER = ["generator=mlp", "discriminator=mlp", "+model.encoder.width=128"]
+ENCODER = ["metric=modes", "generator=mlp", "discriminator=mlp", "+model.encoder.width=128"]
 LOSSES: dict[str, list[str]] = {
     "nonsaturating": [],
     "lsgan": [],
