@@ -1,14 +1,16 @@
-"""CTGAN here beside the ctgan package: python experiments/tables/compare.py --out FILE.jsonl
+"""CTGAN here beside the ctgan package: python experiments/tables/compare.py
 
 Both see the same training rows and as many of them; both samples are compared with the same held-out
-rows, by metric=table and by SDMetrics. Needs ``pip install ctgan sdmetrics``. A row of results is
-written for each table, seed and program; those that are in the file are left out.
+rows, by metric=table and by SDMetrics. Needs ``pip install ctgan sdmetrics``. Runs in results.jsonl are
+not repeated. Writes results.jsonl and the table in README.md.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import statistics
+import tempfile
 import time
 import warnings
 from pathlib import Path
@@ -24,6 +26,8 @@ from gan_zoo.data.tables.columns import Category
 from gan_zoo.data.tables.schema import Schema
 from gan_zoo.metrics.table_quality import table_scores
 
+HERE = Path(__file__).resolve().parent
+RESULTS = HERE / "results.jsonl"
 SMALL = ("wine", "breast_cancer", "diabetes")
 EPOCHS = {"wine": 300, "breast_cancer": 300, "diabetes": 300, "people": 20}
 
@@ -116,24 +120,73 @@ def sdmetrics_scores(schema: Schema, real: pd.DataFrame, fake: pd.DataFrame) -> 
     }
 
 
+def finished() -> list[dict[str, Any]]:
+    """The runs in results.jsonl."""
+    return (
+        [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
+    )
+
+
+def write_readme() -> None:
+    """Write the table between the markers of README.md: means over seeds, and the smallest and
+    largest value.
+    """
+    columns = {
+        "column_shapes": "column shapes",
+        "sdmetrics_shapes": "the same, SDMetrics",
+        "pair_trends": "pair trends",
+        "sdmetrics_trends": "the same, SDMetrics",
+        "tstr": "TSTR",
+        "trtr": "TRTR",
+        "nearer_to_training": "nearer to training",
+        "copies": "copies",
+        "steps": "steps",
+        "seconds": "seconds",
+    }
+    lines = [
+        "| table | rows | program | seeds | " + " | ".join(columns.values()) + " |",
+        "| --- " * (len(columns) + 4) + "|",
+    ]
+    for name in EPOCHS:
+        for program in ("gan_zoo", "ctgan"):
+            rows = [r for r in finished() if (r["table"], r["program"]) == (name, program)]
+            if not rows:
+                continue
+            cells = [cell([row[key] for row in rows]) for key in columns]
+            head = f"| `{name}` | {rows[0]['rows']:,} | {program} | {len(rows)} | "
+            lines.append(head + " | ".join(cells) + " |")
+    readme = HERE / "README.md"
+    before, _, rest = readme.read_text(encoding="utf-8").partition("<!-- table -->")
+    _, _, after = rest.partition("<!-- end -->")
+    text = f"{before}<!-- table -->\n\n" + "\n".join(lines) + f"\n\n<!-- end -->{after}"
+    readme.write_text(text, encoding="utf-8")
+
+
+def cell(values: list[float]) -> str:
+    """The mean over seeds, and the range if there is one."""
+    mean = statistics.mean(values)
+    if max(map(abs, values)) >= 10:
+        spread = (
+            f" ({min(values):,.0f} to {max(values):,.0f})" if min(values) != max(values) else ""
+        )
+        return f"{mean:,.0f}{spread}"
+    spread = f" ({min(values):.2f} to {max(values):.2f})" if min(values) != max(values) else ""
+    return f"{mean:.2f}{spread}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--table", choices=EPOCHS, action="append")
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore")
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    done = set()
-    if arguments.out.exists():
-        rows = [json.loads(line) for line in arguments.out.read_text().splitlines()]
-        done = {(row["table"], row["seed"], row["program"]) for row in rows}
-
+    done = {(row["table"], row["seed"], row["program"]) for row in finished()}
+    folder = Path(tempfile.mkdtemp())
     for name in arguments.table or EPOCHS:
         # The table, its training rows and the held-out ones.
-        root = None if name in SMALL else str(people(arguments.out.with_suffix(".csv")))
+        root = None if name in SMALL else str(people(folder / "people.csv"))
         source = table(root, name)
         kind = source.sample_kind
         assert isinstance(kind, Table)
@@ -161,9 +214,10 @@ def main() -> None:
                 row = {"table": name, "seed": seed, "program": program, "rows": len(train)}
                 row |= {"steps": steps, "seconds": round(seconds, 1), **scores}
                 row |= sdmetrics_scores(schema, train, fake)
-                with arguments.out.open("a") as file:
+                with RESULTS.open("a") as file:
                     file.write(json.dumps(row) + "\n")
                 print(json.dumps(row), flush=True)
+    write_readme()
 
 
 if __name__ == "__main__":
