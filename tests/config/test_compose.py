@@ -49,7 +49,7 @@ def test_every_option_composes_and_resolves(option: str, composed, tmp_path: Pat
     if group == "launcher" and name in LAUNCHERS and not _installed(LAUNCHERS[name]):
         pytest.skip(f"{LAUNCHERS[name]} is not installed")
     text = Path(CONF / f"{option.replace('=', '/')}.yaml").read_text(encoding="utf-8")
-    extra = ["data.root=somewhere"] if "data.root" in text else []
+    extra = ["data.root=somewhere"] if "data.root" in text and name != "table" else []
     if name == "tensor_file":  # whose shapes the config takes from the file
         np.save(tmp_path / "a.npy", np.zeros((2, 4, 8, 8)))
         extra = [f"data.root={tmp_path / 'a.npy'}"]

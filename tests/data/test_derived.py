@@ -239,7 +239,7 @@ def test_nothing_is_built_to_find_the_shape(derive: dict[str, str]) -> None:
     """A config is resolved before what it names is trusted."""
     from omegaconf import OmegaConf
 
-    from gan_zoo.config.compose import derived_shape
+    from gan_zoo.config.resolvers import derived_shape
     from gan_zoo.core.errors import ConfigError
 
     with pytest.raises(ConfigError, match=r"needs data.condition_shape=\[C, H, W\], too"):
