@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, InstantiationException
@@ -106,7 +107,7 @@ def compose_overrides(overrides: Sequence[str]) -> DictConfig:
         ConfigError: if they do not.
     """
     check_grammar(overrides)
-    overrides = check_choices(overrides)
+    overrides = check_choices(with_suited_choices(overrides))
     try:
         with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
             return hydra.compose("config", list(overrides))
@@ -138,6 +139,29 @@ def composed_without(key: str, overrides: Sequence[str]) -> Any:
         except Exception:
             continue
     raise AssertionError("unreachable: the config composes without overrides")
+
+
+def with_suited_choices(arguments: Sequence[str]) -> list[str]:
+    """The arguments with the choices that ``suits`` in the YAML of ``data=`` names.
+
+    Only where the command has no ``model=``, ``experiment=`` or run to go on with.
+
+    Data come after the model in Hydra's order, so they cannot choose one there.
+    """
+    # The last choice of a group counts.
+    chosen = {
+        override_key(argument): argument.partition("=")[2]
+        for argument in arguments
+        if "=" in argument
+    }
+    resumes = chosen.get("resume", "null") not in ("null", "auto")
+    file = CONF / "data" / f"{chosen.get('data')}.yaml"
+    if resumes or {"model", "experiment"} & chosen.keys() or not file.is_file():
+        return list(arguments)
+
+    # What the command chooses itself stays.
+    suits = yaml.safe_load(file.read_text(encoding="utf-8")).get("suits") or []  # type: ignore[no-untyped-call]
+    return [*arguments, *(choice for choice in suits if override_key(choice) not in chosen)]
 
 
 def check_choices(arguments: Sequence[str]) -> list[str]:

@@ -16,9 +16,10 @@ def square_image(
     """
     allowed = [2**k for k in range(int(math.log2(smallest)), int(math.log2(largest)) + 1)]
     if len(sample_shape) != 3:
+        advice = "model=wavegan for sounds" if len(sample_shape) == 2 else "model=gan for vectors"
         raise ValueError(
             f"{network} works on images; the data's sample_shape is {list(sample_shape)}: use"
-            " model=gan for vectors"
+            f" {advice}"
         )
     channels, height, width = sample_shape
     if height != width or height not in allowed:
