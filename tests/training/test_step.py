@@ -185,6 +185,10 @@ def on_images(pairs: Path) -> Callable[[str, str], list[str]]:
         if model == "stargan":
             layers = [] if loss in AUTOENCODERS else ["discriminator.layers=1"]
             thin = ["generator.width=4", "generator.blocks=1", *layers]
+        if model == "wavegan":
+            sounds = ["data=tones", "data.length=64", "data.num_samples=40"]
+            wide = [] if loss in AUTOENCODERS else ["discriminator.width=2"]
+            return [*sounds, "generator.width=2", *wide]
         if model.startswith("gat"):
             small = ["width=8", "heads=2"]
             # Clipping changes gradients after `watched` has seen them.

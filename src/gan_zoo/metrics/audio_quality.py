@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from gan_zoo.core.errors import DataError
 from gan_zoo.core.rng import CPU
@@ -30,6 +31,7 @@ from gan_zoo.metrics.reference_classifier import SmallNet, classifier
 from gan_zoo.models.base import Model
 
 BLOCK = 256
+SIDE = 32
 
 
 class AudioScores(Evaluator):
@@ -120,7 +122,7 @@ class AudioScores(Evaluator):
         moments["fd_log_mel"].update(band_statistics(spectrograms))
         if self.network is None:
             return None
-        features = self.network.features(to_uint8(as_images(spectrograms)))
+        features = self.network.features(small_images(spectrograms))
         moments["fd_audio_classifier"].update(features)
         logits: Tensor = self.network.head(features)
         return logits
@@ -192,15 +194,20 @@ def band_statistics(spectrograms: Tensor) -> Tensor:
     return torch.cat([bands.mean(2), bands.std(2, correction=0)], 1)
 
 
+def small_images(spectrograms: Tensor) -> Tensor:
+    """Spectrograms ``[B, 1, bands, frames]`` in decibels as uint8 images of 32 x 32 pixels."""
+    images = as_images(spectrograms)
+    return to_uint8(F.interpolate(images, (SIDE, SIDE), mode="bilinear", antialias=True))
+
+
 def spectrogram_source(source: Source) -> Source:
-    """The log-mel spectrograms of sounds as uint8 images ``[N, 1, bands, frames]``."""
+    """The `small_images` of the log-mel spectrograms of sounds, with their labels."""
     sample_rate = sample_rate_of(source)
     images = [
-        to_uint8(as_images(log_mel(block, sample_rate)))
-        for block in torch.split(source.samples, BLOCK)
+        small_images(log_mel(block, sample_rate)) for block in torch.split(source.samples, BLOCK)
     ]
     held_out = source.evaluation_split()
-    settings = [sample_rate, BANDS, window_size(sample_rate), LOWEST_DECIBELS]
+    settings = [SIDE, sample_rate, BANDS, window_size(sample_rate), LOWEST_DECIBELS]
     return replace(
         source,
         samples=torch.cat(images).to(CPU),
