@@ -107,7 +107,8 @@ def test_spectrograms_are_images_with_the_same_labels() -> None:
 
 
 @pytest.mark.slow
-def test_the_classifier_knows_the_tones() -> None:
+def test_the_classifier_knows_the_tones(monkeypatch) -> None:
+    monkeypatch.setattr(AudioScores, "training_steps", 60)
     found = score(DATA.samples, DATA)
     assert found["class_entropy"].protocol["classifier_accuracy_on_real"] > 0.95
     assert found["class_entropy"].value == pytest.approx(math.log(5), abs=0.01)

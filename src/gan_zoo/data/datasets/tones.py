@@ -142,7 +142,7 @@ def noisy(count: int, length: int, sample_rate: int, generator: torch.Generator)
     center = _pitch(count, 0.075 * sample_rate, 0.35 * sample_rate, generator)
     octaves = (hertz.clamp(min=1) / center).log2()
     band = (-((2 * octaves) ** 2)).exp()
-    noise = torch.fft.irfft(spectrum * band, n=length)
+    noise: Tensor = torch.fft.irfft(spectrum * band, n=length)
     return noise * _fade(seconds, _uniform(count, 0.03, 0.12, generator))
 
 
