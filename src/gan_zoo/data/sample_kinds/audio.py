@@ -20,7 +20,7 @@ from gan_zoo.data.spectrograms import as_images, log_mel
 if TYPE_CHECKING:
     from gan_zoo.data.dataset import Source
 
-WIDEST = 128
+WIDEST, NARROWEST = 128, 48
 COLORS = torch.tensor([[0, 0, 4], [81, 18, 124], [183, 55, 121], [252, 137, 97], [252, 253, 191]])
 """From silent to loud, evenly spaced."""
 
@@ -43,6 +43,9 @@ class Audio(SampleKind):
         if spectrograms.shape[3] > WIDEST:
             size = (spectrograms.shape[2], WIDEST)
             spectrograms = F.adaptive_avg_pool2d(spectrograms, size)
+        # Few frames are drawn wider, so that none is a mere strip.
+        repeats = -(-NARROWEST // spectrograms.shape[3])
+        spectrograms = spectrograms.repeat_interleave(repeats, 3)
         return to_pil(grid_of(colored(as_images(spectrograms))))
 
     def write(self, blocks: Iterable[Tensor], target: Path) -> int:
