@@ -29,7 +29,7 @@ def waveform(sample_shape: Sequence[int], network: str) -> tuple[int, int]:
     if len(sample_shape) != 2:
         raise ValueError(
             f"{network} works on sounds; the data's sample_shape is {list(sample_shape)}: use"
-            " data=tones, data=audio_folder or another model"
+            " data=tones or data=audio_folder, or use model=gan for vectors, model=dcgan for images"
         )
     channels, length = sample_shape
     lengths = {SHORTEST * STRIDE**stages: stages for stages in range(1, 9)}

@@ -16,7 +16,9 @@ def square_image(
     """
     allowed = [2**k for k in range(int(math.log2(smallest)), int(math.log2(largest)) + 1)]
     if len(sample_shape) != 3:
-        advice = "model=wavegan for sounds" if len(sample_shape) == 2 else "model=gan for vectors"
+        advice = "model=gan for vectors"
+        if len(sample_shape) == 2:
+            advice = "model=wavegan loss=wgan_gp for sounds"
         raise ValueError(
             f"{network} works on images; the data's sample_shape is {list(sample_shape)}: use"
             f" {advice}"
