@@ -44,6 +44,7 @@ from .core.types import DiscriminatorOutput as DiscriminatorOutput
 from .core.types import SampleRequest as SampleRequest
 from .data.datamodule import DataModule as DataModule
 from .data.dataset import Source as Source
+from .data.datasets.audio_folder import audio_folder as audio_folder
 from .data.datasets.captioned_folder import captioned_folder as captioned_folder
 from .data.datasets.celeba import celeba as celeba
 from .data.datasets.cyclegan_folders import cyclegan_folder as cyclegan_folder
@@ -62,6 +63,7 @@ from .data.datasets.paired_folders import paired_folder as paired_folder
 from .data.datasets.paired_folders import unpaired_folder as unpaired_folder
 from .data.datasets.stacked_mnist import stacked_mnist as stacked_mnist
 from .data.datasets.tensor_file import tensor_file as tensor_file
+from .data.datasets.tones import tones as tones
 from .data.datasets.torchvision_datasets import cifar10 as cifar10
 from .data.datasets.torchvision_datasets import cifar100 as cifar100
 from .data.datasets.torchvision_datasets import fashion_mnist as fashion_mnist
@@ -134,6 +136,8 @@ from .models.with_encoder.cluster_gan import ClusterGAN as ClusterGAN
 from .models.with_encoder.vae import VAE as VAE
 from .models.with_encoder.vae_gan import VAEGAN as VAEGAN
 from .models.with_encoder.veegan import VEEGAN as VEEGAN
+from .networks.audio.wavegan import WaveGANDiscriminator as WaveGANDiscriminator
+from .networks.audio.wavegan import WaveGANGenerator as WaveGANGenerator
 from .networks.autoencoder import AutoEncoder as AutoEncoder
 from .networks.class_translator import ClassPatchGAN as ClassPatchGAN
 from .networks.class_translator import ClassTranslator as ClassTranslator

@@ -22,6 +22,8 @@ from gan_zoo.core.paths import CONF
         (["data=table", "model=tvae"], []),
         (["data=table", "loss.n_critic=2"], ["model=ctgan", "loss=wgan_gp", "optim=ctgan"]),
         (["model=ctgan", "data.root=a.csv"], ["loss=wgan_gp", "loss.n_critic=1", "optim=ctgan"]),
+        (["data=tones"], ["model=wavegan", "loss=wgan_gp", "optim=wavegan"]),
+        (["-m", "data=tones", "seed=1,2"], ["model=wavegan", "loss=wgan_gp", "optim=wavegan"]),
         (["-m", "data=ring,grid"], []),
         (["data=ring", "experiment=mixtures"], []),
         (["data=ring", "resume=outputs/run"], []),

@@ -77,6 +77,7 @@ MODELS: dict[str, tuple[str, ...]] = {
     "unit": (*TRANSLATION, "generator.blocks=1"),
     "veegan": SMALL,
     "vae": ("data=digits", "generator.width=8", "data.batch_size=4"),
+    "wavegan": ("data.length=64", "generator.width=2", "discriminator.width=2"),
     "vae_gan": SMALL,
 }
 SHARED = (

@@ -192,3 +192,17 @@ def test_directions_move_a_linear_generator_most(tmp_path: Path) -> None:
     # v -> |diag(s) R v| is largest along the rows of R with the largest s; 8,192 random rays find their span.
     inside = (directions @ rotation.T)[:, :12].norm(dim=1)
     assert float(inside.min()) > 0.95
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize(
+    "page",
+    [("data=tones", "data.length=1024", "generator.width=2", "discriminator.width=2")],
+    indirect=True,
+)
+def test_sounds_are_played_in_a_browser(page: Any) -> None:
+    page.get_by_role("tab", name="Sounds").wait_for()
+    page.get_by_label("Sample 5").first.wait_for()
+    page.get_by_role("button", name="Draw").click()
+    page.wait_for_timeout(3000)

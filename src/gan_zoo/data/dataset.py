@@ -28,7 +28,7 @@ class Source:
     Attributes:
         name, split: for protocols and reports.
         samples: ``[N, C, H, W]`` uint8 images, possibly memory-mapped, float32 tensors of the same
-            shape, or ``[N, D]`` float32 vectors.
+            shape, ``[N, C, T]`` float32 sounds or ``[N, D]`` float32 vectors.
         labels: class numbers ``[N]`` (int64), if there are any.
         conditions: conditions other than the class: images ``[M, C, H, W]`` (uint8, bool or
             float32), vectors ``[M, D]`` (float32) or token numbers ``[M, L]`` (int64).

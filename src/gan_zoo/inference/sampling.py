@@ -202,27 +202,38 @@ def write_samples(
     """Write samples 0 to count - 1 as their kind does, images as ``000000.png`` ... into a folder;
     sample i depends on seed and i alone.
     """
+    generated = sample_blocks(run, count, seed, truncation, psi, block, **request)
+    return run.sample_kind.write(generated, target)
+
+
+def sample_blocks(
+    run: LoadedModel,
+    count: int,
+    seed: int,
+    truncation: float | None = None,
+    psi: float | None = None,
+    block: int = 64,
+    **request: Any,
+) -> Iterator[Tensor]:
+    """The samples of `write_samples`, on the CPU, in blocks ``[B, ...]``."""
     # Options that are given hold for all samples.
     model = run.module.model
     given = {name: value for name, value in request.items() if value is not None}
     same_for_all = make_request(run, block, seed, **given).request if given else None
 
     # Blocks of a fixed size with random numbers of their own: sample i does not depend on count.
-    def generated() -> Iterator[Tensor]:
-        starts = range(0, count, block)
-        for start in with_progress(starts, len(starts), f"Writing {count:,} samples"):
-            rng = StepRNG(stable_seed(seed, "sample"), start // block, device=CPU)
-            if same_for_all is not None:
-                requested = replace(same_for_all, rng=rng)
-            elif model.conditioning == "none":
-                requested = SampleRequest(block, rng)
-            else:
-                requested = data_request(model, run.source, block, rng)
-            if truncation is not None:
-                at = stable_seed(seed, start)
-                requested.latents = draw_latents(run.module, block, at, truncation)
+    starts = range(0, count, block)
+    for start in with_progress(starts, len(starts), f"Writing {count:,} samples"):
+        rng = StepRNG(stable_seed(seed, "sample"), start // block, device=CPU)
+        if same_for_all is not None:
+            requested = replace(same_for_all, rng=rng)
+        elif model.conditioning == "none":
+            requested = SampleRequest(block, rng)
+        else:
+            requested = data_request(model, run.source, block, rng)
+        if truncation is not None:
+            at = stable_seed(seed, start)
+            requested.latents = draw_latents(run.module, block, at, truncation)
 
-            # The last block is complete, too, and only written in part.
-            yield styles.sample(run.module, requested, psi).cpu()[: count - start]
-
-    return run.sample_kind.write(generated(), target)
+        # The last block is complete, too, and only used in part.
+        yield styles.sample(run.module, requested, psi).cpu()[: count - start]

@@ -274,7 +274,7 @@ def check_source(source: Any) -> None:
     samples = source.samples
     if not isinstance(samples, Tensor) or not (
         (samples.ndim == 4 and samples.dtype in (torch.uint8, torch.float32))
-        or (samples.ndim == 2 and samples.dtype == torch.float32)
+        or (samples.ndim in (2, 3) and samples.dtype == torch.float32)
     ):
         came = (
             f"{samples.dtype} {list(samples.shape)}"
@@ -282,6 +282,6 @@ def check_source(source: Any) -> None:
             else type(samples).__name__
         )
         raise DataError(
-            f"samples of data={source.name} must be uint8 images or float32 tensors [N, C, H, W] or"
-            f" float32 vectors [N, D], got {came}"
+            f"samples of data={source.name} must be uint8 images or float32 tensors [N, C, H, W],"
+            f" float32 sounds [N, C, T] or float32 vectors [N, D], got {came}"
         )

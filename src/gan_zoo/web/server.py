@@ -8,6 +8,7 @@ from collections.abc import Callable
 import gradio as gr
 
 from gan_zoo.core.errors import ConfigError
+from gan_zoo.data.sample_kinds.audio import Audio
 from gan_zoo.inference.model import LoadedModel
 from gan_zoo.web.tabs import (
     between_tab,
@@ -15,6 +16,7 @@ from gan_zoo.web.tabs import (
     directions_tab,
     report_tab,
     samples_tab,
+    sounds_tab,
     translate_tab,
 )
 
@@ -64,6 +66,7 @@ def app(run: LoadedModel) -> gr.Blocks:
         with gr.Tabs():
             tabs: list[tuple[str, bool, Callable[[LoadedModel, gr.Blocks], None]]] = [
                 ("Samples", has_grids, samples_tab),
+                ("Sounds", isinstance(run.sample_kind, Audio), sounds_tab),
                 ("Directions", has_latents, directions_tab),
                 ("Between two", has_latents, between_tab),
                 ("Codes", model.num_continuous_codes > 0, codes_tab),

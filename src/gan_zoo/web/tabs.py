@@ -14,6 +14,7 @@ from torch import Tensor
 
 from gan_zoo.core.errors import DataError
 from gan_zoo.data.image_tensors import grid_of, to_pil, to_uint8
+from gan_zoo.data.sample_kinds.audio import Audio, to_int16
 from gan_zoo.inference import sampling
 from gan_zoo.inference.directions import deviations, moved_sample, principal_directions
 from gan_zoo.inference.latents import draw_latents, interpolate
@@ -31,6 +32,9 @@ from gan_zoo.web.inputs import (
     samples_for,
     upscale,
 )
+
+PLAYERS = 6
+"""Samples that are played."""
 
 
 def samples_tab(run: LoadedModel, blocks: gr.Blocks) -> None:
@@ -70,6 +74,29 @@ def samples_tab(run: LoadedModel, blocks: gr.Blocks) -> None:
     gr.on([draw.click, seed.submit, *fields.submits], draw_samples, inputs, image)
     count.release(draw_samples, inputs, image)
     blocks.load(draw_samples, inputs, image)
+
+
+def sounds_tab(run: LoadedModel, blocks: gr.Blocks) -> None:
+    """Players of the first samples of a seed, as ``gan-zoo sample --count`` writes them."""
+    kind = run.sample_kind
+    assert isinstance(kind, Audio)
+    with gr.Row():
+        seed = gr.Number(0, label="Seed", precision=0, minimum=0)
+        fields = ConditionFields(run)
+        draw = gr.Button("Draw", variant="primary")
+    with gr.Row():
+        players = [gr.Audio(label=f"Sample {k}", interactive=False) for k in range(PLAYERS)]
+
+    def draw_sounds(seed: int, *values: Any) -> list[tuple[int, Any]]:
+        with errors_as_toast():
+            request = fields.request(*values)
+            made = torch.cat(list(sampling.sample_blocks(run, PLAYERS, int(seed), **request)))
+            return [(kind.sample_rate, to_int16(sound).T.numpy()) for sound in made]
+
+    # Draw at every change, and once when the page loads.
+    inputs = [seed, *fields.inputs]
+    gr.on([draw.click, seed.submit, *fields.submits], draw_sounds, inputs, players)
+    blocks.load(draw_sounds, inputs, players)
 
 
 def directions_tab(run: LoadedModel, blocks: gr.Blocks) -> None:

@@ -6,7 +6,7 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -60,7 +60,7 @@ def image_folder(
     # Names and labels of the readable ones.
     files = [files[row] for row in decoded.rows]
     names = [file.relative_to(folder).as_posix() for file in files]
-    labels, classes = _labels(folder, files)
+    labels, classes = labels_of(folder, files)
     report_found(folder, labels, classes, len(files))
     part = split_slice(names, split, test_share)
     return Source(
@@ -83,21 +83,25 @@ def images_in(folder: Path, argument: str) -> list[Path]:
 
 
 def find_images(folder: Path) -> list[Path]:
-    """All image files below ``folder``, sorted, also behind links to folders.
+    """All image files below ``folder``, see `find_files`."""
+    return find_files(folder, SUFFIXES, LEFT_OUT)
 
-    Hidden files and folders, and those that operating systems add, are left out. Files named like
-    images that cannot be read, such as a pipe or a format of `LEFT_OUT`, are left out with a
-    message.
+
+def find_files(folder: Path, suffixes: Sequence[str], left_out: Sequence[str] = ()) -> list[Path]:
+    """All files below ``folder`` that end like ``suffixes``, sorted, also behind links to folders.
+
+    Hidden files and folders, and those that operating systems add, are left out. Files that cannot
+    be read, such as a pipe or one that ends like ``left_out``, are left out with a message.
     """
-    # Images, and files that look like images.
+    # Readable files, and others that look like them.
     found: list[Path] = []
     unreadable: list[Path] = []
     for parent, names in _walk(folder):
         for name in names:
             file = Path(parent, name)
-            if name.startswith(".") or not name.lower().endswith((*SUFFIXES, *LEFT_OUT)):
+            if name.startswith(".") or not name.lower().endswith((*suffixes, *left_out)):
                 continue
-            readable = name.lower().endswith(SUFFIXES) and _may_be_opened(file)
+            readable = name.lower().endswith(tuple(suffixes)) and _may_be_opened(file)
             (found if readable else unreadable).append(file)
 
     # One line for all that are left out.
@@ -148,12 +152,16 @@ def is_first_here() -> bool:
 
 
 def report_found(
-    folder: Path, labels: Tensor | None, classes: list[str] | None, count: int
+    folder: Path,
+    labels: Tensor | None,
+    classes: list[str] | None,
+    count: int,
+    what: str = "images",
 ) -> None:
-    """Print how many images of which classes were found."""
+    """Print how many images, or other samples, of which classes were found."""
     if not is_first_here():
         return
-    line = f"{folder}: {count:,} images"
+    line = f"{folder}: {count:,} {what}"
     if labels is not None and classes is not None:
         counts = torch.bincount(labels, minlength=len(classes)).tolist()
         listed = [f"{name} {number:,}" for name, number in zip(classes, counts, strict=True)]
@@ -172,7 +180,10 @@ def in_natural_order(names: Iterable[str]) -> list[str]:
     return sorted(names, key=key)
 
 
-def _labels(folder: Path, files: list[Path]) -> tuple[Tensor | None, list[str] | None]:
+def labels_of(folder: Path, files: list[Path]) -> tuple[Tensor | None, list[str] | None]:
+    """The class number of every file, its first folder below ``folder``, and the classes' names;
+    none if a file lies in ``folder`` itself.
+    """
     parts = [file.relative_to(folder).parts for file in files]
     if any(len(part) == 1 for part in parts):
         return None, None

@@ -27,9 +27,14 @@ def cache_key(*parts: Any) -> str:
 
 
 def cached_images(
-    path: Path, shape: tuple[int, ...], fill: Callable[[np.ndarray[Any, Any]], None]
+    path: Path,
+    shape: tuple[int, ...],
+    fill: Callable[[np.ndarray[Any, Any]], None],
+    dtype: type[np.generic] = np.uint8,
 ) -> Tensor:
-    """uint8 images ``shape`` memory-mapped from ``path``, which ``fill`` writes if it is missing.
+    """uint8 images ``shape``, or numbers of another type, memory-mapped from ``path``.
+
+    ``fill`` writes them if the file is missing.
 
     Of several processes on a machine one writes it, and the others wait. Pages are read on demand,
     and count against no limit of memory.
@@ -40,7 +45,7 @@ def cached_images(
             if not path.exists():
                 with atomic_path(path) as temporary:
                     array = np.lib.format.open_memmap(
-                        temporary, mode="w+", dtype=np.uint8, shape=shape
+                        temporary, mode="w+", dtype=dtype, shape=shape
                     )
                     fill(array)
                     array.flush()

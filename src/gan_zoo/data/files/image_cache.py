@@ -75,11 +75,11 @@ def check_on_error(on_error: str) -> None:
         raise DataError(f"data.on_error must be one of {', '.join(ON_ERROR)}, got {on_error!r}")
 
 
-def check_folder(folder: Path, argument: str) -> Path:
+def check_folder(folder: Path, argument: str, what: str = "images") -> Path:
     """``folder``; raises `DataError` naming ``argument`` if it is not a folder."""
     if not folder.is_dir():
         raise DataError(
-            f"{argument} must be a folder of images, got {str(folder)!r}, which is not a folder"
+            f"{argument} must be a folder of {what}, got {str(folder)!r}, which is not a folder"
         )
     return folder
 
@@ -102,7 +102,7 @@ def decode_files(folder: Path, files: Sequence[Path], decoding: Decoding) -> Dec
     check_value_range(value_range)
 
     # A changed file has another size or date.
-    stats = [(str(file.relative_to(folder)), *_size_and_date(file)) for file in files]
+    stats = [(str(file.relative_to(folder)), *size_and_date(file)) for file in files]
     range_key = list(value_range or ())
     half_key = [] if decoding.half is None else [decoding.half]
     key = cache_key("image_folder", DECODED_BY, stats, channels, image_size, range_key, *half_key)
@@ -113,7 +113,7 @@ def decode_files(folder: Path, files: Sequence[Path], decoding: Decoding) -> Dec
     return decode_cached("folder", key, [str(file) for file in files], decoding, make)
 
 
-def _size_and_date(file: Path) -> tuple[int, int]:
+def size_and_date(file: Path) -> tuple[int, int]:
     """Size and date of a file; zeros if there are none, as decoding reports the error."""
     try:
         stat = file.stat()
@@ -140,53 +140,78 @@ def decode_cached(
     Raises:
         DataError: if an image cannot be decoded, or none with ``skip``.
     """
-    # Read the cache, or write it.
-    check_on_error(decoding.on_error)
-    stops = decoding.on_error == "stop"
     size = decoding.image_size
     path = cache_root() / "images" / f"{kind}-{size}px-{key}.npy"
+    shape = (decoding.channels, size, size)
+    return decode_all(path, key, names, decoding.on_error, make, shape)
+
+
+def decode_all(
+    path: Path,
+    key: str,
+    names: Sequence[str],
+    on_error: str,
+    make: Callable[[int], np.ndarray[Any, Any]],
+    shape: tuple[int, ...],
+    dtype: type[np.generic] = np.uint8,
+    what: str = "images",
+) -> DecodedImages:
+    """Samples ``shape`` that ``make(row)`` decodes, from the cache if they have been decoded
+    before.
+
+    Args:
+        path: the cache's file.
+        key, names, on_error, make: as in `decode_cached`.
+        shape, dtype: of one sample.
+        what: the samples' name in messages.
+    """
+    # Read the cache, or write it.
+    check_on_error(on_error)
+    stops = on_error == "stop"
     skipped_path = path.with_suffix(".skipped.npy")
 
     def fill(array: np.ndarray[Any, Any]) -> None:
-        failed = fill_array(array, make, f"Reading {len(names):,} images (once)")
+        failed = fill_array(array, make, f"Reading {len(names):,} {what} (once)")
         if failed and stops:
             failed_names = [names[row] for row in failed]
-            raise DataError(unreadable(failed_names, list(failed.values()), len(names)))
+            raise DataError(unreadable(failed_names, list(failed.values()), len(names), what))
         with atomic_path(skipped_path) as temporary:
             np.save(temporary, np.array(sorted(failed), dtype=np.int64))
 
-    images = cached_images(path, (len(names), decoding.channels, size, size), fill)
+    images = cached_images(path, (len(names), *shape), fill, dtype)
 
-    # A cache that was written with on_error=skip may lack images.
+    # A cache that was written with on_error=skip may lack samples.
     skipped = sorted(set(np.load(skipped_path).tolist()))
     if skipped and stops:
-        causes = [ValueError("not a readable image")] * len(skipped)
-        raise DataError(unreadable([names[row] for row in skipped], causes, len(names)))
-    _report_skipped([names[row] for row in skipped], names)
+        causes = [ValueError(f"not one of the readable {what}")] * len(skipped)
+        raise DataError(unreadable([names[row] for row in skipped], causes, len(names), what))
+    _report_skipped([names[row] for row in skipped], names, what)
     everything = DecodedImages(list(range(len(names))), images, key)
     rows = sorted(set(everything.rows) - set(skipped))
     return DecodedImages(rows, everything.take(rows), f"{key}-{len(skipped)}")
 
 
-def _report_skipped(skipped: Sequence[str], names: Sequence[str]) -> None:
-    """Print which images are skipped; raises `DataError` if it is all of them."""
+def _report_skipped(skipped: Sequence[str], names: Sequence[str], what: str) -> None:
+    """Print which samples are skipped; raises `DataError` if it is all of them."""
     if not skipped:
         return
     if len(skipped) == len(names):
-        raise DataError(f"none of the {len(names)} images can be read, the first is {names[0]}")
+        raise DataError(f"none of the {len(names)} {what} can be read, the first is {names[0]}")
     first = ", ".join(skipped[:3]) + (" ..." if len(skipped) > 3 else "")
-    line = f"{len(skipped)} of {len(names)} images cannot be read and are left out: {first}"
+    line = f"{len(skipped)} of {len(names)} {what} cannot be read and are left out: {first}"
     print(line, file=sys.stderr)
 
 
-def unreadable(names: Sequence[str], errors: Sequence[Exception], total: int) -> str:
-    """One line that names unreadable images."""
+def unreadable(
+    names: Sequence[str], errors: Sequence[Exception], total: int, what: str = "images"
+) -> str:
+    """One line that names unreadable samples."""
     named = ", ".join(
         f"{name} ({str(error) or type(error).__name__})"
         for name, error in zip(names[:3], errors, strict=False)
     )
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return (
-        f"{len(names)} of {total} images cannot be read: {named}{more}; remove them or set"
+        f"{len(names)} of {total} {what} cannot be read: {named}{more}; remove them or set"
         " data.on_error=skip"
     )

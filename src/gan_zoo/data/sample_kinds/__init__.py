@@ -1,1 +1,1 @@
-"""What samples are: images, vectors, tensors."""
+"""What samples are: images, vectors, tensors, sounds."""

@@ -16,9 +16,12 @@ def square_image(
     """
     allowed = [2**k for k in range(int(math.log2(smallest)), int(math.log2(largest)) + 1)]
     if len(sample_shape) != 3:
+        advice = "model=gan for vectors"
+        if len(sample_shape) == 2:
+            advice = "model=wavegan loss=wgan_gp for sounds"
         raise ValueError(
             f"{network} works on images; the data's sample_shape is {list(sample_shape)}: use"
-            " model=gan for vectors"
+            f" {advice}"
         )
     channels, height, width = sample_shape
     if height != width or height not in allowed:
