@@ -139,9 +139,9 @@ from .models.with_encoder.veegan import VEEGAN as VEEGAN
 from .networks.audio.wavegan import WaveGANDiscriminator as WaveGANDiscriminator
 from .networks.audio.wavegan import WaveGANGenerator as WaveGANGenerator
 from .networks.autoencoder import AutoEncoder as AutoEncoder
-from .networks.class_translator import ClassPatchGAN as ClassPatchGAN
-from .networks.class_translator import ClassTranslator as ClassTranslator
-from .networks.coarse_to_fine import CoarseToFineTranslator as CoarseToFineTranslator
+from .networks.translation.class_translator import ClassPatchGAN as ClassPatchGAN
+from .networks.translation.class_translator import ClassTranslator as ClassTranslator
+from .networks.translation.coarse_to_fine import CoarseToFineTranslator as CoarseToFineTranslator
 from .networks.condition_encoders import BagOfWords as BagOfWords
 from .networks.condition_encoders import ClassCondition as ClassCondition
 from .networks.condition_encoders import ImageCondition as ImageCondition
@@ -151,11 +151,11 @@ from .networks.dcgan import DCGANDiscriminator as DCGANDiscriminator
 from .networks.dcgan import DCGANGenerator as DCGANGenerator
 from .networks.image_encoders import DCGANEncoder as DCGANEncoder
 from .networks.image_encoders import MLPEncoder as MLPEncoder
-from .networks.image_to_image import ResNetTranslator as ResNetTranslator
-from .networks.image_to_image import UNetTranslator as UNetTranslator
+from .networks.translation.image_to_image import ResNetTranslator as ResNetTranslator
+from .networks.translation.image_to_image import UNetTranslator as UNetTranslator
 from .networks.infogan import InfoGANDiscriminator as InfoGANDiscriminator
 from .networks.infogan import InfoGANGenerator as InfoGANGenerator
-from .networks.latent_unet import LatentUNet as LatentUNet
+from .networks.translation.latent_unet import LatentUNet as LatentUNet
 from .networks.mlp import MLPDiscriminator as MLPDiscriminator
 from .networks.mlp import MLPGenerator as MLPGenerator
 from .networks.packing import PackedDiscriminator as PackedDiscriminator
@@ -168,7 +168,7 @@ from .networks.resnet import ResNetDiscriminator as ResNetDiscriminator
 from .networks.resnet import ResNetGenerator as ResNetGenerator
 from .networks.stylegan2 import StyleGAN2Discriminator as StyleGAN2Discriminator
 from .networks.stylegan2 import StyleGAN2Generator as StyleGAN2Generator
-from .networks.super_resolution import SRResNet as SRResNet
+from .networks.translation.super_resolution import SRResNet as SRResNet
 from .networks.translation.content_style import ContentStyleTranslator as ContentStyleTranslator
 from .networks.translation.content_style import EncoderDecoder as EncoderDecoder
 from .networks.translation.rrdb import RRDBNet as RRDBNet

@@ -24,9 +24,9 @@ from gan_zoo.models.translation.pix2pix import Pix2Pix
 from gan_zoo.models.with_encoder.vae import VAE
 from gan_zoo.networks.dcgan import DCGANDiscriminator
 from gan_zoo.networks.image_encoders import MLPEncoder
-from gan_zoo.networks.image_to_image import ResNetTranslator
 from gan_zoo.networks.mlp import MLPGenerator
 from gan_zoo.networks.patchgan import PatchGAN
+from gan_zoo.networks.translation.image_to_image import ResNetTranslator
 from tests.models.playing import CRITIC, GENERATOR, batch, gradients, turns
 
 RECONSTRUCTIONS, CLASSIFICATIONS = choices("reconstruction", CONF), choices("classification", CONF)

@@ -15,8 +15,8 @@ from gan_zoo.core.rng import StepRNG
 from gan_zoo.core.types import Batch, SampleRequest, total_loss
 from gan_zoo.losses.least_squares import LeastSquares
 from gan_zoo.models.translation.bicyclegan import BicycleGAN
-from gan_zoo.networks.latent_unet import LatentUNet
 from gan_zoo.networks.patchgan import PatchGAN
+from gan_zoo.networks.translation.latent_unet import LatentUNet
 from tests.helpers import invoke
 
 from .playing import gradients, reaches, turns

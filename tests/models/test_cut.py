@@ -18,8 +18,8 @@ from gan_zoo.core.rng import StepRNG
 from gan_zoo.core.types import Batch, SampleRequest, total_loss
 from gan_zoo.losses.least_squares import LeastSquares
 from gan_zoo.models.translation.cut import CUT, PatchProjections, rows_at
-from gan_zoo.networks.image_to_image import ResNetTranslator, UNetTranslator
 from gan_zoo.networks.patchgan import PatchGAN
+from gan_zoo.networks.translation.image_to_image import ResNetTranslator, UNetTranslator
 from tests.helpers import invoke
 
 from .playing import gradients, reaches, turns

@@ -14,8 +14,8 @@ from gan_zoo.core.rng import StepRNG
 from gan_zoo.core.types import Batch, DiscriminatorOutput, total_loss
 from gan_zoo.losses.least_squares import LeastSquares
 from gan_zoo.models.translation.pix2pixhd import Pix2PixHD, feature_distance
-from gan_zoo.networks.coarse_to_fine import CoarseToFineTranslator
 from gan_zoo.networks.patchgan import MultiScalePatchGAN, PatchGAN, half_size
+from gan_zoo.networks.translation.coarse_to_fine import CoarseToFineTranslator
 from tests.helpers import invoke
 
 from .playing import gradients, reaches, turns

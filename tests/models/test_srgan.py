@@ -20,7 +20,7 @@ from gan_zoo.losses.minimax import NonSaturating
 from gan_zoo.losses.relativistic import RelativisticAverage
 from gan_zoo.models.translation.srgan import SRGAN
 from gan_zoo.networks.patchgan import PatchGAN
-from gan_zoo.networks.super_resolution import SRResNet
+from gan_zoo.networks.translation.super_resolution import SRResNet
 from tests.helpers import invoke
 
 from .playing import gradients, reaches, turns

@@ -23,7 +23,7 @@ from gan_zoo.inference.load import load_run
 from gan_zoo.inference.model import make_request
 from gan_zoo.losses.wasserstein import Wasserstein
 from gan_zoo.models.translation.stargan import StarGAN
-from gan_zoo.networks.class_translator import ClassPatchGAN, ClassTranslator
+from gan_zoo.networks.translation.class_translator import ClassPatchGAN, ClassTranslator
 from gan_zoo.training.requests import data_request, grid_request
 from tests.helpers import invoke, refused
 

@@ -12,13 +12,13 @@ from gan_zoo.core.rng import StepRNG
 from gan_zoo.core.types import DiscriminatorOutput, SampleRequest
 from gan_zoo.models.translation.cyclegan import CycleGAN
 from gan_zoo.models.translation.pix2pix import Pix2Pix
-from gan_zoo.networks.image_to_image import (
+from gan_zoo.networks.patchgan import PatchGAN
+from gan_zoo.networks.translation.image_to_image import (
     ResNetTranslator,
     TranslatorBlock,
     UNetTranslator,
     upsample_layers,
 )
-from gan_zoo.networks.patchgan import PatchGAN
 
 
 @pytest.fixture(autouse=True)

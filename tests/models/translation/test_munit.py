@@ -14,8 +14,8 @@ from gan_zoo.core.rng import StepRNG
 from gan_zoo.core.types import Batch, SampleRequest, total_loss
 from gan_zoo.losses.least_squares import LeastSquares
 from gan_zoo.models.translation.munit import MUNIT
-from gan_zoo.networks.latent_unet import LatentUNet
 from gan_zoo.networks.patchgan import PatchGAN
+from gan_zoo.networks.translation.latent_unet import LatentUNet
 from tests.helpers import invoke
 from tests.models.playing import gradients, reaches, turns
 

@@ -15,9 +15,9 @@ from gan_zoo.core.rng import StepRNG
 from gan_zoo.core.types import Batch, SampleRequest, total_loss
 from gan_zoo.losses.least_squares import LeastSquares
 from gan_zoo.models.translation.unit import UNIT
-from gan_zoo.networks.image_to_image import UNetTranslator
 from gan_zoo.networks.patchgan import PatchGAN
 from gan_zoo.networks.translation.content_style import EncoderDecoder
+from gan_zoo.networks.translation.image_to_image import UNetTranslator
 from tests.helpers import invoke
 from tests.models.playing import gradients, reaches, turns
 

@@ -7,10 +7,10 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from gan_zoo.core.types import Count, Shape
-from gan_zoo.networks.image_to_image import TranslatorBlock, check_shapes
 from gan_zoo.networks.layers.adaptive_norm import AdaptiveInstanceNorm
 from gan_zoo.networks.layers.conditional_norm import ConditionalSequential
 from gan_zoo.networks.layers.normalization import norm_layer
+from gan_zoo.networks.translation.image_to_image import TranslatorBlock, check_shapes
 
 HALVINGS = 2
 STYLE_HALVINGS = 4

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gan_zoo.core.types import Count, Shape
-from gan_zoo.networks.super_resolution import doublings_of
 from gan_zoo.networks.translation.content_style import he_init
+from gan_zoo.networks.translation.super_resolution import doublings_of
 
 RESIDUAL_SCALE = 0.2
 DENSE_BLOCKS = 3

@@ -7,8 +7,8 @@ from torch.nn import functional as F
 
 from gan_zoo.core.types import Count, Shape, Whole
 from gan_zoo.networks.dcgan import dcgan_init
-from gan_zoo.networks.image_to_image import check_shapes
 from gan_zoo.networks.layers.normalization import apply_spectral_norm, initialize
+from gan_zoo.networks.translation.image_to_image import check_shapes
 
 NORMS = ("batch", "instance")
 

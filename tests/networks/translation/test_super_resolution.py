@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from gan_zoo.networks.super_resolution import ResidualBlock, SRResNet
+from gan_zoo.networks.translation.super_resolution import ResidualBlock, SRResNet
 
 SMALL = {"width": 4, "blocks": 2, "kernel": 3}
 

@@ -8,8 +8,8 @@ from torch.nn import functional as F
 
 from gan_zoo.core.types import Count, Shape, Share
 from gan_zoo.networks.dcgan import dcgan_init
-from gan_zoo.networks.image_to_image import check_shapes, unet_depth, upsample_layers
 from gan_zoo.networks.layers.normalization import norm_layer
+from gan_zoo.networks.translation.image_to_image import check_shapes, unet_depth, upsample_layers
 
 
 class LatentUNet(nn.Module):

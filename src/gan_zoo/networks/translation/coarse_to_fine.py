@@ -7,13 +7,13 @@ from torch.nn import functional as F
 
 from gan_zoo.core.types import Count, Shape
 from gan_zoo.networks.dcgan import dcgan_init
-from gan_zoo.networks.image_to_image import (
+from gan_zoo.networks.layers.normalization import norm_layer
+from gan_zoo.networks.translation.image_to_image import (
     ResNetTranslator,
     TranslatorBlock,
     check_shapes,
     upsample_layers,
 )
-from gan_zoo.networks.layers.normalization import norm_layer
 
 
 class CoarseToFineTranslator(nn.Module):

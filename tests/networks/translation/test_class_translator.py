@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from gan_zoo.networks.class_translator import ClassPatchGAN, ClassTranslator
 from gan_zoo.networks.patchgan import PatchGAN
+from gan_zoo.networks.translation.class_translator import ClassPatchGAN, ClassTranslator
 
 SHAPE = [3, 16, 16]
 

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from gan_zoo.core.types import Count, DiscriminatorOutput, Shape
 from gan_zoo.networks.dcgan import dcgan_init
-from gan_zoo.networks.image_to_image import check_shapes
 from gan_zoo.networks.layers.normalization import norm_layer
 from gan_zoo.networks.patchgan import PatchGAN
+from gan_zoo.networks.translation.image_to_image import check_shapes
 
 
 class ZeroPaddedBlock(nn.Module):

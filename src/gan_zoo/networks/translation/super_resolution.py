@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from gan_zoo.core.types import Count, Shape
-from gan_zoo.networks.image_to_image import further_doublings
 from gan_zoo.networks.layers.normalization import needs_bias, norm_layer
+from gan_zoo.networks.translation.image_to_image import further_doublings
 
 
 class ResidualBlock(nn.Module):
