@@ -89,10 +89,11 @@ def table_kind(
     root: str | None, bundled: str, discrete: Any, continuous: Any, target: str | None
 ) -> Any:
     """The resolver of the kind of ``data=table``: its schema goes with the config."""
+    schema = _schema(root, bundled, discrete, continuous).to_json()
+
     from gan_zoo.data.sample_kinds.table import Table
 
     name = f"{Table.__module__}.{Table.__qualname__}"
-    schema = _schema(root, bundled, discrete, continuous).to_json()
     # In JSON the characters of interpolations are escaped, so that names of columns stay text.
     schema = schema.replace("${", "\\u0024{")
     return OmegaConf.create({"_target_": name, "schema": schema, "target": target})
@@ -102,16 +103,21 @@ def table_batch_size(root: str | None, bundled: str, test_share: float, largest:
     """The resolver of the batch of ``data=table``: tens of rows, at most nine tenths of the
     training part.
     """
-    from gan_zoo.data.tables.files import table_of
-
-    rows = len(table_of(root, bundled))
+    rows = len(_files().table_of(root, bundled))
     return min(largest, max(10, int(0.9 * rows * (1 - test_share)) // 10 * 10))
 
 
 def _schema(root: str | None, bundled: str, discrete: Any, continuous: Any) -> Any:
-    from gan_zoo.data.tables.files import schema_of_table
+    return _files().schema_of_table(root, bundled, tuple(discrete), tuple(continuous))
 
-    return schema_of_table(root, bundled, tuple(discrete), tuple(continuous))
+
+def _files() -> Any:
+    """The module that reads tables, which needs pandas."""
+    try:
+        from gan_zoo.data.tables import files
+    except ImportError as error:
+        raise ConfigError("data=table needs pandas: pip install 'gan-zoo[tables]'") from error
+    return files
 
 
 def run_name(seed: int) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
+from gan_zoo.config import resolvers
 from gan_zoo.core.errors import ConfigError, DataError
 from gan_zoo.core.rng import StepRNG
 from gan_zoo.data.datasets.table import table
@@ -247,3 +249,9 @@ def test_a_run_of_a_file_ends_with_rows_on_request(tmp_path: Path) -> None:
     refused = processes.gan_zoo("sample", "run", "--count", "2", "--where", "a=b", cwd=tmp_path)
     assert refused.returncode == 1
     assert "error: --where must be COLUMN=VALUE" in refused.stderr
+
+
+def test_without_pandas_one_line_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "gan_zoo.data.tables", None)
+    with pytest.raises(ConfigError, match=r"needs pandas: pip install 'gan-zoo\[tables\]'"):
+        resolvers.table_batch_size(None, "wine", 0.2)
