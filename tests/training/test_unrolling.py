@@ -47,16 +47,21 @@ def step_parts():
 
 @pytest.mark.parametrize("steps", [1, 3])
 def test_steps_of_sgd_by_hand(steps: int) -> None:
-    """L_D = w (m_f - m_r), so w_k = w - k lr (m_f - m_r); L_G = -w_k m_f, whose derivative also runs through w_k."""
+    """L_D = w (m_f - m_r), so w_k = w - k lr (m_f - m_r); L_G = -L_D at w_k, whose derivative also runs through w_k.
+
+    A mistaken twin leaves out the reals, -w_k m_f.
+    """
     model, module, batch, fakes = step_parts()
     optimizer = torch.optim.SGD(model.discriminators.parameters(), lr=0.1)
     terms = module.adversarial.generator_terms(batch, fakes, unroll=Unrolling(steps, optimizer))
     of_fake, of_real = (x.detach().mean().item() for x in (fakes["fake"], batch.real))
     moved = 2.0 - steps * 0.1 * (of_fake - of_real)
-    torch.testing.assert_close(terms["g/realism"].item(), -moved * of_fake, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(
+        terms["g/realism"].item(), moved * (of_real - of_fake), rtol=1e-5, atol=1e-6
+    )
     terms["g/realism"].backward()
     gradient = model.generators["main"].shift.grad.item()
-    assert gradient == pytest.approx(-moved + steps * 0.1 * of_fake, rel=1e-5)
+    assert gradient == pytest.approx(-moved - steps * 0.1 * (of_real - of_fake), rel=1e-5)
     discriminator = model.discriminators["main"]
     assert discriminator.slope.item() == 2.0
     assert discriminator.slope.grad is None

@@ -112,7 +112,8 @@ class AdversarialStep:
             batch: real samples and their conditions.
             fakes: outputs of the generators, by name.
             generator_step: its number, which decides whether a lazy regularizer is applied.
-            unroll: replaces the discriminators of the terms by updated ones, see `Unrolling`.
+            unroll: replaces the discriminators of the terms by updated ones, see `Unrolling`; the
+                generators then minimize the negative of what those minimize.
         """
         terms: LossTerms = {}
         outputs: list[TermOutputs] = []
@@ -125,7 +126,8 @@ class AdversarialStep:
 
             # Reals are evaluated only if the loss or the model uses them, and only once.
             real = None
-            if term.swapped or loss.generator_sees_real or self.model.generator_sees_real:
+            sees_real = loss.generator_sees_real or self.model.generator_sees_real
+            if sees_real or term.swapped or unroll is not None:
                 same = next((output for output in outputs if output.shares_reals_with(term)), None)
                 real = term.discriminate_real() if same is None else same.real
             outputs.append(TermOutputs(term, real, fake))
@@ -133,9 +135,11 @@ class AdversarialStep:
                 continue
 
             # Where the generators own both sides, they want the discriminator to take each for the
-            # other.
+            # other. Unrolled discriminators depend on the fakes, and with them the loss of reals.
             with full_precision(term.real.device):
-                if term.swapped:
+                if unroll is not None:
+                    value = -over_parts(loss.discriminator, real, fake)
+                elif term.swapped:
                     value = over_parts(loss.discriminator, fake, real)
                 else:
                     value = over_parts(self._generator_loss(loss), fake, real)

@@ -21,7 +21,10 @@ TINY = 1e-16  # keeps the derivative of a root finite
 
 class Unrolling:
     """The generators minimize against discriminators after ``steps`` more of their steps (Metz et
-    al. 2017, eq. 7).
+    al. 2017, eq. 5 to 7).
+
+    What they minimize is the negative of the discriminators' whole loss: its part on reals depends
+    on the generators, too, through the steps, and makes them cover all modes.
 
     The steps are those of the discriminators' optimizer (SGD or Adam, from its current state) on
     this batch's adversarial terms, and gradients flow through them; the discriminators themselves
