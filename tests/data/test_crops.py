@@ -87,11 +87,11 @@ def test_crops_do_not_depend_on_processes_workers_or_the_place_of_the_data() -> 
 
 def test_crops_by_hand() -> None:
     x = torch.arange(2 * 9.0).view(2, 1, 3, 3)
-    found = crop(x, (torch.tensor([0, 1]), torch.tensor([1, 0])), 2)
+    found = crop(x, (torch.tensor([0, 1]), torch.tensor([1, 0])), [2, 2])
     assert found[0, 0].tolist() == [[1, 2], [4, 5]]
     assert found[1, 0].tolist() == [[12, 13], [15, 16]]
-    assert torch.equal(center(x, 1)[:, 0, 0, 0], torch.tensor([4.0, 13.0]))
-    rows, columns = random_corners(torch.zeros(1000, 1, 5, 5), 4, RNG, "x")
+    assert torch.equal(center(x, [1, 1])[:, 0, 0, 0], torch.tensor([4.0, 13.0]))
+    rows, columns = random_corners(torch.zeros(1000, 1, 5, 5), [4, 4], RNG, "x")
     assert set(rows.tolist()) == set(columns.tolist()) == {0, 1}
 
 

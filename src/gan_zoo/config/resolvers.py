@@ -15,6 +15,7 @@ from gan_zoo.runs.overrides import describe_overrides
 def register() -> None:
     """Make them known to OmegaConf."""
     functions = (
+        image_shape,
         derived_shape,
         tensor_shape,
         tensor_kind,
@@ -27,6 +28,17 @@ def register() -> None:
     for function in functions:
         OmegaConf.register_new_resolver(function.__name__, function, replace=True)
     OmegaConf.register_new_resolver("unique_now", unique_now, use_cache=True, replace=True)
+
+
+def image_shape(channels: int, image_size: Any) -> ListConfig:
+    """The resolver of the shape of images whose size is one side, or height and width."""
+    sides = [image_size] * 2 if isinstance(image_size, int) else list(image_size)
+    if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
+        raise ConfigError(
+            f"data.image_size must be a side or [height, width] in pixels, got {image_size}"
+        )
+    shape: ListConfig = OmegaConf.create([channels, *sides])
+    return shape
 
 
 def derived_shape(derive: Any, sample_shape: Any) -> ListConfig:

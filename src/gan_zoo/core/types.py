@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Annotated, Any, Protocol, TypeVar, runtime_checkable
 
 import torch
-from annotated_types import Ge, Gt, Le, Lt, MinLen
+from annotated_types import Ge, Gt, Le, Len, Lt, MinLen
 from pydantic import AllowInfNan
 from torch import Tensor, nn
 
@@ -39,6 +39,9 @@ Whole = Annotated[int, Ge(0)]
 PathText = Annotated[str, MinLen(1)]
 """Where a file or a folder is."""
 
+ImageSize = Count | Annotated[Sequence[Count], Len(2, 2)]
+"""The side of square images in pixels, or their height and width."""
+
 Shape = Annotated[Sequence[Count], MinLen(1)]
 """The shape of a sample or a condition."""
 
@@ -51,6 +54,14 @@ translation).
 """
 
 OnDevice = TypeVar("OnDevice", "Batch", "SampleRequest")
+
+
+def height_and_width(image_size: ImageSize) -> tuple[int, int]:
+    """Both sides of images."""
+    if isinstance(image_size, int):
+        return image_size, image_size
+    height, width = image_size
+    return height, width
 
 
 def with_prefix(prefix: str, terms: LossTerms) -> LossTerms:

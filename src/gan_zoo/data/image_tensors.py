@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from PIL import Image
 from torch import Tensor
@@ -9,6 +11,7 @@ from torch.nn import functional as F
 from torchvision.utils import make_grid
 
 from gan_zoo.core.errors import DataError
+from gan_zoo.core.types import ImageSize, height_and_width
 
 
 def to_unit(samples: Tensor) -> Tensor:
@@ -38,25 +41,31 @@ def to_pil(image: Tensor) -> Image.Image:
     return Image.fromarray(image.permute(1, 2, 0).squeeze(2).numpy())
 
 
-def fit_images(images: Tensor, channels: int, image_size: int) -> Tensor:
-    """uint8 images ``[N, C, H, W]`` at the requested channels and size.
+def fit_images(images: Tensor, channels: int, image_size: ImageSize) -> Tensor:
+    """uint8 images ``[N, C, S, S]`` at the requested channels and size, centers for other sides.
 
     28 pixels become 32 by a border of the corner's gray value 0, so that MNIST keeps its pixels;
     every other change of size is an antialiased bilinear resize.
     """
     if images.shape[1:2] != (channels,):
         images = convert_channels(images, channels)
-    if images.shape[-1] == image_size:
+    sides = height_and_width(image_size)
+    if images.shape[2:] == sides:
         return images
-    if images.shape[-1] == 28 and image_size == 32:
+    if images.shape[-1] == 28 and sides == (32, 32):
         return F.pad(images, (2, 2, 2, 2))
-    return torch.cat([_resize(piece, image_size) for piece in torch.split(images, 4096)])
+    covering = torch.cat([_resize(piece, max(sides)) for piece in torch.split(images, 4096)])
+    return center(covering, sides)
 
 
-def _resize(images: Tensor, image_size: int) -> Tensor:
-    resized = F.interpolate(
-        images.float(), (image_size, image_size), mode="bilinear", antialias=True
-    )
+def center(images: Tensor, sides: Sequence[int]) -> Tensor:
+    """The central ``[N, C, *sides]`` of images, without a copy."""
+    top, left = ((images.shape[2 + axis] - sides[axis]) // 2 for axis in range(2))
+    return images[:, :, top : top + sides[0], left : left + sides[1]]
+
+
+def _resize(images: Tensor, side: int) -> Tensor:
+    resized = F.interpolate(images.float(), (side, side), mode="bilinear", antialias=True)
     return resized.round_().clamp_(0, 255).to(torch.uint8)
 
 

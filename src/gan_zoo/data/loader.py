@@ -128,12 +128,14 @@ class InfiniteLoader:
 
         # Crops of larger images: the same of a sample and its own condition.
         if self.source.uncropped is not None:
-            side = self.source.sample_shape[1]
-            corners = random_corners(real, side, rng, "crop")
-            other = random_corners(real, side, rng, "crop of conditions")
-            real = crop(real, corners, side)
-            condition = crop_conditions(condition, other if self.source.unpaired else corners, side)
-            mismatched = crop_conditions(mismatched, other, side)
+            sides = self.source.sample_shape[1:]
+            corners = random_corners(real, sides, rng, "crop")
+            other = random_corners(real, sides, rng, "crop of conditions")
+            real = crop(real, corners, sides)
+            condition = crop_conditions(
+                condition, other if self.source.unpaired else corners, sides
+            )
+            mismatched = crop_conditions(mismatched, other, sides)
 
         # A condition image is flipped with its sample.
         if self.flip:
@@ -165,8 +167,8 @@ class InfiniteLoader:
             return None
         samples = to_unit(stored)
         if self.source.uncropped is not None:
-            side = self.source.sample_shape[1]
-            samples = crop(samples, random_corners(samples, side, rng, "crop of labeled"), side)
+            sides = self.source.sample_shape[1:]
+            samples = crop(samples, random_corners(samples, sides, rng, "crop of labeled"), sides)
         if self.flip:
             flip = rng.uniform("flip of labeled", len(samples)) < 0.5
             samples = _flip(samples, flip)

@@ -22,7 +22,7 @@ from gan_zoo.networks.layers.normalization import (
     needs_bias,
     norm_layer,
 )
-from gan_zoo.networks.layers.shapes import square_image
+from gan_zoo.networks.layers.shapes import rectangular_image
 
 
 def dcgan_init(module: nn.Module) -> None:
@@ -36,20 +36,19 @@ def dcgan_init(module: nn.Module) -> None:
             nn.init.zeros_(bias)
 
 
-def _widths(image_size: int, width: int) -> list[int]:
-    """Channels from the 4x4 end to the last hidden layer: each step towards the image halves
+def _widths(halvings: int, width: int) -> list[int]:
+    """Channels from the small end to the last hidden layer: each step towards the image halves
     them.
     """
-    stages = image_size.bit_length() - 3
-    return [width * 2**k for k in reversed(range(stages))]
+    return [width * 2**k for k in reversed(range(halvings))]
 
 
 class DCGANGenerator(nn.Module):
-    """Latents ``[B, latent_dim]`` and optional conditions to images ``[B, C, S, S]`` in (-1, 1).
+    """Latents ``[B, latent_dim]`` and optional conditions to images ``[B, C, H, W]`` in (-1, 1).
 
     Args:
         latent_dim: size of the latents.
-        sample_shape: ``[C, S, S]`` with S a power of two from 8 to 256.
+        sample_shape: ``[C, H, W]`` with sides as in `rectangular_image`.
         width: channels before the last layer; they double towards the 4x4 end (the paper's 64
             pixels: 128).
         norm: ``batch`` as in the paper, or as in `ConditionInput`.
@@ -65,14 +64,14 @@ class DCGANGenerator(nn.Module):
         condition_dim: int | None = None,
     ) -> None:
         super().__init__()
-        channels, size = square_image(sample_shape, "generator=dcgan")
-        widths = _widths(size, width)
+        channels, halvings, end = rectangular_image(sample_shape, "generator=dcgan")
+        widths = _widths(halvings, width)
         self.condition = ConditionInput(norm, condition_dim)
         inputs = latent_dim + self.condition.extra_inputs
 
-        # From 1x1 to 4x4, then doublings up to the size of the image.
+        # From 1x1 to the small end, 4x4 for 64x64, then doublings up to the size of the image.
         layers: list[nn.Module] = [nn.Unflatten(1, (inputs, 1, 1))]
-        layers += self._up(inputs, widths[0], 1, 0)
+        layers += self._up(inputs, widths[0], 1, 0, end)
         for c_in, c_out in pairwise(widths):
             layers += self._up(c_in, c_out, 2, 1)
         # No normalization of the output.
@@ -80,8 +79,11 @@ class DCGANGenerator(nn.Module):
         self.layers = ConditionalSequential(*layers, last, nn.Tanh())
         initialize(self, dcgan_init)
 
-    def _up(self, c_in: int, c_out: int, stride: int, padding: int) -> list[nn.Module]:
-        up = nn.ConvTranspose2d(c_in, c_out, 4, stride, padding, bias=self.condition.needs_bias)
+    def _up(
+        self, c_in: int, c_out: int, stride: int, padding: int, kernel: tuple[int, int] = (4, 4)
+    ) -> list[nn.Module]:
+        bias = self.condition.needs_bias
+        up = nn.ConvTranspose2d(c_in, c_out, kernel, stride, padding, bias=bias)
         conv = apply_spectral_norm(up, self.condition.norm)
         return [conv, self.condition.layer(c_out), nn.ReLU(inplace=True)]
 
@@ -91,12 +93,12 @@ class DCGANGenerator(nn.Module):
 
 
 class DCGANDiscriminator(nn.Module):
-    """Images ``[B, C, S, S]`` to a `DiscriminatorOutput` with scores ``[B]``.
+    """Images ``[B, C, H, W]`` to a `DiscriminatorOutput` with scores ``[B]``.
 
-    The 4x4 activations are its feature.
+    The last activations, 4x4 for 64x64, are its feature.
 
     Args:
-        sample_shape: ``[C, S, S]`` with S a power of two from 8 to 256.
+        sample_shape: ``[C, H, W]`` with sides as in `rectangular_image`.
         width: channels after the first layer; they double towards the 4x4 end.
         norm: ``batch`` as in the paper, or another name of `norm_layer`.
         minibatch: ``none``, or a `MinibatchStatistic` of the last activations: ``stddev`` or
@@ -115,9 +117,9 @@ class DCGANDiscriminator(nn.Module):
         fusion: str = "projection",
     ) -> None:
         super().__init__()
-        # Strided convolutions down to 4x4; the first one without normalization.
-        channels, size = square_image(sample_shape, "discriminator=dcgan")
-        widths = list(reversed(_widths(size, width)))
+        # Strided convolutions down to 4x4 of 64x64; the first one without normalization.
+        channels, halvings, end = rectangular_image(sample_shape, "discriminator=dcgan")
+        widths = list(reversed(_widths(halvings, width)))
         normalize = norm_layer(norm)
         layers: list[nn.Module] = [
             apply_spectral_norm(nn.Conv2d(channels, widths[0], 4, 2, 1), norm)
@@ -133,11 +135,12 @@ class DCGANDiscriminator(nn.Module):
         self.layers = nn.Sequential(*layers)
         self.num_local_layers = len(layers) - (3 if len(widths) > 1 else 0)
         self.out_channels = widths[-1]
+        self.end = end
 
-        # Scores from the 4x4 activations and the batch statistic.
+        # Scores from the last activations and the batch statistic.
         self.minibatch = nn.Identity() if minibatch == "none" else MinibatchStatistic(minibatch)
         last = widths[-1] + (minibatch != "none")
-        self.heads = Heads([last, 4, 4], aux_outputs, condition_dim, fusion, norm)
+        self.heads = Heads([last, *end], aux_outputs, condition_dim, fusion, norm)
         initialize(self, dcgan_init)
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:

@@ -6,12 +6,12 @@ from torch import Tensor, nn
 
 from gan_zoo.core.types import Count, Shape
 from gan_zoo.networks.dcgan import DCGANDiscriminator, dcgan_init
-from gan_zoo.networks.layers.shapes import square_image
+from gan_zoo.networks.layers.shapes import require_image
 from gan_zoo.networks.mlp import MLPDiscriminator
 
 
 class DCGANEncoder(nn.Module):
-    """Images ``[B, C, S, S]`` to vectors ``[B, outputs]`` by DCGAN's convolutions.
+    """Images ``[B, C, H, W]`` to vectors ``[B, outputs]`` by DCGAN's convolutions.
 
     Args:
         outputs: size of the vectors.
@@ -22,9 +22,9 @@ class DCGANEncoder(nn.Module):
         self, outputs: Count, sample_shape: Shape, width: Count = 64, norm: str = "batch"
     ) -> None:
         super().__init__()
-        square_image(sample_shape, "encoder=dcgan")
+        require_image(sample_shape, "encoder=dcgan")
         discriminator = DCGANDiscriminator(sample_shape, width, norm)
-        head = nn.Conv2d(discriminator.out_channels, outputs, 4)
+        head = nn.Conv2d(discriminator.out_channels, outputs, discriminator.end)
         head.apply(dcgan_init)
         self.layers = nn.Sequential(discriminator.layers, head, nn.Flatten())
 

@@ -17,7 +17,7 @@ from gan_zoo.networks.layers.conditional_norm import ConditionalSequential, Cond
 from gan_zoo.networks.layers.heads import Heads
 from gan_zoo.networks.layers.minibatch_statistics import MinibatchStatistic
 from gan_zoo.networks.layers.normalization import apply_spectral_norm, norm_layer
-from gan_zoo.networks.layers.shapes import square_image
+from gan_zoo.networks.layers.shapes import rectangular_image
 
 
 def _conv(c_in: int, c_out: int, kernel: int, norm: str, gain: float = 2**0.5) -> nn.Module:
@@ -90,14 +90,14 @@ class DownBlock(nn.Module):
 
 
 class ResNetGenerator(nn.Module):
-    """Latents ``[B, latent_dim]`` to images ``[B, C, S, S]`` in (-1, 1).
+    """Latents ``[B, latent_dim]`` to images ``[B, C, H, W]`` in (-1, 1).
 
     Args:
         latent_dim: size of the latents.
-        sample_shape: ``[C, S, S]`` with S a power of two from 8 to 256.
+        sample_shape: ``[C, H, W]`` with sides as in `rectangular_image`.
         width: channels of every block (256 in SNGAN's 32-pixel network).
         norm: ``batch`` as in SNGAN, ``spectral+batch`` as in SAGAN, or as in `ConditionInput`.
-        attention: the size in pixels at which positions attend to each other; None for no
+        attention: the height in pixels at which positions attend to each other; None for no
             attention.
         condition_dim: size of the condition's vectors; None for an unconditional generator.
     """
@@ -112,13 +112,14 @@ class ResNetGenerator(nn.Module):
         condition_dim: int | None = None,
     ) -> None:
         super().__init__()
-        channels, size = square_image(sample_shape, "generator=resnet")
+        channels, halvings, end = rectangular_image(sample_shape, "generator=resnet")
 
         # The condition enters at every normalization, or next to the latents.
         self.condition = ConditionInput(norm, condition_dim)
-        sizes = check_attention([8 * 2**k for k in range(size.bit_length() - 3)], attention)
+        heights = [end[0] * 2**k for k in range(1, halvings + 1)]
+        sizes = check_attention(heights, attention)
         inputs = latent_dim + self.condition.extra_inputs
-        self.start = apply_spectral_norm(nn.Linear(inputs, 16 * width), norm)
+        self.start = apply_spectral_norm(nn.Linear(inputs, end[0] * end[1] * width), norm)
 
         # Blocks that double the size, attention after the block of its size.
         blocks: list[nn.Module] = []
@@ -131,7 +132,7 @@ class ResNetGenerator(nn.Module):
             _conv(width, channels, 3, norm, gain=1.0),
             nn.Tanh(),
         ]
-        self.layers = ConditionalSequential(nn.Unflatten(1, (width, 4, 4)), *blocks, *last)
+        self.layers = ConditionalSequential(nn.Unflatten(1, (width, *end)), *blocks, *last)
 
     def forward(self, latents: Tensor, condition: Tensor | None = None) -> Tensor:
         start = self.start(self.condition.first_inputs(latents, condition))
@@ -140,13 +141,13 @@ class ResNetGenerator(nn.Module):
 
 
 class ResNetDiscriminator(nn.Module):
-    """Images ``[B, C, S, S]`` to scores ``[B]``: blocks, ReLU, sum over positions.
+    """Images ``[B, C, H, W]`` to scores ``[B]``: blocks, ReLU, sum over positions.
 
     Args:
-        sample_shape: ``[C, S, S]`` with S a power of two from 8 to 256.
+        sample_shape: ``[C, H, W]`` with sides as in `rectangular_image`.
         width: channels of every block (128 in SNGAN's 32-pixel network).
         norm: ``spectral`` as in SNGAN and SAGAN, or another name of `norm_layer`.
-        attention: the size in pixels at which positions see each other; None for no attention.
+        attention: the height in pixels at which positions see each other; None for no attention.
         minibatch: ``none``, or a `MinibatchStatistic` of the last activations: ``stddev`` or
             ``difference``.
         aux_outputs, condition_dim, fusion: as in `Heads`.
@@ -164,12 +165,13 @@ class ResNetDiscriminator(nn.Module):
         fusion: str = "projection",
     ) -> None:
         super().__init__()
-        # Blocks down to 8x8, attention after the block of its size, two blocks more.
-        channels, size = square_image(sample_shape, "discriminator=resnet")
-        # After each halving, the last is 8.
-        sizes = [size // 2**k for k in range(1, size.bit_length() - 3)]
-        sizes = check_attention(sizes or [size], attention)
-        blocks: list[nn.Module] = [DownBlock(channels, width, norm, down=size > 8, first=True)]
+        # Blocks down to 8x8 of 64x64, attention after the block of its size, two blocks more.
+        channels, halvings, end = rectangular_image(sample_shape, "discriminator=resnet")
+        # The height after each halving, the last is 8.
+        sizes = [end[0] * 2**k for k in range(halvings - 1, 0, -1)]
+        sizes = check_attention(sizes or [2 * end[0]], attention)
+        down = halvings > 1
+        blocks: list[nn.Module] = [DownBlock(channels, width, norm, down=down, first=True)]
         for k, now in enumerate(sizes):
             blocks += [DownBlock(width, width, norm)] if k > 0 else []
             blocks += [SelfAttention(width, norm)] if now == attention else []

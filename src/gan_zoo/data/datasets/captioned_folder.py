@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 
 from gan_zoo.core.errors import DataError
-from gan_zoo.core.types import Count
+from gan_zoo.core.types import Count, ImageSize
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.datasets.image_folder import in_natural_order
 from gan_zoo.data.files.cache import cache_key
@@ -37,7 +37,7 @@ def captioned_folder(
     caption_column: str | None = "caption",
     class_column: str | None = None,
     channels: int = 3,
-    image_size: Count = 64,
+    image_size: ImageSize = 64,
     text: str = "words",
     caption_length: Count = 16,
     vocabulary_size: Count = 2000,

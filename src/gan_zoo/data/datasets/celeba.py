@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from gan_zoo.core.errors import DataError
-from gan_zoo.core.types import Count
+from gan_zoo.core.types import ImageSize
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.datasets.torchvision_datasets import not_found
 from gan_zoo.data.files.image_cache import Decoding, decode_files
@@ -28,7 +28,7 @@ def celeba(
     root: str,
     split: str = "train",
     channels: int = 3,
-    image_size: Count = 64,
+    image_size: ImageSize = 64,
     label: str | None = None,
     attributes: Sequence[str] = (),
     download: bool = True,

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from gan_zoo.core.errors import DataError
-from gan_zoo.core.types import Count
+from gan_zoo.core.types import ImageSize
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.datasets.image_folder import images_in
 from gan_zoo.data.files.cache import cache_key
@@ -28,7 +28,7 @@ def cyclegan_folder(
     root: str,
     direction: str = "AtoB",
     channels: int = 3,
-    image_size: Count = 256,
+    image_size: ImageSize = 256,
     condition_channels: int = 3,
     split: str = "train",
     on_error: str = "stop",
@@ -76,7 +76,7 @@ def side_by_side_folder(
     root: str,
     direction: str = "AtoB",
     channels: int = 3,
-    image_size: Count = 256,
+    image_size: ImageSize = 256,
     condition_channels: int = 3,
     unpaired: bool = False,
     split: str = "train",

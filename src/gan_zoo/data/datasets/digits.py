@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import torch
 
-from gan_zoo.core.types import Count
+from gan_zoo.core.types import ImageSize
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.image_tensors import fit_images
 
 
-def digits(channels: int = 1, image_size: Count = 8) -> Source:
+def digits(channels: int = 1, image_size: ImageSize = 8) -> Source:
     """8x8 gray digits with 10 labels (UCI Optical Recognition of Handwritten Digits, test part)."""
     from sklearn.datasets import load_digits
 

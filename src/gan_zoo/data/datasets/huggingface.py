@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from gan_zoo.core.errors import DataError
-from gan_zoo.core.types import Count
+from gan_zoo.core.types import Count, ImageSize
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.datasets.captioned_folder import class_numbers
 from gan_zoo.data.files.cache import cache_key
@@ -38,7 +38,7 @@ def huggingface(
     label_column: str | None = None,
     caption_column: str | None = None,
     channels: int = 3,
-    image_size: Count = 64,
+    image_size: ImageSize = 64,
     text: str = "words",
     caption_length: Count = 16,
     vocabulary_size: Count = 2000,

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from gan_zoo.core.errors import DataError
-from gan_zoo.core.types import Count
+from gan_zoo.core.types import ImageSize
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.files.cache import cache_key
 from gan_zoo.data.files.image_cache import Decoding, check_folder, check_on_error, decode_files
@@ -25,7 +25,7 @@ from gan_zoo.data.splits import check_split, has_held_out, order_by_split, split
 def image_folder(
     root: str,
     channels: int = 3,
-    image_size: Count = 64,
+    image_size: ImageSize = 64,
     on_error: str = "stop",
     split: str = "train",
     test_share: float = 0.0,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gan_zoo.core.errors import DataError
-from gan_zoo.core.types import Count
+from gan_zoo.core.types import ImageSize
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.files.cache import cache_key
 from gan_zoo.data.files.image_cache import DecodedImages, Decoding, check_on_error, decode_cached
@@ -25,7 +25,7 @@ def lsun(
     category: str = "bedroom",
     split: str = "train",
     channels: int = 3,
-    image_size: Count = 64,
+    image_size: ImageSize = 64,
     num_samples: int | None = None,
     on_error: str = "stop",
 ) -> Source:

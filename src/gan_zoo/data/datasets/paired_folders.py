@@ -12,7 +12,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from gan_zoo.core.errors import DataError
-from gan_zoo.core.types import Count
+from gan_zoo.core.types import ImageSize
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.datasets.image_folder import images_in
 from gan_zoo.data.files.cache import cache_key
@@ -32,7 +32,7 @@ def paired_folder(
     source_folder: str = "source",
     target_folder: str = "target",
     channels: int = 3,
-    image_size: Count = 64,
+    image_size: ImageSize = 64,
     condition_channels: int = 3,
     unpaired: bool = False,
     split: str = "train",
@@ -84,7 +84,7 @@ def unpaired_folder(
     source_folder: str = "source",
     target_folder: str = "target",
     channels: int = 3,
-    image_size: Count = 64,
+    image_size: ImageSize = 64,
     condition_channels: int = 3,
     split: str = "train",
     test_share: float = 0.1,

@@ -12,10 +12,11 @@ from gan_zoo.core.errors import DataError
 from gan_zoo.core.paths import cache_root
 from gan_zoo.core.progress import with_progress
 from gan_zoo.core.rng import CPU, seeded_generator
-from gan_zoo.core.types import Count
+from gan_zoo.core.types import ImageSize, height_and_width
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.datasets.torchvision_datasets import mnist
 from gan_zoo.data.files.cache import cache_key, cached_images
+from gan_zoo.data.files.image_cache import size_text
 
 NUM_HELD_OUT = 10_000
 
@@ -25,7 +26,7 @@ def stacked_mnist(
     split: str = "train",
     num_samples: int = 50_000,
     seed: int = 0,
-    image_size: Count = 32,
+    image_size: ImageSize = 32,
     download: bool = True,
 ) -> Source:
     """Three random digits as red, green and blue (Metz et al. 2017, section 3.3.1).
@@ -60,11 +61,11 @@ def stacked_mnist(
         for start in with_progress(pieces, len(pieces), f"Stacking {num_samples:,} digits (once)"):
             array[start : start + 4096] = images[chosen[start : start + 4096].numpy()]
 
-    path = cache_root() / "images" / f"stacked_mnist-{image_size}px-{key}.npy"
+    path = cache_root() / "images" / f"stacked_mnist-{size_text(image_size)}-{key}.npy"
     return Source(
         "stacked_mnist",
         split,
-        cached_images(path, (num_samples, 3, image_size, image_size), fill),
+        cached_images(path, (num_samples, 3, *height_and_width(image_size)), fill),
         (digits.labels[chosen] * torch.tensor([100, 10, 1])).sum(1),
         classes=[f"{number:03d}" for number in range(1000)],
         held_out=held_out if split == "train" else None,

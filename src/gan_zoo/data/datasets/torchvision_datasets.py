@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from gan_zoo.core.errors import DataError
-from gan_zoo.core.types import Count
+from gan_zoo.core.types import ImageSize
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.image_tensors import fit_images
 from gan_zoo.data.splits import check_split
@@ -26,7 +26,7 @@ def mnist(
     root: str,
     split: str = "train",
     channels: int = 1,
-    image_size: Count = 32,
+    image_size: ImageSize = 32,
     download: bool = True,
 ) -> Source:
     """MNIST (LeCun et al. 1998), gray 28x28: see `torchvision_set`."""
@@ -37,7 +37,7 @@ def fashion_mnist(
     root: str,
     split: str = "train",
     channels: int = 1,
-    image_size: Count = 32,
+    image_size: ImageSize = 32,
     download: bool = True,
 ) -> Source:
     """Fashion-MNIST (Xiao et al. 2017), gray 28x28: see `torchvision_set`."""
@@ -50,7 +50,7 @@ def kmnist(
     root: str,
     split: str = "train",
     channels: int = 1,
-    image_size: Count = 32,
+    image_size: ImageSize = 32,
     download: bool = True,
 ) -> Source:
     """KMNIST, cursive Japanese (Clanuwat et al. 2018), gray 28x28: see `torchvision_set`."""
@@ -61,7 +61,7 @@ def cifar10(
     root: str,
     split: str = "train",
     channels: int = 3,
-    image_size: Count = 32,
+    image_size: ImageSize = 32,
     download: bool = True,
 ) -> Source:
     """CIFAR-10 (Krizhevsky 2009), color 32x32: see `torchvision_set`."""
@@ -72,7 +72,7 @@ def cifar100(
     root: str,
     split: str = "train",
     channels: int = 3,
-    image_size: Count = 32,
+    image_size: ImageSize = 32,
     download: bool = True,
 ) -> Source:
     """CIFAR-100 (Krizhevsky 2009), color 32x32 with 100 fine labels: see `torchvision_set`."""
@@ -83,7 +83,7 @@ def svhn(
     root: str,
     split: str = "train",
     channels: int = 3,
-    image_size: Count = 32,
+    image_size: ImageSize = 32,
     download: bool = True,
 ) -> Source:
     """SVHN (Netzer et al. 2011), color 32x32, with a split ``extra``: see `torchvision_set`."""
@@ -100,7 +100,7 @@ def stl10(
     root: str,
     split: str = "unlabeled",
     channels: int = 3,
-    image_size: Count = 64,
+    image_size: ImageSize = 64,
     download: bool = True,
 ) -> Source:
     """STL-10 (Coates et al. 2011), color 96x96; splits with ``unlabeled`` have no labels.
@@ -124,7 +124,7 @@ def _by_train_flag(
     root: str,
     split: str,
     channels: int,
-    image_size: int,
+    image_size: ImageSize,
     download: bool,
 ) -> Source:
     """The set whose torchvision class has a ``train`` argument.
@@ -147,7 +147,7 @@ def torchvision_set(
     root: str,
     split: str,
     channels: int,
-    image_size: int,
+    image_size: ImageSize,
     download: bool,
     arguments: dict[str, Any],
 ) -> Source:

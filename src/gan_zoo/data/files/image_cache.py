@@ -15,6 +15,7 @@ from torch import Tensor
 from gan_zoo.core.errors import DataError
 from gan_zoo.core.files import atomic_path
 from gan_zoo.core.paths import cache_root
+from gan_zoo.core.types import ImageSize, height_and_width
 from gan_zoo.data.files.cache import cache_key, cached_images
 from gan_zoo.data.files.image_io import (
     ValueRange,
@@ -34,14 +35,14 @@ class Decoding:
 
     Attributes:
         channels: C, 1 or 3.
-        image_size: S; short sides are resized to this, centers cropped.
+        image_size: S, or H and W; images are resized to cover this, centers cropped.
         on_error: ``stop`` at unreadable files, naming them, or ``skip`` them.
         value_range: see `gan_zoo.data.files.image_io.ValueRange`.
         half: ``left`` or ``right``, the half of each file that is an image; None for all of it.
     """
 
     channels: int
-    image_size: int
+    image_size: ImageSize
     on_error: str = "stop"
     value_range: ValueRange | None = None
     half: str | None = None
@@ -53,7 +54,7 @@ class DecodedImages:
 
     Attributes:
         rows: their indices among all requested images, in order.
-        images: ``[len(rows), C, S, S]`` uint8.
+        images: ``[len(rows), C, H, W]`` uint8.
         key: changes with the images.
     """
 
@@ -135,15 +136,21 @@ def decode_cached(
         kind, key: name the cache's file.
         names: of the images, for errors.
         decoding: channels, image size and what to do with unreadable images.
-        make: row to ``[C, S, S]`` uint8; raises ValueError or OSError if that is impossible.
+        make: row to ``[C, H, W]`` uint8; raises ValueError or OSError if that is impossible.
 
     Raises:
         DataError: if an image cannot be decoded, or none with ``skip``.
     """
-    size = decoding.image_size
-    path = cache_root() / "images" / f"{kind}-{size}px-{key}.npy"
-    shape = (decoding.channels, size, size)
+    height, width = height_and_width(decoding.image_size)
+    path = cache_root() / "images" / f"{kind}-{size_text(decoding.image_size)}-{key}.npy"
+    shape = (decoding.channels, height, width)
     return decode_all(path, key, names, decoding.on_error, make, shape)
+
+
+def size_text(image_size: ImageSize) -> str:
+    """``64px``, or ``48x64px`` of height and width."""
+    height, width = height_and_width(image_size)
+    return f"{height}px" if height == width else f"{height}x{width}px"
 
 
 def decode_all(

@@ -12,6 +12,7 @@ from PIL import Image, ImageOps
 
 from gan_zoo.core.errors import DataError
 from gan_zoo.core.progress import with_progress
+from gan_zoo.core.types import ImageSize, height_and_width
 
 SUFFIXES = (
     ".png",
@@ -76,16 +77,16 @@ def check_value_range(value_range: ValueRange | None) -> None:
 def decode(
     file: Path | bytes,
     channels: int,
-    image_size: int,
+    image_size: ImageSize,
     value_range: ValueRange | None = None,
     half: str | None = None,
 ) -> np.ndarray[Any, Any]:
-    """One image as ``[C, S, S]`` uint8: upright, on white, short side resized to S, center cropped.
+    """One image as ``[C, H, W]`` uint8: upright, on white, resized to cover H x W, center cropped.
 
     Args:
         file: a file, or its bytes.
         channels: C, 1 or 3.
-        image_size: S.
+        image_size: S for H = W = S, or H and W.
         value_range: see `ValueRange`.
         half: ``left`` or ``right`` to take that half of the file; None for all of it.
 
@@ -183,15 +184,15 @@ def _to_8bit(image: Image.Image, value_range: ValueRange | None) -> Image.Image:
     return gray
 
 
-def _resize_and_crop(image: Image.Image, size: int) -> Image.Image:
-    width, height = image.size
-    if (width, height) == (size, size):
+def _resize_and_crop(image: Image.Image, size: ImageSize) -> Image.Image:
+    height, width = height_and_width(size)
+    if image.size == (width, height):
         return image
-    scale = size / min(width, height)
-    new = (max(size, round(width * scale)), max(size, round(height * scale)))
+    scale = max(width / image.width, height / image.height)
+    new = (max(width, round(image.width * scale)), max(height, round(image.height * scale)))
     image = image.resize(new, Image.Resampling.BICUBIC)
-    left, top = (new[0] - size) // 2, (new[1] - size) // 2
-    return image.crop((left, top, left + size, top + size))
+    left, top = (new[0] - width) // 2, (new[1] - height) // 2
+    return image.crop((left, top, left + width, top + height))
 
 
 def fill_array(
