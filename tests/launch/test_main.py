@@ -91,7 +91,7 @@ BAD_INPUT = {
         "trainer.max_steps must be an integer >= -1, got 'abc'",
     ),
     "seed": (["data=digits", "seed=-1"], "seed must be an integer >= 0, got -1"),
-    "model": (["model=gann"], "vae, vae_gan, veegan, got 'gann' (did you mean 'gan'?)"),
+    "model": (["model=gann"], "vae, vae_gan, veegan, wavegan, got 'gann' (did you mean 'gan'?)"),
     "loss": (["loss=hinges"], "(did you mean 'hinge'?)"),
     "key": (
         ["trainer.max_step=3"],
