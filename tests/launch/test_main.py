@@ -103,7 +103,7 @@ BAD_INPUT = {
         ["data=image_folder", "data.root=nowhere"],
         "data.root must be a folder of images",
     ),
-    "image size": (["data.image_size=48"], "got 48x48: set data.image_size"),
+    "image size": (["data.image_size=50"], "got 50x50: set data.image_size"),
     "large batch": (
         ["data=digits", "data.batch_size=2000"],
         "data.batch_size=2000 is more than the 1797 samples",
