@@ -129,7 +129,7 @@ def test_vectors_bring_mode_coverage(composed) -> None:
     ("overrides", "message"),
     [
         (["data=ring"], "use model=gan"),
-        (["data.image_size=48"], "8, 16, 32, 64, 128, 256 pixels, got 48x48"),
+        (["data.image_size=50"], "48x64 or 96x320, got 50x50"),
         (["regularizer=r1"], "discriminator.norm=layer"),
         (["loss.n_critic=0"], "n_critic must be an integer >= 1, got 0"),
         (
