@@ -4,11 +4,12 @@ A launch takes a GPU's host some microseconds, whatever the size of the tensors:
 trains as fast as its host launches. Counted are the operations that compute, on the pretended GPU of
 the tests (tests/pretended_gpu/device.py): views and allocations are none, an operation that is
 several kernels, or one for every some hundred tensors, is one. So the numbers compare loops, and are
-a lower bound of kernels. They depend on neither the machine nor the width nor the batch, which are
-small here.
+a lower bound of kernels. They depend on neither the machine nor the width of networks nor, but for
+image pools, the batch: all are small here.
 
 A step is the steps of the discriminator and the generator, and the batch's data. Of gan_zoo it
-includes the averaged generator, which the other loops (benchmarks/loops.py) do not have.
+includes the averaged generator, 1 launch and 1 more if it has buffers, and the check that numbers are
+finite, 2 for each side; the other loops (benchmarks/loops.py) have neither.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import sys
 import tempfile
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,8 @@ from measuring import RESULTS, table
 from train_speed import CASES
 
 from gan_zoo.config.compose import instantiate
-from gan_zoo.core.paths import CONF
 from gan_zoo.config.messages import choices
+from gan_zoo.core.paths import CONF
 from gan_zoo.data.dataset import Source
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -39,14 +40,15 @@ from tests.pretended_gpu.training import config_of, steps_on_gpu  # noqa: E402
 from tests.training.two_processes import MODELS  # noqa: E402
 
 COMPARED = ("DCGAN 32", "DCGAN 64", "MLP ring", "CycleGAN 64")
-SMALL = ("callbacks=none", "metric=none", "data.batch_size=4")
+LOOPS = ("plain", "tuned", "ours")
+QUICK = ("callbacks=none", "metric=none")
 NARROW = ("generator.width=8", "discriminator.width=8")
 Launches = Counter[str]
 
 
 def config(*overrides: str) -> Any:
     with tempfile.TemporaryDirectory() as folder:
-        return config_of(Path(folder), *overrides, *SMALL)
+        return config_of(Path(folder), *QUICK, *overrides)
 
 
 def of_ours(*overrides: str) -> Launches:
@@ -85,21 +87,21 @@ def of_loop(loop: loops.Loop, *overrides: str) -> Launches:
     return counted
 
 
-def compared(case: str) -> dict[str, Launches]:
-    """Launches of each loop of a case of benchmarks/train_speed.py."""
+def compared(case: str, names: Sequence[str] = LOOPS) -> dict[str, Launches]:
+    """Launches of loops of a case of benchmarks/train_speed.py."""
     case_loops, overrides = CASES[case]
-    narrow = () if case == "MLP ring" else NARROW
-    found = {
-        name: of_loop(loop, *overrides, *narrow)
-        for name, loop in case_loops.items()
-        if name != "ours"
+    small = list(overrides) if case == "MLP ring" else [*overrides, *NARROW]
+    # The pool of CycleGAN copies images one by one.
+    small.append(f"data.batch_size={1 if case.startswith('CycleGAN') else 4}")
+    return {
+        name: of_ours(*small) if name == "ours" else of_loop(case_loops[name], *small)
+        for name in names
     }
-    return found | {"ours": of_ours(*overrides, *narrow)}
 
 
 def of_model(model: str) -> Launches:
     without_metric = (o for o in MODELS[model] if not o.startswith("metric"))
-    return of_ours(f"model={model}", *without_metric)
+    return of_ours(f"model={model}", *without_metric, "data.batch_size=4")
 
 
 def main() -> None:
@@ -119,7 +121,7 @@ def main() -> None:
     rows = []
     for case in COMPARED if everything else arguments.case or ():
         found = compared(case)
-        rows.append([case, *(str(found[name].total()) for name in ("plain", "tuned", "ours"))])
+        rows.append([case, *(str(found[name].total()) for name in LOOPS)])
         print("  ".join(rows[-1]), flush=True)
         if arguments.operations:
             for name in ("tuned", "ours"):

@@ -1,4 +1,4 @@
-"""Losses, regularizers, augmentations, other devices' data and metrics on a GPU that is not there."""
+"""Losses, regularizers, augmentations and metrics on a GPU that is not there, see `device`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ METRICS = {
     "images": SMALL,
     "modes": ("data=ring", "model=gan"),
     "table": ("model=tvae", "data=table", "data.bundled=iris"),
-    "class_frechet": (*SMALL, "model=acgan", "metric.class_frechet.num_samples=20"),
+    "class_frechet": (*SMALL, "model=acgan", "callbacks.evaluation.num_samples=20"),
     "reconstruction": ("model=vae", "data=digits", "generator.width=8"),
 }
 
@@ -58,10 +58,10 @@ def test_unrolling_waits_once_for_the_counts_of_the_optimizer(worker: Worker) ->
 def test_metrics_have_everything_on_the_device(metric: str, worker: Worker) -> None:
     answered = worker.ask(
         f"metric={metric}",
-        *METRICS[metric],
         *("data.batch_size=4", "extractor.image_size=32"),
         *("callbacks.progress=null", "callbacks.checkpoints=null", "callbacks.samples.count=4"),
         *("callbacks.evaluation.num_samples=8", "callbacks.evaluation.training_steps=2"),
         *("callbacks.doctor.count=16", "callbacks.doctor.every_images=8"),
+        *METRICS[metric],
     )
     assert "error" not in answered, answered["error"]

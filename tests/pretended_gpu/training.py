@@ -28,15 +28,22 @@ class Worker:
     def __init__(self) -> None:
         self.process: subprocess.Popen[str] | None = None
 
-    def ask(self, *overrides: str, steps: int = 2) -> dict[str, Any]:
-        """Train for ``steps`` generator steps; see `answer`."""
+    def ask(self, *overrides: str) -> dict[str, Any]:
+        """Train for two generator steps; see `answer`."""
+        return self._answered({"overrides": overrides})
+
+    def launches(self, case: str) -> dict[str, int]:
+        """Launches of the hand-tuned loop and ours in a case of benchmarks/kernel_launches.py."""
+        return self._answered({"case": case})
+
+    def _answered(self, question: dict[str, Any]) -> dict[str, Any]:
         process = self._started()
         assert process.stdin is not None
         assert process.stdout is not None
-        process.stdin.write(json.dumps({"overrides": overrides, "steps": steps}) + "\n")
+        process.stdin.write(json.dumps(question) + "\n")
         process.stdin.flush()
         line = process.stdout.readline()
-        assert line, f"the process that trained {overrides} is gone"
+        assert line, f"the process that was asked {question} is gone"
         answered: dict[str, Any] = json.loads(line)
         return answered
 
@@ -106,31 +113,37 @@ def config_of(folder: Path, *overrides: str) -> Any:
         return compose("config", [f"run_dir={folder / 'run'}", *QUIET, *overrides])
 
 
-def answer(overrides: list[str], steps: int) -> dict[str, Any]:
-    """Train for as many steps of the generator.
+def answer(overrides: list[str]) -> dict[str, Any]:
+    """Train for two steps of the generator.
 
     Returns:
-        ``events``, of the last batch: kind, operation, place and number of times; ``launches``, of
-        the last generator step and the discriminator steps before it; or ``error`` with a
-        traceback.
+        ``events`` of the last batch: kind, operation, place and number of times; or ``error`` with
+        a traceback.
     """
     with tempfile.TemporaryDirectory() as folder:
         try:
             config = config_of(Path(folder), *overrides)
-            n_critic = config.loss.n_critic
-            config.trainer.max_steps = steps * n_critic
-            events, launches = steps_on_gpu(config)
+            config.trainer.max_steps = 2 * config.loss.n_critic
+            events, _ = steps_on_gpu(config)
         except Exception:
             return {"error": traceback.format_exc()}
-    found = [[*event, count] for event, count in events[-1].items()]
-    return {"events": found, "launches": sum(map(Counter.total, launches[-n_critic:]))}
+    return {"events": [[*event, count] for event, count in events[-1].items()]}
+
+
+def launches_of(case: str) -> dict[str, int]:
+    """Launches by loop."""
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    from kernel_launches import compared
+
+    return {name: found.total() for name, found in compared(case, ("tuned", "ours")).items()}
 
 
 def serve(questions: IO[str], answers: IO[str]) -> None:
     """Answer one question a line until there are no more."""
     for line in questions:
         question = json.loads(line)
-        answers.write(json.dumps(answer(**question)) + "\n")
+        answered = launches_of(**question) if "case" in question else answer(**question)
+        answers.write(json.dumps(answered) + "\n")
         answers.flush()
 
 
