@@ -35,9 +35,9 @@ from gan_zoo.core.paths import CONF
 from gan_zoo.data.dataset import Source
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from tests.pretended_gpu.device import DEVICE, pretended_gpu  # noqa: E402
-from tests.pretended_gpu.training import config_of, steps_on_gpu  # noqa: E402
-from tests.training.two_processes import MODELS  # noqa: E402
+from tests.pretended_gpu.device import DEVICE, pretended_gpu
+from tests.pretended_gpu.training import config_of, steps_on_gpu
+from tests.training.two_processes import MODELS
 
 COMPARED = ("DCGAN 32", "DCGAN 64", "MLP ring", "CycleGAN 64")
 LOOPS = ("plain", "tuned", "ours")

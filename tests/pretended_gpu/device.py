@@ -12,12 +12,12 @@ The device is neither ``cpu`` nor ``cuda``, so code that asks for ``cuda`` by na
 
 from __future__ import annotations
 
-import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
 
@@ -284,7 +284,7 @@ def _place(frame: FrameType | None) -> str:
         if "/gan_zoo/" in file:
             ours.append(line)
         elif not first and file != __file__ and "/torch/" not in file and file[0] != "<":
-            first = line.removeprefix(os.getcwd() + "/")
+            first = line.removeprefix(f"{Path.cwd()}/")
         frame = frame.f_back
     return " < ".join(ours) or first or "autograd"
 

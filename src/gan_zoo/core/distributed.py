@@ -65,9 +65,7 @@ def gather_over_ranks(rows: Tensor) -> Tensor:
 
 
 def gather_whole_numbers_over_ranks(rows: Tensor) -> Tensor:
-    """The whole numbers ``[B, ...]`` of every process one below the other; every process has equally
-    many.
-    """
+    """The whole numbers ``[B, ...]`` of every process one below the other, equally many of each."""
     if world_size() == 1:
         return rows
     parts = [torch.empty_like(rows) for _ in range(world_size())]
