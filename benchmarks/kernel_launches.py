@@ -1,6 +1,6 @@
 """Kernel launches of a training step, counted without a GPU: python benchmarks/kernel_launches.py
 
-A launch takes a GPU's host some microseconds, whatever the size of the tensors: a small network
+A launch takes a GPU's host the same time, whatever the size of the tensors: a small network
 trains as fast as its host launches. Counted are the operations that compute, on the pretended GPU of
 the tests (tests/pretended_gpu/device.py): views and allocations are none, an operation that is
 several kernels, or one for every some hundred tensors, is one. So the numbers compare loops, and are
