@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 PARALLEL := -n auto --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help install train test test-all test-faults conformance lint format bench docs clean
+.PHONY: help install train test test-all test-faults test-gpu conformance lint format bench bench-gpu docs clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -31,6 +31,9 @@ test-all: $(READY)  ## run all tests
 test-faults: $(READY)  ## fault-injection tests, with a table of results
 	$(BIN)/python -m pytest tests/faults -m '' $(ARGS)
 
+test-gpu: $(READY)  ## tests on the GPUs of this machine; skipped, with the reason, without one
+	$(BIN)/python -m pytest tests/gpu tests/pretended_gpu -m '' $(ARGS)
+
 conformance: $(READY)  ## conformance tests of losses and regularizers
 	$(BIN)/python -m pytest tests/conformance $(ARGS)
 
@@ -49,6 +52,12 @@ bench: $(READY)  ## benchmarks: training speed, every loss and model, scaling, s
 	$(BIN)/python benchmarks/zoo_speed.py --seconds 2 --write
 	$(BIN)/python benchmarks/scaling.py --seconds 2 --write
 	$(BIN)/python benchmarks/start_up.py --write
+
+bench-gpu: $(READY)  ## benchmarks on a GPU: speed, peak memory of every model, metrics
+	$(BIN)/python -c "import torch; torch.cuda.is_available() or exit('bench-gpu needs a GPU with CUDA')"
+	$(BIN)/python benchmarks/train_speed.py --rounds 3 --seconds 2 --write
+	$(BIN)/python benchmarks/zoo_speed.py --seconds 2 --write
+	$(BIN)/python benchmarks/evaluation_speed.py --write
 
 docs: $(READY)  ## build the documentation site in site/
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from gan_zoo.core.distributed import gather_over_ranks
+from gan_zoo.core.distributed import gather_over_ranks, gather_whole_numbers_over_ranks
 from gan_zoo.core.types import Fraction, Positive, at_least_float32
 
 
@@ -86,8 +86,7 @@ def similarities(
     N is the size of the global batch.
     """
     h = gather_over_ranks(at_least_float32(embeddings))
-    # Gathering divides, so labels pass it as doubles, which hold them exactly.
-    y = gather_over_ranks(labels.double()).long()
+    y = gather_whole_numbers_over_ranks(labels)
     with torch.autocast(h.device.type, enabled=False):
         to_proxy = (h * at_least_float32(proxies)[y]).sum(1)
         to_others = h @ h.T

@@ -63,6 +63,12 @@ def setting_of(path: Path) -> str:
     return "choose another folder, for a run with hydra.run.dir=FOLDER, for results with --out"
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether torch found no memory for a tensor, on a GPU or on the host."""
+    on_gpu = type(error).__name__ == "OutOfMemoryError"
+    return on_gpu or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
+
+
 def is_usage_error(error: BaseException, building: bool = False) -> bool:
     """Whether the user can put ``error`` right by changing the command.
 
@@ -87,6 +93,7 @@ def is_usage_error(error: BaseException, building: bool = False) -> bool:
     of_wandb = type(error).__name__ in WANDB_ERRORS
     return (
         is_unwritable(error)
+        or is_out_of_memory(error)
         or isinstance(error, made_for_users)
         or of_wandb
         or SLURM_MISSING in str(error)
@@ -144,10 +151,10 @@ def format_error(error: BaseException, conf: Path, overrides: Sequence[str] = ()
         )
 
     # Sizes beyond the memory, however Python and torch report them.
-    if isinstance(cause, (MemoryError, OverflowError)) or "can't allocate memory" in message:
+    if isinstance(cause, (MemoryError, OverflowError)) or is_out_of_memory(cause):
         message = (
             f"there is not enough memory for these sizes ({' '.join(message.split())[:120]}):"
-            " smaller widths, or data"
+            " smaller widths or data.batch_size, or accumulate="
         )
     return " ".join(message.split())
 

@@ -64,6 +64,15 @@ def gather_over_ranks(rows: Tensor) -> Tensor:
     return mean_over_ranks(padded).flatten(0, 1) * ranks
 
 
+def gather_whole_numbers_over_ranks(rows: Tensor) -> Tensor:
+    """The whole numbers ``[B, ...]`` of every process one below the other, equally many of each."""
+    if world_size() == 1:
+        return rows
+    parts = [torch.empty_like(rows) for _ in range(world_size())]
+    dist.all_gather(parts, rows.contiguous())
+    return torch.cat(parts)
+
+
 def from_rank_0(tensors: Iterable[Tensor]) -> None:
     """Give every process rank 0's values, in place."""
     if world_size() > 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, ClassVar
 
 import torch
@@ -153,6 +153,12 @@ def distance_to_segment(
     ).sqrt()
 
 
+@lru_cache
+def luma_weights(device: torch.device, dtype: torch.dtype) -> Tensor:
+    """`LUMA` ``[1, 3, 1, 1]``, copied to ``device`` once."""
+    return torch.tensor(LUMA, device=device, dtype=dtype).view(1, 3, 1, 1)
+
+
 class Gray(Derivation):
     """The luma of RGB images, one channel (colorization; weights of ITU-R BT.601)."""
 
@@ -165,7 +171,7 @@ class Gray(Derivation):
         return [1, height, width]
 
     def __call__(self, images: Tensor, rng: StepRNG) -> Tensor:
-        weights = images.new_tensor(LUMA).view(1, 3, 1, 1)
+        weights = luma_weights(images.device, images.dtype)
         return (images * weights).sum(1, keepdim=True)
 
 

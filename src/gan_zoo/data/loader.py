@@ -149,6 +149,9 @@ class InfiniteLoader:
             condition = self.source.derivation(real if condition is None else condition, rng)
             if mismatched is not None:
                 mismatched = self.source.derivation(mismatched, rng.derive("mismatched"))
+        categories = parts.categories
+        if categories is not None:
+            categories = categories.to(real.device, non_blocking=True)
         return Batch(
             len(real),
             rng,
@@ -156,7 +159,7 @@ class InfiniteLoader:
             parts.labels,
             condition,
             mismatched,
-            None if parts.categories is None else parts.categories.to(real.device),
+            categories,
             self._labeled(parts.labeled, rng),
             parts.labels_of_labeled,
         )

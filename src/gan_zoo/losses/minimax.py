@@ -29,7 +29,9 @@ class Minimax(Loss):
 
     def discriminator(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
         # (1 - s) sp(-v) + s sp(v) = sp(-v) + s v
-        on_real = softplus(-real.score) + self.label_smoothing * real.score
+        on_real = softplus(-real.score)
+        if self.label_smoothing:
+            on_real = on_real + self.label_smoothing * real.score
         return on_real.mean() + softplus(fake.score).mean()
 
     def generator(

@@ -40,4 +40,5 @@ def hinge(scores: Tensor, labels: Tensor) -> Tensor:
     """E (1 + max_{k != y} s_k - s_y)+."""
     is_label = one_hot(labels, scores.shape[1]).bool()
     best_other = scores.masked_fill(is_label, float("-inf")).max(1).values
-    return (1 + best_other - scores[is_label]).relu().mean()
+    own = scores.gather(1, labels[:, None])[:, 0]
+    return (1 + best_other - own).relu().mean()

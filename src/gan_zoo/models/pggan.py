@@ -26,7 +26,7 @@ class PGGAN(GAN):
     losses and penalties see one shape. Use ``loss=wgan_gp`` with a drift penalty, the paper's.
 
     Args:
-        generator, discriminator: networks with a ``growth`` (`gan_zoo.networks.pggan`).
+        generator, discriminator: networks that `grow` (`gan_zoo.networks.pggan.Growing`).
         fade_images, stable_images: 600,000 each in the paper.
         latent_dim, prior: as in `GAN`.
 
@@ -47,7 +47,7 @@ class PGGAN(GAN):
         self.fade_images = fade_images
         self.stable_images = stable_images
         sides = [self.generators, self.discriminators]
-        found = [[m for m in side.modules() if hasattr(m, "growth")] for side in sides]
+        found = [[m for m in side.modules() if hasattr(m, "grow")] for side in sides]
         if not all(found):
             raise ValueError(
                 "model=pggan needs networks that grow: generator=pggan and discriminator=pggan"
@@ -58,7 +58,7 @@ class PGGAN(GAN):
 
     def on_progress(self, images_seen: int) -> None:
         for network in self.growing:
-            network.growth.fill_(self.growth_after(images_seen))  # type: ignore[operator]
+            network.grow(self.growth_after(images_seen))  # type: ignore[operator]
 
     def growth_after(self, images_seen: int) -> float:
         """The growth after ``images_seen`` images, from 0 to the number of doublings."""
@@ -68,7 +68,7 @@ class PGGAN(GAN):
         return min(float(self.doublings), stages + faded)
 
     def adversarial_terms(self, batch: Batch, fakes: FakeSamples) -> Sequence[AdversarialTerm]:
-        real = at_growth(batch.real, float(self.growing[0].growth))  # type: ignore[arg-type]
+        real = at_growth(batch.real, self.growing[0].growth_on_host())  # type: ignore[operator]
         return [replace(term, real=real) for term in super().adversarial_terms(batch, fakes)]
 
 

@@ -42,12 +42,27 @@ class Growing(nn.Module):
         super().__init__()
         self.doublings = doublings
         self.register_buffer("growth", torch.tensor(float(doublings)))
+        self._known: tuple[Tensor, int, float] | None = None
+
+    def grow(self, growth: float) -> None:
+        """Set the growth, which the host then knows without asking the device."""
+        if growth != self.growth_on_host():
+            self.growth.fill_(growth)
+            self._known = (self.growth, self.growth._version, growth)
+
+    def growth_on_host(self) -> float:
+        """The growth, read from the device only after the buffer was changed by others."""
+        known = self._known
+        if known is None or known[0] is not self.growth or known[1] != self.growth._version:
+            known = (self.growth, self.growth._version, float(self.growth))
+            self._known = known
+        return known[2]
 
     def stage(self) -> tuple[int, float]:
         """The number of doublings that are used, and how far the last one is faded in, in (0, 1]:
         1 if it is complete.
         """
-        growth = float(self.growth)
+        growth = self.growth_on_host()
         used = math.ceil(growth)
         return used, growth - used + 1
 

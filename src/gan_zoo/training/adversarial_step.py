@@ -83,19 +83,19 @@ class AdversarialStep:
             # The loss, in full precision, and the penalties on top of it.
             with full_precision(output.term.real.device):
                 loss = over_parts(self.loss_for(term).discriminator, _real(output), output.fake)
-                terms[f"d/{term.name}"] = term.discriminator_weight * loss
+                terms[f"d/{term.name}"] = weighted(term.discriminator_weight, loss)
             for name, regularizer in penalties.items():
                 penalty = regularizer.penalty(output.term, _real(output), output.fake, batch.rng)
                 if penalty is not None:
                     weight = term.discriminator_weight * regularizer.every
-                    terms[f"d/{term.name}/{name}"] = weight * penalty
+                    terms[f"d/{term.name}/{name}"] = weighted(weight, penalty)
 
         # Terms of the model, and of regularizers that involve the generator.
         terms |= with_prefix("d", self.model.discriminator_terms(batch, detached, outputs))
         for name, generator_regularizer in self._generator_regularizers(step):
             penalty = generator_regularizer.discriminator_penalty(self.model, batch, detached)
             if penalty is not None:
-                terms[f"d/{name}"] = generator_regularizer.every * penalty
+                terms[f"d/{name}"] = weighted(generator_regularizer.every, penalty)
         return terms, outputs
 
     def generator_terms(
@@ -143,14 +143,14 @@ class AdversarialStep:
                     value = over_parts(loss.discriminator, fake, real)
                 else:
                     value = over_parts(self._generator_loss(loss), fake, real)
-                terms[f"g/{term.name}"] = term.generator_weight * value
+                terms[f"g/{term.name}"] = weighted(term.generator_weight, value)
 
         # Terms of the model, and the regularizers of the generators that are due.
         terms |= with_prefix("g", self.model.generator_terms(batch, fakes, outputs))
         for name, regularizer in self._generator_regularizers(generator_step):
             penalty = regularizer.penalty(self.model, batch, fakes)
             if penalty is not None:
-                terms[f"g/{name}"] = regularizer.every * penalty
+                terms[f"g/{name}"] = weighted(regularizer.every, penalty)
         return terms
 
     @torch.no_grad()
@@ -214,6 +214,11 @@ class AdversarialStep:
         """The generators' regularizers that are applied in this step."""
         found: list[tuple[str, GeneratorRegularizer]] = list(self.generator_regularizers.items())  # type: ignore[arg-type]
         return [(name, regularizer) for name, regularizer in found if step % regularizer.every == 0]
+
+
+def weighted(weight: float, value: Tensor) -> Tensor:
+    """``weight`` times ``value``, which a weight of 1 leaves as it is."""
+    return value if weight == 1 else weight * value
 
 
 def over_parts(loss: Callable[..., Tensor], *outputs: DiscriminatorOutput | None) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -22,32 +22,33 @@ class DivergenceDetector:
     """
 
     def __init__(self) -> None:
-        self._kept: list[tuple[int, list[str], Tensor]] = []
+        self._kept: list[tuple[int, str, list[str], Tensor]] = []
 
     def check(
-        self, side: str, terms: LossTerms, total: Tensor, gradient_norm: Tensor, step: int
+        self,
+        side: str,
+        terms: LossTerms,
+        total: Tensor,
+        gradient_norms: Sequence[Tensor],
+        step: int,
     ) -> None:
-        """Check the terms of one side, their sum, and the norm of its monitored gradients.
+        """Check the terms of one side, their sum, and the norms of its monitored gradients.
 
         Raises:
             TrainingDiverged: naming the side and the term.
         """
-        on_cpu = gradient_norm.device.type == "cpu"
+        on_cpu = total.device.type == "cpu"
         if on_cpu:
             # Gradients are averaged over processes, so all of them find this at the same step.
             local_total = 0.0 if world_size() > 1 else float(total.detach())
-            if math.isfinite(local_total + float(gradient_norm)):
+            if gradient_norms:
+                gradient_norms = [torch.stack(list(gradient_norms)).norm()]
+            if math.isfinite(local_total + sum(map(float, gradient_norms))):
                 return
 
         # On a CPU this step is known to have failed, and is checked at once for the term to blame.
-        names = [*terms, f"gradient of the {side}"]
-        self._kept.append(
-            (
-                step,
-                names,
-                torch.stack([*(t.detach().float() for t in terms.values()), gradient_norm]),
-            )
-        )
+        values = [value.detach().float() for value in (*terms.values(), *gradient_norms)]
+        self._kept.append((step, side, list(terms), torch.stack(values)))
         if on_cpu:
             self.flush()
 
@@ -63,10 +64,12 @@ class DivergenceDetector:
             return
 
         # One transfer from the device for all that was kept.
-        numbers = mean_over_ranks(torch.cat([values for _, _, values in kept])).tolist()
-        for step, names, values in kept:
-            # The first numbers belong to this step, the rest to later ones.
-            raise_if_not_finite(dict(zip(names, numbers, strict=False)), step)
+        numbers = mean_over_ranks(torch.cat([values for *_, values in kept])).tolist()
+        for step, side, names, values in kept:
+            # The first numbers belong to this step, the rest to later ones: terms, then gradients.
+            own = dict(zip(names, numbers, strict=False))
+            own[f"gradient of the {side}"] = math.hypot(*numbers[len(names) : len(values)])
+            raise_if_not_finite(own, step)
             numbers = numbers[len(values) :]
 
 

@@ -13,9 +13,15 @@ def gradient_norm(parameters: Iterable[nn.Parameter]) -> Tensor:
     yet.
     """
     parameters = list(parameters)
-    gradients = [p.grad for p in parameters if p.grad is not None]
-    if not gradients:
+    norms = gradient_norms(parameters)
+    if not norms:
         return torch.zeros((), device=parameters[0].device)
     # The norm of all norms is that of the gradients together.
-    norm: Tensor = torch.stack(torch._foreach_norm(gradients)).norm()
+    norm: Tensor = torch.stack(norms).norm()
     return norm
+
+
+def gradient_norms(parameters: Iterable[nn.Parameter]) -> list[Tensor]:
+    """The Euclidean norm of each gradient that these parameters have."""
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    return list(torch._foreach_norm(gradients)) if gradients else []

@@ -124,7 +124,12 @@ class AdamSteps:
         # The optimizer's own state is only read here.
         self.means = {name: values.get("exp_avg", 0.0) for name, values in state.items()}
         self.squares = {name: values.get("exp_avg_sq", 0.0) for name, values in state.items()}
-        self.counts = {name: int(values.get("step", 0)) for name, values in state.items()}
+        self.counts = dict.fromkeys(state, 0)
+        started = {name: values["step"] for name, values in state.items() if "step" in values}
+        if started:
+            # One transfer from the device for all of them.
+            counts = torch.stack([torch.as_tensor(count) for count in started.values()]).tolist()
+            self.counts |= {name: int(count) for name, count in zip(started, counts, strict=True)}
 
     def __call__(self, weights: Weights, gradients: dict[str, Tensor | None]) -> Weights:
         moved = {}

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from gan_zoo.core.distributed import average_gradients
 from gan_zoo.core.types import LossTerms, total_loss
 from gan_zoo.training.divergence import DivergenceDetector
-from gan_zoo.training.gradients import gradient_norm
+from gan_zoo.training.gradients import gradient_norm, gradient_norms
 
 if TYPE_CHECKING:
     from gan_zoo.training.module import GANModule
@@ -106,7 +106,7 @@ class Updater:
 
         # Running statistics travel with the gradients of the batch's last step.
         average_gradients(self.parameters, self.statistics if last else ())
-        self.detector.check(self.name, terms, total, gradient_norm(self.monitored), step)
+        self.detector.check(self.name, terms, total, gradient_norms(self.monitored), step)
 
         # The norm is kept for the log, as clipping changes the gradients.
         if self.clip_grad_norm is not None:

@@ -1,0 +1,31 @@
+"""A training step of every model on a GPU that is not there, see `device`."""
+
+from __future__ import annotations
+
+import pytest
+
+from gan_zoo.config.messages import choices
+from gan_zoo.core.paths import CONF
+from tests.pretended_gpu.checking import check_step
+from tests.pretended_gpu.training import Worker
+from tests.training.two_processes import MODELS
+
+SMALLER = {
+    "biggan_deep": ("data.image_size=32",),
+    "gat": ("discriminator.depth=1", "augment=none"),
+    "gat_conditional": ("discriminator.depth=1", "augment=none"),
+}
+SIBLINGS = ("biggan_deep", "dualgan", "fastcut", "gat_conditional", "sngan_projection")
+"""Networks and terms of other models."""
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        pytest.param(model, marks=pytest.mark.slow if model in SIBLINGS else ())
+        for model in choices("model", CONF)
+    ],
+)
+def test_a_training_step(model: str, worker: Worker) -> None:
+    without_metric = (o for o in MODELS[model] if not o.startswith("metric"))
+    check_step(worker, f"model={model}", *without_metric, *SMALLER.get(model, ()))
