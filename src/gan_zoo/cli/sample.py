@@ -139,7 +139,7 @@ def write_folder(run: LoadedModel, target: Path, seed: int, count: int, **option
 
 def write_table(run: LoadedModel, target: Path, seed: int, **options: Any) -> None:
     """Rows of a table that meet conditions."""
-    from gan_zoo.inference.rows import write_rows
+    from gan_zoo.inference.rows_on_request import write_rows
 
     write_rows(run, target, seed=seed, **options)
 

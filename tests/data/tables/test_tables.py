@@ -19,7 +19,7 @@ from gan_zoo.data.tables.columns import Category, Continuous
 from gan_zoo.data.tables.files import read_table
 from gan_zoo.data.tables.row_draws import RowDraws
 from gan_zoo.data.tables.schema import Schema, schema_of
-from gan_zoo.inference.rows import parse_condition
+from gan_zoo.inference.rows_on_request import parse_condition
 from tests import processes
 
 ROWS = 60
@@ -207,11 +207,19 @@ def test_conditions_of_a_request() -> None:
     assert condition.category == 5 + 1  # after the five stars
     assert parse_condition("price>=10", kind).meets(frame()).sum() == (frame()["price"] >= 10).sum()
     assert parse_condition("city=", kind).meets(frame()).sum() == frame()["city"].isna().sum()
+    assert parse_condition("price=", kind).meets(frame()).sum() == frame()["price"].isna().sum()
+    early = parse_condition("since<2020-02-11", kind)
+    assert early.meets(frame()).sum() == 10
     for text, message in {
         "town=Oslo": "with a column of price, count",
         "city=Paris": "city= must be one of Bern, Oslo, Rome, , got =Paris",
         "city<Oslo": "city= must be one of",
         "price>much": "price> needs a number, got 'much'",
+        "since>often": "since> needs a date such as 2024-12-31, got 'often'",
+        "price>=900": "is met by no row: the values are 53.5 to 139.21",
+        "count=3.5": "is met by no row: the values are whole numbers",
+        "count=": "count= needs a number, got ''",
+        "name=name-3": "this column is not generated; left out were name, empty",
     }.items():
         with pytest.raises(ConfigError, match=message):
             parse_condition(text, kind)

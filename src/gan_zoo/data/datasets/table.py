@@ -51,7 +51,7 @@ def table(
         raise DataError(f"data.target must be one of {', '.join(schema.names)}, got {target!r}")
     if schema.left_out and split == "train":
         log.warning(
-            "columns without values, or with a name of its own in each row, are left out: %s",
+            "columns without values, or of text with too many (names, ids), are left out: %s",
             ", ".join(schema.left_out),
         )
 

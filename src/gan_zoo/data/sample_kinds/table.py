@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from gan_zoo.core.errors import DataError
 from gan_zoo.core.files import atomic_path
 from gan_zoo.data.sample_kinds.base import SampleKind
 from gan_zoo.data.tables.columns import Category, Column, Continuous
@@ -77,6 +78,8 @@ class Table(SampleKind):
         return image
 
     def write(self, blocks: Iterable[Tensor], target: Path) -> int:
+        if target.suffix != self.suffix:
+            raise DataError(f"rows are written to a .csv file, got --out {target}")
         frame = pd.concat([self.decode(block) for block in blocks], ignore_index=True)
         target.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(target) as temporary:

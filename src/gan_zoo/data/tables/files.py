@@ -25,7 +25,8 @@ def read_table(root: str) -> pd.DataFrame:
     """
     path = Path(root).expanduser()
     if path.suffix not in SUFFIXES or not path.is_file():
-        raise DataError(f"data.root must be a file {', '.join(SUFFIXES)}, got {root!r}")
+        what = "which does not exist" if path.suffix in SUFFIXES else "of another kind"
+        raise DataError(f"data.root must be a file {', '.join(SUFFIXES)}, got {root!r}, {what}")
     try:
         table = pd.read_parquet(path) if path.suffix == ".parquet" else _read_text(path)
     except (OSError, ValueError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:

@@ -35,7 +35,7 @@ def rectangular_image(
 def require_image(sample_shape: Sequence[int], network: str) -> Sequence[int]:
     """The shape of images ``[C, H, W]``; raises `ValueError` for other samples."""
     if len(sample_shape) != 3:
-        advice = "model=gan for vectors"
+        advice = "model=gan for vectors, model=ctgan for tables"
         if len(sample_shape) == 2:
             advice = "model=wavegan loss=wgan_gp for sounds"
         raise ValueError(

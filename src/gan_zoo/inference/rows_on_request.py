@@ -19,7 +19,7 @@ from gan_zoo.core.errors import ConfigError, DataError
 from gan_zoo.core.rng import CPU, StepRNG, stable_seed
 from gan_zoo.core.types import SampleRequest
 from gan_zoo.data.sample_kinds.table import Table
-from gan_zoo.data.tables.columns import Category
+from gan_zoo.data.tables.columns import Category, Continuous, to_numbers, to_seconds
 from gan_zoo.inference.model import LoadedModel
 
 BLOCK = 512
@@ -43,22 +43,26 @@ class Condition:
     Attributes:
         column: its name.
         symbol: ``=``, ``<``, ``<=``, ``>`` or ``>=``.
-        value: a category, or a number.
+        value: a category, a number, or a date in seconds since 1970; None for a missing value.
         category: the number of the value among those of all category columns; None for numbers.
+        is_date: whether the column holds dates.
     """
 
     column: str
     symbol: str
     value: Any
     category: int | None = None
+    is_date: bool = False
 
     def meets(self, table: pd.DataFrame) -> Any:
         """Whether each row does, bool ``[N]``."""
         column = table[self.column]
+        if self.value is None:
+            return column.isna().to_numpy(dtype=bool)
         if self.category is not None:
-            matches = column.isna() if self.value is None else column == self.value
-            return matches.to_numpy(dtype=bool)
-        return OPERATORS[self.symbol](column.astype(float).to_numpy(), self.value)
+            return (column == self.value).to_numpy(dtype=bool)
+        numbers = to_seconds(column) if self.is_date else to_numbers(column)
+        return OPERATORS[self.symbol](numbers, self.value)
 
 
 def parse_condition(text: str, kind: Table) -> Condition:
@@ -71,6 +75,11 @@ def parse_condition(text: str, kind: Table) -> Condition:
     columns = {column.name: column for column in kind.schema.columns}
     names = "|".join(re.escape(name) for name in sorted(columns, key=len, reverse=True))
     match = re.fullmatch(rf"\s*({names})\s*(>=|<=|=|>|<)\s*(.*?)\s*", text)
+    if match is None and any(text.startswith(name) for name in kind.schema.left_out):
+        raise ConfigError(
+            f"--where {text}: this column is not generated; left out were"
+            f" {', '.join(kind.schema.left_out)}"
+        )
     if match is None:
         raise ConfigError(
             f"--where must be COLUMN=VALUE, or with < <= > >= for numbers, with a column of"
@@ -88,10 +97,37 @@ def parse_condition(text: str, kind: Table) -> Condition:
         return Condition(
             name, symbol, known[value], kind.schema.category_number(name, known[value])
         )
+    if not value and symbol == "=" and column.missing:
+        return Condition(name, symbol, None)
+    return _of_numbers(column, symbol, value)
+
+
+def _of_numbers(column: Continuous, symbol: str, text: str) -> Condition:
+    """The condition of a column of numbers or dates, which some value of its range meets."""
+    is_date = column.date_format is not None
     try:
-        return Condition(name, symbol, float(value))
+        value = float(to_seconds(pd.Series([text]))[0]) if is_date else float(text)
     except ValueError:
-        raise ConfigError(f"--where {name}{symbol} needs a number, got {value!r}") from None
+        value = np.nan
+    if np.isnan(value):
+        wanted = "a date such as 2024-12-31" if is_date else "a number"
+        raise ConfigError(f"--where {column.name}{symbol} needs {wanted}, got {text!r}")
+
+    # Generated values are within the range of the data, with as many decimals.
+    ends = np.array([column.low, column.high])
+    between = column.low <= value <= column.high
+    if column.decimals is not None and round(value, column.decimals) != value:
+        between = False
+    if not (between if symbol == "=" else OPERATORS[symbol](ends, value).any()):
+        shown = [
+            f"{pd.to_datetime(end, unit='s'):%Y-%m-%d}" if is_date else f"{end:g}" for end in ends
+        ]
+        whole = " whole numbers" if column.decimals == 0 and not is_date else ""
+        raise ConfigError(
+            f"--where {column.name}{symbol}{text} is met by no row: the values are{whole}"
+            f" {shown[0]} to {shown[1]}"
+        )
+    return Condition(column.name, symbol, value, is_date=is_date)
 
 
 def write_rows(run: LoadedModel, target: Path, count: int, seed: int, where: Sequence[str]) -> int:
@@ -136,5 +172,5 @@ def _matching(
         made = (block + 1) * BLOCK
         if made >= PATIENCE and found < RARE * made:
             raise DataError(
-                f"only {found} of {made:,} generated rows meet --where: ask for less at once"
+                f"only {found} of {made:,} generated rows meet --where: leave out a condition"
             )
