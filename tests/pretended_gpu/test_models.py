@@ -15,7 +15,12 @@ SMALLER = {
     "gat": ("discriminator.depth=1", "augment=none"),
     "gat_conditional": ("discriminator.depth=1", "augment=none"),
 }
-SIBLINGS = ("biggan_deep", "dualgan", "fastcut", "gat_conditional", "sngan_projection")
+SIBLINGS = (
+    *("acgan", "adcgan", "aae", "bicyclegan", "biggan_deep", "cgan_single", "cogan", "discogan"),
+    *("context_encoder", "dualgan", "esrgan", "fastcut", "feature_matching", "gat_conditional"),
+    *("infomax_gan", "logan", "pix2pix", "r3gan", "sagan", "sngan", "sngan_projection", "spade"),
+    *("ssgan", "tacgan", "vae", "veegan"),
+)
 """Networks and terms of other models."""
 
 

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
 from gan_zoo.core.errors import DataError
 from gan_zoo.core.types import Count
@@ -15,41 +14,14 @@ from gan_zoo.data.dataset import Source
 from gan_zoo.data.sample_kinds.table import Table
 from gan_zoo.data.tables.columns import Category
 from gan_zoo.data.tables.schema import Schema
-from gan_zoo.metrics.base import EvaluatedModel, Evaluator, Generated, MetricResult, exact_device
+from gan_zoo.metrics.base import EvaluatedModel, Evaluator, Generated, MetricResult
+from gan_zoo.metrics.functional.feature_metrics import FeatureBank
 from gan_zoo.metrics.functional.tables import Values, column_shapes, pair_trends
 from gan_zoo.models.base import Model
 
 TREES = 100
 FEWEST = 10
 """Held-out rows that a prediction is tested on at least."""
-
-
-class GeneratedRows(Metric):
-    """Rows with their numbers, from all processes."""
-
-    full_state_update = False
-    rows: list[Tensor] | Tensor
-    numbers: list[Tensor] | Tensor
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.add_state("rows", [], dist_reduce_fx="cat")
-        self.add_state("numbers", [], dist_reduce_fx="cat")
-
-    def update(self, rows: Tensor, start: int) -> None:
-        """Add rows ``[B, D]``, of which ``start`` is the number of the first."""
-        assert isinstance(self.rows, list)
-        assert isinstance(self.numbers, list)
-        self.rows.append(rows)
-        self.numbers.append(torch.arange(start, start + len(rows), device=rows.device))
-
-    def compute(self) -> Tensor:
-        """All rows in the order of their numbers, ``[N, D]``."""
-        rows, numbers = (
-            torch.cat(part) if isinstance(part, list) else part
-            for part in (self.rows, self.numbers)
-        )
-        return rows[numbers.argsort()]
 
 
 class TableQuality(Evaluator):
@@ -83,10 +55,12 @@ class TableQuality(Evaluator):
         self.kind = source.sample_kind
         self.source = source
         self.held_out = source.evaluation_split()
-        self.generated = GeneratedRows().to(exact_device(device))
+        self.generated = FeatureBank().to(device)
+        # Some processes get no block.
+        self.generated.update(torch.empty(0, *source.sample_shape, device=device), 0)
 
     def update(self, generated: Generated) -> None:
-        self.generated.update(generated.samples.to(self.generated.device), generated.start)
+        self.generated.update(generated.samples, generated.start)
 
     def compute(self) -> list[MetricResult]:
         # Tables of numbers, held-out rows only if there are some.
