@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gan_zoo.cli import (  # noqa: F401
     compare,
+    dashboard,
     doctor,
     encode,
     evaluate,

@@ -20,6 +20,7 @@ EXTRAS = {
     "onnx": "onnx",
     "huggingface_hub": "hub",
     "imageio_ffmpeg": "mp4",
+    "wandb_workspaces": "dashboard",
 }
 PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 

@@ -9,7 +9,10 @@ from omegaconf import ListConfig, OmegaConf
 
 from gan_zoo.core.errors import ConfigError
 from gan_zoo.core.unique import unique_now
-from gan_zoo.runs.overrides import describe_overrides
+from gan_zoo.runs.overrides import describe_overrides, describe_setting
+
+NAMED_GROUPS = ("model", "loss", "data")
+"""Groups whose choices name a run."""
 
 
 def register() -> None:
@@ -141,6 +144,17 @@ def run_name(seed: int) -> str | None:
     if not HydraConfig.initialized():
         return None
     hydra_config = HydraConfig.get()
-    chosen = hydra_config.runtime.choices
-    first = "-".join(chosen[group] for group in ("model", "loss", "data"))
+    first = "-".join(hydra_config.runtime.choices[group] for group in NAMED_GROUPS)
     return describe_overrides(first, list(hydra_config.overrides.task), seed)
+
+
+def command_choices() -> dict[str, str]:
+    """The model, loss and data of the command by name, and as ``setting`` all that it sets but the
+    seed; nothing outside of a command.
+    """
+    if not HydraConfig.initialized():
+        return {}
+    hydra_config = HydraConfig.get()
+    chosen = {group: str(hydra_config.runtime.choices[group]) for group in NAMED_GROUPS}
+    overrides = list(hydra_config.overrides.task)
+    return chosen | {"setting": describe_setting("-".join(chosen.values()), overrides)}

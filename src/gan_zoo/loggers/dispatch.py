@@ -17,7 +17,8 @@ from lightning.pytorch.loggers import (
 )
 
 from gan_zoo.core.guard import survived
-from gan_zoo.loggers.wandb import IMAGES_SEEN, alert, define_metrics
+from gan_zoo.loggers.sections import IMAGES_SEEN, SAMPLES
+from gan_zoo.loggers.wandb import alert, define_metrics
 
 
 def log(trainer: Trainer, numbers: Mapping[str, float], step: int) -> None:
@@ -75,13 +76,13 @@ def log_image(trainer: Trainer, path: Path, step: int) -> None:
 
 def _log_image(logger: Logger, path: Path, step: int) -> None:
     if isinstance(logger, WandbLogger):
-        logger.log_image("samples", [str(path)], step=step)
+        logger.log_image(SAMPLES, [str(path)], step=step)
     elif isinstance(logger, TensorBoardLogger):
         from torchvision.io import decode_image
 
-        logger.experiment.add_image("samples", decode_image(str(path)), global_step=step)
+        logger.experiment.add_image(SAMPLES, decode_image(str(path)), global_step=step)
     elif isinstance(logger, MLFlowLogger):
-        logger.experiment.log_artifact(logger.run_id, str(path), "samples")
+        logger.experiment.log_artifact(logger.run_id, str(path), SAMPLES)
 
 
 def log_checkpoints(trainer: Trainer, files: Sequence[Path]) -> None:

@@ -11,7 +11,8 @@ from typing import Any
 
 from lightning.pytorch.loggers import WandbLogger
 
-IMAGES_SEEN = "train/images_seen"
+from gan_zoo.loggers.sections import IMAGES_SEEN
+
 GROUPS = ("d", "g", "train", "val", "doctor", "lr")
 """What comes before the first slash in the names of numbers."""
 WANDB_FOLDER = re.compile(r"(offline-)?run-(?P<time>\d{8}_\d{6})-(?P<id>.+)")

@@ -173,6 +173,16 @@ def describe_overrides(first: str, overrides: Sequence[str], seed: int) -> str:
         overrides: of the command; `UNNAMED` and `UNNAMED_GROUPS` are left out.
         seed: of the run.
     """
+    return f"{describe_setting(first, overrides)[:LONGEST_NAME]}-s{seed}"
+
+
+def describe_setting(first: str, overrides: Sequence[str]) -> str:
+    """What runs of several seeds have in common: ``dcgan-hinge-mnist-width=64``.
+
+    Args:
+        first: what it begins with, the run's model, loss and data.
+        overrides: of the command; `UNNAMED` and `UNNAMED_GROUPS` are left out.
+    """
     parts = [first]
     for override in overrides:
         key, _, value = override.lstrip("+~").partition("=")
@@ -180,4 +190,4 @@ def describe_overrides(first: str, overrides: Sequence[str], seed: int) -> str:
         if key in UNNAMED or group in UNNAMED_GROUPS:
             continue
         parts.append(f"{'.'.join(key.split('.')[-2:])}={value}")
-    return f"{'-'.join(parts)[:LONGEST_NAME]}-s{seed}"
+    return "-".join(parts)
