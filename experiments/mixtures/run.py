@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import multiprocessing
 import os
 import statistics
@@ -120,9 +119,10 @@ def finished() -> list[dict[str, Any]]:
 
 
 def mean_std(values: list[float], digits: int) -> str:
-    """Mean and standard deviation over seeds."""
-    deviation = statistics.stdev(values) if len(values) > 1 else math.nan
-    return f"{statistics.mean(values):.{digits}f} +- {deviation:.{digits}f}"
+    """Mean and standard deviation over seeds; the value alone for a single one."""
+    if len(values) == 1:
+        return f"{values[0]:.{digits}f}"
+    return f"{statistics.mean(values):.{digits}f} +- {statistics.stdev(values):.{digits}f}"
 
 
 def table(data: str, runs: list[dict[str, Any]]) -> str:
