@@ -38,6 +38,7 @@ def test_suggestions_are_what_the_command_leaves_open(given: list[str], added: l
     assert [argument for argument in found if argument in given] == given
 
 
+@pytest.mark.slow
 def test_every_suggestion_composes() -> None:
     for group in GROUPS:
         for name in choices(group, CONF):
