@@ -165,7 +165,6 @@ from .networks.resnet import ResNetDiscriminator as ResNetDiscriminator
 from .networks.resnet import ResNetGenerator as ResNetGenerator
 from .networks.stylegan2 import StyleGAN2Discriminator as StyleGAN2Discriminator
 from .networks.stylegan2 import StyleGAN2Generator as StyleGAN2Generator
-from .networks.tabular import TabularDecoder as TabularDecoder
 from .networks.tabular import TabularDiscriminator as TabularDiscriminator
 from .networks.tabular import TabularEncoder as TabularEncoder
 from .networks.tabular import TabularGenerator as TabularGenerator

@@ -56,3 +56,12 @@ def test_a_table_alone_is_trained_by_its_model() -> None:
     assert (config.loss.n_critic, config.pack) == (1, 10)
     assert (config.optim.generator.betas, config.optim.generator.lr) == ([0.5, 0.9], 2e-4)
     assert list(config.metric) == ["table"]
+
+
+def test_tvae_has_the_numbers_of_its_paper() -> None:
+    config = compose_overrides(["model=tvae", "data.bundled=iris"])
+    assert config.generator._target_.endswith("MLPGenerator")
+    assert (config.generator.width, config.generator.depth) == (128, 2)
+    assert config.model.encoder.widths == [128, 128]
+    assert (config.optim.generator.lr, config.optim.generator.weight_decay) == (1e-3, 1e-5)
+    assert "_target_" not in config.discriminator

@@ -165,7 +165,7 @@ def on_images(pairs: Path) -> Callable[[str, str], list[str]]:
 
     def overrides(model: str, loss: str) -> list[str]:
         if model in OF_TABLES:
-            narrow = ["generator.widths=[8]"]
+            narrow = ["generator.width=8"] if model == "tvae" else ["generator.widths=[8]"]
             if model == "ctgan" and loss not in AUTOENCODERS:
                 narrow.append("discriminator.widths=[8]")
             packs = ["pack=2"] if model == "ctgan" else []

@@ -106,27 +106,6 @@ class TabularEncoder(nn.Module):
         return codes
 
 
-class TabularDecoder(nn.Module):
-    """Latents ``[B, latent_dim]`` to raw numbers ``[B, D]`` through ReLU layers, as the encoder
-    has them.
-
-    Args:
-        latent_dim: size of the latents.
-        sample_shape: ``[D]``.
-        widths: units of each hidden layer.
-    """
-
-    def __init__(
-        self, latent_dim: Count, sample_shape: Shape, widths: Sequence[Count] = (128, 128)
-    ) -> None:
-        super().__init__()
-        self.layers = TabularEncoder(sample_shape[0], [latent_dim], widths).layers
-
-    def forward(self, latents: Tensor) -> Tensor:
-        raw: Tensor = self.layers(latents)
-        return raw
-
-
 def require_rows(sample_shape: Sequence[int], network: str) -> None:
     """Raise `ValueError` unless samples are vectors."""
     if len(sample_shape) != 1:

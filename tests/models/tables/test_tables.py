@@ -15,8 +15,8 @@ from gan_zoo.core.types import Batch, SampleRequest
 from gan_zoo.losses.wasserstein import Wasserstein
 from gan_zoo.models.tables.ctgan import CTGAN
 from gan_zoo.models.tables.tvae import TVAE
+from gan_zoo.networks.mlp import MLPGenerator
 from gan_zoo.networks.tabular import (
-    TabularDecoder,
     TabularDiscriminator,
     TabularEncoder,
     TabularGenerator,
@@ -56,7 +56,7 @@ def ctgan(dropout: float = 0.0, **options) -> CTGAN:
 
 def tvae(**options) -> TVAE:
     torch.manual_seed(0)
-    decoder = partial(TabularDecoder, sample_shape=[WIDTH], widths=[8])
+    decoder = partial(MLPGenerator, sample_shape=[WIDTH], width=8, depth=1)
     encoder = partial(TabularEncoder, sample_shape=[WIDTH], widths=[8])
     return TVAE(decoder, encoder, LAYOUT, latent_dim=4, **options)
 
@@ -175,7 +175,7 @@ def test_tvae_draws_values_with_their_probability() -> None:
     with torch.no_grad():
         for part in model.generators["main"].parameters():
             part.zero_()
-        model.generators["main"].layers[-1].bias[6:9] = torch.tensor([0.2, 0.2, 0.6]).log()
+        model.generators["main"].layers[2].bias[6:9] = torch.tensor([0.2, 0.2, 0.6]).log()
     drawn = model.sample(SampleRequest(20_000, StepRNG(0, 0)), model.generators)
     shares = one_hot(drawn[:, 6:9].argmax(1), 3).float().mean(0)
     torch.testing.assert_close(shares, torch.tensor([0.2, 0.2, 0.6]), atol=0.02, rtol=0)

@@ -66,7 +66,7 @@ class Continuous:
         name: of the column.
         means, stds, weights: of the modes.
         low, high: the range of the data, to which generated values are clipped.
-        decimals: of the data; None for more than can be told.
+        decimals: of the data; None if there are six or more.
         missing: the fraction of missing values; 0 for a column without that mode.
         date_format: of dates, which are seconds since 1970; None for numbers.
     """
