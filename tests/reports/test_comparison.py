@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from gan_zoo.cli.compare import print_rows
 from gan_zoo.core.errors import ConfigError
 from gan_zoo.reports.comparison import find_runs, group_by_settings, table_rows
-from gan_zoo.reports.comparison_files import render
+from gan_zoo.reports.comparison_files import render, spread_over_seeds
 from gan_zoo.runs.folder import RunFolder
 from gan_zoo.runs.metric_protocols import labels
 from tests.helpers import invoke, refused
@@ -56,7 +57,9 @@ def test_runs_become_a_table_over_seeds(tmp_path: Path) -> None:
     page = render(groups, ".html")
     assert "TrainingDiverged: d/realism = nan" in page
     assert "http" not in page, "nothing outside the page"
-    assert page.count("<polyline") == 6, "three runs that finished, over images and over seconds"
+    assert page.count("<polyline") == 4, "a mean of each loss, over images and over seconds"
+    assert page.count("<polygon") == 2, "the spread of hinge's two seeds, on both charts"
+    assert page.count("<circle") == 3, "a point for each run that finished"
     with pytest.raises(ConfigError, match=r"must end in .html, .md or .csv, got '.pdf'"):
         render(groups, ".pdf")
     assert "there is no run in" in refused("compare", tmp_path / "a1" / ".hydra")
@@ -75,6 +78,26 @@ def test_scores_of_other_protocols_are_other_columns(tmp_path: Path) -> None:
     ]
     assert rows == [["model=dcgan", "2", "10", "20", "15"]]
     assert render(group_by_settings(find_runs([tmp_path])), ".html").count("<polyline") == 4
+
+
+def test_means_and_spreads_are_those_of_the_seeds(tmp_path: Path) -> None:
+    for seed, value in ((1, 10.0), (2, 14.0)):
+        fake_run(tmp_path / f"a{seed}", ["loss=hinge"], seed, value)
+    (group,) = group_by_settings(find_runs([tmp_path]))
+    deviation = 8**0.5
+    over_images = spread_over_seeds(group.finished, "fd", "images")
+    assert over_images == [(4, 12.0, pytest.approx(deviation)), (8, 6.0, pytest.approx(2**0.5))]
+    over_seconds = spread_over_seeds(group.finished[:1], "fd", "s")
+    assert over_seconds == [(pytest.approx(0.4), 10.0, 0.0), (pytest.approx(0.8), 5.0, 0.0)]
+
+
+def test_a_narrow_terminal_gets_lists(capsys: pytest.CaptureFixture[str]) -> None:
+    header = ["run", "seeds", *(f"fd_efficientnet_lite{number}" for number in range(5))]
+    print_rows(header, [["loss=[hinge]", "3", "1.5", "", "2", "3", "4"]])
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines[0] == ["loss=[hinge]"]
+    assert lines[1:3] == [["seeds", "3"], ["fd_efficientnet_lite0", "1.5"]]
+    assert len(lines) == 6, "what is missing is left out"
 
 
 def test_two_seeds_of_class_frechet_share_their_columns() -> None:

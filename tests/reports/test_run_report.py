@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from gan_zoo.reports.charts import chart
+from gan_zoo.reports.charts import chart, scatter
 from gan_zoo.reports.run_report import evenly_spaced, report_page, write_report
 from gan_zoo.runs.folder import RunFolder
 
@@ -72,6 +72,22 @@ def test_a_charts_line_spans_its_frame() -> None:
     points = drawn.split('points="')[1].split('"')[0].split()
     assert points == ["60.0,195.0", "255.0,15.0", "450.0,105.0"]
     assert chart("empty", {"x": [(0.0, 1.0)]}) == ""
+
+
+def test_a_band_goes_there_above_and_back_below_its_curve() -> None:
+    curve = {"x": [(0.0, 1.0), (100.0, 2.0)]}
+    drawn = chart("x", curve, bands={"x": [(0.0, 0.0, 2.0), (100.0, 1.0, 3.0)]})
+    band, line = (part.split('"')[0].split() for part in drawn.split('points="')[1:])
+    assert band == ["60.0,75.0", "450.0,15.0", "450.0,135.0", "60.0,195.0"]
+    assert line == ["60.0,135.0", "450.0,75.0"]
+
+
+def test_a_scatter_plot_has_a_color_for_each_name() -> None:
+    drawn = scatter("fd", {"a": [(0.0, 1.0), (10.0, 3.0)], "b": [(5.0, float("inf"))]}, unit="s")
+    assert drawn.count("<circle") == 2
+    assert '<circle cx="60.0" cy="195.0"' in drawn
+    assert '<circle cx="450.0" cy="15.0"' in drawn
+    assert scatter("fd", {"a": [(0.0, 1.0)]}) == ""
 
 
 def test_few_images_stand_for_many() -> None:

@@ -6,14 +6,16 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import re
+import statistics
 from collections.abc import Sequence
 
 from markupsafe import Markup
 
 from gan_zoo.core.errors import ConfigError
 from gan_zoo.core.templates import render as render_template
-from gan_zoo.reports.charts import Curve, chart
+from gan_zoo.reports.charts import chart, scatter
 from gan_zoo.reports.comparison import (
     RunGroup,
     RunResult,
@@ -111,7 +113,7 @@ def as_html(groups: Sequence[RunGroup]) -> str:
         header=header,
         rows=rows,
         failures=[run for run in runs if run.failure],
-        charts=metric_charts(finished, settings),
+        charts=metric_charts(groups, settings),
         figures=[(title, base64_of(image)) for title, image in images if image is not None],
     )
 
@@ -121,27 +123,66 @@ def run_title(run: RunResult, settings: Sequence[str]) -> str:
     return f"{format_overrides(run.settings, settings)} seed={run.seed}"
 
 
-def metric_charts(runs: Sequence[RunResult], settings: Sequence[str]) -> list[Markup]:
-    """Every metric of every run over images seen, and over seconds at the run's mean speed."""
-    # Metrics of the runs whose speed is known.
-    timed = [run for run in runs if run.images_per_second > 0]
-    names = dict.fromkeys(
-        name for run in timed for entry in run.history for name in entry if name in run.scores
+def metric_charts(groups: Sequence[RunGroup], settings: Sequence[str]) -> list[Markup]:
+    """Every metric over images seen and over seconds, a curve for each group of runs with a band of
+    one standard deviation between seeds; then the last values against the seconds of training.
+    """
+    # Groups with the runs whose speed is known.
+    timed = {
+        format_overrides(group.settings, settings): [
+            run for run in group.finished if run.images_per_second > 0
+        ]
+        for group in groups
+    }
+    runs = [run for own in timed.values() for run in own]
+    evaluated = dict.fromkeys(
+        name for run in runs for entry in run.history for name in entry if name in run.scores
     )
+    charts = []
 
     # Each metric over images seen, then over seconds.
-    charts = []
-    for name in names:
+    for name in evaluated:
         for unit in ("images", "s"):
-            curves: dict[str, Curve] = {}
-            for run in timed:
-                scale = 1 if unit == "images" else 1 / run.images_per_second
-                curve = [
-                    (scale * entry["images_seen"], entry[name])
-                    for entry in run.history
-                    if name in entry
-                ]
-                if len(curve) > 1:
-                    curves[run_title(run, settings)] = curve
-            charts.append(chart(name, curves, unit=unit))
+            spreads = {title: spread_over_seeds(own, name, unit) for title, own in timed.items()}
+            spreads = {title: spread for title, spread in spreads.items() if len(spread) > 1}
+            curves = {title: [(x, y) for x, y, _ in own] for title, own in spreads.items()}
+            bands = {
+                title: [(x, y - std, y + std) for x, y, std in own if std > 0]
+                for title, own in spreads.items()
+            }
+            charts.append(chart(name, curves, unit=unit, bands=bands))
+
+    # What a metric costs, a point for each run.
+    for name in dict.fromkeys(name for run in runs for name in run.scores):
+        points = {
+            title: [
+                (run.images_seen / run.images_per_second, run.scores[name])
+                for run in own
+                if name in run.scores
+            ]
+            for title, own in timed.items()
+        }
+        charts.append(scatter(f"{name} after training", points, unit="s"))
     return [drawn for drawn in charts if drawn]
+
+
+def spread_over_seeds(
+    runs: Sequence[RunResult], metric: str, unit: str
+) -> list[tuple[float, float, float]]:
+    """Where a metric was computed in training, its mean over runs and the standard deviation
+    between them, 0 for a single run.
+
+    Args:
+        unit: ``images``, or ``s`` for seconds at the mean speed of the runs.
+    """
+    values: dict[float, list[float]] = {}
+    for run in runs:
+        for entry in run.history:
+            if math.isfinite(entry.get(metric, math.nan)):
+                values.setdefault(entry["images_seen"], []).append(entry[metric])
+    speed = statistics.fmean(run.images_per_second for run in runs) if runs else 1.0
+    scale = 1.0 if unit == "images" else 1 / speed
+    return [
+        (scale * seen, statistics.fmean(own), statistics.stdev(own) if len(own) > 1 else 0.0)
+        for seen, own in sorted(values.items())
+    ]
