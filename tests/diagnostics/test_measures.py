@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 from sklearn.metrics import roc_auc_score
+from torch import nn
 
+from gan_zoo.core.types import AdversarialTerm, DiscriminatorOutput
+from gan_zoo.diagnostics.probe import score_statistics
 from gan_zoo.diagnostics.statistics import (
     features,
     median_nn_distance,
@@ -52,3 +55,21 @@ def test_images_are_compared_without_their_texture() -> None:
     assert torch.allclose(features(checkerboard), features(1 - checkerboard))
     assert features(rng).shape == (1, 3 * 16 * 16)
     assert features(torch.randn(5, 2)).shape == (5, 2)
+
+
+def test_percentiles_are_those_of_the_scores() -> None:
+    network = nn.Flatten(0)
+    real, fake = torch.linspace(1, 2, 101), torch.linspace(-1, 0, 101)
+    term = AdversarialTerm("realism", network, real.unsqueeze(1), fake.unsqueeze(1))
+    found = score_statistics(term, None)
+    middle = {name: float(value) for name, value in found.items() if "_p" in name}
+    assert middle == pytest.approx(
+        {
+            "real_p05": 1.05,
+            "real_p50": 1.5,
+            "real_p95": 1.95,
+            "fake_p05": -0.95,
+            "fake_p50": -0.5,
+            "fake_p95": -0.05,
+        }
+    )

@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import Image
 
 from gan_zoo.reports.charts import chart, scatter
-from gan_zoo.reports.run_report import evenly_spaced, report_page, write_report
+from gan_zoo.reports.run_report import evenly_spaced, report_page, score_charts, write_report
 from gan_zoo.runs.folder import RunFolder
 
 
@@ -80,6 +80,23 @@ def test_a_band_goes_there_above_and_back_below_its_curve() -> None:
     band, line = (part.split('"')[0].split() for part in drawn.split('points="')[1:])
     assert band == ["60.0,75.0", "450.0,15.0", "450.0,135.0", "60.0,195.0"]
     assert line == ["60.0,135.0", "450.0,75.0"]
+
+
+def test_scores_of_both_sides_have_bands() -> None:
+    def reading(seen: float, shift: float) -> dict[str, float]:
+        sides = {"real": shift, "fake": -shift}
+        percents = {"p05": -1.0, "p50": 0.0, "p95": 1.0}
+        scores = {
+            f"realism/{side}_{name}": middle + off
+            for side, middle in sides.items()
+            for name, off in percents.items()
+        }
+        return {"images_seen": seen, "realism/gap": 2 * shift, **scores}
+
+    (drawn,) = score_charts([reading(0.0, 0.0), reading(100.0, 3.0)])
+    assert drawn.count("<polygon") == drawn.count("<polyline") == 2
+    assert "Scores of realism" in drawn
+    assert score_charts([{"images_seen": 0.0, "realism/gap": 1.0}]) == []
 
 
 def test_a_scatter_plot_has_a_color_for_each_name() -> None:

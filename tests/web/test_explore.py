@@ -57,7 +57,13 @@ def page(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Any]:
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     if not CHROMIUM:
         pytest.skip("there is no Chromium on this machine")
-    run = trained(tmp_path, *request.param)
+    # Of several lists of overrides each is a run, all in one folder.
+    if isinstance(request.param[0], str):
+        run = trained(tmp_path, *request.param)
+    else:
+        run = tmp_path / "many"
+        for number, overrides in enumerate(request.param):
+            trained(run / str(number), *overrides)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -140,12 +146,31 @@ def test_samples_directions_and_walks_in_a_browser(page: Any) -> None:
 
     page.get_by_role("tab", name="Between two").click()
     shown(page)
-    page.get_by_role("button", name="All of the way").click()
+    page.get_by_role("button", name="The complete path, as GIF").click()
     page.locator("img[src$='.gif']").wait_for()
 
     page.get_by_role("tab", name="Run", exact=True).click()
     report = page.frame_locator("iframe[title=report]")
     report.get_by_text("python train.py data=digits").wait_for()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize(
+    "page", [[(*DIGITS, "loss=hinge", "seed=1"), (*DIGITS, "loss=lsgan", "seed=2")]], indirect=True
+)
+def test_two_models_are_side_by_side_in_a_browser(page: Any) -> None:
+    page.wait_for_function("document.querySelectorAll('img[src*=\"/file=\"]').length == 2")
+    left, right = (page.locator("img:visible").nth(k).get_attribute("src") for k in (0, 1))
+    page.get_by_label("Model B").click()
+    page.get_by_role("option", name="0: loss=hinge seed=1").click()
+    both = (
+        "new Set([...document.querySelectorAll('img[src*=\"/file=\"]')].map(i => i.src)).size == 1"
+    )
+    page.wait_for_function(both)
+    assert left != right, "one model under one latent gives one image"
+    page.get_by_role("tab", name="All runs").click()
+    page.frame_locator("iframe[title=comparison]").get_by_text("2 runs").wait_for()
 
 
 @pytest.mark.slow

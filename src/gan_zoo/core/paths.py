@@ -13,6 +13,9 @@ PACKAGE = Path(__file__).resolve().parents[1]
 
 CONF = next(folder for folder in (PACKAGE / "conf", PACKAGE.parents[1] / "conf") if folder.is_dir())
 
+DEMO = PACKAGE / "web" / "demo"
+"""An export that comes with the package, for ``gan-zoo explore --demo``."""
+
 
 def cache_root() -> Path:
     """Where caches live: ``$GAN_ZOO_CACHE``, or ``gan_zoo`` in the user's cache folder."""

@@ -17,6 +17,9 @@ from gan_zoo.diagnostics.statistics import (
 from gan_zoo.models.base import Model
 from gan_zoo.training.modes import evaluation_mode
 
+PERCENTILES = (5, 50, 95)
+"""Of the scores of reals and of fakes."""
+
 
 class Probe:
     """Looks at a model with the same samples, conditions and latents every time.
@@ -35,8 +38,9 @@ class Probe:
         the last time.
 
         For every term that trains a generator, ``<term>/separation`` (of reals from fakes),
-        ``<term>/memory`` (with held-out data) and ``<term>/gap`` (mean score of reals less that of
-        fakes); of its fakes ``<term>/spread`` and ``<term>/nearest`` as shares of the reals', and
+        ``<term>/memory`` (with held-out data), ``<term>/gap`` (mean score of reals less that of
+        fakes), and percentiles of the scores, ``<term>/real_p05`` to ``<term>/fake_p95``; of its
+        fakes ``<term>/spread`` and ``<term>/nearest`` as shares of the reals', and
         in spreads of the reals ``<term>/offset``, the distance of their center from that of the
         reals, and ``<term>/travel``, its way since the last look.
         """
@@ -89,6 +93,10 @@ def score_statistics(term: AdversarialTerm, unseen: AdversarialTerm | None) -> d
         per_image(output) for output in (term.discriminate_real(), term.discriminate_fake())
     )
     readings = {"separation": roc_auc(real, fake), "gap": real.mean() - fake.mean()}
+    percents = torch.tensor(PERCENTILES, device=real.device) / 100
+    for name, scores in (("real", real), ("fake", fake)):
+        for percent, value in zip(PERCENTILES, scores.quantile(percents), strict=True):
+            readings[f"{name}_p{percent:02}"] = value
     if unseen is not None:
         readings["memory"] = overfitting_ratio(real, per_image(unseen.discriminate_real()), fake)
     return readings

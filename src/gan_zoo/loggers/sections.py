@@ -91,6 +91,7 @@ SECTIONS: dict[str, tuple[Chart, ...]] = {
     "Diagnosis": (
         Chart("Separation of reals and fakes", f"{READING}separation"),
         Chart("Scores: mean of reals less that of fakes", f"{READING}gap"),
+        Chart("Scores of reals and fakes: percentiles 5, 50, 95", f"{READING}(real|fake)_p[0-9]+"),
         Chart("Memorization by the discriminator", f"{READING}memory"),
         Chart("Diversity of the fakes, relative to reals", f"{READING}(spread|nearest)"),
         Chart("Center of the fakes: offset and travel", f"{READING}(offset|travel)"),

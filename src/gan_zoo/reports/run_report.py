@@ -11,8 +11,9 @@ from markupsafe import Markup
 
 from gan_zoo.core.files import atomic_path, numeric_rows
 from gan_zoo.core.templates import render
+from gan_zoo.diagnostics.failure_modes import History
 from gan_zoo.diagnostics.from_log import diagnose_run, summarize_findings
-from gan_zoo.reports.charts import Curve, chart
+from gan_zoo.reports.charts import Band, Curve, chart
 from gan_zoo.runs.folder import RunFolder
 
 CHARTS: tuple[tuple[str, Callable[[str], bool]], ...] = (
@@ -56,7 +57,10 @@ def report_page(run: RunFolder) -> str:
         findings=findings,
         diagnosis=summarize_findings(history, findings).capitalize() if history else "",
         metric_rows=[metric_row(entry) for entry in metrics.get("metrics", [])],
-        charts=training_charts(run.log, metrics.get("history", [])),
+        charts=[
+            *training_charts(run.log, metrics.get("history", [])),
+            *score_charts(history),
+        ],
         samples=[(int(grid.stem), base64_of(grid)) for grid in grids],
         command=" ".join(["python train.py", *map(str, overrides)]),
         config=run.config_text(),
@@ -94,6 +98,25 @@ def training_charts(log: Path, metric_history: Sequence[dict[str, float]]) -> li
                     (entry["images_seen"], entry[name])
                 )
     charts += [chart(name, {name: curve}) for name, curve in metrics.items()]
+    return [drawn for drawn in charts if drawn]
+
+
+def score_charts(history: History) -> list[Markup]:
+    """For each term the median scores of reals and fakes over images seen, in bands that hold the
+    middle 90 %, from what the doctor read.
+    """
+    medians = dict.fromkeys(name for reading in history for name in reading if "_p50" in name)
+    charts = []
+    for term in dict.fromkeys(name.rpartition("/")[0] for name in medians):
+        curves: dict[str, Curve] = {}
+        bands: dict[str, Band] = {}
+        for side in ("real", "fake"):
+            names = [f"{term}/{side}_p{percent}" for percent in ("05", "50", "95")]
+            looks = [reading for reading in history if all(name in reading for name in names)]
+            values = [(look["images_seen"], *(look[name] for name in names)) for look in looks]
+            curves[side] = [(seen, middle) for seen, _, middle, _ in values]
+            bands[side] = [(seen, low, high) for seen, low, _, high in values]
+        charts.append(chart(f"Scores of {term}, median and middle 90 %", curves, bands=bands))
     return [drawn for drawn in charts if drawn]
 
 

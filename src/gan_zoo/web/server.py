@@ -25,10 +25,11 @@ LOCAL = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospac
 PIXELS = "img{image-rendering:pixelated}"
 
 
-def explore(run: LoadedModel, port: int | None = None, open_browser: bool = False) -> None:
-    """Serve the page on 127.0.0.1 until it is interrupted.
+def serve(page: gr.Blocks, port: int | None = None, open_browser: bool = False) -> None:
+    """Serve a page on 127.0.0.1 until it is interrupted.
 
     Args:
+        page: `app` or `gan_zoo.web.many_runs.app_of_runs`.
         port: None for the first free one from 7860 on.
         open_browser: show it at once.
 
@@ -36,7 +37,7 @@ def explore(run: LoadedModel, port: int | None = None, open_browser: bool = Fals
         ConfigError: if the port is taken.
     """
     try:
-        app(run).launch(
+        page.launch(
             server_name="127.0.0.1",
             server_port=port,
             inbrowser=open_browser,

@@ -232,8 +232,13 @@ def translate_tab(run: LoadedModel, blocks: gr.Blocks) -> None:
 
 def report_tab(run: LoadedModel, blocks: gr.Blocks) -> None:
     """Curves, metrics and config of the run."""
-    document = html.escape(report_page(RunFolder(run.folder)), quote=True)
+    embedded_page("report", report_page(RunFolder(run.folder)))
+
+
+def embedded_page(title: str, page: str) -> None:
+    """A page of its own, as high as the window allows."""
+    document = html.escape(page, quote=True)
     gr.HTML(
-        f'<iframe title="report" srcdoc="{document}"'
+        f'<iframe title="{title}" srcdoc="{document}"'
         ' style="width:100%;height:75vh;border:0"></iframe>'
     )
