@@ -7,7 +7,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 from torch import nn
 
-from gan_zoo.core.types import AdversarialTerm, DiscriminatorOutput
+from gan_zoo.core.types import AdversarialTerm
 from gan_zoo.diagnostics.probe import score_statistics
 from gan_zoo.diagnostics.statistics import (
     features,
