@@ -12,7 +12,11 @@ import os
 import runpy
 import subprocess
 import sys
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
+
+import torch.multiprocessing as mp
 
 ROOT = Path(__file__).parents[1]
 PRELOADED = ("gan_zoo.launch.main", "gan_zoo.launch.initialize", "gan_zoo.cli.app")
@@ -28,24 +32,39 @@ def gan_zoo(*arguments: str, cwd: Path, **environment: str) -> subprocess.Comple
     return _run("gan_zoo.cli.app", arguments, cwd, environment)
 
 
+def module(
+    name: str, *arguments: str, cwd: Path, timeout: float = 240, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """What ``python -m NAME ARGUMENTS`` does in this folder."""
+    return _run(name, arguments, cwd, environment, timeout)
+
+
+def on_ranks(work: Callable[..., None], count: int, *arguments: object) -> None:
+    """Call ``work(rank, *arguments)`` in ``count`` processes and wait for all."""
+    multiprocessing.get_context("forkserver").set_forkserver_preload(list(PRELOADED))
+    mp.start_processes(work, args=arguments, nprocs=count, start_method="forkserver")
+
+
 def _run(
-    program: str, arguments: tuple[str, ...], cwd: Path, environment: dict[str, str]
+    program: str,
+    arguments: tuple[str, ...],
+    cwd: Path,
+    environment: dict[str, str],
+    timeout: float = 240,
 ) -> subprocess.CompletedProcess[str]:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(PRELOADED))
     settings = os.environ | {"OMP_NUM_THREADS": "2"} | environment
-    streams = (cwd / ".stdout", cwd / ".stderr")
-    process = context.Process(target=_become, args=(program, arguments, cwd, settings, streams))
-    process.start()
-    process.join(timeout := 240)
-    if process.exitcode is None:
-        process.kill()
-        process.join()
-        raise subprocess.TimeoutExpired([program, *arguments], timeout)
-    texts = []
-    for file in streams:
-        texts.append(file.read_text(encoding="utf-8"))
-        file.unlink()
+    with tempfile.TemporaryDirectory() as folder:
+        streams = (Path(folder) / "stdout", Path(folder) / "stderr")
+        process = context.Process(target=_become, args=(program, arguments, cwd, settings, streams))
+        process.start()
+        process.join(timeout)
+        if process.exitcode is None:
+            process.kill()
+            process.join()
+            raise subprocess.TimeoutExpired([program, *arguments], timeout)
+        texts = [file.read_text(encoding="utf-8") for file in streams]
     return subprocess.CompletedProcess(arguments, process.exitcode, *texts)
 
 

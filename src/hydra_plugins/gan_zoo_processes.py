@@ -34,5 +34,9 @@ class ProcessLauncher(Launcher):
     ) -> Sequence[JobReturn]:
         """Run the jobs and wait for all of them."""
         from gan_zoo.launch.multirun import launch
+        from gan_zoo.launch.processes import run_all
 
-        return launch(self.context, self.config, job_overrides, self.n_jobs)
+        def run(jobs: Any, on_end: Any, options: Any) -> None:
+            run_all(jobs, self.n_jobs, on_end, options)
+
+        return launch(self.context, self.config, job_overrides, run)

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from torch import Tensor, nn
 from torch.distributions import Normal, kl_divergence
 
@@ -22,6 +21,7 @@ from gan_zoo.auxiliary_losses.classification import (
     Triplet,
 )
 from gan_zoo.core.distributed import average_gradients
+from tests import processes
 
 LOGITS = torch.tensor(
     [[2.0, 0.0, -1.0], [0.5, 0.5, 3.0], [-1.0, 1.0, 0.0], [0.0, 4.0, 1.0]], dtype=torch.float64
@@ -256,7 +256,7 @@ def work(rank: int, folder: str) -> None:
 
 
 def test_two_processes_equal_one(tmp_path: Path) -> None:
-    mp.spawn(work, args=(str(tmp_path),), nprocs=2)
+    processes.on_ranks(work, 2, str(tmp_path))
     for alone, first, second in zip(
         gradients(0, 1), *(torch.load(tmp_path / f"{rank}.pt") for rank in range(2)), strict=True
     ):

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from torch import Tensor, nn
 
 from gan_zoo.auxiliary_losses.reconstruction import TripletDistance
@@ -19,6 +18,7 @@ from gan_zoo.core.rng import StepRNG
 from gan_zoo.core.types import AdversarialTerm, Batch, run_discriminator
 from gan_zoo.losses.minimax import NonSaturating
 from gan_zoo.models.gan import GAN
+from tests import processes
 
 from .zoo import GENERATOR_REGULARIZERS, LOSSES, OWN_CRITICS, REGULARIZERS, CodedCritic, duel_of
 
@@ -235,7 +235,7 @@ def work(rank: int, ranks: int, folder: str) -> None:
 def results(tmp_path_factory: pytest.TempPathFactory) -> list[Result]:
     """Those of one process, and of each of two."""
     folder = tmp_path_factory.mktemp("ranks")
-    mp.spawn(work, args=(2, str(folder)), nprocs=2)
+    processes.on_ranks(work, 2, 2, str(folder))
     return [run_all(0, 1), *(torch.load(folder / f"{rank}.pt") for rank in range(2))]
 
 

@@ -23,7 +23,6 @@ TINY += ["callbacks=none", "metric=none", "generator.width=8", "discriminator.wi
 LAUNCHERS = {
     "joblib": ("hydra_joblib_launcher", ["launcher=joblib"]),
     "slurm": ("hydra_submitit_launcher", ["launcher=slurm", "hydra/launcher=submitit_local"]),
-    "ray": ("hydra_ray_launcher", ["launcher=ray"]),
 }
 
 
@@ -47,11 +46,7 @@ def multirun(name: str, folder: Path, *overrides: str) -> subprocess.CompletedPr
         "hydra.sweep.dir=sweep",
         *overrides,
     ]
-    environment = os.environ | {
-        "HOME": str(folder),
-        "OMP_NUM_THREADS": "1",
-        "RAY_AUTH_MODE": "disabled",
-    }
+    environment = os.environ | {"HOME": str(folder), "OMP_NUM_THREADS": "1"}
     return subprocess.run(
         line, cwd=folder, env=environment, capture_output=True, text=True, timeout=280
     )

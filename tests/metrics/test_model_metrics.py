@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from hydra import compose, initialize_config_dir
 from torch import Tensor, nn
 
@@ -48,6 +47,7 @@ from gan_zoo.models.with_encoder.vae_gan import VAEGAN
 from gan_zoo.networks.image_encoders import MLPEncoder
 from gan_zoo.networks.mlp import MLPDiscriminator, MLPGenerator
 from gan_zoo.training.scoring import evaluate_generator
+from tests import processes
 from tests.helpers import invoke, refused
 
 SHAPE = [1, 2, 2]
@@ -384,7 +384,7 @@ def work(rank: int, ranks: int, folder: str) -> None:
 
 def test_values_do_not_depend_on_the_number_of_processes(tmp_path: Path) -> None:
     alone = metrics_of_bigan(0, 1)
-    mp.spawn(work, args=(2, str(tmp_path)), nprocs=2)
+    processes.on_ranks(work, 2, 2, str(tmp_path))
     for rank in range(2):
         for one, several in zip(alone, torch.load(tmp_path / f"{rank}.pt"), strict=True):
             assert len(one) == 6

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from hydra import compose, initialize_config_dir
 
 from gan_zoo.config.build import build_data, build_module
@@ -19,6 +18,7 @@ from gan_zoo.metrics.functional import feature_metrics as features
 from gan_zoo.metrics.functional.feature_metrics import KID, DensityCoverage, PrecisionRecall
 from gan_zoo.metrics.image_quality import ImageScores
 from gan_zoo.training.scoring import evaluate_generator
+from tests import processes
 
 COUNTS = (
     100,
@@ -88,7 +88,7 @@ def alone() -> list[Result]:
 def test_scores_do_not_depend_on_the_number_of_processes(
     ranks: int, alone: list[Result], tmp_path: Path
 ) -> None:
-    mp.spawn(work, args=(ranks, str(tmp_path)), nprocs=ranks)
+    processes.on_ranks(work, ranks, ranks, str(tmp_path))
     assert len(alone[0]) == 10
     for rank in range(ranks):
         for one, several in zip(alone, torch.load(tmp_path / f"{rank}.pt"), strict=True):

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 import subprocess
-import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from gan_zoo.config.messages import choices
 from gan_zoo.core.paths import CONF
+from tests import processes
 from tests.training.two_processes import MODELS
 
 pytestmark = pytest.mark.timeout(900)  # the first test waits for all models
@@ -43,17 +43,16 @@ def outcomes(tmp_path_factory, request) -> list[dict[str, str]]:
         "WORLD_SIZE": "2",
         "OMP_NUM_THREADS": "1",
     }
-    command = [sys.executable, "-m", "tests.training.two_processes", str(folder), *models]
-    processes = []
-    for rank in range(2):
-        place = {"RANK": str(rank), "LOCAL_RANK": str(rank), "NODE_RANK": "0"}
-        environment = (
-            os.environ | {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"} | shared | place
+
+    def rank(number: int) -> subprocess.CompletedProcess[str]:
+        place = {"RANK": str(number), "LOCAL_RANK": str(number), "NODE_RANK": "0"}
+        name = "tests.training.two_processes"
+        return processes.module(
+            name, str(folder), *models, cwd=ROOT, timeout=800, **shared, **place
         )
-        processes.append(
-            subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
-        )
-    said = [process.communicate(timeout=800)[1] for process in processes]
+
+    with ThreadPoolExecutor(2) as pool:
+        said = [done.stderr for done in pool.map(rank, range(2))]
     files = sorted(folder.glob("*.json"))
     assert len(files) == 2, "\n".join(said)
     return [json.loads(file.read_text(encoding="utf-8")) for file in files]

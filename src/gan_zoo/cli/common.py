@@ -21,6 +21,7 @@ EXTRAS = {
     "huggingface_hub": "hub",
     "imageio_ffmpeg": "mp4",
     "wandb_workspaces": "dashboard",
+    "ray": "ray",
 }
 PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 

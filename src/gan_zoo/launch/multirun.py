@@ -1,8 +1,8 @@
-"""A multirun on this machine: one process a job, and only for the jobs that have not been done."""
+"""A multirun: one process a job, and only for the jobs that have not been done."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,14 @@ from omegaconf import open_dict
 
 from gan_zoo.core.errors import ConfigError
 from gan_zoo.core.paths import CONF
-from gan_zoo.launch.processes import Job, JobManifest, run_all
+from gan_zoo.launch.processes import Job, JobManifest
+
+Runner = Callable[[Iterable[Job], Callable[[Job], None], Sequence[str]], None]
+"""Runs jobs with flags for Hydra, and calls back with each that has ended."""
 
 
 def launch(
-    context: Any, config: Any, job_overrides: Sequence[Sequence[str]], num_jobs: int
+    context: Any, config: Any, job_overrides: Sequence[Sequence[str]], run: Runner
 ) -> list[JobReturn]:
     """Run the jobs of a multirun.
 
@@ -27,7 +30,8 @@ def launch(
         context: Hydra's.
         config: of the sweep.
         job_overrides: of each job.
-        num_jobs: how many at a time.
+        run: how jobs are run: `gan_zoo.launch.processes.run_all` with a number of jobs at a time,
+            or `gan_zoo.launch.on_ray.run_on_ray`.
 
     Raises:
         ConfigError: naming the jobs that failed, once all are done.
@@ -54,12 +58,11 @@ def launch(
     # The manifest is written after every job, so that the command can be repeated at any time.
     def on_end(job: Job) -> None:
         manifest.write()
-        if job.failure or num_jobs > 1:
-            outcome = job.failure or f"done in {job.seconds:,.0f} s"
-            print(f"job {job.folder.name}: {outcome}", flush=True)
+        outcome = job.failure or f"done in {job.seconds:,.0f} s"
+        print(f"job {job.folder.name}: {outcome}", flush=True)
 
     # Run what is pending, and return what Hydra expects of a launcher.
-    run_all(announced(pending), num_jobs, on_end, options(config))
+    run(announced(pending), on_end, options(config))
     raise_failures(jobs, folder)
     return [
         JobReturn(overrides=job.overrides, status=JobStatus.COMPLETED, _return_value=None)

@@ -47,15 +47,23 @@ class Job:
         """What it prints, where jobs run side by side."""
         return self.folder.with_name(f"{self.folder.name}.log")
 
-    def start(self, slot: int, num_jobs: int, options: Sequence[str] = ()) -> None:
-        """Start or resume it, as number ``slot`` of ``num_jobs`` at a time."""
-        # The job is a command of its own, which resumes whatever its folder holds.
+    def command(self, options: Sequence[str] = ()) -> list[str]:
+        """What starts it, or resumes whatever its folder holds."""
         place = [f"hydra.run.dir={quote_value(self.folder.absolute())}", "resume=auto"]
-        command = [sys.executable, "-m", "gan_zoo.launch.main", *options, *self.overrides, *place]
-        environment = job_environment(slot, num_jobs) | {
+        return [sys.executable, "-m", "gan_zoo.launch.main", *options, *self.overrides, *place]
+
+    def labels(self) -> dict[str, str]:
+        """The variables that put it into its group of runs."""
+        return {
+            "HYDRA_FULL_ERROR": os.environ.get(FULL_ERROR_VAR, "0"),
             "WANDB_RUN_GROUP": self.folder.absolute().parent.name,
             "WANDB_JOB_TYPE": "job",
         }
+
+    def start(self, slot: int, num_jobs: int, options: Sequence[str] = ()) -> None:
+        """Start or resume it, as number ``slot`` of ``num_jobs`` at a time."""
+        command = self.command(options)
+        environment = job_environment(slot, num_jobs) | self.labels()
         self.slot = slot
         self.start_time = time.monotonic()
         self.folder.parent.mkdir(parents=True, exist_ok=True)
@@ -112,7 +120,6 @@ def job_environment(slot: int, num_jobs: int) -> dict[str, str]:
     a GPU by turns.
     """
     environment = dict(os.environ)
-    environment["HYDRA_FULL_ERROR"] = environment.get(FULL_ERROR_VAR, "0")
     if num_jobs > 1:
         environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // num_jobs)))
         gpus = visible_gpus()
