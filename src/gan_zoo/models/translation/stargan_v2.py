@@ -192,7 +192,9 @@ class StarGANv2(Model):
         style = self.style_of_latents(self.request_for(batch), self.generators)
 
         # Both kinds of styles in one pass.
-        fakes = self.generators["main"](batch.condition.repeat(2, 1, 1, 1), torch.cat([style, like]))
+        fakes = self.generators["main"](
+            batch.condition.repeat(2, 1, 1, 1), torch.cat([style, like])
+        )
         fake, reference = fakes.chunk(2)
         return {"fake": fake, "reference": reference, "style": style, "reference style": like}
 

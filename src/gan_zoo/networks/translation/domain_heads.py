@@ -122,7 +122,9 @@ class ImageTrunk(nn.Module):
             )
         halvings = int(math.log2(min(sample_shape[1:]) / 4))
         widths = doubled_widths(width, max_width, halvings)
-        blocks = [PreactivationBlock(*widths[k : k + 2], "none", down=True) for k in range(halvings)]
+        blocks = [
+            PreactivationBlock(*widths[k : k + 2], "none", down=True) for k in range(halvings)
+        ]
         self.outputs = widths[-1]
         self.first = nn.Conv2d(sample_shape[0], widths[0], 3, padding=1)
         self.blocks = nn.Sequential(*blocks)
