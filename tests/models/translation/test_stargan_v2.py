@@ -319,6 +319,7 @@ SMALL = (
 )
 
 
+@pytest.mark.slow
 def test_a_run_translates_a_folder_to_a_domain_several_times(trained, tmp_path: Path) -> None:
     source = tmp_path / "images"
     source.mkdir()

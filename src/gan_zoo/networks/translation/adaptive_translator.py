@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, leaky_relu
@@ -122,15 +123,11 @@ class AdaptiveTranslator(nn.Module):
 
         # The half that sees images, and the half that sees styles.
         self.first = nn.Conv2d(c_in, widths[0], 3, padding=1)
-        encoder = [
-            PreactivationBlock(*widths[k : k + 2], "instance", down=True) for k in range(halvings)
-        ]
+        steps = list(pairwise(widths))
+        encoder = [PreactivationBlock(a, b, "instance", down=True) for a, b in steps]
         encoder += [PreactivationBlock(last, last, "instance") for _ in range(blocks)]
         decoder = [AdaptiveBlock(last, last, latent_dim) for _ in range(blocks)]
-        decoder += [
-            AdaptiveBlock(widths[k + 1], widths[k], latent_dim, up=True)
-            for k in reversed(range(halvings))
-        ]
+        decoder += [AdaptiveBlock(b, a, latent_dim, up=True) for a, b in reversed(steps)]
         self.encoder = nn.Sequential(*encoder)
         self.decoder = nn.ModuleList(decoder)
         self.last = nn.Sequential(

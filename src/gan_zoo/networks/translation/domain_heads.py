@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -123,7 +124,7 @@ class ImageTrunk(nn.Module):
         halvings = int(math.log2(min(sample_shape[1:]) / 4))
         widths = doubled_widths(width, max_width, halvings)
         blocks = [
-            PreactivationBlock(*widths[k : k + 2], "none", down=True) for k in range(halvings)
+            PreactivationBlock(c_in, c_out, "none", down=True) for c_in, c_out in pairwise(widths)
         ]
         self.outputs = widths[-1]
         self.first = nn.Conv2d(sample_shape[0], widths[0], 3, padding=1)
