@@ -131,6 +131,7 @@ from .models.translation.pix2pix import Pix2Pix as Pix2Pix
 from .models.translation.pix2pixhd import Pix2PixHD as Pix2PixHD
 from .models.translation.srgan import SRGAN as SRGAN
 from .models.translation.stargan import StarGAN as StarGAN
+from .models.translation.stargan_v2 import StarGANv2 as StarGANv2
 from .models.translation.two_way import TwoWayTranslation as TwoWayTranslation
 from .models.translation.unit import UNIT as UNIT
 from .models.with_encoder.aae import AAE as AAE
@@ -168,11 +169,15 @@ from .networks.stylegan2 import StyleGAN2Generator as StyleGAN2Generator
 from .networks.tabular import TabularDiscriminator as TabularDiscriminator
 from .networks.tabular import TabularEncoder as TabularEncoder
 from .networks.tabular import TabularGenerator as TabularGenerator
+from .networks.translation.adaptive_translator import AdaptiveTranslator as AdaptiveTranslator
 from .networks.translation.class_translator import ClassPatchGAN as ClassPatchGAN
 from .networks.translation.class_translator import ClassTranslator as ClassTranslator
 from .networks.translation.coarse_to_fine import CoarseToFineTranslator as CoarseToFineTranslator
 from .networks.translation.content_style import ContentStyleTranslator as ContentStyleTranslator
 from .networks.translation.content_style import EncoderDecoder as EncoderDecoder
+from .networks.translation.domain_heads import DomainDiscriminator as DomainDiscriminator
+from .networks.translation.domain_heads import DomainMapping as DomainMapping
+from .networks.translation.domain_heads import DomainStyleEncoder as DomainStyleEncoder
 from .networks.translation.image_to_image import ResNetTranslator as ResNetTranslator
 from .networks.translation.image_to_image import UNetTranslator as UNetTranslator
 from .networks.translation.latent_unet import LatentUNet as LatentUNet

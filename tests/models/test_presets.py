@@ -231,6 +231,23 @@ PAPERS = {
             "regularizer.gradient_penalty.weight": 10,
         },
     ),
+    "stargan_v2": (
+        [],
+        (1e-4, 1e-4),
+        [0.0, 0.99],
+        1,
+        {
+            "model.style_weight": 1,
+            "model.diversification_weight": 1,
+            "model.cycle_weight": 1,
+            "model.latent_dim": 16,
+            "model.style_dim": 64,
+            "model.mapping.depth": 4,
+            "model.mapping.lr_multiplier": 0.01,
+            "regularizer.r1.gamma": 1,
+            "data.batch_size": 8,
+        },
+    ),
     "stylegan2": (
         [],
         (2.5e-3, 2.5e-3),

@@ -64,6 +64,7 @@ NEEDS_MORE_THAN_A_SCORE = {
     "spade",
     "ssgan",
     "stargan",
+    "stargan_v2",
     "tacgan",
     "veegan",
 }  # conditions, or heads
@@ -85,7 +86,20 @@ REFUSED = {
     "cutmix": "needs a discriminator that scores pixels",
     "san": "needs a discriminator whose last layer is sliced",
 }
-WITHOUT_NORM = {"biggan_deep", "ctgan", "gat", "gat_conditional", "pggan", "r3gan", "stylegan2"}
+WITHOUT_NORM = {
+    "biggan_deep",
+    "ctgan",
+    "gat",
+    "gat_conditional",
+    "pggan",
+    "r3gan",
+    "stargan_v2",
+    "stylegan2",
+}
+SMALL_STARGAN_V2 = [
+    *("generator.width=4", "model.encoder.width=4"),
+    *("discriminator.width=4", "discriminator.max_width=8"),
+]
 WITH_STYLES = {"gat", "gat_conditional", "stylegan2"}
 
 
@@ -193,6 +207,8 @@ def on_images(pairs: Path) -> Callable[[str, str], list[str]]:
         if model == "stargan":
             layers = [] if loss in AUTOENCODERS else ["discriminator.layers=1"]
             thin = ["generator.width=4", "generator.blocks=1", *layers]
+        if model == "stargan_v2":
+            thin = SMALL_STARGAN_V2[: 2 if loss in AUTOENCODERS else None]
         if model == "wavegan":
             sounds = ["data=tones", "data.length=64", "data.num_samples=40"]
             wide = [] if loss in AUTOENCODERS else ["discriminator.width=2"]

@@ -23,7 +23,18 @@ SLOW = (
     *("adcgan", "biggan", "biggan_deep", "cgan_single", "cluster_gan", "cogan", "colorization"),
     *("context_encoder", "contragan", "cut", "discogan", "dualgan", "esrgan", "fastcut", "gat"),
     *("gat_conditional", "infomax_gan", "logan", "mhgan", "pix2pixhd", "r3gan", "reacgan", "sagan"),
-    *("sngan", "sngan_projection", "spade", "srgan", "ssgan", "stargan", "tacgan", "unit", "vae"),
+    *(
+        "sngan",
+        "sngan_projection",
+        "spade",
+        "srgan",
+        "ssgan",
+        "stargan",
+        "stargan_v2",
+        "tacgan",
+        "unit",
+        "vae",
+    ),
     *("munit", "sgan", "tvae", "veegan"),
 )
 

@@ -71,6 +71,7 @@ MODELS: dict[str, tuple[str, ...]] = {
     "srgan": (*DERIVED, "generator.blocks=1"),
     "ssgan": SMALL,
     "stargan": (*SMALL, "generator.blocks=1", "discriminator.layers=1"),
+    "stargan_v2": (*SMALL, "model.mapping.hidden=8", "model.encoder.width=8"),
     "tacgan": SMALL,
     "stylegan2": (*SMALL, *(f"regularizer.{name}.every=2" for name in ("r1", "path_length"))),
     "tvae": TABLE,

@@ -27,11 +27,13 @@ def translate(
     num_outputs: Annotated[
         int,
         typer.Option(
-            "--num-outputs", min=1, help="Translations of each image (BicycleGAN, MUNIT)."
+            "--num-outputs",
+            min=1,
+            help="Translations of each image (BicycleGAN, MUNIT, StarGAN v2).",
         ),
     ] = 1,
     label: Annotated[
-        str | None, typer.Option("--class", help="The class to translate to (StarGAN).")
+        str | None, typer.Option("--class", help="The class to translate to (StarGAN, StarGAN v2).")
     ] = None,
     targets: Annotated[
         Path | None,
