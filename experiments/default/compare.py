@@ -15,6 +15,7 @@ import statistics
 import tempfile
 import time
 import warnings
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,7 @@ def cost(overrides: list[str]) -> float:
         trainer, module, data = build(composed(folder, *overrides, *quiet))
         trainer.callbacks.append(Ends())
         trainer.fit(module, datamodule=data)
-    return statistics.median(after - before for before, after in zip(ends, ends[1:], strict=False))
+    return statistics.median(after - before for before, after in pairwise(ends))
 
 
 def run(name: str, seed: int, grids: Path) -> dict[str, Any]:
@@ -127,7 +128,10 @@ def finished() -> list[dict[str, Any]]:
 
 def table(runs: list[dict[str, Any]]) -> str:
     """A row for each candidate, the best first."""
-    lines = ["| candidate | seeds | images | fd | against before |", "| --- | --- | --- | --- | --- |"]
+    lines = [
+        "| candidate | seeds | images | fd | against before |",
+        "| --- | --- | --- | --- | --- |",
+    ]
     by_name = {name: [r for r in runs if r["candidate"] == name] for name in CANDIDATES}
     means = {
         name: statistics.mean(r["fd_efficientnet_lite0"] for r in mine)
