@@ -28,23 +28,27 @@ IMAGES = 126_000
 BASE = "before: nonsaturating, batch 64, lr 2e-4"
 BEFORE = ["loss=nonsaturating", "data.batch_size=64"]
 BEFORE += ["optim.generator.lr=2e-4", "optim.discriminator.lr=2e-4", "augment=none"]
-RATES = ["optim.generator.lr=5e-4", "optim.discriminator.lr=5e-4"]
 LINEAR = ["optim/schedule=linear"]
 HINGE = ["loss=hinge", "discriminator.norm=spectral"]
+
+
+def rates(value: str) -> list[str]:
+    """Both learning rates."""
+    return [f"optim.{side}.lr={value}" for side in ("generator", "discriminator")]
+
+
 CANDIDATES: dict[str, list[str]] = {
     BASE: [],
-    "lr 5e-4": RATES,
-    "lr 1e-3": ["optim.generator.lr=1e-3", "optim.discriminator.lr=1e-3"],
-    "batch 32": ["data.batch_size=32"],
-    "batch 32, lr 5e-4": ["data.batch_size=32", *RATES],
-    "lr 5e-4, linear decay": [*RATES, *LINEAR],
-    "hinge, spectral norm": HINGE,
-    "hinge, spectral norm, lr 5e-4": [*HINGE, *RATES],
-    "rpgan, lr 5e-4": ["loss=rpgan", *RATES],
-    "lsgan, lr 5e-4": ["loss=lsgan", *RATES],
-    "lr 5e-4, diffaugment": [*RATES, "augment=diffaugment"],
-    "lr 5e-4, generator width 48": [*RATES, "generator.width=48"],
-    "lr 5e-4, both widths 24": [*RATES, "generator.width=24", "discriminator.width=24"],
+    "lr 5e-4": rates("5e-4"),
+    "lr 1e-3": rates("1e-3"),
+    "lr 2e-3": rates("2e-3"),
+    "lr 1e-3, linear decay": [*rates("1e-3"), *LINEAR],
+    "lr 1e-3, batch 32": [*rates("1e-3"), "data.batch_size=32"],
+    "lr 1e-3, diffaugment": [*rates("1e-3"), "augment=diffaugment"],
+    "lr 1e-3, generator width 48": [*rates("1e-3"), "generator.width=48"],
+    "lr 1e-3, lsgan": [*rates("1e-3"), "loss=lsgan"],
+    "lr 1e-3, rpgan": [*rates("1e-3"), "loss=rpgan"],
+    "lr 1e-3, hinge, spectral norm": [*rates("1e-3"), *HINGE],
 }
 COST_STEPS = 60
 

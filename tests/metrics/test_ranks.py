@@ -84,7 +84,7 @@ def alone() -> list[Result]:
     return scores(0, 1)
 
 
-@pytest.mark.parametrize("ranks", [pytest.param(2, marks=pytest.mark.slow), 3])
+@pytest.mark.parametrize("ranks", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_scores_do_not_depend_on_the_number_of_processes(
     ranks: int, alone: list[Result], tmp_path: Path
 ) -> None:

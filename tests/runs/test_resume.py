@@ -50,8 +50,6 @@ PRESETS = {
     "wgan_gp": ("data=digits", "loss=wgan_gp"),
     "fisher": ("model=gan", "data=ring", "loss=fisher"),
     "began": ("data=digits", "loss=began"),
-    "sngan": ("model=sngan", "data=digits", "generator.width=8", "discriminator.width=8"),
-    "cgan": ("model=cgan", "data=digits"),
     "infogan": ("model=infogan", "data=digits"),
     "cyclegan": (
         "model=cyclegan",
@@ -59,7 +57,6 @@ PRESETS = {
         "generator.blocks=1",
         "discriminator.width=8",
     ),
-    "vae_gan": ("model=vae_gan", "data=digits"),
     "ctgan": ("model=ctgan", "loss=wgan_gp", "data.bundled=iris", "generator.widths=[8]", "pack=2"),
 }
 PRESETS["cyclegan"] += (
@@ -72,6 +69,9 @@ PRESETS["cyclegan"] += (
 
 NARROW = ("generator.width=8", "discriminator.width=8")
 MORE = {
+    "vae_gan": ("model=vae_gan", "data=digits"),
+    "cgan": ("model=cgan", "data=digits"),
+    "sngan": ("model=sngan", "data=digits", "generator.width=8", "discriminator.width=8"),
     "gan": ("model=gan", "data=digits"),
     "sagan": ("model=sagan", "data=openmoji", "data.image_size=32", *NARROW),
     "r3gan": (
