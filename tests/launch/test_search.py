@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,7 @@ from optuna.trial import TrialState  # noqa: E402
 
 from gan_zoo.launch.search import Search, default_objective  # noqa: E402
 from gan_zoo.launch.search_space import search_space_of  # noqa: E402
+from tests import processes  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
 RING = ("model=gan", "data=ring", "trainer=cpu", "generator.width=16", "discriminator.width=16")
@@ -230,6 +233,21 @@ def test_a_job_that_is_killed_takes_nothing_along_and_the_rerun_does_what_is_mis
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
+def test_a_multirun_that_is_stopped_saves_its_job(tmp_path: Path) -> None:
+    line = [sys.executable, str(ROOT / "train.py"), "-m", *RING, "seed=1,2", "metric=none"]
+    process = start(*line, "trainer.max_steps=1000000", "hydra.sweep.dir=sweep", cwd=tmp_path)
+    until = time.monotonic() + 120
+    while not list(tmp_path.glob("sweep/*/metrics.csv")) and time.monotonic() < until:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=200)
+    assert process.returncode == 143, err
+    assert "Traceback" not in err
+    assert len(list(tmp_path.glob("sweep/*/checkpoints/last.ckpt"))) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_search_that_is_stopped_goes_on(tmp_path: Path) -> None:
     command = [
         sys.executable,
@@ -256,6 +274,45 @@ def test_a_search_that_is_stopped_goes_on(tmp_path: Path) -> None:
     assert out.count("complete") == 3
     assert "python train.py model=gan" in out
     assert len(list(tmp_path.glob("found/trials/*/metrics.json"))) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    "storage", [(), ("--storage", "sqlite:///study.db")], ids=["journal", "db"]
+)
+def test_two_workers_share_a_search(storage: tuple[str, ...], tmp_path: Path) -> None:
+    command = ["sweep", *SHORT, "optim.generator.lr=interval(1e-4,1e-3)", "--trials", "4"]
+    with ThreadPoolExecutor(2) as pool:
+        folders = [tmp_path / "a", tmp_path / "b"] if storage else [tmp_path, tmp_path]
+        outs = [str(folder / "found") for folder in folders]
+        ended = list(
+            pool.map(
+                lambda out: processes.gan_zoo(*command, "--out", out, *storage, cwd=tmp_path), outs
+            )
+        )
+    assert [done.returncode for done in ended] == [0, 0], [done.stderr for done in ended]
+    trained = [
+        set(re.findall(r"^trial (\d+): .*best so far", d.stdout, re.MULTILINE)) for d in ended
+    ]
+    assert all(trained), "both had trials"
+    assert not trained[0] & trained[1]
+    assert 4 <= len(trained[0] | trained[1]) <= 5, "two may ask for the last one at once"
+
+
+def test_a_database_keeps_a_search(tmp_path: Path) -> None:
+    space = search_space_of(["model=gan", "optim.generator.lr=interval(1e-5,1e-3)"])
+    url = f"sqlite:///{tmp_path}/study.db"
+    search = Search(tmp_path / "found", space, "fd", storage=url)
+    job = next(search.jobs(trials=1))
+    scored(job, 3.0)
+    job.exit_code = 0
+    search.finish_trial(job)
+    elsewhere = Search(tmp_path / "elsewhere" / "found", space, "fd", storage=url)
+    assert elsewhere.study.best_value == 3.0
+    assert not (tmp_path / "found" / "study.journal").exists()
+    with pytest.raises(ConfigError, match="--storage must be the URL of a database"):
+        Search(tmp_path / "found", space, "fd", storage="nowhere")
 
 
 @pytest.mark.slow

@@ -33,6 +33,10 @@ def sweep(
         bool, typer.Option(help="Give up trials that are worse than the median.")
     ] = True,
     seed: Annotated[int, typer.Option(help="Of the sampler.", min=0)] = 0,
+    storage: Annotated[
+        str | None,
+        typer.Option(help="A database that keeps the study under OUT's name: sqlite:///study.db."),
+    ] = None,
     config_dir: Annotated[
         Path | None, typer.Option(help="A folder with configs of your own.")
     ] = None,
@@ -51,7 +55,7 @@ def sweep(
     default = default_objective(space, config_dir)
     objective = (score, maximize) if score else default
     target = out or Path("sweeps") / time.strftime("%Y-%m-%d_%H-%M-%S")
-    search = Search(target, space, *objective, prune, sampler, seed)
+    search = Search(target, space, *objective, prune, sampler, seed, storage)
 
     # The table is printed even if the search is interrupted.
     try:

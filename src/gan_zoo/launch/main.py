@@ -9,7 +9,7 @@ from pathlib import Path
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from gan_zoo.config import help as help_of
 from gan_zoo.config.checks import check_single_process_multirun
@@ -42,9 +42,18 @@ def main() -> None:
             with SIGNALS.raise_immediately():
                 _main()
         except Interrupted as stop:
-            if HydraConfig.initialized() and HydraConfig.get().runtime.output_dir is not None:
-                remove_empty_run(Path(HydraConfig.get().runtime.output_dir))
+            if (run_dir := current_run_dir()) is not None:
+                remove_empty_run(run_dir)
             sys.exit(stop.exit_code)
+
+
+def current_run_dir() -> Path | None:
+    """The directory of the run that Hydra has begun; None between the jobs of a multirun."""
+    if not HydraConfig.initialized():
+        return None
+    runtime = HydraConfig.get().runtime
+    begun = not OmegaConf.is_missing(runtime, "output_dir") and runtime.output_dir is not None
+    return Path(runtime.output_dir) if begun else None
 
 
 def _main() -> None:

@@ -98,9 +98,9 @@ def _take_result(job: Job, reference: Any) -> None:
         job.exit_code, job.seconds = ray.get(reference)
     except ray.exceptions.RayError as error:
         job.exit_code = 1
-        reason = str(error).strip().splitlines()[0]
+        reason = " ".join(str(error).split())
         with job.log.open("a") as log:
-            log.write(f"\nRay: {type(error).__name__}: {reason}\n")
+            log.write(f"\nRay: {type(error).__name__} {reason}\n")
 
 
 def _check_room(nodes: Sequence[Mapping[str, Any]], needs: Mapping[str, Any]) -> None:

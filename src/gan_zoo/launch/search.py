@@ -8,15 +8,17 @@ import json
 import os
 import shlex
 import socket
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.storages import JournalStorage
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
+from sqlalchemy.exc import DBAPIError
 
 from gan_zoo.config.build import build_evaluators
 from gan_zoo.config.compose import compose_overrides
@@ -29,6 +31,8 @@ from gan_zoo.runs.overrides import quote_value
 SAMPLERS = {"tpe": optuna.samplers.TPESampler, "random": optuna.samplers.RandomSampler}
 STUDY_NAME = "search"
 JOURNAL = "study.journal"
+ATTEMPTS = 3
+"""At opening a database."""
 
 
 def default_objective(space: SearchSpace, config_dir: Path | None = None) -> tuple[str, bool]:
@@ -58,9 +62,11 @@ class Search:
             images.
         sampler: ``tpe`` or ``random``.
         seed: of the sampler.
+        storage: the URL of a database that keeps the study, under the folder's name, instead of
+            the journal; for machines that share no disk.
 
     Raises:
-        ConfigError: if the folder holds another search.
+        ConfigError: if the folder holds another search, or there is no such database.
     """
 
     def __init__(
@@ -72,6 +78,7 @@ class Search:
         prune: bool = True,
         sampler: str = "tpe",
         seed: int = 0,
+        storage: str | None = None,
     ) -> None:
         if sampler not in SAMPLERS:
             raise ConfigError(f"--sampler must be one of {', '.join(SAMPLERS)}, got {sampler!r}")
@@ -81,10 +88,10 @@ class Search:
         self.running: dict[Path, tuple[Trial, set[int]]] = {}
         folder.mkdir(parents=True, exist_ok=True)
 
-        # The journal in the folder lets a study go on.
+        # The journal in the folder, or the database, lets a study go on.
         self.study = optuna.create_study(
-            storage=JournalStorage(JournalFileBackend(str(folder / JOURNAL))),
-            study_name=STUDY_NAME,
+            storage=open_storage(storage, folder),
+            study_name=STUDY_NAME if storage is None else folder.resolve().name,
             direction="maximize" if maximize else "minimize",
             sampler=SAMPLERS[sampler](seed=seed),
             pruner=optuna.pruners.MedianPruner(n_startup_trials=4)
@@ -197,6 +204,26 @@ class Search:
         if not self.study.get_trials(states=(TrialState.COMPLETE,)):
             return None
         return shlex.join(["python", "train.py", *self.space.overrides(self.study.best_params)])
+
+
+def open_storage(url: str | None, folder: Path) -> BaseStorage:
+    """The database of this URL; without one, the journal in ``folder``."""
+    if url is None:
+        return JournalStorage(JournalFileBackend(str(folder / JOURNAL)))
+    for attempt in range(ATTEMPTS):
+        try:
+            return RDBStorage(url)
+        except Exception as error:  # drivers of databases have errors of their own
+            # Workers that make the tables at the same time are in each other's way.
+            if isinstance(error, DBAPIError) and attempt < ATTEMPTS - 1:
+                time.sleep(1.0)
+                continue
+            reason = str(error).strip().partition("\n")[0]
+            raise ConfigError(
+                "--storage must be the URL of a database, such as sqlite:///study.db or"
+                f" postgresql://USER@HOST/NAME, got {url!r}: {reason}"
+            ) from error
+    raise AssertionError("unreachable")
 
 
 def format_params(values: dict[str, Any]) -> str:
