@@ -14,7 +14,6 @@ from gan_zoo.core.paths import CONF
 
 LAUNCHERS = {
     "joblib": "hydra_plugins.hydra_joblib_launcher",
-    "ray": "hydra_plugins.hydra_ray_launcher",
 }
 LAUNCHERS["slurm"] = "hydra_plugins.hydra_submitit_launcher"
 PLUGGED = {"classification", "encoder", "reconstruction"}  # groups that only presets bring in
@@ -108,8 +107,9 @@ def test_the_command_line_wins_over_presets(composed) -> None:
     config = composed(
         "loss=wgan_gp", "optim=adam", "loss.n_critic=2", "discriminator.norm=none", "regularizer=r1"
     )
-    assert config.optim.discriminator.lr == 2e-4
+    assert config.optim.discriminator.lr == config.data.adam_lr
     assert config.loss.n_critic == 2
+    assert config.trainer.max_steps == 2 * 1900
     assert config.discriminator.norm == "none"
     assert set(config.regularizer) == {"gradient_penalty", "r1"}
 

@@ -457,7 +457,7 @@ def test_a_metric_that_cannot_be_computed_is_found_before_training(
 
 
 MESSAGES = {
-    "data.crop_size=286": r"no key 'data.crop_size' .*; in data there are batch_size, channels, condition_shape,",
+    "data.crop_size=286": r"no key 'data.crop_size' .*; in data there are adam_lr, batch_size, channels, condition_shape,",
     "optim.lr=1e-4": r"did you mean optim.generator.lr or optim.discriminator.lr",
     "generator.x=1": r"no key 'generator.x'; in generator there are norm, sample_shape, width;",
     "encoder.width=3": r"did you mean .*model.encoder.width",

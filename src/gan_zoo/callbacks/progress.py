@@ -73,6 +73,7 @@ class Progressing(ProgressBar):
 
         # Without a terminal there is a line at every tenth of the way, or every hundred steps.
         self._lines_every = max(1, (total or 1000) // 10)
+        self._begun = time.monotonic(), trainer.global_step
         self._bar.start()
 
     def on_train_batch_end(
@@ -90,10 +91,24 @@ class Progressing(ProgressBar):
         if self._bar.disable and trainer.callback_metrics and tenth > getattr(self, "_tenth", -1):
             self._tenth = tenth
             self._console.print(
-                f"step {trainer.global_step}/{trainer.max_steps}  {status(trainer)}",
+                f"step {trainer.global_step}/{trainer.max_steps}{self.time_left(trainer)}"
+                f"  {status(trainer)}",
                 highlight=False,
                 markup=False,
             )
+
+    def time_left(self, trainer: Trainer) -> str:
+        """How long the rest takes at the speed so far, evaluations included; empty where that is
+        not known.
+        """
+        begun, first = self._begun
+        done = trainer.global_step - first
+        missing = trainer.max_steps - trainer.global_step
+        if done < 1 or missing < 1:
+            return ""
+        seconds = (time.monotonic() - begun) / done * missing
+        amount = f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
+        return f"  about {amount} left"
 
     def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
         self._bar.update(self._task, completed=trainer.global_step, status=status(trainer))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from gan_zoo.config.compose import compose_overrides
 from gan_zoo.config.help import summary
@@ -111,7 +113,7 @@ def _written(option: Any) -> str:
 
 
 def _flat(config: Any) -> dict[str, Any]:
-    """The values of a config by their keys, interpolations as they are written."""
+    """The values of a config by their keys; interpolations that need the data are as written."""
     flat: dict[str, Any] = {}
 
     def walk(node: Any, prefix: str) -> None:
@@ -120,6 +122,9 @@ def _flat(config: Any) -> dict[str, Any]:
                 walk(value, f"{prefix}.{key}" if prefix else str(key))
         else:
             flat[prefix] = node
+            if isinstance(node, str) and "${" in node:
+                with suppress(OmegaConfBaseException):
+                    flat[prefix] = OmegaConf.select(config, prefix)
 
     walk(OmegaConf.to_container(config, resolve=False), "")
     return flat

@@ -26,6 +26,7 @@ def register() -> None:
         table_layout,
         table_kind,
         table_batch_size,
+        product,
         run_name,
     )
     for function in functions:
@@ -42,6 +43,11 @@ def image_shape(channels: int, image_size: Any) -> ListConfig:
         )
     shape: ListConfig = OmegaConf.create([channels, *sides])
     return shape
+
+
+def product(first: int, second: int) -> int:
+    """The resolver of one number times another."""
+    return first * second
 
 
 def derived_shape(derive: Any, sample_shape: Any) -> ListConfig:
