@@ -67,7 +67,13 @@ QUIET = tuple(
 )
 # Others of the same networks and losses run every time.
 SLOW = (
-    *("cyclegan_maps", "fastcut_horse2zebra", "lsgan_cifar10", "pix2pix_edges2shoes"),
+    *(
+        "cut_horse2zebra",
+        "cyclegan_maps",
+        "fastcut_horse2zebra",
+        "lsgan_cifar10",
+        "pix2pix_edges2shoes",
+    ),
     *("r3gan_ffhq256", "r3gan_stacked_mnist", "sngan_cifar10", "stylegan2_ffhq256"),
 )
 

@@ -179,6 +179,7 @@ def test_help_lists_the_choices_and_the_config_prints(tmp_path: Path) -> None:
     assert "n_critic: 1" in processes.train("--cfg", "job", cwd=tmp_path).stdout
 
 
+@pytest.mark.slow
 def test_a_multirun_goes_on_when_a_job_fails(tmp_path: Path) -> None:
     done = processes.train(
         "-m", "loss=wgan", "loss.n_critic=0,1", "data=ring", "model=gan", *QUICK, cwd=tmp_path

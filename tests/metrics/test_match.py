@@ -306,6 +306,7 @@ def described(images: Tensor, conditions: Tensor, size: int = 64):
     return block
 
 
+@pytest.mark.slow
 def test_retrieval_finds_real_pairs_and_is_at_chance_for_shuffled_ones() -> None:
     data = described_digits()
     _, _, _, rows = split(data)

@@ -6,6 +6,8 @@ import ast
 import subprocess
 import sys
 
+import pytest
+
 from tests.pretended_gpu.training import ROOT
 
 SETUP = """
@@ -35,47 +37,54 @@ CASES = {
 }
 
 
-def run(code: str) -> str:
-    ended = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert ended.returncode == 0, ended.stderr
-    return ended.stdout
+BOTH_DEVICES = """
+    for wrong in (lambda: x + torch.ones(3), lambda: torch.ones(5)[x[:, 0].long()]):
+        try:
+            wrong()
+        except RuntimeError as error:
+            print(error)
+"""
+NUMBERS = """
+    recorder.clear()
+    y = (2 * x).relu().view(-1)
+    y.sum().backward()
+    expected = 2.0 * (x.on_cpu > 0)
+    assert torch.equal(x.grad.on_cpu, expected)
+    print(dict(recorder.launches))
+"""
 
 
-def test_what_is_recorded() -> None:
-    """One process for all cases, as each start takes seconds."""
-    program = SETUP
+@pytest.fixture(scope="module")
+def printed() -> list[str]:
+    """What one process prints for all cases, as each start takes seconds."""
+    program = SETUP + NUMBERS
     for case in CASES:
         program += (
             f"    recorder.clear(); {case}; print(sorted({{e.kind for e in recorder.events}}))\n"
         )
-    for case, line in zip(CASES, run(program).splitlines(), strict=True):
-        assert line == str(CASES[case]), case
-
-
-def test_operands_on_both_devices_are_refused() -> None:
-    program = SETUP + (
-        "    for wrong in (lambda: x + torch.ones(3), lambda: torch.ones(5)[x[:, 0].long()]):\n"
-        "        try:\n            wrong()\n        except RuntimeError as error:\n"
-        "            print(error)\n"
+    program += BOTH_DEVICES
+    ended = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
     )
-    lines = run(program).splitlines()
-    assert "of shape (3,), on cpu" in lines[0]
-    assert "index on pretended into a tensor on cpu" in lines[1]
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout.splitlines()
 
 
-def test_numbers_and_launches_are_those_of_the_operations() -> None:
-    program = SETUP + (
-        "    y = (2 * x).relu().view(-1)\n    y.sum().backward()\n"
-        "    expected = 2.0 * (x.on_cpu > 0)\n"
-        "    assert torch.equal(x.grad.on_cpu, expected)\n"
-        "    print(dict(recorder.launches))\n"
-    )
-    launches = ast.literal_eval(run(program))
+def test_numbers_and_launches_are_those_of_the_operations(printed: list[str]) -> None:
+    launches = ast.literal_eval(printed[0])
     assert launches["mul"] == 2
     assert launches["relu"] == launches["sum"] == 1
     assert "view" not in launches
+
+
+def test_what_is_recorded(printed: list[str]) -> None:
+    for case, line in zip(CASES, printed[1:-2], strict=True):
+        assert line == str(CASES[case]), case
+
+
+def test_operands_on_both_devices_are_refused(printed: list[str]) -> None:
+    assert "of shape (3,), on cpu" in printed[-2]
+    assert "index on pretended into a tensor on cpu" in printed[-1]
 
 
 def test_tests_do_not_register_the_device_in_their_own_process() -> None:

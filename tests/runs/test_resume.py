@@ -49,8 +49,6 @@ PRESETS = {
     "dcgan": ("data=digits", "regularizer=[r1,lecam]", "augment=ada"),
     "wgan_gp": ("data=digits", "loss=wgan_gp"),
     "fisher": ("model=gan", "data=ring", "loss=fisher"),
-    "began": ("data=digits", "loss=began"),
-    "infogan": ("model=infogan", "data=digits"),
     "cyclegan": (
         "model=cyclegan",
         "generator.width=8",
@@ -69,6 +67,8 @@ PRESETS["cyclegan"] += (
 
 NARROW = ("generator.width=8", "discriminator.width=8")
 MORE = {
+    "began": ("data=digits", "loss=began"),
+    "infogan": ("model=infogan", "data=digits"),
     "vae_gan": ("model=vae_gan", "data=digits"),
     "cgan": ("model=cgan", "data=digits"),
     "sngan": ("model=sngan", "data=digits", "generator.width=8", "discriminator.width=8"),
@@ -197,7 +197,7 @@ def test_scores_log_and_best_checkpoint_go_on_too(composed, tmp_path: Path) -> N
     assert len(scores[0]["history"]) == 5
 
 
-@pytest.mark.parametrize("at", ["in between", "at the end"])
+@pytest.mark.parametrize("at", ["in between", pytest.param("at the end", marks=pytest.mark.slow)])
 def test_an_evaluation_that_was_interrupted_is_made_up_for(
     at: str, composed, tmp_path: Path, monkeypatch
 ) -> None:

@@ -52,10 +52,10 @@ def build(config: DictConfig) -> tuple[Trainer, GANModule, DataModule]:
     quiet()
     plain = check_config(config)
 
-    # The data, then the networks, which are initialized from the seed.
+    # The networks, which are initialized from the seed, then the data, which may take minutes.
     torch.manual_seed(config.seed)
-    data = build_data(config)
     module = build_module(config)
+    data = build_data(config)
     module.metadata["data"] = data_identity(data.source, plain["data"].get("root"))
     data.require(module.model.needs, module.model.allows_unlabeled)
     trainer = build_trainer(config, data)
