@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 
+import torch
 from PIL import Image
 
+from gan_zoo.data.sample_kinds.audio import PLAYED, Audio
 from gan_zoo.reports.charts import chart, scatter
 from gan_zoo.reports.run_report import evenly_spaced, report_page, score_charts, write_report
 from gan_zoo.runs.folder import RunFolder
@@ -80,6 +83,18 @@ def test_a_band_goes_there_above_and_back_below_its_curve() -> None:
     band, line = (part.split('"')[0].split() for part in drawn.split('points="')[1:])
     assert band == ["60.0,75.0", "450.0,15.0", "450.0,135.0", "60.0,195.0"]
     assert line == ["60.0,135.0", "450.0,75.0"]
+
+
+def test_sounds_of_the_last_samples_are_played(tmp_path: Path) -> None:
+    run = run_folder(tmp_path)
+    assert "<audio" not in report_page(RunFolder(run))
+    drawing = run / "samples" / "000000128.png"
+    Audio(8000).write_beside(torch.rand(9, 1, 16) - 0.5, drawing)
+    sounds = sorted((run / "samples" / "000000128").iterdir())
+    assert [file.name for file in sounds] == [f"{number:06d}.wav" for number in range(PLAYED)]
+    page = report_page(RunFolder(run))
+    played = [part.split('"')[0] for part in page.split("data:audio/wav;base64,")[1:]]
+    assert [base64.b64decode(sound) for sound in played] == [file.read_bytes() for file in sounds]
 
 
 def test_scores_of_both_sides_have_bands() -> None:

@@ -87,5 +87,7 @@ class SampleGrid(Callback):
                 rng = StepRNG(stable_seed(self.seed, "grid"), 0, device=module.device)
                 count = kind.per_image * self.count
                 request = grid_request(module.model, source, count, rng).request
-                save(kind.draw(module.sample(request).cpu(), source), path)
+                samples = module.sample(request).cpu()
+                save(kind.draw(samples, source), path)
+                kind.write_beside(samples, path)
             log_image(trainer, path, module.global_step)

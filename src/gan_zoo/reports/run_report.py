@@ -62,6 +62,7 @@ def report_page(run: RunFolder) -> str:
             *score_charts(history),
         ],
         samples=[(int(grid.stem), base64_of(grid)) for grid in grids],
+        sounds=[base64_of(sound) for sound in run.sounds()],
         command=" ".join(["python train.py", *map(str, overrides)]),
         config=run.config_text(),
     )

@@ -204,6 +204,11 @@ class RunFolder:
         """The image grids, oldest first."""
         return sorted(self.samples.glob("[0-9]*.png"))
 
+    def sounds(self) -> list[Path]:
+        """The sounds beside the last sample grid, in order; none where samples are no sounds."""
+        last = max(self.sample_grids(), default=None)
+        return sorted(last.with_suffix("").glob("*.wav")) if last else []
+
 
 def _identity(entry: Mapping[str, Any]) -> str:
     return json.dumps([entry["name"], entry["protocol"]], sort_keys=True)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from gan_zoo.data.dataset import Source
 
 WIDEST, NARROWEST = 128, 48
+PLAYED = 6
+"""Sounds that are written beside a drawing."""
 COLORS = torch.tensor([[0, 0, 4], [81, 18, 124], [183, 55, 121], [252, 137, 97], [252, 253, 191]])
 """From silent to loud, evenly spaced."""
 
@@ -47,6 +49,10 @@ class Audio(SampleKind):
         repeats = -(-NARROWEST // spectrograms.shape[3])
         spectrograms = spectrograms.repeat_interleave(repeats, 3)
         return to_pil(grid_of(colored(as_images(spectrograms))))
+
+    def write_beside(self, samples: Tensor, drawing: Path) -> None:
+        """The first samples as WAV files, to listen to."""
+        self.write([samples[:PLAYED]], drawing.with_suffix(""))
 
     def write(self, blocks: Iterable[Tensor], target: Path) -> int:
         target.mkdir(parents=True, exist_ok=True)

@@ -31,6 +31,11 @@ class SampleKind(ABC):
     def draw(self, samples: Tensor, source: Source) -> Image.Image:
         """Samples ``[B, ...]`` as one image, perhaps next to real ones of ``source``."""
 
+    def write_beside(self, samples: Tensor, drawing: Path) -> None:  # noqa: B027
+        """Write what a person needs besides the drawing of these samples, in a folder of its name;
+        nothing unless a kind has its own.
+        """
+
     @abstractmethod
     def write(self, blocks: Iterable[Tensor], target: Path) -> int:
         """Write blocks of samples ``[B, ...]`` to a file or folder, and return how many they
