@@ -44,7 +44,7 @@ class StreamedImages(Tensor):
         images.across = across
         return images
 
-    def __repr__(self, *, tensor_contents: Any = None) -> str:
+    def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
         return f"StreamedImages({list(self.shape)})"
 
     def __reduce_ex__(self, protocol: Any) -> Any:
@@ -70,7 +70,7 @@ class StreamedImages(Tensor):
         return StreamedImages(self.decode, ranges[0], self.shape[1], ranges[2], ranges[3])
 
     @classmethod
-    def __torch_dispatch__(
+    def __torch_dispatch__(  # type: ignore[override]
         cls, function: Any, types: Any, arguments: Any = (), options: Any = None
     ) -> Any:
         """Rows where rows are asked for, else the function of all of them."""

@@ -71,7 +71,9 @@ def streaming(
     decoded = DecodeRow(shards, channels, image_size)
     samples = StreamedImages(decoded, range(len(shards)), channels, range(height), range(width))
     digest = hashlib.sha256(manifest.text().encode()).hexdigest()
-    held_out = partial(streaming, test_root, channels, image_size, window, cache_size)
+    held_out = None
+    if test_root is not None:
+        held_out = partial(streaming, test_root, channels, image_size, window, cache_size)
     if is_first_here():
         line = f"{root}: {manifest.images:,} images in {len(manifest.shards)} shards"
         print(line, file=sys.stderr)
@@ -81,7 +83,7 @@ def streaming(
         samples,
         None if shards.labels is None else torch.from_numpy(shards.labels.astype(np.int64)),
         classes=manifest.classes,
-        held_out=None if test_root is None else held_out,
+        held_out=held_out,
         permute=WindowShuffle([shard.images for shard in manifest.shards], window),
         fingerprint=cache_key("streaming", digest, channels, image_size),
     )

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from gan_zoo.core.errors import DataError
 from gan_zoo.core.files import atomic_path, sha256
@@ -194,7 +194,8 @@ def _in_parallel(
     """Write the missing shards; one None for each."""
     if jobs == 1:
         for number in missing:
-            yield write_shard(out, number, tasks[number], encoding)
+            write_shard(out, number, tasks[number], encoding)
+            yield
         return
     can_fork = "fork" in multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("fork" if can_fork else "spawn")
@@ -228,6 +229,8 @@ def write_shard(out: Path, number: int, task: Task, encoding: Encoding) -> None:
             image = encoding.encode(file)
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             reason = " ".join((str(error) or type(error).__name__).split())
+            if isinstance(error, UnidentifiedImageError):  # its text names an object in memory
+                reason = "not an image of a known format"
             left_out.append(f"{name}: {reason}")
             continue
         items.append([image, label, name, zlib.crc32(image)])
