@@ -153,7 +153,7 @@ def main() -> None:
                 f"{sorted(first)[len(first) // 2]:.2f}",
                 median(speed),
                 median(own),
-                median(worker),
+                median(worker) if WAYS[way][1] else "",
             ]
         )
     read = table(["way", "first batch, s", "images/s", "MB", "peak of a worker, MB"], rows)
