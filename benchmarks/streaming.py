@@ -75,7 +75,8 @@ def reading(kind: str, root: str, workers: int, batches: int) -> tuple[float, fl
     from gan_zoo.data.files.shards import import_litdata
     from gan_zoo.data.loader import InfiniteLoader
 
-    # Imports are not part of the start.
+    # Workers start as they do in training; imports are not part of the start.
+    multiprocessing.set_start_method(None, force=True)
     warnings.filterwarnings("ignore")
     torch.set_num_threads(1)
     import_litdata()
