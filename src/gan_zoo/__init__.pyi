@@ -62,6 +62,7 @@ from .data.datasets.openmoji import openmoji_lines as openmoji_lines
 from .data.datasets.paired_folders import paired_folder as paired_folder
 from .data.datasets.paired_folders import unpaired_folder as unpaired_folder
 from .data.datasets.stacked_mnist import stacked_mnist as stacked_mnist
+from .data.datasets.streaming import streaming as streaming
 from .data.datasets.table import table as table
 from .data.datasets.tensor_file import tensor_file as tensor_file
 from .data.datasets.tones import tones as tones

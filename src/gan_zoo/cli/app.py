@@ -11,6 +11,7 @@ from gan_zoo.cli import (  # noqa: F401
     explore,
     export,
     import_weights,
+    pack,
     project,
     recipes,
     reproduce,

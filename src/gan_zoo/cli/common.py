@@ -22,6 +22,7 @@ EXTRAS = {
     "imageio_ffmpeg": "mp4",
     "wandb_workspaces": "dashboard",
     "ray": "ray",
+    "litdata": "streaming",
 }
 PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +27,7 @@ class EpochSampler:
         batch_size: size of the global batch.
         seed: the run's seed.
         purpose: orders of different purposes are independent.
+        permute: makes the order of an epoch, ``[N]``; None for one that is uniform among all.
     """
 
     def __init__(
@@ -36,12 +38,14 @@ class EpochSampler:
         rank: int = 0,
         world_size: int = 1,
         purpose: str = "order",
+        permute: Callable[[torch.Generator], Tensor] | None = None,
     ) -> None:
         self.num_samples = num_samples
         self.batch_size = batch_size
         self.seed = seed
         self.rank = rank
         self.purpose = purpose
+        self.permute = permute or partial(_uniform, num_samples)
         self.local_size = batch_size // world_size
         self._permutations: dict[int, Tensor] = {}
 
@@ -50,7 +54,7 @@ class EpochSampler:
         if epoch not in self._permutations:
             self._permutations = {e: p for e, p in self._permutations.items() if e == epoch - 1}
             generator = seeded_generator(CPU, self.seed, self.purpose, epoch)
-            self._permutations[epoch] = torch.randperm(self.num_samples, generator=generator)
+            self._permutations[epoch] = self.permute(generator)
         return self._permutations[epoch]
 
     def indices(self, step: int) -> Tensor:
@@ -63,6 +67,11 @@ class EpochSampler:
             epoch += 1
             piece = torch.cat([piece, self.permutation(epoch)[: self.local_size - len(piece)]])
         return piece
+
+
+def _uniform(num_samples: int, generator: torch.Generator) -> Tensor:
+    """All orders with the same probability."""
+    return torch.randperm(num_samples, generator=generator)
 
 
 class MismatchSampler:
@@ -141,7 +150,7 @@ class BatchSampler:
         place = (batch_size, rng.seed, rng.rank, rng.world_size)
         self.rng = rng
         self.row_draws = source.row_draws if "category" in needs else None
-        self.order = EpochSampler(len(source), *place)
+        self.order = EpochSampler(len(source), *place, permute=source.permute)
         self.has_own_conditions = source.conditions is not None
         stored = source.stored_conditions
 

@@ -27,8 +27,8 @@ class Source:
 
     Attributes:
         name, split: for protocols and reports.
-        samples: ``[N, C, H, W]`` uint8 images, possibly memory-mapped, float32 tensors of the same
-            shape, ``[N, C, T]`` float32 sounds or ``[N, D]`` float32 vectors.
+        samples: ``[N, C, H, W]`` uint8 images, possibly memory-mapped or streamed, float32 tensors
+            of the same shape, ``[N, C, T]`` float32 sounds or ``[N, D]`` float32 vectors.
         labels: class numbers ``[N]`` (int64), if there are any.
         conditions: conditions other than the class: images ``[M, C, H, W]`` (uint8, bool or
             float32), vectors ``[M, D]`` (float32) or token numbers ``[M, L]`` (int64).
@@ -48,6 +48,8 @@ class Source:
         kind: how samples are drawn and written; None for images and vectors, by the shape.
         row_draws: draws rows by the value of one of their columns; called with a number of rows and
             random numbers, returns rows and the numbers of these values.
+        permute: makes the order of an epoch ``[N]`` from a generator, for samples that are not read
+            equally fast in every order; None for one that is uniform among all.
         license: for model cards.
         fingerprint: changes whenever the samples do; made from the samples' bytes unless given.
     """
@@ -69,6 +71,7 @@ class Source:
     uncropped_conditions: Tensor | None = None
     kind: SampleKind | None = None
     row_draws: Callable[[int, StepRNG], tuple[Tensor, Tensor]] | None = None
+    permute: Callable[[torch.Generator], Tensor] | None = None
     license: str = ""
     fingerprint: str = ""
     _evaluation_split: Source | None = field(default=None, init=False, repr=False)

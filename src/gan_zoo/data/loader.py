@@ -182,6 +182,10 @@ def _reraise_worker_errors(loader: Iterable[GatheredRows]) -> Iterator[GatheredR
     """The loader's batches; raises `DataError` if a worker process fails."""
     try:
         yield from loader
+    except DataError as error:
+        # That of a worker process contains its traceback, which ends with the message.
+        message = str(error).rpartition("DataError: ")[2].strip()
+        raise DataError(message) from error
     except (OSError, EOFError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise DataError(

@@ -98,7 +98,7 @@ def decode(
     image = open_image(file, channels, value_range)
     if half is not None:
         image = half_of(image, half)
-    array = np.asarray(_resize_and_crop(image, image_size))
+    array = np.asarray(resize_and_crop(image, image_size))
     return array[None] if channels == 1 else array.transpose(2, 0, 1)
 
 
@@ -184,7 +184,8 @@ def _to_8bit(image: Image.Image, value_range: ValueRange | None) -> Image.Image:
     return gray
 
 
-def _resize_and_crop(image: Image.Image, size: ImageSize) -> Image.Image:
+def resize_and_crop(image: Image.Image, size: ImageSize) -> Image.Image:
+    """The image, resized to cover ``size`` and its center cropped."""
     height, width = height_and_width(size)
     if image.size == (width, height):
         return image

@@ -1,0 +1,107 @@
+"""Packed images, read by number from shards in a folder or behind a URL."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from gan_zoo.core.errors import DataError
+from gan_zoo.core.types import Count, ImageSize, Weight, height_and_width
+from gan_zoo.data.dataset import Source
+from gan_zoo.data.datasets.image_folder import is_first_here
+from gan_zoo.data.files.cache import cache_key
+from gan_zoo.data.files.image_io import check_channels, decode
+from gan_zoo.data.files.shards import Shards, import_litdata
+from gan_zoo.data.streamed_images import StreamedImages
+from gan_zoo.data.window_shuffle import WindowShuffle
+
+
+def streaming(
+    root: str,
+    channels: int = 3,
+    image_size: ImageSize = 64,
+    window: Count = 16,
+    cache_size: Weight = 20e9,
+    test_root: str | None = None,
+) -> Source:
+    """Images that ``gan-zoo pack`` wrote, decoded when a batch needs them.
+
+    Neither memory nor disk holds the decoded images; a URL's shards are in a cache of limited size.
+    Pixels are those of `gan_zoo.data.datasets.image_folder.image_folder` on the packed files.
+
+    Args:
+        root: a folder, or a URL that litdata reads: s3://, gs://, azure://, hf://datasets/.
+        channels, image_size: 1 or 3, and S; short sides are resized to S, centers cropped.
+        window: shards among which samples are mixed, see `WindowShuffle`.
+        cache_size: bytes of disk for shards of a URL, at least window + 1 of the largest.
+        test_root: held-out images, packed like these; None for none.
+
+    Raises:
+        DataError: if litdata is not installed, there are no packed images, or files are damaged.
+    """
+    check_channels(channels)
+    try:
+        import_litdata()
+    except ModuleNotFoundError as error:
+        if error.name != "litdata":
+            raise
+        raise DataError(
+            "data=streaming needs the package litdata, which is not installed: pip install"
+            " 'gan-zoo[streaming]'"
+        ) from error
+    if window < 1:
+        raise DataError(f"data.window must be >= 1, got {window}")
+    shards = Shards(root, cache_size, window + 1)
+    manifest = shards.manifest
+    sizes = [shard.bytes for shard in manifest.shards]
+    if shards.cache is not None and min(window + 1, len(sizes)) * max(sizes) > cache_size:
+        raise DataError(
+            f"data.cache_size={cache_size:g} is less than the {window + 1} shards of up to"
+            f" {max(sizes):,} bytes that data.window={window} reads at a time"
+        )
+
+    # The images, which nothing has read yet.
+    height, width = height_and_width(image_size)
+    decoded = DecodeRow(shards, channels, image_size)
+    samples = StreamedImages(decoded, range(len(shards)), channels, range(height), range(width))
+    digest = hashlib.sha256(manifest.text().encode()).hexdigest()
+    held_out = None
+    if test_root is not None:
+        held_out = partial(streaming, test_root, channels, image_size, window, cache_size)
+    if is_first_here():
+        line = f"{root}: {manifest.images:,} images in {len(manifest.shards)} shards"
+        print(line, file=sys.stderr)
+    return Source(
+        root.rstrip("/").rpartition("/")[2],
+        "all" if test_root is None else "train",
+        samples,
+        None if shards.labels is None else torch.from_numpy(shards.labels.astype(np.int64)),
+        classes=manifest.classes,
+        held_out=held_out,
+        permute=WindowShuffle([shard.images for shard in manifest.shards], window),
+        fingerprint=cache_key("streaming", digest, channels, image_size),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeRow:
+    """A row to its image.
+
+    Attributes:
+        shards: where the files are.
+        channels, image_size: as in `streaming`.
+    """
+
+    shards: Shards
+    channels: int
+    image_size: ImageSize
+
+    def __call__(self, row: int) -> np.ndarray[Any, Any]:
+        """The image ``[C, H, W]`` uint8; raises `DataError` if it is damaged."""
+        return decode(self.shards.read(row), self.channels, self.image_size)
