@@ -32,8 +32,11 @@ def _installed(module: str) -> bool:
 
 
 def _walked_elsewhere(option: str) -> bool:
-    """Whether other tests compose it: presets, and the steps of every loss and regularizer."""
-    return option.partition("=")[0] in ("augment", "loss", "model", "regularizer")
+    """Whether other tests compose it: presets, recipes, and the steps of every loss and
+    regularizer.
+    """
+    group = option.partition("=")[0]
+    return group in ("augment", "experiment", "loss", "model", "regularizer")
 
 
 @pytest.mark.parametrize(

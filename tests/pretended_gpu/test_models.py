@@ -16,10 +16,12 @@ SMALLER = {
     "gat_conditional": ("discriminator.depth=1", "augment=none"),
 }
 SIBLINGS = (
-    *("acgan", "adcgan", "aae", "bicyclegan", "biggan_deep", "cgan_single", "cogan", "discogan"),
-    *("context_encoder", "dualgan", "esrgan", "fastcut", "feature_matching", "gat_conditional"),
-    *("infomax_gan", "logan", "pix2pix", "r3gan", "sagan", "sngan", "sngan_projection", "spade"),
-    *("ssgan", "tacgan", "vae", "veegan"),
+    *("aae", "acgan", "adcgan", "bicyclegan", "biggan", "biggan_deep", "cgan_single"),
+    *("cluster_gan", "cogan", "colorization", "context_encoder", "contragan", "cut"),
+    *("discogan", "dualgan", "esrgan", "fastcut", "feature_matching", "gat_conditional"),
+    *("infomax_gan", "logan", "mhgan", "pix2pix", "pix2pixhd", "r3gan", "sagan", "sgan"),
+    *("sngan", "sngan_projection", "spade", "srgan", "ssgan", "tacgan", "unit", "vae"),
+    *("vae_gan", "veegan"),
 )
 """Networks and terms of other models."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from gan_zoo.config.messages import choices
@@ -17,6 +19,20 @@ REGULARIZERS = {
     "path_length": ("model=stylegan2", "regularizer.path_length.every=1"),
     "san": ("discriminator.norm=sliced+none", "loss=hinge"),
 }
+QUICK_LOSSES = {
+    "dragan",
+    "ebgan",
+    "fgan",
+    "fisher",
+    "loss_sensitive",
+    "ragan",
+    "softmax",
+    "wgan_gp",
+}
+QUICK_REGULARIZERS = {
+    *("apa", "consistency", "cutmix", "lecam", "lipschitz_max", "orthogonal", "path_length"),
+    *("r1_approx", "top_k"),
+}
 WAITS = {"top_k": 2}  # how many samples are as good as the k-th is known to the device alone
 METRICS = {
     "images": SMALL,
@@ -27,12 +43,22 @@ METRICS = {
 }
 
 
-@pytest.mark.parametrize("loss", choices("loss", CONF))
+def each(group: str, quick: set[str]) -> list[Any]:
+    """Every choice of a group; those that are not ``quick`` have the operations of others, and are
+    slow.
+    """
+    return [
+        pytest.param(name, marks=() if name in quick else pytest.mark.slow)
+        for name in choices(group, CONF)
+    ]
+
+
+@pytest.mark.parametrize("loss", each("loss", QUICK_LOSSES))
 def test_losses(loss: str, worker: Worker) -> None:
     check_step(worker, *SMALL, f"loss={loss}", *LOSSES.get(loss, ()))
 
 
-@pytest.mark.parametrize("regularizer", choices("regularizer", CONF))
+@pytest.mark.parametrize("regularizer", each("regularizer", QUICK_REGULARIZERS))
 def test_regularizers(regularizer: str, worker: Worker) -> None:
     brings = REGULARIZERS.get(regularizer, ())
     plain = () if "model=stylegan2" in brings else PLAIN

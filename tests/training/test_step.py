@@ -244,7 +244,7 @@ def cannot_work(model: str, loss: str) -> str | None:
     )
 
 
-@pytest.mark.parametrize(("model", "loss"), sampled([*MODELS, "gan on vectors"], LOSSES))
+@pytest.mark.parametrize(("model", "loss"), sampled([*MODELS, "gan on vectors"], LOSSES, step=24))
 def test_two_steps(model: str, loss: str, tiny, watched, on_images) -> None:
     model, _, vectors = model.partition(" on ")
     overrides = [
@@ -278,7 +278,13 @@ _steps: dict[str, int] = {}
 
 
 @pytest.mark.parametrize("loss", ["nonsaturating", pytest.param("ebgan", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("model", sorted(CONVOLUTIONAL))
+@pytest.mark.parametrize(
+    "model",
+    [
+        pytest.param(model, marks=pytest.mark.slow if number % 4 else ())
+        for number, model in enumerate(sorted(CONVOLUTIONAL))
+    ],
+)
 def test_models_of_images_refuse_vectors(model: str, loss: str, tiny) -> None:
     refusal = "use model=gan for vectors|has incorrect arguments|model=vae has no discriminator"
     refusal += "|needs data of two domains of images|rotates square images|augment works on images"
@@ -290,7 +296,7 @@ def test_models_of_images_refuse_vectors(model: str, loss: str, tiny) -> None:
 
 @pytest.mark.parametrize(
     ("model", "regularizer"),
-    sampled([m for m in MODELS if m not in WITHOUT_DISCRIMINATOR], REGULARIZERS),
+    sampled([m for m in MODELS if m not in WITHOUT_DISCRIMINATOR], REGULARIZERS, step=48),
 )
 def test_every_model_with_every_regularizer(model: str, regularizer: str, tiny, on_images) -> None:
     norm = ["++discriminator.norm=none"] if model not in WITHOUT_NORM else []
@@ -389,7 +395,7 @@ def test_two_steps_with_every_condition(
     sampled(
         [model for model in MODELS if model not in {*WITHOUT_DISCRIMINATOR, *OF_TABLES}],
         [augment for augment in choices("augment", CONF) if augment != "none"],
-        step=6,
+        step=12,
     ),
 )
 def test_every_model_with_every_augmentation(model: str, augment: str, tiny, on_images) -> None:
