@@ -19,7 +19,7 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $(READY)
 
-train: $(READY)  ## train the default DCGAN on bundled emoji (about 7 minutes on two CPU cores)
+train: $(READY)  ## train the default DCGAN on bundled emoji (about 4 minutes on two CPU cores)
 	$(BIN)/python train.py $(ARGS)
 
 test: $(READY)  ## run the tests, without the slow ones

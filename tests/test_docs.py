@@ -237,7 +237,7 @@ LOG_KEYS = (
 STANDS_FOR = {
     "TERM": "(realism|match|wrong)",
     "REGULARIZER": "r1",
-    "VALUE": "[a-z_]+|(real|fake)_p(05|50|95)",
+    "VALUE": "([a-z_]+|(real|fake)_p(05|50|95))",
     "NAME": "class",
     "METRIC": ".+",
 }

@@ -19,6 +19,8 @@ from gan_zoo.data.batch_order import BatchSampler
 from gan_zoo.data.crops import with_crops
 from gan_zoo.data.datasets.image_folder import image_folder
 from gan_zoo.data.datasets.streaming import streaming
+from gan_zoo.data.files import pack as packing
+from gan_zoo.data.files.pack import pieces
 from gan_zoo.data.loader import InfiniteLoader
 from gan_zoo.data.window_shuffle import WindowShuffle
 
@@ -361,3 +363,42 @@ def test_a_damaged_download_is_refused(packed, tmp_path, monkeypatch):
     ):
         source.samples[0]
     assert not list((tmp_path / "cache").rglob("*.bin"))
+
+
+@needs_litdata
+def test_a_damaged_file_in_the_cache_is_downloaded_again(packed, tmp_path, monkeypatch):
+    monkeypatch.setenv("GAN_ZOO_CACHE", str(tmp_path / "cache"))
+    first = streaming(f"local:{packed}", image_size=8).samples[0]
+    (file,) = (tmp_path / "cache").rglob("*.bin")
+    file.write_bytes(b"")
+    assert torch.equal(streaming(f"local:{packed}", image_size=8).samples[0], first)
+    assert file.stat().st_size > 0
+
+
+@needs_litdata
+@pytest.mark.parametrize("name", ["../../victim.bin", "/tmp/victim.bin", "chunk-0-0.txt"])
+def test_a_manifest_names_files_of_its_folder_alone(name, packed, tmp_path):
+    shutil.copytree(packed, tmp_path / "far")
+    path = tmp_path / "far" / "gan_zoo.json"
+    content = json.loads(path.read_text())
+    content["shards"][0]["file"] = name
+    path.write_text(json.dumps(content))
+    with pytest.raises(DataError, match=r"gan_zoo.json is damaged: its list of shards"):
+        streaming(f"local:{tmp_path / 'far'}", image_size=8)
+
+
+@needs_litdata
+def test_held_out_images_have_the_classes_of_training(folder, packed, tmp_path):
+    shutil.copytree(folder / "dog", tmp_path / "some" / "dog")
+    assert gan_zoo("pack", tmp_path / "some", tmp_path / "out").exit_code == 0
+    source = streaming(str(packed), image_size=8, test_root=str(packed))
+    assert torch.equal(source.evaluation_split().labels, source.labels)
+    other = streaming(str(packed), image_size=8, test_root=str(tmp_path / "out"))
+    with pytest.raises(DataError, match=r"must have the classes of data.root, \['cat', 'dog'\]"):
+        other.evaluation_split()
+
+
+def test_shards_are_cut_by_number_and_by_size(monkeypatch):
+    monkeypatch.setattr(packing, "SHARD_BYTES", 10)
+    costs = [4, 4, 4, 20, 1, 1, 1]
+    assert pieces([0, 1, 2, 3, 4, 5, 6], costs, 2) == [[0, 1], [2], [3], [4, 5], [6]]

@@ -69,6 +69,7 @@ def test_one_of_six_jobs_fails_and_the_others_do_not(cluster: Any, tmp_path: Pat
     jobs = json.loads((tmp_path / "sweep" / "jobs.json").read_text())
     assert [job["exit_code"] for job in jobs] == [1, 1, 1, 0, 0, 0]
     assert len(list((tmp_path / "sweep").glob("*/FAILED.txt"))) == 3
+    assert len(list((tmp_path / "sweep").glob("*.log"))) == 6
 
     # The same command does what is missing: nothing that went well.
     again = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, timeout=500)

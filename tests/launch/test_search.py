@@ -313,6 +313,9 @@ def test_a_database_keeps_a_search(tmp_path: Path) -> None:
     assert not (tmp_path / "found" / "study.journal").exists()
     with pytest.raises(ConfigError, match="--storage must be the URL of a database"):
         Search(tmp_path / "found", space, "fd", storage="nowhere")
+    with pytest.raises(ConfigError, match="--storage must be the URL") as refused:
+        Search(tmp_path / "found", space, "fd", storage="oracle://me:secret@host/name")
+    assert "secret" not in str(refused.value)
 
 
 @pytest.mark.slow

@@ -83,6 +83,9 @@ def test_a_band_goes_there_above_and_back_below_its_curve() -> None:
     band, line = (part.split('"')[0].split() for part in drawn.split('points="')[1:])
     assert band == ["60.0,75.0", "450.0,15.0", "450.0,135.0", "60.0,195.0"]
     assert line == ["60.0,135.0", "450.0,75.0"]
+    exploded = chart("x", curve, bands={"x": [(0.0, 0.0, 2.0), (100.0, 1.0, float("inf"))]})
+    assert "inf" not in exploded
+    assert "nan" not in exploded
 
 
 def test_sounds_of_the_last_samples_are_played(tmp_path: Path) -> None:

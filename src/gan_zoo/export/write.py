@@ -96,6 +96,7 @@ def _write(run: LoadedModel, folder: Path, name: str, samples: int, onnx: bool) 
 
     # The model card comes last, as it shows the samples if there are any.
     (folder / MODEL).write_text(json.dumps(about, indent=2) + "\n")
+    shutil.copymode(folder / MODEL, folder / WEIGHTS)  # safetensors writes for the owner alone
     (folder / "README.md").write_text(model_card(name, about, (folder / "samples.png").is_file()))
 
 

@@ -16,8 +16,6 @@ from gan_zoo.launch.processes import POLL_SECONDS, Job
 
 PASSED_ON = ("GAN_ZOO_", "HYDRA_", "WANDB_", "MLFLOW_", "HF_", "PYTHONPATH")
 """Beginnings of the names of variables that jobs get; all others are those of their node."""
-SAVE_SECONDS = 60.0
-"""How long jobs have to save when the multirun is stopped."""
 
 
 def run_on_ray(
@@ -45,7 +43,13 @@ def run_on_ray(
     import ray
 
     try:
-        ray.init(address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+        # Without an address Ray would look for a cluster by itself.
+        ray.init(
+            address or "local",
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
     except (ConnectionError, ValueError) as error:
         reason = str(error).partition("\n")[0]
         raise ConfigError(
@@ -57,7 +61,7 @@ def run_on_ray(
         task = ray.remote(max_retries=0, **(needs or {}))(execute)
         here = str(Path.cwd())
         started = {
-            task.remote(job.command(options), _environment(job), here, str(job.log)): job
+            task.remote(job.command(options), _environment(job), here, str(job.log.absolute())): job
             for job in jobs
         }
         with SIGNALS.handlers_restored(), SIGNALS.raise_after_step():
@@ -71,21 +75,19 @@ def _wait(started: dict[Any, Job], on_end: Callable[[Job], None]) -> None:
     """Wait for all tasks; on a signal for the running ones to save."""
     import ray
 
-    until = None
+    asked = False
     while started:
         # All jobs are asked before the first is waited for.
-        if SIGNALS.pending is not None and until is None:
-            until = time.monotonic() + SAVE_SECONDS
+        if SIGNALS.pending is not None and not asked:
+            asked = True
             for reference in started:
                 ray.cancel(reference)
         ended, _ = ray.wait(list(started), timeout=POLL_SECONDS)
         for reference in ended:
             job = started.pop(reference)
             _take_result(job, reference)
-            if until is None:
+            if not asked or job.exit_code == 0:
                 on_end(job)
-        if until is not None and time.monotonic() > until:
-            break
     if SIGNALS.pending is not None:
         raise Interrupted(SIGNALS.pending)
 

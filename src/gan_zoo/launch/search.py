@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import socket
 import time
@@ -212,18 +213,24 @@ def open_storage(url: str | None, folder: Path) -> BaseStorage:
         return JournalStorage(JournalFileBackend(str(folder / JOURNAL)))
     for attempt in range(ATTEMPTS):
         try:
-            return RDBStorage(url)
+            # A server may close connections that are idle while trials train.
+            return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
         except Exception as error:  # drivers of databases have errors of their own
             # Workers that make the tables at the same time are in each other's way.
             if isinstance(error, DBAPIError) and attempt < ATTEMPTS - 1:
                 time.sleep(1.0)
                 continue
-            reason = str(error).strip().partition("\n")[0]
+            reason = str(error).strip().partition("\n")[0].replace(url, "it")
             raise ConfigError(
                 "--storage must be the URL of a database, such as sqlite:///study.db or"
-                f" postgresql://USER@HOST/NAME, got {url!r}: {reason}"
+                f" postgresql://USER@HOST/NAME, got {without_password(url)!r}: {reason}"
             ) from error
     raise AssertionError("unreachable")
+
+
+def without_password(url: str) -> str:
+    """A URL that may be printed."""
+    return re.sub(r"(//[^/@]*:)[^/@]*@", r"\1***@", url)
 
 
 def format_params(values: dict[str, Any]) -> str:

@@ -42,7 +42,10 @@ def chart(
         return Markup()
 
     # Bands lie behind all curves.
-    bands = bands or {}
+    bands = {
+        name: [part for part in band if all(map(math.isfinite, part))]
+        for name, band in (bands or {}).items()
+    }
     edges = [(x, y) for band in bands.values() for x, *ends in band for y in ends]
     frame = _Frame.around(points + edges, width, height)
     drawn = Markup()

@@ -73,7 +73,9 @@ def streaming(
     digest = hashlib.sha256(manifest.text().encode()).hexdigest()
     held_out = None
     if test_root is not None:
-        held_out = partial(streaming, test_root, channels, image_size, window, cache_size)
+        held_out = partial(
+            _held_out, manifest.classes, test_root, channels, image_size, window, cache_size
+        )
     if is_first_here():
         line = f"{root}: {manifest.images:,} images in {len(manifest.shards)} shards"
         print(line, file=sys.stderr)
@@ -87,6 +89,16 @@ def streaming(
         permute=WindowShuffle([shard.images for shard in manifest.shards], window),
         fingerprint=cache_key("streaming", digest, channels, image_size),
     )
+
+
+def _held_out(classes: list[str] | None, test_root: str, *arguments: Any) -> Source:
+    """The held-out images; raises `DataError` unless their classes are those of training."""
+    source = streaming(test_root, *arguments)
+    if source.classes != classes:
+        raise DataError(
+            f"data.test_root must have the classes of data.root, {classes}, got {source.classes}"
+        )
+    return source
 
 
 @dataclass(frozen=True, slots=True)

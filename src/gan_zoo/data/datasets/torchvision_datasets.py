@@ -21,6 +21,13 @@ SPLITS = ("train", "test")
 SVHN_SPLITS = ("train", "test", "extra")
 STL10_SPLITS = ("train", "test", "unlabeled", "train+unlabeled")
 
+LICENSES = {
+    "mnist": "CC BY-SA 3.0 (LeCun, Cortes)",
+    "fashion_mnist": "MIT (Zalando SE)",
+    "kmnist": "CC BY-SA 4.0 (CODH)",
+}
+"""Of the data; those that are not listed state none."""
+
 
 def mnist(
     root: str,
@@ -179,7 +186,8 @@ def torchvision_set(
     labels = torch.as_tensor(
         data.targets if hasattr(data, "targets") else data.labels, dtype=torch.int64
     )
-    return Source(name, split, images, labels, classes=getattr(data, "classes", None))
+    classes = getattr(data, "classes", None)
+    return Source(name, split, images, labels, classes=classes, license=LICENSES.get(name, ""))
 
 
 def not_found(name: str, root: str, download: bool, error: Exception) -> DataError:

@@ -34,6 +34,8 @@ from gan_zoo.data.files.shards import (
 
 BEGUN = ".packing"
 """The folder of what is known of a packed folder before it is complete."""
+SHARD_BYTES = 512_000_000
+"""Of the files of one shard: litdata's tables count to 2**32."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,11 @@ class Encoding:
             raise DataError(f"--size must be >= 1, got {self.size}")
         if self.quality is not None and not 1 <= self.quality <= 100:
             raise DataError(f"--quality must be from 1 to 100, got {self.quality}")
+
+    @property
+    def most_bytes(self) -> int:
+        """About the most that a resized image takes; 0 without resizing."""
+        return 0 if self.size is None else 3 * self.size**2
 
     def encode(self, file: Path) -> bytes:
         """The bytes of an image file that has been decoded without errors.
@@ -118,12 +125,13 @@ def pack(
             raise DataError(f"{name} must be >= 1, got {value}")
     files = images_in(check_folder(folder, "FOLDER"), "FOLDER")
     labels, classes = labels_of(folder, files)
-    sized = [(file.relative_to(folder).as_posix(), _size(file)) for file in files]
+    sized = [(_name(file.relative_to(folder)), _size(file)) for file in files]
     plan = cache_key(sized, encoding.size, encoding.quality, shard_images)
     order = np.random.default_rng(0).permutation(len(files))
+    costs = [max(size, encoding.most_bytes) for _, size in sized]
     tasks = [
         [(files[row], sized[row][0], -1 if labels is None else int(labels[row])) for row in piece]
-        for piece in np.split(order, range(shard_images, len(files), shard_images))
+        for piece in pieces(order.tolist(), costs, shard_images)
     ]
 
     # One process at a time packs into a folder.
@@ -143,11 +151,29 @@ def pack(
     return Packed(manifest, len(missing))
 
 
+def pieces(rows: Sequence[int], costs: Sequence[int], most: int) -> list[list[int]]:
+    """``rows`` in order, cut before more than ``most`` of them or `SHARD_BYTES` are together."""
+    cut: list[list[int]] = []
+    total = 0
+    for row in rows:
+        if not cut or len(cut[-1]) == most or total + costs[row] > SHARD_BYTES:
+            cut.append([])
+            total = 0
+        cut[-1].append(row)
+        total += costs[row]
+    return cut
+
+
 def _size(file: Path) -> int:
     try:
         return file.stat().st_size
     except OSError:
         return -1
+
+
+def _name(file: Path) -> str:
+    """A file's name as text, also one that is not UTF-8."""
+    return file.as_posix().encode("utf-8", "backslashreplace").decode()
 
 
 def _other(out: Path) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import tempfile
 import time
 import zlib
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -89,11 +91,20 @@ def read_manifest(path: Path, root: str) -> Manifest:
                 f"{root} was packed in format {values['version']}, this version of gan_zoo reads"
                 f" {VERSION}: pack the images again"
             )
-        return Manifest(**values | {"shards": [Shard(**shard) for shard in values["shards"]]})
+        shards = [Shard(**shard) for shard in values["shards"]]
+        if not shards or not all(map(_is_sound, shards)):
+            raise ValueError("its list of shards is not one that gan-zoo pack writes")
+        return Manifest(**values | {"shards": shards})
     except (ValueError, KeyError, TypeError) as error:
         if isinstance(error, DataError):
             raise
         raise DataError(f"{root}/{MANIFEST} is damaged: {error}") from error
+
+
+def _is_sound(shard: Shard) -> bool:
+    """Whether an entry names a file of our own, so that nothing outside the folder is meant."""
+    named = re.fullmatch(r"chunk-\d+-\d+\.bin", shard.file) is not None
+    return named and re.fullmatch("[0-9a-f]{64}", shard.sha256) is not None and shard.images > 0
 
 
 def check_shards(root: Path) -> list[str]:
@@ -225,8 +236,11 @@ class Shards:
             self._open.move_to_end(number)
             return self._open[number]
         shard = self.manifest.shards[number]
-        path = Path(self.root, shard.file) if self.cache is None else self._cached(shard)
-        file = path.open("rb")
+        if self.cache is None:
+            path = Path(self.root, shard.file)
+            file = path.open("rb")
+        else:
+            path, file = self._cached(shard)
         offsets = np.frombuffer(os.pread(file.fileno(), 4 * (shard.images + 1), 4), np.uint32)
         if len(offsets) != shard.images + 1:
             raise DataError(f"{path} is damaged: it ends in its table of items")
@@ -296,22 +310,34 @@ class Shards:
             raise DataError(f"data.root={self.root}: {name} was not downloaded")
         return folder / name
 
-    def _cached(self, shard: Shard) -> Path:
-        """The file of a shard of a URL, downloaded and verified unless it is in the cache."""
+    def _cached(self, shard: Shard) -> tuple[Path, Any]:
+        """The path and the open file of a shard of a URL, downloaded and verified unless it is in
+        the cache.
+        """
         assert self.cache is not None
         path = self.cache / f"{shard.sha256[:16]}-{shard.file}"
         self.cache.mkdir(parents=True, exist_ok=True)
         with one_at_a_time(path):
-            if not path.is_file():
+            # Other processes may delete it at any time, so it is opened before it is looked at.
+            try:
+                file = path.open("rb")
+                whole = os.fstat(file.fileno()).st_size == shard.bytes
+                if not whole:
+                    file.close()
+            except FileNotFoundError:
+                whole = False
+            if not whole:
                 free_space(self.cache, self.cache_size - shard.bytes)
                 with tempfile.TemporaryDirectory(prefix=".", dir=self.cache) as folder:
-                    file = self._download(shard.file, Path(folder))
-                    complaint = damage(file, shard, hashed=True)
+                    download = self._download(shard.file, Path(folder))
+                    complaint = damage(download, shard, hashed=True)
                     if complaint is not None:
                         raise DataError(f"{self.root}: {complaint}")
-                    file.replace(path)
-            path.touch()
-        return path
+                    file = download.open("rb")
+                    download.replace(path)
+            with suppress(FileNotFoundError):
+                os.utime(path)
+        return path, file
 
 
 def free_space(cache: Path, limit: float) -> None:

@@ -171,8 +171,16 @@ class StarGANv2(Model):
     def references(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """For each image another image of the batch, its domain ``[B]``, and a second image of that
         domain: the same one if the batch has no other.
+
+        Raises:
+            ValueError: if this process has a single image.
         """
         assert batch.label is not None
+        if batch.size < 2:
+            raise ValueError(
+                "model=stargan_v2 takes its references from the batch, so every process needs at"
+                " least 2 images of it, got 1: set a larger data.batch_size"
+            )
         label = batch.label.roll(-1)
         places = torch.arange(batch.size, device=label.device)
         first = places.roll(-1)
