@@ -77,12 +77,19 @@ def two_models_tab(
         seed = gr.Number(0, label="Seed of the latents", precision=0, minimum=0)
         count = gr.Slider(1, 100, 36, step=1, label="Samples")
         label = gr.Textbox(label="Class", info="a name or a number; empty: all")
+    other = next((k for k, run in enumerate(runs) if run.settings != runs[0].settings), 1)
     sides = []
     with gr.Row():
-        for first in (0, 1):
+        for name, first in (("A", 0), ("B", other)):
             with gr.Column(min_width=320):
-                chosen = gr.Dropdown(choices, value=first, label=f"Model {'AB'[first]}")
-                image = gr.Image(label="Samples", type="pil", format="png", buttons=["download"])
+                chosen = gr.Dropdown(choices, value=first, label=f"Model {name}")
+                image = gr.Image(
+                    label=f"Samples of {name}",
+                    show_label=False,
+                    type="pil",
+                    format="png",
+                    buttons=["download"],
+                )
                 scores = gr.Markdown()
                 sides.append((chosen, image, scores))
 
