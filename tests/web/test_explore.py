@@ -63,6 +63,7 @@ def page(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Any]:
     else:
         run = tmp_path / "many"
         for number, overrides in enumerate(request.param):
+            (run / str(number)).mkdir(parents=True)
             trained(run / str(number), *overrides)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -228,6 +229,6 @@ def test_directions_move_a_linear_generator_most(tmp_path: Path) -> None:
 )
 def test_sounds_are_played_in_a_browser(page: Any) -> None:
     page.get_by_role("tab", name="Sounds").wait_for()
-    page.get_by_label("Sample 5").first.wait_for()
+    page.get_by_text("Sample 5").first.wait_for()
     page.get_by_role("button", name="Draw").click()
     page.wait_for_timeout(3000)
