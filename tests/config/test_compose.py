@@ -110,9 +110,8 @@ def test_the_command_line_wins_over_presets(composed) -> None:
     config = composed(
         "loss=wgan_gp", "optim=adam", "loss.n_critic=2", "discriminator.norm=none", "regularizer=r1"
     )
-    assert config.optim.discriminator.lr == config.data.adam_lr
+    assert config.optim.discriminator.lr == 2e-4
     assert config.loss.n_critic == 2
-    assert config.trainer.max_steps == 2 * 1900
     assert config.discriminator.norm == "none"
     assert set(config.regularizer) == {"gradient_penalty", "r1"}
 

@@ -29,13 +29,33 @@ from gan_zoo.core.paths import CONF
         (["data=ring", "resume=outputs/run"], []),
         (["data=ring", "resume=auto"], ["model=gan"]),
         (["model=dcgan", "seed=1"], []),
-        ([], []),
+        ([], ["+data.generator_steps=1900", "+data.adam_lr=1e-3"]),
+        (["loss=hinge"], ["+data.generator_steps=1900", "+data.adam_lr=1e-3"]),
     ],
 )
 def test_suggestions_are_what_the_command_leaves_open(given: list[str], added: list[str]) -> None:
     found = with_suggestions(given)
     assert [argument for argument in found if argument not in given] == added
     assert [argument for argument in found if argument in given] == given
+
+
+def test_flags_keep_their_values() -> None:
+    assert with_suggestions(["data=ring", "--cfg", "job"]) == [
+        "--cfg",
+        "job",
+        "model=gan",
+        "data=ring",
+    ]
+
+
+def test_the_default_run_is_short_for_every_loss() -> None:
+    default = compose_overrides([])
+    assert (default.trainer.max_steps, default.optim.generator.lr) == (1900, 1e-3)
+    several = compose_overrides(["loss=wgan_gp"])
+    assert (several.trainer.max_steps, several.optim.generator.lr) == (5 * 1900, 1e-4)
+    assert compose_overrides(["trainer.max_steps=7"]).trainer.max_steps == 7
+    other = compose_overrides(["model=dcgan"])
+    assert (other.trainer.max_steps, other.optim.generator.lr) == (6000, 2e-4)
 
 
 @pytest.mark.slow

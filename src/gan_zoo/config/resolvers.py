@@ -26,7 +26,7 @@ def register() -> None:
         table_layout,
         table_kind,
         table_batch_size,
-        product,
+        max_steps,
         run_name,
     )
     for function in functions:
@@ -45,9 +45,14 @@ def image_shape(channels: int, image_size: Any) -> ListConfig:
     return shape
 
 
-def product(first: int, second: int) -> int:
-    """The resolver of one number times another."""
-    return first * second
+def max_steps(batches: int, generator_steps: int | None, n_critic: int) -> int:
+    """The resolver of ``trainer.max_steps``: so many batches, or those that the generator's steps
+    take where a number of these is given.
+    """
+    # A wrong n_critic is named as such by the config's checks.
+    if generator_steps is None or not isinstance(n_critic, int):
+        return batches
+    return generator_steps * max(1, n_critic)
 
 
 def derived_shape(derive: Any, sample_shape: Any) -> ListConfig:

@@ -27,14 +27,8 @@ NOT_RECORDED = (
     "hydra",
 )
 FLAGS_WITH_VALUE = (
-    "--config-dir",
-    "-cd",
-    "--config-name",
-    "-cn",
-    "--config-path",
-    "-cp",
-    "--package",
-    "-p",
+    *("--cfg", "-c", "--package", "-p"),
+    *("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp"),
 )
 OVERRIDE = re.compile(r"(\+\+|\+|~)?(?P<key>\w[\w./@-]*)(=.*)?", re.DOTALL)
 
