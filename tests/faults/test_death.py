@@ -139,11 +139,9 @@ def test_killed_at_every_system_call_of_saving(
 # ------------------------------------------------------------------------ signals
 
 
+@pytest.mark.slow  # test_moments sends signals in one process
 @pytest.mark.fault("SIGTERM, SIGINT")
-@pytest.mark.parametrize(
-    ("number", "code"),
-    [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)],
-)
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_saves_and_leaves(number: int, code: int, undisturbed, tmp_path: Path) -> None:
     expected, _ = undisturbed("gan")
     saves_rarely = "callbacks.checkpoints.every_images=1000000"
