@@ -25,6 +25,7 @@ def folder_of_runs(folder: Path) -> Path:
 def test_each_side_draws_its_model_and_its_scores(tmp_path: Path, monkeypatch: Any) -> None:
     from PIL import Image
 
+    from gan_zoo.inference import sampling
     from gan_zoo.web import many_runs
 
     asked = []
@@ -33,7 +34,7 @@ def test_each_side_draws_its_model_and_its_scores(tmp_path: Path, monkeypatch: A
         asked.append((run, count, seed, condition))
         return Image.new("L", (8, 8))
 
-    monkeypatch.setattr(many_runs.sampling, "grid", grid)
+    monkeypatch.setattr(sampling, "grid", grid)
     page = many_runs.app_of_runs(folder_of_runs(tmp_path), lambda folder: folder.name)
     left, right = page.fns.values()
     image, scores = right.fn(1, 7, 4, "3")

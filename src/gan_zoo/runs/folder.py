@@ -205,7 +205,7 @@ class RunFolder:
         return sorted(self.samples.glob("[0-9]*.png"))
 
     def sounds(self) -> list[Path]:
-        """The sounds beside the last sample grid, in order; none where samples are no sounds."""
+        """The sounds of the last sample grid, in order; none where samples are no sounds."""
         last = max(self.sample_grids(), default=None)
         return sorted(last.with_suffix("").glob("*.wav")) if last else []
 

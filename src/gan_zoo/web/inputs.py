@@ -72,6 +72,12 @@ def sample_image(run: LoadedModel, latent: Tensor, seed: int, **request: Any) ->
     return upscale(to_pil(to_uint8(samples_for(run, latent, seed, **request)[0])))
 
 
+def grid_image(run: LoadedModel, count: int, seed: int, **request: Any) -> Image.Image:
+    """A grid of samples, enlarged; see `gan_zoo.inference.sampling.grid`."""
+    made = sampling.grid(run, int(count), int(seed), **request)
+    return upscale(made if isinstance(made, Image.Image) else to_pil(made))
+
+
 def upscale(image: Image.Image, side: int = SIDE) -> Image.Image:
     """The image enlarged by an integer factor to at least ``side`` pixels."""
     factor = math.ceil(side / max(image.size))

@@ -12,8 +12,7 @@ import gradio as gr
 from PIL import Image
 
 from gan_zoo.core.errors import ConfigError
-from gan_zoo.data.image_tensors import to_pil
-from gan_zoo.inference import sampling
+from gan_zoo.inference.load import CHECKPOINTS
 from gan_zoo.inference.model import LoadedModel
 from gan_zoo.reports.comparison import (
     RunResult,
@@ -23,7 +22,8 @@ from gan_zoo.reports.comparison import (
     varying_settings,
 )
 from gan_zoo.reports.comparison_files import as_html, run_title
-from gan_zoo.web.inputs import errors_as_toast, upscale
+from gan_zoo.runs.folder import RunFolder
+from gan_zoo.web.inputs import errors_as_toast, grid_image
 from gan_zoo.web.tabs import embedded_page
 
 KEPT = 4
@@ -43,7 +43,7 @@ def app_of_runs(folder: Path, load: Callable[[Path], LoadedModel]) -> gr.Blocks:
     # Runs whose models can be loaded.
     groups = group_by_settings(find_runs([folder]))
     runs = [run for group in groups for run in group.outcomes]
-    playable = [run for run in runs if any((run.folder / "checkpoints").glob("*.ckpt"))]
+    playable = [run for run in runs if has_checkpoint(RunFolder(run.folder))]
     if len(playable) < 2:
         raise ConfigError(
             f"explore takes a run, or a folder with at least two runs that have checkpoints, got"
@@ -62,6 +62,11 @@ def app_of_runs(folder: Path, load: Callable[[Path], LoadedModel]) -> gr.Blocks:
                 embedded_page("comparison", as_html(groups))
     page: gr.Blocks = blocks
     return page
+
+
+def has_checkpoint(run: RunFolder) -> bool:
+    """Whether the model of a run can be loaded."""
+    return any(run.checkpoints.pointer(name).is_file() for name in CHECKPOINTS)
 
 
 def two_models_tab(
@@ -97,9 +102,7 @@ def two_models_tab(
         with errors_as_toast():
             run = load(runs[number].folder)
             condition: dict[str, Any] = {"label": label} if label else {}
-            made = sampling.grid(run, int(count), int(seed), **condition)
-            drawn = upscale(made if isinstance(made, Image.Image) else to_pil(made))
-            return drawn, format_scores(runs[number])
+            return grid_image(run, count, seed, **condition), format_scores(runs[number])
 
     # A side is drawn when its model changes, both when the page loads or what they share changes.
     for chosen, image, scores in sides:

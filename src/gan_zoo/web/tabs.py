@@ -28,6 +28,7 @@ from gan_zoo.web.inputs import (
     SIDE,
     ConditionFields,
     errors_as_toast,
+    grid_image,
     sample_image,
     samples_for,
     upscale,
@@ -66,8 +67,7 @@ def samples_tab(run: LoadedModel, blocks: gr.Blocks) -> None:
             request = fields.request(*values)
             if not complete:
                 request[kind] = truncation
-            made = sampling.grid(run, int(count), int(seed), **request)
-            return upscale(made if isinstance(made, Image.Image) else to_pil(made))
+            return grid_image(run, count, seed, **request)
 
     # Draw at every change, and once when the page loads.
     inputs = [seed, count, complete, truncation, *fields.inputs]

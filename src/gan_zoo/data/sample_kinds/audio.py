@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 WIDEST, NARROWEST = 128, 48
 PLAYED = 6
-"""Sounds that are written beside a drawing."""
+"""Sounds that are written with a drawing."""
 COLORS = torch.tensor([[0, 0, 4], [81, 18, 124], [183, 55, 121], [252, 137, 97], [252, 253, 191]])
 """From silent to loud, evenly spaced."""
 
