@@ -12,6 +12,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+# In the messages of gloo and NCCL when another process no longer answers.
+LOST_PROCESS = ("gloo/transport", "remote process exited")
+
 
 def world_size() -> int:
     """Number of processes that train together."""
@@ -21,6 +24,11 @@ def world_size() -> int:
 def rank() -> int:
     """This process's number among them."""
     return dist.get_rank() if world_size() > 1 else 0
+
+
+def is_lost_process(error: BaseException) -> bool:
+    """Whether ``error`` says that another process has gone away."""
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in LOST_PROCESS)
 
 
 class _MeanOverRanks(torch.autograd.Function):

@@ -187,6 +187,7 @@ def finalize_run(run: RunFolder, trainer: Trainer, module: GANModule) -> Iterato
     """
     from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+    from gan_zoo.core.distributed import is_lost_process
     from gan_zoo.core.guard import DISK_IS_FULL
     from gan_zoo.loggers.dispatch import finish_loggers
     from gan_zoo.reports.run_report import write_report
@@ -206,11 +207,16 @@ def finalize_run(run: RunFolder, trainer: Trainer, module: GANModule) -> Iterato
         raise stop from None
     except BaseException as error:
         failure = f"{type(error).__name__}: {error}\n"
-        # A full disk is for the user to put right: no traceback.
+        # A full disk, and a process that is gone, are for the user to put right: no traceback.
         if isinstance(error, OSError) and error.errno in DISK_IS_FULL:
             raise ConfigError(
                 f"no space left for {run.path}; what was saved before is whole, to go on:"
                 f" resume={run.path}"
+            ) from error
+        if is_lost_process(error):
+            raise ConfigError(
+                "another process of this run has ended, or its machine cannot be reached; to go"
+                f" on: resume={run.path}"
             ) from error
         raise
     finally:
