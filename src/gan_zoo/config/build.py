@@ -14,7 +14,6 @@ from gan_zoo.config.allowlist import check_no_paths, check_targets
 from gan_zoo.config.checks import (
     check_complete,
     check_integers,
-    check_precision,
     check_trainer,
 )
 from gan_zoo.config.compose import (
@@ -26,6 +25,7 @@ from gan_zoo.config.compose import (
 )
 from gan_zoo.core.errors import ConfigError
 from gan_zoo.core.paths import CONF
+from gan_zoo.core.precision import check_precision
 from gan_zoo.runs.resume import data_identity
 
 if TYPE_CHECKING:

@@ -9,8 +9,6 @@ from typing import Any
 from gan_zoo.core.errors import ConfigError
 from gan_zoo.core.nested import get_dotted
 
-PRECISIONS = ("auto", "32", "32-true", "bf16", "bf16-mixed")
-
 
 def check_complete(config: Any) -> None:
     """Raise `ConfigError` naming a value that only the user can give; of a config that is not
@@ -37,19 +35,6 @@ def check_integers(config: Mapping[str, Any]) -> None:
         value = get_dotted(config, name)
         if not isinstance(value, int) or value < least:
             raise ConfigError(f"{name} must be an integer >= {least}, got {value!r}")
-
-
-def check_precision(precision: Any) -> None:
-    """Raise `ConfigError` for any precision but these.
-
-    Scaling the loss, as float16 needs, does not fit two players that step in turns; with weights of
-    16 or 64 bits the random numbers, which are drawn in float32, and the averaged generator would
-    be of another type than the weights.
-    """
-    if str(precision) not in PRECISIONS:
-        raise ConfigError(
-            f"trainer.precision must be auto, 32-true or bf16-mixed, got {precision!r}"
-        )
 
 
 INSTEAD = {

@@ -14,8 +14,8 @@ from lightning.pytorch.loggers import Logger
 
 from gan_zoo.callbacks.interruption import Interruption
 from gan_zoo.callbacks.progress import Progressing
-from gan_zoo.config.checks import check_precision
 from gan_zoo.core.errors import ConfigError, Interrupted
+from gan_zoo.core.precision import check_precision
 from gan_zoo.core.signals import SIGNALS
 from gan_zoo.core.warning_filters import quiet
 from gan_zoo.data.datamodule import DataModule

@@ -10,7 +10,7 @@ from lightning.pytorch import Trainer
 from torch import nn
 from torch.optim import Optimizer
 
-from gan_zoo.core.types import Batch, Count, Whole
+from gan_zoo.core.types import Count, Whole
 from gan_zoo.losses.base import Loss
 from gan_zoo.models.base import Model
 from gan_zoo.regularizers.base import GeneratorRegularizer, Regularizer
@@ -32,6 +32,7 @@ from gan_zoo.training.optimizers import (
     make_optimizers,
     trained_parameters,
 )
+from gan_zoo.training.own_trainer import as_batch, check_own_trainer
 from gan_zoo.training.sampling_module import SamplingModule
 from gan_zoo.training.scalar_schedules import ScalarSchedule, ScalarSchedules
 from gan_zoo.training.steps import discriminator_step, generator_steps
@@ -114,10 +115,9 @@ class GANModule(SamplingModule):
         self.clock = Clock()
         self.divergence_detector = DivergenceDetector()
 
-    # ---------------------------------------------------------------- the step
-
-    def training_step(self, batch: Batch, batch_idx: int) -> None:
+    def training_step(self, batch: Any, batch_idx: int) -> None:
         """One batch: a discriminator step and, on every n_critic-th batch, generator steps."""
+        batch = as_batch(batch, self, is_first=batch_idx == 0)
         step = self.global_step + 1
         train_generator = step % self.n_critic == 0
         batch.rng.seed_global_generators()
@@ -144,8 +144,6 @@ class GANModule(SamplingModule):
         if step % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             log_step(self, terms, outputs)
 
-    # ------------------------------------------------------------ around the step
-
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """The parameters of each side that has any: ``discriminator``, then ``generator``."""
         return trained_parameters(self.model)
@@ -165,9 +163,10 @@ class GANModule(SamplingModule):
 
     def on_fit_start(self) -> None:
         """Prepare what every step needs."""
+        check_own_trainer(self.trainer, self)
         updaters = make_updaters(self)
-        self.discriminator_updater = updaters.get("discriminator")
         self.generator_updater = updaters["generator"]
+        self.discriminator_updater = updaters.get("discriminator")
         self.unrolling = Unrolling(self.unroll, self.trainer.optimizers[0]) if self.unroll else None
         if self.compiled is not None:
             compile_networks(self.model, self.modules(), self.compiled)
@@ -175,13 +174,12 @@ class GANModule(SamplingModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the counts, and where the run came from, as plain data."""
-        horizon = self.rates.horizon or self.trainer.max_steps
-        counted = {
+        checkpoint["gan_zoo"] = {
             "clock": self.clock.state_dict(),
             "lr_scale": self.rates.lr_scale,
-            "horizon": horizon,
+            "horizon": self.rates.horizon or self.trainer.max_steps,
+            **self.metadata,
         }
-        checkpoint["gan_zoo"] = counted | self.metadata
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore the counts."""
