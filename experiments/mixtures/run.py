@@ -210,6 +210,8 @@ def main() -> None:
                 file.write(json.dumps(run) + "\n")
             shown = {key: value for key, value in run.items() if key != "points"}
             print(f"{number}/{len(jobs)} {time.perf_counter() - started:.0f} s {shown}", flush=True)
+        pool.close()
+        pool.join()
 
     # Tables and image.
     runs = finished()
