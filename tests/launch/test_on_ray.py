@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import _thread
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +18,9 @@ from typing import Any
 import pytest
 
 from gan_zoo.core.errors import ConfigError
+from gan_zoo.launch import on_ray
 from gan_zoo.launch.on_ray import _check_room, execute
+from gan_zoo.launch.processes import Job
 from tests.launch.test_launchers import ROOT, TINY
 
 
@@ -38,6 +43,74 @@ def test_a_command_has_its_variables_and_its_log(tmp_path: Path) -> None:
     assert code == 3
     assert seconds > 0
     assert log.read_text().split() == ["7", str(tmp_path)]
+
+
+SAVES_WHEN_ASKED = """
+import pathlib, signal, sys, time
+
+def save(*of):
+    pathlib.Path("saved").touch()
+    sys.exit(0)
+
+signal.signal(signal.SIGTERM, save)
+pathlib.Path("begun").touch()
+time.sleep(60)
+"""
+
+
+def wait_for(path: Path) -> None:
+    until = time.monotonic() + 30
+    while not path.exists():
+        assert time.monotonic() < until, path
+        time.sleep(0.05)
+
+
+def test_a_command_saves_when_its_task_is_cancelled(tmp_path: Path) -> None:
+    def cancel() -> None:
+        wait_for(tmp_path / "begun")
+        _thread.interrupt_main()  # as Ray does it
+
+    threading.Thread(target=cancel).start()
+    begun = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        execute([sys.executable, "-c", SAVES_WHEN_ASKED], {}, str(tmp_path), str(tmp_path / "log"))
+    assert time.monotonic() - begun < 40
+    assert (tmp_path / "saved").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it takes Linux's prctl")
+def test_a_command_saves_when_its_worker_is_killed(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", SAVES_WHEN_ASKED]
+    program = f"""from gan_zoo.launch.on_ray import execute
+execute({command!r}, {{}}, {str(tmp_path)!r}, {str(tmp_path / "log")!r})"""
+    worker = subprocess.Popen([sys.executable, "-c", program])
+    wait_for(tmp_path / "begun")
+    worker.kill()
+    worker.wait()
+    wait_for(tmp_path / "saved")
+
+
+def test_a_job_that_never_started_has_a_log(tmp_path: Path, monkeypatch: Any) -> None:
+    ray = pytest.importorskip("ray", reason="the extra `ray` is not installed")
+
+    def lost(reference: Any) -> None:
+        raise ray.exceptions.TaskCancelledError
+
+    monkeypatch.setattr(ray, "get", lost)
+    job = Job([], tmp_path / "sweep" / "hinge" / "0")
+    on_ray._take_result(job, None)
+    assert job.exit_code == 1
+    assert "Ray: TaskCancelledError" in (tmp_path / "sweep" / "hinge" / "0.log").read_text()
+
+
+def test_an_address_where_nothing_listens_is_refused_at_once() -> None:
+    pytest.importorskip("ray", reason="the extra `ray` is not installed")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        host, port = free.getsockname()
+        for address in (f"{host}:{port}", f"ray://{host}:{port}", f"{host}:port"):
+            with pytest.raises(ConfigError, match="must be that of a Ray cluster, got '"):
+                on_ray.run_on_ray([], lambda job: None, [], address)
 
 
 @pytest.fixture(scope="module")

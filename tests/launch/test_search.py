@@ -161,6 +161,13 @@ def test_a_record_gives_jobs_their_folders_back(tmp_path: Path) -> None:
     assert job is not None
     assert (job.folder, job.exit_code, job.failure) == (tmp_path / "1-gan", -9, "killed by SIGKILL")
     assert again.find(["seed=3"]) is None
+
+    # Folders of one name in folders of different ones, and one elsewhere.
+    for folder in ("hinge/0", "lsgan/0", str(tmp_path.parent / "elsewhere")):
+        record.add([f"folder={folder}"], folder)
+    record.write()
+    folders = [job.folder for job in JobManifest(tmp_path).jobs[2:]]
+    assert folders == [tmp_path / "hinge/0", tmp_path / "lsgan/0", tmp_path.parent / "elsewhere"]
     (tmp_path / "jobs.json").write_text("[{")
     with pytest.raises(ConfigError, match="damaged"):
         JobManifest(tmp_path)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
+import signal
+import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from gan_zoo.core.errors import ConfigError, Interrupted
 from gan_zoo.core.signals import SIGNALS
@@ -16,6 +22,12 @@ from gan_zoo.launch.processes import POLL_SECONDS, Job
 
 PASSED_ON = ("GAN_ZOO_", "HYDRA_", "WANDB_", "MLFLOW_", "HF_", "PYTHONPATH")
 """Beginnings of the names of variables that jobs get; all others are those of their node."""
+CONNECT_SECONDS = 10.0
+"""A cluster must answer within these."""
+WAIT_SECONDS = 1.0
+"""Ray's way to cancel a task is an exception, which a longer wait would keep from being raised."""
+PR_SET_PDEATHSIG = 1
+"""Of Linux's prctl: the signal that a process gets when its parent dies."""
 
 
 def run_on_ray(
@@ -42,7 +54,31 @@ def run_on_ray(
     """
     import ray
 
+    _connect(address)
     try:
+        # Ray has put handlers of its own in the place of ours.
+        with SIGNALS.handlers_restored(), SIGNALS.raise_after_step():
+            SIGNALS.install()
+            nodes: Any = ray.nodes()  # type: ignore[no-untyped-call]
+            _check_room(nodes, needs or {})
+            task = ray.remote(max_retries=0, **(needs or {}))(execute)
+            here = str(Path.cwd())
+            started = {}
+            for job in jobs:
+                log = str(job.log.absolute())
+                reference = task.remote(job.command(options), _environment(job), here, log)
+                started[reference] = job
+            _wait(started, on_end)
+    finally:
+        ray.shutdown()
+
+
+def _connect(address: str | None) -> None:
+    """Connect to a cluster, or start one; raises `ConfigError` if there is none at ``address``."""
+    import ray
+
+    try:
+        _check_answers(address)
         # Without an address Ray would look for a cluster by itself.
         ray.init(
             address or "local",
@@ -50,25 +86,18 @@ def run_on_ray(
             log_to_driver=False,
             logging_level=logging.ERROR,
         )
-    except (ConnectionError, ValueError) as error:
+    except (OSError, ValueError) as error:
         reason = str(error).partition("\n")[0]
         raise ConfigError(
             f"hydra.launcher.address must be that of a Ray cluster, got {address!r}: {reason}"
         ) from error
-    try:
-        nodes: Any = ray.nodes()  # type: ignore[no-untyped-call]
-        _check_room(nodes, needs or {})
-        task = ray.remote(max_retries=0, **(needs or {}))(execute)
-        here = str(Path.cwd())
-        started = {
-            task.remote(job.command(options), _environment(job), here, str(job.log.absolute())): job
-            for job in jobs
-        }
-        with SIGNALS.handlers_restored(), SIGNALS.raise_after_step():
-            SIGNALS.install()
-            _wait(started, on_end)
-    finally:
-        ray.shutdown()
+
+
+def _check_answers(address: str | None) -> None:
+    """Raise `OSError` if nothing listens at an address ``HOST:PORT``, which Ray would wait for."""
+    place = urlsplit(f"//{(address or '').removeprefix('ray://')}")
+    if place.hostname is not None and place.port is not None:
+        socket.create_connection((place.hostname, place.port), CONNECT_SECONDS).close()
 
 
 def _wait(started: dict[Any, Job], on_end: Callable[[Job], None]) -> None:
@@ -101,6 +130,7 @@ def _take_result(job: Job, reference: Any) -> None:
     except ray.exceptions.RayError as error:
         job.exit_code = 1
         reason = " ".join(str(error).split())
+        job.log.parent.mkdir(parents=True, exist_ok=True)  # it may never have started
         with job.log.open("a") as log:
             log.write(f"\nRay: {type(error).__name__} {reason}\n")
 
@@ -133,7 +163,7 @@ def execute(
 ) -> tuple[int, float]:
     """Run a command on this node; returns its exit code and its seconds.
 
-    If Ray cancels the task, the command is asked to save first.
+    If Ray cancels the task, or the process that runs it dies, the command is asked to save first.
     """
     begun = time.monotonic()
     Path(log).parent.mkdir(parents=True, exist_ok=True)
@@ -146,11 +176,39 @@ def execute(
             stdout=output,
             stderr=output,
             stdin=subprocess.DEVNULL,
+            preexec_fn=_stop_with_parent(),
         )
         try:
-            process.wait()
+            _wait_for(process)
         except BaseException:
             process.terminate()
             process.wait()
             raise
     return process.returncode, time.monotonic() - begun
+
+
+def _wait_for(process: subprocess.Popen[bytes]) -> None:
+    """Wait for the end of a process, and raise what other threads ask this one to raise."""
+    while process.returncode is None:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(WAIT_SECONDS)
+
+
+def _stop_with_parent() -> Callable[[], None] | None:
+    """What a new process calls to get SIGTERM when this one dies, however it does; Linux only.
+
+    Ray kills workers without a word, and their jobs are in sessions of their own.
+    """
+    if sys.platform != "linux":
+        return None
+    # Looked up here, as between fork and exec little may be done.
+    prctl = ctypes.CDLL(None).prctl
+    parent = os.getpid()
+
+    def ask() -> None:
+        prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM))
+        # The parent may have died before.
+        if os.getppid() != parent:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    return ask

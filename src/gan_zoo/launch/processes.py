@@ -243,11 +243,17 @@ class JobManifest:
         self.jobs.append(Job(list(overrides), self.path.parent / name))
         return self.jobs[-1]
 
+    def _place(self, job: Job) -> str:
+        """Where a job goes: below the sweep's folder, which may be moved, or elsewhere."""
+        sweep = self.path.parent
+        is_below = job.folder.is_relative_to(sweep)
+        return (job.folder.relative_to(sweep) if is_below else job.folder).as_posix()
+
     def write(self) -> None:
         """Write the file."""
         kept = ("overrides", "exit_code", "seconds")
         entries = [
-            {"folder": job.folder.name}
+            {"folder": self._place(job)}
             | {key: value for key, value in vars(job).items() if key in kept}
             for job in self.jobs
         ]
