@@ -27,7 +27,14 @@ from gan_zoo.loggers.csv import truncate_csv
 from gan_zoo.loggers.wandb import wandb_logger
 from gan_zoo.runs.checkpoint_io import read_checkpoint
 from gan_zoo.runs.folder import RunFolder
-from gan_zoo.runs.overrides import override_key, quote_value, recorded_overrides, unquote_value
+from gan_zoo.runs.overrides import (
+    absolute,
+    override_key,
+    quote_value,
+    recorded_overrides,
+    unquote_value,
+    with_absolute_values,
+)
 from tests import processes
 from tests.launch.test_main import run_folders
 
@@ -357,6 +364,16 @@ def test_any_path_passes_through_hydra(name: str) -> None:
     (override,) = OverridesParser.create().parse_overrides([text])
     assert OmegaConf.create({"k": override.value()}).k == name
     assert unquote_value(quote_value(Path(name))) == unquote_value(name) == name
+
+
+def test_a_path_is_found_from_any_folder_and_a_url_stays_one(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for url in ("s3://bucket/packed/", "hf://datasets/user/name", "file:///x"):
+        assert absolute(url) == url
+        assert with_absolute_values([f"data.test_root={url}"]) == [f"data.test_root='{url}'"]
+    assert absolute("x/../packed") == str(tmp_path / "packed")
+    assert absolute("local:packed") == f"local:{tmp_path / 'packed'}"
+    assert with_absolute_values(["data.root=a"]) == [f"data.root='{tmp_path / 'a'}'"]
 
 
 @pytest.mark.parametrize("evil", ["${evil}", '${oc.create:"{_target_: shutil.copyfile}"}'])

@@ -16,6 +16,16 @@ CONF = next(folder for folder in (PACKAGE / "conf", PACKAGE.parents[1] / "conf")
 DEMO = PACKAGE / "web" / "demo"
 """An export that comes with the package, for ``gan-zoo explore --demo``."""
 
+LOCAL = "local:"
+"""Before a folder that is treated like a URL."""
+URLS = ("s3://", "gs://", "azure://", "hf://", LOCAL)
+"""What litdata downloads from."""
+
+
+def is_url(path: str) -> bool:
+    """Whether ``path`` is none of a file system."""
+    return "://" in path or path.startswith(URLS)
+
 
 def cache_root() -> Path:
     """Where caches live: ``$GAN_ZOO_CACHE``, or ``gan_zoo`` in the user's cache folder."""

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gan_zoo.core.errors import ConfigError
+from gan_zoo.core.paths import LOCAL, is_url
 from gan_zoo.runs.folder import RunFolder
 
-PATHS = ("init", "data.root", "extractor.weights", "extractor.path")
+PATHS = ("init", "data.root", "data.test_root", "extractor.weights", "extractor.path")
 """Values that name files beside the run folder; they are kept as absolute paths."""
 OWN_VARIABLES = ("GAN_ZOO_CACHE", "GAN_ZOO_DATA")
 REFERENCE = re.compile(
@@ -60,7 +61,11 @@ def with_home(argument: str) -> str:
 
 
 def absolute(path: str) -> str:
-    """``path`` as it is found from any folder."""
+    """``path`` as it is found from any folder; a URL as it is."""
+    if path.startswith(LOCAL):
+        return LOCAL + absolute(path.removeprefix(LOCAL))
+    if is_url(path):
+        return path
     return os.path.abspath(Path(path).expanduser())  # noqa: PTH100 - keeps links, which may be moved
 
 
@@ -70,32 +75,40 @@ def with_absolute_values(overrides: Sequence[str]) -> list[str]:
     for override in overrides:
         key, _, value = override.partition("=")
         is_path = override_key(override) in PATHS and value not in ("", "null") and "$" not in value
-        kept.append(
-            f"{key}={quote_value(Path(absolute(unquote_value(value))))}" if is_path else override
-        )
+        kept.append(f"{key}={quote_value(absolute(unquote_value(value)))}" if is_path else override)
     return kept
 
 
+def read_overrides(run: RunFolder) -> list[str]:
+    """The overrides that made a run, without those that say where it is or how it was resumed: for
+    people to read, as nothing in them has been checked.
+
+    Raises:
+        ConfigError: if the record holds anything but overrides.
+    """
+    # The file may have been changed: it must hold overrides and nothing else.
+    overrides = run.config("overrides") or []
+    if not isinstance(overrides, list) or not all(
+        isinstance(o, str) and OVERRIDE.fullmatch(o) for o in overrides
+    ):
+        path = run.config_file("overrides")
+        raise ConfigError(f"{path} must be a list of overrides like model=dcgan")
+    return [o for o in overrides if not override_key(o).startswith(NOT_RECORDED)]
+
+
 def recorded_overrides(run: RunFolder, trust: bool = False) -> list[str]:
-    """The overrides that made a run, without those that say where it is or how it was resumed.
+    """The overrides that made a run, which may be composed again, see `read_overrides`.
 
     Args:
         run: its folder.
         trust: also take overrides that read the environment.
 
     Raises:
-        ConfigError: if the record holds anything but overrides.
+        ConfigError: if the record holds anything but overrides, or is not to be trusted.
     """
-    # The file may have been changed: it must hold overrides and nothing else.
-    path = run.config_file("overrides")
-    overrides = run.config("overrides") or []
-    if not isinstance(overrides, list) or not all(
-        isinstance(o, str) and OVERRIDE.fullmatch(o) for o in overrides
-    ):
-        raise ConfigError(f"{path} must be a list of overrides like model=dcgan")
-
     # None may reach beyond our configs, or be resolved with what this machine knows.
-    own = [o for o in overrides if not override_key(o).startswith(NOT_RECORDED)]
+    path = run.config_file("overrides")
+    own = read_overrides(run)
     for override in own:
         if _escapes_config(override):
             raise ConfigError(
