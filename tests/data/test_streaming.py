@@ -1,6 +1,7 @@
 """Packed images: the pixels, the order, what damage says, and what a second call does."""
 
 import json
+import os
 import shutil
 import sys
 from importlib.util import find_spec
@@ -14,15 +15,17 @@ from typer.testing import CliRunner
 
 from gan_zoo.cli.app import app
 from gan_zoo.core.errors import DataError
-from gan_zoo.core.rng import StepRNG
+from gan_zoo.core.rng import CPU, StepRNG
 from gan_zoo.data.batch_order import BatchSampler
 from gan_zoo.data.crops import with_crops
 from gan_zoo.data.datasets.image_folder import image_folder
 from gan_zoo.data.datasets.streaming import streaming
 from gan_zoo.data.files import pack as packing
 from gan_zoo.data.files.pack import pieces
-from gan_zoo.data.loader import InfiniteLoader
+from gan_zoo.data.loader import InfiniteLoader, on_device
+from gan_zoo.data.streamed_images import StreamedImages
 from gan_zoo.data.window_shuffle import WindowShuffle
+from gan_zoo.launch.train import train
 
 needs_litdata = pytest.mark.skipif(
     find_spec("litdata") is None, reason="gan-zoo[streaming] is not installed"
@@ -131,6 +134,39 @@ def test_rows_slices_and_crops_are_those_of_a_tensor(packed):
     assert type(images[:, :, 1:5, 1:5]) is type(images)
 
 
+@needs_litdata
+@pytest.mark.parametrize("cropped", [False, True])
+def test_images_that_fit_into_memory_are_decoded_once(cropped, packed, monkeypatch):
+    from gan_zoo.data import streamed_images
+
+    monkeypatch.setattr(streamed_images, "BLOCK", 8)
+    source = streaming(str(packed), image_size=16)
+    source = with_crops(source, 12) if cropped else source
+    expected = source.samples[torch.arange(30)]
+    read = []
+    honest = StreamedImages.read
+    monkeypatch.setattr(
+        StreamedImages, "read", lambda self, rows: read.extend(rows) or honest(self, rows)
+    )
+    moved = on_device(source, CPU)
+    assert read == list(range(30))
+    for tensor in (moved.samples, moved.stored_samples):
+        assert type(tensor) is torch.Tensor
+    assert torch.equal(moved.samples, expected)
+    assert torch.equal(moved.labels, source.labels)
+
+
+@needs_litdata
+@pytest.mark.parametrize("limit", [0, 1e9])
+def test_training_reads_what_is_like_a_url(limit, packed, tiny, tmp_path, monkeypatch):
+    monkeypatch.setenv("GAN_ZOO_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    places = (f"data.root=local:{packed}", f"data.test_root=local:{packed}")
+    sizes = ("data.image_size=16", "generator.width=8", "discriminator.width=8")
+    options = ("data=streaming", "data.num_workers=0", f"data.memory_limit={limit}")
+    train(tiny("model=dcgan", "trainer.max_steps=2", *options, *places, *sizes))
+
+
 # The order.
 
 
@@ -234,6 +270,56 @@ def test_a_second_call_continues_or_says_it_is_complete(folder, tmp_path, monkey
     other = gan_zoo("pack", folder, out, "--size", 8)
     assert other.exit_code == 1
     assert "was packed from other files or with other options" in other.output
+
+
+@needs_litdata
+def test_files_that_changed_are_other_files(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "in")
+    assert gan_zoo("pack", tmp_path / "in", tmp_path / "out").exit_code == 0
+    file = tmp_path / "in" / "cat" / "00.png"
+    os.utime(file, ns=(0, file.stat().st_mtime_ns + 1))
+    again = gan_zoo("pack", tmp_path / "in", tmp_path / "out")
+    assert again.exit_code == 1
+    assert "was packed from other files" in again.output
+
+
+@needs_litdata
+def test_names_of_files_that_are_there_stay_names(folder, packed, tmp_path, monkeypatch):
+    monkeypatch.chdir(folder)
+    done = gan_zoo("pack", ".", tmp_path / "out", "--shard-images", SHARD)
+    assert done.exit_code == 0
+    for shard in packed.glob("*.bin"):
+        assert (tmp_path / "out" / shard.name).read_bytes() == shard.read_bytes()
+    images = streaming(str(tmp_path / "out"), image_size=16).samples
+    expected = streaming(str(packed), image_size=16).samples
+    assert torch.equal(images[torch.arange(30)], expected[torch.arange(30)])
+
+
+@needs_litdata
+def test_the_index_is_checked_too(packed, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(packed, out)
+    index = out / "index.json"
+    content = index.read_text()
+    manifest = json.loads((out / "gan_zoo.json").read_text())
+
+    # With its hash, and as it was packed before that was kept.
+    for known in (True, False):
+        if not known:
+            del manifest["index_sha256"]
+            (out / "gan_zoo.json").write_text(json.dumps(manifest))
+        index.write_text(content)
+        assert gan_zoo("pack", out, "--check").exit_code == 0
+        assert len(streaming(str(out), image_size=8)) == 30
+        for damaged in (content.replace("chunk-0-1", "chunk-0-2"), content[:-9], None):
+            index.unlink(missing_ok=True)
+            if damaged is not None:
+                index.write_text(damaged)
+            checked = gan_zoo("pack", out, "--check")
+            assert checked.exit_code == 1
+            assert checked.output.count("index.json is ") == 1
+            with pytest.raises(DataError, match=r"index.json is missing or damaged"):
+                streaming(str(out))
 
 
 @needs_litdata

@@ -65,7 +65,7 @@ def report(packed: Packed, out: Path) -> None:
 
 def verify(out: Path) -> None:
     """Print whether all files of a packed folder are whole; exit with 1 if not."""
-    from gan_zoo.data.files.shards import check_shards
+    from gan_zoo.data.files.shard_manifest import check_shards
 
     complaints = check_shards(out)
     for line in complaints:

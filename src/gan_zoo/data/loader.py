@@ -18,7 +18,8 @@ from gan_zoo.data.crops import crop, crop_conditions, random_corners
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.few_labels import UNLABELED
 from gan_zoo.data.files.cache import read_ahead
-from gan_zoo.data.image_tensors import to_unit
+from gan_zoo.data.image_tensors import center, to_unit
+from gan_zoo.data.streamed_images import StreamedImages
 
 
 class GatheredRows(NamedTuple):
@@ -205,19 +206,29 @@ def _flip(images: Any, flip: Tensor) -> Any:
 
 
 def on_device(source: Source, device: torch.device) -> Source:
-    """The same data with its tensors on ``device``."""
+    """The same data with its tensors on ``device``, where streamed images are ordinary ones."""
 
-    def move(tensor: Tensor | None) -> Tensor | None:
-        return None if tensor is None else tensor.to(device)
+    def move(tensor: Tensor) -> Tensor:
+        if isinstance(tensor, StreamedImages):
+            return tensor.loaded(device)
+        return tensor.to(device)
 
+    def move_if_any(tensor: Tensor | None) -> Tensor | None:
+        return None if tensor is None else move(tensor)
+
+    # Crops are made from whole images, so these are all that has to be read.
+    uncropped = move_if_any(source.uncropped)
+    samples = source.samples
+    if uncropped is not None and isinstance(samples, StreamedImages):
+        samples = center(uncropped, source.sample_shape[1:])
     return replace(
         source,
-        samples=source.samples.to(device),
-        labels=move(source.labels),
-        conditions=move(source.conditions),
-        uncropped=move(source.uncropped),
-        uncropped_conditions=move(source.uncropped_conditions),
-        labeled=move(source.labeled),
+        samples=move(samples),
+        labels=move_if_any(source.labels),
+        conditions=move_if_any(source.conditions),
+        uncropped=uncropped,
+        uncropped_conditions=move_if_any(source.uncropped_conditions),
+        labeled=move_if_any(source.labeled),
     )
 
 

@@ -10,8 +10,12 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
+from gan_zoo.core.progress import with_progress
+
 Decode = Callable[[int], np.ndarray[Any, Any]]
 """A row to its image ``[C, H, W]`` uint8."""
+BLOCK = 256
+"""Images that are read at a time, if it is all of them."""
 
 
 class StreamedImages(Tensor):
@@ -61,6 +65,16 @@ class StreamedImages(Tensor):
         down, across = (slice(part.start, part.stop) for part in (self.down, self.across))
         for place, row in enumerate(rows):
             target[place] = self.decode(self.rows[row])[:, down, across]
+        return images
+
+    def loaded(self, device: torch.device) -> Tensor:
+        """All images as an ordinary tensor on ``device``."""
+        images = torch.empty(self.shape, dtype=torch.uint8, device=device)
+        starts = range(0, len(self.rows), BLOCK)
+        title = f"Reading {len(self.rows):,} images into memory"
+        for start in with_progress(starts, len(starts), title):
+            rows = range(start, min(start + BLOCK, len(self.rows)))
+            images[start : rows.stop] = self.read(rows)
         return images
 
     def part(self, dim: int, kept: slice) -> StreamedImages:

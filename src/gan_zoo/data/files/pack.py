@@ -22,15 +22,15 @@ from gan_zoo.core.files import atomic_path, sha256
 from gan_zoo.core.progress import with_progress
 from gan_zoo.data.files.cache import cache_key, one_at_a_time
 from gan_zoo.data.files.image_io import open_image, resize_and_crop
-from gan_zoo.data.files.shards import (
+from gan_zoo.data.files.shard_manifest import (
     INDEX,
     LABELS,
     MANIFEST,
     Manifest,
     Shard,
-    import_litdata,
     read_manifest,
 )
+from gan_zoo.data.files.shards import import_litdata
 
 BEGUN = ".packing"
 """The folder of what is known of a packed folder before it is complete."""
@@ -116,7 +116,7 @@ def pack(
         DataError: if there are no readable images, or ``out`` holds something else.
     """
     from gan_zoo.data.datasets.image_folder import images_in, labels_of
-    from gan_zoo.data.files.image_cache import check_folder
+    from gan_zoo.data.files.image_cache import check_folder, size_and_date
 
     # What there is to do, the same for the same files and options.
     import_litdata()
@@ -125,12 +125,12 @@ def pack(
             raise DataError(f"{name} must be >= 1, got {value}")
     files = images_in(check_folder(folder, "FOLDER"), "FOLDER")
     labels, classes = labels_of(folder, files)
-    sized = [(_name(file.relative_to(folder)), _size(file)) for file in files]
-    plan = cache_key(sized, encoding.size, encoding.quality, shard_images)
+    stats = [(_name(file.relative_to(folder)), *size_and_date(file)) for file in files]
+    plan = cache_key(stats, encoding.size, encoding.quality, shard_images)
     order = np.random.default_rng(0).permutation(len(files))
-    costs = [max(size, encoding.most_bytes) for _, size in sized]
+    costs = [max(size, encoding.most_bytes) for _, size, _ in stats]
     tasks = [
-        [(files[row], sized[row][0], -1 if labels is None else int(labels[row])) for row in piece]
+        [(files[row], stats[row][0], -1 if labels is None else int(labels[row])) for row in piece]
         for piece in pieces(order.tolist(), costs, shard_images)
     ]
 
@@ -162,13 +162,6 @@ def pieces(rows: Sequence[int], costs: Sequence[int], most: int) -> list[list[in
         cut[-1].append(row)
         total += costs[row]
     return cut
-
-
-def _size(file: Path) -> int:
-    try:
-        return file.stat().st_size
-    except OSError:
-        return -1
 
 
 def _name(file: Path) -> str:
@@ -246,7 +239,8 @@ def write_shard(out: Path, number: int, task: Task, encoding: Encoding) -> None:
     Both are whole or not there.
     """
     # Items; unreadable files are left out. A list, as litdata stores dictionaries as Arrow tables,
-    # of which one row cannot be read alone.
+    # of which one row cannot be read alone. Names as bytes, as litdata stores the file that a text
+    # names, if there is one.
     items = []
     labels = []
     left_out = []
@@ -259,7 +253,7 @@ def write_shard(out: Path, number: int, task: Task, encoding: Encoding) -> None:
                 reason = "not an image of a known format"
             left_out.append(f"{name}: {reason}")
             continue
-        items.append([image, label, name, zlib.crc32(image)])
+        items.append([image, label, name.encode(), zlib.crc32(image)])
         labels.append(label)
 
     # litdata writes into a folder of its own.
@@ -333,6 +327,7 @@ def _finish(
         sorted(left_out),
         labels_sha256,
         shards,
+        sha256(out / INDEX),
     )
     with atomic_path(out / MANIFEST) as temporary:
         temporary.write_text(manifest.text(), encoding="utf-8")

@@ -1,17 +1,16 @@
-"""Packed images: shards in the format of litdata, with a manifest of their hashes."""
+"""Packed images, read by their numbers from shards in the format of litdata."""
 
 from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import tempfile
 import time
 import zlib
 from collections import OrderedDict
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,141 +18,24 @@ import numpy as np
 
 from gan_zoo.core.errors import DataError
 from gan_zoo.core.files import sha256
-from gan_zoo.core.paths import cache_root
+from gan_zoo.core.paths import URLS, cache_root
 from gan_zoo.data.files.cache import cache_key, one_at_a_time
+from gan_zoo.data.files.shard_manifest import (
+    INDEX,
+    LABELS,
+    MANIFEST,
+    Manifest,
+    Shard,
+    damage,
+    index_damage,
+    not_packed,
+    read_manifest,
+)
 
-MANIFEST = "gan_zoo.json"
-INDEX = "index.json"
-LABELS = "labels.npy"
-VERSION = 1
-URLS = ("s3://", "gs://", "azure://", "hf://", "local:")
-"""What litdata downloads from; ``local:FOLDER`` is a folder that is treated like one of these."""
 OPEN_FILES = 512
 """At most so many are kept open, as systems have limits."""
 ABANDONED = 3600.0
 """Seconds after which a download that has not become a shard is removed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Shard:
-    """One file of packed images.
-
-    Attributes:
-        file: its name.
-        images: how many it holds.
-        bytes: its size.
-        sha256: of its bytes.
-    """
-
-    file: str
-    images: int
-    bytes: int
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """What has been packed.
-
-    Attributes:
-        plan: hash of the names and sizes of the files, and of the options.
-        images: readable ones.
-        classes: names of the classes, in the order of their numbers; None without classes.
-        size: side to which images were cropped and resized; None for their own size.
-        quality: of JPEGs; None for no loss.
-        left_out: unreadable files.
-        labels_sha256: of `LABELS`; None without classes.
-        shards: the files, in the order of the images.
-        version: of this format.
-    """
-
-    plan: str
-    images: int
-    classes: list[str] | None
-    size: int | None
-    quality: int | None
-    left_out: list[str]
-    labels_sha256: str | None
-    shards: list[Shard]
-    version: int = VERSION
-
-    def text(self) -> str:
-        """The manifest as JSON."""
-        return json.dumps(asdict(self), indent=1) + "\n"
-
-
-def read_manifest(path: Path, root: str) -> Manifest:
-    """The manifest in the file ``path``; raises `DataError` naming ``root`` if it is none."""
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        if values["version"] != VERSION:
-            raise DataError(
-                f"{root} was packed in format {values['version']}, this version of gan_zoo reads"
-                f" {VERSION}: pack the images again"
-            )
-        shards = [Shard(**shard) for shard in values["shards"]]
-        if not shards or not all(map(_is_sound, shards)):
-            raise ValueError("its list of shards is not one that gan-zoo pack writes")
-        return Manifest(**values | {"shards": shards})
-    except (ValueError, KeyError, TypeError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{root}/{MANIFEST} is damaged: {error}") from error
-
-
-def _is_sound(shard: Shard) -> bool:
-    """Whether an entry names a file of our own, so that nothing outside the folder is meant."""
-    named = re.fullmatch(r"chunk-\d+-\d+\.bin", shard.file) is not None
-    return named and re.fullmatch("[0-9a-f]{64}", shard.sha256) is not None and shard.images > 0
-
-
-def check_shards(root: Path) -> list[str]:
-    """One line for each damaged or missing file of a packed folder, by size and hash.
-
-    Raises:
-        DataError: if it is not a packed folder.
-    """
-    from concurrent.futures import ThreadPoolExecutor
-
-    from gan_zoo.core.progress import with_progress
-
-    if not (root / MANIFEST).is_file():
-        raise DataError(not_packed(str(root)))
-    manifest = read_manifest(root / MANIFEST, str(root))
-
-    def complaint(shard: Shard) -> str | None:
-        return damage(root / shard.file, shard, hashed=True)
-
-    with ThreadPoolExecutor() as pool:
-        found = with_progress(
-            pool.map(complaint, manifest.shards), len(manifest.shards), "Checking shards"
-        )
-        complaints = [line for line in found if line is not None]
-    labels = root / LABELS
-    expected = manifest.labels_sha256
-    if expected is not None and (not labels.is_file() or sha256(labels) != expected):
-        complaints.append(f"{labels} is missing or damaged")
-    return complaints
-
-
-def damage(path: Path, shard: Shard, hashed: bool) -> str | None:
-    """What is wrong with the file of a shard, by its size and, if ``hashed``, its bytes."""
-    if not path.is_file():
-        return f"{path} is missing"
-    size = path.stat().st_size
-    if size != shard.bytes:
-        return f"{path} is damaged: {size:,} bytes instead of {shard.bytes:,}"
-    if hashed and sha256(path) != shard.sha256:
-        return f"{path} is damaged: its bytes do not have the hash of {MANIFEST}"
-    return None
-
-
-def not_packed(root: str) -> str:
-    """The message for a place without packed images."""
-    return (
-        f"data.root={root} has no complete packed images (no {MANIFEST}):"
-        " gan-zoo pack FOLDER OUT makes them"
-    )
 
 
 class Shards:
@@ -163,7 +45,7 @@ class Shards:
     Processes of one machine share it. An instance can be used after a fork and be pickled.
 
     Args:
-        root: a folder, or a URL that begins like one of `URLS`.
+        root: a folder, or a URL that begins like one of `gan_zoo.core.paths.URLS`.
         cache_size: bytes of the cache of a URL; the shards opened longest ago are deleted first.
         open_files: shards that a process keeps open; a deleted one takes space until it is closed.
 
@@ -258,7 +140,7 @@ class Shards:
             self._decoder = litdata.PyTreeLoader()
             self._decoder.setup(config, [], litdata.serializers)
 
-    def _decode(self, raw: bytes) -> tuple[bytes, int, str, int]:
+    def _decode(self, raw: bytes) -> tuple[bytes, int, bytes | str, int]:
         """An item of litdata: image file, class number, name, checksum of the image file."""
         image, label, name, checksum = self._decoder.load_item_from_bytes(raw, 0)
         return bytes(image), label, name, checksum
@@ -292,10 +174,9 @@ class Shards:
             path = Path(self.root, INDEX)
             if self.cache is not None:
                 path = self._download(INDEX, Path(folder))
-            try:
-                config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["config"]
-            except (OSError, ValueError, KeyError) as error:
-                raise DataError(f"{self.root}/{INDEX} is missing or damaged") from error
+            if index_damage(path, self.manifest) is not None:
+                raise DataError(f"{self.root}/{INDEX} is missing or damaged")
+            config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["config"]
         return config
 
     def _download(self, name: str, folder: Path) -> Path:
