@@ -130,9 +130,55 @@ def test_a_table_says_what_the_doctor_found(tmp_path: Path) -> None:
         '{"metrics": [{"value": 1}]}',
         '{"metrics": [{"name": "fd", "value": "x"}]}',
         "[]",
+        '{"history": [{"val/fd": 1.0}]}',
+        '{"history": [{"images_seen": "x"}]}',
+        '{"images_per_second": null}',
     ):
         (tmp_path / "a2" / "metrics.json").write_text(damage)
         assert table_rows(group_by_settings(find_runs([tmp_path])))[1][0][1] == "1 (+1 failed)"
+
+
+def test_a_damaged_run_is_its_own_failure_alone(tmp_path: Path) -> None:
+    damage = {
+        ".hydra/overrides.yaml": "a: [",
+        ".hydra/config.yaml": "a: [",
+        ".hydra/hydra.yaml": None,
+        "checkpoints/manifest.json": "{",
+        "metrics.csv": b"\xff\x00",
+    }
+    fake_run(tmp_path / "good", ["loss=hinge", "data.root=${oc.env:ANYTHING}"], 1, 10.0)
+    for number, (name, content) in enumerate(damage.items()):
+        fake_run(tmp_path / f"bad{number}", ["loss=lsgan"], 1, 5.0)
+        file = tmp_path / f"bad{number}" / name
+        file.parent.mkdir(exist_ok=True)
+        if content is None:
+            file.unlink()
+        else:
+            file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    outcomes = {outcome.folder.name: outcome for outcome in find_runs([tmp_path])}
+    assert outcomes["good"].failure == ""
+    assert outcomes["good"].settings["data.root"] == "${oc.env:ANYTHING}"
+    assert "overrides.yaml cannot be read" in outcomes["bad0"].failure
+    assert "config.yaml cannot be read" in outcomes["bad1"].failure
+    assert "hydra.yaml is missing or damaged" in outcomes["bad2"].failure
+    assert "manifest.json is damaged" in outcomes["bad3"].failure
+    assert outcomes["bad0"].settings["loss"] == "unknown"
+    assert outcomes["bad2"].settings["loss"] == "lsgan"
+    groups = group_by_settings(outcomes.values())
+    for suffix in (".md", ".csv", ".html"):
+        assert "10" in render(groups, suffix)
+
+
+def test_scores_that_are_not_finite_are_left_out(tmp_path: Path) -> None:
+    values = (10.0, 14.0, float("nan"), float("inf"))
+    for seed, value in enumerate(values, start=1):
+        fake_run(tmp_path / f"a{seed}", ["loss=hinge"], seed, value)
+    fake_run(tmp_path / "b", ["loss=lsgan"], 1, float("inf"))
+    groups = group_by_settings(find_runs([tmp_path]))
+    rows = table_rows(groups)[1]
+    assert rows[0][1:3] == ["4", "12 ± 2.8"]
+    assert rows[1][1:3] == ["1", ""]
+    assert "12 ± 2.8" in render(groups, ".html")
 
 
 def test_running_and_stopped_runs_are_no_failures(tmp_path: Path) -> None:

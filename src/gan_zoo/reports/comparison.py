@@ -9,14 +9,18 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from gan_zoo.core.errors import ConfigError
+from gan_zoo.core.nested import get_dotted
 from gan_zoo.diagnostics.from_log import diagnose_run
 from gan_zoo.runs.folder import RunFolder
 from gan_zoo.runs.metric_protocols import Entry, labels
-from gan_zoo.runs.overrides import recorded_overrides
+from gan_zoo.runs.overrides import read_overrides
 
 BASE_SETTINGS = ("model", "loss", "data")
+DAMAGE = (ValueError, TypeError, AttributeError, KeyError, OSError)
+"""What reading a file raises that holds other things than it should."""
 
 
 @dataclass
@@ -72,9 +76,10 @@ class RunGroup:
 
     def mean_and_spread(self, score: str) -> tuple[float, float]:
         """The mean over seeds and the standard deviation between them (n - 1), NaN where there are
-        too few.
+        too few; scores that are not finite are left out.
         """
-        values = [outcome.scores[score] for outcome in self.finished if score in outcome.scores]
+        found = [outcome.scores.get(score, math.nan) for outcome in self.finished]
+        values = [value for value in found if math.isfinite(value)]
         mean = statistics.fmean(values) if values else math.nan
         return mean, statistics.stdev(values) if len(values) > 1 else math.nan
 
@@ -104,17 +109,39 @@ def find_runs(folders: Iterable[Path]) -> list[RunResult]:
 
 
 def read_run(run: RunFolder) -> RunResult:
-    """The result of a run."""
-    # What the run was: its choices and overrides.
-    choices = run.config("hydra")["hydra"]["runtime"]["choices"]
-    settings = {name: str(choices.get(name)) for name in BASE_SETTINGS}
-    settings |= dict(
-        (override.lstrip("+") + "=").split("=", 1) for override in recorded_overrides(run)
-    )
-    settings = {name: value.rstrip("=") for name, value in settings.items() if name != "seed"}
-    outcome = RunResult(run.path, settings, str(run.config().get("seed")))
+    """The result of a run; whatever is wrong with its folder is its failure."""
+    outcome = RunResult(run.path, dict.fromkeys(BASE_SETTINGS, "unknown"), "unknown")
+    try:
+        read_settings(run, outcome)
+        read_outcome(run, outcome)
+    except ConfigError as error:
+        outcome.failure = outcome.failure or str(error)
+    except DAMAGE as error:
+        outcome.failure = outcome.failure or f"the run folder is damaged: {error}"
+    return outcome
 
-    # How it ended.
+
+def read_settings(run: RunFolder, outcome: RunResult) -> None:
+    """Fill in what a run was: its choices, overrides and seed.
+
+    Raises:
+        ConfigError: if that is not known, once everything that is known is filled in.
+    """
+    # Overrides are shown as they are, so they need not be trusted.
+    overrides = dict((o.lstrip("+") + "=").split("=", 1) for o in read_overrides(run))
+    chosen = {name: value.rstrip("=") for name, value in overrides.items() if name != "seed"}
+    outcome.settings |= chosen
+    outcome.seed = str(get_dotted(run.config(), "seed"))
+
+    # The order is that of the columns.
+    choices = get_dotted(run.config("hydra"), "hydra.runtime.choices")
+    if not isinstance(choices, dict):
+        raise ConfigError(f"{run.config_file('hydra')} is missing or damaged")
+    outcome.settings = {name: str(choices.get(name)) for name in BASE_SETTINGS} | chosen
+
+
+def read_outcome(run: RunFolder, outcome: RunResult) -> None:
+    """Fill in how a run ended."""
     findings = diagnose_run(run)[1]
     outcome.findings = list(dict.fromkeys(found.name for found in findings if found.ongoing))
     if run.is_training:
@@ -127,16 +154,14 @@ def read_run(run: RunFolder) -> RunResult:
     else:
         try:
             read_metrics(run, outcome)
-        except (ValueError, TypeError, AttributeError, KeyError):
+        except DAMAGE:
             outcome.failure = "metrics.json is damaged"
         outcome.stopped_early = stopped_early(run)
-    return outcome
 
 
 def stopped_early(run: RunFolder) -> bool:
     """Whether the last checkpoint of a run is before the end that its config asks for."""
-    trainer = (run.config() or {}).get("trainer") or {}
-    last = trainer.get("max_steps")
+    last = get_dotted(run.config(), "trainer.max_steps")
     steps = [entry.step for entry in run.checkpoints.entries()]
     return isinstance(last, int) and bool(steps) and max(steps) < last
 
@@ -144,14 +169,34 @@ def stopped_early(run: RunFolder) -> bool:
 def read_metrics(run: RunFolder, outcome: RunResult) -> None:
     """Fill in the metrics of a run."""
     content = run.metrics()
-    for entry in content.get("metrics", []):
-        protocol = dict(entry.get("protocol", {}))
-        outcome.entries.append(
-            {"name": str(entry["name"]), "value": float(entry["value"]), "protocol": protocol}
-        )
-    outcome.history = content.get("history", [])
-    outcome.images_seen = content.get("images_seen", math.nan)
-    outcome.images_per_second = content.get("images_per_second", math.nan)
+    entries: list[Entry] = [
+        {
+            "name": str(entry["name"]),
+            "value": float(entry["value"]),
+            "protocol": dict(entry.get("protocol", {})),
+        }
+        for entry in content.get("metrics", [])
+    ]
+    history = [
+        {"images_seen": _number(look["images_seen"])}
+        | {name: _number(value) for name, value in look.items()}
+        for look in content.get("history", [])
+    ]
+    images_seen = _number(content.get("images_seen", math.nan))
+    images_per_second = _number(content.get("images_per_second", math.nan))
+
+    # Only once all of it is known to be sound.
+    outcome.entries = entries
+    outcome.history = history
+    outcome.images_seen = images_seen
+    outcome.images_per_second = images_per_second
+
+
+def _number(value: Any) -> float:
+    """``value``; raises TypeError if it is no number."""
+    if not isinstance(value, (int, float)):
+        raise TypeError(f"{value!r} is no number")
+    return value
 
 
 def label_metrics(outcomes: Sequence[RunResult]) -> None:
