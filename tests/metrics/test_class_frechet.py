@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from gan_zoo.core.rng import CPU, StepRNG
 from gan_zoo.core.types import SampleRequest
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.image_tensors import to_unit
+from gan_zoo.data.streamed_images import StreamedImages
 from gan_zoo.metrics.base import Generated, Samples, evaluate_all
 from gan_zoo.metrics.extractors.base import Extractor
 from gan_zoo.metrics.functional.frechet import FeatureMoments, frechet_distance
@@ -112,6 +114,29 @@ def test_each_class_is_the_distance_of_its_subset_and_the_mean_is_theirs() -> No
     of_a = found["intra_fd_pixels_a"].protocol
     assert (of_a["num_generated"], of_a["of_class"]) == (48, 16)
     assert "warning" not in found["intra_fd_pixels"].protocol
+
+
+def test_streamed_images_are_read_in_blocks_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    (real, labels), (fake, requested_label) = random_images(60, 0), random_images(48, 1)
+    streamed = StreamedImages(lambda row: real[row].numpy(), range(60), 1, range(2), range(2))
+    read: list[int] = []
+    honest = StreamedImages.read
+
+    def counted(self: StreamedImages, rows: Sequence[int]) -> Tensor:
+        read.append(len(rows))
+        return honest(self, rows)
+
+    monkeypatch.setattr(StreamedImages, "read", counted)
+    source = Source("x", "all", streamed, labels, fingerprint="streamed")
+    found = []
+    for _ in range(2):
+        evaluator = ClassFrechet(Pixels(), 48, block_size=8)
+        scores = scored(evaluator, source, drawer(fake, requested_label), 48)
+        found.append(scores["intra_fd_pixels"].value)
+    assert read == [8, 8, 4] * 3, "20 of each class, and from the cache the second time"
+    whole = Source("x", "all", real, labels)
+    expected = scored(ClassFrechet(Pixels(), 48), whole, drawer(fake, requested_label), 48)
+    assert found == [pytest.approx(expected["intra_fd_pixels"].value)] * 2
 
 
 def test_a_shift_of_every_class_in_closed_form_and_classes_in_each_others_place() -> None:

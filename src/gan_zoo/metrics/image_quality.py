@@ -204,10 +204,23 @@ class ImageScores(Evaluator):
                 warnings.append(f"all {kind} samples are alike")
         return warnings
 
-    def real_moments(self, source: Source, device: torch.device) -> Moments:
-        """The moments of all of ``source``, from the cache if it has them."""
+    def real_moments(
+        self,
+        source: Source,
+        device: torch.device,
+        rows: Tensor | None = None,
+        fingerprint: str | None = None,
+    ) -> Moments:
+        """The moments of ``source``, from the cache if it has them.
+
+        Args:
+            source: real images; they are read only if the cache does not have the moments.
+            device: for the sums.
+            rows: of a part of ``source``; None for all of it.
+            fingerprint: of that part, so that it is not taken for another.
+        """
         # The cache tells extractors and data sets apart by what moves the moments.
-        key = cache_key(self.extractor.protocol, source.fingerprint)
+        key = cache_key(self.extractor.protocol, fingerprint or source.fingerprint)
         path = cache_root() / "statistics" / f"{source.name}-{self.extractor.name}-{key}.npz"
         if path.exists():
             try:
@@ -221,9 +234,9 @@ class ImageScores(Evaluator):
             self.extractor.num_features, distributed_available_fn=lambda: False
         )
         moments.to(exact_device(device))
-        for features in self.features_of(
-            source.samples, f"Features of {len(source):,} real images (once)"
-        ):
+        count = len(source) if rows is None else len(rows)
+        title = f"Features of {count:,} real images (once)"
+        for features in self.features_of(source.samples, title, rows):
             moments.update(features)
 
         # The next evaluation finds them in the cache.
@@ -246,15 +259,16 @@ class ImageScores(Evaluator):
         # Kept on the CPU, for all scores and later evaluations.
         title = f"Features of {len(rows):,} real images"
         features = torch.cat(
-            [some.to(CPU) for some in self.features_of(source.samples[rows], title)]
+            [some.to(CPU) for some in self.features_of(source.samples, title, rows)]
         )
         self._features[source.fingerprint] = features
         return features
 
-    def features_of(self, images: Tensor, title: str) -> Any:
-        """The features of uint8 images, a block at a time."""
-        blocks = torch.split(images, self.block_size)
-        for block in with_progress(blocks, len(blocks), title):
+    def features_of(self, images: Tensor, title: str, rows: Tensor | None = None) -> Any:
+        """The features of uint8 images, or of these rows of them, read a block at a time."""
+        blocks = torch.split(images if rows is None else rows, self.block_size)
+        for each in with_progress(blocks, len(blocks), title):
+            block = each if rows is None else images[each]
             yield self.extractor(block.to(self.extractor_device))[0]
 
     @property

@@ -163,10 +163,7 @@ class ClassFrechet(Evaluator):
             )
 
         # The reals of each class, from the cache if it has them.
-        reals = [
-            self.images.real_moments(self.of_class(number), self.device)
-            for number in range(len(fakes))
-        ]
+        reals = [self.real_moments_of(number) for number in range(len(fakes))]
 
         # The distance within each class.
         scores = [
@@ -196,15 +193,13 @@ class ClassFrechet(Evaluator):
         total = sum(fake.num for fake in fakes)
         return [{"num_generated": total, "of_class": fake.num} for fake in fakes]
 
-    def of_class(self, number: int) -> Source:
-        """The real images of one class."""
+    def real_moments_of(self, number: int) -> Moments:
+        """The moments of the real images of one class."""
         assert self.source.labels is not None
         rows = (self.source.labels == number).nonzero().flatten()
         # The cache must not take the moments of one class for those of another.
         mark = f"{self.source.fingerprint}-class-{number}"
-        return Source(
-            self.source.name, self.source.split, self.source.samples[rows], fingerprint=mark
-        )
+        return self.images.real_moments(self.source, self.device, rows, mark)
 
     def protocol(self, reals: Sequence[Moments], fakes: Sequence[Moments]) -> dict[str, Any]:
         """What is needed to interpret the numbers, and a warning where a class has too few
