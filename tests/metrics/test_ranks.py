@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,10 +14,12 @@ from hydra import compose, initialize_config_dir
 
 from gan_zoo.config.build import build_data, build_module
 from gan_zoo.core.paths import CONF
+from gan_zoo.core.warning_filters import quiet
 from gan_zoo.metrics.extractors.efficientnet_lite0 import EfficientNetLite0
 from gan_zoo.metrics.functional import feature_metrics as features
 from gan_zoo.metrics.functional.feature_metrics import KID, DensityCoverage, PrecisionRecall
 from gan_zoo.metrics.image_quality import ImageScores
+from gan_zoo.metrics.mode_coverage import ModeHistogram
 from gan_zoo.training.scoring import evaluate_generator
 from tests import processes
 
@@ -93,3 +96,10 @@ def test_scores_do_not_depend_on_the_number_of_processes(
     for rank in range(ranks):
         for one, several in zip(alone, torch.load(tmp_path / f"{rank}.pt"), strict=True):
             assert several == pytest.approx(one, rel=1e-9, abs=1e-12)
+
+
+def test_a_process_without_samples_is_not_warned_of() -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        quiet()
+        ModeHistogram(3).compute()
+    assert caught == []

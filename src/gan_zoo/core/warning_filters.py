@@ -13,6 +13,8 @@ IRRELEVANT = (
     ".*Checkpoint directory .* exists and is not empty.*",
     ".*GPU available but not used.*",
     ".*does not have `__len__`.*",
+    # Of processes without samples, whose sums are zeros and which take part in the reduction.
+    r"The ``compute`` method of metric \w+ was called before the ``update`` method.*",
 )
 
 
