@@ -15,9 +15,9 @@ from gan_zoo.config.build import build
 from gan_zoo.core.errors import TrainingDiverged
 from gan_zoo.data.image_tensors import grid_of
 from gan_zoo.launch.train import train
-from gan_zoo.training.checkpoint_io import AtomicCheckpointIO
 from gan_zoo.training.clock import Clock
 from gan_zoo.training.scoring import evaluate_generator
+from gan_zoo.training.trainer import AtomicCheckpointIO
 from gan_zoo.visualization.image_grid import LINE, side_by_side
 
 QUICK = ("trainer.max_steps=8", "trainer.log_every_n_steps=2", "data.batch_size=8")

@@ -17,7 +17,7 @@ from gan_zoo.core.signals import SIGNALS
 from gan_zoo.launch.train import train
 from gan_zoo.runs.checkpoint_io import read_checkpoint
 from gan_zoo.runs.folder import RunFolder
-from gan_zoo.training.checkpoint_io import AtomicCheckpointIO
+from gan_zoo.training.trainer import AtomicCheckpointIO
 
 STEPS = 12
 TINY = (

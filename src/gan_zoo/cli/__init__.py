@@ -1,1 +1,4 @@
-"""The command gan-zoo, a file for each command."""
+"""The command gan-zoo, a file for each command.
+
+`common` has the Typer application, `app` collects the commands.
+"""

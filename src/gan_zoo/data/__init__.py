@@ -1,1 +1,4 @@
-"""Datasets as functions that return a `Source`, and the loader of its batches."""
+"""Datasets as functions that return a `Source`, and the loader of its batches.
+
+`dataset` has the `Source`, `datasets` a file for each dataset, `datamodule` what a trainer takes.
+"""

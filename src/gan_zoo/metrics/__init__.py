@@ -1,1 +1,4 @@
-"""Scores of generated samples, each carrying its protocol."""
+"""Metrics of generated samples, each carrying its protocol.
+
+`base` is the contract, `image_quality` evaluates FID and its kin, `functional` holds their formulas.
+"""
