@@ -28,8 +28,8 @@ from gan_zoo.config.compose import compose_overrides, instantiate
 from gan_zoo.core.signals import SIGNALS
 from gan_zoo.data.dataset import Source
 from gan_zoo.training import updater
-from gan_zoo.training.trainer import AtomicCheckpointIO
 from gan_zoo.training.divergence import DivergenceDetector
+from gan_zoo.training.trainer import AtomicCheckpointIO
 
 KINDS = ("bare", "safe", "watched")
 

@@ -1,4 +1,4 @@
 """Metrics of generated samples, each carrying its protocol.
 
-`base` is the contract, `image_quality` evaluates FID and its kin, `functional` holds their formulas.
+`base` is the contract, `image_quality` evaluates FID and its kin, `functional` has the formulas.
 """
