@@ -137,6 +137,10 @@ BAD_INPUT = {
         ["trainer.precision=16-mixed", "data=digits", "trainer=cpu"],
         "trainer.precision must be",
     ),
+    "storage": (
+        ["data=digits", "hydra.run.dir=s3://bucket/run"],
+        "hydra.run.dir must be a folder of this machine, got s3://bucket/run",
+    ),
     "syntax": (["data=digits", "trainer.max_steps=[1"], ""),
 }
 

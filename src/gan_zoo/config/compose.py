@@ -117,6 +117,20 @@ def check_grammar(overrides: Sequence[str]) -> None:
             ) from None
 
 
+def check_local(overrides: Sequence[str]) -> None:
+    """Raise `ConfigError` for a run or sweep that would be written to a URL.
+
+    Locks, atomic renames and resuming need a file system; Hydra would make a folder ``s3:``.
+    """
+    for override in overrides:
+        key, _, value = override.lstrip("+").partition("=")
+        if key in ("run_dir", "hydra.run.dir", "hydra.sweep.dir") and "://" in value:
+            raise ConfigError(
+                f"{key} must be a folder of this machine, got {value}: mount the storage, or copy"
+                " the folder to it"
+            )
+
+
 def reach_own_parts(config: Any) -> None:
     """Let ``_target_`` find modules in the current folder that are nowhere else, without shadowing
     any that are.

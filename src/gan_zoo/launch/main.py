@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from gan_zoo.config import help as help_of
 from gan_zoo.config.checks import check_single_process_multirun
-from gan_zoo.config.compose import check_choices, check_grammar, to_dict
+from gan_zoo.config.compose import check_choices, check_grammar, check_local, to_dict
 from gan_zoo.config.messages import format_error, is_usage_error
 from gan_zoo.config.resume_overrides import expand_resume
 from gan_zoo.config.suggestions import with_suggestions
@@ -95,6 +95,7 @@ def _main() -> None:
     # Compose and run; resume= is expanded before Hydra sees the command.
     try:
         check_grammar(split_flags(sys.argv[1:])[0])
+        check_local(split_flags(sys.argv[1:])[0])
         sys.argv[1:] = check_choices(expand_resume(with_suggestions(sys.argv[1:])))
         hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()
     except Exception as error:
