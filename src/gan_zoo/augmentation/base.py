@@ -99,6 +99,7 @@ class AugmentedDiscriminator(nn.Module):
     def forward(self, x: Tensor, *condition: Any) -> DiscriminatorOutput:
         require_images(x)
         augmented, *conditions = self.augment(x, *condition) if self.training else (x, *condition)
+        # The output keeps the sample as it came: penalties differentiate by it.
         output = self.discriminator(augmented, *conditions)
         return (
             replace(output, x=x)

@@ -35,6 +35,7 @@ class InstanceNoise(Augmentation):
             raise ValueError(f"steps must be >= 1, or null for constant noise, got {steps}")
         self.initial_std = std
         self.steps = steps
+        # A buffer, as it falls in training and has to be saved.
         self.register_buffer("std", torch.tensor(float(std)))
 
     def forward(self, x: Tensor, colored: int | None = None) -> Tensor:

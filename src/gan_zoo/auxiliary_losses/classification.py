@@ -199,4 +199,5 @@ def checked(logits: Tensor, weights: Tensor | None = None) -> Tensor:
             f"class_weights must have one number for each of the {logits.shape[1]} classes, got"
             f" {len(weights)}"
         )
+    # A softmax in half precision would lose small probabilities.
     return at_least_float32(logits)

@@ -62,6 +62,7 @@ class Perceptual(Reconstruction):
     def distance(self, output: Tensor, target: Tensor) -> Tensor:
         ours = self.features(output)
         theirs = self.features(target)
+        # Without weights all layers count alike.
         weights = self.layer_weights or (1.0,) * len(ours)
         if len(weights) != len(ours):
             raise ValueError(
@@ -180,6 +181,8 @@ class Lite0Features(nn.Module):
         """The features of ``images``, from the first layer to the deepest."""
         if images.ndim != 4 or images.shape[1] not in (1, 3):
             raise ValueError(f"images must be [B, 1 or 3, H, W], got shape {list(images.shape)}")
+
+        # Differences of activations would be coarse in half precision.
         with torch.autocast(images.device.type, enabled=False):
             x = self.preprocess(images)
             features = []

@@ -24,6 +24,7 @@ class Reconstruction(nn.Module):
 
     def forward(self, output: Tensor, target: Tensor) -> Tensor:
         """The mean distance of ``output`` to ``target``, both ``[B, ...]``, as a scalar."""
+        # Broadcasting would give a number for images of different sizes.
         if output.shape != target.shape:
             raise ValueError(
                 f"output and target must have the same shape, got {list(output.shape)} and"

@@ -85,6 +85,7 @@ def distribution(targets: Tensor, logits: Tensor, smoothing: float = 0.0) -> Ten
     Raises:
         ValueError: if the targets are neither.
     """
+    # Class numbers become rows, smoothed towards the uniform distribution.
     if targets.ndim == 1 and not targets.is_floating_point():
         one_hot = F.one_hot(targets, logits.shape[1]).to(logits.dtype)
         return one_hot * (1 - smoothing) + smoothing / logits.shape[1]

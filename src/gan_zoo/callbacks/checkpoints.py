@@ -213,6 +213,7 @@ def latest_score(trainer: Trainer) -> dict[str, float] | None:
 
 @torch.no_grad()
 def _stop_if_weights_not_finite(module: GANModule) -> None:
+    # One sum of norms for each player, so that a single number leaves the device.
     for player, network in (
         ("generators", module.model.generators),
         ("discriminators", module.model.discriminators),

@@ -72,6 +72,8 @@ class Doctor(Callback):
             for name in stepped:
                 if name in trainer.callback_metrics:
                     self.norms[name].append(float(trainer.callback_metrics[name]))
+
+        # Looks are taken by one process.
         if (
             due(pl_module, self.every_images, batch.size * trainer.world_size)
             and trainer.is_global_zero
@@ -107,6 +109,8 @@ class Doctor(Callback):
         """Divergence is the end of an explosion."""
         if not isinstance(exception, TrainingDiverged) or not trainer.is_global_zero:
             return
+
+        # Without a finite step there is no history to diagnose.
         if pl_module.global_step <= 1:
             print(
                 "doctor: not finite from the first step on: a logarithm or a root of raw scores in"

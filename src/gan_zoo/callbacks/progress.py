@@ -101,6 +101,7 @@ class Progressing(ProgressBar):
         """How long the rest takes at the speed so far, evaluations included; empty where that is
         not known.
         """
+        # From where this process began, as a resumed run had another speed.
         begun, first = self._begun
         done = trainer.global_step - first
         missing = trainer.max_steps - trainer.global_step
@@ -125,6 +126,7 @@ def status(trainer: Trainer) -> str:
     """The latest losses, scores and speed in a few words."""
     metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
     speed = metrics.get("train/images_per_second")
+    # Speed, losses, then scores.
     shown = [f"{speed:,.0f} img/s"] if speed else []
     shown += [f"{name} {value:.3g}" for name, value in metrics.items() if _is_loss(name)]
     shown += [

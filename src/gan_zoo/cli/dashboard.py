@@ -31,6 +31,7 @@ def dashboard(
     from gan_zoo.loggers import dashboard as dashboards
 
     entity, project = dashboards.parse_project(project)
+    # As it is called in a log or in a table: both are accepted.
     metric = metric.removeprefix("val/")
     workspace = dashboards.build_workspace(entity, project, name, metric, maximize)
     if dry_run:

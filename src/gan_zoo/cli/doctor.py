@@ -26,6 +26,7 @@ def doctor(
     if not folder.log.is_file():
         missing = "has no metrics.csv" if run.is_dir() else "does not exist"
         raise ConfigError(f"RUN must be a run folder, got {str(run)!r}, which {missing}")
+    # All that was found, also what is over.
     history, findings = diagnose_run(folder)
     for finding in findings:
         typer.echo(f"{finding}{'' if finding.ongoing else ' (later no more)'}")

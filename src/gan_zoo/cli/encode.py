@@ -30,6 +30,8 @@ def encode(
 
     count, failed = encode_folder(load_run(run, checkpoint, device, trust), source, target)
     typer.echo(f"latents and reconstructions of {count} images in {target}")
+
+    # Unreadable files do not stop the others, but the command has failed.
     if failed:
         for line in format_failures(failed, count + len(failed)):
             typer.echo(line, err=True)

@@ -35,6 +35,7 @@ def export(
     from gan_zoo.export import write as exporting
     from gan_zoo.inference.load import load_run
 
+    # A name that cannot be pushed to is refused before anything is written.
     name = None if push is None else hub.check_push(push)
     typer.echo(exporting.export(load_run(run, checkpoint, device, trust), out, onnx=onnx))
     if name is not None:

@@ -40,6 +40,8 @@ def pack(
 
     if out is None and not check:
         raise DataError("OUT is missing: gan-zoo pack FOLDER OUT; only --check works without it")
+
+    # Pack, check, or both.
     if out is not None:
         from gan_zoo.data.files.pack import Encoding
         from gan_zoo.data.files.pack import pack as pack_folder

@@ -42,6 +42,8 @@ def project(
     loaded = load_run(run, checkpoint, device, trust)
     options = {"space": space, "steps": steps, "starts": starts, "lr": lr, "seed": seed}
     found = project_images(loaded, images, out, label, **options)
+
+    # The smaller the distance, the more alike.
     for file, one in zip(images, found, strict=True):
         in_class = "" if one.label is None else f", class {one.label}"
         typer.echo(f"{file}: distance {one.distance:.4g}{in_class}")

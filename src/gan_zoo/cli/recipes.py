@@ -48,10 +48,13 @@ def list_all(results: Path) -> None:
     from gan_zoo.config.recipes import recipes as all_recipes
     from gan_zoo.launch.reproduce import measured, nearest, read_rows
 
+    # Our best results so far, by the name of the recipe.
     ours = {name: measured(row) for name, row in nearest(read_rows(results)).items()}
     table = Table()
     for header in ("experiment=", "data", "published", "ours"):
         table.add_column(header, overflow="fold")
+
+    # Escaped, as rich would read brackets in a published value as markup.
     for recipe in all_recipes():
         cells = (recipe.name, recipe.data, recipe.published, ours.get(recipe.name, "not run"))
         table.add_row(*map(escape, cells))
@@ -72,6 +75,8 @@ def show(recipe: Recipe, diff: bool, results: Path) -> None:
         if row["recipe"] == about["name"]:
             made = f"{row['hardware']}, {row['date']}"
             typer.echo(f"{'ours':<12}{measured(row)}, {made}")
+
+    # What sets it apart from its choices with their defaults.
     if diff:
         typer.echo("")
         for key, (default, value) in differences(about["name"]).items():

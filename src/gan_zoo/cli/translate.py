@@ -60,6 +60,7 @@ def translate(
     )
     page = write_gallery(written, target, targets)
     typer.echo(f"{len(written)} images in {target}, shown in {page}")
+    # Files that could not be read do not stop the others, but the command has failed.
     if failed:
         for line in format_failures(failed, len(written) + len(failed)):
             typer.echo(line, err=True)

@@ -63,6 +63,7 @@ def check_kinds(node: Any, group: str, remedy: str) -> None:
         group: what it is called.
         remedy: what to add to a command whose user trusts the run.
     """
+    # What is built here must be of the packages that models are made of.
     if isinstance(node, dict):
         target = node.get("_target_")
         if target is not None and not _in_packages(
@@ -73,6 +74,8 @@ def check_kinds(node: Any, group: str, remedy: str) -> None:
                 " trust it"
             )
         node = list(node.values())
+
+    # Then the same for everything inside.
     if isinstance(node, list):
         for child in node:
             check_kinds(child, group, remedy)
@@ -82,6 +85,7 @@ def check_reads_nothing(data: Any, remedy: str) -> None:
     """Raise `ConfigError` if the config of data from outside names files or a download, also in its
     parts.
     """
+    # Keys by which data functions find files.
     for name, value in _leaves(data, "data"):
         if value and name.rpartition(".")[2] in (
             "root",
@@ -108,6 +112,8 @@ def check_no_paths(config: dict[str, Any], remedy: str) -> None:
         remedy: what to add to a command whose user trusts the run.
     """
     run_dir = Path(config["run_dir"]).resolve()
+
+    # Only these groups write files.
     for group in ("callbacks", "logger", "trainer"):
         for name, value in _texts(config[group], group):
             leads_out = not Path(value).expanduser().resolve().is_relative_to(run_dir)
@@ -124,6 +130,7 @@ def _texts(node: Any, name: str) -> list[tuple[str, str]]:
 
 def _leaves(node: Any, name: str) -> list[tuple[str, Any]]:
     """All values below ``node`` but the names of code, each with its dotted name."""
+    # A target is the name of code, not a value.
     if isinstance(node, dict):
         return [
             found
@@ -140,6 +147,7 @@ def check_no_interpolations(node: Any) -> None:
     """Raise `ConfigError` if a config from a file, which is resolved, holds text that would be
     resolved again.
     """
+    # Text with an interpolation is refused at any depth, also as a key.
     if isinstance(node, str) and "${" in node:
         raise ConfigError(
             f"the run's config holds {node!r}, which is refused: it would be resolved once more"

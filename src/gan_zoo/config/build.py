@@ -248,6 +248,7 @@ def build_model(config: DictConfig, networks: Mapping[str, Any]) -> Any:
     try:
         return instantiate(config.model, **networks)
     except TypeError as error:
+        # Any other `TypeError` is a bug.
         if "discriminator" in networks or "'discriminator'" not in str(error):
             raise
         raise ConfigError(
@@ -311,6 +312,7 @@ def network_factory(node: Any, group: str) -> Any:
         try:
             return make(**arguments)
         except TypeError as error:
+            # Any other `TypeError` is a bug.
             unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
             if unknown is None:
                 raise

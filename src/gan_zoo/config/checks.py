@@ -110,6 +110,7 @@ def check_single_process_multirun(config: Mapping[str, Any]) -> None:
     """Raise `ConfigError` where Lightning's process launcher would run the whole sweep again in
     each process.
     """
+    # Started by torchrun or Slurm, each process is one of a job already.
     started_outside = "LOCAL_RANK" in os.environ or "SLURM_PROCID" in os.environ
     devices = config["trainer"].get("devices", 1)
     if devices not in (1, "1", "auto") and not started_outside:

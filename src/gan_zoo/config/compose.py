@@ -45,6 +45,7 @@ def compose_overrides(overrides: Sequence[str]) -> DictConfig:
     Raises:
         ConfigError: if they do not.
     """
+    # What Hydra would complain about at length is found first.
     check_grammar(overrides)
     overrides = check_choices(with_suggestions(overrides))
     try:
@@ -90,6 +91,8 @@ def check_choices(arguments: Sequence[str]) -> list[str]:
     kept = []
     for argument in arguments:
         key, _, value = argument.partition("=")
+
+        # In these two groups null takes something away.
         if value != "null" or not (CONF / key).is_dir() or key in ("regularizer", "metric"):
             kept.append(argument)
         elif f"{key}=None" not in defaults(CONF):

@@ -219,6 +219,7 @@ def dotted_keys(config: Any, name: str = "") -> list[str]:
     """The dotted names of all values that a user would set; what data functions are handed comes
     from above them.
     """
+    # The path so far is part of each key below.
     if not isinstance(config, dict):
         return [name]
     below = {f"{name}.{key}" if name else str(key): child for key, child in config.items()}

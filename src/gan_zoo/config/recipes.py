@@ -72,11 +72,14 @@ def differences(name: str) -> dict[str, tuple[Any, Any]]:
     """What a recipe sets beyond its choices of model, loss, data and other groups: the default
     and the recipe's value, by key.
     """
+    # The groups that it chooses, and a root where its data need one to compose.
     find_recipe(name)
     chosen = dict(_chosen(_file(name)))
     data = CONF / "data" / f"{chosen['data']}.yaml"
     needed = ["data.root=data"] if "root: ???" in data.read_text(encoding="utf-8") else []
     choice = [f"{group}={_written(option)}" for group, option in chosen.items()]
+
+    # The recipe against those choices with all else at its default.
     recipe = _flat(compose_overrides([f"{GROUP}={name}", *needed]))
     default = _flat(compose_overrides([*choice, *needed]))
     keys = [key for key in [*recipe, *default] if key.partition(".")[0] != "recipe"]
@@ -98,6 +101,7 @@ def _content(file: Path) -> Mapping[str, Any]:
 
 def _chosen(file: Path) -> Iterator[tuple[str, Any]]:
     """The choices of a recipe and of those that it is based on, the inner ones first."""
+    # Recipes that it is based on come first, so that its own choices replace theirs.
     for item in _content(file).get("defaults", []):
         if isinstance(item, str) and item != "_self_":
             yield from _chosen(file.with_name(f"{item}.yaml"))

@@ -31,12 +31,16 @@ def register() -> None:
     )
     for function in functions:
         OmegaConf.register_new_resolver(function.__name__, function, replace=True)
+
+    # One time for the whole config, however often it is asked for.
     OmegaConf.register_new_resolver("unique_now", unique_now, use_cache=True, replace=True)
 
 
 def image_shape(channels: int, image_size: Any) -> ListConfig:
     """The resolver of the shape of images whose size is one side, or height and width."""
     sides = [image_size] * 2 if isinstance(image_size, int) else list(image_size)
+
+    # YAML may hold anything here, such as text or three sides.
     if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
         raise ConfigError(
             f"data.image_size must be a side or [height, width] in pixels, got {image_size}"
@@ -90,6 +94,7 @@ def tensor_kind(root: str, scaling: Any) -> Any:
     from gan_zoo.data.datasets.tensor_file import array_header
     from gan_zoo.data.sample_kinds.tensors import Tensors
 
+    # Bytes are images, and vectors have a kind by their shape.
     header = array_header(root)
     if header is None or header.is_image or len(header.shape) == 1:
         return None

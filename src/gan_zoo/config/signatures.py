@@ -143,6 +143,7 @@ def check_call(make: Callable[..., Any], values: Mapping[str, Any], where: str) 
             looked at.
         where: what the config calls the place of ``values``.
     """
+    # Values that are built later cannot be judged yet.
     types = _types_of(make)
     for name, value in values.items():
         if (
@@ -211,6 +212,7 @@ def _types_of(make: Callable[..., Any]) -> dict[str, TypeAdapter[Any]]:
 
 def _yaml_wording(message: str) -> str:
     """Pydantic's message, in the words of a YAML file."""
+    # In this order, as the longer wording holds the shorter one.
     words = {
         "Input should be ": "",
         "a valid integer": "an integer",

@@ -222,11 +222,14 @@ def run_discriminator(
     numbers that bfloat16, with its 8 bits, would round to steps of 1/128 of their size.
     """
     output = discriminator(x) if condition is None else discriminator(x, condition)
+    # A network of one's own may return nothing but scores.
     result = (
         output
         if isinstance(output, DiscriminatorOutput)
         else DiscriminatorOutput(score=output, x=x)
     )
+
+    # Losses take logarithms and exponentials of scores: not in half precision.
     parts = tuple(replace(part, score=at_least_float32(part.score)) for part in result.parts)
     direction = None if result.direction is None else at_least_float32(result.direction)
     return replace(

@@ -59,6 +59,7 @@ class EpochSampler:
 
     def indices(self, step: int) -> Tensor:
         """This rank's samples of batch ``step``, ``[local_size]``."""
+        # A batch is cut across ranks, and its rows may lie in two epochs or more.
         epoch, start = divmod(
             step * self.batch_size + self.rank * self.local_size, self.num_samples
         )
@@ -171,15 +172,20 @@ class BatchSampler:
 
     def indices(self, step: int) -> BatchIndices:
         """This rank's rows of batch ``step``."""
+        # Tables draw the rows that fit the categories that they draw.
         if self.row_draws is not None:
             drawn, categories = self.row_draws(self.order.local_size, at_step(self.rng, step))
             return BatchIndices(drawn, categories=categories)
+
+        # Else every row once in an epoch.
         rows = self.order.indices(step)
         labeled = None
         if self.labeled_order is not None:
             labeled = self.labeled_rows[self.labeled_order.indices(step)]
         if self.condition_order is not None:
             return BatchIndices(rows, self.condition_order.indices(step), labeled=labeled)
+
+        # Conditions of other samples, for models that tell pairs from mismatches.
         mismatched = None
         if self.mismatch_sampler is not None:
             mismatched = self.mismatch_sampler.sample(rows, at_step(self.rng, step))

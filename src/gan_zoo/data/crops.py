@@ -31,6 +31,8 @@ def with_crops(source: Source, image_size: ImageSize) -> Source:
             f"data.load_size is for images; data={source.name} has samples of shape "
             f"{source.sample_shape}"
         )
+
+    # Samples and condition images must have one size: both get the same crop.
     crops = height_and_width(image_size)
     sizes = {tuple(source.samples.shape[2:])}
     conditions = source.conditions
@@ -44,6 +46,8 @@ def with_crops(source: Source, image_size: ImageSize) -> Source:
             f"data.load_size must be larger than data.image_size={image_size}, and the same for "
             f"samples and conditions; images have {found} pixels"
         )
+
+    # Evaluation sees centers, of held-out images as well.
     held_out = None
     if source.held_out is not None:
         held_out = partial(_cropped_part, source.held_out, image_size)

@@ -114,6 +114,8 @@ class DataModule(LightningDataModule):
         """This rank's part of the infinite loader, from the current step on."""
         trainer = self.trainer
         assert trainer is not None
+
+        # Random numbers of this rank, which depend on the step alone.
         rng = StepRNG(
             self.seed, 0, trainer.global_rank, trainer.world_size, trainer.strategy.root_device
         )
@@ -126,6 +128,7 @@ class DataModule(LightningDataModule):
                 self.needs,
             ),
             rng=rng,
+            # Asked when the loader begins, after a checkpoint was loaded.
             start=lambda: trainer.global_step,
             flip=self.flip,
             num_workers=self.num_workers,

@@ -34,9 +34,12 @@ def _class_name(node: Mapping[str, Any]) -> str:
 
 def usage(name: str, about: Mapping[str, Any]) -> list[str]:
     """How to sample from the model."""
+    # Translators take folders of images, not seeds.
     if about["translates"]:
         to_class = " --class CLASS" if about["conditioning"] == "class" else ""
         return [f"    gan-zoo translate {name} IN OUT{to_class}   # folders of images"]
+
+    # Text-conditioned models show where a caption goes.
     takes_captions = caption_encoding(about["conditioning"], about["config"]) is not None
     argument = ', caption="..."' if takes_captions else ""
     option = " --caption ..." if takes_captions else ""

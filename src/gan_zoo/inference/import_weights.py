@@ -148,11 +148,14 @@ def copy_weights(state: State, network: nn.Module, file: str) -> None:
     Raises:
         ConfigError: if number or shapes of the layers differ.
     """
+    # Layers are matched by their order alone, as names differ between repositories.
     kinds = (*LEARNED, nn.BatchNorm2d)
     own = [layer for layer in network.modules() if isinstance(layer, kinds)]
     layers = layers_of(state)
     if len(own) != len(layers):
         raise ConfigError(f"{file} has {len(layers)} layers, but the network has {len(own)}")
+
+    # All tensors that a layer of ours has; what the file lacks, such as a bias, is zero.
     for layer, (name, tensors) in zip(own, layers.items(), strict=True):
         for kind in TENSORS:
             target = getattr(layer, kind, None)
@@ -168,6 +171,8 @@ def copy_weights(state: State, network: nn.Module, file: str) -> None:
                 )
             with torch.no_grad():
                 target.copy_(value)
+
+    # Theirs has no scale and shift: ours must do nothing.
     for norm in network.modules():
         if isinstance(norm, InstanceNorm):
             nn.init.ones_(norm.weight)

@@ -90,6 +90,8 @@ class Projector:
 
     def __post_init__(self) -> None:
         model = self.run.module.model
+
+        # Anything but latents and a class would have to be found as well.
         if model.latent_dim is None or model.needs_conditions:
             raise DataError(
                 "gan-zoo project needs a model whose samples are made of latents and at most a"
@@ -113,12 +115,15 @@ class Projector:
             label: the class of the samples; None tries all of them.
         """
         module = self.run.module
+        # Only the points are optimized: the generator is frozen and in evaluation mode.
         target = image[None].to(module.device)
         with module.inference_mode() as generators, frozen(generators):
             points, request = self.first_points(target, label, generators)
             points = self.optimized(points, request, target, generators)
             samples = self.points_of.samples(points, request, generators).float()
             distances = self.distances(samples, target)
+
+        # The best of all starts, with the class that it ended in.
         best = int(distances.argmin())
         found = None if request.label is None else int(request.label[best])
         return Projection(points[best].cpu(), found, samples[best].cpu(), float(distances[best]))
@@ -196,10 +201,13 @@ class Projector:
 
     def inside(self, points: Tensor) -> Tensor:
         """Latents z ``[N, D]`` at a length or in a range that the prior has; styles as they are."""
+        # Styles are not bounded, and a uniform prior is a cube.
         if self.space != "z":
             return points
         if self.run.module.model.prior == "uniform":
             return points.clamp(-1, 1)
+
+        # A normal prior of D dimensions lies in a thin shell around sqrt(D).
         center = math.sqrt(points.shape[1])
         length = points.norm(dim=1, keepdim=True)
         allowed = length.clamp(max(center - SHELL, 0.0), center + SHELL)
@@ -264,11 +272,14 @@ def walk(projector: Projector, start: Projection, end: Projection) -> Tensor:
     straight line of styles w. Where the classes differ, the nearer end's.
     """
     module = projector.run.module
+    # Latents z on a great circle, styles w on a line.
     path = interpolate(start.points[None], end.points[None], STEPS, projector.space == "z")[:, 0]
     labels = None
     if start.label is not None and end.label is not None:
         first = torch.linspace(0, 1, STEPS) < 0.5
         labels = torch.where(first, start.label, end.label)
+
+    # All frames at once, by the averaged generator.
     request = projector.request(STEPS, labels).to(module.device)
     with module.inference_mode() as generators:
         points = path.to(module.device)

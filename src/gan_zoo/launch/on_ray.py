@@ -137,11 +137,14 @@ def _take_result(job: Job, reference: Any) -> None:
 
 def _check_room(nodes: Sequence[Mapping[str, Any]], needs: Mapping[str, Any]) -> None:
     """Raise `ConfigError` where no node has what a job needs: Ray would wait for one for ever."""
+    # A job is placed on a single node, so one of them must have all of it.
     wanted = {"CPU": needs.get("num_cpus", 1), "GPU": needs.get("num_gpus", 0)}
     wanted |= needs.get("resources", {})
     alive = [node["Resources"] for node in nodes if node["Alive"]]
     if any(all(node.get(name, 0) >= n for name, n in wanted.items()) for node in alive):
         return
+
+    # None has: say what was asked for and what there is.
     asked = ", ".join(f"{name} {number:g}" for name, number in wanted.items() if number)
     there = "; ".join(
         ", ".join(f"{name} {node.get(name, 0):g}" for name in wanted) for node in alive
@@ -178,6 +181,8 @@ def execute(
             stdin=subprocess.DEVNULL,
             preexec_fn=_stop_with_parent(),
         )
+
+        # However the wait ends, the command is asked to save, and does not outlive it.
         try:
             _wait_for(process)
         except BaseException:

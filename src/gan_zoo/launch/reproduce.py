@@ -43,6 +43,7 @@ def reproduce(
     Raises:
         ConfigError: if a run fails; the others are kept.
     """
+    # Seeds count from 0, so that a second call finds the runs of the first.
     jobs = []
     for seed in range(seeds):
         own = [f"experiment={recipe.name}", f"seed={seed}", *overrides]
@@ -59,6 +60,7 @@ def reproduce(
 
 def result_row(recipe: Recipe, runs: Sequence[RunFolder], overrides: Sequence[str]) -> Row:
     """The metrics of finished runs, one value for each run, and what made them."""
+    # The values of each metric, one for each seed.
     found = [run.metrics() for run in runs]
     values: dict[str, list[float]] = {}
     for content in found:
@@ -66,6 +68,7 @@ def result_row(recipe: Recipe, runs: Sequence[RunFolder], overrides: Sequence[st
             values.setdefault(entry["name"], []).append(entry["value"])
     return {
         "recipe": recipe.name,
+        # Where the data lie on this machine does not matter to others.
         "overrides": [word for word in overrides if not word.startswith("data.root=")],
         "seeds": len(runs),
         "metrics": values,
@@ -110,6 +113,8 @@ def nearest(rows: Sequence[Row]) -> dict[str, Row]:
 def measured(row: Row) -> str:
     """The metrics of a row in words: mean, and spread over the seeds."""
     parts = []
+
+    # The spread is the deviation between seeds, which a single one does not have.
     for name, values in row["metrics"].items():
         mean = statistics.fmean(values)
         spread = f" +- {statistics.stdev(values):.3g}" if len(values) > 1 else ""

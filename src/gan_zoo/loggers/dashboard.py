@@ -42,6 +42,7 @@ def build_workspace(
             ``fd_efficientnet_lite0``.
         maximize: more of it is better.
     """
+    # The charts of each section of our logs, then what is no line plot over images seen.
     panels: dict[str, list[Any]] = {
         section: [line_plot(chart) for chart in charts] for section, charts in SECTIONS.items()
     }
@@ -51,6 +52,8 @@ def build_workspace(
         for title, key in MEMORY.items()
     ]
     panels["Comparison"] = comparison(metric, maximize)
+
+    # In the order in which one looks at a run.
     order = ("Training", "Metrics", "Samples", "Diagnosis", "Cost", "Comparison")
     return ws.Workspace(
         entity=entity,
@@ -115,6 +118,7 @@ def comparison(metric: str, maximize: bool) -> list[Any]:
 
 def specification(workspace: ws.Workspace) -> dict[str, Any]:
     """What is sent, as plain data."""
+    # The library's own model of the page, as it would be sent.
     view = workspace._to_model()
     return {
         "entity": view.entity,

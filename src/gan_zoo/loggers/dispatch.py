@@ -51,6 +51,7 @@ def log_directions(trainer: Trainer, best: Mapping[str, str]) -> None:
 
 def log_finding(trainer: Trainer, title: str, text: str) -> None:
     """Pass on what a diagnosis found to the loggers that alert somebody or keep texts."""
+    # A logger that fails must not end the training.
     for logger in trainer.loggers:
         with survived(f"handing a finding to {type(logger).__name__}"):
             if isinstance(logger, WandbLogger):
@@ -75,6 +76,7 @@ def log_image(trainer: Trainer, path: Path, step: int) -> None:
 
 
 def _log_image(logger: Logger, path: Path, step: int) -> None:
+    # Each logger has another way to take a picture.
     if isinstance(logger, WandbLogger):
         logger.log_image(SAMPLES, [str(path)], step=step)
     elif isinstance(logger, TensorBoardLogger):
@@ -93,6 +95,7 @@ def log_checkpoints(trainer: Trainer, files: Sequence[Path]) -> None:
 
 
 def _log_files(logger: Logger, files: Sequence[Path]) -> None:
+    # Weights & Biases and MLflow keep files, if their loggers were asked to.
     if isinstance(logger, WandbLogger) and logger._log_model:
         import wandb
 

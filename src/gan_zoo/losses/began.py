@@ -32,6 +32,7 @@ class BEGAN(Loss):
             raise ValueError(f"rate must be > 0, got {rate}")
         self.gamma = gamma
         self.rate = rate
+        # A buffer, so that it is saved and moves with the loss.
         self.register_buffer("k", torch.zeros(()))
 
     def check(self, discriminator: nn.Module) -> None:

@@ -57,6 +57,7 @@ class Fisher(Loss):
         The multiplier.
         """
         gap, second_moment = moments(real.score, fake.score)
+        # Divided by the second moment, as the constraint need not hold yet.
         ipm = gap / second_moment.clamp_min(1e-12).sqrt()
         return {
             "fisher_ipm": ipm,

@@ -106,6 +106,7 @@ class AudioScores(Evaluator):
         """Sums to add features to, by the name of the distance; of all processes, or of this one
         alone.
         """
+        # Means and deviations of each band, hence twice the bands.
         sizes = {"fd_log_mel": 2 * BANDS}
         if self.network is not None:
             sizes["fd_audio_classifier"] = self.network.head.in_features
@@ -118,10 +119,13 @@ class AudioScores(Evaluator):
     @torch.no_grad()
     def add(self, moments: dict[str, FeatureMoments], sounds: Tensor) -> Tensor | None:
         """Add sounds ``[B, 1, T]``; the logits of their classes if there is a classifier."""
+        # Statistics of bands need no network.
         spectrograms = log_mel(sounds, self.sample_rate)
         moments["fd_log_mel"].update(band_statistics(spectrograms))
         if self.network is None:
             return None
+
+        # With labels also a classifier's features, and its logits.
         features = self.network.features(small_images(spectrograms))
         moments["fd_audio_classifier"].update(features)
         logits: Tensor = self.network.head(features)
@@ -131,6 +135,7 @@ class AudioScores(Evaluator):
         logits = self.add(self.fake, generated.samples)
         if logits is None:
             return
+        # Which classes occur, and whether they are those that were asked for.
         found = logits.argmax(1)
         self.classes.update(nn.functional.one_hot(found, logits.shape[1]))
         if self.has_requests and generated.requested_label is not None:
@@ -170,6 +175,8 @@ class AudioScores(Evaluator):
             "spectrogram": f"{BANDS} mel bands, windows of {window_size(self.sample_rate)} samples,"
             f" {LOWEST_DECIBELS:g} to 0 dB",
         }
+
+        # Only sounds with classes have a classifier to be judged by.
         if self.network is not None:
             protocol |= {
                 "classifier": "log-mel spectrograms at 32 pixels, trained on the real training"
@@ -202,15 +209,19 @@ def small_images(spectrograms: Tensor) -> Tensor:
 
 def spectrogram_source(source: Source) -> Source:
     """The `small_images` of the log-mel spectrograms of sounds, with their labels."""
+    # In blocks, as spectrograms of all sounds at once take much memory.
     sample_rate = sample_rate_of(source)
     images = [
         small_images(log_mel(block, sample_rate)) for block in torch.split(source.samples, BLOCK)
     ]
     held_out = source.evaluation_split()
+
+    # What sets these pictures apart from others of the same sounds.
     settings = [SIDE, sample_rate, BANDS, window_size(sample_rate), LOWEST_DECIBELS]
     return replace(
         source,
         samples=torch.cat(images).to(CPU),
+        # Spectrograms are pictures, not sounds.
         kind=None,
         fingerprint=cache_key("log-mel", source.fingerprint, settings),
         held_out=None if held_out is source else lambda: spectrogram_source(held_out),

@@ -73,6 +73,7 @@ class ClassAccuracy(Evaluator):
         self.means.update((found == self.real.labels[rows].to(self.device))[:, None])
 
     def compute(self) -> list[MetricResult]:
+        # Accuracy over all processes.
         (accuracy,), count = self.means.compute()
         known = self.source.labeled
         protocol: dict[str, Any] = {
@@ -82,6 +83,8 @@ class ClassAccuracy(Evaluator):
             "num_labels": len(self.source) if known is None else int(known.sum()),
             "ema_of_discriminator": False,
         }
+
+        # Which samples these are, where they are not held-out ones.
         if self.real is self.source and len(self.rows) < len(self.real):
             protocol["split"] = "samples of training without a label"
         elif self.real is self.source:

@@ -93,6 +93,7 @@ class EncoderNeighbors(Evaluator):
         self.means.update(torch.stack(hits, 1))
 
     def compute(self) -> list[MetricResult]:
+        # Neighbors by raw pixels are what an encoder has to beat.
         values, count = self.means.compute()
         protocol: dict[str, Any] = {
             "data": self.source.name,

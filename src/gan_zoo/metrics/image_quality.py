@@ -123,9 +123,13 @@ class ImageScores(Evaluator):
     def compute(self) -> list[MetricResult]:
         fake, name = self.moments.compute(), self.extractor.score_name
         protocol = self.protocol(self.source, self.real, fake)
+
+        # A discriminator that is trained on these features has an advantage.
         if self.shares_features:
             shared = f"the discriminator sees the features of {self.extractor.name}"
             protocol = warned(protocol, shared)
+
+        # The distance, and what else the same features give.
         distance = frechet_distance(self.real, fake)
         scores = [MetricResult(name("fd"), distance, warned(protocol, *self.warnings(fake)))]
         if self.extractor.num_classes:

@@ -47,6 +47,7 @@ class Restoration(Evaluator):
         self.num_samples = num_samples
 
     def check(self, source: Source, model: Model | None = None) -> None:
+        # A distance between images needs pairs, and SSIM a window of pixels.
         if source.condition_kind != "image" or not source.aligned:
             raise DataError(
                 "metric=restoration compares outputs with the images that belong to the inputs,"
@@ -76,10 +77,13 @@ class Restoration(Evaluator):
                 f" or pix2pix, got one that displays {', '.join(visuals)}"
             )
         target = visuals["target"].float()
+
+        # The inputs are resized to the targets, so that the same measure applies to both.
         self.means.update(fidelity(visuals["sample"].float(), target))
         self.input_means.update(fidelity(as_target(visuals["input"].float(), target), target))
 
     def compute(self) -> list[MetricResult]:
+        # Scores of the outputs, and of the inputs as they are, which any model should beat.
         values, count = self.means.compute()
         of_input, _ = self.input_means.compute()
         protocol = {
@@ -89,6 +93,8 @@ class Restoration(Evaluator):
             "pixels": "all, of all channels",
             "num_generated": count,
         }
+
+        # Without held-out images the scores are those of memory.
         if self.evaluated is self.source:
             protocol = warned(
                 protocol, "the data have no held-out part: the model was trained on these images"

@@ -146,6 +146,8 @@ def features(schema: Schema, table: Values) -> Values:
         if isinstance(column, Category):
             parts.append(np.eye(len(column.values))[values.astype(int)] / 2)
             continue
+
+        # A missing number is 0 on the scale, and says so in a column of its own.
         scaled = (values - column.low) / (column.high - column.low)
         missing = np.isnan(scaled)
         parts.append(np.stack([np.where(missing, 0, scaled), missing / 1.0], 1))

@@ -66,6 +66,8 @@ class CoGAN(Model):
                 "model=cogan needs domains of one shape, got"
                 f" data.condition_shape={list(a_shape)} and data.sample_shape={list(b_shape)}"
             )
+
+        # A generator and a discriminator for each domain.
         check_prior(prior)
         self.latent_dim = latent_dim
         self.prior = prior
@@ -73,6 +75,8 @@ class CoGAN(Model):
             {"main": generator(latent_dim=latent_dim), "a": generator(latent_dim=latent_dim)}
         )
         self.discriminators = nn.ModuleDict({"b": discriminator(), "a": discriminator()})
+
+        # What a sample shows is decided near the latents, and judged near the score.
         share_layers(
             self.generators["main"], self.generators["a"], "first", shared_generator_layers
         )

@@ -67,6 +67,7 @@ class ConditionalGAN(GAN):
         return None if self.num_requested_labels is None else self.conditions(request)
 
     def adversarial_terms(self, batch: Batch, fakes: FakeSamples) -> Sequence[AdversarialTerm]:
+        # Reals and fakes are scored with the same conditions.
         condition = self.conditions(batch)
         return [
             AdversarialTerm(

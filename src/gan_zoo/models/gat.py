@@ -158,9 +158,12 @@ def cumulative_mixing(count: int) -> Tensor:
     mixing = torch.zeros(count, count, dtype=torch.float64)
     before = torch.zeros(count, dtype=torch.float64)
     finer = 0.0
+
+    # From the finest level on, which comes last.
     for i, t in reversed(list(enumerate(noise_levels(count)))):
         ratio = (1 - t) / (1 - finer)
         before = ratio * before
+        # Variances add up: what is missing to t squared is new noise.
         before[i] = math.sqrt(t**2 - ratio**2 * finer**2)
         mixing[i] = before
         finer = t
@@ -178,6 +181,7 @@ def with_levels(
     Raises:
         ValueError: if the samples are not images, or the generator has no levels.
     """
+    # Levels are stacked on channels, which only images have.
     if len(sample_shape) != 3:
         raise ValueError(
             f"model=gat works on images; the data's sample_shape is {list(sample_shape)}: use"
@@ -185,6 +189,8 @@ def with_levels(
         )
     if not accepts(generator, "levels"):
         raise ValueError("model=gat needs a generator with levels: use generator=vit")
+
+    # The discriminator sees all levels of a sample at once.
     channels, *size = sample_shape
 
     def noisy_discriminator(**arguments: Any) -> nn.Module:

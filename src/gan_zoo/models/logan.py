@@ -72,12 +72,14 @@ class LOGAN(GAN):
 
         It carries gradients to the generator if they are enabled.
         """
+        # The generator step also differentiates through the shift: a second derivative.
         through_shift = torch.is_grad_enabled()
         with torch.enable_grad():
             leaves = latents.detach().requires_grad_()
             score = frozen_score(self.discriminators["main"], self.generators["main"](leaves))
             (gradient,) = torch.autograd.grad(score.sum(), leaves, create_graph=through_shift)
 
+        # Equation 12, on a random part of the samples.
         squared = gradient.square().sum(1, keepdim=True)
         step = self.step_size * gradient / (self.damping + squared)
         chosen = batch.rng.uniform("optimized latents", len(latents), 1) < self.fraction

@@ -46,6 +46,8 @@ class PGGAN(GAN):
         super().__init__(generator, discriminator, latent_dim, prior)
         self.fade_images = fade_images
         self.stable_images = stable_images
+
+        # Both sides grow together.
         sides = [self.generators, self.discriminators]
         found = [[m for m in side.modules() if hasattr(m, "grow")] for side in sides]
         if not all(found):
@@ -54,6 +56,8 @@ class PGGAN(GAN):
             )
         self.growing = [network for networks in found for network in networks]
         self.doublings = int(self.growing[0].doublings)  # type: ignore[arg-type]
+
+        # Training begins at the smallest size.
         self.on_progress(0)
 
     def on_progress(self, images_seen: int) -> None:

@@ -102,7 +102,10 @@ class BigGANGenerator(nn.Module):
         # The first chunk starts the image, the others enter its blocks with the class.
         first, *others = latents.chunk(self.chunks, 1)
         embedded = self.embed(condition)
+        # Vectors to maps: ``[B, C, 4, 4]``.
         x = self.start(first).unflatten(1, (-1, 4, 4))
+
+        # The condition goes with every chunk.
         for number, (block, chunk) in enumerate(zip(self.blocks, others, strict=True)):
             x = block(x, torch.cat([embedded, chunk], 1))
             if number == self.attention_after:
@@ -270,7 +273,9 @@ class BigGANDeepGenerator(nn.Module):
         initialize(self, orthogonal)
 
     def forward(self, latents: Tensor, condition: Tensor) -> Tensor:
+        # Unlike in BigGAN every block is given all latents.
         given = torch.cat([latents, self.embed(condition)], 1)
+        # Vectors to maps: ``[B, C, 4, 4]``.
         x = self.start(given).unflatten(1, (-1, 4, 4))
         for number, block in enumerate(self.blocks):
             x = block(x, given)

@@ -137,9 +137,11 @@ class BagOfWords(Condition):
     def __init__(self, vocabulary_size: int | None, outputs: Count = 64) -> None:
         super().__init__()
         self.outputs = outputs
+        # Padding does not count in the mean.
         self.words = nn.EmbeddingBag(
             require_vocabulary(vocabulary_size), outputs, mode="mean", padding_idx=0
         )
+        # Also the row of the padding, which the mean leaves out.
         nn.init.normal_(self.words.weight, 0, 1)
         self.mix = nn.Sequential(
             nn.Linear(outputs, outputs), nn.LeakyReLU(0.2), nn.Linear(outputs, outputs)

@@ -29,6 +29,8 @@ def dcgan_init(module: nn.Module) -> None:
     """Weights from N(0, 0.02), scales of normalization layers from N(1, 0.02), biases zero."""
     weight = getattr(module, "weight", None)
     bias = getattr(module, "bias", None)
+
+    # Scales are the only weights with a single dimension.
     if isinstance(weight, Tensor) and isinstance(bias, Tensor | None):
         is_scale = weight.ndim == 1
         nn.init.normal_(weight, 1.0 if is_scale else 0.0, 0.02)

@@ -58,9 +58,12 @@ class FastGANGenerator(nn.Module):
         self.end = conv3x3(widths[size], channels, bias=True)
 
     def forward(self, latents: Tensor) -> Tensor:
+        # As long as the latents of a normal prior are on average.
         scaled = normalize(latents, dim=1) * self.latent_dim**0.5
         x = self.start(scaled[:, :, None, None])
         seen = {4: x}
+
+        # A map is kept until the one that it gates is reached.
         for side in self.sizes:
             x = self.blocks[str(side)](x)
             if side in EXCITED_BY:

@@ -57,6 +57,7 @@ class PackedDiscriminator(nn.Module):
             raise ValueError(
                 f"{len(x)} samples cannot be divided into packs of {self.pack}: set data.batch_size"
             )
+        # Packs lie on channels: ``[B / pack, pack C, ...]``.
         output = self.discriminator(x.reshape(len(x) // self.pack, -1, *x.shape[2:]))
         if isinstance(output, DiscriminatorOutput):
             return replace(output, x=x)

@@ -150,6 +150,8 @@ def patchgan(
         "norm": norm,
         "all_features": all_features,
     }
+
+    # With one scale there is nothing to average.
     if scales == 1:
         return PatchGAN(sample_shape, **options)  # type: ignore[arg-type]
     return MultiScalePatchGAN(scales, sample_shape, **options)

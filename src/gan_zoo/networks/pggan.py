@@ -91,9 +91,12 @@ class PGGANGenerator(Growing):
         widths = stage_widths(size, width, max_width)
         super().__init__(len(widths) - 1)
         self.size = size
+
+        # Latents to maps of 4x4 pixels.
         self.dense = EqualizedLinear(latent_dim, 16 * widths[0])
         self.conv = EqualizedConv(widths[0], widths[0], 3)
         self.blocks = nn.ModuleList(UpBlock(*pair) for pair in pairwise(widths))
+        # Every size can be the last one while the network grows.
         self.to_image = nn.ModuleList(EqualizedConv(c_in, channels, 1) for c_in in widths)
 
     def forward(self, latents: Tensor) -> Tensor:

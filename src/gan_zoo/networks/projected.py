@@ -97,9 +97,12 @@ class ProjectedDiscriminator(nn.Module):
         features = self.features(x)
         above: Tensor | None = None
         found = []
+
+        # From the deepest layer, which has the smallest maps, to the first.
         for number in reversed(range(len(features))):
             own = self.channel_mixing[number](features[number])
             if above is not None:
+                # The size is given, as an odd side is not twice that of the layer below.
                 own = own + interpolate(above, own.shape[2:], mode="bilinear", align_corners=True)
             doubled = interpolate(own, scale_factor=2.0, mode="bilinear", align_corners=True)
             above = self.scale_mixing[number](doubled)
@@ -142,6 +145,8 @@ class PatchScores(nn.Module):
         layers: list[nn.Module] = []
         side = size
         c_in = channels
+
+        # The published channels are those of powers of two: the nearest one for other sizes.
         while side > 8:
             side = side // 2
             c_out = WIDTHS[min(WIDTHS, key=lambda known: abs(known - side))]
@@ -151,6 +156,8 @@ class PatchScores(nn.Module):
                 nn.LeakyReLU(0.2, inplace=True),
             ]
             c_in = c_out
+
+        # The last convolution sees patches of 4x4, or all where there is less.
         kernel = min(4, side)
         layers += [apply_spectral_norm(nn.Conv2d(c_in, 1, kernel, bias=False), "spectral")]
         self.layers = nn.Sequential(*layers)

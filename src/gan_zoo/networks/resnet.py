@@ -43,6 +43,7 @@ class UpBlock(nn.Module):
         self.between = condition.layer(c_out)
         self.first = _conv(c_in, c_out, 3, norm)
         self.second = _conv(c_out, c_out, 3, norm)
+        # The skip connection has no activation after it, hence a gain of 1.
         self.skip = _conv(c_in, c_out, 1, norm, gain=1.0)
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:

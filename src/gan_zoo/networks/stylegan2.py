@@ -63,6 +63,7 @@ class Mapping(nn.Module):
         )
 
     def forward(self, latents: Tensor | None, condition: Tensor | None = None) -> Tensor:
+        # Latents and conditions at the same length, so that neither dominates.
         parts = [] if latents is None else [rms_normalize(latents)]
         if self.embed is not None:
             parts.append(rms_normalize(self.embed(required(condition))))
@@ -127,15 +128,20 @@ class Synthesis(nn.Module):
         super().__init__()
         self.constant = nn.Parameter(torch.randn(widths[0], 4, 4))
         layers = [StyledLayer(widths[0], widths[0], style_dim, 4, up=False)]
+
+        # Two convolutions for each size, of which the first one doubles it.
         for side, (c_in, c_out) in zip(sides(size)[1:], pairwise(widths), strict=True):
             layers.append(StyledLayer(c_in, c_out, style_dim, side, up=True))
             layers.append(StyledLayer(c_out, c_out, style_dim, side, up=False))
         self.layers = nn.ModuleList(layers)
+
+        # An image of each size; they are added up.
         self.images = nn.ModuleList(ToImage(width, channels, style_dim) for width in widths)
         self.up = Resample(up=True)
 
     def forward(self, styles: Tensor) -> Tensor:
         x = self.constant.expand(styles.shape[0], -1, -1, -1)
+        # An image and the first convolution of the next size share a style.
         x = self.layers[0](x, styles[:, 0])
         image: Tensor = self.images[0](x, styles[:, 1])
         for stage, to_image in enumerate(list(self.images)[1:], 1):

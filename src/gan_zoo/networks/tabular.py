@@ -42,6 +42,7 @@ class TabularGenerator(nn.Module):
         super().__init__()
         require_rows(sample_shape, "generator=tabular")
         inputs = latent_dim
+        # Residual layers concatenate their outputs to their inputs.
         layers: list[nn.Module] = []
         for width in widths:
             layers.append(Residual(inputs, width))

@@ -121,12 +121,14 @@ class ViTGenerator(nn.Module):
 
     def images(self, styles: Tensor) -> list[Tensor]:
         """The images ``[B, C, S, S]`` of all levels, the sample last."""
+        # Tokens begin as their positions: ``[B, T, D]``.
         x = self.positions.expand(styles.shape[0], -1, -1)
         per_level = self.num_styles // len(self.outputs)
         pixels = torch.zeros((), device=x.device)
         found = []
         for number, block in enumerate(self.blocks):
             x = block(x, self.rotation, styles[:, number])
+            # After equal parts of the blocks an image, which later ones add to.
             level, rest = divmod(number + 1, per_level)
             if rest == 0:
                 pixels = pixels + self.outputs[level - 1](x, styles[:, number])
@@ -178,6 +180,7 @@ class ViTDiscriminator(nn.Module):
         self.class_token = nn.Parameter(0.02 * torch.randn(width))
         self.blocks = nn.ModuleList(ScaledBlock(width, heads) for _ in range(depth))
         self.norm = RMSNorm(width)
+        # The class token stands at no place.
         self.heads = Heads([width], aux_outputs, condition_dim, fusion)
         register_positions(self, side, width, heads, unplaced=1)
 

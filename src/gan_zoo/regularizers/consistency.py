@@ -69,6 +69,7 @@ class Consistency(Regularizer):
         side: str,
     ) -> Tensor:
         """The mean squared change of the score when the image is flipped and shifted."""
+        # The change is the discriminator's alone to undo.
         x = output.x.detach()
         if x.ndim != 4:
             raise ValueError(
@@ -78,6 +79,8 @@ class Consistency(Regularizer):
             raise ValueError(
                 f"shift must be smaller than the images, {list(x.shape[2:])}, got {self.shift}"
             )
+
+        # The same move for sample and condition image, which belong together pixel by pixel.
         rows, columns = random_indices(x, self.shift, rng, f"consistency/{term.name}/{side}")
         if isinstance(condition, Tensor) and condition.shape[2:] == x.shape[2:]:
             condition = gather_pixels(condition, rows, columns)

@@ -54,12 +54,16 @@ class ApproximateR1(Regularizer):
     def difference(self, term: AdversarialTerm, x: Tensor, condition: Any, rng: StepRNG) -> Tensor:
         """The weighted penalty at ``x``."""
         x = x.detach()
+        # One random direction for all of a sample, repeatable on every rank.
         noise = rng.normal(f"finite difference/{term.name}", *x.shape).to(x)
         scores = []
         for point in (x, x + self.step * noise):
+            # Both points see the same random numbers of the discriminator, such as augmentations.
             with rng.as_default():
                 output = run_discriminator(term.discriminator, point, condition)
             scores.append(output.score.reshape(len(output.score), -1).sum(1))
+
+        # The slope along the direction, by a difference instead of a second derivative.
         slope = (scores[0] - scores[1]) / self.step
         return self.gamma / 2 * slope.square().mean()
 

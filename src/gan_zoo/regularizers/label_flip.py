@@ -31,8 +31,10 @@ class LabelFlip(Regularizer):
         self.p = p
 
     def prepare(self, term: AdversarialTerm, rng: StepRNG) -> AdversarialTerm:
+        # Terms that are no reals against fakes have nothing to flip.
         if term.mismatched or term.swapped or self.p == 0:
             return term
+        # Exchanged in pairs, so that the batch still holds every sample: ``[B, 1, ...]``.
         flipped = (
             rng.uniform(f"label flip/{term.name}", len(term.real)).to(term.real.device) < self.p
         )

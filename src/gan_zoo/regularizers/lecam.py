@@ -38,6 +38,7 @@ class LeCam(Regularizer):
             raise ValueError(f"decay must be in [0, 1), got {decay}")
         self.weight = weight
         self.decay = decay
+        # Averages of scores on reals and on fakes; the mass takes out the bias of their start.
         self.register_buffer("averages", torch.zeros(2))
         self.register_buffer("mass", torch.zeros(()))
 

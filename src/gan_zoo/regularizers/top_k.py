@@ -91,6 +91,7 @@ def select_rows(output: DiscriminatorOutput, rows: Tensor) -> DiscriminatorOutpu
     """The output for some of the samples."""
     count = len(output.score)
 
+    # Some fields have no batch, and are kept whole.
     def selected(value: Any) -> Any:
         per_sample = isinstance(value, Tensor) and value.ndim > 0 and len(value) == count
         return value[rows] if per_sample else value

@@ -117,8 +117,11 @@ def read_arrays(path: Path, mapped: bool = False) -> dict[str, Tensor]:
     """
     arrays: dict[str, Any] = {}
     _check_file(path)
+
+    # Nothing that is pickled is read: it could run code.
     try:
         if path.suffix == ".npy":
+            # Copy on write: a tensor of a read-only map would warn, and must not change the file.
             arrays[SAMPLES] = np.load(path, mmap_mode="c" if mapped else None)
         elif path.suffix == ".npz":
             with np.load(path) as file:
@@ -142,10 +145,14 @@ def _check_file(path: Path) -> None:
 def _samples(samples: Tensor, limits: tuple[float, float] | None) -> Tensor:
     if samples.ndim not in (2, 4) or not len(samples):
         raise DataError(f"samples must be [N, C, H, W] or [N, D], got {list(samples.shape)}")
+
+    # Bytes are images, and already on the scale of images.
     if _is_image(samples):
         if limits is not None:
             raise DataError("data.scaling must be null for images of bytes, which are 0 to 255")
         return samples
+
+    # Numbers are brought to [-1, 1], and must be such.
     values = scaled(samples.float(), limits)
     if not bool(values.isfinite().all()):
         raise DataError("samples hold numbers that are not finite")

@@ -74,11 +74,15 @@ def read_manifest(path: Path, root: str) -> Manifest:
     """The manifest in the file ``path``; raises `DataError` naming ``root`` if it is none."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
+
+        # Another version has other fields, which would look like damage.
         if values["version"] != VERSION:
             raise DataError(
                 f"{root} was packed in format {values['version']}, this version of gan_zoo reads"
                 f" {VERSION}: pack the images again"
             )
+
+        # Anything else that is not as packing writes it is damage.
         shards = [Shard(**shard) for shard in values["shards"]]
         if not shards or not all(map(_is_sound, shards)):
             raise ValueError("its list of shards is not one that gan-zoo pack writes")
@@ -109,6 +113,7 @@ def check_shards(root: Path) -> list[str]:
         raise DataError(not_packed(str(root)))
     manifest = read_manifest(root / MANIFEST, str(root))
 
+    # Files are hashed side by side, as hashing releases Python's lock.
     def complaint(shard: Shard) -> str | None:
         return damage(root / shard.file, shard, hashed=True)
 
@@ -117,6 +122,8 @@ def check_shards(root: Path) -> list[str]:
             pool.map(complaint, manifest.shards), len(manifest.shards), "Checking shards"
         )
         complaints = [line for line in found if line is not None]
+
+    # Labels and litdata's index are files of their own.
     labels = root / LABELS
     expected = manifest.labels_sha256
     if expected is not None and (not labels.is_file() or sha256(labels) != expected):
@@ -127,6 +134,7 @@ def check_shards(root: Path) -> list[str]:
 
 def damage(path: Path, shard: Shard, hashed: bool) -> str | None:
     """What is wrong with the file of a shard, by its size and, if ``hashed``, its bytes."""
+    # The cheap checks first: a hash reads the whole file.
     if not path.is_file():
         return f"{path} is missing"
     size = path.stat().st_size
@@ -141,10 +149,14 @@ def index_damage(path: Path, manifest: Manifest) -> str | None:
     """What is wrong with the file of litdata's index: its hash, or its list of shards."""
     if not path.is_file():
         return f"{path} is missing"
+
+    # By its hash, where the manifest has one.
     expected = manifest.index_sha256
     if expected is not None:
         intact = sha256(path) == expected
         return None if intact else f"{path} is damaged: it does not have the hash of {MANIFEST}"
+
+    # Else by what it lists.
     try:
         index = json.loads(path.read_text(encoding="utf-8"))
         listed = [(chunk["filename"], chunk["chunk_bytes"]) for chunk in index["chunks"]]

@@ -114,6 +114,7 @@ class Shards:
 
     def _shard(self, number: int) -> tuple[Any, np.ndarray[Any, Any]]:
         """The open file of a shard and where its items begin and end."""
+        # The most recently used files stay open.
         if number in self._open:
             self._open.move_to_end(number)
             return self._open[number]
@@ -123,10 +124,14 @@ class Shards:
             file = path.open("rb")
         else:
             path, file = self._cached(shard)
+
+        # litdata's format: the number of items, then where each begins and the last one ends.
         offsets = np.frombuffer(os.pread(file.fileno(), 4 * (shard.images + 1), 4), np.uint32)
         if len(offsets) != shard.images + 1:
             raise DataError(f"{path} is damaged: it ends in its table of items")
         self._open[number] = file, offsets
+
+        # The file that was not used for longest makes room.
         if len(self._open) > self.open_files:
             self._open.popitem(last=False)[1][0].close()
         return file, offsets

@@ -23,10 +23,13 @@ def read_table(root: str) -> pd.DataFrame:
     Raises:
         DataError: if it cannot be read, or has fewer than two rows.
     """
+    # Other kinds of files, and files that are not there.
     path = Path(root).expanduser()
     if path.suffix not in SUFFIXES or not path.is_file():
         what = "which does not exist" if path.suffix in SUFFIXES else "of another kind"
         raise DataError(f"data.root must be a file {', '.join(SUFFIXES)}, got {root!r}, {what}")
+
+    # pandas has many errors of its own; their text may have several lines.
     try:
         table = pd.read_parquet(path) if path.suffix == ".parquet" else _read_text(path)
     except (OSError, ValueError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
@@ -34,6 +37,8 @@ def read_table(root: str) -> pd.DataFrame:
         raise DataError(f"data.root={path} cannot be read as a table: {reason}") from error
     if len(table) < 2:
         raise DataError(f"data.root={path} must have at least 2 rows, it has {len(table)}")
+
+    # Names may be numbers in Parquet, but are text everywhere else.
     table.columns = table.columns.map(str)
     return table
 
@@ -59,6 +64,8 @@ def _bundled(name: str) -> pd.DataFrame:
         raise DataError(f"data.bundled must be one of {', '.join(BUNDLED)}, got {name!r}")
     loaded = getattr(datasets, f"load_{name}")(as_frame=True)
     table: pd.DataFrame = loaded.frame
+
+    # Class numbers become names; diabetes has a number to predict.
     if name != "diabetes":
         table["target"] = [str(loaded.target_names[number]) for number in loaded.target]
     return table

@@ -199,6 +199,7 @@ def _dates(values: pd.Series) -> Numbers | None:
     """Seconds since 1970, if all values are ISO dates."""
     if pd.api.types.is_datetime64_any_dtype(values):
         return to_seconds(values)
+    # A few values tell: most columns of text are no dates, and parsing all of them takes long.
     known = values.dropna()
     if not all(isinstance(value, str) and "-" in value for value in known.head(20)):
         return None
@@ -220,8 +221,11 @@ def _as_integer(value: Any) -> Any:
 
 
 def _continuous(name: str, numbers: Numbers, date_format: str | None) -> Continuous:
+    # The modes are those of present values; missing ones become a mode of their own.
     present = numbers[np.isfinite(numbers)]
     means, stds, weights = mixture(present, name)
+
+    # Dates have a format instead of decimals.
     decimals = _decimals(present) if date_format is None else 0
     return Continuous(
         name,

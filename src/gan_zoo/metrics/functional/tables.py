@@ -36,6 +36,7 @@ def column_similarity(real: Values, fake: Values, is_category: bool) -> float:
 
 def total_variation(real: Values, fake: Values) -> float:
     """Half the sum of absolute differences of the frequencies of rows ``[N, K]``, in [0, 1]."""
+    # Rows of both tables share one set of codes.
     both, codes = np.unique(np.concatenate([real, fake]), axis=0, return_inverse=True)
     codes = codes.reshape(-1)
     shares = [
@@ -52,11 +53,14 @@ def pair_similarity(real: Values, fake: Values, are_categories: Sequence[bool]) 
     minus the total variation distance of joint frequencies, numbers in ten intervals of the real
     range. None for numbers that have no correlation, as one of them is constant in the real table.
     """
+    # Two columns of numbers: the difference of their correlations, which is at most 2.
     if not any(are_categories):
         correlations = [_correlation(table) for table in (real, fake)]
         if correlations[0] is None:
             return None
         return 1 - abs(correlations[0] - (correlations[1] or 0.0)) / 2
+
+    # With a category: numbers become bins of the real values, pairs one variable.
     binned = [
         np.stack(
             [

@@ -80,12 +80,15 @@ class SemiSupervisedGAN(FeatureMatching):
                 f" {num_classes}"
             )
 
+        # One output for each class, and the score, from a single head.
         def of_classes() -> nn.Module:
             return ClassLogits(discriminator(aux_outputs=num_classes))
 
         super().__init__(
             generator, of_classes, feature_weight, adversarial_weight, latent_dim, prior
         )
+
+        # Labels come in samples of their own, which need not be those of the batch.
         self.needs = ("labeled",)
         self.classification = classification
         self.class_weight = class_weight

@@ -26,6 +26,7 @@ class TACGAN(TwinLogitsGAN):
     ) -> LossTerms:
         (output,) = outputs
         assert output.real is not None
+        # The head has two classifiers side by side: of reals, and of fakes.
         of_reals, _ = output.real.aux.chunk(2, 1)
         _, of_fakes = output.fake.aux.chunk(2, 1)
         on_real = self.classification(of_reals, batch.label)

@@ -66,6 +66,8 @@ class TVAE(Model):
         discriminator: None = None,
     ) -> None:
         super().__init__()
+
+        # The encoder gives means and log variances, hence twice as many outputs.
         if discriminator is not None:
             raise ValueError("model=tvae has no discriminator: use discriminator=none")
         self.layout = RowLayout(spans_of(required_layout(layout, "model=tvae")))
@@ -114,10 +116,13 @@ class TVAE(Model):
         """Rows drawn from p(x | z): the largest of logits with Gumbel noise has the value's
         probability.
         """
+        # The categories, drawn with their probabilities.
         raw = at_least_float32(generators["main"](self.latents(request)))
         size = request.size
         uniform = request.rng.uniform("gumbel", size, self.layout.width).to(raw)
         rows = self.layout.activate(raw, uniform, 1.0)
+
+        # The numbers, from a Gaussian around their means; rows stay within [-1, 1].
         noise = request.rng.normal("scalars", size, self.layout.width).to(raw)
         noisy = rows + generators["deviations"]() * noise
         return torch.where(self.layout.is_scalar, noisy.clamp(-1, 1), rows)

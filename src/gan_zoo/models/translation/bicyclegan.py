@@ -149,12 +149,15 @@ class BicycleGAN(Model):
     def visuals(self, request: SampleRequest, generators: nn.ModuleDict) -> dict[str, Tensor]:
         """Input and outputs of two latents; with known targets also the output of their codes."""
         assert request.condition is not None
+        # Two latents for the same input show what a latent decides.
         other = replace(request, rng=request.rng.derive("other latents"), latents=None)
         visuals = {
             "input": request.condition,
             "sample": self.sample(request, generators),
             "other latents": self.sample(other, generators),
         }
+
+        # The code of a known target, by its mean.
         if request.target is not None:
             codes = at_least_float32(generators["encoder"](request.target)).chunk(2, dim=1)[0]
             encoded = self.sample(replace(request, latents=codes), generators)

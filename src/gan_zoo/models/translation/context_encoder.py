@@ -63,11 +63,15 @@ class ContextEncoder(PairedTranslation):
         adversarial_weight: Weight = 0.001,
     ) -> None:
         a_shape = require_images(a_shape, "model=context_encoder")
+
+        # The mask tells the generator where to fill in.
         if list(a_shape) != [b_shape[0] + 1, *b_shape[1:]]:
             raise ValueError(
                 "model=context_encoder needs images with a mask as the last channel"
                 f" (data/derive=mask), got conditions {list(a_shape)} of samples {list(b_shape)}"
             )
+
+        # The discriminator sees whole images without what they were made of.
         super().__init__(
             Completion(generator(in_shape=a_shape, out_shape=b_shape)),
             discriminator(),

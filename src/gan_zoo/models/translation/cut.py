@@ -206,6 +206,7 @@ class CUT(Model):
         visuals = {"input": request.condition, "sample": self.sample(request, generators)}
         if request.target is not None:
             visuals["target"] = request.target
+        # Without pairs any image of B shows at least the domain.
         elif request.unrelated is not None:
             visuals["another B"] = request.unrelated
         return visuals
@@ -232,6 +233,7 @@ def chosen_stages(count: int, stages: Sequence[int] | None) -> list[int]:
         ValueError: if there are not as many.
     """
     if stages is None:
+        # The image, the first stages, and the block in the middle.
         blocks = count - 3
         return sorted({0, 1, 2, 3, 2 + (blocks + 1) // 2})
     if not stages or not all(0 <= stage < count for stage in stages):

@@ -73,12 +73,16 @@ class MUNIT(TwoWayTranslation):
                 "reconstruction_weight, style_weight, content_weight and cycle_weight must be >= 0,"
                 f" latent_dim >= 1, got {', '.join(map(str, weights))} and {latent_dim}"
             )
+
+        # Asked before any network is built, as its own complaint would not name the model.
         if not accepts(generator, "latent_dim"):
             raise ValueError(
                 "model=munit needs a generator with styles: use generator=content_style"
             )
         styled = partial(generator, latent_dim=latent_dim)
         super().__init__(styled, discriminator, a_shape, b_shape)
+
+        # The losses of eq. 1 to 4 take encoder and decoder apart.
         if not hasattr(self.generators["a_to_b"], "content"):
             raise ValueError(
                 "model=munit needs a generator with contents: use generator=content_style"
@@ -105,6 +109,7 @@ class MUNIT(TwoWayTranslation):
         a, b = self.domains(batch)
         a_to_b, b_to_a = self.translators
         new_a, new_b = self.new_styles(batch)
+        # Contents of a domain with new styles of the other one.
         content_a, content_b = a_to_b.content(a), b_to_a.content(b)
         return {
             "b": a_to_b.decode(content_a, new_b),
@@ -154,6 +159,7 @@ class MUNIT(TwoWayTranslation):
         assert request.condition is not None
         a_to_b: Any = generators["a_to_b"]
         b_to_a: Any = generators["b_to_a"]
+        # Two styles for the same input show what a style decides.
         other = replace(request, rng=request.rng.derive("other latents"), latents=None)
         sample = self.sample(request, generators)
         own_style = b_to_a.style(request.condition)
@@ -163,6 +169,8 @@ class MUNIT(TwoWayTranslation):
             "other latents": self.sample(other, generators),
             "cycled": b_to_a.decode(b_to_a.content(sample), own_style),
         }
+
+        # Known targets have a style to be imitated.
         if request.target is not None:
             visuals |= {
                 "encoded": a_to_b(request.condition, a_to_b.style(request.target)),

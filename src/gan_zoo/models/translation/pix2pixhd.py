@@ -79,6 +79,7 @@ def feature_distance(fake: DiscriminatorOutput, real: DiscriminatorOutput) -> Te
         ValueError: if the discriminator shows none.
     """
     scales = zip(fake.parts or (fake,), real.parts or (real,), strict=True)
+    # Reals are targets here, so no gradient flows through their features.
     distances = [
         (at_least_float32(ours) - at_least_float32(theirs.detach())).abs().mean()
         for of_fake, of_real in scales
@@ -89,4 +90,6 @@ def feature_distance(fake: DiscriminatorOutput, real: DiscriminatorOutput) -> Te
             "model=pix2pixhd needs a discriminator that shows its features, such as"
             " multi_scale_patchgan with discriminator.all_features=true"
         )
+
+    # The sum over layers, but the mean over scales.
     return torch.stack(distances).sum() / max(1, len(fake.parts))

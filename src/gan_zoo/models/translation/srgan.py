@@ -57,6 +57,8 @@ class SRGAN(PairedTranslation):
     ) -> None:
         a_shape = require_images(a_shape, "model=srgan")
         weights = (reconstruction_weight, perceptual_weight, adversarial_weight)
+
+        # Without any term the generator would not learn.
         if min(weights) < 0 or max(weights) == 0:
             raise ValueError(
                 "reconstruction_weight, perceptual_weight and adversarial_weight must be >= 0 and"
@@ -70,6 +72,8 @@ class SRGAN(PairedTranslation):
             adversarial_weight,
             conditional=False,
         )
+
+        # Not among the generators, as it is frozen.
         self.perceptual = perceptual
         self.perceptual_weight = perceptual_weight
 
@@ -78,6 +82,7 @@ class SRGAN(PairedTranslation):
     ) -> LossTerms:
         terms: LossTerms = {}
         if self.reconstruction_weight:
+            # A term of weight 0 costs no forward pass.
             terms |= super().generator_terms(batch, fakes, outputs)
         if self.perceptual_weight:
             distance = self.perceptual(fakes["fake"], batch.real)

@@ -208,6 +208,7 @@ class StarGANv2(Model):
 
     def adversarial_terms(self, batch: Batch, fakes: FakeSamples) -> Sequence[AdversarialTerm]:
         discriminator = self.discriminators["main"]
+        # Reals count for their own domain, fakes for the one that they were translated to.
         own = self.domains(batch.label, batch.real)
         requested = self.requested_label(self.request_for(batch))
         domains = self.domains(requested, own), self.domains(self.references(batch)[1], own)
@@ -251,12 +252,17 @@ class StarGANv2(Model):
     def others(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Images ``[B, C, H, W]`` of new latents, and of second references, as constants."""
         assert batch.condition is not None
+        # New latents in the domain that the batch asks for.
         request = self.request_for(batch)
         label = self.requested_label(request)
         new = replace(request, rng=batch.rng.derive("other latents"), label=label)
         style = self.style_of_latents(new, self.generators)
+
+        # Styles of second references in theirs.
         _, label, references = self.references(batch)
         like = self.generators["encoder"](references, self.domains(label, references))
+
+        # Both in one pass of the generator: ``[2 B, C, H, W]``.
         images = self.generators["main"](
             batch.condition.repeat(2, 1, 1, 1), torch.cat([style, like])
         )

@@ -38,6 +38,7 @@ class TwoWayTranslation(Model):
         b_shape: Shape,
     ) -> None:
         super().__init__()
+        # A generator into each domain, and a discriminator of it.
         a_to_b = generator(in_shape=a_shape, out_shape=b_shape)
         b_to_a = generator(in_shape=b_shape, out_shape=a_shape)
         self.generators = nn.ModuleDict({"a_to_b": a_to_b, "b_to_a": b_to_a})

@@ -71,6 +71,8 @@ class UNIT(TwoWayTranslation):
                 f" got {', '.join(map(str, weights))}"
             )
         super().__init__(generator, discriminator, a_shape, b_shape)
+
+        # Both domains share the blocks next to the codes, so that a code means the same in both.
         a_to_b, b_to_a = self.translators
         if not hasattr(a_to_b, "encode"):
             raise ValueError(
@@ -86,6 +88,7 @@ class UNIT(TwoWayTranslation):
     def generate(self, batch: Batch) -> FakeSamples:
         a, b = self.domains(batch)
         a_to_b, b_to_a = self.translators
+        # The fakes are of noisy codes, the KL term is that of their means.
         mu_a, mu_b = a_to_b.encode(a), b_to_a.encode(b)
         code_a, code_b = noisy(mu_a, batch.rng, "a"), noisy(mu_b, batch.rng, "b")
         return {

@@ -74,6 +74,8 @@ class BiGAN(GAN):
         # The latents that the fakes were made from, as a step repeats its draws.
         latents = self.latents(self.request_for(batch))
         discriminator = self.discriminators["main"]
+
+        # A sample's condition is its code; both sides carry gradients (Donahue et al. 2017, eq. 3).
         return [
             AdversarialTerm(
                 "joint",

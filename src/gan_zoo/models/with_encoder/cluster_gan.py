@@ -60,6 +60,7 @@ class ClusterGAN(GAN):
         if categories < 2:
             raise ValueError(f"categories must be >= 2, got {categories}")
 
+        # A cluster is a condition, chosen by the generator's request and not by the data.
         def with_categories(latent_dim: int) -> nn.Module:
             return conditional_generator(generator, latent_dim, categories)
 
@@ -97,6 +98,7 @@ class ClusterGAN(GAN):
     ) -> LossTerms:
         # The inputs that the fakes were made from, as a step repeats its draws.
         request = self.request_for(batch)
+        # What the sample was made of is what the encoder has to find.
         latents, _ = self.generator_inputs(request, self.generators)
 
         found, logits = self.encoded(fakes["fake"], self.generators)

@@ -94,6 +94,7 @@ class VAEGAN(Model):
         }
 
     def adversarial_terms(self, batch: Batch, fakes: FakeSamples) -> Sequence[AdversarialTerm]:
+        # Samples of the prior, and reconstructions, which are fakes as well.
         discriminator, weight = self.discriminators["main"], self.adversarial_weight
         return [
             AdversarialTerm(

@@ -63,6 +63,7 @@ class VEEGAN(BiGAN):
                 self.discriminators["main"],
                 batch.real,
                 fakes["fake"],
+                # The encoder does not learn from the discriminator.
                 fakes["codes"].detach(),
                 latents,
             )

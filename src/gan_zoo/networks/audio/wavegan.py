@@ -32,6 +32,7 @@ def waveform(sample_shape: Sequence[int], network: str) -> tuple[int, int]:
             " data=tones or data=audio_folder, or use model=gan for vectors, model=dcgan for images"
         )
     channels, length = sample_shape
+    # Layers begin at 16 steps and make 4 of each.
     lengths = {SHORTEST * STRIDE**stages: stages for stages in range(1, 9)}
     if length not in lengths:
         listed = ", ".join(str(allowed) for allowed in lengths)
@@ -100,6 +101,8 @@ class WaveGANGenerator(nn.Module):
             raise ValueError(
                 f"generator.upsampling must be one of {', '.join(UPSAMPLING)}, got {upsampling!r}"
             )
+
+        # Channels halve where time becomes four times as fine.
         widths = [width * 2**k for k in reversed(range(stages))]
         layers: list[nn.Module] = [
             nn.Linear(latent_dim, widths[0] * SHORTEST),

@@ -32,6 +32,7 @@ class ConditionalBatchNorm(nn.Module):
         self.normalize = nn.BatchNorm2d(channels, affine=False)
         scale = nn.Linear(condition_dim, channels, bias=False)
         shift = nn.Linear(condition_dim, channels, bias=False)
+        # As DCGAN's scales, but around 0: what is learned is added to 1.
         nn.init.normal_(scale.weight, 0, 0.02)
         nn.init.normal_(shift.weight, 0, 0.02)
         self.scale = apply_spectral_norm(scale, norm)

@@ -75,11 +75,16 @@ class Heads(nn.Module):
         """The output of ``x`` with activations ``h``, given the condition's vectors ``[B,
         condition_dim]``.
         """
+        # The condition may enter by concatenation before the score.
         mixed = h if self.mix is None else self.concat_condition(h, condition)
         score = self.score(mixed.flatten(1)).flatten()
+
+        # A sliced score also gives what the loss needs to train its direction.
         direction = None
         if isinstance(self.score, SlicedLinear):
             direction = self.score.direction_scores(mixed.flatten(1))
+
+        # Projection: the inner product with the condition (Miyato & Koyama 2018, eq. 3).
         if self.project is not None:
             pooled = h.flatten(2).mean(2) if h.ndim > 2 else h
             score = score + (self.project(required(condition)) * pooled).sum(1)

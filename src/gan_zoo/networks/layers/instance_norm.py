@@ -47,11 +47,16 @@ class _InstanceNorm(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
         pixels = _pixels(x)
+        # The mean first, as the sum of squares of large values would lose digits.
         mean = _mean(pixels)
         centered = pixels - mean
         inverse = (_mean(centered * centered) + eps).rsqrt()
+
+        # Inputs and statistics are enough: what was normalized is computed again.
         ctx.save_for_backward(x, weight, bias, mean, inverse)
         ctx.eps = eps
+
+        # One pass over memory: bias + centered * (inverse * weight).
         y = torch.empty_like(x)
         torch.addcmul(bias, centered, inverse * weight, out=_pixels(y))
         return y

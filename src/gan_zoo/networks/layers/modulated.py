@@ -48,10 +48,13 @@ class ModulatedConv(nn.Module):
         self.blur = Blur(padding=1, gain=4.0) if up else None
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        # The style scales the inputs, which is the same as scaling the weights.
         scales = self.affine(style) * self.gain
         y = self.convolve(x * scales[:, :, None, None].to(x.dtype))
         if not self.demodulate:
             return y
+
+        # Demodulation: the length of each output's scaled weights.
         squares = self.weight.square().sum((2, 3))
         lengths = scales.square() @ squares.T
         out: Tensor = y * (lengths + EPSILON).rsqrt()[:, :, None, None].to(y.dtype)

@@ -20,6 +20,7 @@ def rectangular_image(
         ValueError: naming ``network`` and what it can make, for any other shape.
     """
     channels, height, width = require_image(sample_shape, network)
+    # Odd sides cannot be halved, and at 4 to 7 pixels there is enough left for a last layer.
     halvings = 0
     while min(height, width) >= 2 * SHORTEST_END and height % 2 == width % 2 == 0:
         height, width, halvings = height // 2, width // 2, halvings + 1
@@ -34,6 +35,7 @@ def rectangular_image(
 
 def require_image(sample_shape: Sequence[int], network: str) -> Sequence[int]:
     """The shape of images ``[C, H, W]``; raises `ValueError` for other samples."""
+    # Name a model that goes with the data.
     if len(sample_shape) != 3:
         advice = "model=gan for vectors, model=ctgan for tables"
         if len(sample_shape) == 2:

@@ -72,9 +72,12 @@ class Attention(nn.Module):
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
+
+        # Rotary positions turn pairs of numbers along two axes: 4 for each head.
         if width % (4 * heads):
             raise ValueError(f"width must be a multiple of 4 heads = {4 * heads}, got {width}")
         self.heads = heads
+        # Queries, keys and values in one product.
         self.enter = xavier_linear(width, 3 * width, bias=False)
         self.query_norm = RMSNorm(width // heads)
         self.key_norm = RMSNorm(width // heads)
@@ -104,6 +107,7 @@ class ScaledBlock(nn.Module):
         super().__init__()
         self.attention_norm = RMSNorm(width)
         self.attention = Attention(width, heads)
+        # Blocks begin near the identity.
         self.attention_scale = nn.Parameter(torch.full((width,), scale))
         self.mlp_norm = RMSNorm(width)
         self.mlp = SwiGLU(width)

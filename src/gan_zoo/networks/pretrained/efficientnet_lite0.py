@@ -32,9 +32,11 @@ class _SameConv(nn.Module):
         groups: int = 1,
         activate: bool = True,
     ) -> None:
+        # With strides the padding depends on the size of the input.
         padding = kernel // 2 if stride == 1 else 0
         conv = nn.Conv2d(c_in, c_out, kernel, stride, padding, groups=groups, bias=False)
         super().__init__()
+        # The epsilon of the published weights.
         norm = nn.BatchNorm2d(c_out, eps=1e-3)
         relu = nn.ReLU6(inplace=True) if activate else nn.Identity()
         self.layers = nn.Sequential(conv, norm, relu)
@@ -68,12 +70,15 @@ class _Block(nn.Module):
     def __init__(self, c_in: int, c_out: int, kernel: int, stride: int, expand: int) -> None:
         super().__init__()
         width = c_in * expand
+        # Inverted bottleneck: widen, filter each channel, narrow without an activation.
         layers = [_SameConv(c_in, width, 1)] if expand > 1 else []
         layers += [
             _SameConv(width, width, kernel, stride, groups=width),
             _SameConv(width, c_out, 1, activate=False),
         ]
         self.layers = nn.Sequential(*layers)
+
+        # A skip connection where the shape stays as it is.
         self.residual = stride == 1 and c_in == c_out
 
     def forward(self, x: Tensor) -> Tensor:

@@ -58,6 +58,7 @@ class AdaptiveBlock(nn.Module):
     def __init__(self, c_in: Count, c_out: Count, style_dim: Count, up: bool = False) -> None:
         super().__init__()
         self.scale = 2.0 if up else 1.0
+        # The style enters at both normalizations.
         self.before = AdaptiveInstanceNorm(c_in, style_dim)
         self.between = AdaptiveInstanceNorm(c_out, style_dim)
         self.first = nn.Conv2d(c_in, c_out, 3, padding=1)

@@ -28,6 +28,7 @@ class ContentEncoder(nn.Module):
 
     def __init__(self, channels: Count, width: Count, blocks: Count, kernel: Count) -> None:
         super().__init__()
+        # Instance normalization takes the style out of the contents.
         layers = [same_conv(channels, width, kernel), norm_layer("instance")(width), nn.ReLU()]
         for k in range(HALVINGS):
             c_in, c_out = width * 2**k, width * 2 ** (k + 1)
@@ -122,12 +123,15 @@ class Decoder(nn.Module):
     ) -> None:
         super().__init__()
         self.mapping = None if latent_dim is None else style_mapping(latent_dim, hidden)
+        # Styles enter the residual blocks alone.
         self.blocks = nn.ModuleList(
             TranslatorBlock(4 * width, "instance")
             if latent_dim is None
             else StyledBlock(4 * width, hidden)
             for _ in range(blocks)
         )
+
+        # Layer normalization, which unlike instance normalization keeps the styles.
         layers: list[nn.Module] = []
         for k in reversed(range(HALVINGS)):
             c_in, c_out = width * 2 ** (k + 1), width * 2**k

@@ -78,6 +78,8 @@ class DomainMapping(nn.Module):
                 "hidden and depth must be >= 1 and lr_multiplier > 0, got"
                 f" {hidden}, {depth} and {lr_multiplier}"
             )
+
+        # The shared half of the layers, then as many for each domain.
         inputs = [latent_dim, *[hidden] * (depth - 1)]
         sizes = [*[hidden] * (depth - 1), outputs]
         self.shared = nn.ModuleList(SlowLinear(size, hidden, lr_multiplier) for size in inputs)
@@ -121,6 +123,8 @@ class ImageTrunk(nn.Module):
                 f"{network} works on images of at least 8 pixels; the data's sample_shape is"
                 f" {list(sample_shape)}"
             )
+
+        # Halvings until the shorter side has 4 to 7 pixels.
         halvings = int(math.log2(min(sample_shape[1:]) / 4))
         widths = doubled_widths(width, max_width, halvings)
         blocks = [
@@ -129,6 +133,8 @@ class ImageTrunk(nn.Module):
         self.outputs = widths[-1]
         self.first = nn.Conv2d(sample_shape[0], widths[0], 3, padding=1)
         self.blocks = nn.Sequential(*blocks)
+
+        # One convolution over what is left of all places.
         end = [side // 2**halvings for side in sample_shape[1:]]
         self.last = nn.Conv2d(widths[-1], widths[-1], (end[0], end[1]))
 

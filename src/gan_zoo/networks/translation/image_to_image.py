@@ -27,6 +27,7 @@ def check_shapes(
 
     There is no spectral normalization here: weights are left as they are.
     """
+    # A translator keeps the size, which skip connections and cycles rely on.
     if len(in_shape) != 3 or len(out_shape) != 3 or list(in_shape[1:]) != list(out_shape[1:]):
         raise ValueError(
             f"{network} maps images to images of the same size, got {list(in_shape)} to"

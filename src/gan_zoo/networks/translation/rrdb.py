@@ -29,6 +29,7 @@ class DenseBlock(nn.Module):
 
     def __init__(self, channels: Count, growth: Count) -> None:
         super().__init__()
+        # Dense connections: each layer sees the block's input and all outputs before it.
         inputs = [channels + k * growth for k in range(GROWING_LAYERS + 1)]
         outputs = [*[growth] * GROWING_LAYERS, channels]
         convs = [
@@ -36,6 +37,8 @@ class DenseBlock(nn.Module):
             for c_in, c_out in zip(inputs, outputs, strict=True)
         ]
         self.layers = nn.ModuleList(convs)
+
+        # Small weights at first, so that residual blocks begin near the identity.
         for layer in convs:
             he_init(layer)
             with torch.no_grad():

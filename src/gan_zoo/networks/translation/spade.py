@@ -33,11 +33,14 @@ class SPADE(nn.Module):
         super().__init__()
         if norm not in NORMS:
             raise ValueError(f"norm must be one of {', '.join(NORMS)}, got {norm!r}")
+        # Neither has a scale and a shift of its own: those come from the condition.
         self.normalize = (
             nn.BatchNorm2d(channels, affine=False)
             if norm == "batch"
             else nn.GroupNorm(channels, channels, affine=False)
         )
+
+        # One hidden convolution, and one for each of gamma and beta (figure 3).
         self.hidden = nn.Sequential(nn.Conv2d(condition_channels, hidden, 3, padding=1), nn.ReLU())
         self.scale = nn.Conv2d(hidden, channels, 3, padding=1)
         self.shift = nn.Conv2d(hidden, channels, 3, padding=1)
@@ -71,9 +74,12 @@ class SPADEBlock(nn.Module):
             layer = nn.Conv2d(before, after, kernel, padding=kernel // 2, bias=bias)
             return apply_spectral_norm(layer, "spectral")
 
+        # As in figure 4, the narrower of both widths in the middle.
         middle = min(c_in, c_out)
         self.norms = nn.ModuleList([spade(c_in), spade(middle)])
         self.convs = nn.ModuleList([conv(c_in, middle, 3), conv(middle, c_out, 3)])
+
+        # A skip connection learns only where it has to change the channels.
         self.changes = c_in != c_out
         if self.changes:
             self.skip_norm = spade(c_in)

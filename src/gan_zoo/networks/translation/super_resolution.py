@@ -22,6 +22,7 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, channels: Count, norm: str) -> None:
         super().__init__()
+        # A bias before normalization would be subtracted again.
         bias = needs_bias(norm)
         self.layers = nn.Sequential(
             nn.Conv2d(channels, channels, 3, padding=1, bias=bias),
