@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+import io
+import re
 import subprocess
 import sys
+import tokenize
 from pathlib import Path
 
 import pytest
@@ -13,6 +17,10 @@ import gan_zoo
 PACKAGE = Path(gan_zoo.__file__).parent
 CONF = Path(__file__).parents[1] / "conf"
 MOST_FILES = 25
+MOST_LINES = 50
+LEAST_COMMENTS = 0.03
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+SILENCES = re.compile(r"# (noqa|type: ignore)")
 
 
 def test_no_module_is_loose() -> None:
@@ -26,6 +34,26 @@ def test_no_room_is_crowded() -> None:
         files = list(folder.glob("*.py"))
         assert len(files) <= MOST_FILES, folder
         assert not files or (folder / "__init__.py").is_file(), folder
+
+
+def test_code_says_why_and_functions_are_short() -> None:
+    """Comments are counted without those that silence a linter."""
+    lines, comments, long = 0, 0, []
+    for file in PACKAGE.rglob("*.py"):
+        text = file.read_text(encoding="utf-8")
+        lines += text.count("\n")
+        found = tokenize.generate_tokens(io.StringIO(text).readline)
+        comments += sum(
+            part.type == tokenize.COMMENT and not SILENCES.match(part.string) for part in found
+        )
+        functions = (node for node in ast.walk(ast.parse(text)) if isinstance(node, FUNCTIONS))
+        long += [
+            f"{file.name}: {node.name}"
+            for node in functions
+            if (node.end_lineno or 0) - node.lineno + 1 > MOST_LINES
+        ]
+    assert comments / lines >= LEAST_COMMENTS
+    assert not long
 
 
 def test_every_command_has_the_file_of_its_name() -> None:

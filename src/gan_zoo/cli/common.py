@@ -76,6 +76,17 @@ def handle_errors(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
+def exit_if_failed(failed: dict[Path, Exception], total: int) -> None:
+    """Name the images of ``total`` that could not be read, and exit with 1 if there are any."""
+    from gan_zoo.inference.translate import format_failures
+
+    # They do not stop the others, but the command has failed.
+    if failed:
+        for line in format_failures(failed, total):
+            typer.echo(line, err=True)
+        raise typer.Exit(1)
+
+
 def with_home(value: Any) -> Any:
     """Paths that begin with ``~``, which a shell leaves there in ``--out=~/x``, in the home
     folder.

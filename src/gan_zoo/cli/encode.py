@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from gan_zoo.cli.common import Checkpoint, Device, RunPath, Trust, app, handle_errors
+from gan_zoo.cli.common import (
+    Checkpoint,
+    Device,
+    RunPath,
+    Trust,
+    app,
+    exit_if_failed,
+    handle_errors,
+)
 
 
 @app.command()
@@ -26,13 +34,7 @@ def encode(
     """Latents and reconstructions of a folder of images, by a model with an encoder."""
     from gan_zoo.inference.encode import encode_folder
     from gan_zoo.inference.load import load_run
-    from gan_zoo.inference.translate import format_failures
 
     count, failed = encode_folder(load_run(run, checkpoint, device, trust), source, target)
     typer.echo(f"latents and reconstructions of {count} images in {target}")
-
-    # Unreadable files do not stop the others, but the command has failed.
-    if failed:
-        for line in format_failures(failed, count + len(failed)):
-            typer.echo(line, err=True)
-        raise typer.Exit(1)
+    exit_if_failed(failed, count + len(failed))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -91,32 +90,30 @@ def sample(
 
     # Options without effect on this kind are refused.
     walks_in = None if space == "z" else space
-    options = {"truncation": truncation, "psi": psi, "coarse": coarse, "space": walks_in}
-    check_options(what, options | {"class": label, "caption": caption})
+    options: dict[str, Any] = {"truncation": truncation, "psi": psi, "coarse": coarse}
+    options |= {"space": walks_in, "class": label, "caption": caption}
+    check_options(what, options)
 
     # The model, and where the result goes.
     loaded = load_run(run, checkpoint, device, trust, other_data)
-    chosen = options | {"class": label, "caption": caption}
-    chosen["where"] = ",".join(where) if where else None
-    target = out or loaded.folder / "drawn" / file_name(what, count, seed, chosen)
-    if count is not None and out is None:
-        target = target.with_name(target.name + loaded.sample_kind.suffix)
+    options["where"] = ",".join(where) if where else None
+    target = out or default_target(loaded, what, count, seed, options)
 
-    # What draws each kind; with --count it is a folder of images.
-    request: dict[str, Any] = {"label": label, "caption": caption}
-    draw: Any = {
-        "grid": partial(write_grid, size=size, truncation=truncation, psi=psi, **request),
-        "mix": partial(write_mixing, coarse=coarse, psi=psi, **request),
-        "arithmetic": partial(write_arithmetic, plus=plus, minus=minus),
-        "walk": partial(write_walk, linear=linear, space=space, **request),
-        "traverse": write_traversal,
-    }[what]
-    if where:
-        draw = partial(write_table, count=count, where=where)
-    elif count is not None:
-        draw = partial(write_folder, count=count, truncation=truncation, psi=psi, **request)
-    draw(loaded, target, seed)
+    # Drawn with those of the options that the kind takes; with --count they are single samples.
+    given: dict[str, Any] = {"label": label, "caption": caption, "count": count, "where": where}
+    given |= {"size": size, "truncation": truncation, "psi": psi, "coarse": coarse}
+    given |= {"linear": linear, "space": space, "plus": plus, "minus": minus}
+    write, takes = WRITERS[what if count is None else "rows" if where else "samples"]
+    write(loaded, target, seed, **{name: given[name] for name in takes})
     typer.echo(target)
+
+
+def default_target(
+    run: LoadedModel, what: str, count: int | None, seed: int, options: dict[str, Any]
+) -> Path:
+    """In the run's folder ``drawn``; single samples in a folder, or in a file of their kind."""
+    target = run.folder / "drawn" / file_name(what, count, seed, options)
+    return target if count is None else target.with_name(target.name + run.sample_kind.suffix)
 
 
 def file_name(what: str, count: int | None, seed: int, options: dict[str, Any]) -> str:
@@ -200,6 +197,16 @@ def write_frames(frames: Tensor, target: Path) -> None:
         save(grid_of(frames.flatten(0, 1), frames.shape[1]), target)
 
 
+WRITERS: Mapping[str, tuple[Callable[..., None], tuple[str, ...]]] = {
+    "grid": (write_grid, ("size", "truncation", "psi", "label", "caption")),
+    "mix": (write_mixing, ("coarse", "psi", "label", "caption")),
+    "arithmetic": (write_arithmetic, ("plus", "minus")),
+    "walk": (write_walk, ("linear", "space", "label", "caption")),
+    "traverse": (write_traversal, ()),
+    "samples": (write_folder, ("count", "truncation", "psi", "label", "caption")),
+    "rows": (write_table, ("count", "where")),
+}
+"""For each kind, and for single samples and rows, what draws it and the options that it takes."""
 KINDS = ("grid", "walk", "traverse", "arithmetic", "mix")
 GO_WITH = {
     "truncation": (("grid",), "grids and --count"),

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gan_zoo.cli.common import app, handle_errors
+
+if TYPE_CHECKING:
+    from gan_zoo.launch.search import Search
 
 
 @app.command()
@@ -44,13 +47,10 @@ def sweep(
     """Search with Optuna: gan-zoo sweep loss=hinge,rpgan
     'optim.generator.lr=tag(log,interval(1e-5,1e-3))'.
     """
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
     from gan_zoo.launch.search import Search, default_objective
     from gan_zoo.launch.search_space import search_space_of
 
+    # What varies, what decides, and where the trials go.
     space = search_space_of(overrides)
     default = default_objective(space, config_dir)
     objective = (score, maximize) if score else default
@@ -61,9 +61,18 @@ def sweep(
     try:
         search.run(trials, jobs, ["--config-dir", str(config_dir)] if config_dir else [])
     finally:
-        table = Table("trial", "state", escape(search.score), "values")
-        for row in search.rows():
-            table.add_row(*map(escape, row))
-        Console().print(table)
+        print_trials(search)
     typer.echo(f"{target}: all of it by gan-zoo compare {target}, the best again by")
     typer.echo(search.best_command() or "nothing, as no trial has finished")
+
+
+def print_trials(search: Search) -> None:
+    """A table of the trials so far, also of those that failed or were given up."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("trial", "state", escape(search.score), "values")
+    for row in search.rows():
+        table.add_row(*map(escape, row))
+    Console().print(table)

@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from gan_zoo.cli.common import Checkpoint, Device, RunPath, Trust, app, handle_errors
+from gan_zoo.cli.common import (
+    Checkpoint,
+    Device,
+    RunPath,
+    Trust,
+    app,
+    exit_if_failed,
+    handle_errors,
+)
 
 
 @app.command()
@@ -49,7 +57,7 @@ def translate(
     """Send a folder of images through a trained translation model; OUT/index.html shows them."""
     from gan_zoo.core.errors import DataError
     from gan_zoo.inference.load import load_run
-    from gan_zoo.inference.translate import format_failures, translate_folder
+    from gan_zoo.inference.translate import translate_folder
     from gan_zoo.reports.translation_gallery import write_gallery
 
     if targets is not None and not targets.is_dir():
@@ -60,8 +68,4 @@ def translate(
     )
     page = write_gallery(written, target, targets)
     typer.echo(f"{len(written)} images in {target}, shown in {page}")
-    # Files that could not be read do not stop the others, but the command has failed.
-    if failed:
-        for line in format_failures(failed, len(written) + len(failed)):
-            typer.echo(line, err=True)
-        raise typer.Exit(1)
+    exit_if_failed(failed, len(written) + len(failed))

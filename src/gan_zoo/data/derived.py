@@ -195,6 +195,7 @@ class Noise(Derivation):
 
 def blurred_by(images: Tensor, std: Positive) -> Tensor:
     """Images convolved with a Gaussian of this standard deviation; borders are reflected."""
+    # Three deviations hold nearly all of a Gaussian; reflection needs a larger image.
     reach = min(math.ceil(3 * std), images.shape[-1] - 1, images.shape[-2] - 1)
     places = torch.arange(-reach, reach + 1, device=images.device, dtype=images.dtype)
     kernel = (-places.square() / (2 * std**2)).exp()

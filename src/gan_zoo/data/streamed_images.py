@@ -88,6 +88,7 @@ class StreamedImages(Tensor):
         cls, function: Any, types: Any, arguments: Any = (), options: Any = None
     ) -> Any:
         """Rows where rows are asked for, else the function of all of them."""
+        # Operations that choose rows or crop read nothing.
         handler = HANDLERS.get(function)
         if handler is not None and isinstance(arguments[0], StreamedImages):
             handled = handler(*arguments, **(options or {}))

@@ -30,8 +30,11 @@ class WindowShuffle:
         """The order, ``[N]``."""
         shards = len(self.sizes)
         window = min(self.window, shards)
+
+        # Where each shard comes on the circle.
         place = torch.empty(shards, dtype=torch.float64)
         place[torch.randperm(shards, generator=generator)] = torch.arange(shards).double()
         keys = place.repeat_interleave(torch.tensor(self.sizes))
+        # Each sample up to a window later; past the end of the circle is its start.
         keys += window * torch.rand(len(keys), generator=generator, dtype=torch.float64)
         return keys.remainder_(shards).argsort(stable=True)

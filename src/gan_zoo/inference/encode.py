@@ -70,12 +70,7 @@ def encode_folder(
     written: set[Path] = set()
     starts = range(0, len(files), block)
     for start in with_progress(starts, len(starts), f"Encoding {len(files):,} images"):
-        images: dict[Path, Tensor] = {}
-        for file in files[start : start + block]:
-            try:
-                images[file] = load_as_in_training(run, file)
-            except (OSError, ValueError, SyntaxError) as error:
-                failed[file] = error
+        images = _readable(run, files[start : start + block], failed)
         if not images:
             continue
 
@@ -93,6 +88,19 @@ def encode_folder(
     if latents:
         write_latents(target, torch.cat(latents), names)
     return len(names), failed
+
+
+def _readable(
+    run: LoadedModel, files: Sequence[Path], failed: dict[Path, Exception]
+) -> dict[Path, Tensor]:
+    """The images of the files that can be read; ``failed`` gets the others."""
+    images: dict[Path, Tensor] = {}
+    for file in files:
+        try:
+            images[file] = load_as_in_training(run, file)
+        except (OSError, ValueError, SyntaxError) as error:
+            failed[file] = error
+    return images
 
 
 def write_latents(folder: Path, latents: Tensor, names: Sequence[str]) -> None:

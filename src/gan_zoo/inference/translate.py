@@ -156,21 +156,13 @@ def translator_of(
     if not model.translates:
         raise DataError(f"{type(model).__name__} does not translate images: use gan-zoo sample")
 
-    # Backward: from an image of the samples' domain.
+    if direction == "backward":
+        return _backward(run, networks, number)
+
+    # Forward: from a condition, or from the image that it is made of.
     data = run.config["data"]
     value_range = data.get("value_range")
     channels, *sides = data["sample_shape"]
-    if direction == "backward":
-        if "b_to_a" not in networks:
-            raise DataError(f"{type(model).__name__} translates forward only")
-        network = networks["b_to_a"]
-        if model.latent_dim is not None:
-            # The model samples from whatever translator stands in the forward one's place.
-            reverse = torch.nn.ModuleDict({"a_to_b": network})
-            network = RequestTranslator(model, reverse, number)
-        return Translator(network, int(channels), min(sides), value_range)
-
-    # Forward: from a condition, or from the image that it is made of.
     network = networks["a_to_b" if "a_to_b" in networks else "main"]
     label = None if label is None else run.class_number(label)
     if model.num_requested_labels and label is None:
@@ -184,6 +176,20 @@ def translator_of(
         return Translator(network, int(channels), min(sides), value_range, derivation)
     channels, *sides = data["condition_shape"]
     return Translator(network, int(channels), min(sides), value_range)
+
+
+def _backward(run: LoadedModel, networks: torch.nn.ModuleDict, number: int) -> Translator:
+    """The translator from an image of the samples' domain, see `translator_of`."""
+    model, data = run.module.model, run.config["data"]
+    channels, *sides = data["sample_shape"]
+    if "b_to_a" not in networks:
+        raise DataError(f"{type(model).__name__} translates forward only")
+    network = networks["b_to_a"]
+    if model.latent_dim is not None:
+        # The model samples from whatever translator stands in the forward one's place.
+        reverse = torch.nn.ModuleDict({"a_to_b": network})
+        network = RequestTranslator(model, reverse, number)
+    return Translator(network, int(channels), min(sides), data.get("value_range"))
 
 
 def load_image(
@@ -234,15 +240,7 @@ def translate_folder(
         DataError: if there is nothing to translate, or the folders are one.
     """
     files = images_to_read(source, target, "IN")
-
-    # Options that the model and the tiles can fulfil.
-    if tile is not None and tile < 2 * TILE_OVERLAP:
-        raise DataError(f"--tile must be >= {2 * TILE_OVERLAP}, got {tile}")
-    if num_outputs < 1 or (num_outputs > 1 and run.module.model.latent_dim is None):
-        raise DataError(
-            "--num-outputs must be >= 1, and 1 for models without latents, such as"
-            f" {type(run.module.model).__name__}, got {num_outputs}"
-        )
+    _check_options(run, num_outputs, tile)
 
     # Files that cannot be read are collected, the others translated.
     translators = [translator_of(run, direction, number, label) for number in range(num_outputs)]
@@ -262,6 +260,17 @@ def translate_folder(
         name = file.relative_to(source).with_suffix("").as_posix()
         written[path] = TranslatedFile(name, file, outputs)
     return list(written.values()), failed
+
+
+def _check_options(run: LoadedModel, num_outputs: int, tile: int | None) -> None:
+    """Raise `DataError` for options that the tiles or the model cannot fulfill."""
+    if tile is not None and tile < 2 * TILE_OVERLAP:
+        raise DataError(f"--tile must be >= {2 * TILE_OVERLAP}, got {tile}")
+    if num_outputs < 1 or (num_outputs > 1 and run.module.model.latent_dim is None):
+        raise DataError(
+            "--num-outputs must be >= 1, and 1 for models without latents, such as"
+            f" {type(run.module.model).__name__}, got {num_outputs}"
+        )
 
 
 def images_to_read(source: Path, target: Path, name: str) -> list[Path]:

@@ -180,8 +180,8 @@ class ViTDiscriminator(nn.Module):
         self.class_token = nn.Parameter(0.02 * torch.randn(width))
         self.blocks = nn.ModuleList(ScaledBlock(width, heads) for _ in range(depth))
         self.norm = RMSNorm(width)
-        # The class token stands at no place.
         self.heads = Heads([width], aux_outputs, condition_dim, fusion)
+        # The class token stands at no place.
         register_positions(self, side, width, heads, unplaced=1)
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:

@@ -69,7 +69,7 @@ class Consistency(Regularizer):
         side: str,
     ) -> Tensor:
         """The mean squared change of the score when the image is flipped and shifted."""
-        # The change is the discriminator's alone to undo.
+        # A term of the discriminator: what made the samples gets no gradient.
         x = output.x.detach()
         if x.ndim != 4:
             raise ValueError(

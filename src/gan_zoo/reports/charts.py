@@ -78,6 +78,8 @@ def scatter(
         name: [(x, y) for x, y in own if math.isfinite(x) and math.isfinite(y)]
         for name, own in points.items()
     }
+
+    # A chart needs two points to span its axes.
     everything = [point for own in points.values() for point in own]
     if len(everything) < 2:
         return Markup()

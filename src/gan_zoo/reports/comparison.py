@@ -142,6 +142,7 @@ def read_settings(run: RunFolder, outcome: RunResult) -> None:
 
 def read_outcome(run: RunFolder, outcome: RunResult) -> None:
     """Fill in how a run ended."""
+    # Only what has not stopped by the end.
     findings = diagnose_run(run)[1]
     outcome.findings = list(dict.fromkeys(found.name for found in findings if found.ongoing))
     if run.is_training:
@@ -154,6 +155,7 @@ def read_outcome(run: RunFolder, outcome: RunResult) -> None:
     else:
         try:
             read_metrics(run, outcome)
+        # Scores cannot be read, but all else of the run can.
         except DAMAGE:
             outcome.failure = "metrics.json is damaged"
         outcome.stopped_early = stopped_early(run)

@@ -106,6 +106,7 @@ def score_charts(history: History) -> list[Markup]:
     """For each term the median scores of reals and fakes over images seen, in bands that hold the
     middle 90 %, from what the doctor read.
     """
+    # Terms in the order in which they were first read.
     medians = dict.fromkeys(name for reading in history for name in reading if "_p50" in name)
     charts = []
     for term in dict.fromkeys(name.rpartition("/")[0] for name in medians):
@@ -113,6 +114,7 @@ def score_charts(history: History) -> list[Markup]:
         bands: dict[str, Band] = {}
         for side in ("real", "fake"):
             names = [f"{term}/{side}_p{percent}" for percent in ("05", "50", "95")]
+            # A term may be missing from some looks.
             looks = [reading for reading in history if all(name in reading for name in names)]
             values = [(look["images_seen"], *(look[name] for name in names)) for look in looks]
             curves[side] = [(seen, middle) for seen, _, middle, _ in values]

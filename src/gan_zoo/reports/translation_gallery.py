@@ -28,6 +28,7 @@ def write_gallery(
     Returns:
         The page.
     """
+    # Each row: the input, its outputs, and the true one if it is known.
     true = {} if targets is None else _by_name(targets)
     rows = []
     for file in translated:
@@ -38,6 +39,7 @@ def write_gallery(
         shown = [(title, _link(image, folder)) for title, image in images]
         rows.append({"name": file.name, "images": shown})
 
+    # Written as a whole, so that a page which is open is never half a page.
     page = folder / PAGE
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_path(page) as temporary:

@@ -65,6 +65,7 @@ class CheckpointStore:
         try:
             content = json.loads(path.read_text())
             return [CheckpointRecord(**entry) for entry in content["checkpoints"]], content["best"]
+        # A new run has saved nothing yet.
         except FileNotFoundError:
             return [], None
         except (ValueError, KeyError, TypeError) as error:

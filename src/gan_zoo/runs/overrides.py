@@ -158,6 +158,7 @@ def unquote_value(value: str) -> str:
     inner = re.sub(
         rf"(\\*)\\{value[0]}", lambda found: found[1][: len(found[1]) // 2] + value[0], value[1:-1]
     )
+    # At the end of a quoted value backslashes are doubled, as the quote comes after them.
     trailing = len(inner) - len(inner.rstrip("\\"))
     return (inner[: -(trailing // 2)] if trailing > 1 else inner).replace(r"\${", "${")
 

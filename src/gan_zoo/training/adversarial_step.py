@@ -134,15 +134,8 @@ class AdversarialStep:
             if not term.trains_generator:
                 continue
 
-            # Where the generators own both sides, they want the discriminator to take each for the
-            # other. Unrolled discriminators depend on the fakes, and with them the loss of reals.
             with full_precision(term.real.device):
-                if unroll is not None:
-                    value = -over_parts(loss.discriminator, real, fake)
-                elif term.swapped:
-                    value = over_parts(loss.discriminator, fake, real)
-                else:
-                    value = over_parts(self._generator_loss(loss), fake, real)
+                value = self._generator_value(outputs[-1], unrolled=unroll is not None)
                 terms[f"g/{term.name}"] = weighted(term.generator_weight, value)
 
         # Terms of the model, and the regularizers of the generators that are due.
@@ -202,6 +195,18 @@ class AdversarialStep:
     def regularizers_for(self, term: AdversarialTerm) -> Mapping[str, Regularizer]:
         """The term's own copies of the regularizers, by name."""
         return dict(self.regularizers[term.name].items())  # type: ignore[operator]
+
+    def _generator_value(self, output: TermOutputs, unrolled: bool) -> Tensor:
+        """What the generators minimize of a term, without its weight."""
+        loss, real, fake = self.loss_for(output.term), output.real, output.fake
+        # Unrolled discriminators depend on the fakes, and with them the loss of reals.
+        if unrolled:
+            return -over_parts(loss.discriminator, real, fake)
+        # Where the generators own both sides, they want the discriminator to take each for the
+        # other.
+        if output.term.swapped:
+            return over_parts(loss.discriminator, fake, real)
+        return over_parts(self._generator_loss(loss), fake, real)
 
     def _generator_loss(self, loss: Loss) -> GeneratorLoss:
         """What the generators minimize of a term with ``loss``."""
@@ -272,6 +277,7 @@ def copies_for_terms(
         The losses by name of the term; the discriminators' regularizers by name of the term and
         their own; those of the generators, of which there is one each.
     """
+    # A regularizer is attached to the loss of its own term.
     losses = nn.ModuleDict({name: copy.deepcopy(loss) for name in model.term_names})
     copies = nn.ModuleDict()
     for name in model.term_names:
@@ -281,6 +287,8 @@ def copies_for_terms(
         for regularizer in own.values():
             regularizer.attach(losses[name])
         copies[name] = nn.ModuleDict(own)
+
+    # Those of the generators exist once, as they see the model and not a term.
     of_generators = {
         key: r for key, r in regularizers.items() if isinstance(r, GeneratorRegularizer)
     }
@@ -307,6 +315,8 @@ def check_step_arguments(
         )
     if clip_grad_norm is not None and clip_grad_norm <= 0:
         raise ValueError(f"clip_grad_norm must be > 0 or null, got {clip_grad_norm}")
+
+    # What the loss and each regularizer ask of the networks.
     parts: list[Loss | Regularizer] = [loss, *of_discriminators.values()]
     for discriminator in model.discriminators.values():
         for part in parts:

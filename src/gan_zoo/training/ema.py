@@ -56,6 +56,7 @@ class EMA(nn.Module):
             self.register_buffer("stale", torch.tensor(True))
         self.half_life = half_life
         self.ramp_up = ramp_up
+        # In float32, as small steps towards the weights would be lost in half precision.
         self.generators = copy.deepcopy(generators).float().requires_grad_(False).eval()
 
     @torch.no_grad()

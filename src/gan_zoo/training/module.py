@@ -92,7 +92,9 @@ class GANModule(SamplingModule):
         if channels_last:
             model.to(memory_format=torch.channels_last)
         super().__init__(model, None if ema is None else EMA(model.generators, **ema))
+        # Two optimizers, stepped by hand.
         self.automatic_optimization = False
+        # Copies, as the state of each adversarial term is its own.
         self.losses, self.regularizers, self.generator_regularizers = copies_for_terms(
             model, loss, regularizers or {}
         )

@@ -50,6 +50,7 @@ def trained_parameters(model: Model) -> dict[str, list[nn.Parameter]]:
     groups = {}
     for name, networks in sides.items():
         parameters = [p for p in networks.parameters() if p.requires_grad]
+        # Torch refuses an optimizer of nothing.
         if parameters:
             groups[name] = parameters
     return groups

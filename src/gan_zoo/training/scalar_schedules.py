@@ -163,6 +163,7 @@ def _set_of_optimizer(optimizer: Optimizer, key: str, index: str | None, number:
         if index is None:
             group[key] = number
         else:
+            # Such as betas, which are a tuple.
             values = list(group[key])
             values[int(index)] = number
             group[key] = tuple(values)

@@ -116,6 +116,7 @@ def processes_of_torchrun() -> dict[str, int]:
     """``devices`` and ``num_nodes`` as torchrun started them; nothing if it did not."""
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         return {}
+    # Torchrun gives every machine as many processes.
     on_this_machine = int(os.environ["LOCAL_WORLD_SIZE"])
     return {
         "devices": on_this_machine,

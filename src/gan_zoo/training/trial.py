@@ -271,6 +271,8 @@ def check_source(source: Any) -> None:
         raise DataError(
             f"data.source must return a gan_zoo.data.dataset.Source, got a {type(source).__name__}"
         )
+
+    # Bytes are images; other samples are numbers in [-1, 1].
     samples = source.samples
     if not isinstance(samples, Tensor) or not (
         (samples.ndim == 4 and samples.dtype in (torch.uint8, torch.float32))

@@ -41,6 +41,7 @@ def serve(page: gr.Blocks, port: int | None = None, open_browser: bool = False) 
             server_name="127.0.0.1",
             server_port=port,
             inbrowser=open_browser,
+            # Nothing leaves this machine.
             share=False,
             theme=LOCAL,
             css=PIXELS,

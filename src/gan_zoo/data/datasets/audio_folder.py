@@ -11,12 +11,12 @@ from gan_zoo.core.errors import DataError
 from gan_zoo.core.paths import cache_root
 from gan_zoo.core.types import Count
 from gan_zoo.data.dataset import Source
-from gan_zoo.data.datasets.image_folder import find_files, labels_of, report_found
+from gan_zoo.data.datasets.image_folder import find_files, in_split_order, source_of_folder
 from gan_zoo.data.files.audio_io import SUFFIXES, Sound, read_sound, soundfile
 from gan_zoo.data.files.cache import cache_key
 from gan_zoo.data.files.image_cache import check_folder, check_on_error, decode_all, size_and_date
 from gan_zoo.data.sample_kinds.audio import Audio
-from gan_zoo.data.splits import check_split, has_held_out, order_by_split, split_slice
+from gan_zoo.data.splits import check_split
 
 DECODED_BY = "mean of channels, resample_poly, first samples: version 1"
 
@@ -54,11 +54,7 @@ def audio_folder(
 
     # Files in the order of the split, training first.
     folder = check_folder(Path(root).expanduser(), "data.root", "sounds")
-    files = find_files(folder, SUFFIXES)
-    if not files:
-        raise DataError(f"data.root={folder} has no sounds ({', '.join(SUFFIXES)})")
-    names = [file.relative_to(folder).as_posix() for file in files]
-    files = [files[row] for row in order_by_split(names, test_share)]
+    files = in_split_order(folder, sounds_in(folder), test_share)
 
     # A changed file has another size or date.
     stats = [(str(file.relative_to(folder)), *size_and_date(file)) for file in files]
@@ -70,20 +66,12 @@ def audio_folder(
 
     listed = [str(file) for file in files]
     decoded = decode_all(path, key, listed, on_error, make, (1, length), np.float32, "sounds")
+    return source_of_folder(folder, files, decoded, split, test_share, held_out, "sounds", kind)
 
-    # Names and labels of the readable ones.
-    files = [files[row] for row in decoded.rows]
-    names = [file.relative_to(folder).as_posix() for file in files]
-    labels, classes = labels_of(folder, files)
-    report_found(folder, labels, classes, len(files), "sounds")
-    part = split_slice(names, split, test_share)
-    return Source(
-        folder.name,
-        split if test_share else "all",
-        decoded.images[part],
-        None if labels is None else labels[part],
-        classes=classes,
-        held_out=held_out if has_held_out(names, split, test_share) else None,
-        kind=kind,
-        fingerprint=cache_key(decoded.key, split) if test_share else decoded.key,
-    )
+
+def sounds_in(folder: Path) -> list[Path]:
+    """The sound files below ``folder``; raises `DataError` if there are none."""
+    files = find_files(folder, SUFFIXES)
+    if not files:
+        raise DataError(f"data.root={folder} has no sounds ({', '.join(SUFFIXES)})")
+    return files

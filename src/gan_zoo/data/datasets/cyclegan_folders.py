@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -111,11 +112,8 @@ def side_by_side_folder(
     halves = {"A": "left", "B": "right"}
     first, second = direction.split("to")
     decoding = Decoding(channels, image_size, on_error, value_range, halves[second])
-    conditions_decoding = Decoding(
-        condition_channels, image_size, on_error, value_range, halves[first]
-    )
-    samples = _decoded(folder, decoding)
-    conditions = _decoded(folder, conditions_decoding)
+    other = replace(decoding, channels=condition_channels, half=halves[first])
+    samples, conditions = _decoded(folder, decoding), _decoded(folder, other)
     return Source(
         place.name,
         split,

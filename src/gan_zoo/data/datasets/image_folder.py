@@ -6,7 +6,7 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -17,8 +17,15 @@ from gan_zoo.core.errors import DataError
 from gan_zoo.core.types import ImageSize
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.files.cache import cache_key
-from gan_zoo.data.files.image_cache import Decoding, check_folder, check_on_error, decode_files
+from gan_zoo.data.files.image_cache import (
+    DecodedImages,
+    Decoding,
+    check_folder,
+    check_on_error,
+    decode_files,
+)
 from gan_zoo.data.files.image_io import LEFT_OUT, SUFFIXES, ValueRange
+from gan_zoo.data.sample_kinds.base import SampleKind
 from gan_zoo.data.splits import check_split, has_held_out, order_by_split, split_slice
 
 
@@ -53,15 +60,43 @@ def image_folder(
     # Files in the order of the split, training first.
     folder = check_folder(Path(root).expanduser(), "data.root")
     files = images_in(folder, "data.root")
-    names = [file.relative_to(folder).as_posix() for file in files]
-    files = [files[row] for row in order_by_split(names, test_share)]
+    files = in_split_order(folder, files, test_share)
     decoded = decode_files(folder, files, Decoding(channels, image_size, on_error, value_range))
+    return source_of_folder(folder, files, decoded, split, test_share, held_out)
 
+
+def in_split_order(folder: Path, files: Sequence[Path], test_share: float) -> list[Path]:
+    """The files in the order of the split, training first, by their names below ``folder``."""
+    names = [file.relative_to(folder).as_posix() for file in files]
+    return [files[row] for row in order_by_split(names, test_share)]
+
+
+def source_of_folder(
+    folder: Path,
+    files: Sequence[Path],
+    decoded: DecodedImages,
+    split: str,
+    test_share: float,
+    held_out: Callable[[], Source],
+    what: str = "images",
+    kind: SampleKind | None = None,
+) -> Source:
+    """The split's part of a folder, and a line that says what was found in all of it.
+
+    Args:
+        folder: the folder.
+        files: in the order of the split.
+        decoded: the readable ones.
+        split, test_share: as in `image_folder`.
+        held_out: makes the source of the held-out part.
+        what: the word for samples.
+        kind: of samples, see `Source`.
+    """
     # Names and labels of the readable ones.
     files = [files[row] for row in decoded.rows]
     names = [file.relative_to(folder).as_posix() for file in files]
     labels, classes = labels_of(folder, files)
-    report_found(folder, labels, classes, len(files))
+    report_found(folder, labels, classes, len(files), what)
     part = split_slice(names, split, test_share)
     return Source(
         folder.name,
@@ -70,6 +105,7 @@ def image_folder(
         None if labels is None else labels[part],
         classes=classes,
         held_out=held_out if has_held_out(names, split, test_share) else None,
+        kind=kind,
         fingerprint=cache_key(decoded.key, split) if test_share else decoded.key,
     )
 

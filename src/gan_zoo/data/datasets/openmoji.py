@@ -106,10 +106,7 @@ def openmoji_restyled(
         DataError: if there is no such style or split, or a drawing cannot be rasterized.
     """
     held_out = partial(openmoji_restyled, **{**locals(), "split": "test"})
-    if style not in STYLES:
-        raise DataError(f"data.style must be one of {', '.join(STYLES)}, got {style!r}")
-    if style == "hue" and channels == 1:
-        raise DataError("data.style=hue needs colors: set data.channels=3, or data.style=dark")
+    _check_style(style, channels)
 
     # Drawings that are more than lines, each emoji once.
     stems = [file.stem for file in _files()]
@@ -134,6 +131,14 @@ def openmoji_restyled(
         license=_license(),
         fingerprint=cache_key(key, style, split),
     )
+
+
+def _check_style(style: str, channels: int) -> None:
+    """Raise `DataError` for a style that does not exist, or needs colors that there are not."""
+    if style not in STYLES:
+        raise DataError(f"data.style must be one of {', '.join(STYLES)}, got {style!r}")
+    if style == "hue" and channels == 1:
+        raise DataError("data.style=hue needs colors: set data.channels=3, or data.style=dark")
 
 
 def openmoji_captions(

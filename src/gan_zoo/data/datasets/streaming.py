@@ -46,25 +46,8 @@ def streaming(
         DataError: if litdata is not installed, there are no packed images, or files are damaged.
     """
     check_channels(channels)
-    try:
-        import_litdata()
-    except ModuleNotFoundError as error:
-        if error.name != "litdata":
-            raise
-        raise DataError(
-            "data=streaming needs the package litdata, which is not installed: pip install"
-            " 'gan-zoo[streaming]'"
-        ) from error
-    if window < 1:
-        raise DataError(f"data.window must be >= 1, got {window}")
-    shards = Shards(root, cache_size, window + 1)
+    shards = _open_shards(root, window, cache_size)
     manifest = shards.manifest
-    sizes = [shard.bytes for shard in manifest.shards]
-    if shards.cache is not None and min(window + 1, len(sizes)) * max(sizes) > cache_size:
-        raise DataError(
-            f"data.cache_size={cache_size:g} is less than the {window + 1} shards of up to"
-            f" {max(sizes):,} bytes that data.window={window} reads at a time"
-        )
 
     # The images, which nothing has read yet.
     height, width = height_and_width(image_size)
@@ -89,6 +72,34 @@ def streaming(
         permute=WindowShuffle([shard.images for shard in manifest.shards], window),
         fingerprint=cache_key("streaming", digest, channels, image_size),
     )
+
+
+def _open_shards(root: str, window: int, cache_size: float) -> Shards:
+    """The packed images; raises `DataError` without litdata, or where the cache has no room for a
+    window.
+    """
+    # Any other missing module is a bug.
+    try:
+        import_litdata()
+    except ModuleNotFoundError as error:
+        if error.name != "litdata":
+            raise
+        raise DataError(
+            "data=streaming needs the package litdata, which is not installed: pip install"
+            " 'gan-zoo[streaming]'"
+        ) from error
+    if window < 1:
+        raise DataError(f"data.window must be >= 1, got {window}")
+
+    # Samples of up to window + 1 shards are mixed, see `WindowShuffle`.
+    shards = Shards(root, cache_size, window + 1)
+    sizes = [shard.bytes for shard in shards.manifest.shards]
+    if shards.cache is not None and min(window + 1, len(sizes)) * max(sizes) > cache_size:
+        raise DataError(
+            f"data.cache_size={cache_size:g} is less than the {window + 1} shards of up to"
+            f" {max(sizes):,} bytes that data.window={window} reads at a time"
+        )
+    return shards
 
 
 def _held_out(classes: list[str] | None, test_root: str, *arguments: Any) -> Source:

@@ -15,6 +15,7 @@ from gan_zoo.data.sample_kinds.table import Table
 from gan_zoo.data.splits import check_split, has_held_out, order_by_split, split_slice
 from gan_zoo.data.tables.files import schema_of_table, table_of
 from gan_zoo.data.tables.row_draws import RowDraws
+from gan_zoo.data.tables.schema import Schema
 
 log = logging.getLogger(__name__)
 
@@ -50,10 +51,7 @@ def table(
     if target is not None and target not in schema.names:
         raise DataError(f"data.target must be one of {', '.join(schema.names)}, got {target!r}")
     if schema.left_out and split == "train":
-        log.warning(
-            "columns without values, or of text with too many (names, ids), are left out: %s",
-            ", ".join(schema.left_out),
-        )
+        _warn_of_left_out(schema)
 
     # The rows of the split.
     names = [str(row) for row in range(len(frame))]
@@ -61,6 +59,7 @@ def table(
     ordered = [names[row] for row in order]
     rows = torch.tensor(order)[split_slice(ordered, split, test_share)]
     samples = torch.from_numpy(schema.encode(frame)).float()[rows]
+    # Conditional models draw rows by category, see `RowDraws`.
     has_categories = any(span.kind == "category" for span in schema.spans)
     return Source(
         bundled if root is None else Path(root).stem,
@@ -69,4 +68,12 @@ def table(
         held_out=held_out if has_held_out(ordered, split, test_share) else None,
         kind=Table(schema.to_json(), target),
         row_draws=RowDraws(samples, schema.spans) if has_categories else None,
+    )
+
+
+def _warn_of_left_out(schema: Schema) -> None:
+    """Name the columns that cannot be modeled."""
+    log.warning(
+        "columns without values, or of text with too many (names, ids), are left out: %s",
+        ", ".join(schema.left_out),
     )

@@ -41,13 +41,7 @@ def tones(
         DataError: for a split that does not exist, or numbers that are too small.
     """
     check_split(split)
-    for name, value, least in (
-        ("length", length, 16),
-        ("sample_rate", sample_rate, 4000),
-        ("num_samples", num_samples, 2 * len(VOICES)),
-    ):
-        if value < least:
-            raise DataError(f"data.{name} must be >= {least}, got {value}")
+    _check_sizes(length, sample_rate, num_samples)
 
     # Both splits have numbers of their own.
     held_out = max(len(VOICES), round(num_samples * PARTS["test"]))
@@ -70,6 +64,18 @@ def tones(
         kind=Audio(sample_rate),
         license="computed",
     )
+
+
+def _check_sizes(length: int, sample_rate: int, num_samples: int) -> None:
+    """Raise `DataError` for numbers that are too small."""
+    for name, value, least in (
+        ("length", length, 16),
+        ("sample_rate", sample_rate, 4000),
+        # Every class occurs in both splits.
+        ("num_samples", num_samples, 2 * len(VOICES)),
+    ):
+        if value < least:
+            raise DataError(f"data.{name} must be >= {least}, got {value}")
 
 
 def _sounds(labels: Tensor, length: int, sample_rate: int, generator: torch.Generator) -> Tensor:

@@ -189,6 +189,7 @@ def resize_and_crop(image: Image.Image, size: ImageSize) -> Image.Image:
     height, width = height_and_width(size)
     if image.size == (width, height):
         return image
+    # Cover both sides, then cut what is too long from both ends.
     scale = max(width / image.width, height / image.height)
     new = (max(width, round(image.width * scale)), max(height, round(image.height * scale)))
     image = image.resize(new, Image.Resampling.BICUBIC)

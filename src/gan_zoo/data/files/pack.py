@@ -116,23 +116,17 @@ def pack(
         DataError: if there are no readable images, or ``out`` holds something else.
     """
     from gan_zoo.data.datasets.image_folder import images_in, labels_of
-    from gan_zoo.data.files.image_cache import check_folder, size_and_date
+    from gan_zoo.data.files.image_cache import check_folder
 
-    # What there is to do, the same for the same files and options.
+    # What there is to do.
     import_litdata()
     for name, value in (("--jobs", jobs), ("--shard-images", shard_images)):
         if value < 1:
             raise DataError(f"{name} must be >= 1, got {value}")
     files = images_in(check_folder(folder, "FOLDER"), "FOLDER")
     labels, classes = labels_of(folder, files)
-    stats = [(_name(file.relative_to(folder)), *size_and_date(file)) for file in files]
-    plan = cache_key(stats, encoding.size, encoding.quality, shard_images)
-    order = np.random.default_rng(0).permutation(len(files))
-    costs = [max(size, encoding.most_bytes) for _, size, _ in stats]
-    tasks = [
-        [(files[row], stats[row][0], -1 if labels is None else int(labels[row])) for row in piece]
-        for piece in pieces(order.tolist(), costs, shard_images)
-    ]
+    numbers = [-1] * len(files) if labels is None else labels.tolist()
+    tasks, plan = _plan(folder, files, numbers, encoding, shard_images)
 
     # One process at a time packs into a folder.
     out.mkdir(parents=True, exist_ok=True)
@@ -149,6 +143,30 @@ def pack(
             pass
         manifest = _finish(out, plan, len(tasks), classes, encoding)
     return Packed(manifest, len(missing))
+
+
+def _plan(
+    folder: Path,
+    files: Sequence[Path],
+    labels: Sequence[int],
+    encoding: Encoding,
+    shard_images: int,
+) -> tuple[list[Task], str]:
+    """The images of each shard, and a key; both are the same for the same files and options."""
+    from gan_zoo.data.files.image_cache import size_and_date
+
+    # A changed file has another size or date.
+    stats = [(_name(file.relative_to(folder)), *size_and_date(file)) for file in files]
+    plan = cache_key(stats, encoding.size, encoding.quality, shard_images)
+
+    # A random order, so that a shard holds all classes.
+    order = np.random.default_rng(0).permutation(len(files))
+    costs = [max(size, encoding.most_bytes) for _, size, _ in stats]
+    tasks: list[Task] = [
+        [(files[row], stats[row][0], labels[row]) for row in piece]
+        for piece in pieces(order.tolist(), costs, shard_images)
+    ]
+    return tasks, plan
 
 
 def pieces(rows: Sequence[int], costs: Sequence[int], most: int) -> list[list[int]]:
@@ -308,14 +326,7 @@ def _finish(
         with atomic_path(out / LABELS) as temporary:
             np.save(temporary, np.array(labels, dtype=np.int32))
         labels_sha256 = sha256(out / LABELS)
-
-    # litdata's own index, so that its StreamingDataset reads the folder, too.
-    chunks = [
-        {"chunk_bytes": s.bytes, "chunk_size": s.images, "filename": s.file, "dim": None}
-        for s in shards
-    ]
-    with atomic_path(out / INDEX) as temporary:
-        temporary.write_text(json.dumps({"chunks": chunks, "config": config}), encoding="utf-8")
+    _write_index(out, shards, config)
 
     # With the manifest the folder is complete.
     manifest = Manifest(
@@ -333,3 +344,13 @@ def _finish(
         temporary.write_text(manifest.text(), encoding="utf-8")
     shutil.rmtree(out / BEGUN, ignore_errors=True)
     return manifest
+
+
+def _write_index(out: Path, shards: Sequence[Shard], config: Any) -> None:
+    """Write litdata's own index, so that its StreamingDataset reads the folder, too."""
+    chunks = [
+        {"chunk_bytes": s.bytes, "chunk_size": s.images, "filename": s.file, "dim": None}
+        for s in shards
+    ]
+    with atomic_path(out / INDEX) as temporary:
+        temporary.write_text(json.dumps({"chunks": chunks, "config": config}), encoding="utf-8")

@@ -66,8 +66,6 @@ class TVAE(Model):
         discriminator: None = None,
     ) -> None:
         super().__init__()
-
-        # The encoder gives means and log variances, hence twice as many outputs.
         if discriminator is not None:
             raise ValueError("model=tvae has no discriminator: use discriminator=none")
         self.layout = RowLayout(spans_of(required_layout(layout, "model=tvae")))
@@ -76,6 +74,7 @@ class TVAE(Model):
         self.generators = nn.ModuleDict(
             {
                 "main": generator(latent_dim=latent_dim),
+                # Means and logarithms of variances.
                 "encoder": encoder(outputs=2 * latent_dim),
                 "deviations": ScalarDeviations(self.layout.width),
             }

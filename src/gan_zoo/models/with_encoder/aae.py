@@ -96,7 +96,6 @@ class AAE(Model):
     def adversarial_terms(self, batch: Batch, fakes: FakeSamples) -> Sequence[AdversarialTerm]:
         # The codes are to look like latents of the prior, so these are the reals.
         latents = self.latents(self.request_for(batch))
-        # Reversed roles: draws of the prior are real, codes are fake.
         discriminator, weight = self.discriminators["main"], self.adversarial_weight
         return [
             AdversarialTerm(

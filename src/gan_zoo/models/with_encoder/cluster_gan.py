@@ -98,9 +98,9 @@ class ClusterGAN(GAN):
     ) -> LossTerms:
         # The inputs that the fakes were made from, as a step repeats its draws.
         request = self.request_for(batch)
-        # What the sample was made of is what the encoder has to find.
         latents, _ = self.generator_inputs(request, self.generators)
 
+        # What a sample was made of is what the encoder has to find.
         found, logits = self.encoded(fakes["fake"], self.generators)
         distance = (found - latents).square().sum(1).mean()
         return {
