@@ -65,12 +65,24 @@ def test_without_a_condition_the_score_is_linear(shape: list[int]) -> None:
     assert Heads(shape)(h, X).aux is None
 
 
+@pytest.mark.parametrize("norm", ["batch", "spectral"])
+def test_a_projected_condition_counts_from_the_start(norm: str) -> None:
+    """Scores of one image under two classes differ about as much as those of two images do."""
+    torch.manual_seed(0)
+    network = DCGANDiscriminator([1, 16, 16], width=16, norm=norm, condition_dim=8)
+    images, classes = torch.randn(64, 1, 16, 16).clamp(-1, 1), torch.eye(8)
+    scores = torch.stack([network(images, c.expand(64, -1)).score for c in classes])
+    over_classes = scores.std(0).mean()
+    over_images = scores.std(1).mean()
+    assert over_classes > 0.5 * over_images
+
+
 def test_projection_by_hand() -> None:
-    """w.h + (V c).p(h), p the mean over positions."""
+    """w.h + (V c).p(h), p the sum over positions."""
     heads, h, c = Heads([2, 1, 2], condition_dim=3), torch.randn(2, 2, 1, 2), torch.randn(2, 3)
     w, v = heads.score.weight[0], heads.project.weight
     for i in range(2):
-        pooled = torch.stack([(h[i, k, 0, 0] + h[i, k, 0, 1]) / 2 for k in range(2)])
+        pooled = torch.stack([h[i, k, 0, 0] + h[i, k, 0, 1] for k in range(2)])
         expected = w @ h[i].flatten() + heads.score.bias[0] + (v @ c[i]) @ pooled
         assert heads(h, X, c).score[i].item() == pytest.approx(expected.item(), rel=1e-5)
     assert heads.project.bias is None

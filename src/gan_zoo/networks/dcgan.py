@@ -144,6 +144,7 @@ class DCGANDiscriminator(nn.Module):
         last = widths[-1] + (minibatch != "none")
         self.heads = Heads([last, *end], aux_outputs, condition_dim, fusion, norm)
         initialize(self, dcgan_init)
+        self.heads.initialize_projection()
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
         # Up to the last convolution, then the rest.

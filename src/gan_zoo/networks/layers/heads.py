@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from gan_zoo.core.types import DiscriminatorOutput
 from gan_zoo.networks.layers.normalization import SLICED, apply_spectral_norm
@@ -20,7 +21,7 @@ class Heads(nn.Module):
 
     Without a condition the score is linear in the activations h. With a condition vector c it is
 
-    - ``projection``: w.h + (V c).p(h), p the mean over positions (Miyato & Koyama 2018, eq. 3), or
+    - ``projection``: w.h + (V c).p(h), p the sum over positions (Miyato & Koyama 2018, eq. 3), or
     - ``concat``: c is repeated at every position and mixed in by one more layer (Reed et al. 2016,
       section 4.1).
 
@@ -86,10 +87,19 @@ class Heads(nn.Module):
 
         # Projection: the inner product with the condition (Miyato & Koyama 2018, eq. 3).
         if self.project is not None:
-            pooled = h.flatten(2).mean(2) if h.ndim > 2 else h
+            pooled = h.flatten(2).sum(2) if h.ndim > 2 else h
             score = score + (self.project(required(condition)) * pooled).sum(1)
         aux = None if self.aux is None else self.aux(h.flatten(1))
         return DiscriminatorOutput(score, x, aux, features=(h,), direction=direction)
+
+    def initialize_projection(self) -> None:
+        """Weights of V as in the authors' code (Xavier), for networks that start from smaller ones.
+
+        From N(0, 0.02) the condition would hardly count for many steps. A spectral norm sets the
+        scale itself.
+        """
+        if self.project is not None and not is_parametrized(self.project):
+            nn.init.xavier_normal_(self.project.weight)
 
     def concat_condition(self, h: Tensor, condition: Tensor | None) -> Tensor:
         """The activations after one layer that sees the condition at every position."""
