@@ -98,7 +98,7 @@ class Heads(nn.Module):
         From N(0, 0.02) the condition would hardly count for many steps. A spectral norm sets the
         scale itself.
         """
-        if self.project is not None and not is_parametrized(self.project):
+        if isinstance(self.project, nn.Linear) and not is_parametrized(self.project):
             nn.init.xavier_normal_(self.project.weight)
 
     def concat_condition(self, h: Tensor, condition: Tensor | None) -> Tensor:
