@@ -22,8 +22,8 @@ run mode_seeking "${digits[@]}" model=cgan_single "regularizer=[mode_seeking]"
 run mode_seeking_none "${digits[@]}" model=cgan_single
 styles=(model=stylegan2 data=digits trainer.max_steps=1000 generator.width=16 generator.max_width=32 generator.style_dim=32
   generator.mapping_layers=2 model.latent_dim=32 discriminator.width=16 discriminator.max_width=32)
-run path_length "${styles[@]}" "regularizer=[r1,path_length]"
-run path_length_none "${styles[@]}" "regularizer=[r1]"
+run path_length "${styles[@]}"
+run path_length_none "${styles[@]}" "~regularizer.path_length"
 
 # Micro-batches, schedules, several generator steps.
 run accumulate "${digits[@]}" accumulate=4 discriminator.norm=none generator.norm=none
@@ -60,6 +60,6 @@ import gan_zoo as gz
 digits = gz.digits()
 np.savez(f"{sys.argv[1]}/digits.npz", samples=digits.samples.numpy(), labels=digits.labels.numpy())
 PYTHON
-run tensor_file data=tensor_file "data.root=$out/digits.npz" "data.scaling=[0,255]" model=cgan_single \
+run tensor_file data=tensor_file "data.root=$out/digits.npz" model=cgan_single \
   "metric=[images,condition_match]" trainer.max_steps=1500
 gan-zoo compare "$out"

@@ -142,3 +142,16 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "b.npz", x=LATENTS)
     with pytest.raises(DataError, match=r"must hold 'samples', it holds \['x'\]"):
         tensor_file(str(tmp_path / "b.npz"))
+
+
+def test_the_labels_of_a_file_are_the_classes_of_a_model(tmp_path: Path, tiny) -> None:
+    from gan_zoo.config.build import build_module
+
+    labels = np.array([0, 2, 1, 2])
+    np.savez(tmp_path / "a.npz", samples=np.zeros((4, 1, 8, 8), np.uint8), labels=labels)
+    overrides = ("data=tensor_file", f"data.root={tmp_path / 'a.npz'}", "model=cgan_single")
+    config = tiny(*overrides, "generator.width=8", "discriminator.width=8")
+    assert config.data.num_classes == 3
+    assert build_module(config).model.num_requested_labels == 3
+    np.savez(tmp_path / "b.npz", samples=np.zeros((4, 1, 8, 8), np.uint8))
+    assert tiny("data=tensor_file", f"data.root={tmp_path / 'b.npz'}").data.num_classes is None

@@ -22,6 +22,7 @@ def register() -> None:
         derived_shape,
         tensor_shape,
         tensor_kind,
+        tensor_classes,
         table_shape,
         table_layout,
         table_kind,
@@ -100,6 +101,14 @@ def tensor_kind(root: str, scaling: Any) -> Any:
         return None
     target = f"{Tensors.__module__}.{Tensors.__qualname__}"
     return OmegaConf.create({"_target_": target, "scaling": scaling})
+
+
+def tensor_classes(root: str) -> int | None:
+    """The resolver of the number of classes of ``data=tensor_file``, if there are labels."""
+    from gan_zoo.data.datasets.tensor_file import LABELS, array_header
+
+    header = array_header(root, LABELS)
+    return None if header is None else header.num_classes
 
 
 def table_shape(root: str | None, bundled: str, discrete: Any, continuous: Any) -> Any:

@@ -79,10 +79,12 @@ class ArrayHeader(NamedTuple):
     Attributes:
         shape: of one of its rows.
         is_image: whether a row is an image of bytes, gray or RGB.
+        num_classes: one more than the largest number of ``labels``; None for other arrays.
     """
 
     shape: list[int]
     is_image: bool
+    num_classes: int | None = None
 
 
 def array_header(root: str | Path, name: str = SAMPLES) -> ArrayHeader | None:
@@ -100,9 +102,11 @@ def array_header(root: str | Path, name: str = SAMPLES) -> ArrayHeader | None:
 def _headers(path: Path, date: int) -> dict[str, ArrayHeader]:
     """The headers of a file of this date, read once, as configs ask for them several times."""
     arrays = read_arrays(path, mapped=True)
-    return {
-        name: ArrayHeader(list(array.shape[1:]), _is_image(array)) for name, array in arrays.items()
-    }
+    headers = {}
+    for name, array in arrays.items():
+        classes = int(array.max()) + 1 if name == LABELS and array.numel() else None
+        headers[name] = ArrayHeader(list(array.shape[1:]), _is_image(array), classes)
+    return headers
 
 
 def read_arrays(path: Path, mapped: bool = False) -> dict[str, Tensor]:
