@@ -21,7 +21,7 @@ from peers import installed
 
 from gan_zoo.config.compose import compose_overrides, instantiate
 
-CYCLEGAN = ["model=cyclegan", "loss=lsgan", "data.image_size=64"]
+CYCLEGAN = ["model=cyclegan", "loss=lsgan", "data.image_size=64", "data.batch_size=4"]
 CASES: dict[str, tuple[dict[str, Loop], list[str]]] = {
     "DCGAN 32": (GAN, ["model=dcgan", "data=openmoji", "data.image_size=32"]),
     "DCGAN 64": (GAN, ["model=dcgan", "data=openmoji", "data.image_size=64"]),

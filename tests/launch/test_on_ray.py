@@ -70,10 +70,16 @@ def test_a_command_saves_when_its_task_is_cancelled(tmp_path: Path) -> None:
         wait_for(tmp_path / "begun")
         _thread.interrupt_main()  # as Ray does it
 
+    # A shell's background jobs ignore SIGINT, which workers of Ray do not.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=cancel).start()
     begun = time.monotonic()
-    with pytest.raises(KeyboardInterrupt):
-        execute([sys.executable, "-c", SAVES_WHEN_ASKED], {}, str(tmp_path), str(tmp_path / "log"))
+    command = [sys.executable, "-c", SAVES_WHEN_ASKED]
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            execute(command, {}, str(tmp_path), str(tmp_path / "log"))
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert time.monotonic() - begun < 40
     assert (tmp_path / "saved").exists()
 
