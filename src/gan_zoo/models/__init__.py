@@ -1,1 +1,4 @@
-"""Who plays on what data: the group model=."""
+"""Who plays on what data: the group model=.
+
+A new model is a file here and a YAML in conf/model, see docs/adding.md; `base` is the contract.
+"""
