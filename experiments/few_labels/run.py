@@ -1,7 +1,7 @@
 """Test error with few labels: python experiments/few_labels/run.py DATA_ROOT
 
-`model=sgan` on MNIST with 100 labels, beside its own discriminator trained on the same 100 labels
-alone, seed by seed. Runs in results.jsonl are not repeated. Writes results.jsonl, and the table.
+`model=sgan` on MNIST with 100 labels, compared with its own discriminator trained on the same 100
+labels alone, seed by seed. Runs in results.jsonl are not repeated. Writes results.jsonl, and the table.
 """
 
 from __future__ import annotations

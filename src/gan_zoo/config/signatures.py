@@ -143,7 +143,7 @@ def check_call(make: Callable[..., Any], values: Mapping[str, Any], where: str) 
             looked at.
         where: what the config calls the place of ``values``.
     """
-    # Values that are built later cannot be judged yet.
+    # Values that are built later cannot be checked yet.
     types = _types_of(make)
     for name, value in values.items():
         if (

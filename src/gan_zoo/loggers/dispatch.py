@@ -76,7 +76,7 @@ def log_image(trainer: Trainer, path: Path, step: int) -> None:
 
 
 def _log_image(logger: Logger, path: Path, step: int) -> None:
-    # Each logger has another way to take a picture.
+    # Each logger has another method for images.
     if isinstance(logger, WandbLogger):
         logger.log_image(SAMPLES, [str(path)], step=step)
     elif isinstance(logger, TensorBoardLogger):

@@ -176,7 +176,7 @@ class AudioScores(Evaluator):
             f" {LOWEST_DECIBELS:g} to 0 dB",
         }
 
-        # Only sounds with classes have a classifier to be judged by.
+        # Only sounds with classes have a classifier of their own.
         if self.network is not None:
             protocol |= {
                 "classifier": "log-mel spectrograms at 32 pixels, trained on the real training"
@@ -216,12 +216,12 @@ def spectrogram_source(source: Source) -> Source:
     ]
     held_out = source.evaluation_split()
 
-    # What sets these pictures apart from others of the same sounds.
+    # What these spectrograms depend on, besides the sounds.
     settings = [SIDE, sample_rate, BANDS, window_size(sample_rate), LOWEST_DECIBELS]
     return replace(
         source,
         samples=torch.cat(images).to(CPU),
-        # Spectrograms are pictures, not sounds.
+        # Spectrograms are images, not sounds.
         kind=None,
         fingerprint=cache_key("log-mel", source.fingerprint, settings),
         held_out=None if held_out is source else lambda: spectrogram_source(held_out),

@@ -76,7 +76,7 @@ class CoGAN(Model):
         )
         self.discriminators = nn.ModuleDict({"b": discriminator(), "a": discriminator()})
 
-        # What a sample shows is decided near the latents, and judged near the score.
+        # What a sample shows is decided near the latents, and scored near the end.
         share_layers(
             self.generators["main"], self.generators["a"], "first", shared_generator_layers
         )

@@ -63,7 +63,7 @@ class SSGAN(GAN):
                 "model=ssgan rotates square images: data.sample_shape must be [C, S, S], got"
                 f" {list(sample_shape)}"
             )
-        # The rotation is told by a head beside the score.
+        # The rotation is classified by a second head.
         super().__init__(generator, lambda: discriminator(aux_outputs=ROTATIONS), latent_dim, prior)
         self.discriminator_weight = discriminator_weight
         self.generator_weight = generator_weight

@@ -167,8 +167,8 @@ class GANModule(SamplingModule):
         """Prepare what every step needs."""
         check_own_trainer(self.trainer, self)
         updaters = make_updaters(self)
-        self.generator_updater = updaters["generator"]
         self.discriminator_updater = updaters.get("discriminator")
+        self.generator_updater = updaters["generator"]
         self.unrolling = Unrolling(self.unroll, self.trainer.optimizers[0]) if self.unroll else None
         if self.compiled is not None:
             compile_networks(self.model, self.modules(), self.compiled)
