@@ -22,7 +22,7 @@ from gan_zoo.config.help import defaults
 from gan_zoo.config.messages import choices, format_error, is_usage_error, root_cause
 from gan_zoo.config.suggestions import with_suggestions
 from gan_zoo.core.errors import ConfigError
-from gan_zoo.core.paths import CONF
+from gan_zoo.core.paths import CONF, is_url
 from gan_zoo.runs.overrides import override_key, quote_value
 
 resolvers.register()
@@ -127,7 +127,7 @@ def check_local(overrides: Sequence[str]) -> None:
     """
     for override in overrides:
         key, _, value = override.lstrip("+").partition("=")
-        if key in ("run_dir", "hydra.run.dir", "hydra.sweep.dir") and "://" in value:
+        if key in ("run_dir", "hydra.run.dir", "hydra.sweep.dir") and is_url(value):
             raise ConfigError(
                 f"{key} must be a folder of this machine, got {value}: mount the storage, or copy"
                 " the folder to it"
