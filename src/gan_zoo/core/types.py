@@ -197,7 +197,8 @@ class DiscriminatorOutput:
         condition: what the discriminator was conditioned on, or None.
         parts: outputs of several scales or heads, one for each; ``score`` holds all of their
             scores, ``[B, N]``, and losses and accuracies are means over the parts.
-        local: activations ``[B, C, H, W]`` of places, before the last convolutions.
+        local: activations ``[B, C, H, W]`` of places, before the last convolutions; only where a
+            model asks a network to keep them.
         direction: for a sliced discriminator (SAN), the scores ``[B]`` as functions of the last
             layer's direction alone.
     """

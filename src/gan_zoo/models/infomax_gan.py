@@ -61,6 +61,11 @@ class InfoMaxDiscriminator(nn.Module):
         super().__init__()
         self.discriminator = discriminator
 
+        # Networks keep these activations for whom asks, as they are large.
+        for network in discriminator.modules():
+            if hasattr(network, "keep_local"):
+                network.keep_local = True
+
         # The sizes of the features, without a change of the network's state; packs of up to four
         # samples divide twelve.
         training = discriminator.training

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from gan_zoo.core.types import Count, DiscriminatorOutput, Shape
 from gan_zoo.networks.layers.conditional_norm import ConditionalSequential, ConditionInput
-from gan_zoo.networks.layers.heads import Heads
+from gan_zoo.networks.layers.heads import Heads, run_layers
 from gan_zoo.networks.layers.minibatch_statistics import MinibatchStatistic
 from gan_zoo.networks.layers.normalization import (
     apply_spectral_norm,
@@ -108,6 +108,8 @@ class DCGANDiscriminator(nn.Module):
         aux_outputs, condition_dim, fusion: as in `Heads`.
     """
 
+    keep_local: bool = False
+
     def __init__(
         self,
         sample_shape: Shape,
@@ -135,6 +137,7 @@ class DCGANDiscriminator(nn.Module):
                 nn.LeakyReLU(0.2, inplace=True),
             ]
         self.layers = nn.Sequential(*layers)
+        # Up to the last convolution.
         self.num_local_layers = len(layers) - (3 if len(widths) > 1 else 0)
         self.out_channels = widths[-1]
         self.end = end
@@ -147,8 +150,6 @@ class DCGANDiscriminator(nn.Module):
         self.heads.initialize_projection()
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
-        # Up to the last convolution, then the rest.
-        local = self.layers[: self.num_local_layers](x)
-        h = self.layers[self.num_local_layers :](local)
+        h, local = run_layers(self.layers, x, self.num_local_layers if self.keep_local else None)
         output: DiscriminatorOutput = self.heads(self.minibatch(h), x, condition)
         return replace(output, local=local)

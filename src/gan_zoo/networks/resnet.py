@@ -14,7 +14,7 @@ from torch.nn.functional import avg_pool2d, interpolate, relu
 from gan_zoo.core.types import Count, DiscriminatorOutput, Shape
 from gan_zoo.networks.layers.attention import SelfAttention
 from gan_zoo.networks.layers.conditional_norm import ConditionalSequential, ConditionInput
-from gan_zoo.networks.layers.heads import Heads
+from gan_zoo.networks.layers.heads import Heads, run_layers
 from gan_zoo.networks.layers.minibatch_statistics import MinibatchStatistic
 from gan_zoo.networks.layers.normalization import apply_spectral_norm, norm_layer
 from gan_zoo.networks.layers.shapes import rectangular_image
@@ -154,6 +154,8 @@ class ResNetDiscriminator(nn.Module):
         aux_outputs, condition_dim, fusion: as in `Heads`.
     """
 
+    keep_local: bool = False
+
     def __init__(
         self,
         sample_shape: Shape,
@@ -178,6 +180,8 @@ class ResNetDiscriminator(nn.Module):
             blocks += [SelfAttention(width, norm)] if now == attention else []
         blocks += [DownBlock(width, width, norm, down=False) for _ in range(2)]
         self.layers = nn.Sequential(*blocks, nn.ReLU())
+        # Up to the last block.
+        self.num_local_layers = len(blocks) - 1
 
         # Scores from the sum over positions.
         self.minibatch = nn.Identity() if minibatch == "none" else MinibatchStatistic(minibatch)
@@ -186,9 +190,8 @@ class ResNetDiscriminator(nn.Module):
         )
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
-        # Up to the last block, then this block and its ReLU.
-        local = self.layers[:-2](x)
-        summed = self.minibatch(self.layers[-2:](local)).sum((2, 3))
+        h, local = run_layers(self.layers, x, self.num_local_layers if self.keep_local else None)
+        summed = self.minibatch(h).sum((2, 3))
         output: DiscriminatorOutput = self.heads(summed, x, condition)
         return replace(output, local=local)
 

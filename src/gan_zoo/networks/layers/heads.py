@@ -143,3 +143,16 @@ def required(condition: Tensor | None) -> Tensor:
     """The condition; a model that gives a conditional discriminator none has a bug."""
     assert condition is not None, "a conditional discriminator needs the condition"
     return condition
+
+
+def run_layers(
+    layers: nn.Sequential, x: Tensor, keep: int | None = None
+) -> tuple[Tensor, Tensor | None]:
+    """The output of ``layers``, and the activations after the first ``keep`` of them, if any.
+
+    Activations that nothing uses are not kept: they would occupy memory for the whole step.
+    """
+    if keep is None:
+        return layers(x), None
+    local: Tensor = layers[:keep](x)
+    return layers[keep:](local), local
