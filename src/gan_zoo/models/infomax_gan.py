@@ -64,7 +64,7 @@ class InfoMaxDiscriminator(nn.Module):
         # Networks keep these activations for whom asks, as they are large.
         for network in discriminator.modules():
             if hasattr(network, "keep_local"):
-                network.keep_local = True
+                network.keep_local = True  # type: ignore[assignment]
 
         # The sizes of the features, without a change of the network's state; packs of up to four
         # samples divide twelve.
