@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import pickle
-from collections.abc import Callable
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -20,41 +18,12 @@ from gan_zoo.data.datasets.huggingface import huggingface
 from gan_zoo.data.datasets.lsun import lsun
 from gan_zoo.data.datasets.stacked_mnist import stacked_mnist
 from gan_zoo.data.datasets.torchvision_datasets import cifar10, cifar100, kmnist, mnist, stl10, svhn
-
-
-def pixels(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
-
-
-def md5(path: Path) -> str:
-    return hashlib.md5(path.read_bytes()).hexdigest()
-
-
-@pytest.fixture
-def gray_digits(tmp_path: Path) -> Callable[[str], tuple[np.ndarray, np.ndarray]]:
-    """Writes IDX files of 20 training and 10 test digits; returns those for training."""
-
-    def write(folder: str) -> tuple[np.ndarray, np.ndarray]:
-        raw = tmp_path / folder / "raw"
-        raw.mkdir(parents=True)
-        for seed, (part, number) in enumerate({"t10k": 10, "train": 20}.items()):
-            images, labels = (
-                pixels(number, 28, 28, seed=seed),
-                np.arange(number, dtype=np.uint8) % 10,
-            )
-            head = b"\0\0\x08\x03" + b"".join(size.to_bytes(4, "big") for size in (number, 28, 28))
-            (raw / f"{part}-images-idx3-ubyte").write_bytes(head + images.tobytes())
-            (raw / f"{part}-labels-idx1-ubyte").write_bytes(
-                b"\0\0\x08\x01" + number.to_bytes(4, "big") + labels.tobytes()
-            )
-        return images, labels
-
-    return write
+from tests.stand_ins import md5, pixels, write_cifar, write_digits, write_faces, write_scenes
 
 
 @pytest.mark.parametrize(("make", "folder"), [(mnist, "MNIST"), (kmnist, "KMNIST")])
-def test_gray_digits(make, folder: str, gray_digits, tmp_path: Path) -> None:
-    images, labels = gray_digits(folder)
+def test_gray_digits(make, folder: str, tmp_path: Path) -> None:
+    images, labels = write_digits(tmp_path, folder)
     data = make(str(tmp_path), download=False)
     check_matches_config(data, [1, 32, 32], 10)
     assert np.array_equal(data.samples[:, 0, 2:-2, 2:-2].numpy(), images)
@@ -65,41 +34,19 @@ def test_gray_digits(make, folder: str, gray_digits, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "dataset", "folder", "key", "names"),
+    ("make", "dataset", "folder", "key", "names", "batches"),
     [
-        (cifar10, "CIFAR10", "cifar-10-batches-py", "labels", "label_names"),
-        (cifar100, "CIFAR100", "cifar-100-python", "fine_labels", "fine_label_names"),
+        (cifar10, "CIFAR10", "cifar-10-batches-py", "labels", "label_names", 5),
+        (cifar100, "CIFAR100", "cifar-100-python", "fine_labels", "fine_label_names", 1),
     ],
 )
 def test_cifar(
-    make, dataset: str, folder: str, key: str, names: str, tmp_path: Path, monkeypatch
+    make, dataset: str, folder: str, key: str, names: str, batches: int, tmp_path: Path, monkeypatch
 ) -> None:
-    from torchvision import datasets
-
-    made = getattr(datasets, dataset)
-    (tmp_path / folder).mkdir()
-
-    def write(name: str, content: dict) -> str:
-        path = tmp_path / folder / name
-        path.write_bytes(pickle.dumps(content))
-        return md5(path)
-
-    def batch(seed: int) -> dict:
-        return {"data": pixels(4, 3072, seed=seed), key: [3, 1, 4, 1]}
-
-    training = [[name, write(name, batch(seed))] for seed, (name, _) in enumerate(made.train_list)]
-    testing = [[name, write(name, batch(99))] for name, _ in made.test_list]
-    meta = {
-        **made.meta,
-        "md5": write(made.meta["filename"], {names: [f"class {n}" for n in range(10)]}),
-    }
-    for attribute, value in {"train_list": training, "test_list": testing, "meta": meta}.items():
-        monkeypatch.setattr(datasets.CIFAR10, attribute, value)
-        monkeypatch.setattr(made, attribute, value)
-
+    write_cifar(tmp_path, monkeypatch, dataset, folder, key, names)
     data = make(str(tmp_path), download=False)
     check_matches_config(data, [3, 32, 32], 10)
-    assert len(data) == 4 * len(training)
+    assert len(data) == 4 * batches
     assert np.array_equal(data.samples[:4].numpy(), pixels(4, 3072, seed=0).reshape(4, 3, 32, 32))
     assert data.labels[:4].tolist() == [3, 1, 4, 1]
     assert data.classes[3] == "class 3"
@@ -164,22 +111,8 @@ def test_stl10(tmp_path: Path, monkeypatch) -> None:
         stl10(str(tmp_path), "val")
 
 
-def faces(root: Path) -> None:
-    folder = root / "celeba"
-    (folder / "img_align_celeba").mkdir(parents=True)
-    attributes = ["3", "Bald Smiling Male"]
-    for number in range(3):
-        name = f"00000{number + 1}.jpg"
-        face = Image.new("RGB", (178, 218), "white")
-        face.paste((0, 0, 80 * number), (0, 20, 178, 198))
-        face.save(folder / "img_align_celeba" / name, quality=95)
-        attributes.append(f"{name} -1  {1 if number else -1} -1")
-    (folder / "list_eval_partition.txt").write_text("000001.jpg 0\n000002.jpg 0\n000003.jpg 2\n")
-    (folder / "list_attr_celeba.txt").write_text("\n".join(attributes))
-
-
 def test_faces(tmp_path: Path) -> None:
-    faces(tmp_path)
+    write_faces(tmp_path)
     data = celeba(
         str(tmp_path),
         label="Smiling",
@@ -204,7 +137,7 @@ def test_faces_that_are_not_as_said(tmp_path: Path) -> None:
         DataError, match=r"data=celeba was not found in data.root=.*data.download is false"
     ):
         celeba(str(tmp_path), download=False)
-    faces(tmp_path)
+    write_faces(tmp_path)
     with pytest.raises(DataError, match=r"must be among Bald, Smiling, Male, got 'Happy'"):
         celeba(str(tmp_path), label="Happy", download=False)
     with pytest.raises(DataError, match=r"data.split=valid has none of the 3 images"):
@@ -220,22 +153,10 @@ def test_faces_that_are_not_as_said(tmp_path: Path) -> None:
         celeba(str(tmp_path), download=False)
 
 
-def scenes(folder: Path, number: int) -> None:
-    import io
-
-    import lmdb
-
-    with lmdb.open(str(folder), map_size=2**22) as store, store.begin(write=True) as transaction:
-        for gray in range(number):
-            file = io.BytesIO()
-            Image.new("RGB", (40, 30), (gray,) * 3).save(file, "WEBP", lossless=True)
-            transaction.put(f"{gray:04d}".encode(), file.getvalue())
-
-
 def test_scenes(tmp_path: Path) -> None:
     pytest.importorskip("lmdb", reason="gan-zoo[lsun] is not installed")
     for part, number in (("train", 7), ("val", 3)):
-        scenes(tmp_path / f"bedroom_{part}_lmdb", number)
+        write_scenes(tmp_path / f"bedroom_{part}_lmdb", number)
     data = lsun(str(tmp_path), image_size=16)
     check_matches_config(data, [3, 16, 16])
     assert data.samples[:, 0, 0, 0].tolist() == list(range(7))
@@ -254,8 +175,8 @@ def test_scenes_that_are_not_there(tmp_path: Path) -> None:
         lsun(str(tmp_path), split="test")
 
 
-@pytest.mark.skipif(find_spec("lmdb") is not None, reason="lmdb is installed")
-def test_scenes_without_lmdb(tmp_path: Path) -> None:
+def test_scenes_without_lmdb(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "lmdb", None)
     (tmp_path / "bedroom_train_lmdb").mkdir()
     (tmp_path / "bedroom_train_lmdb" / "data.mdb").touch()
     with pytest.raises(
@@ -264,8 +185,8 @@ def test_scenes_without_lmdb(tmp_path: Path) -> None:
         lsun(str(tmp_path))
 
 
-def test_stacked_digits_show_their_label(gray_digits, tmp_path: Path) -> None:
-    images, labels = gray_digits("MNIST")
+def test_stacked_digits_show_their_label(tmp_path: Path) -> None:
+    images, labels = write_digits(tmp_path)
     data = stacked_mnist(str(tmp_path), num_samples=300, download=False)
     check_matches_config(data, [3, 32, 32], 1000)
     number = {image.tobytes(): int(label) for image, label in zip(images, labels, strict=True)}

@@ -74,7 +74,7 @@ def differences(name: str) -> dict[str, tuple[Any, Any]]:
     """
     # The groups that it chooses, and a root where its data need one to compose.
     find_recipe(name)
-    chosen = dict(_chosen(_file(name)))
+    chosen = chosen_groups(name)
     data = CONF / "data" / f"{chosen['data']}.yaml"
     needed = ["data.root=data"] if "root: ???" in data.read_text(encoding="utf-8") else []
     choice = [f"{group}={_written(option)}" for group, option in chosen.items()]
@@ -88,6 +88,11 @@ def differences(name: str) -> dict[str, tuple[Any, Any]]:
         for key in dict.fromkeys(keys)
         if default.get(key, MISSING) != recipe.get(key, MISSING)
     }
+
+
+def chosen_groups(name: str) -> dict[str, Any]:
+    """The option that a recipe chooses in each group, such as ``{"model": "dcgan"}``."""
+    return dict(_chosen(_file(name)))
 
 
 def _file(name: str) -> Path:
