@@ -15,7 +15,9 @@ from gan_zoo.config.build import build
 from gan_zoo.core.errors import TrainingDiverged
 from gan_zoo.data.image_tensors import grid_of
 from gan_zoo.launch.train import train
+from gan_zoo.runs.folder import RunFolder
 from gan_zoo.training.clock import Clock
+from gan_zoo.training.requests import rows_of_classes
 from gan_zoo.training.scoring import evaluate_generator
 from gan_zoo.training.trainer import AtomicCheckpointIO
 from gan_zoo.visualization.image_grid import LINE, side_by_side
@@ -92,9 +94,20 @@ def test_images_show_the_fixed_latents(
     data: str, size: tuple[int, int], composed, tmp_path: Path
 ) -> None:
     train(composed("model=gan", f"data={data}", *QUICK, *OFTEN[:1], "metric=none"))
-    images = sorted((tmp_path / "run" / "samples").glob("*.png"))
+    run = RunFolder(tmp_path / "run")
+    images = run.sample_grids()
     assert [int(image.stem) for image in images] == [16, 32, 48, 64]
     assert all(Image.open(image).size == size for image in images)
+    if data == "ring":
+        assert not run.real_grid_path.exists()
+    else:
+        assert Image.open(run.real_grid_path).size == size
+
+
+def test_real_samples_stand_in_the_columns_of_their_classes() -> None:
+    labels = torch.tensor([2, 0, 1, 0, 2, 1])
+    rows = rows_of_classes(labels, [0, 1, 2, 0, 1, 2, 0], torch.arange(7) + 10)
+    assert rows.tolist() == [1, 2, 0, 3, 5, 4, 16], "a class without more samples has any"
 
 
 def test_a_grid_is_about_square_and_in_range() -> None:
@@ -191,7 +204,7 @@ def test_the_first_image_and_checkpoint_come_within_a_minute(
     seen: dict[str, list[int]] = {"images": [], "checkpoints": []}
 
     def stopped_at_5(*_: object) -> None:
-        seen["images"].append(len(list((tmp_path / "run" / "samples").glob("*.png"))))
+        seen["images"].append(len(RunFolder(tmp_path / "run").sample_grids()))
         seen["checkpoints"].append(
             len(list((tmp_path / "run" / "checkpoints").glob("step-*.ckpt")))
         )

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from lightning.pytorch.loggers import WandbLogger
 
-from gan_zoo.loggers.dispatch import log, log_directions, log_finding
+from gan_zoo.loggers.dispatch import (
+    log,
+    log_checkpoints,
+    log_data,
+    log_directions,
+    log_finding,
+)
+from gan_zoo.loggers.wandb import finished_run
 from gan_zoo.runs.overrides import describe_overrides
 
 
@@ -20,6 +28,9 @@ class Recorder:
         self.rows: list[dict[str, float]] = []
         self.alerts: list[tuple[str, str]] = []
         self.tags: tuple[str, ...] = ("mine",)
+        self.id = "abc"
+        self.used: list[Any] = []
+        self.artifacts: list[tuple[Any, list[str]]] = []
 
     def define_metric(self, name: str, **options: Any) -> None:
         self.defined[name] = options
@@ -29,6 +40,12 @@ class Recorder:
 
     def alert(self, title: str, text: str) -> None:
         self.alerts.append((title, text))
+
+    def use_artifact(self, artifact: Any) -> None:
+        self.used.append(artifact)
+
+    def log_artifact(self, artifact: Any, aliases: list[str]) -> None:
+        self.artifacts.append((artifact, aliases))
 
 
 @pytest.fixture
@@ -54,12 +71,61 @@ def test_numbers_are_drawn_over_the_images_seen(trainer) -> None:
     assert run.rows == [{"train/images_seen": 640.0, "val/fd": 3.0}]
 
 
-def test_a_finding_is_an_alert_and_a_tag(trainer) -> None:
+def test_a_finding_is_an_alert_and_a_tag_and_a_row(trainer) -> None:
     made, run = trainer
-    log_finding(made, "collapse", "collapse: try loss=rpgan")
-    log_finding(made, "collapse", "collapse: try loss=rpgan")
-    assert run.alerts == [("collapse", "collapse: try loss=rpgan")] * 2
-    assert run.tags == ("mine", "collapse")
+    first, second = (640, "collapse", "try loss=rpgan"), (1280, "explosion", "try less")
+    log_finding(made, [first])
+    log_finding(made, [first, second])
+    assert run.alerts == [("collapse", "try loss=rpgan"), ("explosion", "try less")]
+    assert run.tags == ("mine", "collapse", "explosion")
+    table = run.rows[-1]["doctor/findings"]
+    assert table.columns == ["images seen", "finding", "text"]
+    assert table.data == [list(first), list(second)]
+
+
+def test_checkpoints_are_versions_of_one_model_made_from_named_data(
+    trainer, tmp_path: Path
+) -> None:
+    made, run = trainer
+    logger = made.loggers[0]
+    logger._log_model, logger._offline = True, False
+    about = {"name": "digits", "fingerprint": "f00", "root": None}
+    log_data(made, about)
+    (data,) = run.used
+    assert (data.name, data.type, data.metadata) == ("digits", "dataset", about)
+    assert list(data.manifest.entries) == ["data.json"]
+
+    for name in ("best", "last"):
+        (tmp_path / f"{name}.ckpt").write_text(name)
+    log_checkpoints(made, [tmp_path / "best.ckpt", tmp_path / "last.ckpt"])
+    versions = [(artifact.name, artifact.type, aliases) for artifact, aliases in run.artifacts]
+    assert versions == [("model-abc", "model", ["best"]), ("model-abc", "model", ["last"])]
+
+    # Without leave to upload models nothing is uploaded.
+    logger._log_model = False
+    log_data(made, about)
+    log_checkpoints(made, [tmp_path / "best.ckpt"])
+    assert (len(run.used), len(run.artifacts)) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("folder", "key", "options"),
+    [
+        ("offline-run-20261130_120000-abc", "k", {}),
+        ("run-20261130_120000-abc", "", {}),
+        ("run-20261130_120000-abc", "k", {"offline": True}),
+        (None, "k", {}),
+    ],
+)
+def test_nothing_is_added_to_runs_that_are_not_online(
+    folder: str | None, key: str, options: dict, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setenv("WANDB_API_KEY", key)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    if folder is not None:
+        (tmp_path / "wandb" / folder).mkdir(parents=True)
+    with finished_run(tmp_path, {"project": "p"} | options) as run:
+        assert run is None
 
 
 def test_the_directions_are_those_of_the_metrics(composed) -> None:

@@ -32,6 +32,7 @@ QUICK = (
     "logger=wandb",
 )
 KEY = "local" + "0" * 40
+CLI = "from gan_zoo.cli.app import main; main()"
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +102,8 @@ def test_history_images_config_and_checkpoints_come_back(server: str, tmp_path: 
         "dcgan-nonsaturating-digits-data.batch_size=16-extractor.image_size=32-s0",
     )
     assert there["config"]["loss"]["value"]["n_critic"] == 1
+    protocol = there["config"]["protocol"]["value"]["fd_efficientnet_lite0"]
+    assert (protocol["num_generated"], protocol["ema"]) == (64, True)
     history = get(server, f"api/v2/runs/{name}/metrics")["metrics_by_key"]
     logged = (tmp_path / "first" / "metrics.csv").read_text()
     for key in ("d/realism", "g/realism", "val/fd_efficientnet_lite0", "train/images_seen"):
@@ -113,19 +116,18 @@ def test_history_images_config_and_checkpoints_come_back(server: str, tmp_path: 
     (image,) = [
         f["name"]
         for f in get(server, f"api/v1/runs/{name}/files")["files"]
-        if f["name"].endswith(".png")
+        if f["name"].endswith(".png") and "samples" in f["name"]
     ]
     with urllib.request.urlopen(f"{server}/files/default/round_trip/{name}/{image}") as answer:
         assert answer.read() == (tmp_path / "first" / "samples" / "000000160.png").read_bytes()
-    assert [
-        a["artifact_type"] for a in get(server, f"api/v2/runs/{name}/artifacts")["artifacts"]
-    ] == ["model"]
+    kinds = [a["artifact_type"] for a in get(server, f"api/v2/runs/{name}/artifacts")["artifacts"]]
+    assert kinds == ["model", "model"], "best.ckpt and last.ckpt are versions"
 
     run(server, tmp_path, str(ROOT / "train.py"), "resume=first", "trainer.max_steps=20")
     (still,) = runs(server, "round_trip")
     assert still["run_id"] == name
     steps = get(server, f"api/v2/runs/{name}/metrics")["metrics_by_key"]["trainer/global_step"]
-    assert {entry["value"] for entry in steps} == {5, 10, 15, 20}
+    assert {entry["value"] for entry in steps} == {0, 5, 10, 15, 20}, "0: real images"
 
 
 def test_what_was_logged_offline_is_synced_later(server: str, tmp_path: Path) -> None:
@@ -137,3 +139,26 @@ def test_what_was_logged_offline_is_synced_later(server: str, tmp_path: Path) ->
     (there,) = runs(server, "offline")
     history = get(server, f"api/v2/runs/{there['run_id']}/metrics")["metrics_by_key"]
     assert {5, 10} <= {entry["value"] for entry in history["trainer/global_step"]}
+
+
+def test_scores_of_an_evaluation_are_added_to_the_run(server: str, tmp_path: Path) -> None:
+    options = ("logger.wandb.project=evaluated", "hydra.run.dir=third")
+    run(server, tmp_path, str(ROOT / "train.py"), *QUICK, *options)
+    (before,) = runs(server, "evaluated")
+    printed = run(server, tmp_path, "-c", CLI, "evaluate", "third", "--num-samples", "64")
+    value = float(printed.split("fd_efficientnet_lite0")[1].split()[0])
+    (after,) = runs(server, "evaluated")
+    assert after["run_id"] == before["run_id"]
+    assert after["summary"]["evaluation/fd_efficientnet_lite0"] == pytest.approx(value, rel=1e-4)
+    assert after["config"]["evaluation"]["value"]["fd_efficientnet_lite0"]["num_generated"] == 64
+
+
+def test_six_runs_of_which_one_fails_are_a_group(server: str, tmp_path: Path) -> None:
+    rates = "optim.generator.lr=1e-4,2e-4,3e-4,4e-4,5e-4,1e30"
+    line = ("-m", *QUICK, rates, "logger.wandb.project=six", "hydra.sweep.dir=study")
+    with pytest.raises(AssertionError):
+        run(server, tmp_path, str(ROOT / "train.py"), *line)
+    found = runs(server, "six")
+    assert len({r["display_name"] for r in found}) == 6
+    trained = [r for r in found if "train/images_seen" in r["summary"]]
+    assert len(trained) == 5, "this server keeps no exit codes"

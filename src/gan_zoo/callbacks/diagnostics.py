@@ -49,7 +49,8 @@ class Doctor(Callback):
         self._probe: Probe | None = None
         self._centers: dict[str, Tensor] = {}
         self._before: dict[str, list[Tensor]] = {}
-        self._reported: set[str] = set()
+        # Images seen, name and text of each failure mode that was reported.
+        self.findings: list[tuple[int, str, str]] = []
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: Any, batch: Batch, batch_idx: int
@@ -100,10 +101,8 @@ class Doctor(Callback):
 
             # Each failure mode is reported once.
             for finding in findings_at(self.history, len(self.history) - 1):
-                if finding.name not in self._reported:
-                    self._reported.add(finding.name)
-                    print(f"doctor: {finding}", flush=True)
-                    log_finding(trainer, finding.name, str(finding))
+                if finding.name not in {name for _, name, _ in self.findings}:
+                    self.report(trainer, module, finding.name, str(finding))
 
     def on_exception(self, trainer: Trainer, pl_module: Any, exception: BaseException) -> None:
         """Divergence is the end of an explosion."""
@@ -118,8 +117,13 @@ class Doctor(Callback):
             )
         else:
             text = f"explosion: try {' or '.join(SUGGESTIONS['explosion'])}"
-            print(f"doctor: {text}", flush=True)
-            log_finding(trainer, "explosion", text)
+            self.report(trainer, pl_module, "explosion", text)
+
+    def report(self, trainer: Trainer, module: GANModule, name: str, text: str) -> None:
+        """Say what was found, here and to the loggers."""
+        self.findings.append((module.clock.images_seen, name, text))
+        print(f"doctor: {text}", flush=True)
+        log_finding(trainer, self.findings)
 
     def probe(self, trainer: Trainer, module: GANModule) -> Probe:
         """What to look with."""
@@ -169,13 +173,14 @@ class Doctor(Callback):
             "history": self.history,
             "norms": self.norms,
             "centers": centers,
-            "reported": sorted(self._reported),
+            "findings": self.findings,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a checkpoint."""
         self.history, self.norms = state_dict["history"], state_dict["norms"]
-        self._centers, self._reported = state_dict["centers"], set(state_dict["reported"])
+        self._centers = state_dict["centers"]
+        self.findings = [tuple(finding) for finding in state_dict["findings"]]
 
 
 def weights_of(module: GANModule) -> dict[str, list[Tensor]]:

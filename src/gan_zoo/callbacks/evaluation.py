@@ -14,7 +14,7 @@ from gan_zoo.core.guard import survived
 from gan_zoo.core.signals import SIGNALS
 from gan_zoo.core.types import Batch, Count, PathText, Whole
 from gan_zoo.data.dataset import Source
-from gan_zoo.loggers.dispatch import log
+from gan_zoo.loggers.dispatch import log, log_protocols
 from gan_zoo.metrics.base import Evaluator, MetricResult
 from gan_zoo.runs.folder import RunFolder
 from gan_zoo.training.module import GANModule
@@ -124,6 +124,8 @@ class Evaluation(Callback):
         self._last_evaluated_step = step
         if scores is None:
             return
+        if not self.scores:
+            log_protocols(trainer, {score.name: score.protocol for score in scores})
         self.scores = scores
         values = {f"val/{score.name}": score.value for score in self.scores}
         self.history.append({"step": step, "images_seen": module.clock.images_seen} | values)

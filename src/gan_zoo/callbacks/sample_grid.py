@@ -13,15 +13,16 @@ from gan_zoo.core.rng import StepRNG, stable_seed
 from gan_zoo.core.types import Batch, Count, PathText, Whole
 from gan_zoo.data.dataset import Source
 from gan_zoo.loggers.dispatch import log_image
+from gan_zoo.loggers.sections import REAL
 from gan_zoo.runs.folder import RunFolder
 from gan_zoo.training.module import GANModule
-from gan_zoo.training.requests import grid_request, sample_image
+from gan_zoo.training.requests import grid_request, real_image, sample_image
 from gan_zoo.visualization.image_grid import save
 
 
 class SampleGrid(Callback):
     """Writes ``samples/<images seen>.png`` every so many images and at the end: always the same
-    latents.
+    latents. ``samples/real.png`` has real samples in the same layout.
 
     Class-conditional models show one column for each class; text-conditional ones write the caption
     below; models that translate show input and output side by side, of data they do not train on
@@ -45,6 +46,20 @@ class SampleGrid(Callback):
         self.count = count
         self.seed = seed
         self._drawn_at = -1
+
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+        """Real samples in the same layout, once, for comparison."""
+        path = self.run.real_grid_path
+        if not trainer.is_global_zero or path.exists():
+            return
+        with pl_module.clock.paused(), survived(f"drawing {path.name}"):
+            source: Source = trainer.datamodule.source  # type: ignore[attr-defined]
+            if not source.sample_kind.is_image:
+                return
+            image = real_image(pl_module, source, self.count, self.seed)
+            if image is not None:
+                save(image, path)
+                log_image(trainer, path, pl_module.global_step, REAL, source.name)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Batch, batch_idx: int
@@ -90,4 +105,5 @@ class SampleGrid(Callback):
                 samples = module.sample(request).cpu()
                 save(kind.draw(samples, source), path)
                 kind.write_beside(samples, path)
-            log_image(trainer, path, module.global_step)
+            caption = f"{module.clock.images_seen:,} images seen"
+            log_image(trainer, path, module.global_step, caption=caption)

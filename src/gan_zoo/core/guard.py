@@ -18,10 +18,12 @@ class survived:
 
     Args:
         what: is done in the block, for the report.
+        then: what goes on, for the report.
     """
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, then: str = "training goes on") -> None:
         self.what = what
+        self.then = then
 
     def __enter__(self) -> None:
         pass
@@ -38,7 +40,7 @@ class survived:
         # Any other error is reported in one line.
         reason = " ".join(str(error).split()) or "no reason given"
         print(
-            f"{self.what} failed, training goes on: {type(error).__name__}: {reason}",
+            f"{self.what} failed, {self.then}: {type(error).__name__}: {reason}",
             file=sys.stderr,
             flush=True,
         )

@@ -16,6 +16,7 @@ from gan_zoo.core.files import sha256
 from gan_zoo.core.paths import CONF
 from gan_zoo.export.model_card import model_card
 from gan_zoo.inference.load import CONFIG_GROUPS, FORMAT, MODEL, WEIGHTS
+from gan_zoo.inference.logged_run import log_exported
 from gan_zoo.inference.model import LoadedModel
 from gan_zoo.runs.folder import RunFolder
 
@@ -53,6 +54,7 @@ def export(run: LoadedModel, out: Path, samples: int = 64, onnx: bool = False) -
         temporary.rename(out)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+    log_exported(run, out)
     return out
 
 

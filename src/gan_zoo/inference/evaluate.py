@@ -13,6 +13,7 @@ from gan_zoo.config.messages import format_error
 from gan_zoo.core.errors import DataError
 from gan_zoo.core.paths import CONF
 from gan_zoo.inference.load import load_run
+from gan_zoo.inference.logged_run import log_scores
 from gan_zoo.metrics.base import Evaluator, MetricResult
 from gan_zoo.runs.folder import RunFolder
 from gan_zoo.training.scoring import evaluate_generator
@@ -50,6 +51,7 @@ def evaluate_run(
         RunFolder(loaded.folder).append_metrics(asdict(score) for score in scores)
     except OSError as error:  # what was computed is still worth printing
         print(f"the scores cannot be saved: {format_error(error, CONF)}", file=sys.stderr)
+    log_scores(loaded, scores)
     return scores
 
 

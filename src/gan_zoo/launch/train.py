@@ -73,7 +73,7 @@ def train(config: DictConfig) -> dict[str, float]:
 def _train_once(config: DictConfig, lr_scale: float) -> dict[str, float]:
     from gan_zoo.config.resolvers import command_choices
     from gan_zoo.launch.initialize import initialize_from
-    from gan_zoo.loggers.dispatch import log_config, log_directions
+    from gan_zoo.loggers.dispatch import log_config, log_data, log_directions
     from gan_zoo.reports.terminal_summary import print_summary
 
     # Build everything, and see whether a checkpoint can be continued; nothing is written yet.
@@ -94,6 +94,7 @@ def _train_once(config: DictConfig, lr_scale: float) -> dict[str, float]:
         if trainer.is_global_zero:
             save_config(config)
             log_config(trainer, to_dict(config) | {"choices": command_choices()})
+            log_data(trainer, module.metadata["data"])
             log_directions(trainer, metric_directions(trainer))
             prepare_resume(checkpoint, run, trainer.max_steps)
         if checkpoint is None and config.init is not None:

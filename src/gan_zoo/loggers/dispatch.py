@@ -18,7 +18,7 @@ from lightning.pytorch.loggers import (
 
 from gan_zoo.core.guard import survived
 from gan_zoo.loggers.sections import IMAGES_SEEN, SAMPLES
-from gan_zoo.loggers.wandb import alert, define_metrics
+from gan_zoo.loggers.wandb import Finding, alert, define_metrics, log_models, use_data
 
 
 def log(trainer: Trainer, numbers: Mapping[str, float], step: int) -> None:
@@ -49,14 +49,26 @@ def log_directions(trainer: Trainer, best: Mapping[str, str]) -> None:
                 define_metrics(logger, best)
 
 
-def log_finding(trainer: Trainer, title: str, text: str) -> None:
-    """Pass on what a diagnosis found to the loggers that alert somebody or keep texts."""
+def log_protocols(trainer: Trainer, protocols: Mapping[str, Mapping[str, Any]]) -> None:
+    """How each metric was computed, by its name, into the config that loggers keep."""
+    for logger in trainer.loggers:
+        with survived(f"describing metrics to {type(logger).__name__}"):
+            if isinstance(logger, WandbLogger):
+                config = {"protocol": {name: dict(of) for name, of in protocols.items()}}
+                logger.experiment.config.update(config, allow_val_change=True)
+
+
+def log_finding(trainer: Trainer, findings: Sequence[Finding]) -> None:
+    """Pass on what a diagnosis found, the new finding last, to the loggers that alert somebody or
+    keep texts.
+    """
     # A logger that fails must not end the training.
     for logger in trainer.loggers:
         with survived(f"handing a finding to {type(logger).__name__}"):
             if isinstance(logger, WandbLogger):
-                alert(logger, title, text)
+                alert(logger, findings)
             elif isinstance(logger, TensorBoardLogger):
+                _, title, text = findings[-1]
                 step = trainer.global_step
                 logger.experiment.add_text(f"doctor/{title}", text, global_step=step)
 
@@ -68,23 +80,33 @@ def log_config(trainer: Trainer, config: Mapping[str, Any]) -> None:
             logger.log_hyperparams(dict(config))
 
 
-def log_image(trainer: Trainer, path: Path, step: int) -> None:
-    """Pass an image on to the loggers that take images."""
+def log_data(trainer: Trainer, about: Mapping[str, Any]) -> None:
+    """Tell the loggers that keep checkpoints which data they come from."""
+    for logger in trainer.loggers:
+        with survived(f"describing the data to {type(logger).__name__}"):
+            if isinstance(logger, WandbLogger) and logger._log_model and not logger._offline:
+                use_data(logger, about)
+
+
+def log_image(
+    trainer: Trainer, path: Path, step: int, key: str = SAMPLES, caption: str = ""
+) -> None:
+    """Pass an image on to the loggers that take images, with a caption if they show one."""
     for logger in trainer.loggers:
         with survived(f"logging an image to {type(logger).__name__}"):
-            _log_image(logger, path, step)
+            _log_image(logger, path, step, key, caption)
 
 
-def _log_image(logger: Logger, path: Path, step: int) -> None:
+def _log_image(logger: Logger, path: Path, step: int, key: str, caption: str) -> None:
     # Each logger has another method for images.
     if isinstance(logger, WandbLogger):
-        logger.log_image(SAMPLES, [str(path)], step=step)
+        logger.log_image(key, [str(path)], step=step, caption=[caption])
     elif isinstance(logger, TensorBoardLogger):
         from torchvision.io import decode_image
 
-        logger.experiment.add_image(SAMPLES, decode_image(str(path)), global_step=step)
+        logger.experiment.add_image(key, decode_image(str(path)), global_step=step)
     elif isinstance(logger, MLFlowLogger):
-        logger.experiment.log_artifact(logger.run_id, str(path), SAMPLES)
+        logger.experiment.log_artifact(logger.run_id, str(path), key)
 
 
 def log_checkpoints(trainer: Trainer, files: Sequence[Path]) -> None:
@@ -97,12 +119,7 @@ def log_checkpoints(trainer: Trainer, files: Sequence[Path]) -> None:
 def _log_files(logger: Logger, files: Sequence[Path]) -> None:
     # Weights & Biases and MLflow keep files, if their loggers were asked to.
     if isinstance(logger, WandbLogger) and logger._log_model:
-        import wandb
-
-        artifact = wandb.Artifact(f"model-{logger.version}", "model")
-        for file in files:
-            artifact.add_file(str(file), file.name)
-        logger.experiment.log_artifact(artifact)
+        log_models(logger, files)
     elif isinstance(logger, MLFlowLogger) and logger._log_model:
         for file in files:
             logger.experiment.log_artifact(logger.run_id, str(file), "checkpoints")

@@ -13,6 +13,8 @@ IMAGES_SEEN = "train/images_seen"
 IMAGES_PER_SECOND = "train/images_per_second"
 SAMPLES = "samples"
 """The key that image grids are logged under."""
+REAL = "real"
+"""The key of the image grid of real samples."""
 MEMORY = {
     "Memory of the process, MB": "system/proc.memory.rssMB",
     "Memory of the first GPU, bytes": "system/gpu.0.memoryAllocatedBytes",

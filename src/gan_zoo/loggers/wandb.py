@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import netrc
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,9 @@ from gan_zoo.loggers.sections import IMAGES_SEEN
 
 GROUPS = ("d", "g", "train", "val", "doctor", "lr")
 """What comes before the first slash in the names of numbers."""
+FINDINGS = "doctor/findings"
+Finding = tuple[int, str, str]
+"""Images seen, the name of a failure mode, what to try."""
 WANDB_FOLDER = re.compile(r"(offline-)?run-(?P<time>\d{8}_\d{6})-(?P<id>.+)")
 
 
@@ -94,9 +99,90 @@ def define_metrics(logger: WandbLogger, best: Mapping[str, str]) -> None:
         logger.experiment.define_metric(name, step_metric=IMAGES_SEEN, summary=f"{direction},last")
 
 
-def alert(logger: WandbLogger, title: str, text: str) -> None:
-    """An alert of the run, and a tag by which it can be found among others."""
-    logger.experiment.alert(title=title, text=text)
-    tags = logger.experiment.tags or ()
+def alert(logger: WandbLogger, findings: Sequence[Finding]) -> None:
+    """An alert of the last of the run's findings, a tag by which the run can be found among others,
+    and the table of all.
+    """
+    import wandb
+
+    _, title, text = findings[-1]
+    run = logger.experiment
+    run.alert(title=title, text=text)
+    tags = run.tags or ()
     if title not in tags:
-        logger.experiment.tags = (*tags, title)
+        run.tags = (*tags, title)
+    columns: list[str | int] = ["images seen", "finding", "text"]
+    run.log({FINDINGS: wandb.Table(columns=columns, data=[list(row) for row in findings])})
+
+
+def use_data(logger: WandbLogger, about: Mapping[str, Any]) -> None:
+    """Name the data of a run, so that checkpoints can be traced back to them.
+
+    Args:
+        logger: of an online run.
+        about: ``name``, ``fingerprint`` and more, which become the file ``data.json`` of an
+            artifact of type ``dataset``; the samples themselves stay where they are.
+    """
+    import wandb
+
+    artifact = wandb.Artifact(str(about["name"]), "dataset", metadata=dict(about))
+    with artifact.new_file("data.json", encoding="utf-8") as file:
+        json.dump(dict(about), file, indent=1)
+    logger.experiment.use_artifact(artifact)
+
+
+def log_models(logger: WandbLogger, files: Sequence[Path]) -> None:
+    """Checkpoints as versions of the run's model, with their names (``best``, ``last``) as
+    aliases.
+    """
+    import wandb
+
+    for file in files:
+        artifact = wandb.Artifact(f"model-{logger.version}", "model")
+        artifact.add_file(str(file), file.name)
+        logger.experiment.log_artifact(artifact, aliases=[file.stem])
+
+
+def log_export(run: Any, folder: Path, alias: str) -> None:
+    """An export as an artifact of ``run`` that was made from its model.
+
+    Args:
+        run: in Weights & Biases.
+        folder: of the export.
+        alias: of the model's version, ``best`` or ``last``.
+    """
+    import wandb
+
+    run.use_artifact(f"model-{run.id}:{alias}")
+    artifact = wandb.Artifact(f"export-{run.id}", "export")
+    artifact.add_dir(str(folder))
+    run.log_artifact(artifact)
+
+
+@contextmanager
+def finished_run(folder: Path, options: Mapping[str, Any]) -> Iterator[Any | None]:
+    """The run of a run folder in Weights & Biases, to add to it after training; None if it was not
+    logged there, or offline.
+
+    Args:
+        folder: the run folder.
+        options: of the run's logger: ``project``, ``entity``, ``offline``.
+    """
+    online = any(folder.glob("wandb/run-*-*"))
+    if not online or not _has_key() or options.get("offline"):
+        yield None
+        return
+    import wandb
+
+    os.environ.setdefault("WANDB_SILENT", "true")
+    run = wandb.init(
+        id=_existing_run_id(folder),
+        project=options["project"],
+        entity=options.get("entity"),
+        dir=str(folder),
+        resume="allow",
+    )
+    try:
+        yield run
+    finally:
+        run.finish()

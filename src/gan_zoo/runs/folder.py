@@ -200,6 +200,11 @@ class RunFolder:
         """Where the image grid of this moment belongs."""
         return self.samples / f"{images_seen:09d}.png"
 
+    @property
+    def real_grid_path(self) -> Path:
+        """Where the image grid of real samples belongs."""
+        return self.samples / "real.png"
+
     def sample_grids(self) -> Sequence[Path]:
         """The image grids, oldest first."""
         return sorted(self.samples.glob("[0-9]*.png"))

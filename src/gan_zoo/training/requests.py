@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 
 from gan_zoo.core.rng import StepRNG, stable_seed
 from gan_zoo.core.types import SampleRequest
 from gan_zoo.data.dataset import Source
+from gan_zoo.data.image_tensors import to_unit
 from gan_zoo.data.loader import request_rows, sample_request
 from gan_zoo.metrics.base import Generated
 from gan_zoo.models.base import Model
@@ -103,3 +105,36 @@ def sample_image(module: GANModule, source: Source, count: int, seed: int) -> An
     grid = grid_request(model, source, count, rng)
     class_names = source.classes if model.conditioning == "class" else None
     return image_of(module.visuals(grid.request), grid.captions, grid.columns, class_names or ())
+
+
+def real_image(module: GANModule, source: Source, count: int, seed: int) -> Any | None:
+    """An image grid of ``count`` real samples in the layout of `sample_image`, for comparison; None
+    where that shows its inputs and targets already.
+    """
+    model = module.model
+    if not {"image", "domain"}.isdisjoint(model.needs):
+        return None
+
+    # The samples of the request's rows, or of its classes where these have columns.
+    grid = grid_request(model, source, count, StepRNG(stable_seed(seed, "grid"), 0))
+    data = source.evaluation_split()
+    rows = request_rows(data, grid.request.size, StepRNG(stable_seed(seed, "grid"), 0))
+    class_names: Sequence[str] = ()
+    wanted = grid.request.label
+    if model.conditioning == "class" and data.labels is not None and wanted is not None:
+        rows = rows_of_classes(data.labels, wanted.tolist(), rows)
+        class_names = source.classes or ()
+    samples = to_unit(data.samples[rows])
+    return image_of({"sample": samples}, grid.captions, grid.columns, class_names)
+
+
+def rows_of_classes(labels: Tensor, wanted: Sequence[int], rows: Tensor) -> Tensor:
+    """For each of ``wanted`` the next row of this class, and one of ``rows`` for classes without
+    samples, ``[len(wanted)]``.
+    """
+    by_class = {label: (labels == label).nonzero().flatten().tolist() for label in set(wanted)}
+    found = []
+    for place, label in enumerate(wanted):
+        own = by_class[label]
+        found.append(own.pop(0) if own else int(rows[place]))
+    return torch.tensor(found)

@@ -98,7 +98,9 @@ def _decoded(folder: Path, decoding: Decoding, num_samples: int | None) -> Decod
             with lock:
                 name = keys()[row]
             with store.begin() as transaction:
-                return decode(bytes(transaction.get(name)), channels, image_size)
+                stored = transaction.get(name)
+                assert stored is not None, "the keys were read from the same file"
+                return decode(bytes(stored), channels, image_size)
 
         # A changed database has another size or date.
         names = [f"{folder.name} no. {row}" for row in range(total)]
