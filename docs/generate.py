@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,13 @@ import typer
 import gan_zoo
 from gan_zoo.cli.app import app
 from gan_zoo.config import help as help_of
+from gan_zoo.config.recipes import find_recipe
 from gan_zoo.config.recipes import recipes as all_recipes
 from gan_zoo.core.paths import CONF
+from gan_zoo.launch.reproduce import means, read_rows
 
 DOCS = Path(__file__).parent
+RESULTS = DOCS.parent / "experiments" / "recipes" / "results.jsonl"
 BLOCK = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", flags=re.DOTALL)
 GROUPS = {
     "model": "What is trained: networks, adversarial terms and further terms. [Models](models.md)",
@@ -154,8 +158,27 @@ def recipes() -> str:
     return "\n".join(rows)
 
 
+def recipe_results() -> str:
+    """A row for each result of a recipe on our machines."""
+    rows = ["| `experiment=` | with | seeds | minutes each | measured | published | on |"]
+    rows.append("| --- | --- | --- | --- | --- | --- | --- |")
+    for row in read_rows(RESULTS):
+        cells = (
+            f"`{row['recipe']}`",
+            " ".join(f"`{word}`" for word in row["overrides"]) or "nothing else",
+            str(row["seeds"]),
+            f"{statistics.fmean(row['seconds']) / 60:.1f}",
+            escaped(means(row)),
+            escaped(find_recipe(row["recipe"]).published),
+            f"{row['hardware']}, {row['date']}",
+        )
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
 PARTS = {
     "recipes": recipes,
+    "recipe_results": recipe_results,
     "parts": parts,
     "config_groups": config_groups,
     "root_config": root_config,

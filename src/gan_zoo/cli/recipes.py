@@ -12,6 +12,7 @@ from gan_zoo.cli.common import app, handle_errors
 if TYPE_CHECKING:
     from gan_zoo.config.recipes import Recipe
 
+RESULTS = Path("experiments/recipes/results.jsonl")
 Results = Annotated[Path, typer.Option(help="The file that gan-zoo reproduce writes.")]
 
 
@@ -25,7 +26,7 @@ def recipes(
         bool,
         typer.Option("--diff", help="Also what NAME sets in addition to its choices."),
     ] = False,
-    results: Results = Path("recipes.jsonl"),
+    results: Results = RESULTS,
 ) -> None:
     """List the papers' recipes, experiment=NAME: data, published values, and ours."""
     from gan_zoo.config.recipes import find_recipe

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from gan_zoo.cli.common import app, handle_errors
-from gan_zoo.cli.recipes import Results
+from gan_zoo.cli.recipes import RESULTS, Results
 
 
 @app.command()
@@ -22,7 +22,7 @@ def reproduce(
     seeds: Annotated[int, typer.Option(help="Runs, with seeds from 0.", min=1)] = 3,
     jobs: Annotated[int, typer.Option(help="Side by side on this machine.", min=1)] = 1,
     out: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("outputs/recipes"),
-    results: Results = Path("recipes.jsonl"),
+    results: Results = RESULTS,
 ) -> None:
     """Train a recipe over seeds, go on with what is there, and write one row of results."""
     from gan_zoo.config.recipes import find_recipe
@@ -30,7 +30,7 @@ def reproduce(
     from gan_zoo.launch.reproduce import reproduce as run_recipe
 
     recipe = find_recipe(name)
-    row = run_recipe(recipe, seeds, out, overrides or [], jobs, results)
+    row = run_recipe(recipe, seeds, out, overrides or [], jobs, results=results)
     typer.echo(f"published   {recipe.published}")
     typer.echo(f"ours        {measured(row)}")
     typer.echo(f"results     {results}")

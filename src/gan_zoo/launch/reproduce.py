@@ -16,8 +16,9 @@ from gan_zoo.core.provenance import hardware
 from gan_zoo.launch.processes import Job, run_all
 from gan_zoo.runs.folder import RunFolder
 
-RESULTS = Path("recipes.jsonl")
 Row = dict[str, Any]
+LOCAL = ("data.root=", "trainer=", "logger=", "callbacks.")
+"""Beginnings of overrides of a machine and of what is watched, which do not change a result."""
 
 
 def reproduce(
@@ -26,7 +27,8 @@ def reproduce(
     out: Path,
     overrides: Sequence[str] = (),
     num_jobs: int = 1,
-    results: Path = RESULTS,
+    *,
+    results: Path,
 ) -> Row:
     """Train a recipe once for each of ``seeds`` and write their metrics as one row of ``results``.
 
@@ -68,8 +70,7 @@ def result_row(recipe: Recipe, runs: Sequence[RunFolder], overrides: Sequence[st
             values.setdefault(entry["name"], []).append(entry["value"])
     return {
         "recipe": recipe.name,
-        # Where the data lie on this machine does not matter to others.
-        "overrides": [word for word in overrides if not word.startswith("data.root=")],
+        "overrides": [word for word in overrides if not word.startswith(LOCAL)],
         "seeds": len(runs),
         "metrics": values,
         "images_seen": found[0]["images_seen"],
@@ -111,6 +112,13 @@ def nearest(rows: Sequence[Row]) -> dict[str, Row]:
 
 
 def measured(row: Row) -> str:
+    """The metrics of a row in words, over how many seeds, and with which overrides."""
+    settings = f" with {' '.join(row['overrides'])}" if row["overrides"] else ""
+    seeds = f"{row['seeds']} seed{'s' * (row['seeds'] > 1)}"
+    return f"{means(row)} ({seeds}{settings})"
+
+
+def means(row: Row) -> str:
     """The metrics of a row in words: mean, and spread over the seeds."""
     parts = []
 
@@ -119,6 +127,4 @@ def measured(row: Row) -> str:
         mean = statistics.fmean(values)
         spread = f" +- {statistics.stdev(values):.3g}" if len(values) > 1 else ""
         parts.append(f"{name} {mean:.4g}{spread}")
-    settings = f" with {' '.join(row['overrides'])}" if row["overrides"] else ""
-    seeds = f"{row['seeds']} seed{'s' * (row['seeds'] > 1)}"
-    return f"{', '.join(parts)} ({seeds}{settings})"
+    return ", ".join(parts)
