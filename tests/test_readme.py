@@ -122,6 +122,8 @@ def test_numbers_of_models_and_losses() -> None:
     for page in ("README.md", "docs/index.md"):
         text = (ROOT / page).read_text(encoding="utf-8")
         assert f"trains {models} GAN models with {losses} losses" in text
+    recipes = len(set(choices("experiment", CONF)) - {"null"})
+    assert f"# {recipes} papers' settings" in README
 
 
 def test_it_is_short() -> None:
