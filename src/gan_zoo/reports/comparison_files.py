@@ -25,6 +25,9 @@ from gan_zoo.reports.comparison import (
 )
 from gan_zoo.reports.run_report import base64_of
 
+SPREAD = "is_std"
+"""The spread of the Inception score over its splits: it belongs to the score."""
+
 
 def as_markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """The table in Markdown."""
@@ -135,9 +138,11 @@ def metric_charts(groups: Sequence[RunGroup], settings: Sequence[str]) -> list[M
         for group in groups
     }
     runs = [run for own in timed.values() for run in own]
-    evaluated = dict.fromkeys(
-        name for run in runs for entry in run.history for name in entry if name in run.scores
-    )
+    names = [name for run in runs for name in run.scores if not name.startswith(SPREAD)]
+    shown = dict.fromkeys(names)
+    evaluated = [
+        name for name in shown if any(name in entry for run in runs for entry in run.history)
+    ]
     charts = []
 
     # Each metric over images seen, then over seconds.
@@ -153,7 +158,7 @@ def metric_charts(groups: Sequence[RunGroup], settings: Sequence[str]) -> list[M
             charts.append(chart(name, curves, unit=unit, bands=bands))
 
     # What a metric costs, a point for each run.
-    for name in dict.fromkeys(name for run in runs for name in run.scores):
+    for name in shown:
         points = {
             title: [
                 (run.images_seen / run.images_per_second, run.scores[name])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -105,7 +106,7 @@ class TranslatorBlock(nn.Module):
 
 
 class ResNetTranslator(nn.Module):
-    """CycleGAN's generator: two halvings, residual blocks, two doublings.
+    """CycleGAN's generator: halvings, residual blocks, doublings.
 
     Zhu et al. 2017, appendix; Johnson et al. 2016.
 
@@ -113,8 +114,10 @@ class ResNetTranslator(nn.Module):
     by further doublings.
 
     Args:
-        in_shape, out_shape: ``[C, H, W]``; H and W are divisible by 4, and at least 8.
-        width: channels after the first layer (64 in the paper).
+        in_shape, out_shape: ``[C, H, W]``; H and W are divisible by 2^halvings, and at least twice
+            that.
+        width: channels after the first layer (64 in the paper); each halving doubles them.
+        halvings: of the size before the residual blocks (2 in the paper, at 128 and 256 pixels).
         blocks: residual blocks in the middle (6 at 128 pixels, 9 from 256 on, in the paper).
         norm: ``instance`` as in the paper, or ``layer``, ``batch``, ``none``.
         upsample: ``transposed`` as in the paper, or ``resize``, which leaves no checkerboard.
@@ -130,13 +133,14 @@ class ResNetTranslator(nn.Module):
         norm: str = "instance",
         upsample: str = "transposed",
         kernel: Count = 7,
+        halvings: Count = 2,
     ) -> None:
         super().__init__()
         # The doublings of super-resolution come after a translation at the input's size.
         further = further_doublings(in_shape, out_shape)
         smaller = [*out_shape[:1], *(side // 2**further for side in out_shape[1:])]
         c_in, c_out = check_shapes(
-            in_shape, smaller, "generator=resnet_translator", 4, norm, smallest=2
+            in_shape, smaller, "generator=resnet_translator", 2**halvings, norm, smallest=2
         )
         if blocks < 1:
             raise ValueError(f"blocks must be >= 1, got {blocks}")
@@ -149,17 +153,19 @@ class ResNetTranslator(nn.Module):
         def norm_relu(channels: int) -> list[nn.Module]:
             return [norm_layer(norm)(channels), nn.ReLU(inplace=True)]
 
-        # Two halvings, residual blocks, two doublings, and those of super-resolution.
+        # Halvings, residual blocks, doublings, and those of super-resolution.
+        widths = [width * 2**k for k in range(halvings + 1)]
         layers: list[nn.Module] = [same_conv(c_in, width), *norm_relu(width)]
-        for k in (1, 2):
-            layers += [nn.Conv2d(k * width, 2 * k * width, 3, 2, 1), *norm_relu(2 * k * width)]
-        layers += [TranslatorBlock(4 * width, norm) for _ in range(blocks)]
-        for k in (2, 1):
-            layers += [*upsample_layers(2 * k * width, k * width, upsample), *norm_relu(k * width)]
+        for wide, wider in pairwise(widths):
+            layers += [nn.Conv2d(wide, wider, 3, 2, 1), *norm_relu(wider)]
+        layers += [TranslatorBlock(widths[-1], norm) for _ in range(blocks)]
+        for wider, wide in pairwise(reversed(widths)):
+            layers += [*upsample_layers(wider, wide, upsample), *norm_relu(wide)]
         for _ in range(further):
             layers += [*upsample_layers(width, width, upsample), *norm_relu(width)]
         self.layers = nn.Sequential(*layers, same_conv(width, c_out), nn.Tanh())
-        self.stage_widths = [c_in, 2 * width, 4 * width, *[4 * width] * blocks]
+        self.num_halvings = halvings
+        self.stage_widths = [c_in, *widths[1:], *[widths[-1]] * blocks]
         self.apply(dcgan_init)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -168,12 +174,15 @@ class ResNetTranslator(nn.Module):
 
     def activations(self, x: Tensor, stages: Sequence[int]) -> list[Tensor]:
         """Activations ``[B, C, H, W]`` after each of ``stages``, in rising order: 0 for the image,
-        1 and 2 for the halving convolutions, 3, 4, ... for the residual blocks.
+        then a stage for each halving convolution and for each residual block.
 
         Layers behind the last of them are not run.
         """
         # How many layers there are up to the end of each stage.
-        ends = [0, 4, 7, *(10 + block for block in range(len(self.stage_widths) - 3))]
+        halvings = self.num_halvings
+        blocks = len(self.stage_widths) - 1 - halvings
+        ends = [0, *(4 + 3 * k for k in range(halvings))]
+        ends += [4 + 3 * halvings + block for block in range(blocks)]
         kept: list[Tensor] = []
         done = 0
         for stage in sorted(stages):
