@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from gan_zoo.core.errors import DataError
 from gan_zoo.core.paths import cache_root
 from gan_zoo.data.dataset import check_matches_config
 from gan_zoo.data.datasets.image_folder import find_images, image_folder, in_natural_order
-from gan_zoo.data.files.cache import cache_key, cached_images
+from gan_zoo.data.files.cache import cache_key, cached_images, check_fits
 from gan_zoo.data.files.image_cache import Decoding, decode_files
 from gan_zoo.data.files.image_io import decode, open_image
 
@@ -211,6 +212,23 @@ def test_several_processes_fill_a_cache_once(tmp_path: Path, monkeypatch) -> Non
     assert len(filled) == 1
     assert all((images == 7).all() for images in found)
     assert not np.load(path, mmap_mode="r").flags.writeable
+
+
+def test_a_cache_that_does_not_fit_is_refused_before_it_is_written(
+    tmp_path: Path, monkeypatch, capsys
+) -> None:
+    free = SimpleNamespace(free=3 * 10**9)
+    monkeypatch.setattr("gan_zoo.data.files.cache.shutil.disk_usage", lambda folder: free)
+    path = tmp_path / "images.npy"
+    with pytest.raises(DataError, match=r"need 3.1 GB in .*, which has 3.0 GB left: set GAN_ZOO"):
+        cached_images(path, (1_000_000, 3, 32, 32), lambda array: pytest.fail("written"))
+    assert not list(tmp_path.glob("*.npy"))
+
+    # What fits is announced if it is large.
+    check_fits(tmp_path, 2_500_000_000)
+    assert "the decoded data take 2.5 GB in" in capsys.readouterr().err
+    check_fits(tmp_path, 2_500_000)
+    assert capsys.readouterr().err == ""
 
 
 def test_skipped_images_are_listed_whole_or_not_at_all(tmp_path: Path, monkeypatch) -> None:

@@ -6,7 +6,10 @@ import ctypes
 import errno
 import hashlib
 import json
+import math
 import mmap
+import shutil
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +21,10 @@ import torch
 from filelock import FileLock
 from torch import Tensor
 
+from gan_zoo.core.errors import DataError
 from gan_zoo.core.files import atomic_path
+
+LARGE = 10**9  # bytes
 
 
 def cache_key(*parts: Any) -> str:
@@ -38,11 +44,15 @@ def cached_images(
 
     Of several processes on a machine one writes it, and the others wait. Pages are read on demand,
     and count against no limit of memory.
+
+    Raises:
+        DataError: if it does not fit on the disk, before anything is written.
     """
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         with one_at_a_time(path):
             if not path.exists():
+                check_fits(path.parent, math.prod(shape) * np.dtype(dtype).itemsize)
                 with atomic_path(path) as temporary:
                     array = np.lib.format.open_memmap(
                         temporary, mode="w+", dtype=dtype, shape=shape
@@ -54,6 +64,23 @@ def cached_images(
         # Nothing writes into a dataset.
         warnings.filterwarnings("ignore", message=".*not writable.*")
         return torch.from_numpy(np.load(path, mmap_mode="r"))
+
+
+def check_fits(folder: Path, size: int) -> None:
+    """Say what a large file of ``size`` bytes will take.
+
+    Raises:
+        DataError: if ``folder`` has no room for it.
+    """
+    free = shutil.disk_usage(folder).free
+    if size > free:
+        raise DataError(
+            f"the decoded data need {size / 1e9:.1f} GB in {folder}, which has {free / 1e9:.1f} GB"
+            " left: set GAN_ZOO_CACHE to a folder on a larger disk, set a smaller data.image_size,"
+            " or use data=streaming"
+        )
+    if size > LARGE:
+        print(f"the decoded data take {size / 1e9:.1f} GB in {folder}", file=sys.stderr)
 
 
 @contextmanager
