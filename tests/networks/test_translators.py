@@ -131,6 +131,28 @@ def test_the_u_has_no_normalization_at_its_ends_and_its_bottom() -> None:
     )
 
 
+@pytest.mark.parametrize("halvings", [1, 2, 3])
+def test_stages_of_a_translator_are_the_image_halvings_and_blocks(halvings: int) -> None:
+    network = ResNetTranslator([3, 16, 16], [1, 16, 16], 4, blocks=2, halvings=halvings)
+    x = torch.randn(2, 3, 16, 16)
+    assert network(x).shape == (2, 1, 16, 16)
+
+    # The image, a size for each halving, and two blocks at the last size.
+    stages = list(range(len(network.stage_widths)))
+    sizes = [16, *(16 // 2**k for k in range(1, halvings + 1))]
+    sizes += [sizes[-1]] * 2
+    activations = network.activations(x, stages)
+    assert [a.shape[-1] for a in activations] == sizes
+    assert [a.shape[1] for a in activations] == network.stage_widths
+    convolutions = [layer for layer in network.layers if isinstance(layer, nn.Conv2d)]
+    blocks = [layer for layer in network.layers if isinstance(layer, TranslatorBlock)]
+    layers = list(network.layers)
+    of_halving = network.layers[: layers.index(convolutions[halvings]) + 1]
+    assert torch.equal(activations[halvings], of_halving(x))
+    of_block = network.layers[: layers.index(blocks[1]) + 1]
+    assert torch.equal(activations[-1], of_block(x))
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

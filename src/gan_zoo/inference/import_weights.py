@@ -108,6 +108,7 @@ def describe(state: State, file: Path) -> list[str]:
         return [
             "generator=resnet_translator",
             f"generator.blocks={len(blocks)}",
+            "generator.halvings=2",
             f"generator.kernel={kernel}",
             f"data.channels={len(kernels[-1])}",
             *shared,

@@ -30,9 +30,11 @@ class StagedTranslator(Protocol):
 
     Attributes:
         stage_widths: channels of each stage: the image, the halvings, the residual blocks.
+        num_halvings: how many of them are halvings.
     """
 
     stage_widths: list[int]
+    num_halvings: int
 
     def activations(self, x: Tensor, stages: Sequence[int]) -> list[Tensor]:
         """Activations ``[B, C, H, W]`` of images after each of ``stages``, in rising order."""
@@ -124,9 +126,9 @@ class CUT(Model):
 
         # The projections are trained with the translator.
         translator = generator(in_shape=a_shape, out_shape=b_shape)
-        all_widths = stage_widths(translator)
-        self.stages = chosen_stages(len(all_widths), stages)
-        widths = [all_widths[stage] for stage in self.stages]
+        staged = check_staged(translator)
+        self.stages = chosen_stages(len(staged.stage_widths), staged.num_halvings, stages)
+        widths = [staged.stage_widths[stage] for stage in self.stages]
         projections = PatchProjections(widths, embedding_dim)
         self.generators = nn.ModuleDict({"main": translator, "projections": projections})
         self.discriminators = nn.ModuleDict({"main": discriminator()})
@@ -212,8 +214,8 @@ class CUT(Model):
         return visuals
 
 
-def stage_widths(translator: nn.Module) -> list[int]:
-    """Channels of each stage of ``translator``.
+def check_staged(translator: nn.Module) -> StagedTranslator:
+    """``translator``, as one with stages.
 
     Raises:
         ValueError: if it has no stages.
@@ -223,19 +225,20 @@ def stage_widths(translator: nn.Module) -> list[int]:
             "model=cut needs a generator with activations(x, stages), such as"
             f" generator=resnet_translator, got {type(translator).__name__}"
         )
-    return translator.stage_widths
+    return translator
 
 
-def chosen_stages(count: int, stages: Sequence[int] | None) -> list[int]:
-    """``stages`` out of ``count`` in rising order, by default those of the paper.
+def chosen_stages(count: int, halvings: int, stages: Sequence[int] | None) -> list[int]:
+    """``stages`` out of ``count``, of which some are ``halvings``, in rising order; by default
+    those of the paper.
 
     Raises:
         ValueError: if there are not as many.
     """
     if stages is None:
-        # The image, the first stages, and the block in the middle.
-        blocks = count - 3
-        return sorted({0, 1, 2, 3, 2 + (blocks + 1) // 2})
+        # The image, the halvings, the first block and the one in the middle.
+        blocks = count - 1 - halvings
+        return sorted({*range(halvings + 2), halvings + (blocks + 1) // 2})
     if not stages or not all(0 <= stage < count for stage in stages):
         raise ValueError(
             f"stages must be at least one number from 0 to {count - 1}, got {list(stages)}"
