@@ -12,6 +12,7 @@ from gan_zoo.core.errors import DataError
 from gan_zoo.data.dataset import check_matches_config
 from gan_zoo.data.datasets.openmoji import (
     STYLES,
+    at_night,
     emoji_names,
     flat_svg,
     inverted_lightness,
@@ -50,6 +51,9 @@ def test_styles_by_hand() -> None:
     dark = inverted_lightness(images).flatten(1).tolist()
     assert dark == [[0, 0, 0], [255, 255, 255], [255, 135, 15], [145, 145, 175]]
     assert rotated_hue(images)[2].flatten().tolist() == [0, 240, 120]
+    night = at_night(images).flatten(1).tolist()
+    assert night == [[89, 114, 191], [0, 0, 0], [84, 54, 0], [31, 40, 90]]
+    assert at_night(images[:, :1]).flatten().tolist() == [114, 0, 108, 40], "gray images"
     again = inverted_lightness(inverted_lightness(images[[0, 1, 3]]))
     torch.testing.assert_close(again, images[[0, 1, 3]])  # where nothing is clipped
 
@@ -68,11 +72,15 @@ def test_restyled_drawings_have_their_partners(style: str) -> None:
         assert restyled.float().mean() < 70 < 180 < original.float().mean()
     elif style == "hue":
         assert torch.equal(restyled.float().mean(1), original.float().mean(1))
+    elif style == "night":
+        assert torch.equal(restyled, at_night(original))
     else:
         dark_line = (original < 40).all(1)
         assert (restyled.amax(1)[dark_line] < 40).float().mean() < 0.2, "outlines are gone"
     assert train.fingerprint != openmoji_restyled("flat" if style != "flat" else "hue").fingerprint
-    with pytest.raises(DataError, match=r"data.style must be one of flat, dark, hue, got 'x'"):
+    with pytest.raises(
+        DataError, match=r"data.style must be one of flat, dark, hue, night, got 'x'"
+    ):
         openmoji_restyled("x")
 
 

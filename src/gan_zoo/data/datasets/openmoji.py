@@ -83,7 +83,7 @@ def openmoji_lines(
 
 
 def openmoji_restyled(
-    style: str = "hue",
+    style: str = "night",
     channels: int = 3,
     image_size: ImageSize = 32,
     unpaired: bool = True,
@@ -94,8 +94,8 @@ def openmoji_restyled(
     The true partner of every drawing is known, for metrics. Variants of skin tones are left out.
 
     Args:
-        style: one of `STYLES`: ``hue`` for other hues, ``dark`` for inverted lightness, ``flat``
-            for color areas without outlines.
+        style: one of `STYLES`: ``night`` for blue moonlight, ``hue`` for other hues, ``dark`` for
+            inverted lightness, ``flat`` for color areas without outlines.
         channels: 1 or 3, of both domains, ``[N, C, S, S]``.
         image_size: S.
         unpaired: whether training sees the domains in independent orders.
@@ -245,7 +245,14 @@ def rotated_hue(images: Tensor) -> Tensor:
     return images.roll(1, 1)
 
 
-PIXEL_STYLES = {"dark": inverted_lightness, "hue": rotated_hue}
+def at_night(images: Tensor) -> Tensor:
+    """uint8 images ``[N, C, H, W]`` in blue moonlight: every channel is darker, red most of all."""
+    light = MOONLIGHT if images.shape[1] == len(MOONLIGHT) else MOONLIGHT[1:2]
+    return (images * torch.tensor(light).view(-1, 1, 1)).to(torch.uint8)
+
+
+MOONLIGHT = (0.35, 0.45, 0.75)
+PIXEL_STYLES = {"dark": inverted_lightness, "hue": rotated_hue, "night": at_night}
 STYLES = ("flat", *PIXEL_STYLES)
 """Changes of drawings for `openmoji_restyled`."""
 
