@@ -28,15 +28,16 @@ class Mel(Derivation):
     """
 
     dimensions: ClassVar[int] = 2
-    works_on: ClassVar[str] = "sounds (data=tones, data=audio_folder)"
+    works_on: ClassVar[str] = "sounds"
 
     def __init__(
         self, sample_rate: int, window: Count = 256, hop: Count = 64, bands: Count = 64
     ) -> None:
         if sample_rate < 1:
             raise DataError(
-                f"data/derive=mel works on {self.works_on}: data.sample_rate must be >= 1, got"
-                f" {sample_rate}"
+                "data/derive=mel works on sounds, which have a data.sample_rate >= 1, got"
+                f" {sample_rate}: use data=tones or data=audio_folder, or use model=gan for vectors,"
+                " model=dcgan for images"
             )
         self.sample_rate = sample_rate
         self.window = window
