@@ -28,7 +28,11 @@ def sine(hertz: float, sample_rate: int, length: int) -> Tensor:
 def test_as_many_frames_as_hops_and_back(window: int, hop: int) -> None:
     sounds = noise(20 * hop)
     spectra = stft(sounds, window, hop)
-    assert spectra.shape == (2, window // 2 + 1, 20) == (2, window // 2 + 1, check_frames(20 * hop, window, hop))
+    assert (
+        spectra.shape
+        == (2, window // 2 + 1, 20)
+        == (2, window // 2 + 1, check_frames(20 * hop, window, hop))
+    )
     torch.testing.assert_close(istft(spectra, window, hop), sounds, atol=1e-5, rtol=1e-4)
 
 
@@ -39,7 +43,10 @@ def test_as_scipy() -> None:
     hann = signal.get_window("hann", window)
     expected = signal.ShortTimeFFT(hann, hop, fs=1.0, phase_shift=None).stft(padded, p0=2, p1=42)
     torch.testing.assert_close(
-        stft(sounds, window, hop), torch.from_numpy(expected).to(torch.complex64), atol=1e-4, rtol=1e-4
+        stft(sounds, window, hop),
+        torch.from_numpy(expected).to(torch.complex64),
+        atol=1e-4,
+        rtol=1e-4,
     )
 
 

@@ -167,7 +167,11 @@ def test_samples_are_not_compared_with_fakes(regularizer: str, tiny: Tiny) -> No
 def test_networks_of_images_work_too(tiny: Tiny) -> None:
     names = ("generator=dcgan", "discriminator=dcgan", "discriminator.norm=none")
     module = build_module(tiny("model=specgan", *SMALL, *names))
-    assert module.model.sample(SampleRequest(2, StepRNG(0, 0)), module.model.generators).shape == (2, 1, 256)
+    assert module.model.sample(SampleRequest(2, StepRNG(0, 0)), module.model.generators).shape == (
+        2,
+        1,
+        256,
+    )
 
 
 @pytest.mark.parametrize(
@@ -186,7 +190,11 @@ def test_impossible_sizes(shape: list[int], options: dict[str, int], message: st
 
 def test_the_preset_has_the_papers_numbers(composed: Tiny) -> None:
     config = composed("model=specgan", "loss=wgan_gp", "optim=wavegan")
-    assert (config.model.iterations, config.model.latent_dim, config.model.prior) == (16, 100, "uniform")
+    assert (config.model.iterations, config.model.latent_dim, config.model.prior) == (
+        16,
+        100,
+        "uniform",
+    )
     assert (config.optim.generator.lr, config.optim.generator.betas) == (1e-4, [0.5, 0.9])
     assert config.loss.n_critic == 5
     assert list(config.regularizer) == ["gradient_penalty"]

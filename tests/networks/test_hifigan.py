@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -47,7 +48,7 @@ def test_the_papers_generators_have_their_number_of_parameters(width: int, milli
 
 def test_the_papers_discriminator_has_its_layers() -> None:
     widths = [1, 32, 128, 512, 1024, 1024]
-    period = sum(5 * a * b + b for a, b in zip(widths, widths[1:], strict=False)) + 3 * 1024 + 1
+    period = sum(5 * a * b + b for a, b in pairwise(widths)) + 3 * 1024 + 1
     shapes = [(1, 128, 15, 1), (128, 128, 41, 4), (128, 256, 41, 16), (256, 512, 41, 16)]
     shapes += [(512, 1024, 41, 16), (1024, 1024, 41, 16), (1024, 1024, 5, 1), (1024, 1, 3, 1)]
     scale = sum(c_in * c_out * kernel // groups + c_out for c_in, c_out, kernel, groups in shapes)
@@ -65,7 +66,11 @@ def test_the_papers_discriminator_has_its_layers() -> None:
 def test_the_first_scale_alone_has_spectral_normalization() -> None:
     network = HiFiGANDiscriminator([1, 64], width=1)
     kinds = [
-        {type(layer.parametrizations.weight[0]).__name__ for layer in scale.modules() if is_parametrized(layer, "weight")}
+        {
+            type(layer.parametrizations.weight[0]).__name__
+            for layer in scale.modules()
+            if is_parametrized(layer, "weight")
+        }
         for scale in network.scales
     ]
     assert kinds == [{"_SpectralNorm"}, {"_WeightNorm"}, {"_WeightNorm"}]
@@ -132,7 +137,9 @@ def test_scales_see_averaged_sounds() -> None:
     network = HiFiGANDiscriminator([1, 512], width=1).eval()
     x = torch.zeros(2, 1, 512)
     x[1, 0, 100:400] = torch.tensor([1.0, -1.0]).repeat(150)
-    inner = [(part.features[0][1] - part.features[0][0])[:, 60:190] for part in network(x).parts[5:]]
+    inner = [
+        (part.features[0][1] - part.features[0][0])[:, 60:190] for part in network(x).parts[5:]
+    ]
     assert inner[0].abs().max() > 1e-3
     assert inner[1].abs().max() < 1e-6
 
@@ -161,6 +168,8 @@ def test_impossible_generators(options: dict[str, object], message: str) -> None
         ([1, 64], (2, 64), "from 2 to below the 64"),
     ],
 )
-def test_impossible_discriminators(shape: list[int], periods: tuple[int, ...], message: str) -> None:
+def test_impossible_discriminators(
+    shape: list[int], periods: tuple[int, ...], message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         HiFiGANDiscriminator(shape, periods, width=1)

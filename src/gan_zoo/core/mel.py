@@ -45,8 +45,8 @@ def log_mel_magnitudes(
     """Sounds ``[B, 1, T]`` in [-1, 1] to log-mel spectrograms ``[B, bands, T / hop]``.
 
     log max(M |S|, 1e-5), the natural logarithm of `mel_filters` M of the magnitudes |S| of the
-    `gan_zoo.core.spectrogram.stft`, in units of a sine of full amplitude (Kong et al. 2020, HiFi-GAN,
-    as in the authors' program). Differentiable.
+    `gan_zoo.core.spectrogram.stft`, in units of a sine of full amplitude (the authors' program of
+    HiFi-GAN, Kong et al. 2020). Differentiable.
     """
     magnitudes = stft(sounds.flatten(0, 1), window, hop).abs()
     # A sine of amplitude 1 has half the sum of the window.

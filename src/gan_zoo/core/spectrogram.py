@@ -77,7 +77,9 @@ def istft(spectra: Tensor, window: int, hop: int) -> Tensor:
 def griffin_lim(
     magnitudes: Tensor, phases: Tensor, window: int, hop: int, iterations: int
 ) -> Tensor:
-    """Sounds ``[B, T]`` with about these magnitudes ``[B, F, frames]`` (Griffin & Lim 1984, sec. IV).
+    """Sounds ``[B, T]`` with about these magnitudes ``[B, F, frames]``.
+
+    Griffin & Lim 1984, section IV.
 
     Each iteration makes a sound of the magnitudes with the phases so far, and takes the phases of
     its spectra. The distance of its magnitudes to the given ones never grows.

@@ -36,8 +36,8 @@ class Mel(Derivation):
         if sample_rate < 1:
             raise DataError(
                 "data/derive=mel works on sounds, which have a data.sample_rate >= 1, got"
-                f" {sample_rate}: use data=tones or data=audio_folder, or use model=gan for vectors,"
-                " model=dcgan for images"
+                f" {sample_rate}: use data=tones or data=audio_folder, or use model=gan for"
+                " vectors, model=dcgan for images"
             )
         self.sample_rate = sample_rate
         self.window = window

@@ -119,7 +119,7 @@ class Model(nn.Module):
         so that resumed runs agree.
         """
 
-    def measure(self, blocks: Iterable[Tensor]) -> None:  # noqa: B027
+    def measure(self, blocks: Iterable[Tensor]) -> None:
         """Set what depends on the training data as a whole, such as their mean.
 
         Called once before training, on every process alike. The results are buffers: those of a

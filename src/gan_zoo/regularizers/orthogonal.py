@@ -80,7 +80,7 @@ def weight_matrices(layer: nn.Module) -> list[Tensor]:
     """The trained weight of a layer as matrices ``[outputs, inputs]``, one for each group."""
     if not isinstance(layer, (nn.Linear, _ConvNd)):
         return []
-    # Reading a weight would update spectral normalization; that of weight normalization is made anew.
+    # Reading a weight would update spectral normalization, but not weight normalization.
     weight: Tensor | None = None
     if is_parametrized(layer, "weight"):
         weight = getattr(layer.parametrizations["weight"], "original", None)  # type: ignore[index]

@@ -29,9 +29,9 @@ class HiFiGAN(PairedTranslation):
         L_G = sum_k [w_a l_G(D_k(G(a))) + w_f sum_i |f_ki(b) - f_ki(G(a))|] + w_r d(G(a), b),
 
     each distance a mean over activations, those of reals without gradient. Sums over k as in the
-    paper, not means as elsewhere here: the distance d of sounds would otherwise weigh as many times
-    more as there are discriminators. Adversarial term ``realism``, loss terms ``reconstruction`` and
-    ``features``; terms of weight 0 are left out.
+    paper, not means as elsewhere here: d would otherwise weigh as many times more as there are
+    discriminators. Adversarial term ``realism``, loss terms ``reconstruction`` and ``features``;
+    terms of weight 0 are left out.
 
     Samples need a spectrogram: they rebuild sounds of the data.
 

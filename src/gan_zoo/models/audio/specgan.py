@@ -24,9 +24,10 @@ CLIP = 3.0
 class LogSpectrogram(nn.Module):
     """Sounds ``[B, 1, T]`` to normalized log-magnitude spectrograms in [-1, 1], and back.
 
-    With X_f = log(|S_f| + 1e-6) of bin f of the short-time Fourier transform S, its mean m_f and its
-    standard deviation s_f over the data, y_f = clip((X_f - m_f) / s_f, -3, 3) / 3. The highest bin,
-    half the sample rate, is left out, so that there are ``window / 2`` bins; in sounds it is silent.
+    With X_f = log(|S_f| + 1e-6) of bin f of the short-time Fourier transform S, and its mean m_f
+    and standard deviation s_f over the data, y_f = clip((X_f - m_f) / s_f, -3, 3) / 3. The highest
+    bin, half the sample rate, is left out, so that there are ``window / 2``; in sounds it is
+    silent.
 
     Args:
         window: samples in a frame, even.
@@ -96,10 +97,10 @@ class SpecGAN(GAN):
     """A generator and a discriminator of log-magnitude spectrograms (Donahue et al. 2019, section
     3.2).
 
-    Reals are the `LogSpectrogram` of the sounds x, and the networks never see a waveform:
-    L = l(D(y(x)), D(G(z))). Samples are sounds that Griffin and Lim's algorithm finds for G(z), from
-    random phases. Mean and deviation of each bin are those of the training data, which `measure` is
-    given before the first step.
+    Reals are the `LogSpectrogram` y of the sounds x, and the networks never see a waveform:
+    L = l(D(y(x)), D(G(z))). Samples are sounds that Griffin and Lim's algorithm finds for G(z),
+    from random phases. Mean and deviation of each bin are those of the training data, which
+    `measure` is given before the first step.
 
     Args:
         generator, discriminator: make networks of images, called with ``sample_shape`` ``[1,

@@ -65,9 +65,7 @@ class ReceptiveFieldFusion(nn.Module):
 
     def __init__(self, channels: int, kernels: Sequence[int], dilations: Sequence[int]) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(
-            DilatedBlock(channels, kernel, dilations) for kernel in kernels
-        )
+        self.blocks = nn.ModuleList(DilatedBlock(channels, kernel, dilations) for kernel in kernels)
 
     def forward(self, h: Tensor) -> Tensor:
         total = torch.zeros_like(h)
@@ -195,7 +193,8 @@ class PeriodDiscriminator(nn.Module):
     def forward(self, x: Tensor) -> DiscriminatorOutput:
         rest = -x.shape[2] % self.period
         padded = F.pad(x, (0, rest), "reflect") if rest else x
-        output: DiscriminatorOutput = self.scores(padded.unflatten(2, (-1, self.period)), x)
+        rows = padded.reshape(*x.shape[:2], -1, self.period)
+        output: DiscriminatorOutput = self.scores(rows, x)
         return output
 
 
