@@ -120,10 +120,10 @@ def test_impossible_models(options: dict[str, object], message: str) -> None:
 def test_conditions_are_the_spectrograms_of_the_samples_themselves() -> None:
     source = with_derived_conditions(tones(length=256, num_samples=40), Mel(8000))
     assert source.available_fields >= {"image"}
-    assert Mel(8000).condition_shape([1, 256]) == [64, 4]
+    assert Mel(8000).condition_shape([1, 256]) == [64, 2]
     condition = Mel(8000)(source.samples, StepRNG(0, 0))
-    assert condition.shape == (35, 64, 4)
-    assert MelL1(8000, 256, 64, 64)(source.samples, source.samples) == 0
+    assert condition.shape == (35, 64, 2)
+    assert MelL1(8000, 512, 128, 64)(source.samples, source.samples) == 0
     assert source.evaluation_split().derivation is source.derivation
 
 

@@ -86,6 +86,15 @@ def test_shapes_and_range_for_any_number_of_frames(rates: tuple[int, ...]) -> No
         assert sounds.abs().max() < 1
 
 
+def test_a_spectrogram_that_does_not_change_gives_a_sound_of_the_hops_period() -> None:
+    """Convolutions make the same of equal frames: steady sounds have harmonics of 1 / hop alone."""
+    network = HiFiGANGenerator([6, 64], [1, 1024], width=16, rates=(4, 4), kernels=(3,))
+    with torch.no_grad():
+        sound = network(torch.randn(1, 6, 1).expand(1, 6, 64))[0, 0, 448:576]  # far from both ends
+    assert torch.equal(sound[16:], sound[:-16])
+    assert not torch.equal(sound[8:], sound[:-8])
+
+
 def test_the_fusion_is_a_mean_and_its_blocks_are_residual() -> None:
     fusion = ReceptiveFieldFusion(2, (3, 7), (1, 3))
     h = torch.randn(2, 2, 16)

@@ -216,7 +216,9 @@ def on_images(pairs: Path) -> Callable[[str, str], list[str]]:
             wide = [] if loss in AUTOENCODERS else ["discriminator.width=2"]
             if model == "hifigan":
                 few = ["discriminator.periods=[2,3]", "discriminator.scales=2"] if wide else []
-                return [*sounds, "generator.width=16", "generator.kernels=[3]", *wide, *few]
+                frames = ["data.derive.window=32", "data.derive.hop=8", "generator.rates=[4,2]"]
+                thin = ["generator.width=8", "generator.kernels=[3]"]
+                return [*sounds, *frames, *thin, *wide, *few]
             return [*sounds, "generator.width=2", *wide]
         if model.startswith("gat"):
             small = ["width=8", "heads=2"]

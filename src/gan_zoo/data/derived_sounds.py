@@ -31,7 +31,7 @@ class Mel(Derivation):
     works_on: ClassVar[str] = "sounds"
 
     def __init__(
-        self, sample_rate: int, window: Count = 256, hop: Count = 64, bands: Count = 64
+        self, sample_rate: int, window: Count = 512, hop: Count = 128, bands: Count = 64
     ) -> None:
         if sample_rate < 1:
             raise DataError(
