@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 
-import torch
 from PIL import Image
 
 import gan_zoo as gz
