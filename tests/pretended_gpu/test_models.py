@@ -14,6 +14,7 @@ SMALLER = {
     "biggan_deep": ("data.image_size=32",),
     "gat": ("discriminator.depth=1", "augment=none"),
     "gat_conditional": ("discriminator.depth=1", "augment=none"),
+    "hifigan": ("discriminator.periods=[2]", "discriminator.scales=1"),
 }
 SIBLINGS = (
     *("aae", "acgan", "adcgan", "bicyclegan", "biggan", "biggan_deep", "cgan_single"),
