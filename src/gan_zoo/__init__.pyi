@@ -20,6 +20,7 @@ from .auxiliary_losses.margins import ExponentialMargins as ExponentialMargins
 from .auxiliary_losses.margins import LargeMarginSoftmax as LargeMarginSoftmax
 from .auxiliary_losses.margins import LogisticMargins as LogisticMargins
 from .auxiliary_losses.margins import MulticlassHinge as MulticlassHinge
+from .auxiliary_losses.mel import MelL1 as MelL1
 from .auxiliary_losses.patch_nce import PatchNCE as PatchNCE
 from .auxiliary_losses.perceptual import Lite0Features as Lite0Features
 from .auxiliary_losses.perceptual import Perceptual as Perceptual
@@ -100,6 +101,8 @@ from .losses.relativistic import RelativisticAverageLeastSquares as Relativistic
 from .losses.relativistic import RelativisticPaired as RelativisticPaired
 from .losses.softmax import Softmax as Softmax
 from .losses.wasserstein import Wasserstein as Wasserstein
+from .models.audio.hifigan import HiFiGAN as HiFiGAN
+from .models.audio.specgan import SpecGAN as SpecGAN
 from .models.base import Model as Model
 from .models.cgan import CGAN as CGAN
 from .models.class_heads.acgan import ACGAN as ACGAN
@@ -141,6 +144,10 @@ from .models.with_encoder.cluster_gan import ClusterGAN as ClusterGAN
 from .models.with_encoder.vae import VAE as VAE
 from .models.with_encoder.vae_gan import VAEGAN as VAEGAN
 from .models.with_encoder.veegan import VEEGAN as VEEGAN
+from .networks.audio.hifigan import HiFiGANDiscriminator as HiFiGANDiscriminator
+from .networks.audio.hifigan import HiFiGANGenerator as HiFiGANGenerator
+from .networks.audio.specgan import SpecGANDiscriminator as SpecGANDiscriminator
+from .networks.audio.specgan import SpecGANGenerator as SpecGANGenerator
 from .networks.audio.wavegan import WaveGANDiscriminator as WaveGANDiscriminator
 from .networks.audio.wavegan import WaveGANGenerator as WaveGANGenerator
 from .networks.autoencoder import AutoEncoder as AutoEncoder

@@ -12,11 +12,12 @@ from scipy.io import wavfile
 
 from gan_zoo.config.compose import compose_overrides
 from gan_zoo.core.errors import DataError
+from gan_zoo.core.mel import mel_filters
 from gan_zoo.data.datasets.audio_folder import audio_folder
 from gan_zoo.data.datasets.tones import VOICES, tones
 from gan_zoo.data.files.audio_io import resampled
 from gan_zoo.data.sample_kinds.audio import Audio, to_int16
-from gan_zoo.data.spectrograms import as_images, log_mel, mel_filters
+from gan_zoo.data.spectrograms import as_images, log_mel
 from tests.helpers import invoke, refused
 
 RATE = 8000

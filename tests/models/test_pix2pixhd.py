@@ -102,7 +102,7 @@ def test_who_is_trained_by_what() -> None:
 
 
 def test_a_discriminator_that_shows_nothing_is_refused() -> None:
-    with pytest.raises(ValueError, match="needs a discriminator that shows its features"):
+    with pytest.raises(ValueError, match="needs a discriminator that shows them"):
         feature_distance(output(), output())
 
 

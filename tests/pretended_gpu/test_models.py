@@ -14,12 +14,13 @@ SMALLER = {
     "biggan_deep": ("data.image_size=32",),
     "gat": ("discriminator.depth=1", "augment=none"),
     "gat_conditional": ("discriminator.depth=1", "augment=none"),
+    "hifigan": ("discriminator.periods=[2]", "discriminator.scales=1"),
 }
 SIBLINGS = (
     *("aae", "acgan", "adcgan", "bicyclegan", "biggan", "biggan_deep", "cgan_single"),
     *("cluster_gan", "cogan", "colorization", "context_encoder", "contragan", "cut"),
     *("discogan", "dualgan", "esrgan", "fastcut", "feature_matching", "gat_conditional"),
-    *("infomax_gan", "logan", "mhgan", "pix2pix", "pix2pixhd", "r3gan", "sagan", "sgan"),
+    *("specgan", "infomax_gan", "logan", "mhgan", "pix2pix", "pix2pixhd", "r3gan", "sagan", "sgan"),
     *("sngan", "sngan_projection", "spade", "srgan", "ssgan", "tacgan", "unit", "vae"),
     *("vae_gan", "veegan"),
 )

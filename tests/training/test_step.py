@@ -39,6 +39,7 @@ WITHOUT_PATCHES = {
 }  # with other discriminators than patchgan
 THREE_SCALES = {"munit", "unit"}  # of their discriminators
 OF_TABLES = {"ctgan", "tvae"}
+OF_SOUNDS = {"hifigan", "specgan", "wavegan"}
 CONVOLUTIONAL = set(MODELS) - {"gan"} - OF_TABLES
 WITHOUT_DISCRIMINATOR = {"vae", "tvae"}
 AUTOENCODERS = {"ebgan", "began"}  # losses that bring an autoencoder as discriminator
@@ -91,6 +92,7 @@ WITHOUT_NORM = {
     "ctgan",
     "gat",
     "gat_conditional",
+    "hifigan",
     "pggan",
     "r3gan",
     "stargan_v2",
@@ -209,9 +211,14 @@ def on_images(pairs: Path) -> Callable[[str, str], list[str]]:
             thin = ["generator.width=4", "generator.blocks=1", *layers]
         if model == "stargan_v2":
             thin = SMALL_STARGAN_V2[: 2 if loss in AUTOENCODERS else None]
-        if model == "wavegan":
+        if model in OF_SOUNDS:
             sounds = ["data=tones", "data.length=64", "data.num_samples=40"]
             wide = [] if loss in AUTOENCODERS else ["discriminator.width=2"]
+            if model == "hifigan":
+                few = ["discriminator.periods=[2,3]", "discriminator.scales=2"] if wide else []
+                frames = ["data.derive.window=32", "data.derive.hop=8", "generator.rates=[4,2]"]
+                thin = ["generator.width=8", "generator.kernels=[3]"]
+                return [*sounds, *frames, *thin, *wide, *few]
             return [*sounds, "generator.width=2", *wide]
         if model.startswith("gat"):
             small = ["width=8", "heads=2"]
@@ -231,7 +238,7 @@ def cannot_work(model: str, loss: str) -> str | None:
         return "discriminator of latents alone" if loss in AUTOENCODERS else None
     if loss in AUTOENCODERS and model in NEEDS_MORE_THAN_A_SCORE:
         return "discriminator=autoencoder predicts no class and takes no condition.*choose another discriminator"
-    if loss in AUTOENCODERS and model == "wavegan":
+    if loss in AUTOENCODERS and model in {"hifigan", "wavegan"}:
         return "works on images"
     if loss in AUTOENCODERS and model == "pggan":
         return "needs networks that grow"
@@ -304,11 +311,13 @@ def test_every_model_with_every_regularizer(model: str, regularizer: str, tiny, 
     overrides = [f"model={model}", *norm, *overrides]
     refusal = (
         "of different latents"
-        if model in (TRANSLATIONS | DERIVED | {"stargan"}) - {"bicyclegan", "munit"}
+        if model in (TRANSLATIONS | DERIVED | {"hifigan", "stargan"}) - {"bicyclegan", "munit"}
         and regularizer in ("mode_seeking", "zcr")
         else None
     )
-    if model == "wavegan" and regularizer in ("consistency", "cutmix"):
+    if model == "specgan" and regularizer in ("mode_seeking", "zcr"):
+        refusal = "not the samples of SpecGAN"
+    if model in {"hifigan", "wavegan"} and regularizer in ("consistency", "cutmix"):
         refusal = "needs images|scores pixels"
     if model.startswith("gat") and regularizer == "zcr":
         refusal = "scores 4 levels"
@@ -400,7 +409,7 @@ def test_two_steps_with_every_condition(
 )
 def test_every_model_with_every_augmentation(model: str, augment: str, tiny, on_images) -> None:
     overrides = [f"model={model}", f"augment={augment}", *on_images(model, ""), "loss.n_critic=1"]
-    if model == "wavegan":
+    if model in OF_SOUNDS:
         with pytest.raises(ValueError, match="augment works on images"):
             build(tiny(*overrides))
         return

@@ -25,7 +25,7 @@ SLOW = (
     *("esrgan", "fastcut", "feature_matching", "gat", "gat_conditional", "infomax_gan", "logan"),
     *("mhgan", "munit", "pix2pix", "pix2pixhd", "r3gan", "reacgan", "sagan", "sgan", "sngan"),
     *("sngan_projection", "spade", "srgan", "ssgan", "stargan", "stargan_v2", "tacgan", "tvae"),
-    *("unit", "vae", "vae_gan", "veegan", "wavegan"),
+    *("hifigan", "specgan", "unit", "vae", "vae_gan", "veegan", "wavegan"),
 )
 
 

@@ -52,6 +52,10 @@ MODELS: dict[str, tuple[str, ...]] = {
     "gan": ("data=ring", "metric=modes", "data.batch_size=4"),
     "gat": (*SMALL, "loss=rpgan", "generator.heads=2", "discriminator.heads=2"),
     "gat_conditional": (*SMALL, "loss=rpgan", "generator.heads=2", "discriminator.heads=2"),
+    "hifigan": (
+        *("data.length=256", "generator.width=16", "generator.kernels=[3]"),
+        "discriminator.width=1",
+    ),
     "infogan": SMALL,
     "infomax_gan": (*SMALL, "model.projection_dim=8"),
     "logan": SMALL,
@@ -67,6 +71,7 @@ MODELS: dict[str, tuple[str, ...]] = {
     "sgan": (*SMALL, "data.labeled=20", "metric=[images,class_accuracy]"),
     "sngan": SMALL,
     "sngan_projection": SMALL,
+    "specgan": ("data.length=64", "generator.width=2", "discriminator.width=2"),
     "spade": (*TRANSLATION, "generator.hidden=4", "model.reconstruction_weight=0"),
     "srgan": (*DERIVED, "generator.blocks=1"),
     "ssgan": SMALL,

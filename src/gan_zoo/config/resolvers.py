@@ -71,10 +71,10 @@ def derived_shape(derive: Any, sample_shape: Any) -> ListConfig:
     if derivation is None:
         raise ConfigError("data.derive of your own needs data.condition_shape=[C, H, W], too")
     sides = [int(side) for side in sample_shape]
-    if len(sides) != 3:
+    if len(sides) != derivation.dimensions:
         raise ConfigError(
-            f"data/derive works on images, the data's sample_shape is {sides}: use model=gan for"
-            " vectors"
+            f"data/derive works on {derivation.works_on}, the data's sample_shape is {sides}: use"
+            " model=gan for vectors"
         )
     shape: ListConfig = OmegaConf.create(derivation.condition_shape(sides))
     return shape

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
+from importlib import import_module
 from typing import Any, ClassVar
 
 import torch
@@ -17,12 +18,14 @@ from gan_zoo.core.rng import StepRNG
 from gan_zoo.core.types import Count, Fraction, Positive, Weight
 from gan_zoo.data.dataset import Source
 
+OWN_MODULES = ("gan_zoo.data.derived", "gan_zoo.data.derived_sounds")
 MASKS = ("center", "boxes", "brush")
 LUMA = (0.299, 0.587, 0.114)
 
 
 class Derivation:
-    """Maps images ``[B, C, H, W]`` in [-1, 1] to condition images ``[B, C', H', W']`` in [-1, 1].
+    """Maps images ``[B, C, H, W]`` in [-1, 1] to condition images ``[B, C', H', W']`` in [-1, 1],
+    or sounds to spectrograms.
 
     Random numbers come from the batch, so that conditions resume and do not depend on the number of
     processes.
@@ -33,8 +36,14 @@ class Derivation:
     conditions otherwise.
     """
 
+    dimensions: ClassVar[int] = 3
+    """Of the samples that it works on."""
+
+    works_on: ClassVar[str] = "images"
+    """What these are called."""
+
     def condition_shape(self, sample_shape: Sequence[int]) -> list[int]:
-        """Shape of the conditions of samples of this shape ``[C, H, W]``.
+        """Shape of the conditions of samples of this shape, for images ``[C, H, W]``.
 
         Raises:
             DataError: if there are none.
@@ -234,12 +243,12 @@ class Edges(Derivation):
 
 
 def derivation_of(options: Mapping[str, Any]) -> Derivation | None:
-    """The derivation that a config describes, where it is one of this module; None where it is
+    """The derivation that a config describes, where it is one of `OWN_MODULES`; None where it is
     another class.
     """
     arguments = dict(options)
     module, _, name = str(arguments.pop("_target_", "")).rpartition(".")
-    kind = globals().get(name) if module == __name__ else None
+    kind = getattr(import_module(module), name, None) if module in OWN_MODULES else None
     if not (isinstance(kind, type) and issubclass(kind, Derivation)):
         return None
     derivation: Derivation = kind(**arguments)
@@ -252,20 +261,20 @@ def with_derived_conditions(
     """``source``, and its held-out part, whose conditions are made from the samples of each batch.
 
     Args:
-        source: images without conditions.
+        source: images or sounds without conditions.
         derivation: makes the conditions.
         unpaired: whether training sees samples and conditions in independent orders.
 
     Raises:
-        DataError: if there are conditions already, or the samples are no images.
+        DataError: if there are conditions already, or the samples are none that it works on.
     """
     if source.conditions is not None:
         raise DataError(
             f"data/derive makes conditions, and data={source.name} has some: choose one of them"
         )
-    if source.samples.ndim != 4:
+    if len(source.sample_shape) != derivation.dimensions:
         raise DataError(
-            f"data/derive works on images; data={source.name} has samples of shape"
+            f"data/derive works on {derivation.works_on}; data={source.name} has samples of shape"
             f" {source.sample_shape}"
         )
 

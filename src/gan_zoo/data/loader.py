@@ -245,6 +245,15 @@ def fixed_batch(
     return next(iter(batches)).to(rng.device)
 
 
+def unit_blocks(source: Source, size: int = 256) -> Iterator[Tensor]:
+    """All samples of ``source`` in order, ``size`` at a time, as in batches but without crops and
+    flips.
+    """
+    for start in range(0, len(source), size):
+        rows = torch.arange(start, min(start + size, len(source)))
+        yield to_unit(source.samples.index_select(0, rows))
+
+
 def request_rows(source: Source, size: int, rng: StepRNG) -> Tensor:
     """The rows whose labels and conditions `sample_request` takes, ``[size]``."""
     owners = source.samples if source.aligned or source.conditions is None else source.conditions

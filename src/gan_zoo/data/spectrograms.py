@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 
 import torch
 from torch import Tensor
 
+from gan_zoo.core.mel import BANDS, mel_filters
+
 WINDOW_SECONDS = 0.032
-BANDS = 64
 LOWEST_DECIBELS = -80.0
 """What is quieter counts as this quiet; 0 is a sine of full amplitude."""
 
@@ -17,25 +17,6 @@ LOWEST_DECIBELS = -80.0
 def window_size(sample_rate: int) -> int:
     """Samples in a window: the power of two nearest to 32 ms, at least 64."""
     return max(64, 1 << round(math.log2(sample_rate * WINDOW_SECONDS)))
-
-
-@lru_cache(maxsize=8)
-def mel_filters(sample_rate: int, size: int, bands: int = BANDS) -> Tensor:
-    """Triangles ``[bands, size // 2 + 1]`` of height 1, evenly spaced on the mel scale.
-
-    m = 2595 log10(1 + f / 700) from 0 to half the sample rate. A band that is narrower than the
-    distance of two frequencies is their interpolation, so that none is empty.
-    """
-    top = 2595 * torch.tensor(1 + sample_rate / 2 / 700, dtype=torch.float64).log10()
-    corners = 700 * (10 ** (torch.linspace(0, 1, bands + 2, dtype=torch.float64) * top / 2595) - 1)
-    frequencies = torch.linspace(0, sample_rate / 2, size // 2 + 1, dtype=torch.float64)
-
-    # Both slopes are at least as wide as the distance of two frequencies.
-    spacing = sample_rate / size
-    below = (corners[1:-1] - corners[:-2]).clamp(min=spacing)[:, None]
-    above = (corners[2:] - corners[1:-1]).clamp(min=spacing)[:, None]
-    offset = frequencies - corners[1:-1, None]
-    return (1 - torch.where(offset < 0, -offset / below, offset / above)).clamp(min=0).float()
 
 
 def log_mel(sounds: Tensor, sample_rate: int, bands: int = BANDS) -> Tensor:

@@ -10,13 +10,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gan_zoo.core.errors import DataError
+from gan_zoo.core.mel import BANDS
 from gan_zoo.core.rng import CPU
 from gan_zoo.core.types import Count
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.files.cache import cache_key
 from gan_zoo.data.image_tensors import to_uint8
 from gan_zoo.data.sample_kinds.audio import Audio
-from gan_zoo.data.spectrograms import BANDS, LOWEST_DECIBELS, as_images, log_mel, window_size
+from gan_zoo.data.spectrograms import LOWEST_DECIBELS, as_images, log_mel, window_size
 from gan_zoo.metrics.base import (
     EvaluatedModel,
     Evaluator,

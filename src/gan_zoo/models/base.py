@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import ClassVar, Literal
 
 from torch import Tensor, nn
@@ -62,6 +62,11 @@ class Model(nn.Module):
     generator_sees_real: ClassVar[bool] = False
     """Whether `generator_terms` uses the discriminators' outputs for the reals."""
 
+    compares_samples: ClassVar[bool] = True
+    """Whether `sample` makes what the discriminators compare. If not, as where they see
+    spectrograms of sounds, regularizers cannot compare samples with fakes.
+    """
+
     needs: tuple[str, ...] = ()
     """What batches must hold besides samples: ``label``, ``text``, ``vector``, ``image``,
     ``domain``, ``mismatched``, ``labeled``, ``category``.
@@ -112,6 +117,16 @@ class Model(nn.Module):
     def on_progress(self, images_seen: int) -> None:
         """Set what changes with the images seen, before each step; a pure function of their number,
         so that resumed runs agree.
+        """
+
+    def measure(self, blocks: Iterable[Tensor]) -> None:
+        """Set what depends on the training data as a whole, such as their mean.
+
+        Called once before training, on every process alike. The results are buffers: those of a
+        resumed run are from its checkpoint, and samples and exports need them in `generators`.
+
+        Args:
+            blocks: all samples ``[B, ...]`` as in batches, read only if they are iterated over.
         """
 
     def request_for(self, batch: Batch) -> SampleRequest:

@@ -110,6 +110,7 @@ class Generators(Protocol):
     generators: nn.ModuleDict
     discriminators: nn.ModuleDict
     latent_dim: int | None
+    compares_samples: ClassVar[bool]
 
     def request_for(self, batch: Batch) -> SampleRequest:
         """What the generators are conditioned on in training."""
@@ -204,6 +205,11 @@ def require_latents(model: Generators, name: str) -> None:
         raise ValueError(
             f"regularizer={name} compares samples of different latents, {type(model).__name__} has"
             " none"
+        )
+    if not model.compares_samples:
+        raise ValueError(
+            f"regularizer={name} compares samples with what the discriminator sees, which are not"
+            f" the samples of {type(model).__name__}: use another regularizer"
         )
 
 

@@ -80,8 +80,12 @@ def weight_matrices(layer: nn.Module) -> list[Tensor]:
     """The trained weight of a layer as matrices ``[outputs, inputs]``, one for each group."""
     if not isinstance(layer, (nn.Linear, _ConvNd)):
         return []
-    normalized = is_parametrized(layer, "weight")
-    weight: Tensor = layer.parametrizations["weight"].original if normalized else layer.weight  # type: ignore
+    # Reading a weight would update spectral normalization, but not weight normalization.
+    weight: Tensor | None = None
+    if is_parametrized(layer, "weight"):
+        weight = getattr(layer.parametrizations["weight"], "original", None)  # type: ignore[index]
+    if weight is None:
+        weight = layer.weight
     groups = weight.chunk(getattr(layer, "groups", 1))
     if isinstance(layer, _ConvTransposeNd):  # its weight is [inputs, outputs, ...]
         return [group.transpose(0, 1).flatten(1) for group in groups]

@@ -70,11 +70,16 @@ class EMA(nn.Module):
         shadow: list[Tensor] = list(self.generators.parameters())
         current = [p.float() for p in generators.parameters()]
         torch._foreach_lerp_(shadow, current, weight)
+        self.copy_buffers(generators)
+        if self.standing_batches:
+            self.stale.fill_(True)
+
+    @torch.no_grad()
+    def copy_buffers(self, generators: nn.ModuleDict) -> None:
+        """Take over the generators' buffers, which are not averaged."""
         buffers = list(self.generators.buffers())
         if buffers:
             torch._foreach_copy_(buffers, list(generators.buffers()))
-        if self.standing_batches:
-            self.stale.fill_(True)
 
     def train(self, mode: bool = True) -> EMA:
         """Stay in evaluation mode: the average is only used for sampling."""

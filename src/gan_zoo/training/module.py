@@ -11,6 +11,9 @@ from torch import nn
 from torch.optim import Optimizer
 
 from gan_zoo.core.types import Count, Whole
+from gan_zoo.data.datamodule import DataModule
+from gan_zoo.data.dataset import Source
+from gan_zoo.data.loader import unit_blocks
 from gan_zoo.losses.base import Loss
 from gan_zoo.models.base import Model
 from gan_zoo.regularizers.base import GeneratorRegularizer, Regularizer
@@ -162,6 +165,18 @@ class GANModule(SamplingModule):
             Unrolling(self.unroll, optimizers["discriminator"])
         if self.rates.schedule is not None and trainer.max_steps < 1:
             raise ValueError("optim.schedule needs an end of training: set trainer.max_steps")
+
+    def setup(self, stage: str) -> None:
+        """Let the model measure the data, before a checkpoint's measurements replace these."""
+        data = getattr(self.trainer, "datamodule", None)
+        if stage == "fit" and isinstance(data, DataModule):
+            self.measure(data.source)
+
+    def measure(self, source: Source) -> None:
+        """Set what depends on the training data as a whole; `setup` calls it for a `DataModule`."""
+        self.model.measure(unit_blocks(source))
+        if self.ema is not None:
+            self.ema.copy_buffers(self.model.generators)
 
     def on_fit_start(self) -> None:
         """Prepare what every step needs."""

@@ -87,7 +87,7 @@ def feature_distance(fake: DiscriminatorOutput, real: DiscriminatorOutput) -> Te
     ]
     if not distances:
         raise ValueError(
-            "model=pix2pixhd needs a discriminator that shows its features, such as"
+            "matching features needs a discriminator that shows them, such as"
             " multi_scale_patchgan with discriminator.all_features=true"
         )
 

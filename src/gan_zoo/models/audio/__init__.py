@@ -1,0 +1,1 @@
+"""Models of sounds whose networks do not see waveforms alone."""
