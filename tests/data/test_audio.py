@@ -172,7 +172,7 @@ def test_the_cache_and_the_held_out_part(folder: Path, monkeypatch) -> None:
     ("name", "message"),
     [
         ("empty.wav", "1 of 13 sounds cannot be read: .*low/empty.wav"),
-        ("one.wav", "low/one.wav .it has 1 samples"),
+        ("one.wav", "low/one.wav .it needs at least 2 samples, got 1"),
         ("nan.wav", "low/nan.wav .it holds numbers that are not finite"),
         ("text.mp3", "1 of 13 sounds cannot be read: .*low/text.mp3"),
         ("odd.wav", "its sample rate of 7919 has no small ratio to 8000"),

@@ -50,7 +50,7 @@ def read_sound(path: Path, length: int, sample_rate: int) -> Sound:
     except library.LibsndfileError as error:
         raise ValueError(str(error).strip()) from error
     if len(channels) < 2:
-        raise ValueError(f"it has {len(channels)} samples")
+        raise ValueError(f"it needs at least 2 samples, got {len(channels)}")
     if not np.isfinite(channels).all():
         raise ValueError("it holds numbers that are not finite")
     return fitted(resampled(channels.mean(1), rate, sample_rate), length)
