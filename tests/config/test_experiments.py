@@ -63,6 +63,10 @@ SMALL = {
         *("discriminator.width=4",),
     ),
     "fastcut_horse2zebra": (*RESIDUAL, EPOCHS),
+    "hifigan_ljspeech": (
+        *("generator.width=16", "data.length=1024", "data.derive.window=128", "data.derive.hop=32"),
+        *("generator.rates=[4,4,2]", "data.derive.bands=16", "discriminator.width=2"),
+    ),
     "hinge_celeba64": NARROW,
     "infogan_mnist": HIDDEN,
     "infomax_gan_cifar10": (*NARROW, "model.projection_dim=8"),
@@ -87,6 +91,9 @@ SMALL = {
     "sgan_mnist": (*NARROW, "data.labeled=10"),
     "sngan_cifar10": NARROW,
     "sngan_projection_cifar10": NARROW,
+    "specgan_sc09": (
+        *("generator.width=2", "discriminator.width=2", "data.num_classes=3", "data.length=1024"),
+    ),
     "ssgan_cifar10": NARROW,
     "stargan_celeba": (
         *("data.image_size=16", "generator.width=4", "generator.blocks=1"),

@@ -133,7 +133,11 @@ def _flat(config: Any) -> dict[str, Any]:
             flat[prefix] = node
             if isinstance(node, str) and "${" in node:
                 with suppress(OmegaConfBaseException):
-                    flat[prefix] = OmegaConf.select(config, prefix)
+                    found = OmegaConf.select(config, prefix)
+                    is_list = OmegaConf.is_config(found)
+                    flat[prefix] = (
+                        OmegaConf.to_container(found, resolve=True) if is_list else found
+                    )
 
     walk(OmegaConf.to_container(config, resolve=False), "")
     return flat
