@@ -11,6 +11,7 @@ import typer
 
 import gan_zoo
 from gan_zoo.cli.app import app
+from gan_zoo.cli.recipes import RESULTS
 from gan_zoo.config import help as help_of
 from gan_zoo.config.recipes import find_recipe
 from gan_zoo.config.recipes import recipes as all_recipes
@@ -18,7 +19,6 @@ from gan_zoo.core.paths import CONF
 from gan_zoo.launch.reproduce import means, read_rows
 
 DOCS = Path(__file__).parent
-RESULTS = DOCS.parent / "experiments" / "recipes" / "results.jsonl"
 BLOCK = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", flags=re.DOTALL)
 GROUPS = {
     "model": "What is trained: networks, adversarial terms and further terms. [Models](models.md)",
@@ -162,7 +162,7 @@ def recipe_results() -> str:
     """A row for each result of a recipe on our machines."""
     rows = ["| `experiment=` | with | seeds | minutes each | measured | published | on |"]
     rows.append("| --- | --- | --- | --- | --- | --- | --- |")
-    for row in read_rows(RESULTS):
+    for row in read_rows(DOCS.parent / RESULTS):
         cells = (
             f"`{row['recipe']}`",
             " ".join(f"`{word}`" for word in row["overrides"]) or "nothing else",

@@ -41,7 +41,9 @@ STYLES = (
     "data.batch_size=4",
 )
 SMALL = {
-    "aae_mnist": ("generator.width=8",),
+    "aae_mnist": (
+        *("generator.width=8", "model.encoder.width=8", "model.latent_discriminator.width=8"),
+    ),
     "acgan_cifar10": NARROW,
     "acgan_mnist": NARROW,
     "bicyclegan_edges2shoes": (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,20 @@ def test_a_row_has_the_values_of_all_seeds_and_what_made_them(runs, tmp_path: Pa
     assert row["hardware"].endswith("cores")
     assert [json.loads(line) for line in file.read_text().splitlines()] == [row]
     assert measured(row) == "modes 21 +- 1 (3 seeds with data=ring)"
+
+
+def test_other_settings_are_other_runs_and_rows(runs, tmp_path: Path) -> None:
+    file = tmp_path / "results.jsonl"
+    recipe = find_recipe("mixtures")
+    few = "callbacks.evaluation.num_samples=64"
+    watched = ["logger=csv", "trainer=cpu", "callbacks.evaluation.every_images=0"]
+    for overrides in ([], [few], ["data=ring"], watched):
+        if overrides is watched:
+            shutil.rmtree(tmp_path / "mixtures")
+        reproduce(recipe, 1, tmp_path, overrides, results=file)
+    rows = [row["overrides"] for row in read_rows(file)]
+    assert rows == [[few], ["data=ring"], []], "what only watches is no other setting"
+    assert len(list(tmp_path.glob("mixtures*"))) == 3
 
 
 def test_a_row_replaces_that_of_the_same_recipe_and_overrides(tmp_path: Path) -> None:

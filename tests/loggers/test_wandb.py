@@ -29,6 +29,7 @@ class Recorder:
         self.alerts: list[tuple[str, str]] = []
         self.tags: tuple[str, ...] = ("mine",)
         self.id = "abc"
+        self.offline = False
         self.used: list[Any] = []
         self.artifacts: list[tuple[Any, list[str]]] = []
 
@@ -88,11 +89,11 @@ def test_checkpoints_are_versions_of_one_model_made_from_named_data(
 ) -> None:
     made, run = trainer
     logger = made.loggers[0]
-    logger._log_model, logger._offline = True, False
-    about = {"name": "digits", "fingerprint": "f00", "root": None}
-    log_data(made, about)
+    logger._log_model = True
+    log_data(made, {"name": "my digits", "fingerprint": "f00", "root": "/home/me"})
     (data,) = run.used
-    assert (data.name, data.type, data.metadata) == ("digits", "dataset", about)
+    about = {"name": "my digits", "fingerprint": "f00"}
+    assert (data.name, data.type, data.metadata) == ("my_digits", "dataset", about)
     assert list(data.manifest.entries) == ["data.json"]
 
     for name in ("best", "last"):
@@ -102,6 +103,8 @@ def test_checkpoints_are_versions_of_one_model_made_from_named_data(
     assert versions == [("model-abc", "model", ["best"]), ("model-abc", "model", ["last"])]
 
     # Without leave to upload models nothing is uploaded.
+    run.offline = True
+    log_data(made, about)
     logger._log_model = False
     log_data(made, about)
     log_checkpoints(made, [tmp_path / "best.ckpt"])

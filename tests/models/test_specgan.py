@@ -179,7 +179,7 @@ def test_networks_of_images_work_too(tiny: Tiny) -> None:
     [
         ([3, 32, 32], {}, "model=specgan works on sounds of one channel"),
         ([2, 64], {}, "model=specgan works on sounds of one channel"),
-        ([1, 64], {"window": 15}, "model.window must be even, got 15"),
+        ([1, 64], {"window": 15}, "the window must be even, got 15"),
         ([1, 64], {"window": 16, "hop": 10}, "hop must divide the 64 samples"),
     ],
 )

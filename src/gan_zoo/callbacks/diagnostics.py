@@ -21,6 +21,7 @@ from gan_zoo.data.loader import fixed_batch
 from gan_zoo.diagnostics.failure_modes import SUGGESTIONS, History, Measurement, findings_at
 from gan_zoo.diagnostics.probe import Probe
 from gan_zoo.loggers.dispatch import log, log_finding
+from gan_zoo.loggers.wandb import Finding
 from gan_zoo.training.module import GANModule
 
 NORMS = ("d/grad_norm", "g/grad_norm")
@@ -50,7 +51,7 @@ class Doctor(Callback):
         self._centers: dict[str, Tensor] = {}
         self._before: dict[str, list[Tensor]] = {}
         # Images seen, name and text of each failure mode that was reported.
-        self.findings: list[tuple[int, str, str]] = []
+        self.findings: list[Finding] = []
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: Any, batch: Batch, batch_idx: int
@@ -180,7 +181,7 @@ class Doctor(Callback):
         """Go on from a checkpoint."""
         self.history, self.norms = state_dict["history"], state_dict["norms"]
         self._centers = state_dict["centers"]
-        self.findings = [tuple(finding) for finding in state_dict["findings"]]
+        self.findings = [tuple(finding) for finding in state_dict.get("findings", [])]
 
 
 def weights_of(module: GANModule) -> dict[str, list[Tensor]]:

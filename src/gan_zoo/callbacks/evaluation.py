@@ -124,7 +124,7 @@ class Evaluation(Callback):
         self._last_evaluated_step = step
         if scores is None:
             return
-        if not self.scores:
+        if trainer.is_global_zero and not self.scores:
             log_protocols(trainer, {score.name: score.protocol for score in scores})
         self.scores = scores
         values = {f"val/{score.name}": score.value for score in self.scores}

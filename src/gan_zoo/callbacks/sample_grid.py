@@ -22,7 +22,7 @@ from gan_zoo.visualization.image_grid import save
 
 class SampleGrid(Callback):
     """Writes ``samples/<images seen>.png`` every so many images and at the end: always the same
-    latents. ``samples/real.png`` has real samples in the same layout.
+    latents. ``samples/real.png`` has real images in the same layout.
 
     Class-conditional models show one column for each class; text-conditional ones write the caption
     below; models that translate show input and output side by side, of data they do not train on

@@ -12,7 +12,7 @@ from gan_zoo.cli.common import app, handle_errors
 if TYPE_CHECKING:
     from gan_zoo.config.recipes import Recipe
 
-RESULTS = Path("experiments/recipes/results.jsonl")
+RESULTS = Path("experiments/recipes/results.jsonl")  # from the checkout's folder
 Results = Annotated[Path, typer.Option(help="The file that gan-zoo reproduce writes.")]
 
 

@@ -86,7 +86,7 @@ def differences(name: str) -> dict[str, tuple[Any, Any]]:
     return {
         key: (default.get(key, MISSING), recipe.get(key, MISSING))
         for key in dict.fromkeys(keys)
-        if default.get(key, MISSING) != recipe.get(key, MISSING)
+        if str(default.get(key, MISSING)) != str(recipe.get(key, MISSING))
     }
 
 
@@ -135,9 +135,7 @@ def _flat(config: Any) -> dict[str, Any]:
                 with suppress(OmegaConfBaseException):
                     found = OmegaConf.select(config, prefix)
                     is_list = OmegaConf.is_config(found)
-                    flat[prefix] = (
-                        OmegaConf.to_container(found, resolve=True) if is_list else found
-                    )
+                    flat[prefix] = OmegaConf.to_container(found, resolve=True) if is_list else found
 
     walk(OmegaConf.to_container(config, resolve=False), "")
     return flat

@@ -51,5 +51,7 @@ def log_mel_magnitudes(
     magnitudes = stft(sounds.flatten(0, 1), window, hop).abs()
     # A sine of amplitude 1 has half the sum of the window.
     magnitudes = magnitudes / (hann_window(window, sounds.device).sum() / 2)
-    mel = _filters_on(sounds.device, sample_rate, window, bands) @ magnitudes
+    # In float32, as a logarithm follows.
+    with torch.autocast(sounds.device.type, enabled=False):
+        mel = _filters_on(sounds.device, sample_rate, window, bands) @ magnitudes
     return mel.clamp(min=QUIETEST).log()

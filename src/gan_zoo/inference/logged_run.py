@@ -10,6 +10,7 @@ from gan_zoo.core.guard import survived
 from gan_zoo.inference.model import LoadedModel
 from gan_zoo.loggers.wandb import finished_run, log_export
 from gan_zoo.metrics.base import MetricResult
+from gan_zoo.runs.folder import RunFolder
 
 
 def log_scores(loaded: LoadedModel, scores: Sequence[MetricResult]) -> None:
@@ -42,5 +43,9 @@ def log_exported(loaded: LoadedModel, folder: Path) -> None:
 
 
 def _options(loaded: LoadedModel) -> Mapping[str, Any]:
-    """What the run's logger was told."""
+    """What the run's logger was told; nothing of a run that is training, as only one process can
+    write to it.
+    """
+    if RunFolder(loaded.folder).is_training:
+        return {"offline": True}
     return (loaded.config.get("logger") or {}).get("wandb") or {}

@@ -13,12 +13,13 @@ from gan_zoo.config.recipes import Recipe
 from gan_zoo.core.errors import ConfigError
 from gan_zoo.core.files import atomic_path
 from gan_zoo.core.provenance import hardware
+from gan_zoo.data.files.cache import cache_key
 from gan_zoo.launch.processes import Job, run_all
 from gan_zoo.runs.folder import RunFolder
 
 Row = dict[str, Any]
-LOCAL = ("data.root=", "trainer=", "logger=", "callbacks.")
-"""Beginnings of overrides of a machine and of what is watched, which do not change a result."""
+LOCAL = ("data.root=", "trainer=", "logger=", "logger.", "callbacks.evaluation.every_images=")
+"""Beginnings of overrides of a machine and of what is logged, which do not change a result."""
 
 
 def reproduce(
@@ -45,23 +46,32 @@ def reproduce(
     Raises:
         ConfigError: if a run fails; the others are kept.
     """
-    # Seeds count from 0, so that a second call finds the runs of the first.
+    # Seeds count from 0, so that a second call finds the runs of the first; other overrides have
+    # another folder.
+    lasting = [word for word in overrides if not word.startswith(LOCAL)]
+    folder = out / "-".join([recipe.name, *([cache_key(lasting)[:8]] if lasting else [])])
     jobs = []
     for seed in range(seeds):
         own = [f"experiment={recipe.name}", f"seed={seed}", *overrides]
-        jobs.append(Job(own, out / recipe.name / f"seed-{seed}"))
+        jobs.append(Job(own, folder / f"seed-{seed}"))
     run_all(jobs, num_jobs, on_end=lambda job: None)
     failed = [f"{job.folder}: {job.failure}" for job in jobs if job.failure]
     if failed:
         raise ConfigError(f"{len(failed)} of {seeds} runs failed, the first is {failed[0]}")
 
-    row = result_row(recipe, [RunFolder(job.folder) for job in jobs], overrides)
+    row = result_row(recipe, [RunFolder(job.folder) for job in jobs], lasting)
     write_row(results, row)
     return row
 
 
 def result_row(recipe: Recipe, runs: Sequence[RunFolder], overrides: Sequence[str]) -> Row:
-    """The metrics of finished runs, one value for each run, and what made them."""
+    """The metrics of finished runs, one value for each run, and what made them.
+
+    Args:
+        recipe: what was trained.
+        runs: one for each seed.
+        overrides: those that change results.
+    """
     # The values of each metric, one for each seed.
     found = [run.metrics() for run in runs]
     values: dict[str, list[float]] = {}
@@ -70,7 +80,7 @@ def result_row(recipe: Recipe, runs: Sequence[RunFolder], overrides: Sequence[st
             values.setdefault(entry["name"], []).append(entry["value"])
     return {
         "recipe": recipe.name,
-        "overrides": [word for word in overrides if not word.startswith(LOCAL)],
+        "overrides": list(overrides),
         "seeds": len(runs),
         "metrics": values,
         "images_seen": found[0]["images_seen"],

@@ -84,7 +84,9 @@ def log_data(trainer: Trainer, about: Mapping[str, Any]) -> None:
     """Tell the loggers that keep checkpoints which data they come from."""
     for logger in trainer.loggers:
         with survived(f"describing the data to {type(logger).__name__}"):
-            if isinstance(logger, WandbLogger) and logger._log_model and not logger._offline:
+            if not isinstance(logger, WandbLogger) or not logger._log_model:
+                continue
+            if not logger.experiment.offline:
                 use_data(logger, about)
 
 

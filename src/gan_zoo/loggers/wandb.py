@@ -20,6 +20,7 @@ GROUPS = ("d", "g", "train", "val", "doctor", "lr")
 FINDINGS = "doctor/findings"
 Finding = tuple[int, str, str]
 """Images seen, the name of a failure mode, what to try."""
+UNNAMEABLE = re.compile(r"[^A-Za-z0-9_.-]")
 WANDB_FOLDER = re.compile(r"(offline-)?run-(?P<time>\d{8}_\d{6})-(?P<id>.+)")
 
 
@@ -74,6 +75,10 @@ def _existing_run_id(run: Path) -> str | None:
     return begun[-1][1] if begun else None
 
 
+def _told_to_be_offline() -> bool:
+    return os.environ.get("WANDB_MODE", "online") != "online"
+
+
 def _has_key() -> bool:
     if os.environ.get("WANDB_API_KEY"):
         return True
@@ -125,9 +130,12 @@ def use_data(logger: WandbLogger, about: Mapping[str, Any]) -> None:
     """
     import wandb
 
-    artifact = wandb.Artifact(str(about["name"]), "dataset", metadata=dict(about))
+    # Folders may have any name, and lie elsewhere on the next machine.
+    name = UNNAMEABLE.sub("_", str(about["name"]))
+    shared = {key: value for key, value in about.items() if key != "root"}
+    artifact = wandb.Artifact(name, "dataset", metadata=shared)
     with artifact.new_file("data.json", encoding="utf-8") as file:
-        json.dump(dict(about), file, indent=1)
+        json.dump(shared, file, indent=1)
     logger.experiment.use_artifact(artifact)
 
 
@@ -162,14 +170,14 @@ def log_export(run: Any, folder: Path, alias: str) -> None:
 @contextmanager
 def finished_run(folder: Path, options: Mapping[str, Any]) -> Iterator[Any | None]:
     """The run of a run folder in Weights & Biases, to add to it after training; None if it was not
-    logged there, or offline.
+    logged there, or offline, or if there is no key or no connection is wanted.
 
     Args:
         folder: the run folder.
         options: of the run's logger: ``project``, ``entity``, ``offline``.
     """
     online = any(folder.glob("wandb/run-*-*"))
-    if not online or not _has_key() or options.get("offline"):
+    if not online or not _has_key() or options.get("offline") or _told_to_be_offline():
         yield None
         return
     import wandb

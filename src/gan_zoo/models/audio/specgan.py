@@ -179,7 +179,13 @@ def spectrogram_size(
     length = sample_shape[1]
     if window is None:
         window = 2 * math.isqrt(length)
-    if window % 2:
-        raise ValueError(f"model.window must be even, got {window}")
     hop = window // 2 if hop is None else hop
-    return window, hop, check_frames(length, window, hop)
+    try:
+        if window % 2:
+            raise ValueError(f"the window must be even, got {window}")
+        return window, hop, check_frames(length, window, hop)
+    except ValueError as error:
+        raise ValueError(
+            f"model=specgan with data.length={length}, model.window={window}, model.hop={hop}:"
+            f" {error}; set model.window and model.hop, or data.length to 1024, 4096 or 16384"
+        ) from error

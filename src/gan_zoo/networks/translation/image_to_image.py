@@ -164,6 +164,7 @@ class ResNetTranslator(nn.Module):
         for _ in range(further):
             layers += [*upsample_layers(width, width, upsample), *norm_relu(width)]
         self.layers = nn.Sequential(*layers, same_conv(width, c_out), nn.Tanh())
+        self.multiple = 2**halvings
         self.num_halvings = halvings
         self.stage_widths = [c_in, *widths[1:], *[widths[-1]] * blocks]
         self.apply(dcgan_init)
