@@ -106,6 +106,12 @@ SMALL = {
     "wavegan_sc09": ("generator.width=2", "discriminator.width=2", "data.num_classes=3"),
     "wgan_gp_cifar10": NARROW,
 }
+# Others with the same networks, losses and formats run every time.
+SLOW = (
+    *("cyclegan_maps", "fastcut_horse2zebra", "hinge_celeba64", "lsgan_cifar10"),
+    *("pix2pix_edges2shoes", "r3gan_ffhq256", "r3gan_ffhq64", "reacgan_cifar10"),
+    *("sngan_cifar10", "stylegan2_ffhq256"),
+)
 QUIET = tuple(
     f"callbacks.{name}=null"
     for name in ("progress", "samples", "evaluation", "doctor", "checkpoints")
@@ -150,7 +156,9 @@ def test_every_recipe_is_here() -> None:
     assert len(SMALL) >= 28
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in SMALL]
+)
 def test_ten_steps_of_every_recipe_on_the_format_of_its_data(
     name: str, composed, stand_ins
 ) -> None:
