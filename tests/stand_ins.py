@@ -47,7 +47,7 @@ def write_cifar(
     names: str = "label_names",
     batch_size: int = 4,
 ) -> None:
-    """The pickled batches of CIFAR-10 or CIFAR-100, whose checksums torchvision is told."""
+    """The pickled batches of CIFAR-10 or CIFAR-100, whose checksums replace those in torchvision."""
     from torchvision import datasets
 
     kind = getattr(datasets, dataset)

@@ -120,7 +120,7 @@ QUIET = tuple(
 
 @pytest.fixture(scope="module")
 def stand_ins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], list[str]]]:
-    """What a recipe is told about its data, which are tiny ones in the format of the published."""
+    """The overrides for a recipe's data: tiny data sets in the format of the published ones."""
     root = tmp_path_factory.mktemp("stand_ins")
     made: dict[str, Path] = {}
 

@@ -43,8 +43,8 @@ def log_exported(loaded: LoadedModel, folder: Path) -> None:
 
 
 def _options(loaded: LoadedModel) -> Mapping[str, Any]:
-    """What the run's logger was told; nothing of a run that is training, as only one process can
-    write to it.
+    """The options of the run's logger; offline for a run that is training, as only one process
+    can write to it.
     """
     if RunFolder(loaded.folder).is_training:
         return {"offline": True}

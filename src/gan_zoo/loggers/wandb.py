@@ -75,7 +75,7 @@ def _existing_run_id(run: Path) -> str | None:
     return begun[-1][1] if begun else None
 
 
-def _told_to_be_offline() -> bool:
+def _is_offline_mode() -> bool:
     return os.environ.get("WANDB_MODE", "online") != "online"
 
 
@@ -177,7 +177,7 @@ def finished_run(folder: Path, options: Mapping[str, Any]) -> Iterator[Any | Non
         options: of the run's logger: ``project``, ``entity``, ``offline``.
     """
     online = any(folder.glob("wandb/run-*-*"))
-    if not online or not _has_key() or options.get("offline") or _told_to_be_offline():
+    if not online or not _has_key() or options.get("offline") or _is_offline_mode():
         yield None
         return
     import wandb

@@ -61,7 +61,7 @@ class InfoMaxDiscriminator(nn.Module):
         super().__init__()
         self.discriminator = discriminator
 
-        # Networks keep these activations for whom asks, as they are large.
+        # Networks keep these large activations only on request.
         for network in discriminator.modules():
             if hasattr(network, "keep_local"):
                 network.keep_local = True  # type: ignore[assignment]

@@ -134,7 +134,7 @@ class SpecGAN(GAN):
             latent_dim,
             prior,
         )
-        # Beside the generator, as samples need it: without weights, but with the data's scale.
+        # Among the generators, as samples need it: no weights, but the scale of the data.
         self.generators["spectrogram"] = LogSpectrogram(window, hop)
         self.iterations = iterations
 
