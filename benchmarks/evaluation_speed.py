@@ -240,7 +240,7 @@ def main() -> None:
             f"--rounds {arguments.rounds} --images {arguments.images} --samples {arguments.samples}"
         )
         print(
-            write("What a score costs", f"python benchmarks/evaluation_speed.py {options}", tables)
+            write("Evaluation speed", f"python benchmarks/evaluation_speed.py {options}", tables)
         )
 
 

@@ -94,7 +94,7 @@ def main() -> None:
     result = table(["case", *KINDS, "safe / bare", "watched / bare"], rows)
     if arguments.write:
         command = f"python benchmarks/guard_cost.py --rounds {arguments.rounds}"
-        print(write("What guards cost", command, {"Images/s": result}))
+        print(write("Overhead of checkpoints and diagnostics", command, {"Images/s": result}))
 
 
 if __name__ == "__main__":

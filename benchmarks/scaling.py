@@ -166,7 +166,7 @@ def main() -> None:
     # Results of this machine.
     if arguments.write:
         command = f"python benchmarks/scaling.py --rounds {arguments.rounds} --seconds {arguments.seconds:g}"
-        path = write("How cost grows", command, tables)
+        path = write("Scaling", command, tables)
         plot(curves, path.with_suffix(".png"))
         path.write_text(f"{path.read_text()}\n![The curves]({path.with_suffix('.png').name})\n")
         print(path)

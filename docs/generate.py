@@ -176,7 +176,34 @@ def recipe_results() -> str:
     return "\n".join(rows)
 
 
+TABLE = re.compile(r"^\|.+\|\n\|[ :|-]+\|\n(?:\|.*\|\n)*", flags=re.MULTILINE)
+LINK = re.compile(r"\]\((?!\w+:|#)")
+
+
+def results() -> str:
+    """The first table of each page of an experiment or of a benchmark, in the order of their titles."""
+    root = DOCS.parent
+    found = []
+    for page in [*root.glob("experiments/*/README.md"), *root.glob("benchmarks/results/*.md")]:
+        text = page.read_text(encoding="utf-8")
+        table = TABLE.search(text)
+        title = text.splitlines()[0].removeprefix("# ")
+        if table is None or page.parent.name == "gallery":
+            continue
+
+        # Results of a benchmark have one file for each machine.
+        machine = page.parent.name == "results" and re.search("-(amd|intel)-", page.stem)
+        title += f", {machine[1].upper() if machine[1] == 'amd' else 'Intel'}" if machine else ""
+
+        # Links of the page lead from here.
+        path = f"../{page.relative_to(root).as_posix()}"
+        rows = LINK.sub(f"]({path.rpartition('/')[0]}/", table[0]).strip()
+        found.append(f"## [{title}]({path})\n\n{rows}")
+    return "\n\n".join(sorted(found))
+
+
 PARTS = {
+    "results": results,
     "recipes": recipes,
     "recipe_results": recipe_results,
     "parts": parts,

@@ -135,7 +135,7 @@ def generator_of_pages() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("page", ["configuration", "cli", "callbacks", "api"])
+@pytest.mark.parametrize("page", ["configuration", "cli", "callbacks", "api", "recipes", "results"])
 def test_generated_pages_are_up_to_date(page: str) -> None:
     text = (DOCS / f"{page}.md").read_text(encoding="utf-8")
     assert "<!-- generated: " in text
