@@ -2,92 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import os
-import socket
-import subprocess
-import sys
-import time
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-from urllib.error import URLError
 
 import pytest
+
+from tests.loggers.wandb_client import QUICK, ROOT, get, run, runs
 
 pytest.importorskip(
     "openwandb", reason="openwandb, a server that the wandb client talks to, is not installed"
 )
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-ROOT = Path(__file__).parents[2]
-TINY = ("data=digits", "trainer=cpu", "data.batch_size=16", "callbacks.evaluation.num_samples=64")
-QUICK = (
-    *TINY,
-    "extractor.image_size=32",
-    "trainer.log_every_n_steps=5",
-    "trainer.max_steps=10",
-    "callbacks.samples.every_images=0",
-    "logger=wandb",
-)
-KEY = "local" + "0" * 40
 CLI = "from gan_zoo.cli.app import main; main()"
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("server")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    line = [sys.executable, "-m", "openwandb", "serve", "--host", "127.0.0.1", "--port", str(port)]
-    with (folder / "log.txt").open("w") as log:
-        process = subprocess.Popen(
-            [*line, "--data-dir", str(folder / "data")],
-            env=os.environ | {"HOME": str(folder)},
-            stdout=log,
-            stderr=log,
-        )
-    address, until = f"http://127.0.0.1:{port}", time.monotonic() + 60
-    while time.monotonic() < until:
-        try:
-            urllib.request.urlopen(address).close()
-            break
-        except URLError:
-            assert process.poll() is None, (folder / "log.txt").read_text()
-            time.sleep(0.2)
-    yield address
-    process.terminate()
-    process.wait()
-
-
-def run(server: str, cwd: Path, *line: str, **environment: str) -> str:
-    settings = {k: v for k, v in os.environ.items() if not k.startswith("WANDB")} | {
-        "WANDB_BASE_URL": server,
-        "WANDB_API_KEY": KEY,
-        "PYTHONPATH": str(ROOT / "src"),
-    }
-    done = subprocess.run(
-        [sys.executable, *line],
-        cwd=cwd,
-        env=settings | environment,
-        capture_output=True,
-        text=True,
-        timeout=200,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout + done.stderr
-
-
-def get(server: str, path: str) -> Any:
-    with urllib.request.urlopen(f"{server}/{path}") as answer:
-        return json.load(answer)
-
-
-def runs(server: str, project: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = get(server, f"api/v2/projects/default/{project}/runs")["runs"]
-    return found
 
 
 def test_history_images_config_and_checkpoints_come_back(server: str, tmp_path: Path) -> None:

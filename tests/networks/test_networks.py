@@ -66,6 +66,20 @@ def test_mlp(shape: list[int]) -> None:
     assert MLPDiscriminator(shape, width=8)(samples).score.shape == (4,)
 
 
+def test_dropout_of_the_mlp_is_for_training_alone() -> None:
+    torch.manual_seed(0)
+    network = MLPDiscriminator([4], width=64, depth=2, dropout=0.5)
+    x = torch.randn(3, 4)
+
+    # Another half of the units in each pass; all of them in evaluation.
+    assert not torch.equal(network(x).score, network(x).score)
+    network.eval()
+    assert torch.equal(network(x).score, network(x).score)
+    assert torch.count_nonzero(network.train().layers[:4](x)) < 0.7 * 3 * 64
+    with pytest.raises(ValueError, match=r"dropout must be >= 0 and < 1, got 1.0"):
+        MLPDiscriminator([4], dropout=1.0)
+
+
 @pytest.mark.parametrize("distance", ["l1", "l2"])
 @pytest.mark.parametrize("shape", [[2], [3, 16, 16]])
 def test_an_autoencoders_score_is_its_error(shape: list[int], distance: str) -> None:

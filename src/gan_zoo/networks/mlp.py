@@ -14,7 +14,12 @@ from gan_zoo.networks.layers.normalization import apply_spectral_norm
 
 
 def _hidden_layers(
-    inputs: int, width: int, depth: int, activation: nn.Module, norm: str = "none"
+    inputs: int,
+    width: int,
+    depth: int,
+    activation: nn.Module,
+    norm: str = "none",
+    dropout: float = 0.0,
 ) -> list[nn.Module]:
     if depth < 1:
         raise ValueError(f"depth must be >= 1, got {depth}")
@@ -22,6 +27,8 @@ def _hidden_layers(
     layers: list[nn.Module] = []
     for fan_in, fan_out in pairwise(sizes):
         layers += [apply_spectral_norm(nn.Linear(fan_in, fan_out), norm), activation]
+        if dropout > 0:
+            layers.append(nn.Dropout(dropout))
     return layers
 
 
@@ -60,6 +67,10 @@ class MLPDiscriminator(nn.Module):
         minibatch: ``none``, or a `MinibatchStatistic` of the last activations: ``stddev`` or
             ``difference``.
         aux_outputs, condition_dim, fusion: as in `Heads`.
+        dropout: fraction of each hidden layer's units that is left out in training, in [0, 1).
+
+    Raises:
+        ValueError: for another norm, a depth below 1, or a fraction outside [0, 1).
     """
 
     def __init__(
@@ -72,13 +83,15 @@ class MLPDiscriminator(nn.Module):
         aux_outputs: int | None = None,
         condition_dim: int | None = None,
         fusion: str = "projection",
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         if norm not in ("none", "spectral"):
             raise ValueError(f"norm must be one of none, spectral, got {norm!r}")
-        layers = _hidden_layers(
-            math.prod(sample_shape), width, depth, nn.LeakyReLU(0.2, inplace=True), norm
-        )
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout must be >= 0 and < 1, got {dropout}")
+        activation = nn.LeakyReLU(0.2, inplace=True)
+        layers = _hidden_layers(math.prod(sample_shape), width, depth, activation, norm, dropout)
         self.layers = nn.Sequential(nn.Flatten(), *layers)
         self.minibatch = nn.Identity() if minibatch == "none" else MinibatchStatistic(minibatch)
         # The batch statistic is one more feature.

@@ -1,0 +1,41 @@
+"""A server of Weights & Biases on this machine, for the tests that have one."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from urllib.error import URLError
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("server")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    line = [sys.executable, "-m", "openwandb", "serve", "--host", "127.0.0.1", "--port", str(port)]
+    with (folder / "log.txt").open("w") as log:
+        process = subprocess.Popen(
+            [*line, "--data-dir", str(folder / "data")],
+            env=os.environ | {"HOME": str(folder)},
+            stdout=log,
+            stderr=log,
+        )
+    address, until = f"http://127.0.0.1:{port}", time.monotonic() + 60
+    while time.monotonic() < until:
+        try:
+            urllib.request.urlopen(address).close()
+            break
+        except URLError:
+            assert process.poll() is None, (folder / "log.txt").read_text()
+            time.sleep(0.2)
+    yield address
+    process.terminate()
+    process.wait()
