@@ -25,6 +25,8 @@ def variant_group(name: str) -> str:
 
 def is_held_out(name: str, fraction: float) -> bool:
     """Whether the hash of ``name`` is in the held-out ``fraction`` (0 to 1) of all names."""
+    if fraction == 0:
+        return False
     digest = hashlib.sha256(os.fsencode(variant_group(name))).digest()
     return int.from_bytes(digest[:8], "big") < fraction * 2**64
 

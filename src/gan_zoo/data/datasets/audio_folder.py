@@ -15,6 +15,7 @@ from gan_zoo.data.datasets.image_folder import find_files, in_split_order, sourc
 from gan_zoo.data.files.audio_io import SUFFIXES, Sound, read_sound, soundfile
 from gan_zoo.data.files.cache import cache_key
 from gan_zoo.data.files.image_cache import check_folder, check_on_error, decode_all, size_and_date
+from gan_zoo.data.files.names import names_below
 from gan_zoo.data.sample_kinds.audio import Audio
 from gan_zoo.data.splits import check_split
 
@@ -57,7 +58,8 @@ def audio_folder(
     files = in_split_order(folder, sounds_in(folder), test_share)
 
     # A changed file has another size or date.
-    stats = [(str(file.relative_to(folder)), *size_and_date(file)) for file in files]
+    names = names_below(folder, files)
+    stats = [(name, *size_and_date(file)) for name, file in zip(names, files, strict=True)]
     key = cache_key("audio_folder", DECODED_BY, stats, length, sample_rate)
     path = cache_root() / "sounds" / f"folder-{length}-{key}.npy"
 

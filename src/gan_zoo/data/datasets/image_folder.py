@@ -25,6 +25,7 @@ from gan_zoo.data.files.image_cache import (
     decode_files,
 )
 from gan_zoo.data.files.image_io import LEFT_OUT, SUFFIXES, ValueRange
+from gan_zoo.data.files.names import names_below
 from gan_zoo.data.sample_kinds.base import SampleKind
 from gan_zoo.data.splits import check_split, has_held_out, order_by_split, split_slice
 
@@ -67,7 +68,7 @@ def image_folder(
 
 def in_split_order(folder: Path, files: Sequence[Path], test_share: float) -> list[Path]:
     """The files in the order of the split, training first, by their names below ``folder``."""
-    names = [file.relative_to(folder).as_posix() for file in files]
+    names = names_below(folder, files)
     return [files[row] for row in order_by_split(names, test_share)]
 
 
@@ -94,7 +95,7 @@ def source_of_folder(
     """
     # Names and labels of the readable ones.
     files = [files[row] for row in decoded.rows]
-    names = [file.relative_to(folder).as_posix() for file in files]
+    names = names_below(folder, files)
     labels, classes = labels_of(folder, files)
     report_found(folder, labels, classes, len(files), what)
     part = split_slice(names, split, test_share)
@@ -129,16 +130,20 @@ def find_files(folder: Path, suffixes: Sequence[str], left_out: Sequence[str] = 
     Hidden files and folders, and those that operating systems add, are left out. Files that cannot
     be read, such as a pipe or one that ends like ``left_out``, are left out with a message.
     """
-    # Readable files, and others that look like them.
-    found: list[Path] = []
+    # Readable files, and others that look like them; texts, which are faster than paths.
+    known, also = tuple(suffixes), (*suffixes, *left_out)
+    found: list[str] = []
     unreadable: list[Path] = []
     for parent, names in _walk(folder):
         for name in names:
-            file = Path(parent, name)
-            if name.startswith(".") or not name.lower().endswith((*suffixes, *left_out)):
+            ending = name.lower()
+            if name.startswith(".") or not ending.endswith(also):
                 continue
-            readable = name.lower().endswith(tuple(suffixes)) and _may_be_opened(file)
-            (found if readable else unreadable).append(file)
+            file = os.path.join(parent, name)  # noqa: PTH118 - of undecodable names, too
+            if ending.endswith(known) and _may_be_opened(file):
+                found.append(file)
+            else:
+                unreadable.append(Path(file))
 
     # One line for all that are left out.
     if unreadable and is_first_here():
@@ -148,7 +153,9 @@ def find_files(folder: Path, suffixes: Sequence[str], left_out: Sequence[str] = 
             f" {min(unreadable)}",
             file=sys.stderr,
         )
-    return sorted(found)
+    # In the order of paths: by their parts.
+    found.sort(key=lambda file: file.split(os.sep))
+    return [Path(file) for file in found]
 
 
 def _walk(folder: Path) -> Iterator[tuple[str, list[str]]]:
@@ -170,13 +177,13 @@ def _walk(folder: Path) -> Iterator[tuple[str, list[str]]]:
         yield parent, names
 
 
-def _may_be_opened(file: Path) -> bool:
+def _may_be_opened(file: str) -> bool:
     """Whether ``file`` is a regular file, as a pipe would block.
 
     Broken links fail later with their name.
     """
     try:
-        mode = file.stat().st_mode
+        mode = os.stat(file).st_mode  # noqa: PTH116 - see `find_files`
     except OSError:
         return True
     return stat.S_ISREG(mode)
@@ -220,9 +227,9 @@ def labels_of(folder: Path, files: list[Path]) -> tuple[Tensor | None, list[str]
     """The class number of every file, its first folder below ``folder``, and the classes' names;
     none if a file lies in ``folder`` itself.
     """
-    parts = [file.relative_to(folder).parts for file in files]
-    if any(len(part) == 1 for part in parts):
+    parts = [name.partition("/") for name in names_below(folder, files)]
+    if not all(slash for _, slash, _ in parts):
         return None, None
-    classes = in_natural_order({part[0] for part in parts})
+    classes = in_natural_order({first for first, _, _ in parts})
     number = {name: index for index, name in enumerate(classes)}
-    return torch.tensor([number[part[0]] for part in parts]), classes
+    return torch.tensor([number[first] for first, _, _ in parts]), classes

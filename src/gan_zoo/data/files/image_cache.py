@@ -24,6 +24,7 @@ from gan_zoo.data.files.image_io import (
     decode,
     fill_array,
 )
+from gan_zoo.data.files.names import names_below
 
 DECODED_BY = "upright, 16 bits by their range: version 2"
 ON_ERROR = ("stop", "skip")
@@ -103,7 +104,8 @@ def decode_files(folder: Path, files: Sequence[Path], decoding: Decoding) -> Dec
     check_value_range(value_range)
 
     # A changed file has another size or date.
-    stats = [(str(file.relative_to(folder)), *size_and_date(file)) for file in files]
+    names = names_below(folder, files)
+    stats = [(name, *size_and_date(file)) for name, file in zip(names, files, strict=True)]
     range_key = list(value_range or ())
     half_key = [] if decoding.half is None else [decoding.half]
     key = cache_key("image_folder", DECODED_BY, stats, channels, image_size, range_key, *half_key)
