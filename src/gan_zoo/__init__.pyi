@@ -74,6 +74,7 @@ from .data.datasets.torchvision_datasets import kmnist as kmnist
 from .data.datasets.torchvision_datasets import mnist as mnist
 from .data.datasets.torchvision_datasets import stl10 as stl10
 from .data.datasets.torchvision_datasets import svhn as svhn
+from .data.datasets.webdataset import webdataset as webdataset
 from .export.write import export as export
 from .inference.model import LoadedModel as LoadedModel
 from .inference.model import samples as samples

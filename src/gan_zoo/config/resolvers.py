@@ -19,6 +19,7 @@ def register() -> None:
     """Make them known to OmegaConf."""
     functions = (
         image_shape,
+        condition_shape,
         derived_shape,
         tensor_shape,
         tensor_kind,
@@ -48,6 +49,21 @@ def image_shape(channels: int, image_size: Any) -> ListConfig:
         )
     shape: ListConfig = OmegaConf.create([channels, *sides])
     return shape
+
+
+def condition_shape(*, _parent_: Any) -> Any:
+    """The resolver of ``data.condition_shape`` of ``data=webdataset``: of captions, condition
+    images, or conditions made from samples.
+    """
+    from gan_zoo.data.text import DIMENSION
+
+    data = _parent_  # the node that it is in, under the name that OmegaConf asks for
+    if data.captions:
+        length = DIMENSION if data.text == "minilm" else data.caption_length
+        return OmegaConf.create([length])
+    if data.condition_suffix is not None:
+        return image_shape(data.condition_channels, data.image_size)
+    return None if data.derive is None else derived_shape(data.derive, data.sample_shape)
 
 
 def max_steps(batches: int, generator_steps: int | None, n_critic: int) -> int:

@@ -15,6 +15,9 @@ from gan_zoo.core.errors import DataError
 from gan_zoo.core.rng import CPU, StepRNG, seeded_generator
 from gan_zoo.data.dataset import Source
 
+BLOCK = 256
+"""Conditions that are compared at a time: streamed ones are read for it."""
+
 
 class EpochSampler:
     """The samples of each batch: consecutive pieces of a new permutation for every epoch.
@@ -87,10 +90,9 @@ class MismatchSampler:
 
     def __init__(self, conditions: Tensor) -> None:
         # Equal rows get the same group number, by a hash of their bytes.
-        rows = np.ascontiguousarray(conditions.numpy())
-        if np.issubdtype(rows.dtype, np.floating):
-            rows = rows + 0.0  # -0.0 equals 0.0, but its bytes differ
-        hashes = [hashlib.blake2b(row.tobytes(), digest_size=8).digest() for row in rows]
+        blocks = torch.split(torch.arange(len(conditions)), BLOCK)
+        parts = (conditions.index_select(0, rows) for rows in blocks)
+        hashes = [digest for part in parts for digest in _hashes(part)]
         codes = np.frombuffer(b"".join(hashes), dtype=np.uint64)
         group = np.unique(codes, return_inverse=True)[1]
 
@@ -99,7 +101,8 @@ class MismatchSampler:
         counts = torch.from_numpy(np.bincount(group))
         if len(counts) < 2:
             raise DataError(
-                f"all {len(rows)} conditions of the data are equal: there are no mismatched pairs"
+                f"all {len(conditions)} conditions of the data are equal: there are no mismatched"
+                " pairs"
             )
         ends = counts.cumsum(0)
         group_of = torch.from_numpy(group)
@@ -115,6 +118,14 @@ class MismatchSampler:
         # group.
         draws = (rng.to(CPU).uniform("wrong", len(rows)) * (total - count)).long()
         return self.by_group[draws + (draws >= first) * count]
+
+
+def _hashes(conditions: Tensor) -> list[bytes]:
+    """A hash of each row, of 8 bytes."""
+    rows = np.ascontiguousarray(conditions.numpy())
+    if np.issubdtype(rows.dtype, np.floating):
+        rows = rows + 0.0  # -0.0 equals 0.0, but its bytes differ
+    return [hashlib.blake2b(row.tobytes(), digest_size=8).digest() for row in rows]
 
 
 class BatchIndices(NamedTuple):

@@ -8,6 +8,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from gan_zoo.core.errors import DataError
+
+
+def check_window(window: int) -> None:
+    """Raise `DataError` unless ``window`` is at least 1."""
+    if window < 1:
+        raise DataError(f"data.window must be >= 1, got {window}")
+
 
 @dataclass(frozen=True, slots=True)
 class WindowShuffle:
@@ -21,10 +29,16 @@ class WindowShuffle:
     Attributes:
         sizes: samples of each shard.
         window: shards among which samples are mixed, >= 1.
+
+    Raises:
+        DataError: if ``window`` is less.
     """
 
     sizes: Sequence[int]
     window: int
+
+    def __post_init__(self) -> None:
+        check_window(self.window)
 
     def __call__(self, generator: torch.Generator) -> Tensor:
         """The order, ``[N]``."""

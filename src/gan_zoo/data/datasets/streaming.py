@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -12,14 +11,14 @@ import numpy as np
 import torch
 
 from gan_zoo.core.errors import DataError
-from gan_zoo.core.types import Count, ImageSize, Weight, height_and_width
+from gan_zoo.core.types import Count, ImageSize, Weight
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.datasets.image_folder import is_first_here
+from gan_zoo.data.encoded_images import streamed
 from gan_zoo.data.files.cache import cache_key
-from gan_zoo.data.files.image_io import check_channels, decode
+from gan_zoo.data.files.image_io import check_channels
 from gan_zoo.data.files.shards import Shards, import_litdata
-from gan_zoo.data.streamed_images import StreamedImages
-from gan_zoo.data.window_shuffle import WindowShuffle
+from gan_zoo.data.window_shuffle import WindowShuffle, check_window
 
 
 def streaming(
@@ -50,9 +49,7 @@ def streaming(
     manifest = shards.manifest
 
     # The images, which nothing has read yet.
-    height, width = height_and_width(image_size)
-    decoded = DecodeRow(shards, channels, image_size)
-    samples = StreamedImages(decoded, range(len(shards)), channels, range(height), range(width))
+    samples = streamed(shards, channels, image_size)
     digest = hashlib.sha256(manifest.text().encode()).hexdigest()
     held_out = None
     if test_root is not None:
@@ -88,8 +85,7 @@ def _open_shards(root: str, window: int, cache_size: float) -> Shards:
             "data=streaming needs the package litdata, which is not installed: pip install"
             " 'gan-zoo[streaming]'"
         ) from error
-    if window < 1:
-        raise DataError(f"data.window must be >= 1, got {window}")
+    check_window(window)
 
     # Samples of up to window + 1 shards are mixed, see `WindowShuffle`.
     shards = Shards(root, cache_size, window + 1)
@@ -110,21 +106,3 @@ def _held_out(classes: list[str] | None, test_root: str, *arguments: Any) -> Sou
             f"data.test_root must have the classes of data.root, {classes}, got {source.classes}"
         )
     return source
-
-
-@dataclass(frozen=True, slots=True)
-class DecodeRow:
-    """A row to its image.
-
-    Attributes:
-        shards: where the files are.
-        channels, image_size: as in `streaming`.
-    """
-
-    shards: Shards
-    channels: int
-    image_size: ImageSize
-
-    def __call__(self, row: int) -> np.ndarray[Any, Any]:
-        """The image ``[C, H, W]`` uint8; raises `DataError` if it is damaged."""
-        return decode(self.shards.read(row), self.channels, self.image_size)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from gan_zoo.core.errors import DataError
 from gan_zoo.core.progress import with_progress
@@ -52,6 +52,8 @@ AT_ONCE = 1024
 MODES = {1: "L", 3: "RGB"}
 FULL_RANGE = {"PNG": 65535.0, "PPM": 65535.0}
 """Formats whose 16-bit values are from black to white by definition."""
+UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
+"""What decoding raises for files that are damaged, too large or no images."""
 
 ValueRange = Sequence[float]
 """The values ``[low, high]`` of black and white, if a format of more than 8 bits has none."""
@@ -197,6 +199,13 @@ def resize_and_crop(image: Image.Image, size: ImageSize) -> Image.Image:
     return image.crop((left, top, left + width, top + height))
 
 
+def why_unreadable(error: Exception) -> str:
+    """The reason why a file could not be decoded, in one line."""
+    if isinstance(error, UnidentifiedImageError):  # its text names an object in memory
+        return "not an image of a known format"
+    return " ".join((str(error) or type(error).__name__).split())
+
+
 def fill_array(
     array: np.ndarray[Any, Any], make: Callable[[int], np.ndarray[Any, Any]], title: str
 ) -> dict[int, Exception]:
@@ -209,7 +218,7 @@ def fill_array(
     def attempt(row: int) -> tuple[int, Exception | None]:
         try:
             array[row] = make(row)
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        except UNREADABLE as error:
             return row, error
         return row, None
 

@@ -15,13 +15,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from gan_zoo.core.errors import DataError
 from gan_zoo.core.files import atomic_path, sha256
 from gan_zoo.core.progress import with_progress
 from gan_zoo.data.files.cache import cache_key, one_at_a_time
-from gan_zoo.data.files.image_io import open_image, resize_and_crop
+from gan_zoo.data.files.image_io import (
+    UNREADABLE,
+    open_image,
+    resize_and_crop,
+    why_unreadable,
+)
 from gan_zoo.data.files.shard_manifest import (
     INDEX,
     LABELS,
@@ -265,11 +269,8 @@ def write_shard(out: Path, number: int, task: Task, encoding: Encoding) -> None:
     for file, name, label in task:
         try:
             image = encoding.encode(file)
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            reason = " ".join((str(error) or type(error).__name__).split())
-            if isinstance(error, UnidentifiedImageError):  # its text names an object in memory
-                reason = "not an image of a known format"
-            left_out.append(f"{name}: {reason}")
+        except UNREADABLE as error:
+            left_out.append(f"{name}: {why_unreadable(error)}")
             continue
         items.append([image, label, name.encode(), zlib.crc32(image)])
         labels.append(label)

@@ -8,11 +8,10 @@ import shutil
 import tempfile
 import time
 import zlib
-from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from gan_zoo.core.errors import DataError
 from gan_zoo.core.files import sha256
 from gan_zoo.core.paths import URLS, cache_root
 from gan_zoo.data.files.cache import cache_key, one_at_a_time
+from gan_zoo.data.files.shard_files import ShardFiles
 from gan_zoo.data.files.shard_manifest import (
     INDEX,
     LABELS,
@@ -32,8 +32,6 @@ from gan_zoo.data.files.shard_manifest import (
     read_manifest,
 )
 
-OPEN_FILES = 512
-"""At most so many are kept open, as systems have limits."""
 ABANDONED = 3600.0
 """Seconds after which a download that has not become a shard is removed."""
 
@@ -57,9 +55,7 @@ class Shards:
         is_url = root.startswith(URLS)
         self.root = root.rstrip("/") if is_url else str(Path(root).expanduser())
         self.cache_size = cache_size
-        self.open_files = min(open_files, OPEN_FILES)
         self.cache: Path | None = cache_root() / "streaming" / cache_key(self.root)
-        self._open: OrderedDict[int, tuple[Any, np.ndarray[Any, Any]]] = OrderedDict()
         self._decoder: Any = None
         if not is_url:
             self.cache = None
@@ -76,13 +72,19 @@ class Shards:
         elif max(shard.bytes for shard in self.manifest.shards) > cache_size:
             raise DataError(f"data.cache_size={cache_size:g} is smaller than a shard of {root}")
         counts = [shard.images for shard in self.manifest.shards]
-        self.first = np.concatenate([[0], np.cumsum(counts)])
+        self.files = ShardFiles(counts, open_files, self._start)
 
     def __len__(self) -> int:
         return self.manifest.images
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_open": OrderedDict(), "_decoder": None}
+        return self.__dict__ | {"_decoder": None}
+
+    def name(self, row: int) -> str:
+        """Where the image file number ``row`` is, for messages."""
+        number, place = self.files.locate(row)
+        shard = self.manifest.shards[number]
+        return f"{self.root}/{shard.file}, image {place} of {shard.images},"
 
     def read(self, row: int) -> bytes:
         """The bytes of the image file number ``row``.
@@ -91,9 +93,8 @@ class Shards:
             DataError: if they are not those that were packed.
         """
         # The place of the item in its shard.
-        number = int(np.searchsorted(self.first, row, side="right")) - 1
-        file, offsets = self._shard(number)
-        place = row - int(self.first[number])
+        number, place = self.files.locate(row)
+        file, offsets = self.files.open(number)
         start, end = int(offsets[place]), int(offsets[place + 1])
 
         # litdata decodes its format; the checksum is ours.
@@ -112,12 +113,8 @@ class Shards:
             )
         return image
 
-    def _shard(self, number: int) -> tuple[Any, np.ndarray[Any, Any]]:
+    def _start(self, number: int) -> tuple[BinaryIO, np.ndarray[Any, Any]]:
         """The open file of a shard and where its items begin and end."""
-        # The most recently used files stay open.
-        if number in self._open:
-            self._open.move_to_end(number)
-            return self._open[number]
         shard = self.manifest.shards[number]
         if self.cache is None:
             path = Path(self.root, shard.file)
@@ -129,11 +126,6 @@ class Shards:
         offsets = np.frombuffer(os.pread(file.fileno(), 4 * (shard.images + 1), 4), np.uint32)
         if len(offsets) != shard.images + 1:
             raise DataError(f"{path} is damaged: it ends in its table of items")
-        self._open[number] = file, offsets
-
-        # The file that was not used for longest makes room.
-        if len(self._open) > self.open_files:
-            self._open.popitem(last=False)[1][0].close()
         return file, offsets
 
     def _prepare(self) -> None:
