@@ -239,9 +239,7 @@ def main() -> None:
         options = (
             f"--rounds {arguments.rounds} --images {arguments.images} --samples {arguments.samples}"
         )
-        print(
-            write("Evaluation speed", f"python benchmarks/evaluation_speed.py {options}", tables)
-        )
+        print(write("Evaluation speed", f"python benchmarks/evaluation_speed.py {options}", tables))
 
 
 if __name__ == "__main__":

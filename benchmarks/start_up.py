@@ -75,7 +75,11 @@ def main() -> None:
     ]
     if arguments.write:
         command = f"python benchmarks/start_up.py --rounds {arguments.rounds}"
-        print(write("Start-up time", command, {"Seconds": table(["command", "median", "range"], rows)}))
+        print(
+            write(
+                "Start-up time", command, {"Seconds": table(["command", "median", "range"], rows)}
+            )
+        )
 
 
 if __name__ == "__main__":

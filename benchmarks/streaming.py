@@ -113,6 +113,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=10_000, help="a multiple of 1,000")
     parser.add_argument("--batches", type=int, default=60)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--way", choices=WAYS, action="append", help="these alone")
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
     spawn = multiprocessing.get_context("spawn")
@@ -134,9 +135,11 @@ def main() -> None:
             print(packed, flush=True)
 
             # Reading, interleaved; the first start of image_folder fills its cache.
-            found: dict[str, list[tuple[float, float, float, float]]] = {way: [] for way in WAYS}
+            found: dict[str, list[tuple[float, float, float, float]]]
+            found = {way: [] for way in arguments.way or WAYS}
             for number in range(arguments.rounds):
-                for way, (kind, workers) in WAYS.items():
+                for way in found:
+                    kind, workers = WAYS[way]
                     if way == "image_folder, first start" and number > 0:
                         continue
                     root = str(folder if kind == "image_folder" else out)
@@ -161,6 +164,7 @@ def main() -> None:
     print(read)
     if arguments.write:
         command = f"python benchmarks/streaming.py --images {arguments.images} --batches {arguments.batches} --rounds {arguments.rounds}"
+        command += "".join(f" --way '{way}'" for way in arguments.way or ())
         print(write("Streamed images", command, {"Packing": packed, "Batches": read}))
 
 

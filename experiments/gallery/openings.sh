@@ -18,8 +18,8 @@ digits=(data=digits trainer.max_steps=1500)
 run none "${digits[@]}"
 run orthogonal_generator "${digits[@]}" "regularizer=[orthogonal_generator]"
 run zcr "${digits[@]}" "regularizer=[zcr]"
-run mode_seeking "${digits[@]}" model=cgan_single "regularizer=[mode_seeking]"
-run mode_seeking_none "${digits[@]}" model=cgan_single
+run mode_seeking "${digits[@]}" model=cgan_single model.fusion=concat "regularizer=[mode_seeking]"
+run mode_seeking_none "${digits[@]}" model=cgan_single model.fusion=concat
 styles=(model=stylegan2 data=digits trainer.max_steps=1000 generator.width=16 generator.max_width=32 generator.style_dim=32
   generator.mapping_layers=2 model.latent_dim=32 discriminator.width=16 discriminator.max_width=32)
 run path_length "${styles[@]}"
@@ -60,6 +60,6 @@ import gan_zoo as gz
 digits = gz.digits()
 np.savez(f"{sys.argv[1]}/digits.npz", samples=digits.samples.numpy(), labels=digits.labels.numpy())
 PYTHON
-run tensor_file data=tensor_file "data.root=$out/digits.npz" model=cgan_single \
+run tensor_file data=tensor_file "data.root=$out/digits.npz" model=cgan_single model.fusion=concat \
   "metric=[images,condition_match]" trainer.max_steps=1500
 gan-zoo compare "$out"

@@ -18,13 +18,13 @@ reproduce mixtures trainer=cpu logger=csv
 
 # Networks of half the width or less, one to ten passes over the data.
 narrow=(generator.width=32 discriminator.width=32)
-reproduce cgan_mnist "${all[@]}" trainer.max_steps=6000
+reproduce cgan_mnist "${all[@]}" trainer.max_steps=3000
 reproduce aae_mnist "${all[@]}" trainer.max_steps=6000
 reproduce acgan_mnist "${all[@]}" "${narrow[@]}" trainer.max_steps=1000
 reproduce sgan_mnist "${all[@]}" "${narrow[@]}" trainer.max_steps=1000
 reproduce infogan_mnist "${all[@]}" generator.width=32 generator.hidden=512 discriminator.width=32 discriminator.hidden=512 trainer.max_steps=1000
 reproduce bigan_mnist "${all[@]}" "${narrow[@]}" trainer.max_steps=1000
 reproduce cluster_gan_mnist "${all[@]}" generator.width=16 generator.hidden=256 discriminator.width=16 discriminator.hidden=256 trainer.max_steps=2000
-reproduce cgan_mnist "${all[@]}" data=fashion_mnist trainer.max_steps=6000
+reproduce cgan_mnist "${all[@]}" data=fashion_mnist trainer.max_steps=3000
 reproduce acgan_mnist "${all[@]}" data=fashion_mnist "${narrow[@]}" trainer.max_steps=1000
 reproduce pacgan_stacked_mnist "${all[@]}" "${narrow[@]}" trainer.max_steps=2000

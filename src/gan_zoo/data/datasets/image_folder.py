@@ -154,7 +154,7 @@ def find_files(folder: Path, suffixes: Sequence[str], left_out: Sequence[str] = 
             file=sys.stderr,
         )
     # In the order of paths: by their parts.
-    found.sort(key=lambda file: file.split(os.sep))
+    found.sort(key=lambda file: file.split(os.sep))  # noqa: PTH206
     return [Path(file) for file in found]
 
 
