@@ -1,6 +1,6 @@
-"""Two agents of a sweep of Weights & Biases: the real ``wandb agent``, and a real server for the runs.
+"""What a server of one's own lacks: sweeps, with two real ``wandb agent``, and alerts.
 
-That server knows no sweeps, so `Controller` answers for it where the agents ask for work, and passes
+`Controller` answers for the server where agents ask for work, takes note of alerts, and passes
 everything else on.
 """
 
@@ -22,7 +22,7 @@ import pytest
 import yaml
 
 from gan_zoo.runs.folder import RunFolder
-from tests.loggers.wandb_client import QUICK, ROOT, get, runs, settings
+from tests.loggers.wandb_client import QUICK, ROOT, get, run, runs, settings
 
 pytest.importorskip(
     "openwandb", reason="openwandb, a server that the wandb client talks to, is not installed"
@@ -44,20 +44,22 @@ class Controller:
     Attributes:
         server: where all else goes.
         given: the trials that each agent got.
-        ended: the trials that an agent no longer reports as running.
+        alerts: titles of alerts that have come.
     """
 
     def __init__(self, server: str, folder: Path) -> None:
         self.server = server
         self.folder = folder
         self.given: dict[str, list[str]] = {}
-        self.ended: set[str] = set()
+        self.alerts: list[str] = []
         self.waiting = list(TRIALS)
         self.lock = threading.Lock()
 
     def answer(self, query: str, variables: dict[str, Any]) -> dict[str, Any] | None:
         """The answer to a question about sweeps; None for all others."""
         with self.lock:
+            if "notifyScriptableRunAlert" in query:
+                self.alerts.append(variables["title"])
             if "createAgent" in query:
                 name = f"agent-{len(self.given)}"
                 self.given[name] = []
@@ -78,7 +80,6 @@ class Controller:
     def commands(self, agent: str, state: dict[str, bool]) -> list[dict[str, Any]]:
         """What an agent is to do next: a trial, the end of one, or of itself."""
         # The long one is stopped while it trains, as early termination does.
-        self.ended |= set(self.given[agent]) - set(state)
         if "stopped" in state:
             trains = (self.folder / "stopped" / "metrics.csv").is_file()
             return [{"type": "stop", "run_id": "stopped"}] if trains else []
@@ -195,7 +196,7 @@ def test_two_agents_share_a_sweep(controller: tuple[Controller, str], tmp_path: 
     assert list((tmp_path / "stopped" / "checkpoints").glob("*.ckpt"))
 
     # The server knows each run by the name that the sweep gave it, with its values.
-    there = {run["run_id"]: run for run in runs(sweep.server, "gan_zoo")}
+    there = {each["run_id"]: each for each in runs(sweep.server, "gan_zoo")}
     assert set(there) == set(TRIALS)
     assert there["first"]["config"]["optim"]["value"]["generator"]["lr"] == 1e-4
     evaluated = {
@@ -204,3 +205,20 @@ def test_two_agents_share_a_sweep(controller: tuple[Controller, str], tmp_path: 
         for name in TRIALS
     }
     assert evaluated == {"first": True, "fails": False, "stopped": False, "last": True}
+
+
+FINDING = """
+from gan_zoo.loggers.wandb import alert, wandb_logger
+logger = wandb_logger("found", "alerts")
+alert(logger, [(1000, "mode collapse", "try loss=rpgan")])
+logger.experiment.finish()
+"""
+
+
+def test_a_finding_reaches_the_server(controller: tuple[Controller, str], tmp_path: Path) -> None:
+    between, address = controller
+    (tmp_path / "found").mkdir()
+    run(address, tmp_path, "-c", FINDING)
+    assert between.alerts == ["mode collapse"]
+    (there,) = runs(between.server, "alerts")
+    assert there["tags"] == ["mode collapse"]

@@ -89,3 +89,12 @@ def test_six_runs_of_which_one_fails_are_a_group(server: str, tmp_path: Path) ->
     assert len({r["display_name"] for r in found}) == 6
     trained = [r for r in found if "train/images_seen" in r["summary"]]
     assert len(trained) == 5, "this server keeps no exit codes"
+
+
+def test_a_search_is_a_group(server: str, tmp_path: Path) -> None:
+    line = ("sweep", *QUICK, "loss=hinge,rpgan", "logger.wandb.project=search")
+    run(server, tmp_path, "-c", CLI, *line, "--trials", "2", "--out", "study")
+    found = runs(server, "search")
+    assert {there["group"] for there in found} == {"study"}
+    assert {there["config"]["choices"]["value"]["loss"] for there in found} <= {"hinge", "rpgan"}
+    assert all("val/fd_efficientnet_lite0" in str(there["summary"]) for there in found), found

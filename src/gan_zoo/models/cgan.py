@@ -45,6 +45,7 @@ class CGAN(ConditionalGAN):
         realism_weight: Positive = 1.0,
         match_weight: Positive = 1.0,
         mismatch_fraction: Share = 0.5,
+        fusion: str = "concat",
         **options: Any,
     ) -> None:
         # Without one of the two terms this is another model.
@@ -57,7 +58,7 @@ class CGAN(ConditionalGAN):
             raise ValueError(f"mismatch_fraction must be in [0, 1), got {mismatch_fraction}")
 
         # The base class makes the match discriminator; the realism discriminator has no condition.
-        super().__init__(generator, discriminator, condition, **options)
+        super().__init__(generator, discriminator, condition, fusion, **options)
         self.discriminators = nn.ModuleDict(
             {"realism": discriminator(), "match": self.discriminators["main"]}
         )
