@@ -2,7 +2,7 @@
 
 Trains DCGAN at 32 pixels, as `python train.py` does, and adds up the seconds that the process spends
 in what writes image grids and diagnoses, and in its loggers, and the processor time of the
-processes that a logger starts. The share of the training's own seconds is the cost: times of two
+processes that a logger starts up to the end of training. The share of the training's own seconds is the cost: times of two
 trainings on a shared machine differ by more than that.
 
 W&B is offline, or sends to the server of WANDB_BASE_URL with --online.
@@ -21,7 +21,6 @@ from collections.abc import Callable
 from typing import Any
 
 import psutil
-from loops import Stopwatch
 from measuring import table, write
 
 from gan_zoo.callbacks.diagnostics import Doctor
@@ -31,7 +30,7 @@ from gan_zoo.config.compose import compose_overrides
 from gan_zoo.loggers.dispatch import finish_loggers, log_config, log_directions
 
 LOGGERS = ("none", "csv", "tensorboard", "wandb")
-WATCHED = ("on_train_start", "on_train_batch_start", "on_train_batch_end")
+WATCHED = ("on_train_start", "on_train_batch_start", "on_train_batch_end", "on_train_end")
 WRITTEN = ("log_metrics", "log_image", "save")
 EVALUATION = [f"callbacks.{name}=null" for name in ("progress", "evaluation", "checkpoints")]
 
@@ -82,8 +81,6 @@ def train(logger: str, steps: int) -> tuple[float, float, float]:
         options = [f"logger={logger}", f"run_dir={folder}", f"trainer.max_steps={steps}"]
         config = compose_overrides(["trainer=cpu", *EVALUATION, *options])
         trainer, module, data = build(config)
-        watch = Stopwatch(0)
-        trainer.callbacks.append(watch)
 
         # Everything that exists to be looked at.
         spent = Spent()
@@ -93,7 +90,7 @@ def train(logger: str, steps: int) -> tuple[float, float, float]:
         for each in trainer.loggers:
             spent.watch(each, WRITTEN)
 
-        # The run starts before the watch, as its start does not grow with training.
+        # Starting a logger does not grow with training, and is not counted.
         if trainer.loggers:
             log_config(trainer, {"model": "dcgan"})
             log_directions(trainer, {})
@@ -102,7 +99,7 @@ def train(logger: str, steps: int) -> tuple[float, float, float]:
         trainer.fit(module, datamodule=data)
         seconds = time.perf_counter() - start
         started = helpers() - before
-        finish_loggers(trainer, failed=False)
+        spent.counted(finish_loggers)(trainer, failed=False)
         return seconds, spent.seconds, started
 
 

@@ -165,7 +165,7 @@ def main() -> None:
     if arguments.write:
         command = f"python benchmarks/streaming.py --images {arguments.images} --batches {arguments.batches} --rounds {arguments.rounds}"
         command += "".join(f" --way '{way}'" for way in arguments.way or ())
-        print(write("Streamed images", command, {"Packing": packed, "Batches": read}))
+        print(write("Streamed images", command, {"Batches": read, "Packing": packed}))
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ declare -A methods=(
   [projected_gan]="model=projected_gan loss=hinge generator.width=8 discriminator.width=16 discriminator.features.image_size=64"
   [pggan]="model=pggan loss=wgan_gp loss.n_critic=1 optim=pggan $narrow generator.max_width=64 discriminator.max_width=64"
   [gat]="model=gat loss=rpgan generator.width=64 discriminator.width=64"
-  [cgan_single]="model=cgan_single ${classes[*]}"
+  [cgan_single]="model=cgan_single model.fusion=concat ${classes[*]}"
   [cgan]="model=cgan ${classes[*]}"
   [acgan]="model=acgan ${classes[*]}"
   [sngan_projection]="model=sngan_projection loss=hinge $narrow ${classes[*]}"

@@ -29,13 +29,20 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             stderr=log,
         )
     address, until = f"http://127.0.0.1:{port}", time.monotonic() + 60
-    while time.monotonic() < until:
-        try:
-            urllib.request.urlopen(address).close()
-            break
-        except URLError:
-            assert process.poll() is None, (folder / "log.txt").read_text()
+    try:
+        while not _answers(address):
+            ended = process.poll() is not None or time.monotonic() > until
+            assert not ended, (folder / "log.txt").read_text()
             time.sleep(0.2)
-    yield address
-    process.terminate()
-    process.wait()
+        yield address
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _answers(address: str) -> bool:
+    try:
+        urllib.request.urlopen(address).close()
+    except URLError:
+        return False
+    return True

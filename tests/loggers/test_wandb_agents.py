@@ -7,6 +7,8 @@ everything else on.
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -87,6 +89,8 @@ class Controller:
             return []
         if not self.waiting:
             return [{"type": "exit"}]
+        if len(self.given) < 2 and self.given[agent]:  # the other agent has not begun
+            return []
 
         # A trial is the command of the sweep with these values.
         name = self.waiting.pop(0)
@@ -155,9 +159,11 @@ def controller(server: str, tmp_path: Path) -> Iterator[tuple[Controller, str]]:
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as between:
         thread = threading.Thread(target=between.serve_forever)
         thread.start()
-        yield made, f"http://127.0.0.1:{between.server_address[1]}"
-        between.shutdown()
-        thread.join()
+        try:
+            yield made, f"http://127.0.0.1:{between.server_address[1]}"
+        finally:
+            between.shutdown()
+            thread.join()
 
 
 def test_two_agents_share_a_sweep(controller: tuple[Controller, str], tmp_path: Path) -> None:
@@ -179,10 +185,16 @@ def test_two_agents_share_a_sweep(controller: tuple[Controller, str], tmp_path: 
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=True,
         )
         for _ in range(2)
     ]
-    printed = [agent.communicate(timeout=400)[0] for agent in agents]
+    try:
+        printed = [agent.communicate(timeout=250)[0] for agent in agents]
+    finally:
+        for agent in agents:  # with the trainings that they started
+            with suppress(ProcessLookupError):
+                os.killpg(agent.pid, signal.SIGKILL)
     assert [agent.returncode for agent in agents] == [0, 0], printed
 
     # Both had work, and nothing was done twice.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection
+import math
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from typing import NamedTuple
 
@@ -12,11 +13,10 @@ import torch
 from torch import Tensor
 
 from gan_zoo.core.errors import DataError
+from gan_zoo.core.progress import with_progress
 from gan_zoo.core.rng import CPU, StepRNG, seeded_generator
 from gan_zoo.data.dataset import Source
-
-BLOCK = 256
-"""Conditions that are compared at a time: streamed ones are read for it."""
+from gan_zoo.data.streamed_images import BLOCK, StreamedImages
 
 
 class EpochSampler:
@@ -90,9 +90,11 @@ class MismatchSampler:
 
     def __init__(self, conditions: Tensor) -> None:
         # Equal rows get the same group number, by a hash of their bytes.
-        blocks = torch.split(torch.arange(len(conditions)), BLOCK)
-        parts = (conditions.index_select(0, rows) for rows in blocks)
-        hashes = [digest for part in parts for digest in _hashes(part)]
+        blocks: Iterable[Tensor] = torch.split(torch.arange(len(conditions)), BLOCK)
+        if isinstance(conditions, StreamedImages):  # each of them is read and decoded
+            title = f"Comparing {len(conditions):,} conditions"
+            blocks = with_progress(blocks, math.ceil(len(conditions) / BLOCK), title)
+        hashes = [digest for rows in blocks for digest in _hashes(conditions.index_select(0, rows))]
         codes = np.frombuffer(b"".join(hashes), dtype=np.uint64)
         group = np.unique(codes, return_inverse=True)[1]
 

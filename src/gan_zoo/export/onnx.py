@@ -117,7 +117,9 @@ def exportable_networks(run: LoadedModel) -> dict[str, tuple[nn.Module, dict[str
     if model.num_requested_labels:
         inputs["label"] = InputSpec((), model.num_requested_labels)
     if not {"text", "vector", "image", "domain"}.isdisjoint(model.needs):
-        inputs["condition"] = InputSpec(tuple(data["condition_shape"]), data["vocabulary_size"])
+        # Token numbers where conditions are captions; the datasets of captions also give vectors.
+        num_tokens = data["vocabulary_size"] if "text" in model.needs else None
+        inputs["condition"] = InputSpec(tuple(data["condition_shape"]), num_tokens)
     if model.num_continuous_codes:
         inputs["codes"] = InputSpec((model.num_continuous_codes,))
     return {"generator.onnx": (GeneratorWrapper(model, networks, tuple(inputs)), inputs)}

@@ -16,8 +16,7 @@ class ConditionalGAN(GAN):
     """Generator and discriminator are given the same condition (Mirza & Osindero 2014, eq. 2).
 
     The discriminator scores pairs: min E l(D(x, c)) + l(D(G(z, c), c)). The condition enters by the
-    network's ``fusion``: ``projection`` (Miyato & Koyama 2018) or ``concat`` (Reed et al. 2016), by
-    which convolutional discriminators hardly learn classes without mismatched pairs.
+    network's ``fusion``: ``projection`` (Miyato & Koyama 2018) or ``concat`` (Reed et al. 2016).
 
     Args:
         generator: made by `conditional_generator` with the size of the condition's vectors.

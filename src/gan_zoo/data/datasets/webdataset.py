@@ -7,9 +7,7 @@ from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 
 from gan_zoo.core.errors import DataError
@@ -22,7 +20,7 @@ from gan_zoo.data.files.image_cache import check_folder, size_and_date
 from gan_zoo.data.files.image_io import SUFFIXES, check_channels
 from gan_zoo.data.files.tar_index import TarIndex, tar_index
 from gan_zoo.data.files.tar_members import Wanted
-from gan_zoo.data.files.tar_shards import TarShards
+from gan_zoo.data.files.tar_shards import OpenTars, TarShards
 from gan_zoo.data.text import TextEncoding
 from gan_zoo.data.window_shuffle import WindowShuffle, check_window
 
@@ -119,33 +117,23 @@ class Tars:
     def open(cls, root: str, argument: str, wanted: Wanted) -> Tars:
         """The tar files below ``root``; raises `DataError` as `webdataset`, naming ``argument``."""
         folder = check_folder(Path(root).expanduser(), argument, "tar files")
-        paths = find_files(folder, (".tar",))
-        _check_uncompressed(folder, argument, paths)
+        paths = find_files(folder, (".tar",), COMPRESSED)
         if not paths:
-            raise DataError(f"{argument}={folder} has no tar files (.tar)")
+            raise DataError(
+                f"{argument}={folder} has no tar files (.tar); compressed ones do not allow random"
+                " access: unpack them with gunzip, bunzip2, unxz or unzstd"
+            )
         stats = [size_and_date(path) for path in paths]
         return cls(folder, paths, stats, tar_index(paths, stats, wanted))
 
-    def images(self, places: np.ndarray[Any, Any], open_files: int) -> TarShards:
-        """The images at these places."""
-        return TarShards(self.paths, self.stats, self.index.counts.tolist(), places, open_files)
+    def opened(self, open_files: int) -> OpenTars:
+        """The same for reading, of which so many stay open."""
+        return OpenTars(self.paths, self.stats, self.index.counts.tolist(), open_files)
 
     def key(self) -> str:
         """A hash that changes with every file's name, size and date."""
         names = [path.relative_to(self.folder).as_posix() for path in self.paths]
         return cache_key(names, self.stats)
-
-
-def _check_uncompressed(folder: Path, argument: str, paths: Sequence[Path]) -> None:
-    """Raise `DataError` for a compressed tar that is not there unpacked, too."""
-    unpacked = {path.with_suffix("") for path in paths}
-    for path in find_files(folder, COMPRESSED):
-        stem = path.with_name(path.name[: path.name.lower().rindex(".t")])
-        if stem not in unpacked:
-            raise DataError(
-                f"{argument} must hold uncompressed tar files, as others cannot be read at random,"
-                f" got {path}: unpack them to .tar (gunzip, bunzip2, unxz, unzstd)"
-            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +157,8 @@ class Options:
         """All samples of ``tars``; ``seen`` are the captions whose words are the vocabulary."""
         # Samples of up to window + 1 tars are mixed, see `WindowShuffle`.
         index = tars.index
-        images = tars.images(index.images, self.window + 1)
+        opened = tars.opened(self.window + 1)
+        images = TarShards(opened, index.images)
         source = Source(
             tars.folder.name,
             "all",
@@ -184,7 +173,7 @@ class Options:
             source.captions = index.captions
             source.conditions, source.vocabulary = self.encoding.conditions(index.captions, seen)
         if index.partners is not None:
-            partners = tars.images(index.partners, self.window + 1)
+            partners = TarShards(opened, index.partners)
             source.conditions = streamed(partners, self.condition_channels, self.image_size)
         if is_first_here():
             line = f"{tars.folder}: {len(images):,} images in {len(tars.paths)} tar files"

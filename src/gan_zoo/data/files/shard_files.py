@@ -8,8 +8,8 @@ from typing import Any, BinaryIO, Generic, TypeVar
 
 import numpy as np
 
-OPEN_FILES = 512
-"""At most so many are kept open, as systems have limits."""
+OPEN_FILES = 100
+"""A dataset keeps at most so many open: some systems allow a process 256."""
 
 T = TypeVar("T")
 
@@ -38,6 +38,10 @@ class ShardFiles(Generic[T]):
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_open": OrderedDict()}
+
+    def __del__(self) -> None:
+        for file, _ in self._open.values():
+            file.close()
 
     def locate(self, row: int) -> tuple[int, int]:
         """The number of the shard of ``row``, and its place in that shard."""

@@ -84,7 +84,7 @@ class Shards:
         """Where the image file number ``row`` is, for messages."""
         number, place = self.files.locate(row)
         shard = self.manifest.shards[number]
-        return f"{self.root}/{shard.file}, image {place} of {shard.images},"
+        return f"{self.root}/{shard.file}: image number {place + 1} of {shard.images}"
 
     def read(self, row: int) -> bytes:
         """The bytes of the image file number ``row``.

@@ -99,33 +99,40 @@ def _index_all(paths: Sequence[Path], wanted: Wanted) -> TarIndex:
         found = pool.map(partial(index_tar, wanted=wanted), paths)
         parts = list(with_progress(found, len(paths), f"Indexing {len(paths):,} tar files (once)"))
 
-    # Classes are those of all samples, or of none.
-    labeled = [part.labels is not None for part in parts]
-    if len(set(labeled)) > 1:
+    # A writer of shards may leave one without samples.
+    filled = [(path, part) for path, part in zip(paths, parts, strict=True) if len(part.images)]
+    if not filled:
         raise DataError(
-            f"{paths[labeled.index(False)]} has samples without .cls,"
-            f" {paths[labeled.index(True)]} samples with: all samples must have one, or none"
+            f"{PLACES} must hold tar files with samples such as 000.jpg, {paths[0]} has none"
+        )
+
+    # Classes are those of all samples, or of none.
+    labeled = {part.labels is not None: path for path, part in filled}
+    if len(labeled) > 1:
+        raise DataError(
+            f"{labeled[False]} has samples without .cls, {labeled[True]} samples with: all samples"
+            " must have one, or none"
         )
 
     def joined(name: str) -> np.ndarray[Any, Any] | None:
-        arrays = [getattr(part, name) for part in parts]
+        arrays = [getattr(part, name) for _, part in filled]
         return None if arrays[0] is None else np.concatenate(arrays)
 
-    counts, images = joined("counts"), joined("images")
-    assert counts is not None
+    images = joined("images")
     assert images is not None
-    captions = [caption for part in parts for caption in part.captions or ()]
-    texts = captions if wanted.captions else None
-    return TarIndex(counts, images, joined("partners"), joined("labels"), texts)
+    captions = [caption for _, part in filled for caption in part.captions or ()]
+    return TarIndex(
+        np.concatenate([part.counts for part in parts]),
+        images,
+        joined("partners"),
+        joined("labels"),
+        captions if wanted.captions else None,
+    )
 
 
 def index_tar(path: Path, wanted: Wanted) -> TarIndex:
     """The index of one file; raises `DataError` as `tar_index`."""
     samples = list(read_samples(path, wanted))
-    if not samples:
-        raise DataError(
-            f"{PLACES} must hold tar files with samples such as 000.jpg, {path} has none"
-        )
 
     # Classes are those of all samples, or of none.
     lacking = [sample.key for sample in samples if sample.label is None]

@@ -91,7 +91,8 @@ def read_samples(path: Path, wanted: Wanted) -> Iterator[TarSample]:
     with file:
         for key, members in groupby(_members(path, file), key=itemgetter(0)):
             roles = _roles(path, key, [member for _, member in members], wanted)
-            yield _sample(path, file, key, roles)
+            if roles:
+                yield _sample(path, file, key, roles)
 
 
 def member_at(path: Path, start: int) -> str:
@@ -138,7 +139,9 @@ def _not_whole(path: Path, reason: str) -> str:
 def _roles(
     path: Path, key: str, members: list[tarfile.TarInfo], wanted: Wanted
 ) -> dict[str, tarfile.TarInfo]:
-    """The members of a sample by their roles; raises `DataError` if one lacks or is there twice."""
+    """The members of a sample by their roles, none if all are ignored; raises `DataError` if one
+    lacks or is there twice.
+    """
     roles: dict[str, tarfile.TarInfo] = {}
     for member in members:
         role = wanted.role(_suffix(member))
@@ -159,11 +162,16 @@ def _roles(
         roles[role] = member
 
     # The image, and what is asked for.
-    found = ", ".join(f".{_suffix(member)}" for member in members)
-    for role, (what, reason) in wanted.needed().items():
-        if role not in roles:
-            raise DataError(f"{path}: the sample {key!r} has no {what}, only {found}: {reason}")
-    return roles
+    lacking = [role for role in wanted.needed() if role not in roles]
+    if not roles or not lacking:
+        return roles
+    what, reason = wanted.needed()[lacking[0]]
+    found = ", ".join(f".{_suffix(member)}" for member in members[:3])
+    more = f" and {len(members) - 3} more" if len(members) > 3 else ""
+    raise DataError(
+        f"{path}: the sample {key!r} has no {what}, only {found}{more}: {reason}; a sample is the"
+        " members with one name up to the first dot, one after another (tar --sort=name)"
+    )
 
 
 def _suffix(member: tarfile.TarInfo) -> str:
