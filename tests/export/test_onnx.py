@@ -133,6 +133,7 @@ def test_translators_through_onnxruntime(model: str, trained, tmp_path: Path) ->
                 "data.unpaired=false",
                 "condition=image",
                 "data.image_size=16",
+                "data.vocabulary_size=2000",  # as where conditions may also be captions
             ),
             {"condition": torch.linspace(-1, 1, 5 * 3 * 16 * 16).reshape(5, 3, 16, 16)},
         ),
