@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from gan_zoo.core.types import Count, DiscriminatorOutput, Shape
+from gan_zoo.core.types import Count, DiscriminatorOutput, Shape, Share
 from gan_zoo.networks.layers.heads import Heads
 from gan_zoo.networks.layers.minibatch_statistics import MinibatchStatistic
 from gan_zoo.networks.layers.normalization import apply_spectral_norm
@@ -83,7 +83,7 @@ class MLPDiscriminator(nn.Module):
         aux_outputs: int | None = None,
         condition_dim: int | None = None,
         fusion: str = "projection",
-        dropout: float = 0.0,
+        dropout: Share = 0.0,
     ) -> None:
         super().__init__()
         if norm not in ("none", "spectral"):
