@@ -230,7 +230,7 @@ def test_starting_in_the_middle_equals_going_on(tars):
         assert_equal_batches(a, b)
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.parametrize("method", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
 def test_other_processes_read_the_same(method, tars):
     source = opened(tars)
     first = source.samples[3]  # with files that are open already
