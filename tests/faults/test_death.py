@@ -170,6 +170,24 @@ def test_a_signal_to_a_run_that_saves_nothing_has_its_code_too(tmp_path: Path) -
     assert process.returncode == 143, err
 
 
+@pytest.mark.slow
+@pytest.mark.fault("SIGTERM, SIGINT")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_to_the_group_leaves_workers_to_the_step(
+    number: int, code: int, tmp_path: Path
+) -> None:
+    data = ("data=digits", "data.num_workers=1", "data.memory_limit=0")
+    narrow = ("generator.width=8", "discriminator.width=8", "trainer.log_every_n_steps=5")
+    line = ("trainer=cpu", "trainer.max_steps=1000000", "callbacks.evaluation=null")
+    process = start([*data, *narrow, *line, "hydra.run.dir=run"], tmp_path)
+    wait_for_rows(tmp_path / "run", process)
+    kill_session(process, number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == code, err
+    assert f"stopped by {signal.Signals(number).name} at step" in err
+    assert "Traceback" not in err
+
+
 def wait_for_rows(run: Path, process: subprocess.Popen) -> None:
     """Until the run has logged something."""
     until = time.monotonic() + 120

@@ -24,7 +24,7 @@ def doctor(
 
     folder = RunFolder(run)
     if not folder.log.is_file():
-        missing = "has no metrics.csv" if run.is_dir() else "does not exist"
+        missing = "has no metrics.csv: nothing was logged" if run.is_dir() else "does not exist"
         raise ConfigError(f"RUN must be a run folder, got {str(run)!r}, which {missing}")
     # All that was found, also what is over.
     history, findings = diagnose_run(folder)

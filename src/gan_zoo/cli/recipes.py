@@ -51,15 +51,18 @@ def list_all(results: Path) -> None:
 
     # Our best results so far, by the name of the recipe.
     ours = {name: measured(row) for name, row in nearest(read_rows(results)).items()}
+    missing = "not run" if results.is_file() else ""
     table = Table()
     for header in ("experiment=", "data", "published", "ours"):
         table.add_column(header, overflow="fold")
 
     # Escaped, as rich would read brackets in a published value as markup.
     for recipe in all_recipes():
-        cells = (recipe.name, recipe.data, recipe.published, ours.get(recipe.name, "not run"))
+        cells = (recipe.name, recipe.data, recipe.published, ours.get(recipe.name, missing))
         table.add_row(*map(escape, cells))
     Console().print(table)
+    if not results.is_file():
+        typer.echo(f"no results of ours: there is no file {results} (--results)", err=True)
 
 
 def show(recipe: Recipe, diff: bool, results: Path) -> None:

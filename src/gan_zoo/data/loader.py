@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -109,6 +110,7 @@ class InfiniteLoader:
             batch_sampler=_StepSampler(self.sampler, first),
             num_workers=self.num_workers,
             collate_fn=_identity,
+            worker_init_fn=_leave_process_group,
             pin_memory=device.type == "cuda",
         )
         for parts in _reraise_worker_errors(loader):
@@ -319,3 +321,11 @@ class _StepSampler(Sampler[list[BatchIndices]]):
 
 def _identity(batch: Any) -> Any:
     return batch
+
+
+def _leave_process_group(worker: int) -> None:
+    """Signals to the whole group, of a terminal or a scheduler, are for the process that trains: it
+    finishes its step, for which it needs its workers.
+    """
+    if hasattr(os, "setpgid"):
+        os.setpgid(0, 0)

@@ -200,8 +200,11 @@ def finalize_run(run: RunFolder, trainer: Trainer, module: GANModule) -> Iterato
     except (Interrupted, SIGTERMException) as error:  # the latter where no callback listens
         stop = error if isinstance(error, Interrupted) else Interrupted(signal.SIGTERM)
         if trainer.is_global_zero:
-            advice = f"; to go on: resume={run.path}" if run.checkpoints.entries() else ""
-            print(f"{stop} at step {module.global_step:,}{advice}", file=sys.stderr)
+            # An evaluation at the start of a resumed run comes before its step is restored.
+            saved = run.checkpoints.entries()
+            step = max([module.global_step, *(record.step for record in saved)])
+            advice = f"; to go on: resume={run.path}" if saved else ""
+            print(f"{stop} at step {step:,}{advice}", file=sys.stderr)
         # Its launcher would kill rank 0, which still has to say goodbye.
         if is_child_of_lightning(trainer):
             sys.exit(0)

@@ -68,7 +68,8 @@ class ClassLabels(Condition):
         if num_classes is None or num_classes < 2:
             raise ValueError(
                 "conditions that are classes need data with labels (data=digits, mnist, ...):"
-                f" data.num_classes must be >= 2, got {num_classes}"
+                f" data.num_classes must be >= 2, got {num_classes}; folders and tar files with"
+                " classes need it on the command line"
             )
         self.num_classes = num_classes
 
