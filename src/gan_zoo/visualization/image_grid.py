@@ -16,6 +16,8 @@ from gan_zoo.data.image_tensors import grid_of, to_pil, to_uint8
 
 LINE = 11
 """Height of a line of text in pixels."""
+WIDTH = 8
+"""Columns that a grid of few classes fills."""
 
 
 def side_by_side(views: Mapping[str, Tensor], rows: int = 8) -> Image.Image:
@@ -148,6 +150,12 @@ def image_of(
     samples = views["sample"]
     if captions is not None:
         return with_captions(samples, captions)
-    grid = grid_of(samples, columns)
-    named = columns is not None and len(classes) == columns
-    return add_column_titles(grid, classes, 1, samples.shape[-1] + 2) if named else grid
+    if columns is None:
+        return grid_of(samples)
+
+    # Few classes stand next to each other several times, so that the grid is not a strip.
+    repeats = max(1, min(WIDTH // columns, len(samples) // columns))
+    grid = grid_of(samples, columns * repeats)
+    if len(classes) != columns:
+        return grid
+    return add_column_titles(grid, list(classes) * repeats, 1, samples.shape[-1] + 2)
