@@ -1,4 +1,4 @@
-"""The table and the pictures of experiments/translation/run.sh: python experiments/translation/collect.py OUT
+"""The table and the images of experiments/translation/run.sh: python experiments/translation/collect.py OUT
 
 Writes the table into README.md beside this file, between its markers, and the last image grid of
 each model's first seed, cut to a few rows of 256 colors.
@@ -57,10 +57,10 @@ def main() -> None:
         cells.append(f"{statistics.fmean(c['seconds'] for c in contents) / 60:.1f}")
         for metrics in COLUMNS.values():
             cells.append(spread([score[m] for score in scores for m in metrics if m in score]))
-        cells.append(f"[picture]({name}.png)")
+        cells.append(f"[image]({name}.png)")
         rows.append(cells)
 
-        # Its picture.
+        # Its image.
         image = Image.open(of_model[0].sample_grids()[-1]).convert("RGB")
         image = image.crop((0, 0, image.width, min(image.height, ROWS_OF_PIXELS)))
         image.quantize(256).save(HERE / f"{name}.png", optimize=True)

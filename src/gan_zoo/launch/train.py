@@ -202,7 +202,7 @@ def finalize_run(run: RunFolder, trainer: Trainer, module: GANModule) -> Iterato
         if trainer.is_global_zero:
             # An evaluation at the start of a resumed run comes before its step is restored.
             saved = run.checkpoints.entries()
-            step = max([module.global_step, *(record.step for record in saved)])
+            step = module.global_step or (saved[-1].step if saved else 0)
             advice = f"; to go on: resume={run.path}" if saved else ""
             print(f"{stop} at step {step:,}{advice}", file=sys.stderr)
         # Its launcher would kill rank 0, which still has to say goodbye.
