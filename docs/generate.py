@@ -168,7 +168,7 @@ def recipe_results() -> str:
             " ".join(f"`{word}`" for word in row["overrides"]) or "nothing else",
             str(row["seeds"]),
             f"{statistics.fmean(row['seconds']) / 60:.1f}",
-            escaped(means(row)),
+            escaped(", ".join(means(row))),
             escaped(find_recipe(row["recipe"]).published),
             f"{row['hardware']}, {row['date']}",
         )

@@ -89,6 +89,28 @@ def test_resized_once_without_loss(folder, tmp_path):
 
 
 @needs_litdata
+@pytest.mark.parametrize("encoding", [(), ("--size", 2)])
+def test_values_of_more_than_8_bits(encoding, tmp_path):
+    (tmp_path / "ct").mkdir()
+    values = np.array([[-1000, 0], [500, 1000]], np.float32)
+    Image.fromarray(values).save(tmp_path / "ct" / "0.tiff")
+    out = tmp_path / "out"
+    line = ("pack", tmp_path / "ct", out, *encoding)
+    wanted = ("--value-range", -1000, 1000)
+    assert gan_zoo(*line, *wanted).exit_code == 0
+    streamed = streaming(str(out), channels=1, image_size=2, value_range=[-1000, 1000])
+    assert streamed.samples[0].tolist() == [[[0, 128], [191, 255]]]
+
+    # Without a range the file is left out, a wrong one is refused.
+    failed = gan_zoo("pack", tmp_path / "ct", tmp_path / "other", *encoding)
+    assert failed.exit_code == 1
+    refused = gan_zoo(*line, "--value-range", 3, 1)
+    assert "error: --value-range must be LOW HIGH with LOW < HIGH, got 3 1" in refused.output
+    with pytest.raises(DataError, match=r"data.value_range must be \[low, high\]"):
+        streaming(str(out), value_range=[3, 1])
+
+
+@needs_litdata
 def test_quality_makes_jpegs_of_any_format(folder, tmp_path):
     done = gan_zoo("pack", folder, tmp_path / "out", "--size", 16, "--quality", 50)
     assert done.exit_code == 0

@@ -463,6 +463,19 @@ def test_a_damaged_image_names_the_tar_and_the_key(content, says, tmp_path):
     assert "byte" in source.samples.decode.shards.name(1)
 
 
+def test_values_of_more_than_8_bits(tmp_path):
+    stream = io.BytesIO()
+    values = np.array([[-1000, 0], [500, 1000]], np.float32)
+    Image.fromarray(values).save(stream, "TIFF")
+    write_tar(tmp_path / "0.tar", [("0.tiff", stream.getvalue())])
+    unknown = webdataset(str(tmp_path), channels=1, image_size=2)
+    with pytest.raises(DataError, match=r"set data.value_range=\[low,high\]"):
+        unknown.samples[0]
+    known = webdataset(str(tmp_path), channels=1, image_size=2, value_range=[-1000, 1000])
+    assert known.samples[0].tolist() == [[[0, 128], [191, 255]]]
+    assert known.fingerprint != unknown.fingerprint
+
+
 # Training.
 
 SMALL = ("data=webdataset", "data.image_size=16", "data.num_workers=0", "trainer.max_steps=10")

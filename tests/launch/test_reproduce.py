@@ -44,7 +44,7 @@ def test_a_row_has_the_values_of_all_seeds_and_what_made_them(runs, tmp_path: Pa
     assert (row["overrides"], row["commit"], row["images_seen"]) == (["data=ring"], "abc", 640)
     assert row["hardware"].endswith("cores")
     assert [json.loads(line) for line in file.read_text().splitlines()] == [row]
-    assert measured(row) == "modes 21 +- 1 (3 seeds with data=ring)"
+    assert measured(row) == "modes 21 ± 1 (3 seeds with data=ring)"
 
 
 def test_other_settings_are_other_runs_and_rows(runs, tmp_path: Path) -> None:

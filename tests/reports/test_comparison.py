@@ -197,6 +197,15 @@ def test_running_and_stopped_runs_are_no_failures(tmp_path: Path) -> None:
     assert rows[0][1] == "3 (1 stopped early)"
 
 
+def test_runs_without_metrics_are_counted(tmp_path: Path) -> None:
+    for seed in (1, 2):
+        fake_run(tmp_path / str(seed), ["metric=none"], seed, 10.0)
+        file = tmp_path / str(seed) / "metrics.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"metrics": []}))
+    rows = table_rows(group_by_settings(find_runs([tmp_path])))[1]
+    assert rows[0][1] == "2 (2 without metrics)"
+
+
 def doctor_log(looks: int, **readings: float) -> str:
     """A ``metrics.csv`` of so many looks of the doctor, all alike."""
     sound = {

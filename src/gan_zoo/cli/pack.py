@@ -29,6 +29,13 @@ def pack(
     quality: Annotated[
         int | None, typer.Option(help="Encode as JPEG; without it nothing is lost.")
     ] = None,
+    value_range: Annotated[
+        tuple[float, float] | None,
+        typer.Option(
+            metavar="LOW HIGH",
+            help="Black and white of more than 8 bits, if the format has none.",
+        ),
+    ] = None,
     jobs: Annotated[int, typer.Option(help="Processes.")] = 1,
     shard_images: Annotated[int, typer.Option(help="Images of a shard.")] = 2000,
     check: Annotated[
@@ -46,7 +53,9 @@ def pack(
         from gan_zoo.data.files.pack import Encoding
         from gan_zoo.data.files.pack import pack as pack_folder
 
-        report(pack_folder(folder, out, Encoding(size, quality), jobs, shard_images), out)
+        report(
+            pack_folder(folder, out, Encoding(size, quality, value_range), jobs, shard_images), out
+        )
     if check:
         verify(out or folder)
 

@@ -47,20 +47,22 @@ def list_all(results: Path) -> None:
     from rich.table import Table
 
     from gan_zoo.config.recipes import recipes as all_recipes
-    from gan_zoo.launch.reproduce import measured, nearest, read_rows
+    from gan_zoo.launch.reproduce import measured_in_brief, nearest, read_rows
 
     # Our best results so far, by the name of the recipe.
-    ours = {name: measured(row) for name, row in nearest(read_rows(results)).items()}
+    ours = {name: measured_in_brief(row) for name, row in nearest(read_rows(results)).items()}
     missing = "not run" if results.is_file() else ""
     table = Table()
-    for header in ("experiment=", "data", "published", "ours"):
-        table.add_column(header, overflow="fold")
+    table.add_column("experiment=", no_wrap=True)
+    for header, share in (("data", 2), ("published", 3), ("ours", 4)):
+        table.add_column(header, overflow="fold", ratio=share)
 
     # Escaped, as rich would read brackets in a published value as markup.
     for recipe in all_recipes():
         cells = (recipe.name, recipe.data, recipe.published, ours.get(recipe.name, missing))
         table.add_row(*map(escape, cells))
     Console().print(table)
+    typer.echo("gan-zoo recipes NAME: all of a recipe, and with which overrides ours were measured")
     if not results.is_file():
         typer.echo(f"no results of ours: there is no file {results} (--results)", err=True)
 

@@ -124,17 +124,25 @@ def nearest(rows: Sequence[Row]) -> dict[str, Row]:
 def measured(row: Row) -> str:
     """The metrics of a row in words, over how many seeds, and with which overrides."""
     settings = f" with {' '.join(row['overrides'])}" if row["overrides"] else ""
-    seeds = f"{row['seeds']} seed{'s' * (row['seeds'] > 1)}"
-    return f"{means(row)} ({seeds}{settings})"
+    return f"{', '.join(means(row))} ({_seeds(row)}{settings})"
 
 
-def means(row: Row) -> str:
-    """The metrics of a row in words: mean, and spread over the seeds."""
+def measured_in_brief(row: Row) -> str:
+    """The same in a line for each metric, without the overrides, for a narrow column."""
+    settings = " with overrides" if row["overrides"] else ""
+    kept = [mean for mean in means(row) if not mean.startswith("is_std_")]
+    return "\n".join([*kept, f"({_seeds(row)}{settings})"])
+
+
+def means(row: Row) -> list[str]:
+    """Each metric of a row in words: mean, and deviation between seeds, if there are several."""
     parts = []
-
-    # The spread is the deviation between seeds, which a single one does not have.
     for name, values in row["metrics"].items():
         mean = statistics.fmean(values)
-        spread = f" +- {statistics.stdev(values):.3g}" if len(values) > 1 else ""
+        spread = f" ± {statistics.stdev(values):.3g}" if len(values) > 1 else ""
         parts.append(f"{name} {mean:.4g}{spread}")
-    return ", ".join(parts)
+    return parts
+
+
+def _seeds(row: Row) -> str:
+    return f"{row['seeds']} seed{'s' * (row['seeds'] > 1)}"

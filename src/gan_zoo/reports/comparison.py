@@ -202,7 +202,7 @@ def _number(value: Any) -> float:
 
 
 def label_metrics(outcomes: Sequence[RunResult]) -> None:
-    """Fill in `Outcome.scores`: by name alone where all runs have one protocol, else by what sets
+    """Fill in `RunResult.scores`: by name alone where all runs have one protocol, else by what sets
     theirs apart.
     """
     for outcome, names in zip(
@@ -242,14 +242,16 @@ def varying_settings(groups: Sequence[RunGroup]) -> list[str]:
 
 
 def count_runs(group: RunGroup) -> str:
-    """How many runs have scores, and in brackets what became of others."""
+    """How many runs have finished, and in brackets what is to be known of them and of others."""
     running = sum(run.is_running for run in group.outcomes)
     failed = len(group.outcomes) - len(group.finished) - running
     stopped = sum(run.stopped_early for run in group.finished)
+    unscored = sum(not run.entries for run in group.finished)
     notes = [
         *([f"+{failed} failed"] if failed else []),
         *([f"+{running} running"] if running else []),
         *([f"{stopped} stopped early"] if stopped else []),
+        *([f"{unscored} without metrics"] if unscored else []),
     ]
     return f"{len(group.finished)}" + (f" ({', '.join(notes)})" if notes else "")
 

@@ -16,7 +16,7 @@ from gan_zoo.data.dataset import Source
 from gan_zoo.data.datasets.image_folder import is_first_here
 from gan_zoo.data.encoded_images import streamed
 from gan_zoo.data.files.cache import cache_key
-from gan_zoo.data.files.image_io import check_channels
+from gan_zoo.data.files.image_io import ValueRange, check_channels, check_value_range
 from gan_zoo.data.files.shards import Shards, import_litdata
 from gan_zoo.data.window_shuffle import WindowShuffle, check_window
 
@@ -28,6 +28,7 @@ def streaming(
     window: Count = 16,
     cache_size: Weight = 20e9,
     test_root: str | None = None,
+    value_range: ValueRange | None = None,
 ) -> Source:
     """Images that ``gan-zoo pack`` wrote, decoded when a batch needs them.
 
@@ -40,21 +41,30 @@ def streaming(
         window: shards among which samples are mixed, see `WindowShuffle`.
         cache_size: bytes of disk for shards of a URL, at least window + 1 of the largest.
         test_root: held-out images, packed like these; None for none.
+        value_range: black and white of more than 8 bits, where the format does not define them.
 
     Raises:
         DataError: if litdata is not installed, there are no packed images, or files are damaged.
     """
     check_channels(channels)
+    check_value_range(value_range)
     shards = _open_shards(root, window, cache_size)
     manifest = shards.manifest
 
     # The images, which nothing has read yet.
-    samples = streamed(shards, channels, image_size)
+    samples = streamed(shards, channels, image_size, value_range)
     digest = hashlib.sha256(manifest.text().encode()).hexdigest()
     held_out = None
     if test_root is not None:
         held_out = partial(
-            _held_out, manifest.classes, test_root, channels, image_size, window, cache_size
+            _held_out,
+            manifest.classes,
+            root=test_root,
+            channels=channels,
+            image_size=image_size,
+            window=window,
+            cache_size=cache_size,
+            value_range=value_range,
         )
     if is_first_here():
         line = f"{root}: {manifest.images:,} images in {len(manifest.shards)} shards"
@@ -67,7 +77,7 @@ def streaming(
         classes=manifest.classes,
         held_out=held_out,
         permute=WindowShuffle([shard.images for shard in manifest.shards], window),
-        fingerprint=cache_key("streaming", digest, channels, image_size),
+        fingerprint=cache_key("streaming", digest, channels, image_size, *(value_range or ())),
     )
 
 
@@ -98,9 +108,9 @@ def _open_shards(root: str, window: int, cache_size: float) -> Shards:
     return shards
 
 
-def _held_out(classes: list[str] | None, test_root: str, *arguments: Any) -> Source:
+def _held_out(classes: list[str] | None, **arguments: Any) -> Source:
     """The held-out images; raises `DataError` unless their classes are those of training."""
-    source = streaming(test_root, *arguments)
+    source = streaming(**arguments)
     if source.classes != classes:
         raise DataError(
             f"data.test_root must have the classes of data.root, {classes}, got {source.classes}"

@@ -17,7 +17,7 @@ from gan_zoo.data.datasets.image_folder import find_files, is_first_here
 from gan_zoo.data.encoded_images import streamed
 from gan_zoo.data.files.cache import cache_key
 from gan_zoo.data.files.image_cache import check_folder, size_and_date
-from gan_zoo.data.files.image_io import SUFFIXES, check_channels
+from gan_zoo.data.files.image_io import SUFFIXES, ValueRange, check_channels, check_value_range
 from gan_zoo.data.files.tar_index import TarIndex, tar_index
 from gan_zoo.data.files.tar_members import Wanted
 from gan_zoo.data.files.tar_shards import OpenTars, TarShards
@@ -39,6 +39,7 @@ def webdataset(
     caption_length: Count = 16,
     vocabulary_size: Count = 2000,
     test_root: str | None = None,
+    value_range: ValueRange | None = None,
 ) -> Source:
     """Images in the tar files below ``root``, decoded when a batch needs them.
 
@@ -56,6 +57,7 @@ def webdataset(
         condition_channels: 1 or 3, of these.
         text, caption_length, vocabulary_size: see `TextEncoding`.
         test_root: held-out images, in the same form; None for none.
+        value_range: black and white of more than 8 bits, where the format does not define them.
 
     Raises:
         DataError: if there are no tar files, one is damaged or compressed, a sample lacks something
@@ -65,9 +67,12 @@ def webdataset(
     check_window(window)
     for number in (channels, condition_channels):
         check_channels(number)
+    check_value_range(value_range)
     wanted = _wanted(captions, condition_suffix)
     encoding = TextEncoding(text, caption_length, vocabulary_size)
-    options = Options(wanted, channels, image_size, window, condition_channels, encoding)
+    options = Options(
+        wanted, channels, image_size, window, condition_channels, encoding, value_range
+    )
 
     # The images, which nothing has read yet.
     tars = Tars.open(root, "data.root", wanted)
@@ -142,7 +147,7 @@ class Options:
 
     Attributes:
         wanted: what every sample must have.
-        channels, image_size, window, condition_channels: as in `webdataset`.
+        channels, image_size, window, condition_channels, value_range: as in `webdataset`.
         encoding: of captions.
     """
 
@@ -152,6 +157,7 @@ class Options:
     window: int
     condition_channels: int
     encoding: TextEncoding
+    value_range: ValueRange | None
 
     def source(self, tars: Tars, seen: Sequence[str]) -> Source:
         """All samples of ``tars``; ``seen`` are the captions whose words are the vocabulary."""
@@ -162,7 +168,7 @@ class Options:
         source = Source(
             tars.folder.name,
             "all",
-            streamed(images, self.channels, self.image_size),
+            streamed(images, self.channels, self.image_size, self.value_range),
             None if index.labels is None else torch.from_numpy(index.labels),
             permute=WindowShuffle(index.counts.tolist(), self.window),
             fingerprint=self._fingerprint(tars),
@@ -174,7 +180,9 @@ class Options:
             source.conditions, source.vocabulary = self.encoding.conditions(index.captions, seen)
         if index.partners is not None:
             partners = TarShards(opened, index.partners)
-            source.conditions = streamed(partners, self.condition_channels, self.image_size)
+            source.conditions = streamed(
+                partners, self.condition_channels, self.image_size, self.value_range
+            )
         if is_first_here():
             line = f"{tars.folder}: {len(images):,} images in {len(tars.paths)} tar files"
             print(line, file=sys.stderr)
@@ -185,6 +193,7 @@ class Options:
         words = astuple(self.encoding) if self.wanted.captions else None
         partners = self.condition_channels if self.wanted.partner is not None else None
         kept = (self.channels, self.image_size, self.wanted.partner, partners, words)
+        kept = (*kept, *(self.value_range or ()))
         return cache_key("webdataset", tars.key(), *kept)
 
 

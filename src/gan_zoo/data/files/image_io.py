@@ -176,7 +176,8 @@ def _to_8bit(image: Image.Image, value_range: ValueRange | None) -> Image.Image:
     else:
         raise ValueError(
             f"{image.format} with values from {values.min():g} to {values.max():g}, whose black and"
-            " white the file does not define: set data.value_range=[low,high]"
+            " white the file does not define: set data.value_range=[low,high], or --value-range of"
+            " gan-zoo pack"
         )
 
     # Scaled to 0..255.

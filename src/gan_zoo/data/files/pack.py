@@ -22,6 +22,7 @@ from gan_zoo.core.progress import with_progress
 from gan_zoo.data.files.cache import cache_key, one_at_a_time
 from gan_zoo.data.files.image_io import (
     UNREADABLE,
+    ValueRange,
     open_image,
     resize_and_crop,
     why_unreadable,
@@ -49,16 +50,21 @@ class Encoding:
     Attributes:
         size: side to which short sides are resized, centers are cropped; None for no change.
         quality: of JPEGs, 1 to 100; None for the bytes of the file, or PNG if it is resized.
+        value_range: see `ValueRange`.
     """
 
     size: int | None = None
     quality: int | None = None
+    value_range: ValueRange | None = None
 
     def __post_init__(self) -> None:
         if self.size is not None and self.size < 1:
             raise DataError(f"--size must be >= 1, got {self.size}")
         if self.quality is not None and not 1 <= self.quality <= 100:
             raise DataError(f"--quality must be from 1 to 100, got {self.quality}")
+        if self.value_range is not None and not self.value_range[0] < self.value_range[1]:
+            low, high = self.value_range
+            raise DataError(f"--value-range must be LOW HIGH with LOW < HIGH, got {low:g} {high:g}")
 
     @property
     def most_bytes(self) -> int:
@@ -72,7 +78,7 @@ class Encoding:
             ValueError, OSError, SyntaxError: if it cannot be decoded.
         """
         content = file.read_bytes()
-        image = open_image(content, 3)
+        image = open_image(content, 3, self.value_range)
         if self.size is None and self.quality is None:
             return content
         if self.size is not None:
@@ -161,7 +167,9 @@ def _plan(
 
     # A changed file has another size or date.
     stats = [(_name(file.relative_to(folder)), *size_and_date(file)) for file in files]
-    plan = cache_key(stats, encoding.size, encoding.quality, shard_images)
+    plan = cache_key(
+        stats, encoding.size, encoding.quality, shard_images, *(encoding.value_range or ())
+    )
 
     # A random order, so that a shard holds all classes.
     order = np.random.default_rng(0).permutation(len(files))
