@@ -193,8 +193,7 @@ class Options:
         words = astuple(self.encoding) if self.wanted.captions else None
         partners = self.condition_channels if self.wanted.partner is not None else None
         kept = (self.channels, self.image_size, self.wanted.partner, partners, words)
-        kept = (*kept, *(self.value_range or ()))
-        return cache_key("webdataset", tars.key(), *kept)
+        return cache_key("webdataset", tars.key(), *kept, *(self.value_range or ()))
 
 
 def _held_out(
