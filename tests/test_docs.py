@@ -148,6 +148,26 @@ def test_generated_pages_are_up_to_date(page: str) -> None:
     assert generator_of_pages().filled(text) == text, "python docs/generate.py writes it"
 
 
+# Pages whose decimal numbers are formulas, versions or settings.
+NOT_MEASURED = {"library", "losses", "models", "quickstart", "troubleshooting"}
+MEASURED = "\n".join(
+    file.read_text(encoding="utf-8")
+    for pattern in ("benchmarks/results/*.md", "experiments/*/README.md")
+    for file in ROOT.glob(pattern)
+)
+NUMBER = re.compile(r"(?<![\w.])\d[\d,]*\.\d+(?![\d.])")
+NOT_PROSE = re.compile(
+    r"<!-- generated.*?<!-- end -->|```.*?```|^    .*?$|`[^`\n]*`|(?<=\])\([^)]*\)",
+    flags=re.DOTALL | re.MULTILINE,
+)
+
+
+@pytest.mark.parametrize("page", sorted({file.stem for file in DOCS.glob("*.md")} - NOT_MEASURED))
+def test_figures_are_those_of_an_experiment_or_a_benchmark(page: str) -> None:
+    prose = NOT_PROSE.sub("", (DOCS / f"{page}.md").read_text(encoding="utf-8"))
+    assert sorted(set(NUMBER.findall(prose)) - set(NUMBER.findall(MEASURED))) == []
+
+
 GROUPS = sorted(
     {str(file.parent.relative_to(CONF)) for file in CONF.glob("*/**/[!_]*.yaml")}
     - {"hydra/launcher"}
