@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch.callbacks import Timer
 from PIL import Image
 
 from gan_zoo.callbacks.evaluation import Evaluation
+from gan_zoo.callbacks.progress import share_done
 from gan_zoo.config.build import build
 from gan_zoo.core.errors import TrainingDiverged
 from gan_zoo.data.image_tensors import grid_of
@@ -215,3 +219,20 @@ def test_the_first_image_and_checkpoint_come_within_a_minute(
     trainer.fit(module, datamodule=data)
     assert seen["images"][:5] == [0, 1, 1, 1, 1]
     assert seen["checkpoints"][:5] == [0, 1, 1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("max_steps", "step", "max_time", "seconds", "share"),
+    [
+        (100, 25, None, 0, 0.25),
+        (100, 25, timedelta(seconds=60), 45, 0.75),
+        (100, 90, timedelta(seconds=60), 6, 0.9),
+        (-1, 25, timedelta(seconds=60), 15, 0.25),
+        (-1, 25, None, 0, None),
+    ],
+)
+def test_progress_is_in_steps_or_in_time(max_steps, step, max_time, seconds, share) -> None:
+    timer = Timer(duration=max_time)
+    timer._offset = seconds
+    trainer = SimpleNamespace(callbacks=[timer], global_step=step, max_steps=max_steps)
+    assert share_done(trainer) == (share if share is None else pytest.approx(share))  # type: ignore[arg-type]

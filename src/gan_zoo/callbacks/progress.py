@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import ProgressBar
+from lightning.pytorch.callbacks import ProgressBar, Timer
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -23,7 +23,7 @@ from gan_zoo.core.types import Batch
 
 class Progressing(ProgressBar):
     """A bar with steps, time left, images/s and the losses; on a dumb terminal a line every tenth
-    of the way.
+    of the way, in steps or in ``trainer.max_time``.
 
     Args:
         refresh_seconds: least time between two redraws.
@@ -72,7 +72,7 @@ class Progressing(ProgressBar):
         )
 
         # Without a terminal there is a line at every tenth of the way, or every hundred steps.
-        self._lines_every = max(1, (total or 1000) // 10)
+        self._lines = 0
         self._begun = time.monotonic(), trainer.global_step
         self._bar.start()
 
@@ -87,27 +87,31 @@ class Progressing(ProgressBar):
         self._bar.refresh()
 
         # The line at every tenth of the way, as soon as there are losses to show.
-        tenth = trainer.global_step // self._lines_every
-        if self._bar.disable and trainer.callback_metrics and tenth > getattr(self, "_tenth", -1):
-            self._tenth = tenth
+        share = share_done(trainer)
+        lines = trainer.global_step // 100 if share is None else int(10 * share)
+        if self._bar.disable and trainer.callback_metrics and lines >= self._lines:
+            self._lines = lines + 1
+            total = f"/{trainer.max_steps}" if trainer.max_steps > 0 else ""
             self._console.print(
-                f"step {trainer.global_step}/{trainer.max_steps}{self.time_left(trainer)}"
-                f"  {status(trainer)}",
+                f"step {trainer.global_step}{total}{self.time_left(trainer)}  {status(trainer)}",
                 highlight=False,
                 markup=False,
             )
 
     def time_left(self, trainer: Trainer) -> str:
-        """How long the rest takes at the speed so far, evaluations included; empty where that is
-        not known.
+        """How long the rest takes at the speed so far, evaluations included, at most what is left
+        of ``trainer.max_time``; empty where that is not known.
         """
         # From where this process began, as a resumed run had another speed.
         begun, first = self._begun
         done = trainer.global_step - first
         missing = trainer.max_steps - trainer.global_step
-        if done < 1 or missing < 1:
+        known = [timer.time_remaining() for timer in timers(trainer)]
+        if done > 0 and missing > 0:
+            known.append((time.monotonic() - begun) / done * missing)
+        seconds = min((left for left in known if left is not None), default=0)
+        if seconds <= 0:
             return ""
-        seconds = (time.monotonic() - begun) / done * missing
         amount = f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
         return f"  about {amount} left"
 
@@ -120,6 +124,27 @@ class Progressing(ProgressBar):
         """Leave the terminal as it was."""
         if hasattr(self, "_bar"):
             self._bar.stop()
+
+
+def timers(trainer: Trainer) -> list[Timer]:
+    """What ends a run by ``trainer.max_time``."""
+    callbacks = trainer.callbacks  # type: ignore[attr-defined]
+    return [callback for callback in callbacks if isinstance(callback, Timer)]
+
+
+def share_done(trainer: Trainer) -> float | None:
+    """How much of the way is done, by steps or by time, whichever ends the run first; None without
+    an end.
+    """
+    shares = []
+    if trainer.max_steps > 0:
+        shares.append(trainer.global_step / trainer.max_steps)
+    for timer in timers(trainer):
+        left = timer.time_remaining()
+        if left is not None:
+            spent = timer.time_elapsed()
+            shares.append(spent / max(spent + left, 1e-6))
+    return max(shares, default=None)
 
 
 def status(trainer: Trainer) -> str:
