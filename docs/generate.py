@@ -104,7 +104,7 @@ def spelled(parameter: Any) -> str:
     return ", ".join([*parameter.opts, *parameter.secondary_opts])
 
 
-ROOMS = {
+PACKAGES = {
     "models": "Models",
     "networks": "Networks and encoders",
     "losses": "Losses",
@@ -135,11 +135,11 @@ def parts() -> str:
     ]
     names = list(dict.fromkeys([*names, *(tuple(target.rsplit(".", 1)) for target in targets)]))
     sections = []
-    for room, title in ROOMS.items():
+    for package, title in PACKAGES.items():
         blocks = [
             f"::: gan_zoo.{module}.{name}"
             for module, name in names
-            if module.split(".")[0] == room
+            if module.split(".")[0] == package
             and not re.search(rf"\b{name}\b", page)
             and f"gan_zoo.{module}\n" not in page
         ]

@@ -190,17 +190,17 @@ CONTRACTS = {
         "contracts"
     ]
 }
-FLOORS = [[room.strip() for room in floor.split("|")] for floor in CONTRACTS["floors"]["layers"]]
+LAYERS = [[name.strip() for name in layer.split("|")] for layer in CONTRACTS["layers"]["layers"]]
 
 
 def names_in(text: str) -> list[str]:
     return re.findall(r"`(\w+)`", text)
 
 
-def test_the_floors_of_the_page_are_the_contract() -> None:
+def test_the_layers_of_the_page_are_the_contract() -> None:
     table = ARCHITECTURE.split("| packages | contain |")[1].split("\n\n")[0]
     rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
-    assert [sorted(names_in(row)) for row in rows] == [sorted(floor) for floor in FLOORS]
+    assert [sorted(names_in(row)) for row in rows] == [sorted(layer) for layer in LAYERS]
 
 
 @pytest.mark.parametrize("contract", ["hydra", "lightning"])
@@ -213,8 +213,8 @@ def test_the_other_contracts_of_the_page_are_those_of_the_linter(contract: str) 
     forbidden = {
         module.removeprefix("gan_zoo.") for module in CONTRACTS[contract]["source_modules"]
     }
-    rooms = {room for floor in FLOORS for room in floor}
-    assert set(names_in(line)) == (rooms - forbidden if contract == "hydra" else forbidden)
+    packages = {name for layer in LAYERS for name in layer}
+    assert set(names_in(line)) == (packages - forbidden if contract == "hydra" else forbidden)
 
 
 def test_files_named_by_the_page_are_there() -> None:

@@ -1,4 +1,4 @@
-"""The house: rooms, their sizes, and what they load. What may import what is held by ``make lint`` (import-linter)."""
+"""The structure of the package: sizes, and what is imported when. What may import what, ``make lint`` checks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_no_module_is_loose() -> None:
     assert [file.name for file in PACKAGE.glob("*.py")] == ["__init__.py"]
 
 
-def test_no_room_is_crowded() -> None:
+def test_no_package_is_crowded() -> None:
     for folder in (
         folder for folder in PACKAGE.rglob("*") if folder.is_dir() and folder.name != "__pycache__"
     ):

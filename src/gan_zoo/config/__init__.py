@@ -1,1 +1,1 @@
-"""Configs: composed, checked, built. The room that knows Hydra."""
+"""Configs: composed, checked, built. The package that imports Hydra."""

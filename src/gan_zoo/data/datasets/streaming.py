@@ -46,6 +46,7 @@ def streaming(
     Raises:
         DataError: if litdata is not installed, there are no packed images, or files are damaged.
     """
+    of_test = {**locals(), "root": test_root, "test_root": None}
     check_channels(channels)
     check_value_range(value_range)
     shards = _open_shards(root, window, cache_size)
@@ -54,18 +55,6 @@ def streaming(
     # The images, which nothing has read yet.
     samples = streamed(shards, channels, image_size, value_range)
     digest = hashlib.sha256(manifest.text().encode()).hexdigest()
-    held_out = None
-    if test_root is not None:
-        held_out = partial(
-            _held_out,
-            manifest.classes,
-            root=test_root,
-            channels=channels,
-            image_size=image_size,
-            window=window,
-            cache_size=cache_size,
-            value_range=value_range,
-        )
     if is_first_here():
         line = f"{root}: {manifest.images:,} images in {len(manifest.shards)} shards"
         print(line, file=sys.stderr)
@@ -75,7 +64,7 @@ def streaming(
         samples,
         None if shards.labels is None else torch.from_numpy(shards.labels.astype(np.int64)),
         classes=manifest.classes,
-        held_out=held_out,
+        held_out=None if test_root is None else partial(_held_out, manifest.classes, **of_test),
         permute=WindowShuffle([shard.images for shard in manifest.shards], window),
         fingerprint=cache_key("streaming", digest, channels, image_size, *(value_range or ())),
     )

@@ -64,15 +64,10 @@ def webdataset(
             or has it twice, or an option is invalid.
     """
     # Before the tars are read.
-    check_window(window)
-    for number in (channels, condition_channels):
-        check_channels(number)
-    check_value_range(value_range)
-    wanted = _wanted(captions, condition_suffix)
     encoding = TextEncoding(text, caption_length, vocabulary_size)
-    options = Options(
-        wanted, channels, image_size, window, condition_channels, encoding, value_range
-    )
+    wanted = _wanted(captions, condition_suffix)
+    sizes = (channels, image_size, window, condition_channels)
+    options = Options(wanted, *sizes, encoding, value_range)
 
     # The images, which nothing has read yet.
     tars = Tars.open(root, "data.root", wanted)
@@ -149,6 +144,9 @@ class Options:
         wanted: what every sample must have.
         channels, image_size, window, condition_channels, value_range: as in `webdataset`.
         encoding: of captions.
+
+    Raises:
+        DataError: if one is invalid.
     """
 
     wanted: Wanted
@@ -158,6 +156,12 @@ class Options:
     condition_channels: int
     encoding: TextEncoding
     value_range: ValueRange | None
+
+    def __post_init__(self) -> None:
+        check_window(self.window)
+        for number in (self.channels, self.condition_channels):
+            check_channels(number)
+        check_value_range(self.value_range)
 
     def source(self, tars: Tars, seen: Sequence[str]) -> Source:
         """All samples of ``tars``; ``seen`` are the captions whose words are the vocabulary."""
