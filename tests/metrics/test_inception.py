@@ -218,6 +218,22 @@ def test_copies_of_training_images_are_seen_as_memorized() -> None:
     assert memorized(fresh, train, held_out) == pytest.approx(0.5, abs=0.1)
 
 
+def test_memorization_needs_neither_equal_sizes_nor_an_order() -> None:
+    """Images of five classes in the order of their classes, as in folders; a tenth is held out."""
+    draw = torch.Generator().manual_seed(0)
+    centers = 20 * torch.randn(5, 6, generator=draw)
+
+    def images(each: int) -> Tensor:
+        return centers.repeat_interleave(each, 0) + torch.randn(5 * each, 6, generator=draw)
+
+    train, held_out = images(180), images(20)
+    assert memorized(images(200), train, held_out) == pytest.approx(0.5, abs=0.1)
+    assert memorized(train + 1e-3, train, held_out) == 1
+    assert memorized(held_out + 1e-3, train, held_out) == 0
+    half = torch.cat([train[::2] + 1e-3, images(90)])
+    assert memorized(half, train, held_out) == pytest.approx(0.75, abs=0.1)
+
+
 def test_the_clean_resize_is_pillows() -> None:
     import numpy as np
     from PIL import Image

@@ -176,7 +176,8 @@ class ImageScores(Evaluator):
         # Memorization needs images that training does not see.
         if self.memorization and self.source.evaluation_split() is not self.source:
             held_out = self.real_features(self.source.evaluation_split(), self.num_real)
-            extended = protocol | {"num_real": min(len(real), len(held_out)), "unmemorized": 0.5}
+            counts = {"num_real": len(real), "num_held_out": len(held_out)}
+            extended = protocol | counts | {"unmemorized": 0.5}
             scores.append(
                 MetricResult(name("memorization"), memorized(fake, real, held_out), extended)
             )

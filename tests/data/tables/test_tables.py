@@ -158,6 +158,23 @@ def test_files_of_every_kind(suffix: str, tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(read_table(str(root)), given, check_dtype=False)
 
 
+def test_dates_of_a_table_are_those_of_its_text() -> None:
+    """Columns of datetimes, of dates as objects, and of durations, some missing, as in Parquet."""
+    rng = np.random.default_rng(0)
+    days = pd.to_timedelta(rng.integers(0, 900, 100), "D")
+    when = pd.Series(pd.Timestamp("2020-01-01") + days)
+    when[:5] = pd.NaT
+    given = pd.DataFrame({"when": when, "day": when.dt.date, "took": when - when.min()})
+    text = given[["when", "day"]].astype(str).replace("NaT", None)
+    schema = schema_of(given)
+    assert schema.columns[:2] == schema_of(text).columns
+    assert schema.columns[0].date_format == "%Y-%m-%d"
+    assert schema.columns[2].high == (when.max() - when.min()).total_seconds()
+    rebuilt = schema.decode(schema.encode(given))
+    assert rebuilt["when"].isna().sum() == rebuilt["took"].isna().sum() == 5
+    assert set(rebuilt["when"].dropna()) <= set(text["when"].dropna())
+
+
 BAD = {
     "empty file": (b"", "cannot be read as a table"),
     "no rows": (b"a,b\n", "must have at least 2 rows, it has 0"),

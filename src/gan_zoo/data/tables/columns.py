@@ -168,7 +168,12 @@ def plain(value: Any) -> Any:
 
 
 def to_numbers(column: pd.Series) -> Numbers:
-    """Numbers, also of text that holds numbers; NaN where there is none, or it is infinite."""
+    """Numbers, also of text that holds numbers, and durations in seconds; NaN where there is none,
+    or it is infinite.
+    """
+    # pandas would make nanoseconds of them, and a number of a missing one.
+    if pd.api.types.is_timedelta64_dtype(column):
+        column = column.dt.total_seconds()
     numbers = pd.to_numeric(column, errors="coerce")
     values: Numbers = numbers.to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
     values[~np.isfinite(values)] = np.nan

@@ -6,6 +6,7 @@ import json
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from functools import cached_property
 from typing import Any
 
@@ -168,9 +169,10 @@ def _column(values: pd.Series, discrete: bool, continuous: bool) -> Column | Non
     if discrete:
         return _category(values, name)
 
-    # Numbers, and text that holds nothing but numbers.
+    # Numbers, and text that holds nothing but numbers; pandas would make numbers of dates.
+    is_date = pd.api.types.is_datetime64_any_dtype(values)
     is_text = not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values)
-    numbers = to_numbers(values)
+    numbers = to_numbers(values) if not is_date else np.full(len(values), np.nan)
     all_numbers = np.isfinite(numbers[values.notna().to_numpy()]).all()
     if continuous and not all_numbers and _dates(values) is None:
         raise DataError(f"data.continuous: column {name} holds values that are not numbers")
@@ -196,15 +198,19 @@ def _column(values: pd.Series, discrete: bool, continuous: bool) -> Column | Non
 
 
 def _dates(values: pd.Series) -> Numbers | None:
-    """Seconds since 1970, if all values are ISO dates."""
+    """Seconds since 1970, if all values are dates, or text that holds ISO dates."""
     if pd.api.types.is_datetime64_any_dtype(values):
         return to_seconds(values)
     # A few values tell: most columns of text are no dates, and parsing all of them takes long.
     known = values.dropna()
-    if not all(isinstance(value, str) and "-" in value for value in known.head(20)):
+    if not all(_may_be_date(value) for value in known.head(20)):
         return None
     seconds = to_seconds(values)
     return seconds if not np.isnan(seconds[values.notna().to_numpy()]).any() else None
+
+
+def _may_be_date(value: Any) -> bool:
+    return isinstance(value, date) or (isinstance(value, str) and "-" in value)
 
 
 def _category(values: pd.Series, name: str) -> Category:

@@ -286,15 +286,18 @@ def require_neighbors(neighbors: int) -> None:
 
 
 def memorized(fake: Tensor, train: Tensor, held_out: Tensor) -> float:
-    """The share of fakes whose nearest neighbor is a training image and not a held-out one, from
-    equally many.
+    """How often the nearest neighbor of a fake is a training image and not a held-out one, in
+    [0, 1].
 
-    0.5 where the generator knows the training images no better than others of their kind; 1 for
+    By chance that happens with the share c = N / (N + M) of N training images among all N + M, if
+    the fakes know the training images no better than others of their kind. The share s that is
+    found becomes s / (2 c) up to chance, and 1 - (1 - s) / (2 (1 - c)) above: 0.5 is chance, 1 are
     copies.
     """
-    # Of equally many, neither set is nearer merely because it is larger.
-    count = min(len(train), len(held_out))
+    # Ties of equal images are broken by chance.
+    chance = len(train) / (len(train) + len(held_out))
     train, held_out, fake = centered(train, held_out, fake)
-    to_train, to_held_out = (nearest(fake, some[:count]) for some in (train, held_out))
-    ties = (to_train == to_held_out).double().mean() / 2
-    return float((to_train < to_held_out).double().mean() + ties)
+    to_train, to_held_out = (nearest(fake, some) for some in (train, held_out))
+    ties = float((to_train == to_held_out).double().mean())
+    share = float((to_train < to_held_out).double().mean()) + chance * ties
+    return share / (2 * chance) if share <= chance else 1 - (1 - share) / (2 * (1 - chance))
