@@ -271,6 +271,14 @@ def test_models_without_classes_cannot_match() -> None:
         scored(ClassMatch(64), draw, data, 64, "none", None)
 
 
+def test_codes_are_no_classes_of_the_data() -> None:
+    infogan = model_of("none", 10).model
+    with pytest.raises(DataError, match=r"the codes of .* are its own: use metric=code_match"):
+        ClassMatch().check(digits(), infogan)
+    CodeMatch().check(digits(), infogan)
+    ClassMatch().check(digits(), model_of("class", 10).model)
+
+
 @pytest.mark.parametrize("make", [ClassMatch, CodeMatch, Retrieval, Translation])
 def test_numbers_of_samples_are_positive(make) -> None:
     with pytest.raises(ValueError, match=r"num_samples must be >= 1.*got 0"):
@@ -426,6 +434,14 @@ def test_towers_give_cosines() -> None:
 def test_every_kind_of_condition_has_a_tower(conditions: Tensor, raw: Tensor) -> None:
     data = Source("test", "all", torch.zeros(6, 1, 8, 8, dtype=torch.uint8), conditions=conditions)
     assert condition_tower(data)(raw).shape == (2, 64)
+
+
+def test_words_beyond_the_cut_of_training_captions_have_a_place() -> None:
+    conditions = torch.arange(24).view(6, 4) % 9
+    words = [f"word {number}" for number in range(20)]
+    images = torch.zeros(6, 1, 8, 8, dtype=torch.uint8)
+    data = Source("test", "all", images, conditions=conditions, vocabulary=words)
+    assert condition_tower(data)(torch.tensor([[21, 9, 0, 0]])).shape == (1, 64)
 
 
 @pytest.mark.parametrize(

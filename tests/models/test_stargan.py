@@ -13,17 +13,18 @@ from torch.nn import functional as F
 
 from gan_zoo.auxiliary_losses.classification import CrossEntropy
 from gan_zoo.auxiliary_losses.reconstruction import L1
-from gan_zoo.core.rng import StepRNG
+from gan_zoo.core.rng import StepRNG, stable_seed
 from gan_zoo.core.types import Batch, SampleRequest, total_loss
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.derived import Copy, with_derived_conditions
 from gan_zoo.export.model_card import usage
 from gan_zoo.inference import sampling
 from gan_zoo.inference.load import load_run
-from gan_zoo.inference.model import make_request
+from gan_zoo.inference.model import LoadedModel, make_request
 from gan_zoo.losses.wasserstein import Wasserstein
 from gan_zoo.models.translation.stargan import StarGAN
 from gan_zoo.networks.translation.class_translator import ClassPatchGAN, ClassTranslator
+from gan_zoo.training.module import GANModule
 from gan_zoo.training.requests import data_request, grid_request
 from tests.helpers import invoke, refused
 
@@ -178,6 +179,19 @@ def test_impossible_models(options, message: str) -> None:
 
 
 SMALL = ("generator.width=4", "generator.blocks=1", "discriminator.width=4", "data.batch_size=2")
+
+
+def test_every_sample_of_a_class_has_an_input_of_its_own() -> None:
+    source = styles(300)
+    module = GANModule(model(), Wasserstein())
+    run = LoadedModel(Path(), Path(), {}, module, given_source=source)
+    for count in (50, 100):
+        blocks = list(sampling.sample_blocks(run, count, 0, label=1))
+        assert sum(map(len, blocks)) == count
+        for number, block in enumerate(blocks):
+            rng = StepRNG(stable_seed(0, "sample"), number)
+            inputs = data_request(module.model, source, 64, rng).condition[: len(block)]
+            torch.testing.assert_close(block, inputs + 0.25)
 
 
 def test_a_run_translates_a_folder_to_a_class(trained, tmp_path: Path) -> None:

@@ -397,6 +397,18 @@ def test_all_places_are_replaced_equally_often() -> None:
     assert counts.tolist() == pytest.approx([250] * 4, rel=0.2)
 
 
+@pytest.mark.parametrize("parts", [2, 4])
+def test_the_parts_of_a_batch_are_shown_what_the_whole_is(parts: int) -> None:
+    whole, in_parts = Pool(10, SHAPE), Pool(10, SHAPE)
+    for step in range(20):
+        fakes, rng = numbered(10 * step, 8), StepRNG(0, step)
+        shown = [
+            in_parts(part, rng.part(number, parts), "b")
+            for number, part in enumerate(fakes.chunk(parts))
+        ]
+        assert torch.equal(torch.cat(shown), whole(fakes, rng, "b"))
+
+
 def test_a_pool_is_never_asked_with_a_gradient() -> None:
     pool = Pool(2, SHAPE)
     with pytest.raises(AssertionError, match="never be consulted with a gradient"):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import Tensor, nn
 
+from gan_zoo.config.build import build
 from gan_zoo.core.rng import StepRNG
 from gan_zoo.core.types import AdversarialTerm, DiscriminatorOutput
 from gan_zoo.regularizers.apa import AdaptivePseudoAugmentation
@@ -44,6 +46,15 @@ def test_terms_with_other_conditions_are_left_alone() -> None:
     for regularizer in (LabelFlip(0.5), full()):
         for kept in (term(mismatched=True), term(swapped=True)):
             assert regularizer.prepare(kept, StepRNG(0, 0)) is kept
+
+
+@pytest.mark.parametrize("regularizer", ["label_flip", "apa"])
+@pytest.mark.parametrize("model", ["acgan", "mhgan", "infogan"])
+def test_models_that_tell_the_sides_apart_are_refused(model: str, regularizer: str, tiny) -> None:
+    loss = {"mhgan": "multi_hinge"}.get(model, "nonsaturating")
+    config = tiny(f"model={model}", f"loss={loss}", "data=digits", f"regularizer=[{regularizer}]")
+    with pytest.raises(ValueError, match=f"{regularizer} mixes reals and fakes, but"):
+        build(config)
 
 
 def full() -> AdaptivePseudoAugmentation:

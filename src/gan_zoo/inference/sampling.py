@@ -20,7 +20,7 @@ from gan_zoo.inference import styles
 from gan_zoo.inference.latents import draw_latents, interpolate
 from gan_zoo.inference.model import LoadedModel, make_request, request_as_in_grid
 from gan_zoo.models.latent_spaces import latent_space, mapped_generator
-from gan_zoo.training.requests import data_request
+from gan_zoo.training.requests import data_request, needs_source
 from gan_zoo.visualization.image_grid import image_of
 
 
@@ -216,21 +216,25 @@ def sample_blocks(
     **request: Any,
 ) -> Iterator[Tensor]:
     """The samples of `write_samples`, on the CPU, in blocks ``[B, ...]``."""
-    # Options that are given hold for all samples.
+    # A class or a caption that is given holds for all samples; a class may need inputs of the data.
     model = run.module.model
     given = {name: value for name, value in request.items() if value is not None}
+    has_class_of_data = "label" in given and needs_source(model)
+    label = run.class_number(given["label"]) if has_class_of_data else None
     same_for_all = make_request(run, block, seed, **given).request if given else None
 
     # Blocks of a fixed size with random numbers of their own: sample i does not depend on count.
     starts = range(0, count, block)
     for start in with_progress(starts, len(starts), f"Writing {count:,} samples"):
         rng = StepRNG(stable_seed(seed, "sample"), start // block, device=CPU)
-        if same_for_all is not None:
+        if same_for_all is not None and label is None:
             requested = replace(same_for_all, rng=rng)
         elif model.conditioning == "none":
             requested = SampleRequest(block, rng)
         else:
             requested = data_request(model, run.source, block, rng)
+        if label is not None:
+            requested.label = torch.full((block,), label)
         if truncation is not None:
             at = stable_seed(seed, start)
             requested.latents = draw_latents(run.module, block, at, truncation)

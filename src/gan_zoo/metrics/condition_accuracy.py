@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -56,6 +56,8 @@ class ClassMatch(Evaluator):
     """
 
     name = "condition_match"
+    by_number: ClassVar[bool] = True
+    """Whether requested label k must be the data's class k."""
 
     def __init__(self, num_samples: int = 2560) -> None:
         if num_samples < 1:
@@ -69,6 +71,11 @@ class ClassMatch(Evaluator):
             raise DataError(
                 f"metric={self.name} needs a model with classes or a categorical code, this one has"
                 " none"
+            )
+        if self.by_number and model.conditioning == "none":
+            raise DataError(
+                f"metric={self.name} needs a model of the data's classes, the codes of"
+                f" {type(model).__name__} are its own: use metric=code_match"
             )
 
     def prepare(
@@ -107,6 +114,7 @@ class CodeMatch(ClassMatch):
     """
 
     name = "code_match"
+    by_number: ClassVar[bool] = False
 
     def agreement(self, table: Tensor) -> float:
         """The fraction on the best diagonal (Kuhn 1955)."""

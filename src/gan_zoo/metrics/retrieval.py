@@ -12,6 +12,7 @@ from torchmetrics import MeanMetric
 from gan_zoo.core.errors import DataError
 from gan_zoo.data.dataset import Source
 from gan_zoo.data.image_tensors import to_uint8, to_unit
+from gan_zoo.data.text import FIRST_WORD
 from gan_zoo.metrics.base import EvaluatedModel, Evaluator, Generated, MetricResult
 from gan_zoo.metrics.reference_classifier import SmallNet, fitted, shifted, split
 from gan_zoo.models.base import Model
@@ -46,7 +47,9 @@ def condition_tower(source: Source) -> nn.Module:
     assert source.conditions is not None
     shape = list(source.conditions.shape[1:])
     if source.condition_kind == "text":
-        return BagOfWords(int(source.conditions.max()) + 1, OUTPUTS)
+        # Held-out captions may use words that training captions have beyond their cut.
+        numbers = FIRST_WORD + len(source.vocabulary or ())
+        return BagOfWords(max(numbers, int(source.conditions.max()) + 1), OUTPUTS)
     return (
         VectorCondition(shape, OUTPUTS)
         if source.condition_kind == "vector"

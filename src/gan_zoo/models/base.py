@@ -175,6 +175,13 @@ class Model(nn.Module):
         """
         return {}
 
+    @property
+    def sides_may_mix(self) -> bool:
+        """Whether fakes may be put among the reals of a term, and reals among the fakes: not where
+        further terms know which is which.
+        """
+        return type(self).discriminator_terms is Model.discriminator_terms
+
     def generator_terms(
         self, batch: Batch, fakes: FakeSamples, outputs: Sequence[TermOutputs]
     ) -> LossTerms:

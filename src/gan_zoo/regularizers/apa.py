@@ -30,6 +30,7 @@ class AdaptivePseudoAugmentation(Regularizer):
     """
 
     needs_double_backward: ClassVar[bool] = False
+    mixes_sides: ClassVar[bool] = True
     counts_reals: ClassVar[bool] = True
 
     def __init__(

@@ -46,6 +46,9 @@ class Regularizer(nn.Module):
     counts_reals: ClassVar[bool] = False
     """Whether `update` counts reals, of which those used by several terms count once."""
 
+    mixes_sides: ClassVar[bool] = False
+    """Whether `prepare` puts fakes among the reals, or reals among the fakes."""
+
     def __init__(self, every: Count = 1) -> None:
         super().__init__()
         if every < 1:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from gan_zoo.core.comparable_outputs import comparable_outputs, is_augmented
 from gan_zoo.core.rng import StepRNG
 from gan_zoo.core.types import (
     AdversarialTerm,
@@ -82,9 +83,19 @@ class Consistency(Regularizer):
 
         # The same move for sample and condition image, which belong together pixel by pixel.
         rows, columns = random_indices(x, self.shift, rng, f"consistency/{term.name}/{side}")
+        moved_condition = condition
         if isinstance(condition, Tensor) and condition.shape[2:] == x.shape[2:]:
-            condition = gather_pixels(condition, rows, columns)
-        copy = run_discriminator(term.discriminator, gather_pixels(x, rows, columns), condition)
+            moved_condition = gather_pixels(condition, rows, columns)
+        moved = (gather_pixels(x, rows, columns), moved_condition)
+
+        # Augmentations differ from pass to pass, but must be the same for both.
+        if is_augmented(term.discriminator):
+            both = [(x, condition), moved]
+            output, copy = comparable_outputs(
+                term.discriminator, both, rng.derive(f"consistency/{term.name}/{side}")
+            )
+        else:
+            copy = run_discriminator(term.discriminator, *moved)
         return (per_sample_score(output.score) - per_sample_score(copy.score)).square().mean()
 
 

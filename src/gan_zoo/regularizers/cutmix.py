@@ -7,6 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from gan_zoo.core.comparable_outputs import is_augmented
 from gan_zoo.core.rng import StepRNG
 from gan_zoo.core.types import (
     AdversarialTerm,
@@ -48,7 +49,7 @@ class CutMix(Regularizer):
                 "regularizer=cutmix needs a discriminator that scores pixels: add"
                 f" discriminator=unet, got {type(discriminator).__name__}"
             )
-        if any(hasattr(module, "augmentation") for module in modules):
+        if is_augmented(discriminator):
             raise ValueError(
                 "regularizer=cutmix compares scores of the same pixels, which augmentation moves:"
                 " add augment=none"

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
+from gan_zoo.core.comparable_outputs import comparable_outputs
 from gan_zoo.core.rng import StepRNG
 from gan_zoo.core.types import (
     AdversarialTerm,
@@ -13,7 +14,6 @@ from gan_zoo.core.types import (
     DiscriminatorOutput,
     Positive,
     Weight,
-    run_discriminator,
 )
 from gan_zoo.regularizers.base import Regularizer
 
@@ -56,12 +56,9 @@ class ApproximateR1(Regularizer):
         x = x.detach()
         # One random direction for all of a sample, repeatable on every rank.
         noise = rng.normal(f"finite difference/{term.name}", *x.shape).to(x)
-        scores = []
-        for point in (x, x + self.step * noise):
-            # Both points see the same random numbers of the discriminator, such as augmentations.
-            with rng.as_default():
-                output = run_discriminator(term.discriminator, point, condition)
-            scores.append(output.score.reshape(len(output.score), -1).sum(1))
+        points = [(x, condition), (x + self.step * noise, condition)]
+        outputs = comparable_outputs(term.discriminator, points, rng)
+        scores = [output.score.reshape(len(output.score), -1).sum(1) for output in outputs]
 
         # The slope along the direction, by a difference instead of a second derivative.
         slope = (scores[0] - scores[1]) / self.step

@@ -17,14 +17,16 @@ class LabelFlip(Regularizer):
 
     Chintala et al. 2016.
 
-    Sample i of the reals is exchanged with sample i of the fakes; conditions stay, so terms with
-    conditions that differ between the sides are left alone. There is no penalty.
+    Sample i of the reals is exchanged with sample i of the fakes; conditions stay, so mismatched
+    pairs are left alone, and models with classes or further terms of each side are refused. There
+    is no penalty.
 
     Args:
         p: probability for each pair.
     """
 
     needs_double_backward: ClassVar[bool] = False
+    mixes_sides: ClassVar[bool] = True
 
     def __init__(self, p: Fraction = 0.05) -> None:
         super().__init__()

@@ -7,7 +7,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from gan_zoo.core.types import Batch, Count, FakeSamples, Positive, Weight, run_discriminator
+from gan_zoo.core.comparable_outputs import comparable_outputs
+from gan_zoo.core.types import Batch, Count, FakeSamples, Positive, Weight
 from gan_zoo.regularizers.base import GeneratorRegularizer, Generators, require_latents
 
 
@@ -74,9 +75,8 @@ class LatentConsistency(GeneratorRegularizer):
         changes = []
         for term, other in pairs:
             if term.trains_generator and term.fake is fakes["fake"]:
-                score = run_discriminator(term.discriminator, term.fake, term.fake_condition).score
-                moved = run_discriminator(
-                    other.discriminator, other.fake, other.fake_condition
-                ).score
-                changes.append((score - moved).square().mean())
+                both = [(each.fake, each.fake_condition) for each in (term, other)]
+                rng = batch.rng.derive(f"zcr/{term.name}")
+                output, moved = comparable_outputs(term.discriminator, both, rng)
+                changes.append((output.score - moved.score).square().mean())
         return self.discriminator_weight * torch.stack(changes).sum() if changes else None

@@ -321,6 +321,12 @@ def check_step_arguments(
     for discriminator in model.discriminators.values():
         for part in parts:
             part.check(discriminator)
+    for name, of_term in of_discriminators.items():
+        if of_term.mixes_sides and not model.sides_may_mix:
+            raise ValueError(
+                f"regularizer={name} mixes reals and fakes, but {type(model).__name__} has classes"
+                " or further terms of each: use another regularizer"
+            )
     for regularizer in regularizers.values():
         if isinstance(regularizer, GeneratorRegularizer):
             regularizer.check(model)

@@ -14,7 +14,7 @@ from gan_zoo.core.row_layout import RowLayout, Span, spans_of
 from gan_zoo.core.types import Batch, SampleRequest
 from gan_zoo.losses.wasserstein import Wasserstein
 from gan_zoo.models.tables.ctgan import CTGAN
-from gan_zoo.models.tables.tvae import TVAE
+from gan_zoo.models.tables.tvae import TVAE, ScalarDeviations
 from gan_zoo.networks.mlp import MLPGenerator
 from gan_zoo.networks.tabular import (
     TabularDiscriminator,
@@ -168,6 +168,20 @@ def test_tvaes_terms_by_hand() -> None:
     torch.testing.assert_close(of_generators["g/reconstruction"], 1.5 * losses.mean())
     kl = 0.5 * (mu**2 + log_variance.exp() - 1 - log_variance).sum(1).mean()
     torch.testing.assert_close(of_generators["g/kl"], kl)
+
+
+def test_deviations_come_back_into_their_range() -> None:
+    """Residuals that were small for long and then grow again."""
+    deviations = ScalarDeviations(1)
+    optimizer = torch.optim.SGD(deviations.parameters(), lr=1.0)
+    for gradient in (5.0, 5.0, -0.25):
+        optimizer.zero_grad()
+        (gradient * deviations()).sum().backward()
+        optimizer.step()
+    assert deviations().item() == pytest.approx(0.26)
+    deviations.deviations.grad.fill_(-9.0)
+    optimizer.step()
+    assert deviations().item() == 1
 
 
 def test_tvae_draws_values_with_their_probability() -> None:

@@ -67,6 +67,11 @@ class ClassConditionalGAN(GAN):
             return request.label
         return request.rng.randint("classes", request.size, 0, self.num_classes)
 
+    @property
+    def sides_may_mix(self) -> bool:
+        """No: a fake has another class than the real in its place."""
+        return False
+
     def generated_labels(self, batch: Batch) -> Tensor:
         """The classes of the fakes of a training batch, ``[B]``."""
         # The classes that the generator was given, as a step repeats its draws.

@@ -28,14 +28,16 @@ SMALLEST, LARGEST = 0.01, 1.0
 
 
 class ScalarDeviations(nn.Module):
-    """A learned standard deviation of each number of a row, ``[D]``."""
+    """A learned standard deviation of each number of a row, ``[D]``, within its range."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.deviations = nn.Parameter(torch.full((width,), 0.1))
 
     def forward(self) -> Tensor:
-        return self.deviations.clamp(SMALLEST, LARGEST)
+        # The parameter itself: a clamped value would get no gradient back into the range.
+        self.deviations.data.clamp_(SMALLEST, LARGEST)
+        return self.deviations
 
 
 class TVAE(Model):

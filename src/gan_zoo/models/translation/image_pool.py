@@ -44,9 +44,17 @@ class Pool(nn.Module):
         # The pool is the same everywhere: each process sees all fakes and makes the same draws.
         share, ranks = len(fakes), world_size()
         everyones = gather_over_ranks(fakes)
+        # Each part of an accumulated batch has its share of the draws of the whole batch.
+        parts = max(1, rng.world_size // ranks)
+        total = ranks * parts * share
         single = StepRNG(rng.seed, rng.step, device=CPU)
-        swaps = (single.uniform(f"{purpose} pool", share * ranks) < 0.5).tolist()
-        places = single.randint(f"{purpose} place", share * ranks, 0, self.size).tolist()
+        draws = (
+            single.uniform(f"{purpose} pool", total) < 0.5,
+            single.randint(f"{purpose} place", total, 0, self.size),
+        )
+        swaps, places = (
+            draw.view(ranks, parts, share)[:, rng.rank % parts].flatten().tolist() for draw in draws
+        )
 
         # While there is room a fake is kept and shown, later it may be exchanged for a past one.
         shown = everyones.clone()

@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from gan_zoo.core.comparable_outputs import comparable_outputs, is_augmented
 from gan_zoo.core.types import (
     Batch,
     DiscriminatorOutput,
@@ -65,7 +66,15 @@ class Pix2PixHD(Pix2Pix):
     ) -> LossTerms:
         (output,) = outputs
         assert output.real is not None
-        terms = {"features": self.feature_weight * feature_distance(output.fake, output.real)}
+        fake, real = output.fake, output.real
+
+        # Activations are compared place by place, so both must be augmented alike.
+        term = output.term
+        if is_augmented(term.discriminator):
+            both = [(term.fake, term.fake_condition), (term.real, term.real_condition)]
+            rng = batch.rng.derive("features")
+            fake, real = comparable_outputs(term.discriminator, both, rng)
+        terms = {"features": self.feature_weight * feature_distance(fake, real)}
         if self.reconstruction_weight > 0:
             terms |= super().generator_terms(batch, fakes, outputs)
         return terms

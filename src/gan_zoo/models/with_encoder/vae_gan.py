@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from gan_zoo.core.comparable_outputs import comparable_outputs, is_augmented
 from gan_zoo.core.types import (
     AdversarialTerm,
     Batch,
@@ -115,7 +116,12 @@ class VAEGAN(Model):
         assert real is not None
 
         # Features of the reconstruction that depends on the encoder, against those of the reals.
-        rebuilt = run_discriminator(self.discriminators["main"], fakes["through"])
+        discriminator = self.discriminators["main"]
+        if is_augmented(discriminator):
+            both = [(batch.real, None), (fakes["through"], None)]
+            real, rebuilt = comparable_outputs(discriminator, both, batch.rng.derive("features"))
+        else:
+            rebuilt = run_discriminator(discriminator, fakes["through"])
         pairs = zip(real.features, rebuilt.features, strict=True)
         gaps = [
             (at_least_float32(theirs) - target.detach()).square().mean() for target, theirs in pairs
