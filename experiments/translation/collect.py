@@ -35,8 +35,14 @@ def spread(values: list[float]) -> str:
     """Mean, and the standard deviation over seeds if there are several."""
     if not values:
         return ""
-    mean = f"{statistics.fmean(values):.3g}"
-    return f"{mean} +- {statistics.stdev(values):.2g}" if len(values) > 1 else mean
+    mean = number(statistics.fmean(values), 3)
+    return f"{mean} ± {number(statistics.stdev(values), 2)}" if len(values) > 1 else mean
+
+
+def number(value: float, digits: int) -> str:
+    """A number with so many digits, but never with an exponent."""
+    short = f"{value:.{digits}g}"
+    return f"{value:,.0f}" if abs(float(short)) >= 100 else short
 
 
 def main() -> None:
