@@ -15,6 +15,7 @@ from pathlib import Path
 from PIL import Image
 
 from gan_zoo.core.provenance import hardware
+from gan_zoo.launch.reproduce import mean_and_spread
 from gan_zoo.runs.folder import RunFolder
 
 HERE = Path(__file__).parent
@@ -29,20 +30,6 @@ COLUMNS = {
 }
 ROWS_OF_PIXELS = 300
 TABLE = re.compile(r"(<!-- table -->\n).*?(<!-- end -->)", flags=re.DOTALL)
-
-
-def spread(values: list[float]) -> str:
-    """Mean, and the standard deviation over seeds if there are several."""
-    if not values:
-        return ""
-    mean = number(statistics.fmean(values), 3)
-    return f"{mean} ± {number(statistics.stdev(values), 2)}" if len(values) > 1 else mean
-
-
-def number(value: float, digits: int) -> str:
-    """A number with so many digits, but never with an exponent."""
-    short = f"{value:.{digits}g}"
-    return f"{value:,.0f}" if abs(float(short)) >= 100 else short
 
 
 def main() -> None:
@@ -62,7 +49,8 @@ def main() -> None:
         cells.append(f"{statistics.fmean(c['images_seen'] for c in contents):,.0f}")
         cells.append(f"{statistics.fmean(c['seconds'] for c in contents) / 60:.1f}")
         for metrics in COLUMNS.values():
-            cells.append(spread([score[m] for score in scores for m in metrics if m in score]))
+            values = [score[m] for score in scores for m in metrics if m in score]
+            cells.append(mean_and_spread(values, 3) if values else "")
         cells.append(f"[image]({name}.png)")
         rows.append(cells)
 

@@ -138,10 +138,20 @@ def means(row: Row) -> list[str]:
     """Each metric of a row in words: mean, and deviation between seeds, if there are several."""
     parts = []
     for name, values in row["metrics"].items():
-        mean = statistics.fmean(values)
-        spread = f" ± {statistics.stdev(values):.3g}" if len(values) > 1 else ""
-        parts.append(f"{name} {mean:.4g}{spread}")
+        parts.append(f"{name} {mean_and_spread(values, 4)}")
     return parts
+
+
+def mean_and_spread(values: Sequence[float], digits: int) -> str:
+    """The mean with so many digits and, of several values, the deviation with one fewer."""
+    mean = short_number(statistics.fmean(values), digits)
+    return f"{mean} ± {short_number(statistics.stdev(values), digits - 1)}" if values[1:] else mean
+
+
+def short_number(value: float, digits: int) -> str:
+    """A number with so many digits, but never with an exponent of ten above zero."""
+    short = f"{value:.{digits}g}"
+    return f"{value:,.0f}" if "e+" in short or abs(value) >= 1000 else short
 
 
 def _seeds(row: Row) -> str:
