@@ -112,7 +112,10 @@ def test_what_cannot_be_cropped(data: Source, words: str) -> None:
     "overrides",
     [
         ("data=digits", "data.image_size=16", "data.load_size=18"),
-        ("model=cyclegan", "data=openmoji_lines", "data.image_size=16", "data.load_size=18"),
+        pytest.param(
+            ("model=cyclegan", "data=openmoji_lines", "data.image_size=16", "data.load_size=18"),
+            marks=pytest.mark.slow,  # draws all drawings once more
+        ),
         (
             "model=pix2pix",
             "data=openmoji",

@@ -204,7 +204,9 @@ def test_launchers_that_stay_in_one_process_refuse_several(monkeypatch) -> None:
         check_single_process_multirun({"trainer": {"devices": 2}})
 
 
-@pytest.mark.parametrize("loss", ["nonsaturating", pytest.param("wgan_gp", marks=pytest.mark.slow)])
+# Losses, models and metrics on two processes have faster tests of their own.
+@pytest.mark.slow
+@pytest.mark.parametrize("loss", ["nonsaturating", "wgan_gp"])
 def test_two_processes_equal_one(loss: str, tmp_path: Path) -> None:
     dump = f"+callbacks.dump={{_target_: tests.helpers.DumpRank, folder: {tmp_path}}}"
     common = (
