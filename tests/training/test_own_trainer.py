@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +18,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 import gan_zoo as gz
-from gan_zoo.core.errors import ConfigError, DataError
+from gan_zoo.callbacks.interruption import Interruption
+from gan_zoo.core.errors import ConfigError, DataError, Interrupted
+from gan_zoo.core.signals import HANDLED, SIGNALS
 from gan_zoo.training.own_trainer import as_batch
 
 PAGE = Path(__file__).parents[2] / "docs" / "lightning.md"
@@ -67,6 +71,33 @@ def test_another_loader_trains_as_our_own_does() -> None:
     make_trainer().fit(theirs, loader)
     for name, value in ours.model.state_dict().items():
         assert torch.equal(value, theirs.model.state_dict()[name]), name
+
+
+def interrupt(*_: object) -> None:
+    signal.raise_signal(signal.SIGINT)
+
+
+def fail(*_: object) -> None:
+    raise ArithmeticError
+
+
+@pytest.mark.parametrize(
+    ("during", "raised"), [(None, None), (interrupt, Interrupted), (fail, ArithmeticError)]
+)
+def test_signals_are_the_users_own_again(during, raised) -> None:
+    """Ctrl-C in a notebook must not be swallowed after a training."""
+
+    class During(L.Callback):
+        def on_train_batch_start(self, *hook: Any) -> None:
+            assert signal.getsignal(signal.SIGINT) == SIGNALS._handle
+            if during is not None:
+                during()
+
+    before = [signal.getsignal(number) for number in HANDLED]
+    trainer = make_trainer(callbacks=[Interruption(), During()])
+    with nullcontext() if raised is None else pytest.raises(raised):
+        trainer.fit(make_module(), digits())
+    assert [signal.getsignal(number) for number in HANDLED] == before
 
 
 def test_epochs_of_another_loader() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import Any
 
 from lightning.pytorch import Callback, Trainer
@@ -23,19 +24,29 @@ class Interruption(Callback):
     """On SIGTERM, SIGINT or SIGHUP to any process all of them finish the step, save, and leave with
     128 + its number.
 
-    What a scheduler needs to start the command again with ``resume=auto``.
+    What a scheduler needs to start the command again with ``resume=auto``. The handlers there were
+    before are back afterwards.
     """
+
+    def __init__(self) -> None:
+        self._handlers = ExitStack()
 
     def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
         """Listen from before the evaluation that a resumed run may begin with."""
-        SIGNALS.install()
+        if SIGNALS.will_be_restored:
+            SIGNALS.install()
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         self._hosts = CPUProcessGroup()
         self._ask_at = 0
         self._asked_at = (pl_module.global_step, time.monotonic())
         check_equal_start(self._hosts, pl_module.global_step, pl_module.metadata.get("config"))
-        SIGNALS.install()  # again: Lightning has put its own handler before ours
+
+        # Lightning has put its own handlers before ours. In a script they come back at the end.
+        if not SIGNALS.will_be_restored:
+            self._handlers.enter_context(SIGNALS.handlers_restored())
+        SIGNALS.install()
+
         # Lightning would broadcast its own flag from rank 0 before every batch, and wait for the
         # device to read it.
         trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]
@@ -49,6 +60,12 @@ class Interruption(Callback):
                 raise Interrupted(SIGNALS.pending)
         elif step >= self._ask_at:
             self._ask(step)
+
+    def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
+        self._handlers.close()
+
+    def on_exception(self, trainer: Trainer, pl_module: Any, exception: BaseException) -> None:
+        self._handlers.close()
 
     def _ask(self, step: int) -> None:
         """Leave if any process was signalled; else agree on the step of the next exchange."""

@@ -30,6 +30,12 @@ class Signals:
         self.pending: int | None = None
         self._at = 0.0
         self._stop_at_once = False
+        self._depth = 0
+
+    @property
+    def will_be_restored(self) -> bool:
+        """Whether this is within the block of `handlers_restored`."""
+        return self._depth > 0
 
     @contextmanager
     def handlers_restored(self) -> Iterator[None]:
@@ -39,9 +45,11 @@ class Signals:
         self.pending = None
         before = {number: signal.getsignal(number) for number in HANDLED}
         at_once = self._stop_at_once
+        self._depth += 1
         try:
             yield
         finally:
+            self._depth -= 1
             self.pending = None
             self._stop_at_once = at_once
             # Only the main thread may set handlers.
