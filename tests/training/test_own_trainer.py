@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -73,6 +73,14 @@ def test_another_loader_trains_as_our_own_does() -> None:
         assert torch.equal(value, theirs.model.state_dict()[name]), name
 
 
+@pytest.fixture
+def python_handles_ctrl_c() -> Iterator[None]:
+    """As in a terminal: a process in the background may have been started to ignore SIGINT."""
+    given = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, given)
+
+
 def interrupt(*_: object) -> None:
     signal.raise_signal(signal.SIGINT)
 
@@ -81,6 +89,7 @@ def fail(*_: object) -> None:
     raise ArithmeticError
 
 
+@pytest.mark.usefixtures("python_handles_ctrl_c")
 @pytest.mark.parametrize(
     ("during", "raised"), [(None, None), (interrupt, Interrupted), (fail, ArithmeticError)]
 )
