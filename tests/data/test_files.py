@@ -16,10 +16,12 @@ from gan_zoo.core import paths
 from gan_zoo.core.errors import DataError
 from gan_zoo.core.paths import cache_root
 from gan_zoo.data.dataset import check_matches_config
-from gan_zoo.data.datasets.image_folder import find_images, image_folder, in_natural_order
+from gan_zoo.data.datasets.image_folder import image_folder
 from gan_zoo.data.files.cache import cache_key, cached_images, check_fits
+from gan_zoo.data.files.find import find_images
 from gan_zoo.data.files.image_cache import Decoding, decode_files
 from gan_zoo.data.files.image_io import decode, open_image
+from gan_zoo.data.files.names import in_natural_order
 
 
 def write(path: Path, value: int = 0, size: tuple[int, int] = (8, 8)) -> Path:
@@ -137,6 +139,30 @@ def test_links_to_folders_are_followed_once(tmp_path: Path) -> None:
         "a/1.png",
         "b/1.png",
     ]
+
+
+def test_files_are_in_the_order_of_their_paths(tmp_path: Path) -> None:
+    names = ["a/2.png", "a.b/1.png", "a/b/1.png", "a/b.png", "a-b.png", "B/1.png", "a/10.png"]
+    for name in names:
+        write(tmp_path / name)
+    assert find_images(tmp_path) == sorted(tmp_path / name for name in names)
+
+
+def test_a_folder_that_may_not_be_read_is_left_out_with_a_message(
+    tmp_path: Path, monkeypatch, capsys
+) -> None:
+    kept = write(tmp_path / "a" / "1.png")
+    write(tmp_path / "b" / "1.png")
+    scandir = os.scandir
+
+    def refuse(folder):
+        if Path(folder).name == "b":
+            raise PermissionError(folder)
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert find_images(tmp_path) == [kept]
+    assert f"left out (folder), the first is {tmp_path / 'b'}" in capsys.readouterr().err
 
 
 def test_a_pipe_named_like_an_image_holds_nobody_up(tmp_path: Path, capsys) -> None:

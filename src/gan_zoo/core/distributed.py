@@ -5,6 +5,7 @@ Every function is the identity in a single process.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -24,6 +25,11 @@ def world_size() -> int:
 def rank() -> int:
     """This process's number among them."""
     return dist.get_rank() if world_size() > 1 else 0
+
+
+def is_first_here() -> bool:
+    """Whether this is the first process of a run on this machine, the one that prints."""
+    return os.environ.get("LOCAL_RANK", "0") == "0"
 
 
 def is_lost_process(error: BaseException) -> bool:

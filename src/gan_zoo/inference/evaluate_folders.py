@@ -13,7 +13,8 @@ from gan_zoo.core.errors import DataError
 from gan_zoo.core.rng import CPU, StepRNG, seeded_generator
 from gan_zoo.core.types import SampleRequest
 from gan_zoo.data.dataset import Source
-from gan_zoo.data.datasets.image_folder import image_folder, images_in
+from gan_zoo.data.datasets.image_folder import image_folder
+from gan_zoo.data.files.find import images_in
 from gan_zoo.data.files.image_cache import check_folder
 from gan_zoo.data.image_tensors import to_unit
 from gan_zoo.inference.evaluate import set_num_samples

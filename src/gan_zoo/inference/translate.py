@@ -16,8 +16,8 @@ from gan_zoo.core.errors import DataError
 from gan_zoo.core.progress import with_progress
 from gan_zoo.core.rng import StepRNG
 from gan_zoo.core.types import SampleRequest
-from gan_zoo.data.datasets.image_folder import find_images
 from gan_zoo.data.derived import Derivation, derivation_of
+from gan_zoo.data.files.find import find_images
 from gan_zoo.data.files.image_io import ValueRange, open_image
 from gan_zoo.data.image_tensors import to_pil, to_uint8, to_unit
 from gan_zoo.inference.model import LoadedModel

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from gan_zoo.core.files import atomic_path
 from gan_zoo.core.templates import render
-from gan_zoo.data.datasets.image_folder import find_images
+from gan_zoo.data.files.find import find_images
 from gan_zoo.inference.translate import TranslatedFile
 
 PAGE = "index.html"

@@ -11,9 +11,10 @@ from gan_zoo.core.errors import DataError
 from gan_zoo.core.paths import cache_root
 from gan_zoo.core.types import Count
 from gan_zoo.data.dataset import Source
-from gan_zoo.data.datasets.image_folder import find_files, in_split_order, source_of_folder
+from gan_zoo.data.datasets.image_folder import in_split_order, source_of_folder
 from gan_zoo.data.files.audio_io import SUFFIXES, Sound, read_sound, soundfile
 from gan_zoo.data.files.cache import cache_key
+from gan_zoo.data.files.find import find_files
 from gan_zoo.data.files.image_cache import check_folder, check_on_error, decode_all, size_and_date
 from gan_zoo.data.files.names import names_below
 from gan_zoo.data.sample_kinds.audio import Audio

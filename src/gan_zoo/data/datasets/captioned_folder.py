@@ -15,7 +15,6 @@ import torch
 from gan_zoo.core.errors import DataError
 from gan_zoo.core.types import Count, ImageSize
 from gan_zoo.data.dataset import Source
-from gan_zoo.data.datasets.image_folder import in_natural_order
 from gan_zoo.data.files.cache import cache_key
 from gan_zoo.data.files.image_cache import (
     DecodedImages,
@@ -25,6 +24,7 @@ from gan_zoo.data.files.image_cache import (
     decode_files,
 )
 from gan_zoo.data.files.image_io import ValueRange
+from gan_zoo.data.files.names import in_natural_order
 from gan_zoo.data.splits import check_split, has_held_out, order_by_split, split_slice
 from gan_zoo.data.text import TextEncoding
 

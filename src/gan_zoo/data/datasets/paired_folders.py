@@ -14,8 +14,8 @@ from torch import Tensor
 from gan_zoo.core.errors import DataError
 from gan_zoo.core.types import ImageSize
 from gan_zoo.data.dataset import Source
-from gan_zoo.data.datasets.image_folder import images_in
 from gan_zoo.data.files.cache import cache_key
+from gan_zoo.data.files.find import images_in
 from gan_zoo.data.files.image_cache import (
     DecodedImages,
     Decoding,

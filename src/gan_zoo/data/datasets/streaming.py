@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from gan_zoo.core.distributed import is_first_here
 from gan_zoo.core.errors import DataError
 from gan_zoo.core.types import Count, ImageSize, Weight
 from gan_zoo.data.dataset import Source
-from gan_zoo.data.datasets.image_folder import is_first_here
 from gan_zoo.data.encoded_images import streamed
 from gan_zoo.data.files.cache import cache_key
 from gan_zoo.data.files.image_io import ValueRange, check_channels, check_value_range

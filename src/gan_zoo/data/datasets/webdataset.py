@@ -10,12 +10,13 @@ from pathlib import Path
 
 import torch
 
+from gan_zoo.core.distributed import is_first_here
 from gan_zoo.core.errors import DataError
 from gan_zoo.core.types import Count, ImageSize
 from gan_zoo.data.dataset import Source
-from gan_zoo.data.datasets.image_folder import find_files, is_first_here
 from gan_zoo.data.encoded_images import streamed
 from gan_zoo.data.files.cache import cache_key
+from gan_zoo.data.files.find import find_files
 from gan_zoo.data.files.image_cache import check_folder, size_and_date
 from gan_zoo.data.files.image_io import SUFFIXES, ValueRange, check_channels, check_value_range
 from gan_zoo.data.files.tar_index import TarIndex, tar_index

@@ -125,8 +125,9 @@ def pack(
     Raises:
         DataError: if there are no readable images, or ``out`` holds something else.
     """
-    from gan_zoo.data.datasets.image_folder import images_in, labels_of
+    from gan_zoo.data.files.find import images_in
     from gan_zoo.data.files.image_cache import check_folder
+    from gan_zoo.data.files.names import labels_of
 
     # What there is to do.
     import_litdata()
