@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import random
 import runpy
+import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import torch.multiprocessing as mp
@@ -37,6 +40,18 @@ def module(
 ) -> subprocess.CompletedProcess[str]:
     """What ``python -m NAME ARGUMENTS`` does in this folder."""
     return _run(name, arguments, cwd, environment, timeout)
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 where nothing listens.
+
+    Not one of those that the system gives to connections, which could take it before it is used.
+    """
+    while True:
+        port = random.SystemRandom().randrange(10_000, 30_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def on_ranks(work: Callable[..., None], count: int, *arguments: object) -> None:

@@ -19,6 +19,7 @@ narrow_styles="$narrow generator.max_width=64 discriminator.max_width=64 generat
 declare -A methods=(
   [dcgan]=""
   [dcgan_diffaugment]="augment=diffaugment"
+  [dcgan_paper_rate]="model=dcgan"
   [dcgan_san]="loss=hinge regularizer=[san] discriminator.norm=sliced+batch"
   [dcgan_diffusion]="augment=diffusion"
   [unet_cutmix]="loss=hinge discriminator=unet discriminator.width=8 regularizer=[cutmix]"
@@ -44,7 +45,7 @@ declare -A methods=(
   [adcgan]="model=adcgan loss=hinge ${classes[*]}"
   [mhgan]="model=mhgan loss=multi_hinge ${classes[*]}"
 )
-order=(dcgan dcgan_diffaugment sngan ssgan pggan cgan_single acgan biggan reacgan sngan_projection stylegan2
+order=(dcgan dcgan_paper_rate dcgan_diffaugment sngan ssgan pggan cgan_single acgan biggan reacgan sngan_projection stylegan2
   unet_cutmix logan dcgan_san projected_gan contragan mhgan tacgan adcgan cgan dcgan_diffusion infomax_gan
   stylegan2_ada sagan r3gan gat)
 for seed in ${SEEDS:-0}; do
@@ -52,7 +53,7 @@ for seed in ${SEEDS:-0}; do
     run="outputs/synthesis/$name-s$seed"
     [[ -f $run/metrics.json ]] && continue
     rm -rf "$run"
-    read -ra own <<< "${methods[$name]}"
+    read -rd "" -a own <<< "${methods[$name]}" || true
     python train.py "${all[@]}" "${own[@]}" "seed=$seed" "hydra.run.dir=$run" "$@" || echo "$name: failed"
   done
 done

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Models of translation and restoration at equal training time: experiments/translation/run.sh OUT [overrides for all]
 # MINUTES (2) of training for each run, SEEDS (0) in turn; runs that are there already are kept.
-# Then the table and the pictures: python experiments/translation/collect.py OUT
+# Then the table and the pictures: python experiments/collect.py translation OUT
 set -euo pipefail
 out=$1
 shift

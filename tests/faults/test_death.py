@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -27,6 +26,7 @@ from tests.faults.running import (
     wait_for,
     weights_hash,
 )
+from tests.processes import free_port
 
 LENGTH = {"dcgan": (240, 3), "cgan": (300, 3), "cyclegan": (90, 2), "gan": (1000, 50)}
 KILLS = {"dcgan": 10, "cgan": 10, "cyclegan": 10}
@@ -290,9 +290,7 @@ def test_a_dead_rank_ends_the_other_within_a_bounded_time(
 @pytest.mark.fault("torchrun restarts a killed rank")
 def test_torchrun_restarts_after_a_killed_rank(undisturbed, tmp_path: Path) -> None:
     expected, _ = undisturbed("gan", *TWO)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     launcher = [
         sys.executable,
         "-m",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.running import finish, overrides, start, wait_for, weights_hash
+from tests.processes import free_port
 
 pytestmark = pytest.mark.slow
 STEPS, EVERY = 400, 40
@@ -40,9 +40,7 @@ class Nodes:
         return [*overrides("gan", steps, EVERY), BATCH, *place, *more]
 
     def start(self, *more: str, steps: int = STEPS) -> list[subprocess.Popen[str]]:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = free_port()
         return [
             start(
                 self.arguments("trainer=ddp_cpu", *more, steps=steps),

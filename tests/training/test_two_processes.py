@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -35,9 +34,7 @@ def outcomes(tmp_path_factory, request) -> list[dict[str, str]]:
     own = [item for item in request.session.items if item.path == request.path]
     models = [item.callspec.params["model"] for item in own if hasattr(item, "callspec")]
     folder = tmp_path_factory.mktemp("two")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = processes.free_port()
     shared = {
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,8 @@ from urllib.error import URLError
 import pytest
 import torch
 from PIL import Image
+
+from tests.processes import free_port
 
 pytest.importorskip("gradio", reason="the extra `explore` is not installed")
 
@@ -65,9 +66,7 @@ def page(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Any]:
         for number, overrides in enumerate(request.param):
             (run / str(number)).mkdir(parents=True)
             trained(run / str(number), *overrides)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     line = [
         sys.executable,
         "-m",

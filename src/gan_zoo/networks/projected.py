@@ -13,7 +13,7 @@ from gan_zoo.core.types import Count, DiscriminatorOutput, Shape
 from gan_zoo.networks.layers.normalization import apply_spectral_norm, norm_layer
 
 WIDTHS = {4: 512, 8: 512, 16: 256, 32: 128, 64: 64, 128: 64, 256: 32}
-"""Channels of the small discriminators at each size, as in the authors' code."""
+"""Channels of the small discriminators at each size, as in the authors' code, for width 64."""
 
 
 class ProjectedDiscriminator(nn.Module):
@@ -29,7 +29,8 @@ class ProjectedDiscriminator(nn.Module):
         sample_shape: ``[C, S, S]``, C 1 or 3.
         features: images ``[B, C, H, W]`` in [-1, 1] to features ``[B, F, h, w]`` of halving sizes,
             in the order of the network; frozen.
-        width: channels of the first mixed features, doubled at each further one; 64 in the paper.
+        width: channels of the first mixed features, doubled at each further one, to which those of
+            the small discriminators are in proportion; 64 in the paper.
         norm: of the small discriminators' activations, by name; ``batch`` in the paper.
         condition_dim, aux_outputs, fusion: must be None; ``fusion`` is ignored.
 
@@ -71,7 +72,7 @@ class ProjectedDiscriminator(nn.Module):
             FrozenMixing(c_in, c_out) for c_in, c_out in zip(mixed, outputs, strict=True)
         )
         self.scales = nn.ModuleList(
-            PatchScores(c_in, 2 * feature.shape[-1], norm)
+            PatchScores(c_in, 2 * feature.shape[-1], norm, width)
             for feature, c_in in zip(found, outputs, strict=True)
         )
 
@@ -136,11 +137,12 @@ class PatchScores(nn.Module):
 
     Args:
         channels: of the features.
-        norm: of activations, by name.
         size: side of the features in places.
+        norm: of activations, by name.
+        width: 64 for the channels of `WIDTHS`, others in proportion.
     """
 
-    def __init__(self, channels: int, size: int, norm: str) -> None:
+    def __init__(self, channels: int, size: int, norm: str, width: int) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         side = size
@@ -149,7 +151,8 @@ class PatchScores(nn.Module):
         # The published channels are those of powers of two: the nearest one for other sizes.
         while side > 8:
             side = side // 2
-            c_out = WIDTHS[min(WIDTHS, key=lambda known: abs(known - side))]
+            published = WIDTHS[min(WIDTHS, key=lambda known: abs(known - side))]
+            c_out = max(1, published * width // 64)
             layers += [
                 apply_spectral_norm(nn.Conv2d(c_in, c_out, 4, 2, 1, bias=False), "spectral"),
                 norm_layer(norm)(c_out),
