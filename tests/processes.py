@@ -19,6 +19,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import torch
 import torch.multiprocessing as mp
 
 ROOT = Path(__file__).parents[1]
@@ -57,7 +58,12 @@ def free_port() -> int:
 def on_ranks(work: Callable[..., None], count: int, *arguments: object) -> None:
     """Call ``work(rank, *arguments)`` in ``count`` processes and wait for all."""
     multiprocessing.get_context("forkserver").set_forkserver_preload(list(PRELOADED))
-    mp.start_processes(work, args=arguments, nprocs=count, start_method="forkserver")
+    mp.start_processes(_on_rank, args=(work, arguments), nprocs=count, start_method="forkserver")
+
+
+def _on_rank(rank: int, work: Callable[..., None], arguments: tuple[object, ...]) -> None:
+    torch.set_num_threads(1)
+    work(rank, *arguments)
 
 
 def _run(
@@ -69,7 +75,7 @@ def _run(
 ) -> subprocess.CompletedProcess[str]:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(PRELOADED))
-    settings = os.environ | {"OMP_NUM_THREADS": "2"} | environment
+    settings = {"OMP_NUM_THREADS": "1"} | os.environ | environment
     with tempfile.TemporaryDirectory() as folder:
         streams = (Path(folder) / "stdout", Path(folder) / "stderr")
         process = context.Process(target=_become, args=(program, arguments, cwd, settings, streams))
@@ -95,6 +101,7 @@ def _become(
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(settings)
+    torch.set_num_threads(int(settings["OMP_NUM_THREADS"] or 1))  # torch has read the variable already
     sys.path[0:0] = [str(cwd), *settings.get("PYTHONPATH", "").split(os.pathsep)]
 
     # Its streams.

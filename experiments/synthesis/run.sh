@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# Models of image synthesis at equal training time: experiments/synthesis/run.sh DATA_ROOT [overrides for all]
-# MINUTES (3) of training for each run, SEEDS (0) in turn; runs that are there already are kept.
+# Models of image synthesis at equal training time: experiments/synthesis/run.sh DATA_ROOT OUT [overrides for all]
+# MINUTES (2) of training for each run, SEEDS (0) and ROWS (all) in turn; runs that are there already are kept.
+# Then the tables and the images: python experiments/collect.py synthesis OUT
 set -euo pipefail
 root=$1
-shift
-printf -v minutes %02d "${MINUTES:-3}"
+out=$2
+shift 2
+printf -v minutes %02d "${MINUTES:-2}"
 scores="metric.images.parts.precision_recall._target_=gan_zoo.metrics.functional.feature_metrics.PrecisionRecall"
 all=(trainer=cpu trainer.max_steps=1000000 "+trainer.max_time='00:00:$minutes:00'" logger=csv
   "+$scores" callbacks.evaluation.every_images=0 callbacks.checkpoints.every_images=1000000000)
@@ -49,12 +51,11 @@ order=(dcgan dcgan_paper_rate dcgan_diffaugment sngan ssgan pggan cgan_single ac
   unet_cutmix logan dcgan_san projected_gan contragan mhgan tacgan adcgan cgan dcgan_diffusion infomax_gan
   stylegan2_ada sagan r3gan gat)
 for seed in ${SEEDS:-0}; do
-  for name in "${order[@]}"; do
-    run="outputs/synthesis/$name-s$seed"
+  for name in ${ROWS:-"${order[@]}"}; do
+    run="$out/$name-s$seed"
     [[ -f $run/metrics.json ]] && continue
     rm -rf "$run"
     read -rd "" -a own <<< "${methods[$name]}" || true
     python train.py "${all[@]}" "${own[@]}" "seed=$seed" "hydra.run.dir=$run" "$@" || echo "$name: failed"
   done
 done
-gan-zoo compare outputs/synthesis
