@@ -101,7 +101,9 @@ def _become(
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(settings)
-    torch.set_num_threads(int(settings["OMP_NUM_THREADS"] or 1))  # torch has read the variable already
+    torch.set_num_threads(
+        int(settings["OMP_NUM_THREADS"] or 1)
+    )  # torch has read the variable already
     sys.path[0:0] = [str(cwd), *settings.get("PYTHONPATH", "").split(os.pathsep)]
 
     # Its streams.

@@ -588,6 +588,26 @@ def test_r3gan_has_no_normalization_no_bias_and_no_tanh(size: int) -> None:
     assert (depthwise.kernel_size, depthwise.groups, depthwise.out_channels) == ((4, 4), 32, 32)
 
 
+@pytest.mark.parametrize(
+    ("size", "published"),
+    [(64, (22_429_824, 22_381_440)), (256, (23_057_952, 23_009_568))],
+)
+def test_r3gan_has_as_many_parameters_as_the_authors(size: int, published: tuple[int, int]) -> None:
+    """For FFHQ without classes, counted in the networks of brownvc/R3GAN; the score has a bias here."""
+    shape = [3, size, size]
+    with torch.device("meta"):
+        players = R3GANGenerator(64, shape, 768), R3GANDiscriminator(shape, 768)
+    counts = tuple(sum(p.numel() for p in network.parameters()) for network in players)
+    assert counts == (published[0], published[1] + 1)
+
+
+def test_sngan_has_as_many_parameters_as_public_networks() -> None:
+    """At 32 pixels (Miyato et al. 2018, table 4), counted in the networks of kwotsin/mimicry."""
+    g, d = ResNetGenerator(128, [3, 32, 32], 256), ResNetDiscriminator([3, 32, 32], 128)
+    counts = tuple(sum(p.numel() for p in network.parameters()) for network in (g, d))
+    assert counts == (4_276_739, 1_053_825)
+
+
 def test_both_players_begin_as_linear_maps() -> None:
     """All blocks are the identity: G(z) is linear in z through the learned 4x4 basis, D(x) affine in x."""
     generator, discriminator = R3GANGenerator(4, [1, 8, 8], 16), R3GANDiscriminator([1, 8, 8], 16)

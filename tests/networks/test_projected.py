@@ -116,6 +116,14 @@ def test_fastgan_makes_images_of_every_size(size: int, lite: bool) -> None:
     assert all(p.grad is not None for p in g.parameters())
 
 
+@pytest.mark.parametrize(("lite", "published"), [(False, 105_684_175), (True, 79_354_307)])
+def test_fastgan_has_as_many_parameters_as_the_authors(lite: bool, published: int) -> None:
+    """At 256 pixels, counted in the networks of autonomousvision/projected-gan."""
+    with torch.device("meta"):
+        g = FastGANGenerator(256, [3, 256, 256], width=128, lite=lite)
+    assert sum(p.numel() for p in g.parameters()) == published
+
+
 def test_latents_count_by_their_direction_and_noise_is_for_training() -> None:
     torch.manual_seed(0)
     g = FastGANGenerator(16, [1, 8, 8], width=4)

@@ -29,7 +29,7 @@ class FastGANGenerator(nn.Module):
         latent_dim: size of the latents; 256 in the papers.
         sample_shape: ``[C, S, S]`` with S a power of two from 8 to 256.
         width: unit of the channels; 128 in Projected GAN.
-        lite: one convolution for each size instead of two.
+        lite: one convolution for each size instead of two, and no noise.
     """
 
     def __init__(
@@ -50,8 +50,8 @@ class FastGANGenerator(nn.Module):
         self.excitations = nn.ModuleDict()
         for side in self.sizes:
             c_in, c_out = widths[side // 2], widths[side]
-            steps = [DoublingStep(c_in, c_out, doubles=True)]
-            steps += [] if lite else [DoublingStep(c_out, c_out, doubles=False)]
+            steps = [DoublingStep(c_in, c_out, doubles=True, noisy=not lite)]
+            steps += [] if lite else [DoublingStep(c_out, c_out, doubles=False, noisy=True)]
             self.blocks[str(side)] = nn.Sequential(*steps)
             if side in EXCITED_BY:
                 self.excitations[str(side)] = SkipLayerExcitation(widths[EXCITED_BY[side]], c_out)
@@ -79,20 +79,21 @@ class DoublingStep(nn.Module):
     Args:
         c_in, c_out: channels.
         doubles: whether the size is doubled.
+        noisy: whether there is noise, in training.
     """
 
-    def __init__(self, c_in: int, c_out: int, doubles: bool) -> None:
+    def __init__(self, c_in: int, c_out: int, doubles: bool, noisy: bool) -> None:
         super().__init__()
         self.doubles = doubles
         self.conv = conv3x3(c_in, 2 * c_out)
         self.norm = nn.BatchNorm2d(2 * c_out)
         # The strength of the noise is learned, from none.
-        self.strength = nn.Parameter(torch.zeros(()))
+        self.strength = nn.Parameter(torch.zeros(())) if noisy else None
 
     def forward(self, x: Tensor) -> Tensor:
         x = interpolate(x, scale_factor=2.0) if self.doubles else x
         x = self.conv(x)
-        if self.training:
+        if self.strength is not None and self.training:
             noise = torch.randn(len(x), 1, *x.shape[2:], device=x.device, dtype=x.dtype)
             x = x + self.strength * noise
         return glu(self.norm(x), 1)
