@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from pathlib import Path
 from urllib.parse import unquote
@@ -79,8 +80,10 @@ def test_truncated_latents_stay_inside(trained) -> None:
     assert 0.69 < latents.abs().max() <= 0.7001
     whole = draw_latents(module, 200, 0)
     assert whole.std().item() == pytest.approx(1, abs=0.02)
-    with pytest.raises(DataError, match="truncation must be > 0, got -1"):
-        draw_latents(module, 2, 0, truncation=-1)
+    for prior, truncation in (("normal", -1), ("normal", math.nan), ("uniform", 0.0)):
+        module.model.prior = prior
+        with pytest.raises(DataError, match=f"truncation must be > 0, got {truncation}"):
+            draw_latents(module, 2, 0, truncation=truncation)
 
 
 def test_walks_sums_and_classes_become_images(trained, tmp_path: Path) -> None:
@@ -355,8 +358,8 @@ def test_images_of_the_training_size_are_translated_as_in_training(trained, tmp_
             ["--what", "walks"],
             "--what must be one of grid, walk, traverse, arithmetic, mix, got 'walks'",
         ),
-        (["--what", "walk", "--truncation", "0.5"], "--truncation goes with grids"),
-        (["--what", "arithmetic", "--class", "1"], "--class goes with grids"),
+        (["--what", "walk", "--truncation", "0.5"], "--truncation goes with --what grid, --count"),
+        (["--what", "arithmetic", "--class", "1"], "--class goes with --what grid, "),
         (
             ["--what", "arithmetic", "--plus", "a,b"],
             "--plus and --minus must be numbers like 3,7, got 'a,b'",

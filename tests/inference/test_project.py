@@ -193,6 +193,28 @@ def test_files_are_projected_and_a_walk_is_drawn(trained, tmp_path: Path) -> Non
     assert "--class is for models that are conditioned on a class" in wrong
 
 
+def test_images_need_not_be_square(trained, tmp_path: Path) -> None:
+    overrides = ("model=aae", "data=digits", "data.image_size=[8,16]", "generator.width=4")
+    folder = trained(*overrides, "model.encoder.width=4")
+    invoke("sample", folder, "--out", tmp_path / "in", "--count", 2)
+    invoke("encode", folder, tmp_path / "in", tmp_path / "out", "--device", "cpu")
+    assert np.load(tmp_path / "out" / "latents.npy").shape == (2, 8)
+    images = [tmp_path / "in" / "000000.png", "--steps", 2, "--out", tmp_path / "found"]
+    invoke("project", folder, *images, "--device", "cpu")
+
+
+def test_a_number_of_a_class_is_none_of_its_names(trained, monkeypatch) -> None:
+    from gan_zoo.inference.load import load_run
+    from gan_zoo.inference.model import LoadedModel
+
+    run = load_run(trained("model=acgan", "data=digits", "generator.width=4"), device="cpu")
+    names = [str(digit + 1) for digit in range(10)]
+    monkeypatch.setattr(LoadedModel, "class_names", property(lambda self: names))
+    assert [run.class_number(digit) for digit in range(10)] == list(range(10))
+    assert [run.class_number(name) for name in names] == list(range(10))
+    assert run.class_number("0") == 0
+
+
 def test_a_folder_is_encoded(trained, tmp_path: Path) -> None:
     folder = trained("model=aae", "data=digits", "generator.width=4", "model.encoder.width=4")
     invoke("sample", folder, "--out", tmp_path / "in" / "deep", "--count", 3)

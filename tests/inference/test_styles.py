@@ -237,10 +237,13 @@ def test_commands(folder: Path, tmp_path: Path) -> None:
         (["--what", "walk", "--space", "x"], "space must be z or w, got 'x'"),
         (
             ["--what", "walk", "--psi", 0.5],
-            "--psi goes with grids, mix and --count, got --what walk",
+            "--psi goes with --what grid, --what mix, --count, got --what walk",
         ),
-        (["--coarse", 2], "--coarse goes with mix, got --what grid"),
-        (["--space", "w"], "--space goes with walks, got --what grid"),
+        (["--coarse", 2], "--coarse goes with --what mix, got --what grid"),
+        (["--space", "w"], "--space goes with --what walk, got --what grid"),
+        (["--count", 2, "--space", "w"], "--space goes with --what walk, got --count"),
+        (["--count", 2, "--what", "walk"], "--count writes single samples, leave out --what walk"),
+        (["--linear"], "--linear goes with --what walk, got --what grid"),
     ],
 )
 def test_what_has_no_effect_is_refused(options: list[object], says: str, of_dcgan: Path) -> None:

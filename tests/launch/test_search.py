@@ -118,7 +118,9 @@ def test_a_search_tells_prunes_and_goes_on(tmp_path: Path) -> None:
     assert states == [TrialState.COMPLETE] * 4 + [TrialState.PRUNED, TrialState.FAIL]
     assert "SIGKILL" in search.study.trials[5].user_attrs["failure"]
     assert [row[0] for row in search.rows()] == ["0", "1", "2", "3", "4", "5"]
-    assert f"loss={search.study.best_params['loss']}" in (search.best_command() or "")
+    best = search.best_command(["--config-dir", "my configs"]) or ""
+    assert best.startswith("gan-zoo train --config-dir 'my configs' ")
+    assert f"loss={search.study.best_params['loss']}" in best
 
     # The process dies in the middle of trial 6; another one takes it up, with its values and in its folder.
     lost = next(jobs)

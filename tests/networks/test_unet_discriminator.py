@@ -42,6 +42,7 @@ def test_every_parameter_has_a_gradient() -> None:
 
 def test_pixels_see_the_details_of_their_place_by_skip_connections() -> None:
     """Without the skip of the largest size, all 2x2 blocks of the difference would be equal."""
+    torch.manual_seed(0)
     network = UNetDiscriminator([1, 16, 16], width=4, norm="none").eval()
     x = torch.randn(1, 1, 16, 16)
     changed = x.clone()
@@ -99,6 +100,18 @@ def test_what_does_not_score_pixels_or_moves_them_is_refused(tiny) -> None:
     overrides = ["data=digits", "discriminator=unet", "regularizer=[cutmix]"]
     with pytest.raises(ValueError, match="which augmentation moves: add augment=none"):
         build(tiny(*overrides, "augment=diffaugment"))
+
+
+def test_packs_have_no_pixels_of_their_own(tiny) -> None:
+    overrides = ("loss=hinge", "discriminator=unet", "regularizer=[cutmix]", "pack=2")
+    with pytest.raises(ValueError, match="regularizer=cutmix mixes single images: add pack=1"):
+        build(tiny("data=digits", *overrides))
+
+
+@pytest.mark.parametrize("model", ["sgan", "mhgan"])
+def test_scores_of_pixels_are_no_scores_of_classes(model: str, tiny) -> None:
+    with pytest.raises(ValueError, match=f"model={model} needs a discriminator with one score"):
+        build(tiny("data=digits", f"model={model}", "discriminator=unet"))
 
 
 @pytest.mark.parametrize("model", ["dcgan", "acgan", "cgan_single"])

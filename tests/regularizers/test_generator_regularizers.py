@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from gan_zoo.config.build import build
 from gan_zoo.core.rng import StepRNG
 from gan_zoo.core.types import Batch, MappedGenerator
 from gan_zoo.losses.minimax import NonSaturating
@@ -186,6 +187,18 @@ def test_the_period_counts_generator_steps_and_weighs_the_penalty() -> None:
     torch.testing.assert_close(
         found[2]["g/own"], 3 * OrthogonalGenerator().penalty(model, data, {})
     )
+
+
+@pytest.mark.parametrize("model", ["aae", "vae"])
+def test_models_that_do_not_train_on_samples_are_refused(model: str, tiny) -> None:
+    with pytest.raises(ValueError, match="zcr needs a model that trains on samples of latents"):
+        build(tiny(f"model={model}", "regularizer=[zcr]", "data=digits"))
+
+
+def test_zcr_of_one_of_two_domains(tiny) -> None:
+    overrides = ("model=cogan", "data=openmoji_lines", "data.image_size=32", "generator.width=4")
+    trainer, module, data = build(tiny(*overrides, "regularizer=[zcr]", "trainer.max_steps=1"))
+    trainer.fit(module, datamodule=data)
 
 
 def test_generators_without_latents_or_mapping_are_refused() -> None:

@@ -76,11 +76,6 @@ def test_losses_that_compare_samples_are_refused() -> None:
         GANModule(GAN(GENERATOR, CRITIC, 4), RelativisticPaired(), {"top_k": TopK()})
 
 
-def test_energies_are_refused(tiny) -> None:
-    with pytest.raises(ValueError, match="energies are low for good samples"):
-        build(tiny("loss=ebgan", "regularizer=[top_k]", "data=digits"))
-
-
 @pytest.mark.parametrize(
     ("arguments", "refusal"),
     [

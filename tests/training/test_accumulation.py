@@ -103,6 +103,8 @@ def test_losses_that_say_so_are_means_over_samples(name: str) -> None:
         (["regularizer=dragan"], "DRAGAN"),
         (["regularizer=mode_seeking"], "ModeSeeking"),
         (["model=feature_matching"], "FeatureMatching"),
+        (["model=acgan", f"model.classification.class_weights={[1] * 10}"], "CrossEntropy"),
+        (["model=vae", "reconstruction@model.reconstruction=triplet"], "TripletDistance"),
     ],
 )
 def test_what_is_no_mean_is_refused(overrides: list[str], part: str, tiny) -> None:

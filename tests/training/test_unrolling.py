@@ -122,6 +122,48 @@ def test_other_optimizers_are_refused(tiny) -> None:
         build(tiny("model=gan", "data=ring", "optim=rmsprop", "loss.unroll=1"))
 
 
+@pytest.mark.parametrize(
+    ("optimizer", "setting"),
+    [("sgd", "momentum=0.9"), ("sgd", "weight_decay=0.1"), ("adam", "amsgrad=true")],
+)
+def test_settings_that_the_steps_do_not_have_are_refused(
+    optimizer: str, setting: str, tiny
+) -> None:
+    name = setting.partition("=")[0]
+    overrides = [f"optim={optimizer}", f"+optim.discriminator.{setting}", "loss.unroll=1"]
+    with pytest.raises(ValueError, match=f"loss.unroll steps without {name}: set optim"):
+        build(tiny("model=gan", "data=ring", *overrides))
+
+
+def test_a_regularizer_of_the_generators_loss_is_refused(tiny) -> None:
+    overrides = ("loss.unroll=1", "regularizer=[top_k]")
+    with pytest.raises(ValueError, match="regularizer=top_k changes the generator's loss, which"):
+        build(tiny("model=gan", "data=ring", *overrides))
+
+
+def test_frozen_layers_do_not_move(tiny, monkeypatch) -> None:
+    overrides = ("model=gan", "data=ring", "freeze_discriminator=1", "loss.unroll=2")
+    trainer, module, data = build(tiny(*overrides, "trainer.max_steps=2"))
+    moved = []
+    unrolled = Unrolling.unrolled
+
+    def recorded(self, *arguments):
+        weights = unrolled(self, *arguments)
+        moved.append(set(weights))
+        return weights
+
+    monkeypatch.setattr(Unrolling, "unrolled", recorded)
+    trainer.fit(module, datamodule=data)
+    network = module.model.discriminators["main"]
+    trained = {name for name, p in network.named_parameters() if p.requires_grad}
+    assert moved == [trained] * 2
+    assert 0 < len(trained) < len(list(network.parameters()))
+
+    # The optimizer's state has the trained parameters alone, so that it can be saved.
+    for optimizer in trainer.optimizers:
+        optimizer.state_dict()
+
+
 def test_further_generator_steps_draw_new_latents(tiny, monkeypatch) -> None:
     trainer, module, data = build(
         tiny("model=gan", "data=ring", "loss.n_generator=3", "trainer.max_steps=2")

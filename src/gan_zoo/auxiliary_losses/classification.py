@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +36,7 @@ class CrossEntropy(nn.Module):
             raise ValueError(f"label_smoothing must be in [0, 1), got {label_smoothing}")
         self.label_smoothing = label_smoothing
         self.register_buffer("class_weights", class_weight_tensor(class_weights), persistent=False)
+        self.mean_of_samples = class_weights is None
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         """The loss of raw ``logits`` against class numbers."""
@@ -69,6 +71,7 @@ class Focal(nn.Module):
             raise ValueError(f"gamma must be >= 0, got {gamma}")
         self.gamma = gamma
         self.register_buffer("class_weights", class_weight_tensor(class_weights), persistent=False)
+        self.mean_of_samples = class_weights is None
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         """The loss of raw ``logits`` against class numbers."""
@@ -121,6 +124,8 @@ class Contrastive(nn.Module):
     Args:
         temperature: > 0; 0.07 is the second paper's start.
     """
+
+    mean_of_samples: ClassVar[bool] = False
 
     def __init__(self, temperature: Positive = 0.07) -> None:
         super().__init__()

@@ -6,6 +6,8 @@ of the whole global batch are compared, so that any number of processes computes
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -22,6 +24,8 @@ class ConditionalContrastive(nn.Module):
     Args:
         temperature: t, > 0; 1 in the paper's CIFAR-10 runs.
     """
+
+    mean_of_samples: ClassVar[bool] = False
 
     def __init__(self, temperature: Positive = 1.0) -> None:
         super().__init__()
@@ -56,6 +60,8 @@ class DataToDataCrossEntropy(nn.Module):
         margin: m, in [0, 1]; 0.98 in the paper.
         temperature: t, > 0; 0.5 in the paper's CIFAR-10 runs.
     """
+
+    mean_of_samples: ClassVar[bool] = False
 
     def __init__(self, margin: Fraction = 0.98, temperature: Positive = 0.5) -> None:
         super().__init__()

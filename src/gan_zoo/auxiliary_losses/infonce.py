@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -20,6 +22,8 @@ class LocalGlobalInfoNCE(nn.Module):
     Places of the same image are no negatives. Images of the whole global batch are compared, so
     that any number of processes computes the same gradients.
     """
+
+    mean_of_samples: ClassVar[bool] = False
 
     def forward(self, local: Tensor, globals_: Tensor) -> Tensor:
         """The mean over the global batch, a scalar.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from annotated_types import Le
@@ -187,6 +187,8 @@ class TripletDistance(Reconstruction):
     Args:
         margin: > 0, in the units of the samples, which are in [-1, 1].
     """
+
+    mean_of_samples: ClassVar[bool] = False
 
     def __init__(self, margin: Positive = 0.2) -> None:
         super().__init__()

@@ -44,7 +44,9 @@ def project(
     found = project_images(loaded, images, out, label, **options)
 
     # The smaller the distance, the more alike.
+    names = loaded.class_names
+    numbers = range(loaded.module.model.num_requested_labels or 0)
     for file, one in zip(images, found, strict=True):
-        in_class = "" if one.label is None else f", class {one.label}"
+        in_class = "" if one.label is None else f", class {(names or numbers)[one.label]}"
         typer.echo(f"{file}: distance {one.distance:.4g}{in_class}")
     typer.echo(out)

@@ -85,25 +85,24 @@ def sample(
     """
     from gan_zoo.inference.load import load_run
 
-    if where and count is None:
-        raise typer.BadParameter("--where needs --count, the number of rows")
-
-    # Options without effect on this kind are refused.
-    walks_in = None if space == "z" else space
+    # Single samples, rows, or what was asked for; options without effect on it are refused.
+    check_kind(what, count, where)
+    kind = what if count is None else "rows" if where else "samples"
     options: dict[str, Any] = {"truncation": truncation, "psi": psi, "coarse": coarse}
-    options |= {"space": walks_in, "class": label, "caption": caption}
-    check_options(what, options)
+    options |= {"space": None if space == "z" else space, "linear": linear or None}
+    options |= {"class": label, "caption": caption}
+    check_options(kind, options)
 
     # The model, and where the result goes.
     loaded = load_run(run, checkpoint, device, trust, other_data)
     options["where"] = ",".join(where) if where else None
     target = out or default_target(loaded, what, count, seed, options)
 
-    # Drawn with those of the options that the kind takes; with --count they are single samples.
+    # Drawn with those of the options that the kind takes.
     given: dict[str, Any] = {"label": label, "caption": caption, "count": count, "where": where}
     given |= {"size": size, "truncation": truncation, "psi": psi, "coarse": coarse}
     given |= {"linear": linear, "space": space, "plus": plus, "minus": minus}
-    write, takes = WRITERS[what if count is None else "rows" if where else "samples"]
+    write, takes = WRITERS[kind]
     write(loaded, target, seed, **{name: given[name] for name in takes})
     typer.echo(target)
 
@@ -199,38 +198,43 @@ def write_frames(frames: Tensor, target: Path) -> None:
 
 WRITERS: Mapping[str, tuple[Callable[..., None], tuple[str, ...]]] = {
     "grid": (write_grid, ("size", "truncation", "psi", "label", "caption")),
-    "mix": (write_mixing, ("coarse", "psi", "label", "caption")),
-    "arithmetic": (write_arithmetic, ("plus", "minus")),
     "walk": (write_walk, ("linear", "space", "label", "caption")),
     "traverse": (write_traversal, ()),
+    "arithmetic": (write_arithmetic, ("plus", "minus")),
+    "mix": (write_mixing, ("coarse", "psi", "label", "caption")),
     "samples": (write_folder, ("count", "truncation", "psi", "label", "caption")),
     "rows": (write_table, ("count", "where")),
 }
 """For each kind, and for single samples and rows, what draws it and the options that it takes."""
-KINDS = ("grid", "walk", "traverse", "arithmetic", "mix")
-GO_WITH = {
-    "truncation": (("grid",), "grids and --count"),
-    "psi": (("grid", "mix"), "grids, mix and --count"),
-    "coarse": (("mix",), "mix"),
-    "space": (("walk",), "walks"),
-    "class": (("grid", "walk", "mix"), "grids, walks, mix and --count"),
-    "caption": (("grid", "walk", "mix"), "grids, walks, mix and --count"),
-}
-"""For each option the values of --what that it goes with, and in words."""
+KINDS = tuple(kind for kind in WRITERS if kind not in ("samples", "rows"))
 
 
-def check_options(what: str, options: Mapping[str, object]) -> None:
-    """Raise `DataError` for an unknown ``what``, or an option that is given and has no effect on
+def check_kind(what: str, count: int | None, where: list[str] | None) -> None:
+    """Raise `DataError` for an unknown ``what``, or where ``count`` and ``where`` do not go with
     it.
     """
     from gan_zoo.core.errors import DataError
 
     if what not in KINDS:
         raise DataError(f"--what must be one of {', '.join(KINDS)}, got {what!r}")
+    if count is not None and what != "grid":
+        raise DataError(f"--count writes single samples, leave out --what {what}")
+    if where and count is None:
+        raise DataError("--where needs --count, the number of rows")
+
+
+def check_options(kind: str, options: Mapping[str, object]) -> None:
+    """Raise `DataError` for an option that is given and has no effect on ``kind``."""
+    from gan_zoo.core.errors import DataError
+
+    words = {"samples": "--count", "rows": "--where"}
+    words = {known: words.get(known, f"--what {known}") for known in WRITERS}
     for name, value in options.items():
-        kinds, words = GO_WITH[name]
-        if value is not None and what not in kinds:
-            raise DataError(f"--{name} goes with {words}, got --what {what}")
+        argument = "label" if name == "class" else name
+        kinds = [known for known, (_, takes) in WRITERS.items() if argument in takes]
+        if value is not None and kind not in kinds:
+            allowed = ", ".join(words[known] for known in kinds)
+            raise DataError(f"--{name} goes with {allowed}, got {words[kind]}")
 
 
 def parse_indices(text: str) -> list[int]:

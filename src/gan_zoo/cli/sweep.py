@@ -58,12 +58,13 @@ def sweep(
     search = Search(target, space, *objective, prune, sampler, seed, storage)
 
     # The table is printed even if the search is interrupted.
+    arguments = ["--config-dir", str(config_dir)] if config_dir else []
     try:
-        search.run(trials, jobs, ["--config-dir", str(config_dir)] if config_dir else [])
+        search.run(trials, jobs, arguments)
     finally:
         print_trials(search)
     typer.echo(f"{target}: all of it by gan-zoo compare {target}, the best again by")
-    typer.echo(search.best_command() or "nothing, as no trial has finished")
+    typer.echo(search.best_command(arguments) or "nothing, as no trial has finished")
 
 
 def print_trials(search: Search) -> None:

@@ -24,7 +24,9 @@ def model_card(name: str, about: Mapping[str, Any], with_image: bool) -> str:
         model=_class_name(config["model"]),
         loss=_class_name(config["loss"]["adversarial"]),
         usage=usage(name, about),
-        onnx_usage=onnx_usage(about["onnx"]) if "onnx" in about else [],
+        onnx_usage=onnx_usage(about["onnx"], config["model"].get("prior", "normal"))
+        if "onnx" in about
+        else [],
     )
 
 

@@ -202,8 +202,8 @@ def quiet_exporter() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def usage(files: Mapping[str, Any]) -> list[str]:
-    """How to run the files, for the model card."""
+def usage(files: Mapping[str, Any], prior: str) -> list[str]:
+    """How to run the files, for the model card; latents are of this prior."""
     lines = ["## ONNX", "", "The number of samples is free; images have the training size."]
 
     # The inputs of each file, and how well it agrees with torch.
@@ -222,14 +222,15 @@ def usage(files: Mapping[str, Any]) -> list[str]:
 
     # Code that runs the first file.
     file, about = next(iter(files.items()))
-    inputs = [f'"{name}": {_values(name, part)}' for name, part in about["inputs"].items()]
+    inputs = [f'"{name}": {_values(name, part, prior)}' for name, part in about["inputs"].items()]
     code = ["import numpy as np, onnxruntime", f'session = onnxruntime.InferenceSession("{file}")']
     code += [f"inputs = {{{', '.join(inputs)}}}", "(samples,) = session.run(None, inputs)"]
     return [*lines, "", *(f"    {line}" for line in code)]
 
 
-def _values(name: str, part: Mapping[str, Any]) -> str:
+def _values(name: str, part: Mapping[str, Any], prior: str) -> str:
     sizes = [16, *part["shape"][1:]]
     if name == "latents":
-        return f"np.random.randn({', '.join(map(str, sizes))}).astype(np.float32)"
+        draw = f"uniform(-1, 1, {sizes})" if prior == "uniform" else f"normal(size={sizes})"
+        return f"np.random.{draw}.astype(np.float32)"
     return f"np.zeros({sizes}, np.{part['type']})"

@@ -29,13 +29,13 @@ def require_images(run: LoadedModel, command: str) -> None:
 
 
 def load_as_in_training(run: LoadedModel, file: Path) -> Tensor:
-    """An image file as the run's networks see images, ``[C, S, S]`` in [-1, 1]: short side resized,
-    center cropped.
+    """An image file as the run's networks see images, ``[C, H, W]`` in [-1, 1]: resized to cover
+    that size, center cropped.
 
     Raises:
         ValueError, OSError: if the file cannot be read.
     """
-    channels, size, _ = run.config["data"]["sample_shape"]
+    channels, *size = run.config["data"]["sample_shape"]
     value_range = run.config["data"].get("value_range")
     return to_unit(torch.from_numpy(decode(file, channels, size, value_range).copy()))
 

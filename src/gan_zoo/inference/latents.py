@@ -28,7 +28,12 @@ def draw_latents(
     Args:
         truncation: normal latents are drawn from the part of the prior within +- this many standard
             deviations; smaller values trade variety for quality. None for the complete prior.
+
+    Raises:
+        DataError: unless ``truncation`` is > 0.
     """
+    if truncation is not None and not truncation > 0:
+        raise DataError(f"truncation must be > 0, got {truncation}")
     rng = StepRNG(stable_seed(seed, "sample"), 0)
     size = latent_dim(module)
 
@@ -38,8 +43,6 @@ def draw_latents(
         return latents if truncation is None else latents * min(1.0, truncation)
     if truncation is None:
         return rng.normal("latents", count, size)
-    if truncation <= 0:
-        raise DataError(f"truncation must be > 0, got {truncation}")
 
     # Normal ones: inverse transform sampling between the quantiles of both edges.
     edge = float(torch.special.ndtr(torch.tensor(truncation)))

@@ -202,16 +202,16 @@ class LoadedModel:
         )
 
     def class_number(self, label: int | str) -> int:
-        """The number of a class that is given by its name or its number.
+        """The number of a class that is given by its number, or as text by its name or number.
 
         Raises:
             ConfigError: if there is no such class.
         """
-        # A name counts before a number, as names may be numbers.
+        # Text is a name before it is a number, as names may be numbers.
         names = self.class_names
         count = self.module.model.num_requested_labels or 0
-        if str(label) in names:
-            return names.index(str(label))
+        if isinstance(label, str) and label in names:
+            return names.index(label)
         if str(label).isdecimal() and int(label) < count:
             return int(label)
 

@@ -200,11 +200,16 @@ class Search:
             for t in trials
         ]
 
-    def best_command(self) -> str | None:
-        """The command that trains the best trial again; None if none has finished."""
+    def best_command(self, arguments: Sequence[str] = ()) -> str | None:
+        """The command that trains the best trial again; None if none has finished.
+
+        Args:
+            arguments: those of `run`.
+        """
         if not self.study.get_trials(states=(TrialState.COMPLETE,)):
             return None
-        return shlex.join(["python", "train.py", *self.space.overrides(self.study.best_params)])
+        overrides = self.space.overrides(self.study.best_params)
+        return shlex.join(["gan-zoo", "train", *arguments, *overrides])
 
 
 def open_storage(url: str | None, folder: Path) -> BaseStorage:

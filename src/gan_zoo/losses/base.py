@@ -25,6 +25,9 @@ class Loss(nn.Module):
     generator_sees_real: ClassVar[bool] = False
     """Whether `generator` uses the discriminator's outputs for reals (one more forward pass)."""
 
+    high_is_real: ClassVar[bool] = True
+    """Whether reals are to have higher scores than fakes; energies are the other way round."""
+
     def discriminator(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
         """What the discriminator minimizes."""
         raise NotImplementedError

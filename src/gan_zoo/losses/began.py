@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -21,6 +23,8 @@ class BEGAN(Loss):
         gamma: E l(G(z)) / E l(x) at equilibrium, in [0, 1]; more is more diverse, less is sharper.
         rate: lambda_k, the gain of the controller, > 0.
     """
+
+    high_is_real: ClassVar[bool] = False
 
     k: Tensor
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
@@ -22,6 +24,8 @@ class EBGAN(Loss):
             reconstruction error, > 0.
         pulling_away: w, the weight of `pulling_away` on ``output.features[0]``; 0 disables it.
     """
+
+    high_is_real: ClassVar[bool] = False
 
     def __init__(self, margin: Positive = 1.0, pulling_away: Weight = 0.1) -> None:
         super().__init__()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from annotated_types import Le
@@ -32,6 +32,8 @@ class LossSensitive(Loss):
         real_weight: gamma, how much the loss of reals counts by itself, >= 0.
         slope: nu, at most 1.
     """
+
+    high_is_real: ClassVar[bool] = False
 
     def __init__(
         self,

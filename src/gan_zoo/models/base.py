@@ -67,6 +67,12 @@ class Model(nn.Module):
     spectrograms of sounds, regularizers cannot compare samples with fakes.
     """
 
+    name_of_sample: ClassVar[str | None] = "fake"
+    """Which of the fakes that `generate` makes is what `sample` makes of the same latents."""
+
+    needs_high_is_real: ClassVar[bool] = False
+    """Whether it takes high scores for those of reals (`gan_zoo.losses.base.Loss.high_is_real`)."""
+
     needs: tuple[str, ...] = ()
     """What batches must hold besides samples: ``label``, ``text``, ``vector``, ``image``,
     ``domain``, ``mismatched``, ``labeled``, ``category``.

@@ -46,6 +46,7 @@ class CoGAN(Model):
     """
 
     term_names: ClassVar[tuple[str, ...]] = ("b", "a")
+    name_of_sample: ClassVar[str | None] = "b"
     needs = ("domain",)
 
     def __init__(

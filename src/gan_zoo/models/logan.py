@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +42,8 @@ class LOGAN(GAN):
         shift_weight: w; 300 in the paper for BigGAN, 0.1 in later work on small images.
         fraction: the part of the samples whose latents are optimized; 0.8 in the paper.
     """
+
+    needs_high_is_real: ClassVar[bool] = True
 
     def __init__(
         self,

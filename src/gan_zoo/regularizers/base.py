@@ -49,6 +49,9 @@ class Regularizer(nn.Module):
     mixes_sides: ClassVar[bool] = False
     """Whether `prepare` puts fakes among the reals, or reals among the fakes."""
 
+    needs_high_is_real: ClassVar[bool] = False
+    """Whether it takes high scores for those of reals (`gan_zoo.losses.base.Loss.high_is_real`)."""
+
     def __init__(self, every: Count = 1) -> None:
         super().__init__()
         if every < 1:
@@ -113,6 +116,7 @@ class Generators(Protocol):
     generators: nn.ModuleDict
     discriminators: nn.ModuleDict
     latent_dim: int | None
+    name_of_sample: ClassVar[str | None]
     compares_samples: ClassVar[bool]
 
     def request_for(self, batch: Batch) -> SampleRequest:
@@ -158,6 +162,9 @@ class GeneratorRegularizer(nn.Module):
 
     mean_of_samples: bool = True
     """Whether the penalty of a batch is the mean of those of its parts, for accumulation."""
+
+    needs_high_is_real: ClassVar[bool] = False
+    """Whether it takes high scores for those of reals."""
 
     def __init__(self, every: Count = 1) -> None:
         super().__init__()

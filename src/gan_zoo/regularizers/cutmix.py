@@ -49,6 +49,8 @@ class CutMix(Regularizer):
                 "regularizer=cutmix needs a discriminator that scores pixels: add"
                 f" discriminator=unet, got {type(discriminator).__name__}"
             )
+        if any(getattr(module, "pack", 1) > 1 for module in modules):
+            raise ValueError("regularizer=cutmix mixes single images: add pack=1")
         if is_augmented(discriminator):
             raise ValueError(
                 "regularizer=cutmix compares scores of the same pixels, which augmentation moves:"

@@ -28,6 +28,7 @@ class LeCam(Regularizer):
     """
 
     needs_double_backward: ClassVar[bool] = False
+    needs_high_is_real: ClassVar[bool] = True
 
     averages: Tensor
     mass: Tensor

@@ -19,8 +19,8 @@ class SAN(Regularizer):
 
         weight * (E <u, sg(|w| h(G(z)))> - E <u, sg(|w| h(x))>),
 
-    a Wasserstein loss of u: the discriminator is then a metric of distributions. Works with any
-    loss.
+    a Wasserstein loss of u: the discriminator is then a metric of distributions. Works with every
+    loss whose scores are high for reals.
 
     Args:
         weight: 1 in the paper.
@@ -28,6 +28,7 @@ class SAN(Regularizer):
     """
 
     needs_double_backward: ClassVar[bool] = False
+    needs_high_is_real: ClassVar[bool] = True
 
     def __init__(self, weight: Positive = 1.0, every: Count = 1) -> None:
         super().__init__(every)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -14,7 +14,6 @@ from gan_zoo.regularizers.base import (
     AdversarialLoss,
     GeneratorLoss,
     GeneratorRegularizer,
-    Generators,
 )
 
 
@@ -37,6 +36,8 @@ class TopK(GeneratorRegularizer):
         ValueError: for other values of ``every``.
     """
 
+    needs_high_is_real: ClassVar[bool] = True
+
     def __init__(self, fraction: Fraction = 0.5, every: Count = 1) -> None:
         super().__init__(every)
         if every != 1:
@@ -46,13 +47,6 @@ class TopK(GeneratorRegularizer):
         self.fraction = fraction
         # The best of parts of a batch are not those of the batch.
         self.mean_of_samples = False
-
-    def check(self, model: Generators) -> None:
-        if any(getattr(d, "energy", False) is True for d in model.discriminators.values()):
-            raise ValueError(
-                "regularizer=top_k keeps samples with high scores, and energies are low for good"
-                " samples: choose a loss without discriminator=autoencoder"
-            )
 
     def check_loss(self, loss: AdversarialLoss) -> None:
         if loss.generator_sees_real or not loss.mean_of_samples:

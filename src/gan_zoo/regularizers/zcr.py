@@ -41,6 +41,11 @@ class LatentConsistency(GeneratorRegularizer):
 
     def check(self, model: Generators) -> None:
         require_latents(model, "zcr")
+        if model.name_of_sample is None:
+            raise ValueError(
+                f"regularizer=zcr needs a model that trains on samples of latents, got"
+                f" {type(model).__name__}"
+            )
         levels = getattr(model, "levels", 1)
         if levels != 1:
             raise ValueError(
@@ -56,15 +61,18 @@ class LatentConsistency(GeneratorRegularizer):
         return model.sample(replace(request, latents=latents + self.std * noise), model.generators)
 
     def penalty(self, model: Generators, batch: Batch, fakes: FakeSamples) -> Tensor:
-        change = self.perturbed(model, batch) - fakes["fake"]
+        assert model.name_of_sample is not None
+        change = self.perturbed(model, batch) - fakes[model.name_of_sample]
         return -self.generator_weight * change.square().mean()
 
     def discriminator_penalty(
         self, model: Generators, batch: Batch, fakes: FakeSamples
     ) -> Tensor | None:
         # The terms of the samples and of the perturbed ones.
+        assert model.name_of_sample is not None
+        samples = fakes[model.name_of_sample]
         with torch.no_grad():
-            perturbed = fakes | {"fake": self.perturbed(model, batch)}
+            perturbed = fakes | {model.name_of_sample: self.perturbed(model, batch)}
         pairs = zip(
             model.adversarial_terms(batch, fakes),
             model.adversarial_terms(batch, perturbed),
@@ -74,7 +82,7 @@ class LatentConsistency(GeneratorRegularizer):
         # Squared changes of the scores.
         changes = []
         for term, other in pairs:
-            if term.trains_generator and term.fake is fakes["fake"]:
+            if term.trains_generator and term.fake is samples:
                 both = [(each.fake, each.fake_condition) for each in (term, other)]
                 rng = batch.rng.derive(f"zcr/{term.name}")
                 output, moved = comparable_outputs(term.discriminator, both, rng)

@@ -321,6 +321,7 @@ def check_step_arguments(
     for discriminator in model.discriminators.values():
         for part in parts:
             part.check(discriminator)
+    check_scores(model, loss, regularizers)
     for name, of_term in of_discriminators.items():
         if of_term.mixes_sides and not model.sides_may_mix:
             raise ValueError(
@@ -331,3 +332,20 @@ def check_step_arguments(
         if isinstance(regularizer, GeneratorRegularizer):
             regularizer.check(model)
             regularizer.check_loss(loss)
+
+
+def check_scores(
+    model: Model, loss: Loss, regularizers: Mapping[str, Regularizer | GeneratorRegularizer]
+) -> None:
+    """Raise `ValueError` where high scores are taken for those of reals, and the loss has them
+    low.
+    """
+    if loss.high_is_real:
+        return
+    parts = {type(model).__name__: model} | {f"regularizer={k}": r for k, r in regularizers.items()}
+    for name, part in parts.items():
+        if part.needs_high_is_real:
+            raise ValueError(
+                f"{name} takes high scores for those of reals, but {type(loss).__name__} scores"
+                " reals low: use another loss, such as nonsaturating or hinge"
+            )

@@ -67,8 +67,9 @@ def check_accumulate(
         return
 
     # Only for means over samples do gradients of parts add up to that of the batch.
-    for part in (model, loss, *regularizers):
-        if not part.mean_of_samples:
+    modules = [module for part in (model, loss, *regularizers) for module in part.modules()]
+    for part in modules:
+        if not getattr(part, "mean_of_samples", True):
             raise ValueError(
                 f"accumulate must be 1 with {type(part).__name__}, which is no mean over samples,"
                 f" got {accumulate}"

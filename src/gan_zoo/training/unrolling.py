@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,10 +12,12 @@ from torch.optim import Optimizer
 
 from gan_zoo.core.layers import WithWeights
 from gan_zoo.core.types import AdversarialTerm
+from gan_zoo.regularizers.base import GeneratorRegularizer, Regularizer
 from gan_zoo.training.adversarial_step import AdversarialStep, over_parts
 from gan_zoo.training.modes import full_precision
 
 Weights = dict[str, Tensor]
+OTHER_SETTINGS = ("momentum", "weight_decay", "amsgrad", "maximize")
 TINY = 1e-16  # keeps the derivative of a root finite
 
 
@@ -26,16 +28,17 @@ class Unrolling:
     What they minimize is the negative of the discriminators' whole loss: its part on reals depends
     on the generators, too, through the steps, and makes them cover all modes.
 
-    The steps are those of the discriminators' optimizer (SGD or Adam, from its current state) on
-    this batch's adversarial terms, and gradients flow through them; the discriminators themselves
-    stay as they are. Penalties and the model's own terms take no part in these steps.
+    The steps are those of the discriminators' optimizer (plain SGD or Adam, from its current state)
+    on this batch's adversarial terms, and gradients flow through them; the discriminators
+    themselves stay as they are, and so do layers that are not trained. Penalties and the model's
+    own terms take no part in these steps.
 
     Args:
         steps: k, >= 1.
         optimizer: of the discriminators.
 
     Raises:
-        ValueError: for another optimizer.
+        ValueError: for another optimizer, or settings of it that these steps do not have.
     """
 
     def __init__(self, steps: int, optimizer: Optimizer) -> None:
@@ -44,8 +47,16 @@ class Unrolling:
                 "loss.unroll works with SGD and Adam as the discriminator's optimizer, got"
                 f" {type(optimizer).__name__}"
             )
+        for group in optimizer.param_groups:
+            used = [name for name in OTHER_SETTINGS if group.get(name)]
+            if used:
+                raise ValueError(
+                    f"loss.unroll steps without {used[0]}: set optim.discriminator.{used[0]} to 0"
+                    f" or false, got {group[used[0]]}"
+                )
         self.steps = steps
         self.optimizer = optimizer
+        self.trained = {p for group in optimizer.param_groups for p in group["params"]}
 
     def __call__(
         self, terms: Sequence[AdversarialTerm], adversarial: AdversarialStep
@@ -62,8 +73,9 @@ class Unrolling:
         self, network: nn.Module, terms: Sequence[AdversarialTerm], adversarial: AdversarialStep
     ) -> Weights:
         """The weights of ``network`` after the steps, as functions of the fakes."""
-        step_rule = self.step_rule(network)
-        weights = {name: p.detach().requires_grad_() for name, p in network.named_parameters()}
+        trained = {name: p for name, p in network.named_parameters() if p in self.trained}
+        step_rule = self.step_rule(trained)
+        weights = {name: p.detach().requires_grad_() for name, p in trained.items()}
 
         # Every step continues from the weights of the last, with its graph.
         for _ in range(self.steps):
@@ -89,14 +101,31 @@ class Unrolling:
         return weights
 
     def step_rule(
-        self, network: nn.Module
+        self, trained: Mapping[str, nn.Parameter]
     ) -> Callable[[Weights, dict[str, Tensor | None]], Weights]:
         """One differentiable step of the optimizer after another."""
         group = self.optimizer.param_groups[0]
         if isinstance(self.optimizer, torch.optim.SGD):
             return lambda weights, gradients: sgd_step(weights, gradients, group["lr"])
-        parameters = dict(network.named_parameters())
-        return AdamSteps({name: self.optimizer.state[p] for name, p in parameters.items()}, group)
+        # Not by [], which would add states to the optimizer.
+        states = {name: self.optimizer.state.get(p, {}) for name, p in trained.items()}
+        return AdamSteps(states, group)
+
+
+def check_unroll(
+    unroll: int, regularizers: Mapping[str, Regularizer | GeneratorRegularizer]
+) -> None:
+    """Raise `ValueError` for regularizers of the generator's loss, which unrolling replaces."""
+    for name, regularizer in regularizers.items():
+        changes_loss = (
+            isinstance(regularizer, GeneratorRegularizer)
+            and type(regularizer).generator_loss is not GeneratorRegularizer.generator_loss
+        )
+        if unroll and changes_loss:
+            raise ValueError(
+                f"regularizer={name} changes the generator's loss, which loss.unroll replaces by"
+                " the discriminator's: use one of them"
+            )
 
 
 def sgd_step(weights: Weights, gradients: dict[str, Tensor | None], lr: float) -> Weights:

@@ -22,6 +22,7 @@ from gan_zoo.core.types import (
     run_discriminator,
 )
 from gan_zoo.models.class_heads.class_conditional import ClassConditionalGAN
+from gan_zoo.models.class_heads.single_scores import require_single_scores
 from gan_zoo.models.feature_matching import mean_of
 
 
@@ -85,7 +86,7 @@ class MHGAN(ClassConditionalGAN):
         self.feature_weight = feature_weight
 
     def with_classes(self, discriminator: nn.Module) -> nn.Module:
-        return ClassScores(discriminator)
+        return ClassScores(require_single_scores(discriminator, "mhgan"))
 
     def adversarial_terms(self, batch: Batch, fakes: FakeSamples) -> Sequence[AdversarialTerm]:
         return [

@@ -18,6 +18,7 @@ from gan_zoo.core.types import (
     Weight,
     run_discriminator,
 )
+from gan_zoo.models.class_heads.single_scores import require_single_scores
 from gan_zoo.models.feature_matching import FeatureMatching
 
 
@@ -82,7 +83,9 @@ class SemiSupervisedGAN(FeatureMatching):
 
         # One output for each class, and the score, from a single head.
         def of_classes() -> nn.Module:
-            return ClassLogits(discriminator(aux_outputs=num_classes))
+            return ClassLogits(
+                require_single_scores(discriminator(aux_outputs=num_classes), "sgan")
+            )
 
         super().__init__(
             generator, of_classes, feature_weight, adversarial_weight, latent_dim, prior

@@ -57,6 +57,7 @@ class TVAE(Model):
     """
 
     term_names: ClassVar[tuple[str, ...]] = ()
+    name_of_sample: ClassVar[str | None] = None
 
     def __init__(
         self,

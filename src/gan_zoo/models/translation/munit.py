@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -52,6 +52,8 @@ class MUNIT(TwoWayTranslation):
         cycle_weight: w_cyc (0 in the paper for line art, 10 for street scenes).
         latent_dim: size of styles (8 in the paper).
     """
+
+    name_of_sample: ClassVar[str | None] = None
 
     def __init__(
         self,

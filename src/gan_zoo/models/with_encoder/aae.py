@@ -48,6 +48,7 @@ class AAE(Model):
     """
 
     term_names: ClassVar[tuple[str, ...]] = ("prior",)
+    name_of_sample: ClassVar[str | None] = None
 
     def __init__(
         self,

@@ -41,6 +41,7 @@ class VAE(Model):
     """
 
     term_names: ClassVar[tuple[str, ...]] = ()
+    name_of_sample: ClassVar[str | None] = None
 
     def __init__(
         self,
