@@ -33,6 +33,12 @@ def test_they_are_refused(loss: str, overrides: tuple[str, ...], part: str, tiny
         build(tiny("data=digits", *overrides, f"loss={loss}"))
 
 
+@pytest.mark.parametrize(("model", "part"), [("sgan", "SemiSupervisedGAN"), ("mhgan", "MHGAN")])
+def test_scores_of_classes_are_high_for_reals(model: str, part: str, tiny) -> None:
+    with pytest.raises(ValueError, match=f"{part} takes high scores for those of reals"):
+        build(tiny("data=digits", f"model={model}", "loss=loss_sensitive"))
+
+
 def test_a_sliced_layer_is_turned_towards_reals_alone(tiny) -> None:
     overrides = ("model=dcgan", "discriminator.norm=sliced+layer", "regularizer=[san]")
     with pytest.raises(ValueError, match="regularizer=san takes high scores for those of reals"):

@@ -65,6 +65,7 @@ class MHGAN(ClassConditionalGAN):
         feature_weight: w; 1 in the paper.
     """
 
+    needs_high_is_real: ClassVar[bool] = True
     generator_sees_real: ClassVar[bool] = True
     # The absolute value of a mean over the batch is no mean over samples.
     mean_of_samples: bool = False

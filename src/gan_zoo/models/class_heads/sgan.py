@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -62,6 +63,8 @@ class SemiSupervisedGAN(FeatureMatching):
         class_weight: w; 1 in the paper.
         feature_weight, adversarial_weight: as in `FeatureMatching`.
     """
+
+    needs_high_is_real: ClassVar[bool] = True
 
     def __init__(
         self,
