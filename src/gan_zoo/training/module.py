@@ -39,7 +39,7 @@ from gan_zoo.training.own_trainer import as_batch, check_own_trainer
 from gan_zoo.training.sampling_module import SamplingModule
 from gan_zoo.training.scalar_schedules import ScalarSchedule, ScalarSchedules
 from gan_zoo.training.steps import discriminator_step, generator_steps
-from gan_zoo.training.unrolling import Unrolling, check_unroll
+from gan_zoo.training.unrolling import Unrolling, check_unrolled
 from gan_zoo.training.updater import make_updaters
 
 
@@ -91,7 +91,6 @@ class GANModule(SamplingModule):
         metadata: dict[str, Any] | None = None,
     ) -> None:
         check_step_arguments(model, loss, regularizers or {}, n_critic, clip_grad_norm)
-        check_unroll(unroll, regularizers or {})
         check_accumulate(accumulate, model, loss, list((regularizers or {}).values()))
         if channels_last:
             model.to(memory_format=torch.channels_last)
@@ -163,6 +162,7 @@ class GANModule(SamplingModule):
         optimizers = dict(zip(self.parameter_groups(), self.configure_optimizers(), strict=True))
         self.schedules.check(self, optimizers)
         if self.unroll:
+            check_unrolled(self.generator_regularizers)
             Unrolling(self.unroll, optimizers["discriminator"])
         if self.rates.schedule is not None and trainer.max_steps < 1:
             raise ValueError("optim.schedule needs an end of training: set trainer.max_steps")

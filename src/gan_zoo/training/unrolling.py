@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 
 from gan_zoo.core.layers import WithWeights
 from gan_zoo.core.types import AdversarialTerm
-from gan_zoo.regularizers.base import GeneratorRegularizer, Regularizer
+from gan_zoo.regularizers.base import GeneratorRegularizer
 from gan_zoo.training.adversarial_step import AdversarialStep, over_parts
 from gan_zoo.training.modes import full_precision
 
@@ -112,16 +112,12 @@ class Unrolling:
         return AdamSteps(states, group)
 
 
-def check_unroll(
-    unroll: int, regularizers: Mapping[str, Regularizer | GeneratorRegularizer]
-) -> None:
-    """Raise `ValueError` for regularizers of the generator's loss, which unrolling replaces."""
+def check_unrolled(regularizers: nn.ModuleDict) -> None:
+    """Raise `ValueError` if one of these regularizers of the generators changes their loss, which
+    unrolling replaces.
+    """
     for name, regularizer in regularizers.items():
-        changes_loss = (
-            isinstance(regularizer, GeneratorRegularizer)
-            and type(regularizer).generator_loss is not GeneratorRegularizer.generator_loss
-        )
-        if unroll and changes_loss:
+        if type(regularizer).generator_loss is not GeneratorRegularizer.generator_loss:  # type: ignore[attr-defined]
             raise ValueError(
                 f"regularizer={name} changes the generator's loss, which loss.unroll replaces by"
                 " the discriminator's: use one of them"

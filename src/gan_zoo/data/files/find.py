@@ -74,7 +74,7 @@ def _walk(
         name = entry.name
         if name.startswith("."):
             continue
-        if not entry.is_dir():
+        if not _is_folder(entry):
             yield entry
         elif not name.startswith("@") and name != "__MACOSX":
             identity = _identity(entry)
@@ -89,9 +89,16 @@ def _identity(folder: Path | os.DirEntry[str]) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether ``entry`` is a folder or a link to one; links to themselves are not."""
+    return os.path.isdir(entry) if entry.is_symlink() else entry.is_dir()  # noqa: PTH112 - of an entry
+
+
 def _may_be_opened(entry: os.DirEntry[str]) -> bool:
     """Whether ``entry`` is a regular file, as a pipe would block.
 
     Broken links fail later with their name.
     """
-    return entry.is_file() or not os.path.exists(entry)  # noqa: PTH110 - of an entry
+    if not entry.is_symlink():
+        return entry.is_file()
+    return os.path.isfile(entry) or not os.path.exists(entry)  # noqa: PTH110, PTH113 - of an entry
