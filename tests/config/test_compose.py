@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from gan_zoo.config.build import build_module
+from gan_zoo.config.build import build_evaluators, build_module
 from gan_zoo.core.paths import CONF
 
 LAUNCHERS = {
@@ -150,3 +150,16 @@ def test_what_cannot_work_fails_while_composing(
 ) -> None:
     with pytest.raises(Exception, match="(?s)" + message.replace("(", r"\(")):
         build_module(composed(*overrides))
+
+
+def test_other_extractors_and_arguments_leave_a_runs_metrics_as_they_are(composed) -> None:
+    own = composed("metric=images_all", "metric.images.num_samples=500")
+    (scores,) = build_evaluators(own, ["extractor=classifier"]).values()
+    assert type(scores.extractor).__name__ == "OwnClassifier"
+    assert (scores.num_samples, scores.memorization) == (500, True)
+    assert set(scores.parts) == {"kid", "precision_recall", "density_coverage"}
+    (scores,) = build_evaluators(own, ["metric.images.num_real=50"]).values()
+    assert (scores.num_samples, scores.num_real) == (500, 50)
+    assert set(scores.parts) == {"kid", "precision_recall", "density_coverage"}
+    (scores,) = build_evaluators(own, ["metric=images", "extractor=classifier"]).values()
+    assert not scores.parts

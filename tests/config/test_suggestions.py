@@ -53,6 +53,7 @@ def test_the_default_run_is_short_for_every_loss() -> None:
     assert (default.trainer.max_steps, default.optim.generator.lr) == (1900, 1e-3)
     several = compose_overrides(["loss=wgan_gp"])
     assert (several.trainer.max_steps, several.optim.generator.lr) == (5 * 1900, 1e-4)
+    assert compose_overrides(["loss.n_generator=2"]).trainer.max_steps == 950
     assert compose_overrides(["trainer.max_steps=7"]).trainer.max_steps == 7
     other = compose_overrides(["model=dcgan"])
     assert (other.trainer.max_steps, other.optim.generator.lr) == (6000, 2e-4)

@@ -76,6 +76,13 @@ def test_evaluation_sees_the_centers() -> None:
     torch.testing.assert_close(request.condition, to_unit(middle[:4]))
 
 
+def test_crops_of_other_sizes_are_other_images() -> None:
+    """Real features and classifiers are cached by the fingerprint."""
+    found = {with_crops(source(), size).fingerprint for size in (6, 8, [8, 6])}
+    assert len(found | {source().fingerprint}) == 4
+    assert with_crops(source(), 8).fingerprint in found
+
+
 def test_crops_do_not_depend_on_processes_workers_or_the_place_of_the_data() -> None:
     data = with_crops(source(), 8)
     (alone,) = batches(data, count=1)

@@ -47,6 +47,16 @@ def test_a_row_has_the_values_of_all_seeds_and_what_made_them(runs, tmp_path: Pa
     assert measured(row) == "modes 21 ± 1 (3 seeds with data=ring)"
 
 
+def test_a_row_leaves_out_later_evaluations(runs, tmp_path: Path) -> None:
+    recipe = find_recipe("mixtures")
+    row = reproduce(recipe, 2, tmp_path, [], results=tmp_path / "rows.jsonl")
+    folders = [RunFolder(tmp_path / "mixtures" / f"seed-{seed}") for seed in range(2)]
+    later = {"name": "modes", "value": 99, "protocol": {"checkpoint": "best"}}
+    content = folders[0].metrics()
+    folders[0].write_metrics(content | {"metrics": [*content["metrics"], later]})
+    assert reproducing.result_row(recipe, folders, [])["metrics"] == row["metrics"]
+
+
 def test_other_settings_are_other_runs_and_rows(runs, tmp_path: Path) -> None:
     file = tmp_path / "results.jsonl"
     recipe = find_recipe("mixtures")

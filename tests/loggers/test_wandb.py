@@ -17,7 +17,7 @@ from gan_zoo.loggers.dispatch import (
     log_finding,
 )
 from gan_zoo.loggers.wandb import finished_run
-from gan_zoo.runs.overrides import describe_overrides
+from gan_zoo.runs.overrides import describe_overrides, describe_setting
 
 
 class Recorder:
@@ -147,5 +147,8 @@ def test_runs_are_named_by_what_is_trained() -> None:
     ]
     assert describe_overrides("dcgan-hinge-mnist", overrides, 3) == (
         "dcgan-hinge-mnist-generator.width=64-regularizer=[r1,r2]-r1.gamma=1-model.temperature=2-s3"
+    )
+    assert describe_setting("a", overrides).endswith(
+        "-r1.gamma=1-trainer.max_steps=5-data.root=/home/me/x-model.temperature=2"
     )
     assert describe_overrides("a", ["augment.p=0." + "1" * 200], 12).endswith("1-s12")

@@ -116,6 +116,18 @@ def test_each_class_is_the_distance_of_its_subset_and_the_mean_is_theirs() -> No
     assert "warning" not in found["intra_fd_pixels"].protocol
 
 
+def test_other_labels_of_the_same_images_are_other_moments() -> None:
+    (real, labels), (fake, requested_label) = random_images(60, 0), random_images(48, 1)
+    options = {"classes": ["a", "b", "c"], "fingerprint": "of the images alone"}
+    for given in (labels, 2 - labels):
+        source = Source("x", "train", real, given, **options)
+        found = scored(ClassFrechet(Pixels(), 48), source, drawer(fake // 2, requested_label), 48)
+        expected = frechet_distance(
+            moments(real[given == 0]), moments(fake[requested_label == 0] // 2)
+        )
+        assert found["intra_fd_pixels_a"].value == pytest.approx(expected, rel=1e-9)
+
+
 def test_streamed_images_are_read_in_blocks_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
     (real, labels), (fake, requested_label) = random_images(60, 0), random_images(48, 1)
     streamed = StreamedImages(lambda row: real[row].numpy(), range(60), 1, range(2), range(2))

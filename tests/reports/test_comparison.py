@@ -197,6 +197,25 @@ def test_running_and_stopped_runs_are_no_failures(tmp_path: Path) -> None:
     assert rows[0][1] == "3 (1 stopped early)"
 
 
+@pytest.mark.parametrize(
+    ("settings", "stopped"),
+    [({}, True), ({"max_time": "00:00:01:00"}, False), ({"max_epochs": 2}, False)],
+)
+def test_the_length_of_a_run_is_the_one_that_its_config_computes(
+    settings: dict[str, object], stopped: bool, tmp_path: Path
+) -> None:
+    fake_run(tmp_path / "1", [], 1, 10.0)
+    steps = "${max_steps:6000,${oc.select:data.generator_steps,null},${loss.n_critic},${loss.n_generator}}"
+    config = {"seed": 1, "data": {"generator_steps": 50}, "loss": {"n_critic": 2, "n_generator": 1}}
+    config["trainer"] = {"max_steps": steps} | settings
+    (tmp_path / "1" / ".hydra" / "config.yaml").write_text(yaml.safe_dump(config))
+    store = RunFolder(tmp_path / "1").checkpoints
+    store.folder.mkdir()
+    store.path(40).write_bytes(b"weights")
+    store.record(40, 400)
+    assert find_runs([tmp_path])[0].stopped_early == stopped
+
+
 def test_runs_without_metrics_are_counted(tmp_path: Path) -> None:
     for seed in (1, 2):
         fake_run(tmp_path / str(seed), ["metric=none"], seed, 10.0)

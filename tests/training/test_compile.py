@@ -20,21 +20,24 @@ QUIET = ("callbacks=none", "metric=none", "logger=none")
 
 
 @pytest.mark.parametrize(
-    ("loss", "compiled"),
+    ("override", "compiled"),
     [
         ("loss=hinge", {"generators.main", "discriminators.main"}),
         ("loss=wgan_gp", {"generators.main"}),
         ("loss=r3gan", {"generators.main"}),
         ("loss=wgan", {"generators.main", "discriminators.main"}),
+        ("model=logan", set()),
+        ("loss.unroll=1", {"generators.main"}),
     ],
 )
 def test_only_what_is_differentiated_once_is_compiled(
-    loss: str, compiled: set[str], composed
+    override: str, compiled: set[str], composed
 ) -> None:
-    module = build_module(composed(*SMALL, loss))
+    module = build_module(composed(*SMALL, override))
     names = set(module.state_dict())
     regularizers = [part for part in module.regularizers.modules() if isinstance(part, Regularizer)]
-    assert set(compile_networks(module.model, regularizers, {"backend": "eager"})) == compiled
+    options = {"backend": "eager"}
+    assert set(compile_networks(module.model, regularizers, options, module.unroll > 0)) == compiled
     assert set(module.state_dict()) == names
 
 

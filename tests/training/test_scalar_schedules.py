@@ -62,6 +62,12 @@ NAMED = (
 )
 
 
+PLAYERS = ("generator", "discriminator")
+CONSTANT = (
+    "+schedules.rate={value: optim.generator.lr, start: 2e-4, end: 2e-4, until: 64, kind: linear}"
+)
+
+
 def numbers(module) -> list[float]:
     discriminator, generator = module.trainer.optimizers
     return [
@@ -92,6 +98,21 @@ def test_each_named_number_is_set_before_each_step(tiny, monkeypatch) -> None:
 
 def discriminator_rate(module) -> float:
     return module.trainer.optimizers[0].param_groups[0]["lr"]
+
+
+def test_a_rate_of_a_transformer_is_that_of_the_config(tiny) -> None:
+    """optim=gat divides the rate by the width, as a schedule of it does."""
+    overrides = ("model=gat", "data=digits", *(f"{p}.width=64" for p in PLAYERS))
+    rates = []
+    for more in ((), (CONSTANT,)):
+        _, module, _ = build(tiny(*overrides, *more))
+        optimizers = module.configure_optimizers()
+        generator = optimizers[1]
+        if more:
+            module.schedules.check(module, dict(zip(reversed(PLAYERS), optimizers, strict=True)))
+        rates.append(generator.param_groups[0]["lr"])
+    assert rates[0] == pytest.approx(2e-4 * 768 / 64)
+    assert rates[1] == pytest.approx(rates[0])
 
 
 def test_a_resumed_run_is_the_uninterrupted_one(tiny, tmp_path) -> None:

@@ -58,6 +58,18 @@ def test_they_are_means_over_batches_by_hand() -> None:
     assert module.model.generators["main"].norm.running_mean.tolist() == [0, 0]
 
 
+def test_networks_that_samples_do_not_need_keep_theirs() -> None:
+    module = sampler()
+    encoder = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)).eval()
+    encoder[1].running_var.fill_(3.0)
+    encoder[1].num_batches_tracked.fill_(7)
+    generators = nn.ModuleDict({"main": Scaled(2).eval(), "encoder": encoder})
+    set_standing_statistics(module.model, generators, 2, CPU)
+    assert encoder[1].running_var.tolist() == [3, 3]
+    assert int(encoder[1].num_batches_tracked) == 7
+    assert int(generators["main"].norm.num_batches_tracked) == 2
+
+
 def test_they_are_computed_once_after_each_change_of_the_weights() -> None:
     module = sampler()
     assert bool(module.ema.stale)

@@ -26,6 +26,7 @@ from gan_zoo.config.compose import (
 from gan_zoo.core.errors import ConfigError
 from gan_zoo.core.paths import CONF
 from gan_zoo.core.precision import check_precision
+from gan_zoo.runs.overrides import override_key
 from gan_zoo.runs.resume import data_identity
 
 if TYPE_CHECKING:
@@ -341,14 +342,30 @@ def build_evaluators(config: DictConfig, overrides: Sequence[str] = ()) -> dict[
                 f"only metric and extractor can be overridden here, got {foreign[0]!r}"
             )
 
-        # What the overrides do not name stays as in the run.
-        named = (
-            []
-            if any(o.startswith("metric=") for o in overrides)
-            else [f"metric=[{','.join(config.metric)}]"]
-        )
-        chosen = compose_overrides([*named, *overrides])
-        if not any(o.startswith("extractor") for o in overrides):
-            chosen.extractor = config.extractor
-        config = chosen
+        config = with_metric_overrides(config, overrides)
     return {name: instantiate(node) for name, node in config.metric.items() if node is not None}
+
+
+def with_metric_overrides(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
+    """The config of a run with other metrics, another extractor, or other arguments of them; what
+    the overrides do not name stays as in the run.
+    """
+    # Other metrics, over the run's extractor unless there is another.
+    chooses_metrics = any(o.startswith("metric=") for o in overrides)
+    chooses_extractor = any(o.startswith("extractor") for o in overrides)
+    named = [] if chooses_metrics else [f"metric=[{','.join(config.metric)}]"]
+    chosen = compose_overrides([*named, *overrides])
+    if not chooses_extractor:
+        chosen.extractor = config.extractor
+    if chooses_metrics:
+        return chosen
+
+    # The run's own metrics: only the extractor and the arguments that are named change.
+    kept = OmegaConf.create({"metric": OmegaConf.to_container(config.metric, resolve=True)})
+    for node in kept.metric.values():
+        if chooses_extractor and node is not None and "extractor" in node:
+            node.extractor = chosen.extractor
+    for override in overrides:
+        if (key := override_key(override.lstrip("~"))).startswith("metric."):
+            OmegaConf.update(kept, key, OmegaConf.select(chosen, key), force_add=True)
+    return kept

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -66,14 +67,15 @@ def condition_shape(*, _parent_: Any) -> Any:
     return None if data.derive is None else derived_shape(data.derive, data.sample_shape)
 
 
-def max_steps(batches: int, generator_steps: int | None, n_critic: int) -> int:
+def max_steps(batches: int, generator_steps: int | None, n_critic: int, n_generator: int) -> int:
     """The resolver of ``trainer.max_steps``: so many batches, or those that the generator's steps
     take where a number of these is given.
     """
-    # A wrong n_critic is named as such by the config's checks.
-    if generator_steps is None or not isinstance(n_critic, int):
+    # Wrong numbers are named as such by the config's checks.
+    counts = (n_critic, n_generator)
+    if generator_steps is None or not all(isinstance(count, int) for count in counts):
         return batches
-    return generator_steps * max(1, n_critic)
+    return math.ceil(generator_steps / max(1, n_generator)) * max(1, n_critic)
 
 
 def derived_shape(derive: Any, sample_shape: Any) -> ListConfig:

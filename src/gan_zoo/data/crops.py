@@ -13,6 +13,7 @@ from gan_zoo.core.errors import DataError
 from gan_zoo.core.rng import StepRNG
 from gan_zoo.core.types import ImageSize, height_and_width
 from gan_zoo.data.dataset import Source
+from gan_zoo.data.files.cache import cache_key
 from gan_zoo.data.image_tensors import center
 
 
@@ -58,6 +59,7 @@ def with_crops(source: Source, image_size: ImageSize) -> Source:
         uncropped=source.samples,
         uncropped_conditions=images,
         held_out=held_out,
+        fingerprint=cache_key("center crops", source.fingerprint, list(crops)),
     )
 
 

@@ -76,7 +76,9 @@ def result_row(recipe: Recipe, runs: Sequence[RunFolder], overrides: Sequence[st
     found = [run.metrics() for run in runs]
     values: dict[str, list[float]] = {}
     for content in found:
-        for entry in content["metrics"]:
+        # Those of later evaluations name a checkpoint.
+        own = [e for e in content["metrics"] if "checkpoint" not in e.get("protocol", {})]
+        for entry in own:
             values.setdefault(entry["name"], []).append(entry["value"])
     return {
         "recipe": recipe.name,

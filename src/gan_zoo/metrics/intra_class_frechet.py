@@ -11,6 +11,7 @@ from torchmetrics import Metric
 
 from gan_zoo.core.errors import DataError
 from gan_zoo.data.dataset import Source
+from gan_zoo.data.files.cache import cache_key
 from gan_zoo.data.image_tensors import to_uint8
 from gan_zoo.metrics.base import (
     EvaluatedModel,
@@ -197,8 +198,8 @@ class ClassFrechet(Evaluator):
         """The moments of the real images of one class."""
         assert self.source.labels is not None
         rows = (self.source.labels == number).nonzero().flatten()
-        # The cache must not take the moments of one class for those of another.
-        mark = f"{self.source.fingerprint}-class-{number}"
+        # The cache must not take the moments of one class for those of another, or of other labels.
+        mark = cache_key(self.source.fingerprint, rows.tolist())
         return self.images.real_moments(self.source, self.device, rows, mark)
 
     def protocol(self, reals: Sequence[Moments], fakes: Sequence[Moments]) -> dict[str, Any]:

@@ -67,6 +67,9 @@ class Model(nn.Module):
     spectrograms of sounds, regularizers cannot compare samples with fakes.
     """
 
+    needs_double_backward: ClassVar[bool] = False
+    """Whether its own terms differentiate the networks twice, which are then not compiled."""
+
     name_of_sample: ClassVar[str | None] = "fake"
     """Which of the fakes that `generate` makes is what `sample` makes of the same latents."""
 

@@ -44,6 +44,7 @@ class LOGAN(GAN):
     """
 
     needs_high_is_real: ClassVar[bool] = True
+    needs_double_backward: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -158,14 +158,37 @@ def read_outcome(run: RunFolder, outcome: RunResult) -> None:
         # Scores cannot be read, but all else of the run can.
         except DAMAGE:
             outcome.failure = "metrics.json is damaged"
-        outcome.stopped_early = stopped_early(run)
+        else:
+            outcome.stopped_early = stopped_early(run)
 
 
 def stopped_early(run: RunFolder) -> bool:
-    """Whether the last checkpoint of a run is before the end that its config asks for."""
-    last = get_dotted(run.config(), "trainer.max_steps")
+    """Whether the last checkpoint of a run is before the steps that its config asks for; not known
+    where it asks for time or epochs.
+    """
+    config = run.config()
+    if get_dotted(config, "trainer.max_time") or get_dotted(config, "trainer.max_epochs"):
+        return False
+    last = resolved_steps(config)
     steps = [entry.step for entry in run.checkpoints.entries()]
     return isinstance(last, int) and bool(steps) and max(steps) < last
+
+
+def resolved_steps(config: Any) -> int | None:
+    """``trainer.max_steps`` of a config that may compute it; None where that is not possible."""
+    steps = get_dotted(config, "trainer.max_steps")
+    if isinstance(steps, str):
+        from omegaconf import OmegaConf
+        from omegaconf.errors import OmegaConfBaseException
+
+        from gan_zoo.config.resolvers import register
+
+        register()
+        try:
+            steps = OmegaConf.select(OmegaConf.create(config), "trainer.max_steps")
+        except OmegaConfBaseException:
+            return None
+    return steps if isinstance(steps, int) else None
 
 
 def read_metrics(run: RunFolder, outcome: RunResult) -> None:

@@ -169,6 +169,9 @@ UNNAMED = (
 )
 UNNAMED_GROUPS = ("logger", "trainer", "callbacks", "hydra", "launcher")
 """Overrides that say where, how long and with which output a run runs: its name leaves them out."""
+UNSET = ("model", "loss", "data", "seed", "run_dir", "resume", "tags", "trust", "other_data")
+UNSET_GROUPS = ("logger", "callbacks", "hydra", "launcher")
+"""Overrides that change no result, or are told otherwise: a run's setting leaves them out."""
 LONGEST_NAME = 120
 """Of a run's name, in characters before the seed."""
 
@@ -181,7 +184,8 @@ def describe_overrides(first: str, overrides: Sequence[str], seed: int) -> str:
         overrides: of the command; `UNNAMED` and `UNNAMED_GROUPS` are left out.
         seed: of the run.
     """
-    return f"{describe_setting(first, overrides)[:LONGEST_NAME]}-s{seed}"
+    parts = described(overrides, UNNAMED, UNNAMED_GROUPS)
+    return f"{'-'.join([first, *parts])[:LONGEST_NAME]}-s{seed}"
 
 
 def describe_setting(first: str, overrides: Sequence[str]) -> str:
@@ -189,13 +193,21 @@ def describe_setting(first: str, overrides: Sequence[str]) -> str:
 
     Args:
         first: what it begins with, the run's model, loss and data.
-        overrides: of the command; `UNNAMED` and `UNNAMED_GROUPS` are left out.
+        overrides: of the command; `UNSET` and `UNSET_GROUPS` are left out.
     """
-    parts = [first]
+    return "-".join([first, *described(overrides, UNSET, UNSET_GROUPS)])
+
+
+def described(
+    overrides: Sequence[str], left_out: Sequence[str], groups_left_out: Sequence[str]
+) -> list[str]:
+    """The overrides for people, ``width=64`` of ``generator.width=64``, but those of these keys and
+    groups.
+    """
+    parts = []
     for override in overrides:
         key, _, value = override.lstrip("+~").partition("=")
         group = key.partition("@")[0].partition("/")[0].partition(".")[0]
-        if key in UNNAMED or group in UNNAMED_GROUPS:
-            continue
-        parts.append(f"{'.'.join(key.split('.')[-2:])}={value}")
-    return "-".join(parts)
+        if key not in left_out and group not in groups_left_out:
+            parts.append(f"{'.'.join(key.split('.')[-2:])}={value}")
+    return parts

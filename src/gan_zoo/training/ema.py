@@ -113,6 +113,7 @@ def set_standing_statistics(
     """
     norms = [module for module in generators.modules() if isinstance(module, _BatchNorm)]
     momenta = [norm.momentum for norm in norms]
+    before = [{name: value.clone() for name, value in norm.named_buffers()} for norm in norms]
     for norm in norms:
         norm.reset_running_stats()
         # None: the mean of all batches alike.
@@ -123,6 +124,9 @@ def set_standing_statistics(
             rng = StepRNG(stable_seed(0, "standing statistics"), number, device=device)
             model.sample(SampleRequest(STANDING_BATCH_SIZE, rng), generators)
     finally:
-        for norm, momentum in zip(norms, momenta, strict=True):
+        for norm, momentum, buffers in zip(norms, momenta, before, strict=True):
             norm.momentum = momentum
             norm.training = False
+            # Those of networks that samples do not need, such as encoders, keep theirs.
+            if norm.num_batches_tracked == 0:
+                norm.load_state_dict(buffers, strict=False)

@@ -187,7 +187,7 @@ class GANModule(SamplingModule):
         self.generator_updater = updaters["generator"]
         self.unrolling = Unrolling(self.unroll, self.trainer.optimizers[0]) if self.unroll else None
         if self.compiled is not None:
-            compile_networks(self.model, self.modules(), self.compiled)
+            compile_networks(self.model, self.modules(), self.compiled, self.unroll > 0)
         self.clock.start()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

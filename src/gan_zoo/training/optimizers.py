@@ -12,6 +12,8 @@ from gan_zoo.core.types import Count, Positive, Weight
 from gan_zoo.models.base import Model
 
 REFERENCE_WIDTH = 768
+LR_FACTOR = "lr_factor"
+"""In a group of parameters: its learning rate as a multiple of the one in the config."""
 OptimizerFactory = Callable[[Sequence[nn.Parameter]], Optimizer]
 
 
@@ -36,9 +38,10 @@ def adamw_by_width(
         lr: the learning rate at width 768.
         betas, weight_decay: of AdamW.
     """
-    rate = lr * REFERENCE_WIDTH / width
+    factor = REFERENCE_WIDTH / width
+    groups = [{"params": list(parameters), LR_FACTOR: factor}]
     return torch.optim.AdamW(
-        parameters, lr=rate, betas=betas, weight_decay=weight_decay, fused=True
+        groups, lr=lr * factor, betas=betas, weight_decay=weight_decay, fused=True
     )
 
 

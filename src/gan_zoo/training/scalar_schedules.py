@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 
 from gan_zoo.augmentation.base import augmentations
 from gan_zoo.core.types import Positive
+from gan_zoo.training.optimizers import LR_FACTOR
 
 if TYPE_CHECKING:
     from gan_zoo.training.module import GANModule
@@ -161,7 +162,7 @@ def _set_of_optimizer(optimizer: Optimizer, key: str, index: str | None, number:
                 f" {', '.join(group)[:80]}"
             )
         if index is None:
-            group[key] = number
+            group[key] = number * (group.get(LR_FACTOR, 1.0) if key == "lr" else 1.0)
         else:
             # Such as betas, which are a tuple.
             values = list(group[key])

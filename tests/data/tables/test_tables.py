@@ -67,6 +67,12 @@ def test_columns_are_typed_by_their_values() -> None:
     assert by_name["since"].date_format == "%Y-%m-%d"
 
 
+def test_tiny_numbers_are_no_zeros() -> None:
+    tiny = np.random.default_rng(0).lognormal(size=50) * 1e-11
+    (column,) = schema_of(pd.DataFrame({"current": tiny})).columns
+    assert column.decimals is None
+
+
 def test_the_kind_of_a_column_can_be_said() -> None:
     schema = schema_of(frame(), discrete=["count"], continuous=["stars"])
     kinds = {column.name: column.kind for column in schema.columns}

@@ -247,8 +247,10 @@ def _continuous(name: str, numbers: Numbers, date_format: str | None) -> Continu
 
 
 def _decimals(values: Numbers, most: int = 6) -> int | None:
+    # Tiny numbers are not zeros.
+    scale = min(1.0, float(np.abs(values).max()))
     for decimals in range(most):
-        if np.allclose(values.round(decimals), values, rtol=0, atol=10.0 ** -(most + 3)):
+        if np.allclose(values.round(decimals), values, rtol=0, atol=scale * 10.0 ** -(most + 3)):
             return decimals
     return None
 
