@@ -141,6 +141,14 @@ def test_links_to_folders_are_followed_once(tmp_path: Path) -> None:
     ]
 
 
+def test_a_link_to_another_class_takes_nothing_from_it(tmp_path: Path) -> None:
+    for name in ("a/1.png", "b/1.png", "b/2.png"):
+        write(tmp_path / name)
+    (tmp_path / "a" / "link").symlink_to(tmp_path / "b")
+    source = image_folder(str(tmp_path), 1, 8)
+    assert source.labels.tolist() == [0, 1, 1]
+
+
 def test_files_are_in_the_order_of_their_paths(tmp_path: Path) -> None:
     names = ["a/2.png", "a.b/1.png", "a/b/1.png", "a/b.png", "a-b.png", "B/1.png", "a/10.png"]
     for name in names:

@@ -70,17 +70,21 @@ def _walk(
     except OSError:
         unreadable.append(Path(folder))
         return
+    listed = [entry for entry in listed if not entry.name.startswith(".")]
+
+    # All folders of this one before any of theirs, so that a link further down is no class.
+    folders = set()
     for entry in listed:
-        name = entry.name
-        if name.startswith("."):
-            continue
-        if not _is_folder(entry):
-            yield entry
-        elif not name.startswith("@") and name != "__MACOSX":
+        if _is_folder(entry) and not entry.name.startswith("@") and entry.name != "__MACOSX":
             identity = _identity(entry)
             if identity not in seen:
                 seen.add(identity)
-                yield from _walk(entry.path, seen, unreadable)
+                folders.add(entry)
+    for entry in listed:
+        if entry in folders:
+            yield from _walk(entry.path, seen, unreadable)
+        elif not _is_folder(entry):
+            yield entry
 
 
 def _identity(folder: Path | os.DirEntry[str]) -> tuple[int, int]:
