@@ -113,7 +113,7 @@ def table(rows: Sequence[Row], page: Page) -> str:
     """A table of these rows."""
     empty = [column for column, of in page.columns.items() if not any(r.values(of) for r in rows)]
     columns = {title: of for title, of in page.columns.items() if title not in empty}
-    header = ["`model=`", "seeds", "images", "minutes", *columns, ""]
+    header = ["run", "seeds", "images", "minutes", *columns, ""]
     if page.first is not None:
         rows = sorted(rows, key=lambda row: statistics.fmean(row.values([page.first or ""])))
     lines = [header, ["---"] * len(header), *(row.cells(columns) for row in rows)]
