@@ -171,7 +171,7 @@ UNNAMED_GROUPS = ("logger", "trainer", "callbacks", "hydra", "launcher")
 """Overrides that say where, how long and with which output a run runs: its name leaves them out."""
 UNSET = ("model", "loss", "data", "seed", "run_dir", "resume", "tags", "trust", "other_data")
 UNSET_GROUPS = ("logger", "callbacks", "hydra", "launcher")
-"""Overrides that change no result, or are told otherwise: a run's setting leaves them out."""
+"""Overrides that change no result, or that have columns of their own: a setting leaves them out."""
 LONGEST_NAME = 120
 """Of a run's name, in characters before the seed."""
 
